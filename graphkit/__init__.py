@@ -1,0 +1,60 @@
+"""graphkit: graph-learning methods, rewirings and training strategies behind one trainer.
+
+>>> import graphkit as gk
+>>> task = gk.load("karate")
+>>> model = gk.models.GCN(task.num_features, 16, out_channels=task.num_outputs)
+>>> result = gk.Trainer(max_epochs=5, progress=False).fit(model, task)
+>>> result.metric
+'accuracy'
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from graphkit import datasets, models, nn, ops, testing, transforms
+    from graphkit.datasets import load
+    from graphkit.tasks import GraphTask, NodeTask, Split, Task
+    from graphkit.training import Result, Trainer, strategies
+    from graphkit.transforms import features, rewiring
+
+# name -> (module, attribute or None for the module itself); resolved on first use, so that importing graphkit stays cheap.
+_LAZY: dict[str, tuple[str, str | None]] = {
+    "ops": ("graphkit.ops", None),
+    "nn": ("graphkit.nn", None),
+    "models": ("graphkit.models", None),
+    "transforms": ("graphkit.transforms", None),
+    "rewiring": ("graphkit.transforms.rewiring", None),
+    "features": ("graphkit.transforms.features", None),
+    "datasets": ("graphkit.datasets", None),
+    "strategies": ("graphkit.training.strategies", None),
+    "recipes": ("graphkit.recipes", None),
+    "testing": ("graphkit.testing", None),
+    "load": ("graphkit.datasets", "load"),
+    "Task": ("graphkit.tasks", "Task"),
+    "NodeTask": ("graphkit.tasks", "NodeTask"),
+    "GraphTask": ("graphkit.tasks", "GraphTask"),
+    "Split": ("graphkit.tasks", "Split"),
+    "Trainer": ("graphkit.training", "Trainer"),
+    "Result": ("graphkit.training", "Result"),
+}
+
+__all__ = ["__version__", *_LAZY]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'graphkit' has no attribute {name!r}")
+    module_name, attribute = _LAZY[name]
+    module = importlib.import_module(module_name)
+    value = module if attribute is None else getattr(module, attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,40 @@
+"""Objects that can tell how they were built."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound="Configurable")
+
+
+class Configurable:
+    """Mixin: :meth:`config` returns the constructor's arguments, :meth:`from_config` builds an equal object.
+
+    The rule is scikit-learn's: the constructor keeps each argument under its own name.
+    """
+
+    @classmethod
+    def _parameters(cls) -> list[inspect.Parameter]:
+        skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return [parameter for parameter in parameters if parameter.kind not in skipped]
+
+    def config(self) -> dict[str, Any]:
+        """The constructor's arguments by name."""
+        return {parameter.name: getattr(self, parameter.name) for parameter in self._parameters()}
+
+    @classmethod
+    def from_config(cls: type[T], config: dict[str, Any]) -> T:
+        """Build the object that :meth:`config` describes."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        parts = []
+        for parameter in self._parameters():
+            value = getattr(self, parameter.name)
+            if parameter.default is inspect.Parameter.empty:
+                parts.append(repr(value))
+            elif value != parameter.default:
+                parts.append(f"{parameter.name}={value!r}")
+        return f"{type(self).__name__}({', '.join(parts)})"

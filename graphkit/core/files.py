@@ -1,0 +1,68 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file so that readers see the old content or the new one, never a part.
+
+    Yields a temporary path in the same folder. It replaces ``path`` when the block ends well and is removed when the
+    block raises, Ctrl-C included.
+
+    Args:
+        path: The final place; missing parent folders are made.
+
+    Raises:
+        OSError: If the disk is full or the folder cannot be written; the message names the place and the remedy.
+
+    Example:
+        >>> import tempfile; from pathlib import Path
+        >>> target = Path(tempfile.mkdtemp()) / "scores.txt"
+        >>> with atomic_write(target) as temporary:
+        ...     _ = temporary.write_text("0.81")
+        >>> target.read_text()
+        '0.81'
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:  # the content must be on disk before the name points to it
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OSError(
+                errno.ENOSPC, f"no space left on the disk while writing {path}; free some space and run it again"
+            ) from error
+        raise
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """The hexadecimal sha256 of a file's content."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

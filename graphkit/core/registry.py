@@ -1,0 +1,77 @@
+"""Find classes by name: ``registry.get("gcn")`` is ``GCN``, and a typo is answered with a suggestion."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Generic, TypeVar
+
+from graphkit.core.validate import unknown_name
+
+T = TypeVar("T")
+
+
+def _normalise(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "").replace(" ", "")
+
+
+class Registry(Generic[T]):
+    r"""The classes of one family, found by discovery rather than by registration.
+
+    A family is what the package lists in ``__all__`` and derives from ``base``, plus every subclass of ``base`` that
+    a user has defined: their class takes part as soon as it exists.
+
+    Args:
+        kind: What one member is called in messages, e.g. ``"model"``.
+        base: The common base class.
+        package: The package whose ``__all__`` lists the members, e.g. ``"graphkit.models"``.
+
+    Example:
+        >>> from graphkit.models import registry
+        >>> registry.get("gcn").__name__
+        'GCN'
+    """
+
+    def __init__(self, kind: str, base: type[T], package: str) -> None:
+        self.kind = kind
+        self.base = base
+        self.package = package
+
+    def classes(self) -> dict[str, type[T]]:
+        """All members by class name: the package's own first, then those defined elsewhere by users."""
+        package = importlib.import_module(self.package)
+        own = [getattr(package, name) for name in package.__all__]
+        found = {cls.__name__: cls for cls in own if self._is_member(cls)}
+        for cls in self._subclasses(self.base):
+            # Private helpers, abstract bases and graphkit's internal classes are not choices.
+            if not cls.__name__.startswith("_") and not cls.__module__.startswith(("graphkit.", "torch_geometric.")):
+                found.setdefault(cls.__name__, cls)
+        return found
+
+    def names(self) -> list[str]:
+        """The sorted class names."""
+        return sorted(self.classes())
+
+    def get(self, query: str | type[T]) -> type[T]:
+        """The class called ``query``; case, dashes and underscores do not matter. A class is returned as it is.
+
+        Raises:
+            ValueError: If there is no such class; the message lists the choices.
+        """
+        if isinstance(query, type):
+            return query
+        classes = self.classes()
+        by_key = {_normalise(name): cls for name, cls in classes.items()}
+        found = by_key.get(_normalise(query))
+        if found is None:
+            raise ValueError(unknown_name(query, sorted(classes), self.kind))
+        return found
+
+    def _is_member(self, cls: object) -> bool:
+        return isinstance(cls, type) and issubclass(cls, self.base) and cls is not self.base
+
+    def _subclasses(self, cls: type[T]) -> list[type[T]]:
+        direct = cls.__subclasses__()
+        return direct + [deeper for child in direct for deeper in self._subclasses(child)]
+
+    def __repr__(self) -> str:
+        return f"Registry({self.kind}: {', '.join(self.names())})"

@@ -1,0 +1,95 @@
+"""Checks of user input. Each raises one error that names the value, the place and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def unknown_name(name: object, options: Iterable[str], what: str) -> str:
+    """The message for a name that is not one of ``options``, with a suggestion when one is close."""
+    choices = list(options)
+    lowered = {choice.lower(): choice for choice in choices}
+    close = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.6)
+    hint = f"did you mean {lowered[close[0]]!r}? " if close else ""
+    return f"unknown {what} {name!r}; {hint}choose from: {', '.join(choices)}"
+
+
+def check_choice(value: str, options: Iterable[str], what: str) -> str:
+    """Return ``value`` if it is one of ``options``.
+
+    Raises:
+        ValueError: Otherwise, with a did-you-mean.
+
+    Example:
+        >>> check_choice("mean", ["sum", "mean"], "reduce")
+        'mean'
+    """
+    choices = list(options)
+    if value not in choices:
+        raise ValueError(unknown_name(value, choices, what))
+    return value
+
+
+def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where: str) -> None:
+    """Check that ``edge_index`` is an integer tensor of shape ``[2, num_edges]`` with ids in range.
+
+    Args:
+        edge_index: The edges; row 0 holds the sources, row 1 the targets.
+        num_nodes: The number of nodes, or ``(num_sources, num_targets)`` of a bipartite graph.
+        where: The place named in messages, e.g. ``"GCNConv"``.
+
+    Raises:
+        TypeError: If the dtype is not ``torch.int64`` (or ``torch.int32``).
+        ValueError: If the shape is not ``[2, num_edges]``.
+        IndexError: If an id is negative or not smaller than the number of nodes.
+    """
+    if edge_index.dtype not in (torch.int64, torch.int32):
+        raise TypeError(
+            f"{where}: edge_index has dtype {edge_index.dtype}, but node ids must be integers; use edge_index.long()"
+        )
+    if edge_index.dim() != 2 or edge_index.size(0) != 2:
+        raise ValueError(
+            f"{where}: edge_index has shape {list(edge_index.shape)}, expected [2, num_edges] "
+            "(row 0: sources, row 1: targets); a list of pairs needs .t()"
+        )
+    if edge_index.numel() == 0:
+        return
+    sizes = (num_nodes, num_nodes) if isinstance(num_nodes, int) else num_nodes
+    low, high = edge_index.amin(1).tolist(), edge_index.amax(1).tolist()
+    for row, (end, size) in enumerate(zip(("source", "target"), sizes, strict=True)):
+        if low[row] < 0 or high[row] >= size:
+            bad = low[row] if low[row] < 0 else high[row]
+            raise IndexError(
+                f"{where}: edge_index names {end} node {bad}, but there are {size} {end} nodes (ids 0..{size - 1}); "
+                "check the ids or pass the right number of nodes"
+            )
+
+
+def check_features(x: Tensor, where: str, num_rows: int | None = None) -> None:
+    """Check that a feature matrix is floating point, two-dimensional, finite and of the right length.
+
+    Sparse tensors are checked on their stored values.
+
+    Raises:
+        TypeError: If the dtype is not floating point.
+        ValueError: If the shape is wrong or a value is NaN or infinite; the message names the first such row.
+    """
+    if not x.is_floating_point():
+        raise TypeError(f"{where}: features have dtype {x.dtype}, but must be floating point; use x.float()")
+    if x.dim() != 2:
+        raise ValueError(f"{where}: features have shape {list(x.shape)}, expected [num_nodes, num_features]")
+    if num_rows is not None and x.size(0) != num_rows:
+        raise ValueError(f"{where}: features have {x.size(0)} rows, but the graph has {num_rows} nodes")
+    values = x if x.layout == torch.strided else x.to_sparse_coo().coalesce().values()
+    if torch.isfinite(values).all():
+        return
+    dense = x if x.layout == torch.strided else x.to_dense()
+    row, column = (~torch.isfinite(dense)).nonzero()[0].tolist()
+    raise ValueError(
+        f"{where}: feature {column} of node {row} is {dense[row, column].item()}; "
+        "replace missing values (e.g. torch.nan_to_num) before building the task"
+    )
