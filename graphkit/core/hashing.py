@@ -29,7 +29,7 @@ def hash_tensors(*tensors: Tensor | None, length: int = 12) -> str:
             continue
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{array.dtype}{list(array.shape)}".encode())
-        digest.update(array.view(torch.uint8).numpy().data if array.numel() else b"")
+        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:length]
 
 

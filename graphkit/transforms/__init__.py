@@ -1,0 +1,9 @@
+"""Transforms of graphs: plain PyG transforms that also know how to be cached.
+
+``gk.rewiring`` holds those that change edges, ``gk.features`` those that add node features.
+"""
+
+from graphkit.transforms.base import Precompute, apply
+from graphkit.transforms.sparse_features import SparseFeatures
+
+__all__ = ["Precompute", "SparseFeatures", "apply"]
