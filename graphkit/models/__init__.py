@@ -1,0 +1,12 @@
+"""Whole networks: encode, a list of layers, decode."""
+
+from graphkit.core.registry import Registry
+from graphkit.models.adapter import PyGModel
+from graphkit.models.base import LayeredModel
+from graphkit.models.gcn import GCN
+from graphkit.models.mlp import MLP
+from graphkit.models.stack import LayerStack
+
+__all__ = ["GCN", "MLP", "LayerStack", "LayeredModel", "PyGModel", "registry"]
+
+registry: Registry[LayeredModel] = Registry("model", LayeredModel, __name__)

@@ -1,0 +1,70 @@
+"""Let any PyG or home-made module take part."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn.resolver import aggregation_resolver
+
+
+class PyGModel(nn.Module):
+    r"""Calls a module that takes ``x, edge_index, ...`` with what a batch holds.
+
+    The trainer wraps such modules by itself; wrap by hand to add a readout for graph tasks.
+
+    Args:
+        module: Any module. Its ``forward`` either takes the batch (one required argument, not called ``x``), or takes
+            arguments by the names of the batch's attributes: ``x``, ``edge_index``, ``edge_weight``, ``edge_attr``,
+            ``batch``, ... Optional ones that the batch lacks keep their defaults.
+        readout: PyG's name of an aggregation (``"mean"``, ``"sum"``, ...) that pools its node outputs per graph
+            (default: ``None``).
+
+    Raises:
+        TypeError: If a required argument is not an attribute of the batch (when called).
+
+    Example:
+        >>> from torch_geometric.nn import GCN
+        >>> model = PyGModel(GCN(4, 8, num_layers=2, out_channels=2))
+        >>> model(Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(self, module: nn.Module, readout: str | None = None) -> None:
+        super().__init__()
+        self.module = module
+        self.readout = readout
+        self.pool = None if readout is None else aggregation_resolver(readout)
+        parameters = inspect.signature(module.forward).parameters.values()
+        self._named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        required = [p.name for p in self._named if p.default is p.empty]
+        self._takes_batch = len(required) == 1 and required[0] not in ("x", "edge_index")
+
+    def forward(self, batch: Data) -> Tensor:
+        """The module's outputs, pooled per graph if there is a readout."""
+        out = self.module(batch) if self._takes_batch else self.module(**self._arguments(batch))
+        if self.pool is None:
+            return out
+        index = batch.batch if batch.get("batch") is not None else out.new_zeros(out.size(0), dtype=torch.long)
+        return self.pool(out, index)
+
+    def _arguments(self, batch: Data) -> dict[str, Tensor]:
+        arguments = {p.name: batch[p.name] for p in self._named if batch.get(p.name) is not None}
+        missing = [p.name for p in self._named if p.default is p.empty and p.name not in arguments]
+        if missing:
+            raise TypeError(
+                f"{type(self.module).__name__}.forward needs {missing[0]!r}, which the batch does not have (it has "
+                f"{', '.join(batch.keys())}); add it with a transform, or let forward take the whole batch"
+            )
+        return arguments
+
+    def reset_parameters(self) -> None:
+        """Draw new initial weights, if the module can."""
+        from torch_geometric.nn.inits import reset
+
+        reset(self.module)
+
+    def __repr__(self) -> str:
+        return repr(self.module)

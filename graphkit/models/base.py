@@ -1,0 +1,93 @@
+"""The contract that every graphkit model follows."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.config import Configurable
+
+if TYPE_CHECKING:
+    from graphkit.ops import SparseMatrix
+
+    State = Tensor | SparseMatrix
+
+M = TypeVar("M", bound="LayeredModel")
+
+
+class LayeredModel(Configurable, nn.Module):
+    r"""A network that can be run layer by layer.
+
+    .. math::
+        h_0 = \mathrm{encode}(G), \qquad h_{i+1} = \mathrm{step}_i(h_0, \dots, h_i; G), \qquad
+        y = \mathrm{decode}(h_L; G)
+
+    ``forward`` is their composition. Whatever works on layers (forward-forward training, probes, oversmoothing
+    curves) uses these three methods and never a concrete class.
+
+    Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode`, :meth:`step`, :meth:`decode` and
+    :meth:`reset_parameters`; the constructor keeps each argument under its own name.
+
+    Attributes:
+        layers: The trainable parts, one per step.
+        shares_parameters: Whether the steps share parameters, so that they cannot be trained apart.
+    """
+
+    layers: nn.ModuleList
+    shares_parameters: bool = False
+
+    def encode(self, batch: Data) -> State:
+        """The first state :math:`h_0`, from the batch's features."""
+        raise NotImplementedError
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        """State :math:`h_{i+1}`, from the states :math:`h_0, \\dots, h_i` so far."""
+        raise NotImplementedError
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""
+        raise NotImplementedError
+
+    def forward(self, batch: Data) -> Tensor:
+        """Outputs for a PyG ``Data`` or ``Batch``."""
+        history: list[State] = [self.encode(batch)]
+        for i in range(len(self.layers)):
+            history.append(self.step(i, history, batch))
+        return self.decode(history[-1], batch)
+
+    def required_transform(self) -> BaseTransform | None:
+        """The structure that this model wants precomputed; the trainer applies it once (default: none)."""
+        return None
+
+    def reset_parameters(self) -> None:
+        """Draw new initial weights."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
+        """Build the model with the sizes that a task needs.
+
+        Fills ``in_channels`` and ``out_channels``, and ``readout="mean"`` for a graph task, where they are arguments of
+        the model and not given.
+
+        Args:
+            task: A :class:`~graphkit.Task`.
+            **arguments: The model's other arguments.
+
+        Raises:
+            ValueError: If an argument does not exist; the message lists those that do.
+        """
+        known = inspect.signature(cls.__init__).parameters
+        unknown = [name for name in arguments if name not in known]
+        if unknown:
+            from graphkit.core.validate import unknown_name
+
+            raise ValueError(unknown_name(unknown[0], [name for name in known if name != "self"], f"argument of {cls.__name__}"))
+        sizes: dict[str, Any] = {"in_channels": task.num_features, "out_channels": task.num_outputs}
+        if task.kind == "graph":
+            sizes["readout"] = "mean"
+        return cls(**{name: value for name, value in sizes.items() if name in known} | arguments)

@@ -1,0 +1,44 @@
+"""MLP: the baseline that ignores the graph."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.models.base import State
+from graphkit.models.stack import LayerStack
+from graphkit.nn import Linear
+
+
+class MLP(LayerStack):
+    r"""A multilayer perceptron on node features: :math:`h_{i+1} = \sigma(W_i h_i + b_i)`, edges unused.
+
+    What a graph network must beat.
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The width of hidden states (default: 64).
+        num_layers: The number of linear maps (default: 2).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        dropout: The probability of dropping an entry before each layer (default: 0).
+        act: The activation, by PyG's names (default: ``"relu"``).
+        norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
+        residual: Whether a layer adds its input where widths agree (default: ``False``).
+        readout: ``None`` for one output per node, or PyG's name of an aggregation for one per graph (default: ``None``).
+        bias: Whether layers have a bias (default: ``True``).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Example:
+        >>> import torch
+        >>> MLP(4, 8, num_layers=3, out_channels=2)(Data(x=torch.ones(3, 4))).shape
+        torch.Size([3, 2])
+    """
+
+    def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        return Linear(in_channels, out_channels, bias=self.bias)
+
+    def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
+        return layer(h)

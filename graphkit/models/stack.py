@@ -1,0 +1,127 @@
+"""The common shape of plain graph networks: dropout, layer, norm, activation, again and again."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.validate import check_choice
+from graphkit.models.base import LayeredModel, State
+from graphkit.nn import Linear, dropout
+from graphkit.ops import SparseMatrix
+from graphkit.transforms import SparseFeatures
+
+NORMS = {"batch_norm": nn.BatchNorm1d, "layer_norm": nn.LayerNorm}
+
+
+class LayerStack(LayeredModel):
+    r"""A stack of equal layers; a subclass names the layer.
+
+    .. math::
+        h_{i+1} = \sigma(\mathrm{norm}(\mathrm{layer}_i(\mathrm{dropout}(h_i)))) \; [+ \, h_i]
+
+    Without a readout the last layer maps to ``out_channels`` and has neither norm nor activation. With one, all layers
+    are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to ``out_channels``.
+
+    Bag-of-words features are kept sparse up to the first layer (see :class:`~graphkit.transforms.SparseFeatures`).
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The width of hidden states (default: 64).
+        num_layers: The number of layers (default: 2).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        dropout: The probability of dropping an entry before each layer (default: 0).
+        act: The activation, by PyG's names (default: ``"relu"``).
+        norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
+        residual: Whether a layer adds its input where widths agree (default: ``False``).
+        readout: How node states become a graph state, by PyG's aggregation names (``"mean"``, ``"sum"``, ``"max"``,
+            ...); ``None`` for one output per node (default: ``None``).
+        bias: Whether layers have a bias (default: ``True``).
+
+    Raises:
+        ValueError: If ``num_layers`` is smaller than 1, ``dropout`` is outside [0, 1), or a name is unknown.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        out_channels: int | None = None,
+        dropout: float = 0.0,
+        act: str = "relu",
+        norm: str | None = None,
+        residual: bool = False,
+        readout: str | None = None,
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if num_layers < 1:
+            raise ValueError(f"{name}: num_layers={num_layers}, must be at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"{name}: dropout={dropout}, must be in [0, 1)")
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.dropout = dropout
+        self.act = act
+        self.norm = norm
+        self.residual = residual
+        self.readout = readout
+        self.bias = bias
+
+        last_width = self.out_channels if readout is None else hidden_channels
+        widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
+        num_hidden = num_layers - 1 if readout is None else num_layers
+        self.layers = nn.ModuleList(self.make_layer(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+        norms = []
+        if norm is not None:
+            norm_class = NORMS[check_choice(norm, NORMS, f"norm of {name}")]
+            norms = [norm_class(hidden_channels) for _ in range(num_hidden)]
+        self.norms = nn.ModuleList(norms)
+        self.activation = activation_resolver(act)
+        self.pool = None if readout is None else aggregation_resolver(readout)
+        self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
+        self.reset_parameters()
+
+    def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        """One layer of the stack."""
+        raise NotImplementedError
+
+    def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
+        """Apply one layer to the states of all nodes."""
+        raise NotImplementedError
+
+    def encode(self, batch: Data) -> State:
+        x = batch.x
+        return SparseMatrix.from_tensor(x) if x.is_sparse_csr else x
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        h = history[-1]
+        out = self.propagate(self.layers[i], dropout(h, self.dropout, self.training), batch)
+        if i < self.num_layers - 1 or self.readout is not None:
+            if self.norm is not None:
+                out = self.norms[i](out)
+            out = self.activation(out)
+        if self.residual and isinstance(h, Tensor) and h.shape == out.shape:
+            out = out + h
+        return out
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        if self.pool is None or self.head is None:
+            return h
+        index = batch.batch if batch.get("batch") is not None else h.new_zeros(h.size(0), dtype=torch.long)
+        return self.head(self.pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else 1))
+
+    def required_transform(self) -> BaseTransform | None:
+        return SparseFeatures()
+
+    def reset_parameters(self) -> None:
+        for module in [*self.layers, *self.norms, self.pool, self.head]:
+            if module is not None:
+                module.reset_parameters()

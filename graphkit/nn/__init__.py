@@ -1,0 +1,12 @@
+"""Layers: ordinary modules called as ``conv(x, edge_index, ...)``, useful in any PyG code."""
+
+from torch import nn
+
+from graphkit.core.registry import Registry
+from graphkit.nn.dropout import dropout
+from graphkit.nn.gcn_conv import GCNConv
+from graphkit.nn.linear import Linear
+
+__all__ = ["GCNConv", "Linear", "dropout", "registry"]
+
+registry: Registry[nn.Module] = Registry("layer", nn.Module, __name__)

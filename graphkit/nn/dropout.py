@@ -1,0 +1,28 @@
+"""Dropout for dense and sparse features."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkit.ops import SparseMatrix
+
+Features = TypeVar("Features", Tensor, SparseMatrix)
+
+
+def dropout(x: Features, p: float, training: bool) -> Features:
+    r"""Zero each entry with probability ``p`` and scale the others by :math:`1/(1-p)` while training.
+
+    On sparse features only the non-zeros are drawn; a zero stays zero either way, so the result has the same
+    distribution as dense dropout.
+
+    Args:
+        x: Features ``[num_nodes, channels]``, dense or a :class:`~graphkit.ops.SparseMatrix`.
+        p: The probability of a zero.
+        training: Whether to drop at all.
+    """
+    if isinstance(x, SparseMatrix):
+        return x.dropout(p, training)
+    return F.dropout(x, p, training)

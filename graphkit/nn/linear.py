@@ -1,0 +1,40 @@
+"""A linear map of dense or sparse features."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch_geometric.nn.dense.linear import Linear as PyGLinear
+
+from graphkit.ops import SparseMatrix
+
+
+class Linear(PyGLinear):
+    r"""PyG's linear map :math:`x W^\top + b` that also takes a :class:`~graphkit.ops.SparseMatrix`.
+
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        out_channels: Size of each output row.
+        bias: Whether there is an additive bias (default: ``True``).
+        weight_initializer: As in PyG (default: ``"glorot"``, zeros for the bias).
+
+    Shapes:
+        - **input:** ``x`` ``[*, in_channels]``, or a sparse matrix ``[num_nodes, in_channels]``
+        - **output:** ``[*, out_channels]``
+
+    Example:
+        >>> import torch
+        >>> Linear(4, 2)(torch.ones(3, 4)).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, bias: bool = True, weight_initializer: str | None = "glorot"
+    ) -> None:
+        super().__init__(in_channels, out_channels, bias, weight_initializer, bias_initializer="zeros")
+
+    def forward(self, x: Tensor | SparseMatrix) -> Tensor:
+        """The product; a sparse ``x`` is never made dense."""
+        if not isinstance(x, SparseMatrix):
+            return super().forward(x)
+        out = x @ self.weight.t()
+        return out if self.bias is None else out + self.bias

@@ -1,0 +1,48 @@
+"""Random-walk positional encodings."""
+
+from __future__ import annotations
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.transforms import AddRandomWalkPE
+
+from graphkit.transforms.base import Precompute
+
+
+class RandomWalkPE(Precompute):
+    r"""Adds the landing probabilities of random walks to the features, from `"Graph Neural Networks with Learnable
+    Structural and Positional Representations" <https://arxiv.org/abs/2110.07875>`_ (Dwivedi et al., ICLR 2022).
+
+    .. math::
+        p_v = (M_{vv}, (M^2)_{vv}, \dots, (M^K)_{vv}), \qquad M = A D^{-1}
+
+    computed by PyG's ``AddRandomWalkPE``. An isolated node gets zeros.
+
+    Args:
+        walk_length: The number of steps :math:`K` (default: 8).
+
+    Shapes:
+        ``x``: ``[num_nodes, F]`` becomes ``[num_nodes, F + walk_length]``.
+
+    Example:
+        >>> data = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
+        >>> RandomWalkPE(walk_length=2)(data).x.tolist()
+        [[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
+    """
+
+    expensive = True
+
+    def __init__(self, walk_length: int = 8) -> None:
+        self.walk_length = walk_length
+
+    def forward(self, data: Data) -> Data:
+        """Append the columns to ``data.x`` (a shallow copy when called through ``transform(data)``)."""
+        if data.x is not None and data.x.layout != torch.strided:
+            raise ValueError("RandomWalkPE: x is sparse; add features before SparseFeatures")
+        bare = Data(edge_index=data.edge_index, num_nodes=data.num_nodes)
+        if data.num_edges:
+            encoding = AddRandomWalkPE(self.walk_length, attr_name="pe")(bare).pe
+        else:
+            encoding = torch.zeros(data.num_nodes, self.walk_length)
+        data.x = encoding if data.x is None else torch.cat([data.x, encoding.to(data.x.dtype)], dim=1)
+        return data
