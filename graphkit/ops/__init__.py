@@ -1,0 +1,23 @@
+"""Sparse arithmetic on graphs: products, group reductions and the structure that they share."""
+
+from graphkit.ops import backend
+from graphkit.ops.block import block_spmm
+from graphkit.ops.matrix import SparseMatrix
+from graphkit.ops.normalize import gcn_norm
+from graphkit.ops.segment import scatter, segment, softmax
+from graphkit.ops.spmm import sddmm, spmm
+from graphkit.ops.structure import Structure, structure
+
+__all__ = [
+    "SparseMatrix",
+    "Structure",
+    "backend",
+    "block_spmm",
+    "gcn_norm",
+    "scatter",
+    "sddmm",
+    "segment",
+    "softmax",
+    "spmm",
+    "structure",
+]

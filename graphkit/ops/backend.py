@@ -1,0 +1,156 @@
+"""Forward kernels and the choice between them; the only file that imports ``torch_scatter``.
+
+No function here knows about gradients: :mod:`graphkit.ops` puts its own autograd on top, so every backend has the same
+first and second derivatives. The choice made by ``"auto"``:
+
+============================  ======================================================  ==================================
+operation                     CPU                                                     CUDA
+============================  ======================================================  ==================================
+sparse times dense            CSR product (MKL; torch's own kernel without MKL)       CSR product (cuSPARSE)
+sparse times dense, max/min   ``torch.sparse.mm(reduce=...)``                         gather, then segment reduction
+sampled product               ``torch.sparse.sampled_addmm``; dot products below      ``torch.sparse.sampled_addmm``
+                              float32
+segment sum, max, min         CSR product whose matrix is the grouping itself         ``torch_scatter.segment_csr``, else
+                                                                                      ``torch.segment_reduce``
+scatter sum, max, min         as segment when the index is sorted, else               ``torch_scatter.scatter``, else
+                              ``index_add_`` / ``scatter_reduce_``                    ``index_add_`` / ``scatter_reduce_``
+============================  ======================================================  ==================================
+
+On CPU every torch kernel named above was measured faster than its ``torch_scatter`` counterpart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import importlib.util
+import warnings
+from collections.abc import Iterator
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from graphkit.core.validate import check_choice
+
+_AMOUNT = {"sum": "sum", "max": "amax", "min": "amin"}
+_choice: contextvars.ContextVar[str] = contextvars.ContextVar("graphkit_backend", default="auto")
+
+with warnings.catch_warnings():  # torch announces once per process that its CSR layout is in beta
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor(torch.tensor([0, 1]), torch.tensor([0]), torch.tensor([1.0]), (1, 1))
+
+
+def available() -> dict[str, bool]:
+    """Say which sparse backends this process can use.
+
+    Example:
+        >>> available()["torch"]
+        True
+    """
+    return {
+        "torch": True,
+        "mkl": torch.backends.mkl.is_available(),
+        "torch_scatter": importlib.util.find_spec("torch_scatter") is not None,
+        "cuda": torch.cuda.is_available(),
+    }
+
+
+@contextlib.contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    r"""Choose the kernels of segment and scatter reductions inside a ``with`` block.
+
+    Args:
+        name: ``"torch"``, ``"torch_scatter"`` or ``"auto"`` (torch's own on CPU; torch-scatter on CUDA where installed).
+
+    Raises:
+        ValueError: If the name is unknown.
+        ImportError: If ``"torch_scatter"`` is asked for but not installed.
+
+    Example:
+        >>> with use_backend("torch"):
+        ...     pass
+    """
+    check_choice(name, ("auto", "torch", "torch_scatter"), "backend")
+    if name == "torch_scatter":
+        _torch_scatter()
+    token = _choice.set(name)
+    try:
+        yield
+    finally:
+        _choice.reset(token)
+
+
+@functools.cache
+def _torch_scatter() -> ModuleType:
+    try:
+        import torch_scatter
+    except ImportError as error:
+        raise ImportError(
+            "the torch_scatter backend needs torch-scatter; install it with "
+            "`pip install --no-build-isolation torch-scatter` or use the backend 'auto'"
+        ) from error
+    return torch_scatter
+
+
+def _uses_torch_scatter(x: Tensor) -> bool:
+    choice = _choice.get()
+    if choice == "auto":
+        return x.is_cuda and available()["torch_scatter"]
+    return choice == "torch_scatter"
+
+
+def csr_tensor(rowptr: Tensor, col: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A torch CSR tensor without the checks that a valid structure does not need."""
+    return torch.sparse_csr_tensor(rowptr, col, values, shape, check_invariants=False)
+
+
+def csr_mm(matrix: Tensor, x: Tensor) -> Tensor:
+    """``matrix @ x`` for a CSR tensor and a dense ``[num_cols, F]``."""
+    if matrix.values().numel() == 0 or x.numel() == 0:
+        return x.new_zeros(matrix.size(0), x.size(1))
+    if x.is_cuda or (torch.backends.mkl.is_available() and x.dtype in (torch.float32, torch.float64)):
+        return torch.mm(matrix, x)
+    return torch.sparse.mm(matrix, x, reduce="sum")
+
+
+def csr_mm_reduce(matrix: Tensor, x: Tensor, reduce: str) -> Tensor | None:
+    """Row-wise max or min of ``matrix[i, j] * x[j]``, or None where torch has no kernel for it."""
+    if x.is_cuda:
+        return None
+    if matrix.values().numel() == 0 or x.numel() == 0:
+        return x.new_zeros(matrix.size(0), x.size(1))
+    return torch.sparse.mm(matrix, x, reduce=_AMOUNT[reduce])
+
+
+def csr_sampled(pattern: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The values of ``a @ b.T`` at the positions of the CSR tensor ``pattern``."""
+    return torch.sparse.sampled_addmm(pattern, a, b.t(), beta=0.0).values()
+
+
+def segment(src: Tensor, ptr: Tensor, reduce: str) -> Tensor:
+    """Reduce the rows ``ptr[i]:ptr[i + 1]`` of ``src [E, F]`` by sum, max or min; empty groups give 0."""
+    if src.numel() == 0:
+        return src.new_zeros(ptr.numel() - 1, src.size(1))
+    if _uses_torch_scatter(src):
+        return _torch_scatter().segment_csr(src, ptr, reduce=reduce)
+    if src.is_cuda:
+        return torch.segment_reduce(src, reduce, offsets=ptr, axis=0, unsafe=True, initial=0 if reduce == "sum" else None)
+    ones = src.new_ones(src.size(0))
+    grouping = csr_tensor(ptr, torch.arange(src.size(0)), ones, (ptr.numel() - 1, src.size(0)))
+    out = csr_mm(grouping, src) if reduce == "sum" else csr_mm_reduce(grouping, src, reduce)
+    assert out is not None
+    return out
+
+
+def scatter(src: Tensor, index: Tensor, size: int, reduce: str) -> Tensor:
+    """Reduce the rows of ``src [E, F]`` that share an ``index`` by sum, max or min; empty groups give 0."""
+    if src.numel() == 0:
+        return src.new_zeros(size, src.size(1))
+    if _uses_torch_scatter(src):
+        return _torch_scatter().scatter(src, index, 0, dim_size=size, reduce=reduce)
+    out = src.new_zeros(size, src.size(1))
+    if reduce == "sum":
+        return out.index_add_(0, index, src)
+    return out.scatter_reduce_(0, index.unsqueeze(1).expand_as(src), src, _AMOUNT[reduce], include_self=False)

@@ -1,0 +1,207 @@
+"""A sparse matrix with differentiable values over a cached structure."""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+from torch import Tensor
+
+from graphkit.core.validate import check_choice
+from graphkit.ops import products
+from graphkit.ops.structure import Size, Structure, structure
+
+
+class SparseMatrix:
+    r"""Sparse matrix :math:`A \in \mathbb{R}^{T \times S}` whose rows are targets and whose columns are sources.
+
+    A matrix whose values need no gradient keeps the forms that its kernels use (its CSR tensor and its transpose), so
+    that a product and its gradient are two CSR products and nothing else. Instances are immutable; duplicate entries
+    add up.
+
+    Args:
+        structure: The pattern.
+        values: One value per entry in CSR order, ``[num_edges]`` (default: all ones).
+
+    Example:
+        >>> A = SparseMatrix.from_edges(torch.tensor([[0, 1, 2], [1, 2, 2]]), torch.tensor([1.0, 2.0, 3.0]))
+        >>> A.to_dense().tolist()
+        [[0.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 2.0, 3.0]]
+        >>> (A @ torch.ones(3, 1)).squeeze(1).tolist()
+        [0.0, 1.0, 5.0]
+    """
+
+    def __init__(self, structure: Structure, values: Tensor | None = None) -> None:
+        if values is not None:
+            _check_values(values, structure.num_edges)
+        self.structure, self.values = structure, values
+        self._csr: dict[torch.dtype, Tensor] = {}
+        self._transposed: SparseMatrix | None = None
+        self._parent: weakref.ref[SparseMatrix] | None = None
+        self._symmetric: bool | None = None
+
+    @classmethod
+    def from_edges(cls, graph: Tensor | Structure, weight: Tensor | None = None, size: Size = None) -> SparseMatrix:
+        """Build the matrix of a graph with one weight per edge, in the order of the edges (default: all ones)."""
+        pattern = structure(graph, size)
+        if weight is None:
+            return cls(pattern)
+        _check_values(weight, pattern.num_edges)
+        values = pattern.to_csr(weight)
+        return cls(pattern, values if values is not weight or weight.requires_grad else weight.clone())
+
+    @classmethod
+    def from_tensor(cls, tensor: Tensor) -> SparseMatrix:
+        """Take over a sparse CSR, CSC or COO tensor; gradients flow back to it."""
+        if tensor.layout == torch.sparse_coo:
+            if tensor.requires_grad:
+                tensor = tensor.coalesce()
+            values = tensor.values() if tensor.is_coalesced() else tensor._values()
+        else:
+            values = tensor.values()
+        return cls.from_edges(structure(tensor), values)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(num_targets, num_sources)``."""
+        return self.structure.shape
+
+    @property
+    def density(self) -> float:
+        """Share of the entries that are stored."""
+        return self.structure.num_edges / max(self.shape[0] * self.shape[1], 1)
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether the values take part in a gradient."""
+        return self.values is not None and self.values.requires_grad
+
+    @property
+    def dtype(self) -> torch.dtype | None:
+        """The dtype of the values; None for all ones, which fit every dtype."""
+        return None if self.values is None else self.values.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the matrix lives."""
+        return self.structure.device
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the matrix equals its transpose, entry by entry."""
+        if self._symmetric is None:
+            self._symmetric = self.structure.is_symmetric and (
+                self.values is None or torch.equal(self.values, self.values.index_select(0, self.structure.csc_perm))
+            )
+        return self._symmetric
+
+    @property
+    def T(self) -> SparseMatrix:
+        """The transposed matrix; the same object if the matrix is constant and symmetric."""
+        if self.requires_grad:  # values with a graph differ from call to call
+            return SparseMatrix(self.structure.T, self.structure.to_csc(self.values))
+        if self._transposed is not None:
+            return self._transposed
+        parent = self._parent() if self._parent is not None else None
+        if parent is not None:
+            return parent
+        if self.is_symmetric:
+            return self
+        values = None
+        if self.values is not None:
+            with torch.inference_mode(False), torch.no_grad():
+                values = self.structure.to_csc(self.values)
+        self._transposed = SparseMatrix(self.structure.T, values)
+        self._transposed._parent = weakref.ref(self)  # a strong one would make a reference cycle
+        return self._transposed
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        return self.matmul(x)
+
+    def matmul(self, x: Tensor, reduce: str = "sum") -> Tensor:
+        """Aggregate ``x [num_sources, ...]`` over the entries of each row; see :func:`graphkit.ops.spmm`."""
+        if x.dim() == 0 or x.size(0) != self.structure.num_cols:
+            raise ValueError(
+                f"x has shape {list(x.shape)}, but the sparse matrix has {self.shape[1]} columns (sources); "
+                "pass one row of features per source node, or the right size"
+            )
+        if not x.is_floating_point():
+            raise TypeError(f"x has dtype {x.dtype}, but sparse products need floating point; use x.float()")
+        matrix = self
+        if self.values is not None and self.values.dtype != x.dtype:
+            common = torch.promote_types(self.values.dtype, x.dtype)
+            matrix, x = self.to(common), x.to(common)
+        flat = x if x.dim() == 2 else x.reshape(x.size(0), -1 if x.numel() > 0 else x[:1].numel())
+        if reduce == "sum":
+            out = products.product(matrix, flat)
+        elif reduce == "mean":
+            out = products.product(matrix, flat) * self.structure.inverse_degree(flat.dtype).unsqueeze(1)
+        else:
+            check_choice(reduce, ("sum", "mean", "max", "min"), "reduce")
+            out = products.extreme(matrix, flat, reduce)
+        return out if x.dim() == 2 else out.view(-1, *x.shape[1:])
+
+    def csr(self, dtype: torch.dtype) -> Tensor:
+        """The torch CSR tensor that the kernels work on, without gradient; ``dtype`` counts for all ones only."""
+        if self.values is None:
+            return self.structure.pattern(dtype)
+        if self.values.dtype not in self._csr:
+            self._csr[self.values.dtype] = self.structure.csr_tensor(self.values.detach())
+        return self._csr[self.values.dtype]
+
+    def to_dense(self) -> Tensor:
+        """The dense matrix; duplicate entries add up."""
+        values = self._explicit_values()
+        out = values.new_zeros(self.shape)
+        return out.index_put((self.structure.row, self.structure.col), values, accumulate=True)
+
+    def row_sum(self) -> Tensor:
+        """The sum of each row: the weighted in-degrees of the graph."""
+        values = self._explicit_values()
+        return values.new_zeros(self.shape[0]).index_add(0, self.structure.row, values)
+
+    def scale(self, left: Tensor | None = None, right: Tensor | None = None) -> SparseMatrix:
+        """Return ``diag(left) @ A @ diag(right)``."""
+        factor = None
+        if left is not None:
+            factor = left.index_select(0, self.structure.row)
+        if right is not None:
+            of_column = right.index_select(0, self.structure.col)
+            factor = of_column if factor is None else factor * of_column
+        if factor is None:
+            return self
+        return SparseMatrix(self.structure, factor if self.values is None else factor * self.values)
+
+    def dropout(self, p: float = 0.5, training: bool = True) -> SparseMatrix:
+        """Set each stored value to 0 with probability ``p`` and divide the others by ``1 - p``; keeps the structure."""
+        if not training or p == 0.0:
+            return self
+        return SparseMatrix(self.structure, torch.nn.functional.dropout(self._explicit_values(), p))
+
+    def to(self, target: torch.dtype | torch.device | str) -> SparseMatrix:
+        """Return the matrix with another dtype or on another device."""
+        if isinstance(target, torch.dtype):
+            if self.values is None or self.values.dtype == target:
+                return self
+            return SparseMatrix(self.structure, self.values.to(target))
+        if torch.device(target) == self.device:
+            return self
+        return SparseMatrix(self.structure.to(target), None if self.values is None else self.values.to(target))
+
+    def _explicit_values(self) -> Tensor:
+        if self.values is not None:
+            return self.values
+        return torch.ones(self.structure.num_edges, device=self.device)
+
+    def __repr__(self) -> str:
+        return f"SparseMatrix(shape={self.shape}, num_entries={self.structure.num_edges}, dtype={self.dtype})"
+
+
+def _check_values(values: Tensor, num_edges: int) -> None:
+    if values.dim() != 1 or values.numel() != num_edges:
+        raise ValueError(
+            f"edge weights have shape {list(values.shape)}, but the graph has {num_edges} edges; pass one weight per "
+            f"edge, shape [{num_edges}]"
+        )
+    if not values.is_floating_point():
+        raise TypeError(f"edge weights have dtype {values.dtype}, but must be floating point; use weight.float()")

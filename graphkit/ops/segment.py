@@ -1,0 +1,260 @@
+"""Reductions and softmax over groups of rows, with first and second derivatives of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkit.core.validate import check_choice
+from graphkit.ops import backend
+
+REDUCTIONS = ("sum", "mean", "max", "min", "logsumexp")
+
+
+def scatter(src: Tensor, index: Tensor, dim_size: int | None = None, reduce: str = "sum") -> Tensor:
+    r"""Reduce the rows of ``src`` that share an index: :math:`y_i = \bigoplus_{k:\, \mathrm{index}_k = i} x_k`.
+
+    Empty groups give 0 for every reduction (also logsumexp, whose mathematical value :math:`-\infty` would poison what
+    follows). Equal extremes share their gradient evenly. First and second derivatives do not depend on the backend.
+
+    Args:
+        src: Rows to reduce.
+        index: Group of each row.
+        dim_size: Number of groups (default: the largest index plus one).
+        reduce: ``"sum"``, ``"mean"``, ``"max"``, ``"min"`` or ``"logsumexp"`` (default: ``"sum"``).
+
+    Shapes:
+        - **src:** :math:`(E, *)`
+        - **index:** :math:`(E)`
+        - **output:** :math:`(N, *)`
+
+    Raises:
+        ValueError: If a shape does not fit or ``reduce`` is unknown.
+        IndexError: If an index is out of range.
+
+    Example:
+        >>> scatter(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 2, 0]), dim_size=4).tolist()
+        [4.0, 0.0, 2.0, 0.0]
+    """
+    return _reduce(src, _by_index(src, index, dim_size), reduce)
+
+
+def segment(src: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
+    r"""Reduce consecutive rows of ``src``: :math:`y_i = \bigoplus_{k=\mathrm{ptr}_i}^{\mathrm{ptr}_{i+1}-1} x_k`.
+
+    Same conventions as :func:`scatter`, which it beats where rows come sorted by group.
+
+    Args:
+        src: Rows to reduce.
+        ptr: Start of each group, then the number of rows.
+        reduce: ``"sum"``, ``"mean"``, ``"max"``, ``"min"`` or ``"logsumexp"`` (default: ``"sum"``).
+
+    Shapes:
+        - **src:** :math:`(E, *)`
+        - **ptr:** :math:`(N + 1)`
+        - **output:** :math:`(N, *)`
+
+    Raises:
+        ValueError: If ``ptr`` is not a partition of the rows or ``reduce`` is unknown.
+
+    Example:
+        >>> segment(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 2, 2, 3]), reduce="mean").tolist()
+        [1.5, 0.0, 3.0]
+    """
+    return _reduce(src, _by_ptr(src, ptr), reduce)
+
+
+def softmax(
+    src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None, dim_size: int | None = None
+) -> Tensor:
+    r"""Softmax within groups of rows: :math:`y_k = e^{x_k} / \sum_{l \in \mathrm{group}(k)} e^{x_l}`.
+
+    Stable for large values; a group whose values are all :math:`-\infty` gives 0. Differentiable any number of times.
+
+    Args:
+        src: Values, e.g. attention logits per edge and head.
+        index: Group of each row; give this or ``ptr``.
+        ptr: Start of each group of consecutive rows, then the number of rows.
+        dim_size: Number of groups (default: the largest index plus one).
+
+    Shapes:
+        - **src, output:** :math:`(E, *)`
+        - **index:** :math:`(E)`
+        - **ptr:** :math:`(N + 1)`
+
+    Raises:
+        ValueError: If not exactly one of ``index`` and ``ptr`` is given, or a shape does not fit.
+
+    Example:
+        >>> softmax(torch.tensor([0.0, 0.0, 5.0]), torch.tensor([1, 1, 0])).tolist()
+        [0.5, 0.5, 1.0]
+    """
+    if (index is None) == (ptr is None):
+        raise ValueError("softmax needs exactly one of index and ptr")
+    groups = _by_index(src, index, dim_size) if index is not None else _by_ptr(src, ptr)
+    _check_floating(src, "softmax")
+    return _Softmax.apply(_flat(src), groups).view(src.shape)
+
+
+class _Groups:
+    """A partition of rows, given by an index (sorted or not) or by pointers."""
+
+    def __init__(self, size: int, index: Tensor | None, ptr: Tensor | None) -> None:
+        self.size, self._index, self.ptr = size, index, ptr
+        given = index if index is not None else ptr
+        assert given is not None
+        self.given: Tensor = given
+
+    def reduce(self, src: Tensor, how: str) -> Tensor:
+        if self.ptr is not None:
+            return backend.segment(src, self.ptr, how)
+        return backend.scatter(src, self.given, self.size, how)
+
+    def gather(self, per_group: Tensor) -> Tensor:
+        if self._index is None:
+            counts = self.given.diff()
+            self._index = torch.arange(self.size, device=counts.device).repeat_interleave(counts)
+        return per_group.index_select(0, self._index)
+
+    def counts(self, dtype: torch.dtype) -> Tensor:
+        if self.ptr is not None:
+            return self.ptr.diff().to(dtype)
+        ones = torch.ones(self.given.numel(), dtype=dtype, device=self.given.device)
+        return torch.zeros(self.size, dtype=dtype, device=self.given.device).index_add_(0, self.given, ones)
+
+
+def _by_index(src: Tensor, index: Tensor, dim_size: int | None) -> _Groups:
+    if index.dim() != 1 or src.dim() == 0 or src.size(0) != index.numel():
+        raise ValueError(
+            f"src has shape {list(src.shape)} and index {list(index.shape)}; pass one index per row, shape [{len(src)}]"
+        )
+    if index.dtype != torch.int64:
+        raise TypeError(f"index has dtype {index.dtype}, but groups are numbered in int64; use index.long()")
+    low, high = (0, -1) if index.numel() == 0 else (int(i) for i in torch.aminmax(index))
+    size = high + 1 if dim_size is None else dim_size
+    if low < 0 or high >= size:
+        raise IndexError(
+            f"index names group {low if low < 0 else high}, but there are {size} groups (0..{size - 1}); "
+            "check the index or dim_size"
+        )
+    ptr = None
+    if not index.is_cuda and bool((index[1:] >= index[:-1]).all()):
+        ptr = torch._convert_indices_from_coo_to_csr(index, size)
+    return _Groups(size, index, ptr)
+
+
+def _by_ptr(src: Tensor, ptr: Tensor) -> _Groups:
+    if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
+        raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
+    if int(ptr[0]) != 0 or int(ptr[-1]) != len(src) or bool((ptr[1:] < ptr[:-1]).any()):
+        raise ValueError(f"ptr must rise from 0 to the number of rows, {len(src)}; got {ptr[:3].tolist()}..{int(ptr[-1])}")
+    return _Groups(ptr.numel() - 1, None, ptr)
+
+
+def _flat(src: Tensor) -> Tensor:
+    return src.reshape(src.size(0), src[:1].numel() if src.size(0) > 0 else src.new_empty(1, *src.shape[1:]).numel())
+
+
+def _check_floating(src: Tensor, what: str) -> None:
+    if not src.is_floating_point():
+        raise TypeError(f"{what} needs floating point, got {src.dtype}; use src.float()")
+
+
+def _reduce(src: Tensor, groups: _Groups, reduce: str) -> Tensor:
+    check_choice(reduce, REDUCTIONS, "reduce")
+    flat = _flat(src)
+    if reduce == "sum":
+        out = _Sum.apply(flat, groups)
+    elif reduce == "mean":
+        _check_floating(src, "mean")
+        out = _Sum.apply(flat, groups) / groups.counts(flat.dtype).clamp_(min=1).unsqueeze(1)
+    elif reduce == "logsumexp":
+        _check_floating(src, "logsumexp")
+        out = _LogSumExp.apply(flat, groups)
+    else:
+        out = _Extreme.apply(flat, groups, reduce)
+    return out.view(groups.size, *src.shape[1:])
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, src: Tensor, groups: _Groups) -> Tensor:
+        ctx.groups = groups
+        ctx.save_for_backward(groups.given)  # notices edits in place
+        return groups.reduce(src, "sum")
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        _ = ctx.saved_tensors
+        return _Gather.apply(grad, ctx.groups), None
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, per_group: Tensor, groups: _Groups) -> Tensor:
+        ctx.groups = groups
+        ctx.save_for_backward(groups.given)
+        return groups.gather(per_group)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        _ = ctx.saved_tensors
+        return _Sum.apply(grad, ctx.groups), None
+
+
+class _Extreme(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, src: Tensor, groups: _Groups, reduce: str) -> Tensor:
+        out = groups.reduce(src, reduce)
+        ctx.groups = groups
+        ctx.save_for_backward(src, out, groups.given)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        src, out, _ = ctx.saved_tensors
+        groups = ctx.groups
+        with torch.no_grad():
+            reached = (src == groups.gather(out)).to(grad.dtype)
+            ties = groups.reduce(reached, "sum").clamp_(min=1)
+        return _Gather.apply(grad / ties, groups) * reached, None, None
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, src: Tensor, groups: _Groups) -> Tensor:
+        top = groups.reduce(src, "max")
+        top.masked_fill_(~top.isfinite(), 0.0)
+        total = groups.reduce((src - groups.gather(top)).exp_(), "sum")
+        out = total.log_().add_(top)
+        out.masked_fill_((groups.counts(src.dtype) == 0).unsqueeze(1), 0.0)
+        ctx.groups = groups
+        ctx.save_for_backward(src, out, groups.given)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        src, out, _ = ctx.saved_tensors
+        share = (src - _Gather.apply(out, ctx.groups)).exp()
+        return _Gather.apply(grad, ctx.groups) * share, None
+
+
+class _Softmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, src: Tensor, groups: _Groups) -> Tensor:
+        top = groups.reduce(src, "max")
+        top.masked_fill_(~top.isfinite(), 0.0)
+        out = (src - groups.gather(top)).exp_()
+        total = groups.reduce(out, "sum")
+        out /= groups.gather(total.masked_fill_(total == 0, 1.0))
+        ctx.groups = groups
+        ctx.save_for_backward(out, groups.given)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        out, _ = ctx.saved_tensors
+        weighted = out * grad
+        return weighted - out * _Gather.apply(_Sum.apply(weighted, ctx.groups), ctx.groups), None

@@ -1,0 +1,366 @@
+"""The sparsity pattern of a graph, computed once and cached with a key that cannot go stale."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
+from torch_geometric import EdgeIndex
+
+from graphkit.core.validate import check_edge_index
+from graphkit.ops import backend
+
+Size = int | tuple[int, int] | None
+
+
+class Structure:
+    r"""Sparsity pattern of a (bipartite) graph in both compressed orders.
+
+    Rows are targets and columns are sources, so that a matrix with this pattern carries source features to targets:
+    :math:`(A x)_t = \sum_{s \to t} a_{ts} x_s`. Entries are sorted by row, then by column; duplicate edges stay apart.
+    Column order, degrees and everything derived from them are computed when first asked for and then kept.
+    Instances are immutable; build them with :func:`structure`.
+
+    Args:
+        rowptr: Start of each row, ``[num_rows + 1]``.
+        col: Column of each entry in CSR order, ``[num_edges]``.
+        perm: Edge id of each CSR position, or None if the edges came sorted.
+        num_cols: Number of columns.
+
+    Attributes:
+        memo: Derived things that live exactly as long as the structure (normalised matrices, expanded patterns).
+
+    Example:
+        >>> s = structure(torch.tensor([[0, 2, 1], [1, 1, 0]]), size=3)
+        >>> s.rowptr.tolist(), s.col.tolist(), s.perm.tolist()
+        ([0, 1, 3, 3], [1, 0, 2], [2, 0, 1])
+        >>> s.in_degree.tolist(), s.out_degree.tolist()
+        ([1, 2, 0], [1, 1, 1])
+    """
+
+    def __init__(self, rowptr: Tensor, col: Tensor, perm: Tensor | None, num_cols: int) -> None:
+        self.rowptr, self.col, self.perm = rowptr, col, perm
+        self.num_rows, self.num_cols, self.num_edges = rowptr.numel() - 1, num_cols, col.numel()
+        self.memo: dict[Any, Any] = {}
+        self._lazy: dict[str, Any] = {}
+        self._parent: weakref.ref[Structure] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(num_rows, num_cols)``."""
+        return self.num_rows, self.num_cols
+
+    @property
+    def device(self) -> torch.device:
+        """Where the index tensors live."""
+        return self.col.device
+
+    @property
+    def row(self) -> Tensor:
+        """Row of each entry in CSR order."""
+        return self._get("row", lambda: torch._convert_indices_from_csr_to_coo(self.rowptr, self.col)[0])
+
+    @property
+    def csc_perm(self) -> Tensor:
+        """CSR position of each entry in CSC order."""
+        return self._csc[2]
+
+    @property
+    def csc_row(self) -> Tensor:
+        """Row of each entry in CSC order."""
+        return self._csc[1]
+
+    @property
+    def colptr(self) -> Tensor:
+        """Start of each column in CSC order, ``[num_cols + 1]``."""
+        return self._csc[0]
+
+    @property
+    def in_degree(self) -> Tensor:
+        """Number of entries in each row (edges that enter each target)."""
+        return self._get("in_degree", lambda: self.rowptr.diff())
+
+    @property
+    def out_degree(self) -> Tensor:
+        """Number of entries in each column (edges that leave each source)."""
+        return self._get("out_degree", lambda: self.colptr.diff())
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the pattern equals its transpose, counting duplicates."""
+        return self._get("is_symmetric", self._check_symmetric)
+
+    @property
+    def T(self) -> Structure:
+        """The structure of the reversed edges; shares the tensors of this one."""
+        parent = self._parent() if self._parent is not None else None
+        return parent if parent is not None else self._get("T", self._transpose)
+
+    def edge_index(self) -> Tensor:
+        """Sources and targets ``[2, num_edges]`` in the order of the edges."""
+        return torch.stack([self.to_edges(self.col), self.to_edges(self.row)])
+
+    def to_csr(self, per_edge: Tensor) -> Tensor:
+        """Bring values ``[num_edges, ...]`` from edge order to CSR order (differentiable)."""
+        return per_edge if self.perm is None else _Permute.apply(per_edge, self.perm, self._inverse)
+
+    def to_edges(self, per_entry: Tensor) -> Tensor:
+        """Bring values ``[num_edges, ...]`` from CSR order to edge order (differentiable)."""
+        return per_entry if self.perm is None else _Permute.apply(per_entry, self._inverse, self.perm)
+
+    def to_csc(self, per_entry: Tensor) -> Tensor:
+        """Bring values ``[num_edges, ...]`` from CSR order to CSC order (differentiable)."""
+        return _Permute.apply(per_entry, self.csc_perm, self._csc_inverse)
+
+    def with_self_loops(self) -> tuple[Structure, Tensor]:
+        """Add the self-loops that are missing.
+
+        Returns:
+            The new structure, in which the old edges keep their ids and the added loops follow, and the nodes that
+            got a loop (in the order of the new edge ids). Cached.
+
+        Example:
+            >>> s, nodes = structure(torch.tensor([[0, 1], [0, 0]]), size=2).with_self_loops()
+            >>> s.edge_index().tolist(), nodes.tolist()
+            ([[0, 1, 1], [0, 0, 1]], [1])
+        """
+        if self.num_rows != self.num_cols:
+            raise ValueError(
+                f"self-loops need one set of nodes, but this graph has {self.num_cols} sources and {self.num_rows} "
+                "targets; use add_self_loops=False"
+            )
+        return self._get("self_loops", self._add_self_loops)
+
+    def kernel_indices(self) -> tuple[Tensor, Tensor]:
+        """``(rowptr, col)`` in the integer type that the kernels prefer (32 bit wherever it fits)."""
+        return self._get("kernel_indices", self._narrow)
+
+    def csr_tensor(self, values: Tensor) -> Tensor:
+        """The torch CSR tensor with this pattern and ``values`` in CSR order."""
+        return backend.csr_tensor(*self.kernel_indices(), values, self.shape)
+
+    def pattern(self, dtype: torch.dtype) -> Tensor:
+        """The torch CSR tensor with this pattern and all ones."""
+        return self._get(f"pattern {dtype}", lambda: self.csr_tensor(self._ones(dtype)))
+
+    def inverse_degree(self, dtype: torch.dtype) -> Tensor:
+        """One over the number of entries in each row, 1 where there is none."""
+        return self._get(f"inverse_degree {dtype}", lambda: self.in_degree.clamp(min=1).to(dtype).reciprocal())
+
+    def to(self, device: torch.device | str) -> Structure:
+        """The structure on another device."""
+        if torch.device(device) == self.device:
+            return self
+        perm = None if self.perm is None else self.perm.to(device)
+        return Structure(self.rowptr.to(device), self.col.to(device), perm, self.num_cols)
+
+    def __repr__(self) -> str:
+        return f"Structure(num_rows={self.num_rows}, num_cols={self.num_cols}, num_edges={self.num_edges})"
+
+    # ------------------------------------------------------------------ lazily computed parts
+
+    def _get(self, name: str, compute: Any) -> Any:
+        try:
+            return self._lazy[name]
+        except KeyError:
+            with torch.inference_mode(False), torch.no_grad():
+                return self._lazy.setdefault(name, compute())
+
+    @property
+    def _csc(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self._get("csc", self._sort_columns)
+
+    @property
+    def _inverse(self) -> Tensor:
+        return self._get("inverse", lambda: _invert(self.perm))
+
+    @property
+    def _csc_inverse(self) -> Tensor:
+        return self._get("csc_inverse", lambda: _invert(self.csc_perm))
+
+    def _sort_columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        col, perm = self.col.sort(stable=True)
+        return torch._convert_indices_from_coo_to_csr(col, self.num_cols), self.row[perm], perm
+
+    def _check_symmetric(self) -> bool:
+        return (
+            self.num_rows == self.num_cols
+            and torch.equal(self.rowptr, self.colptr)
+            and torch.equal(self.col, self.csc_row)
+        )
+
+    def _transpose(self) -> Structure:
+        colptr, row, csc_perm = self._csc
+        out = Structure(colptr, row, csc_perm if self.perm is None else self.perm[csc_perm], self.num_rows)
+        out._lazy["csc"] = (self.rowptr, self.col, self._csc_inverse)
+        out._parent = weakref.ref(self)  # a strong one would make a reference cycle
+        return out
+
+    def _add_self_loops(self) -> tuple[Structure, Tensor]:
+        has_loop = torch.zeros(self.num_rows, dtype=torch.bool, device=self.device)
+        has_loop[self.col[self.col == self.row]] = True
+        nodes = (~has_loop).nonzero().squeeze(1)
+        return _build(torch.cat([self.edge_index(), nodes.expand(2, -1)], dim=1), self.num_cols, self.num_rows), nodes
+
+    def _ones(self, dtype: torch.dtype) -> Tensor:
+        return torch.ones(self.num_edges, dtype=dtype, device=self.device)
+
+    def _narrow(self) -> tuple[Tensor, Tensor]:
+        if max(self.num_edges, self.num_rows, self.num_cols) >= 2**31:
+            return self.rowptr, self.col
+        return self.rowptr.int(), self.col.int()
+
+
+def structure(graph: Tensor | Structure, size: Size = None) -> Structure:
+    r"""Return the :class:`Structure` of a graph, from a cache where possible.
+
+    The cache holds its keys weakly, and a hit counts only if the tensor still has the contents of a private copy, so
+    that edits in place, through ``.data`` or through numpy memory cannot make it stale. The comparison takes about 1 %
+    of the time of one product.
+
+    Args:
+        graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets
+            (PyG's ``adj_t``), or a structure, which is returned as it is.
+        size: Number of nodes, or ``(num_sources, num_targets)`` (default: from the ``EdgeIndex`` or sparse tensor, else
+            the largest id plus one, which loses isolated nodes at the end).
+
+    Raises:
+        TypeError: If the ids are not integers.
+        ValueError: If the shape is wrong or ``size`` contradicts the graph.
+        IndexError: If an id is out of range.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1], [1, 2]])
+        >>> structure(edge_index, size=4)
+        Structure(num_rows=4, num_cols=4, num_edges=2)
+        >>> structure(edge_index, size=4) is structure(edge_index, size=4)
+        True
+    """
+    if isinstance(graph, Structure):
+        _check_size(graph, size)
+        return graph
+    if not isinstance(graph, Tensor):
+        raise TypeError(f"a graph must be an edge_index, a sparse tensor or a Structure, not {type(graph).__name__}")
+    if isinstance(graph, EdgeIndex):
+        known = graph.sparse_size()
+        graph = graph.as_tensor()
+        if size is None and known != (None, None):
+            size = _fill_size(graph, known)
+    return _cache.get(graph, size)
+
+
+class _Cache:
+    """Structures by tensor identity; entries die with the tensor and are checked by content."""
+
+    def __init__(self) -> None:
+        self._entries: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        self._lock = threading.RLock()
+
+    def get(self, graph: Tensor, size: Size) -> Structure:
+        indices = _indices(graph)
+        key = tuple(graph.shape) if graph.layout != torch.strided else size
+        with self._lock:
+            entry = self._entries.get(graph)
+        if entry is not None and all(_same(new, old) for new, old in zip(indices, entry[0], strict=True)):
+            if key in entry[1]:
+                if graph.layout != torch.strided:
+                    _check_size(entry[1][key], size)
+                return entry[1][key]
+        else:
+            entry = None
+        with torch.inference_mode(False), torch.no_grad():
+            copies = tuple(index.clone() for index in indices) if entry is None else entry[0]
+            built = _from_copies(graph, copies, size)
+        with self._lock:
+            if entry is None:
+                entry = self._entries[graph] = (copies, {})
+            return entry[1].setdefault(key, built)
+
+
+_cache = _Cache()
+
+
+def _same(new: Tensor, old: Tensor) -> bool:
+    return new.shape == old.shape and new.dtype == old.dtype and new.device == old.device and torch.equal(new, old)
+
+
+def _indices(graph: Tensor) -> tuple[Tensor, ...]:
+    if graph.layout == torch.strided:
+        return (graph.detach(),)
+    if graph.layout == torch.sparse_csr:
+        return graph.crow_indices(), graph.col_indices()
+    if graph.layout == torch.sparse_csc:
+        return graph.ccol_indices(), graph.row_indices()
+    if graph.layout == torch.sparse_coo:
+        return (graph._indices(),)
+    raise ValueError(f"a graph cannot be a {graph.layout} tensor; use an edge_index or a CSR, CSC or COO tensor")
+
+
+def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Structure:
+    if graph.layout == torch.strided:
+        edge_index = copies[0]
+        if size is None:
+            check_edge_index(edge_index, 2**62, "structure")
+            size = int(edge_index.max()) + 1 if edge_index.numel() > 0 else 0
+        num_sources, num_targets = (size, size) if isinstance(size, int) else size
+        check_edge_index(edge_index, (num_sources, num_targets), "structure")
+        return _build(edge_index.long(), num_sources, num_targets)
+    num_rows, num_cols = graph.shape
+    if graph.layout == torch.sparse_coo:
+        target, source = copies[0]
+    elif graph.layout == torch.sparse_csr:
+        target, source = torch._convert_indices_from_csr_to_coo(*copies).long()
+    else:
+        source, target = torch._convert_indices_from_csr_to_coo(*copies).long()
+    out = _build(torch.stack([source, target]), num_cols, num_rows)
+    _check_size(out, size)
+    return out
+
+
+def _build(edge_index: Tensor, num_cols: int, num_rows: int) -> Structure:
+    source, target = edge_index
+    key = target * num_cols + source
+    perm = None
+    if not bool((key[1:] >= key[:-1]).all()):
+        key, perm = key.sort(stable=True)
+        source, target = source[perm], target[perm]
+    return Structure(torch._convert_indices_from_coo_to_csr(target, num_rows), source.contiguous(), perm, num_cols)
+
+
+def _fill_size(edge_index: Tensor, known: tuple[int | None, int | None]) -> tuple[int, int]:
+    found = (edge_index.amax(1) + 1).tolist() if edge_index.numel() > 0 else [0, 0]
+    return tuple(k if k is not None else f for k, f in zip(known, found, strict=True))  # type: ignore[return-value]
+
+
+def _check_size(found: Structure, size: Size) -> None:
+    if size is None:
+        return
+    num_sources, num_targets = (size, size) if isinstance(size, int) else size
+    if (num_targets, num_sources) != found.shape:
+        raise ValueError(
+            f"size says {num_sources} sources and {num_targets} targets, but the graph has {found.num_cols} sources and "
+            f"{found.num_rows} targets; pass the matching size or leave it out"
+        )
+
+
+def _invert(perm: Tensor) -> Tensor:
+    out = torch.empty_like(perm)
+    out[perm] = torch.arange(perm.numel(), device=perm.device)
+    return out
+
+
+class _Permute(torch.autograd.Function):
+    """``values[perm]`` whose gradient is another permutation instead of an accumulation."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, perm: Tensor, inverse: Tensor) -> Tensor:
+        ctx.perm, ctx.inverse = perm, inverse
+        return values.index_select(0, perm)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _Permute.apply(grad, ctx.inverse, ctx.perm), None, None
