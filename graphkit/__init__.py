@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from graphkit import datasets, models, nn, ops, testing, transforms
+    from graphkit import datasets, models, nn, ops, recipes, testing, transforms
     from graphkit.datasets import load
     from graphkit.tasks import GraphTask, NodeTask, Split, Task
     from graphkit.training import Result, Trainer, strategies
     from graphkit.transforms import features, rewiring
 
-# name -> (module, attribute or None for the module itself); resolved on first use, so that importing graphkit stays cheap.
+# name -> (module, attribute or None for the module itself); resolved on first use to keep the import cheap.
 _LAZY: dict[str, tuple[str, str | None]] = {
     "ops": ("graphkit.ops", None),
     "nn": ("graphkit.nn", None),
@@ -43,7 +43,26 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Result": ("graphkit.training", "Result"),
 }
 
-__all__ = ["__version__", *_LAZY]
+__all__ = [
+    "GraphTask",
+    "NodeTask",
+    "Result",
+    "Split",
+    "Task",
+    "Trainer",
+    "__version__",
+    "datasets",
+    "features",
+    "load",
+    "models",
+    "nn",
+    "ops",
+    "recipes",
+    "rewiring",
+    "strategies",
+    "testing",
+    "transforms",
+]
 
 
 def __getattr__(name: str) -> Any:

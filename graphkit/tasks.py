@@ -178,15 +178,24 @@ class Task:
     # What a trainer needs ----------------------------------------------------------------------------------------
 
     def batches(
-        self, stage: str, batch_size: int | None = None, shuffle: bool = False, generator: torch.Generator | None = None
+        self,
+        stage: str,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> Iterable[Data]:
         """The batches of one stage, each a PyG ``Data`` or ``Batch``.
 
         Args:
             stage: ``"train"``, ``"val"`` or ``"test"``.
             batch_size: The number of graphs per batch (graph tasks; node tasks are one batch).
-            shuffle: Whether each pass draws a new order.
+            shuffle: Whether to draw an order (graph tasks).
             generator: The source of randomness for ``shuffle``.
+            shard: This process's rank and the number of processes; each gets an equal share of a shuffled order.
+
+        Raises:
+            ValueError: If the task cannot be divided as asked.
         """
         raise NotImplementedError
 
@@ -281,9 +290,7 @@ class Task:
                     raise ValueError(self._missing_class(1 - int(present[0]), 2, stage))
         return labels
 
-    def _checked_classes(
-        self, labels: Tensor, used: Tensor, num_outputs: int | None, allow_missing: bool
-    ) -> Tensor:
+    def _checked_classes(self, labels: Tensor, used: Tensor, num_outputs: int | None, allow_missing: bool) -> Tensor:
         if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() != 1:
             raise ValueError(
                 f"task {self.name!r}: multiclass labels must be integers of shape [n], got {labels.dtype} of shape "
@@ -322,7 +329,9 @@ class Task:
                 f"set its out_channels to task.num_outputs = {self.num_outputs}"
             )
         if out.size(0) != rows:
-            raise ValueError(f"task {self.name!r} needs {rows} rows of outputs, the model returned {out.size(0)}; {model_hint}")
+            raise ValueError(
+                f"task {self.name!r} needs {rows} rows of outputs, the model returned {out.size(0)}; {model_hint}"
+            )
 
     def _hidden(self, labels: Tensor, ids: Tensor) -> Tensor:
         hidden = labels.clone()
@@ -404,11 +413,18 @@ class NodeTask(Task):
         return view
 
     def batches(
-        self, stage: str, batch_size: int | None = None, shuffle: bool = False, generator: torch.Generator | None = None
+        self,
+        stage: str,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> Iterable[Data]:
         check_choice(stage, STAGES, "stage")
         if batch_size is not None:
             raise ValueError(f"task {self.name!r} trains on the whole graph at once; leave batch_size at None")
+        if shard[1] > 1:
+            raise ValueError(f"task {self.name!r} trains on the whole graph at once; use devices=1")
         return [self._batch[stage]]
 
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
@@ -470,12 +486,22 @@ class GraphTask(Task):
         self._evaluation: dict[tuple[str, int], list[Data]] = {}
 
     def batches(
-        self, stage: str, batch_size: int | None = None, shuffle: bool = False, generator: torch.Generator | None = None
+        self,
+        stage: str,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
     ) -> Iterable[Data]:
         check_choice(stage, STAGES, "stage")
         size = 32 if batch_size is None else batch_size
         if shuffle:
-            return DataLoader(self._labelled(stage), batch_size=size, shuffle=True, generator=generator)
+            graphs = self._labelled(stage)
+            order = torch.randperm(len(graphs), generator=generator)
+            rank, world = shard
+            rounded = -(-len(graphs) // world) * world  # every process must take the same number of steps
+            order = order.repeat(-(-rounded // len(graphs)))[:rounded][rank::world]
+            return DataLoader(graphs, batch_size=size, sampler=order.tolist())
         if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
             self._evaluation[stage, size] = list(DataLoader(self._labelled(stage), batch_size=size))
         return self._evaluation[stage, size]

@@ -15,14 +15,14 @@ class Configurable:
     """
 
     @classmethod
-    def _parameters(cls) -> list[inspect.Parameter]:
+    def _arguments(cls) -> list[inspect.Parameter]:
         skipped = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
         return [parameter for parameter in parameters if parameter.kind not in skipped]
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments by name."""
-        return {parameter.name: getattr(self, parameter.name) for parameter in self._parameters()}
+        return {parameter.name: getattr(self, parameter.name) for parameter in self._arguments()}
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
@@ -31,7 +31,7 @@ class Configurable:
 
     def __repr__(self) -> str:
         parts = []
-        for parameter in self._parameters():
+        for parameter in self._arguments():
             value = getattr(self, parameter.name)
             if parameter.default is inspect.Parameter.empty:
                 parts.append(repr(value))

@@ -60,11 +60,5 @@ class PyGModel(nn.Module):
             )
         return arguments
 
-    def reset_parameters(self) -> None:
-        """Draw new initial weights, if the module can."""
-        from torch_geometric.nn.inits import reset
-
-        reset(self.module)
-
     def __repr__(self) -> str:
         return repr(self.module)

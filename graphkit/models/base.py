@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
+from graphkit.core.validate import unknown_name
+from graphkit.ops import SparseMatrix
 
-if TYPE_CHECKING:
-    from graphkit.ops import SparseMatrix
-
-    State = Tensor | SparseMatrix
+State = Tensor | SparseMatrix
 
 M = TypeVar("M", bound="LayeredModel")
 
@@ -84,9 +83,8 @@ class LayeredModel(Configurable, nn.Module):
         known = inspect.signature(cls.__init__).parameters
         unknown = [name for name in arguments if name not in known]
         if unknown:
-            from graphkit.core.validate import unknown_name
-
-            raise ValueError(unknown_name(unknown[0], [name for name in known if name != "self"], f"argument of {cls.__name__}"))
+            choices = [name for name in known if name != "self"]
+            raise ValueError(unknown_name(unknown[0], choices, f"argument of {cls.__name__}"))
         sizes: dict[str, Any] = {"in_channels": task.num_features, "out_channels": task.num_outputs}
         if task.kind == "graph":
             sizes["readout"] = "mean"

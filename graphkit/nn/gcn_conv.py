@@ -23,8 +23,8 @@ class GCNConv(nn.Module):
 
     where :math:`w_{ut}` is the weight of the edge from :math:`u` to :math:`t` (1 by default), self-loops included;
     :math:`\tilde d_t = \sum_{u \to t} w_{ut}` counts the edges *entering* a node; and :math:`s` is 1, or 2 when
-    ``improved``. A node that has a self-loop keeps its weight; only missing ones are added. A node of degree 0 (possible
-    without self-loops) contributes and receives nothing, so its output is :math:`b`.
+    ``improved``. A node that has a self-loop keeps its weight; only missing ones are added. A node of degree 0
+    (possible without self-loops) contributes and receives nothing, so its output is :math:`b`.
 
     The product with :math:`P` is one cached sparse-matrix product. Weights are applied first when that makes the
     propagated matrix narrower. Parameters have PyG's names (``lin.weight``, ``bias``), so state dicts can be exchanged.

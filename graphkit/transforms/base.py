@@ -80,7 +80,12 @@ def _bar(graphs: Sequence[Data], transform: BaseTransform, progress: bool | None
 
     silent = len(graphs) < 100 if progress is None else not progress
     # disable=None leaves the decision to tqdm: on a terminal only.
-    return tqdm(graphs, desc=type(transform).__name__, unit="graph", disable=True if silent else (None if progress is None else False))
+    return tqdm(
+        graphs,
+        desc=type(transform).__name__,
+        unit="graph",
+        disable=True if silent else (None if progress is None else False),
+    )
 
 
 def _apply_one(transform: BaseTransform, graph: Data, folder: Path | None) -> Data:

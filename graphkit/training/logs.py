@@ -1,0 +1,134 @@
+"""Progress bar and log files."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from graphkit.core.files import atomic_write
+from graphkit.core.validate import check_choice
+
+LOGGERS = ("csv", "tensorboard")
+Record = dict[str, Any]
+
+
+class Progress:
+    """A bar over epochs with the time left and the latest scores."""
+
+    def __init__(self, total: int, done: int, show: bool | None) -> None:
+        from tqdm import tqdm
+
+        enabled = sys.stderr.isatty() if show is None else show
+        self._bar = tqdm(total=total, initial=done, unit="epoch", disable=not enabled, dynamic_ncols=True)
+        self._next = 0.0
+
+    def update(self, record: Record) -> None:
+        """Count one epoch; scores are redrawn at most ten times per second."""
+        now = time.monotonic()
+        if not self._bar.disable and now >= self._next:
+            self._next = now + 0.1
+            self._bar.set_description(str(record["phase"]), refresh=False)
+            scores = {key: f"{value:.4g}" for key, value in record.items() if isinstance(value, float)}
+            self._bar.set_postfix(scores, refresh=False)
+        self._bar.update()
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.close()
+
+
+class CSVLog:
+    """``history.csv``: one row per epoch."""
+
+    def __init__(self, folder: Path, history: list[Record]) -> None:
+        self._path = folder / "history.csv"
+        self._columns: list[str] = []
+        self._file: TextIO | None = None
+        if history:  # a resumed run: rows after the checkpoint were never trained, as far as this run knows
+            self._columns = list(history[0])
+            with atomic_write(self._path) as temporary, temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self._columns, extrasaction="ignore", restval="")
+                writer.writeheader()
+                writer.writerows(history)
+            self._file = self._path.open("a", newline="")
+
+    def write(self, record: Record) -> None:
+        """Append a row."""
+        if self._file is None:
+            self._columns = list(record)
+            self._file = self._path.open("w", newline="")
+            csv.writer(self._file).writerow(self._columns)
+        csv.DictWriter(self._file, self._columns, extrasaction="ignore", restval="").writerow(record)
+
+    def flush(self) -> None:
+        """Make the rows visible to readers."""
+        if self._file is not None:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+
+
+class TensorBoardLog:
+    """Event files for TensorBoard in ``tensorboard/``."""
+
+    def __init__(self, folder: Path, history: list[Record]) -> None:
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError as error:
+            raise ImportError(
+                "loggers=('tensorboard',) needs the package tensorboard; run: pip install tensorboard"
+            ) from error
+        self._step = len(history)
+        # Steps that a killed run wrote after its checkpoint are dropped by the reader.
+        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=self._step or None)
+
+    def write(self, record: Record) -> None:
+        """Add the record's numbers as scalars."""
+        for key, value in record.items():
+            if isinstance(value, float):
+                self._writer.add_scalar(key, value, self._step)
+        self._step += 1
+
+    def flush(self) -> None:
+        """Make the scalars visible to readers."""
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        self._writer.close()
+
+
+class Logs:
+    """All log files of a run; use as a context manager."""
+
+    def __init__(self, folder: Path | None, names: tuple[str, ...], history: list[Record]) -> None:
+        for name in names:
+            check_choice(name, LOGGERS, "logger")
+        classes = {"csv": CSVLog, "tensorboard": TensorBoardLog}
+        self._logs: list[Any] = [] if folder is None else [classes[name](folder, history) for name in names]
+
+    def write(self, record: Record) -> None:
+        """Add one epoch."""
+        for log in self._logs:
+            log.write(record)
+
+    def flush(self) -> None:
+        """Make what was written visible to readers."""
+        for log in self._logs:
+            log.flush()
+
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for log in self._logs:
+            log.close()

@@ -1,0 +1,260 @@
+"""The epochs of all phases: training, validation, stopping, best weights, checkpoints."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch_geometric.data import Data
+
+from graphkit.tasks import Task
+from graphkit.training.checkpoint import random_state, save_checkpoint, set_random_state
+from graphkit.training.engine import Engine
+from graphkit.training.logs import Logs, Progress, Record
+from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
+
+SchedulerFactory = Callable[[torch.optim.Optimizer], Any]
+
+
+class Loop:
+    """One run, from its first epoch or from a checkpoint to its end.
+
+    Everything that changes from epoch to epoch lives here and goes through :meth:`state_dict`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        strategy: Strategy,
+        engine: Engine,
+        *,
+        max_epochs: int,
+        patience: int | None,
+        monitor: str,
+        batch_size: int | None,
+        seed: int | None,
+        make_optimizer: OptimizerFactory,
+        make_scheduler: SchedulerFactory | None,
+        checkpoint: Path | None,
+        checkpoint_seconds: float,
+        fingerprint: dict[str, Any],
+    ) -> None:
+        self.model = model
+        self.task = task
+        self.strategy = strategy
+        self.engine = engine
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.monitor = monitor
+        self.batch_size = batch_size
+        self.seed = torch.seed() % 2**31 if seed is None else seed
+        self.make_optimizer = make_optimizer
+        self.make_scheduler = make_scheduler
+        self.checkpoint = checkpoint
+        self.checkpoint_seconds = checkpoint_seconds
+        self.fingerprint = fingerprint
+        self.larger_is_better = task.higher_is_better if monitor == "metric" else False
+
+        self.phases = strategy.phases()
+        self.phase_index = 0
+        self.schedulers: list[Any] = []
+        self.history: list[Record] = []
+        self.seconds = 0.0
+        self._begin_phase()
+
+    def _begin_phase(self) -> None:
+        phase = self.phases[self.phase_index]
+        phase.optimizers = self.strategy.optimizers(phase, self.make_optimizer)
+        self.schedulers = [self.make_scheduler(o) for o in phase.optimizers] if self.make_scheduler else []
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best_score = -math.inf if self.larger_is_better else math.inf
+        self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    # The run -----------------------------------------------------------------------------------------------------
+
+    def run(self, logs: Logs, progress: Progress) -> None:
+        """Train what is left. Afterwards the model has the best weights of the last phase."""
+        start = time.monotonic()
+        before = self.seconds
+        saved = start
+        with _deferred_interrupt(self.checkpoint is not None) as interrupted:
+            while True:
+                phase = self.phases[self.phase_index]
+                while not self._phase_is_over():
+                    record = self._run_epoch(phase)
+                    self.history.append(record)
+                    logs.write(record)
+                    progress.update(record)
+                    now = time.monotonic()
+                    self.seconds = before + now - start
+                    if now - saved >= self.checkpoint_seconds or interrupted():
+                        self.save()
+                        logs.flush()
+                        saved = time.monotonic()
+                    if interrupted():
+                        raise KeyboardInterrupt(
+                            f"stopped after epoch {self.epoch} of phase {phase.name!r}; continue with "
+                            f"fit(model, task, resume=True) (checkpoint: {self.checkpoint})"
+                        )
+                if self.phase_index + 1 == len(self.phases):
+                    break
+                self.model.load_state_dict(self.best_weights)
+                self.phase_index += 1
+                self._begin_phase()
+            self.seconds = before + time.monotonic() - start
+            self.save()  # with the last weights, not the best: a longer run can go on from here
+            self.model.load_state_dict(self.best_weights)
+
+    def _phase_is_over(self) -> bool:
+        out_of_patience = self.patience is not None and self.epoch - self.best_epoch >= self.patience
+        return self.epoch >= self.max_epochs or out_of_patience
+
+    def _run_epoch(self, phase: Phase) -> Record:
+        self.epoch += 1
+        self.model.train()
+        totals: dict[str, torch.Tensor] = {}
+        count = 0
+        for batch in self._train_batches():
+            for key, value in self.strategy.train_step(batch, phase).items():
+                totals[key] = totals.get(key, 0) + value
+            count += 1
+        record: Record = {"phase": phase.name, "epoch": self.epoch}
+        record |= {f"train_{key}": float(value) / count for key, value in totals.items()}
+        self._check_finite(record, "train_loss", phase)
+        record["val_loss"], record[f"val_{self.task.metric}"] = self.evaluate("val", phase.upto_layer)
+        self._check_finite(record, "val_loss", phase)
+        record["lr"] = float(phase.optimizers[0].param_groups[0]["lr"]) if phase.optimizers else 0.0
+
+        score = record[f"val_{self.task.metric}"] if self.monitor == "metric" else record["val_loss"]
+        if score > self.best_score if self.larger_is_better else score < self.best_score:
+            self.best_score, self.best_epoch = score, self.epoch
+            for name, value in self.model.state_dict().items():
+                self.best_weights[name].copy_(value)
+        for scheduler in self.schedulers:
+            if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                scheduler.step(score)
+            else:
+                scheduler.step()
+        return record
+
+    def _train_batches(self) -> Iterator[Data]:
+        if self.task.kind == "node":
+            yield from self._device_batches("train")
+            return
+        # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
+        order = torch.Generator().manual_seed((self.seed * 1_000_003 + self.phase_index) * 1_000_003 + self.epoch)
+        batches = self.task.batches("train", self.batch_size, shuffle=True, generator=order, shard=self.engine.shard)
+        yield from map(self.engine.to_device, batches)
+
+    def _device_batches(self, stage: str) -> Iterable[Data]:
+        if not hasattr(self, "_kept"):
+            self._kept: dict[str, list[Data]] = {}
+        if stage not in self._kept:
+            self._kept[stage] = [self.engine.to_device(batch) for batch in self.task.batches(stage, self.batch_size)]
+        return self._kept[stage]
+
+    @torch.no_grad()
+    def evaluate(self, stage: str, upto_layer: int | None = None) -> tuple[float, float]:
+        """The mean loss and the metric of one stage."""
+        self.model.eval()
+        metric = self.task.new_metric()
+        total, rows = 0.0, 0
+        for batch in self._device_batches(stage):
+            prediction, label = self.task.select(self.strategy.predict(batch, upto_layer), batch, stage)
+            total += float(self.task.loss_of(prediction, label)) * prediction.size(0)
+            rows += prediction.size(0)
+            metric.update(prediction, label)
+        score = metric.compute()
+        if math.isnan(score):
+            raise ValueError(
+                f"task {self.task.name!r}: {self.task.metric} is undefined on the {stage} part of split "
+                f"{self.task.split.name!r} (one class only); use another split or metric"
+            )
+        return total / rows, score
+
+    def _check_finite(self, record: Record, key: str, phase: Phase) -> None:
+        if math.isfinite(record[key]):
+            return
+        if self.checkpoint is not None and self.checkpoint.exists():
+            good = f"the last good checkpoint is {self.checkpoint}"
+        else:
+            good = (
+                "there is no checkpoint yet" if self.checkpoint else "no checkpoint was kept; set run_dir to keep one"
+            )
+        raise FloatingPointError(
+            f"{key} is {record[key]} in epoch {self.epoch} of phase {phase.name!r}; {good}. Lower lr "
+            f"(it is {phase.optimizers[0].param_groups[0]['lr']:g} now) or set clip_norm"
+        )
+
+    # Checkpoints -------------------------------------------------------------------------------------------------
+
+    def save(self) -> None:
+        """Write the checkpoint, if there is a place for one."""
+        if self.checkpoint is not None and self.engine.shard[0] == 0:
+            save_checkpoint(self.checkpoint, self.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that :meth:`load_state_dict` needs to continue as if nothing had happened."""
+        phase = self.phases[self.phase_index]
+        return {
+            "fingerprint": self.fingerprint,
+            "phase_index": self.phase_index,
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best_score": self.best_score,
+            "history": self.history,
+            "seconds": self.seconds,
+            "model": self.model.state_dict(),
+            "best_weights": self.best_weights,
+            "optimizers": [optimizer.state_dict() for optimizer in phase.optimizers],
+            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "strategy": self.strategy.state_dict(),
+            "random": random_state(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where a checkpoint was written."""
+        self.phase_index = state["phase_index"]
+        self._begin_phase()
+        self.model.load_state_dict(state["model"])
+        for name, value in state["best_weights"].items():
+            self.best_weights[name].copy_(value)
+        for optimizer, saved in zip(self.phases[self.phase_index].optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
+        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
+            scheduler.load_state_dict(saved)
+        self.strategy.load_state_dict(state["strategy"])
+        self.epoch, self.best_epoch, self.best_score = state["epoch"], state["best_epoch"], state["best_score"]
+        self.history, self.seconds = state["history"], state["seconds"]
+        set_random_state(state["random"])
+
+
+@contextmanager
+def _deferred_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C end the run after the current epoch; a second one stops at once."""
+    if not active or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed = False
+    previous = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,179 @@
+"""What a training run found."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from graphkit.core.files import atomic_write
+from graphkit.metrics import METRICS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass
+class Result:
+    r"""The scores of one run and what is needed to repeat it.
+
+    Scores are those of the weights of the best validation epoch; metrics that are shares lie in [0, 1].
+
+    Attributes:
+        task: The task's name.
+        model: The model, as code.
+        strategy: The training strategy, as code.
+        metric: The metric's name.
+        test: The test score.
+        val: The validation score of the same weights.
+        best_epoch: The epoch of those weights, counted from 1 (of the last phase).
+        epochs: The number of epochs trained, over all phases.
+        num_parameters: The number of trainable parameters.
+        seconds: Wall time of ``fit``, resumed parts included.
+        split: The split's name.
+        split_hash: The split's content hash.
+        seed: The seed.
+        history: One dict per epoch: phase, epoch, train_loss, val_loss, val_<metric>, lr.
+        config: The arguments of trainer, model and strategy.
+        versions: Versions of graphkit and of what it computes with.
+        hardware: Processor or GPU, and threads.
+        run_dir: The run's folder, if any.
+
+    Example:
+        >>> import graphkit as gk
+        >>> task = gk.load("karate")
+        >>> model = gk.models.MLP.from_task(task, hidden_channels=8)
+        >>> result = gk.Trainer(max_epochs=3, progress=False).fit(model, task)
+        >>> len(result.history)
+        3
+    """
+
+    task: str
+    model: str
+    strategy: str
+    metric: str
+    test: float
+    val: float
+    best_epoch: int
+    epochs: int
+    num_parameters: int
+    seconds: float
+    split: str
+    split_hash: str
+    seed: int | None
+    history: list[dict[str, Any]]
+    config: dict[str, Any]
+    versions: dict[str, str]
+    hardware: str
+    run_dir: str | None = None
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.model}",
+                f"  task        {self.task}, split {self.split} [{self.split_hash}]",
+                f"  test        {self.metric} {format_score(self.test, self.metric)}",
+                f"  validation  {self.metric} {format_score(self.val, self.metric)} at epoch {self.best_epoch} "
+                f"({self.epochs} trained)",
+                f"  strategy    {self.strategy}, seed {self.seed}",
+                f"  cost        {self.num_parameters:,} parameters, {self.seconds:.1f} s on {self.hardware}",
+            ]
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the result as JSON."""
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=1, default=str))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Result:
+        """Read a result that :meth:`save` wrote.
+
+        Raises:
+            ValueError: If the file is not a result.
+        """
+        try:
+            return cls(**json.loads(Path(path).read_text()))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ValueError(f"{path} is not a result of graphkit ({error})") from error
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw the training curves; see :func:`plot_results`."""
+        return plot_results([self], path)
+
+
+def plot_results(results: list[Result], path: str | os.PathLike[str] | None = None) -> Figure:
+    """Draw losses and validation scores of one or several runs against epochs.
+
+    Args:
+        results: The runs.
+        path: Where to save the picture, if anywhere; the ending names the format.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for number, result in enumerate(results):
+        colour = f"C{number}"
+        name = result.model.split("(")[0]
+        steps = range(1, len(result.history) + 1)
+        left.plot(steps, [row["train_loss"] for row in result.history], color=colour, label=f"{name}, train")
+        left.plot(
+            steps, [row["val_loss"] for row in result.history], color=colour, ls="--", label=f"{name}, validation"
+        )
+        scores = [row[f"val_{result.metric}"] for row in result.history]
+        label = f"{name}, validation (test {format_score(result.test, result.metric)})"
+        right.plot(steps, scores, color=colour, label=label)
+        last_phase = len(result.history) - _phase_length(result)
+        right.axvline(last_phase + result.best_epoch, color=colour, lw=0.8, ls=":")
+    left.set(xlabel="epoch", ylabel="loss", title=results[0].task)
+    right.set(xlabel="epoch", ylabel=results[0].metric, title="dotted: best validation epoch")
+    for axes in (left, right):
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.3)
+    if path is not None:
+        path = Path(path)
+        with atomic_write(path) as temporary:
+            figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=150)
+    return figure
+
+
+def format_score(value: float, metric: str) -> str:
+    """A score as tables print it: shares in percent, errors as they are."""
+    return f"{100 * value:.2f} %" if METRICS[metric].percent else f"{value:.4f}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, graphkit and the packages that decide numbers."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import graphkit
+
+    found = {"python": platform.python_version(), "graphkit": graphkit.__version__}
+    for name in ("torch", "torch-geometric", "torch-scatter", "numpy", "lightning-fabric", "torchmetrics"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware(device: torch.device) -> str:
+    """The processor or GPU that a run used."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        name = models[0] if models else name
+    return f"{name}, {torch.get_num_threads()} threads"
+
+
+def _phase_length(result: Result) -> int:
+    return sum(row["phase"] == result.history[-1]["phase"] for row in result.history)

@@ -1,0 +1,89 @@
+"""The contract between the trainer and a way of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.core.config import Configurable
+
+if TYPE_CHECKING:
+    from graphkit.tasks import Task
+    from graphkit.training.engine import Engine
+
+NamedParameters = Iterable[tuple[str, nn.Parameter]]
+OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
+
+
+@dataclass
+class Phase:
+    """One stretch of training with its own optimizers, early stopping and best weights.
+
+    Attributes:
+        name: Shown in logs, e.g. ``"backprop"`` or ``"layer 1"``.
+        upto_layer: The number of layers that predictions use in this phase; ``None`` for all.
+        optimizers: Made by :meth:`Strategy.optimizers` when the phase begins.
+    """
+
+    name: str
+    upto_layer: int | None = None
+    optimizers: list[torch.optim.Optimizer] = field(default_factory=list)
+
+
+class Strategy(Configurable):
+    r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
+
+    The trainer calls :meth:`setup` once, then for each of :meth:`phases`: :meth:`optimizers`, and per batch
+    :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its best
+    validation epoch are put back before the next one begins.
+
+    A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
+    """
+
+    model: nn.Module
+    task: Task
+    engine: Engine
+
+    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        """Take the model and the task, and refuse those that cannot be trained this way.
+
+        Args:
+            model: The model, on its device.
+            task: The task, with the model's required transform applied.
+            engine: Device, precision and the backward step.
+
+        Raises:
+            TypeError: If the model cannot be trained this way; the message says why and what to use.
+            ValueError: Likewise for the task.
+        """
+        self.model = model
+        self.task = task
+        self.engine = engine
+
+    def phases(self) -> list[Phase]:
+        """The phases in order; backpropagation has one, greedy layer-wise training one per layer."""
+        raise NotImplementedError
+
+    def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
+        """The optimizers of one phase; ``make(named_parameters)`` builds one as the trainer was told to."""
+        return [make(self.model.named_parameters())]
+
+    def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
+        """Change the weights once; returns scalars to log, ``"loss"`` among them."""
+        raise NotImplementedError
+
+    def predict(self, batch: Data, upto_layer: int | None = None) -> Tensor:
+        """The outputs that metrics judge, ``[n, num_outputs]``, by the first ``upto_layer`` layers (default: all)."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """What an exact resume needs beyond model, optimizers and random states (default: nothing)."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Put back what :meth:`state_dict` returned."""

@@ -1,0 +1,319 @@
+"""The trainer: one call from a model and a task to a result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from graphkit.core.config import Configurable
+from graphkit.core.files import atomic_write
+from graphkit.core.validate import check_choice, unknown_name
+from graphkit.models import LayeredModel, PyGModel
+from graphkit.tasks import Task
+from graphkit.training.checkpoint import check_fingerprint, load_checkpoint, seed_everything
+from graphkit.training.engine import Engine
+from graphkit.training.logs import Logs, Progress
+from graphkit.training.loop import Loop, SchedulerFactory
+from graphkit.training.result import Result, hardware, versions
+from graphkit.training.strategies import Backprop, Strategy
+from graphkit.training.strategies import registry as strategies
+from graphkit.training.strategies.base import NamedParameters
+
+# Settings that may change between a checkpoint and the run that resumes it: they do not change any epoch.
+_FREE = {"max_epochs", "patience", "progress", "run_dir", "loggers", "checkpoint_seconds", "accelerator", "devices"}
+
+
+class Trainer(Configurable):
+    r"""Trains any model on any task with any strategy.
+
+    Every epoch ends with a validation; the weights of the best one are kept and put back at the end. Test labels are
+    read once, after that.
+
+    **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on
+    the CPU, whatever happened to the model before (scikit-learn's rule). ``warm_start=True`` keeps the weights that the
+    model comes with.
+
+    **Files.** With ``run_dir`` a run leaves ``config.json``, ``history.csv``, ``checkpoint.pt``, ``model.pt`` (the best
+    weights), ``result.json`` and ``curves.png`` there. ``fit(..., resume=True)`` continues from the checkpoint, and
+    ends exactly where an uninterrupted run ends. Ctrl-C ends the run after the current epoch, with a checkpoint.
+
+    Args:
+        max_epochs: The largest number of epochs of each phase (default: 200).
+        patience: Stop a phase after this many epochs without a better validation (default: never).
+        lr: The learning rate (default: 0.01).
+        weight_decay: One number for all parameters, or a dict from name patterns to numbers, e.g.
+            ``{"layers.0.*": 5e-4}``; parameters that match nothing get 0 (default: 0).
+        optimizer: The name of a class in ``torch.optim`` (default: ``"Adam"``).
+        optimizer_kwargs: Its further arguments (default: none).
+        scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch (default: none).
+        scheduler_kwargs: Its arguments (default: none).
+        batch_size: The number of graphs per batch of a graph task (default: 32).
+        monitor: What decides the best epoch: the validation ``"metric"`` or ``"loss"`` (default: ``"metric"``).
+        clip_norm: The largest norm of a gradient (default: no clipping).
+        seed: The seed; ``None`` leaves generators and weights alone (default: 0).
+        strategy: How weights are trained: a :class:`~graphkit.strategies.Strategy`, its class, or its name (default:
+            ``Backprop()``).
+        accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"`` (default: ``"auto"``).
+        devices: The number of devices; more than one for graph tasks only (default: 1).
+        precision: Fabric's names, e.g. ``"32-true"``, ``"64-true"``, ``"bf16-mixed"`` (default: ``"32-true"``).
+        progress: Show a progress bar (default: on a terminal).
+        run_dir: The folder of the run's files (default: none are written).
+        loggers: Which logs to keep in ``run_dir``: ``"csv"``, ``"tensorboard"`` (default: ``("csv",)``).
+        checkpoint_seconds: The least time between two checkpoints (default: 1).
+        warm_start: Whether to keep the model's weights instead of drawing new ones (default: ``False``).
+
+    Raises:
+        ValueError: If a value is out of range or a name unknown.
+
+    Example:
+        >>> import graphkit as gk
+        >>> task = gk.load("karate")
+        >>> model = gk.models.GCN(task.num_features, 16, out_channels=task.num_outputs)
+        >>> result = gk.Trainer(max_epochs=20, progress=False).fit(model, task)
+        >>> 0 <= result.test <= 1
+        True
+    """
+
+    def __init__(
+        self,
+        max_epochs: int = 200,
+        patience: int | None = None,
+        lr: float = 0.01,
+        weight_decay: float | Mapping[str, float] = 0.0,
+        optimizer: str = "Adam",
+        optimizer_kwargs: Mapping[str, Any] | None = None,
+        scheduler: str | None = None,
+        scheduler_kwargs: Mapping[str, Any] | None = None,
+        batch_size: int | None = None,
+        monitor: str = "metric",
+        clip_norm: float | None = None,
+        seed: int | None = 0,
+        strategy: Strategy | type[Strategy] | str | None = None,
+        accelerator: str = "auto",
+        devices: int = 1,
+        precision: str = "32-true",
+        progress: bool | None = None,
+        run_dir: str | Path | None = None,
+        loggers: tuple[str, ...] = ("csv",),
+        checkpoint_seconds: float = 1.0,
+        warm_start: bool = False,
+    ) -> None:
+        for name, value, least in (
+            ("max_epochs", max_epochs, 1),
+            ("patience", patience, 1),
+            ("batch_size", batch_size, 1),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"Trainer: {name}={value}, must be at least {least}")
+        if lr <= 0:
+            raise ValueError(f"Trainer: lr={lr}, must be positive")
+        _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
+        if scheduler is not None:
+            _scheduler_class(scheduler)
+        self.max_epochs = max_epochs
+        self.patience = patience
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.optimizer = optimizer
+        self.optimizer_kwargs = optimizer_kwargs
+        self.scheduler = scheduler
+        self.scheduler_kwargs = scheduler_kwargs
+        self.batch_size = batch_size
+        self.monitor = check_choice(monitor, ("metric", "loss"), "monitor")
+        self.clip_norm = clip_norm
+        self.seed = seed
+        if isinstance(strategy, (str, type)):
+            strategy = strategies.get(strategy)()
+        self.strategy: Strategy = Backprop() if strategy is None else strategy
+        self.accelerator = accelerator
+        self.devices = devices
+        self.precision = precision
+        self.progress = progress
+        self.run_dir = run_dir
+        self.loggers = tuple(loggers)
+        self.checkpoint_seconds = checkpoint_seconds
+        self.warm_start = warm_start
+
+    def fit(self, model: nn.Module, task: Task, resume: bool = False) -> Result:
+        """Train a model on a task.
+
+        Args:
+            model: A graphkit model, a PyG model, or any module (see :class:`~graphkit.models.PyGModel`). It is trained
+                in place and ends with the best weights.
+            task: The task.
+            resume: Continue from the checkpoint in ``run_dir``; without one, start from the beginning.
+
+        Raises:
+            TypeError: If the model or the strategy does not fit the task.
+            ValueError: If shapes do not fit, or the checkpoint is unreadable or of another run.
+            FloatingPointError: If a loss becomes NaN or infinite; names the epoch and the last good checkpoint.
+            KeyboardInterrupt: After Ctrl-C; names the epoch and the checkpoint.
+        """
+        if not isinstance(task, Task):
+            raise TypeError(
+                f"fit needs a graphkit task, got {type(task).__name__}; use gk.load(name) or gk.NodeTask(...)"
+            )
+        if resume and self.run_dir is None:
+            raise ValueError("resume=True needs run_dir, the folder that holds the checkpoint")
+        engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm)
+        network = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
+        required = network.required_transform() if isinstance(network, LayeredModel) else None
+        if required is not None:
+            task = task.transform(required)
+        network = engine.place(network)
+        self._initialise(network, task, engine)
+        self.strategy.setup(network, task, engine)
+
+        folder = None if self.run_dir is None else Path(self.run_dir)
+        if engine.shard[0] > 0:
+            folder = None  # one process writes
+        checkpoint = None if folder is None else folder / "checkpoint.pt"
+        loop = Loop(
+            network,
+            task,
+            self.strategy,
+            engine,
+            max_epochs=self.max_epochs,
+            patience=self.patience,
+            monitor=self.monitor,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            make_optimizer=lambda parameters: engine.setup_optimizer(self._optimizer(parameters)),
+            make_scheduler=self._scheduler_factory(),
+            checkpoint=checkpoint,
+            checkpoint_seconds=self.checkpoint_seconds,
+            fingerprint=self._fingerprint(network, task),
+        )
+        if resume and checkpoint is not None and checkpoint.exists():
+            state = load_checkpoint(checkpoint)
+            check_fingerprint(checkpoint, state["fingerprint"], loop.fingerprint)
+            loop.load_state_dict(state)
+        elif checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)  # of an earlier run: resuming this one must not find it
+        config = self._describe(network)
+        if folder is not None:
+            _write_json(folder / "config.json", config | {"task": task.describe()})
+
+        total = self.max_epochs * len(loop.phases)
+        progress = Progress(total, len(loop.history), self.progress)
+        try:
+            with Logs(folder, self.loggers, loop.history) as logs:
+                loop.run(logs, progress)
+        finally:
+            progress.close()
+        result = self._result(network, task, loop, config)
+        if folder is not None:
+            with atomic_write(folder / "model.pt") as temporary:
+                torch.save(network.state_dict(), temporary)
+            result.save(folder / "result.json")
+            result.plot(folder / "curves.png")
+        return result
+
+    # Parts of fit ------------------------------------------------------------------------------------------------
+
+    def _initialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
+        if self.seed is not None:
+            seed_everything(self.seed)
+        if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
+            first = next(iter(task.batches("train", self.batch_size)))
+            with torch.no_grad():
+                engine.forward(network, engine.to_device(first))
+        if self.seed is None or self.warm_start:
+            return
+        seed_everything(self.seed)
+        fixed = _reset_parameters(network)
+        if fixed:
+            import warnings
+
+            warnings.warn(
+                f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "
+                "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
+                stacklevel=3,
+            )
+
+    def _optimizer(self, parameters: NamedParameters) -> torch.optim.Optimizer:
+        cls = _torch_class(torch.optim, self.optimizer, torch.optim.Optimizer, "optimizer")
+        patterns = self.weight_decay if isinstance(self.weight_decay, Mapping) else {"*": self.weight_decay}
+        groups: dict[float, list[nn.Parameter]] = {}
+        matched = set()
+        for name, parameter in parameters:
+            if not parameter.requires_grad:
+                continue
+            found = next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
+            matched.add(found)
+            groups.setdefault(0.0 if found is None else float(patterns[found]), []).append(parameter)
+        unused = [pattern for pattern in patterns if pattern not in matched and pattern != "*"]
+        if unused and len(self.strategy.phases()) == 1:
+            raise ValueError(f"Trainer: the weight_decay pattern {unused[0]!r} matches no parameter of the model")
+        decayed = [{"params": chosen, "weight_decay": decay} for decay, chosen in groups.items()]
+        return cls(decayed, lr=self.lr, **(self.optimizer_kwargs or {}))
+
+    def _scheduler_factory(self) -> SchedulerFactory | None:
+        if self.scheduler is None:
+            return None
+        cls = _scheduler_class(self.scheduler)
+        return lambda optimizer: cls(optimizer, **(self.scheduler_kwargs or {}))
+
+    def _describe(self, network: nn.Module) -> dict[str, Any]:
+        trainer = self.config() | {"strategy": repr(self.strategy), "run_dir": str(self.run_dir)}
+        return {"model": repr(network), "strategy": repr(self.strategy), "trainer": trainer}
+
+    def _fingerprint(self, network: nn.Module, task: Task) -> dict[str, Any]:
+        settings = {name: value for name, value in self._describe(network)["trainer"].items() if name not in _FREE}
+        shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
+        plain = settings | {"model": repr(network), "task": task.describe(), "parameter shapes": shapes}
+        return json.loads(json.dumps(plain, default=str))
+
+    def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:
+        upto_layer = loop.phases[-1].upto_layer
+        return Result(
+            task=task.name,
+            model=repr(network),
+            strategy=repr(self.strategy),
+            metric=task.metric,
+            test=loop.evaluate("test", upto_layer)[1],
+            val=loop.evaluate("val", upto_layer)[1],
+            best_epoch=loop.best_epoch,
+            epochs=len(loop.history),
+            num_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+            seconds=loop.seconds,
+            split=task.split.name,
+            split_hash=task.split.hash,
+            seed=self.seed,
+            history=loop.history,
+            config=config,
+            versions=versions(),
+            hardware=hardware(loop.engine.device),
+            run_dir=None if self.run_dir is None else str(self.run_dir),
+        )
+
+
+def _torch_class(module: Any, name: str, base: type, what: str) -> Any:
+    choices = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
+    if name not in choices:
+        raise ValueError(unknown_name(name, sorted(set(choices) - {base.__name__}), what))
+    return getattr(module, name)
+
+
+def _scheduler_class(name: str) -> Any:
+    return _torch_class(torch.optim.lr_scheduler, name, torch.optim.lr_scheduler.LRScheduler, "scheduler")
+
+
+def _reset_parameters(module: nn.Module) -> list[str]:
+    """Draw new weights; returns the classes of the modules that could not."""
+    if hasattr(module, "reset_parameters"):
+        module.reset_parameters()
+        return []
+    own = [type(module).__name__] if any(True for _ in module.parameters(recurse=False)) else []
+    return own + [name for child in module.children() for name in _reset_parameters(child)]
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, default=str))
