@@ -3,18 +3,17 @@
 No function here knows about gradients: :mod:`graphkit.ops` puts its own autograd on top, so every backend has the same
 first and second derivatives. The choice made by ``"auto"``:
 
-============================  ======================================================  ==================================
-operation                     CPU                                                     CUDA
-============================  ======================================================  ==================================
-sparse times dense            CSR product (MKL; torch's own kernel without MKL)       CSR product (cuSPARSE)
-sparse times dense, max/min   ``torch.sparse.mm(reduce=...)``                         gather, then segment reduction
-sampled product               ``torch.sparse.sampled_addmm``; dot products below      ``torch.sparse.sampled_addmm``
-                              float32
-segment sum, max, min         CSR product whose matrix is the grouping itself         ``torch_scatter.segment_csr``, else
-                                                                                      ``torch.segment_reduce``
-scatter sum, max, min         as segment when the index is sorted, else               ``torch_scatter.scatter``, else
-                              ``index_add_`` / ``scatter_reduce_``                    ``index_add_`` / ``scatter_reduce_``
-============================  ======================================================  ==================================
+=====================  =====================================================  ================================
+operation              CPU                                                    CUDA
+=====================  =====================================================  ================================
+sparse times dense     CSR product (MKL; torch's own kernel without MKL)      CSR product (cuSPARSE)
+the same, max and min  ``torch.sparse.mm(reduce=...)``                        gather, then segment reduction
+sampled product        ``torch.sparse.sampled_addmm``                         ``torch.sparse.sampled_addmm``
+segment sum, max, min  CSR product whose matrix is the grouping itself        ``torch_scatter.segment_csr``,
+                                                                              else as scatter
+scatter sum, max, min  as segment when the index is sorted, else              ``torch_scatter.scatter``, else
+                       ``index_add_`` / ``scatter_reduce_``                   ``index_add_``/``scatter_reduce_``
+=====================  =====================================================  ================================
 
 On CPU every torch kernel named above was measured faster than its ``torch_scatter`` counterpart.
 """
@@ -34,7 +33,7 @@ from torch import Tensor
 
 from graphkit.core.validate import check_choice
 
-_AMOUNT = {"sum": "sum", "max": "amax", "min": "amin"}
+_TORCH_NAME = {"sum": "sum", "max": "amax", "min": "amin"}
 _choice: contextvars.ContextVar[str] = contextvars.ContextVar("graphkit_backend", default="auto")
 
 with warnings.catch_warnings():  # torch announces once per process that its CSR layout is in beta
@@ -62,7 +61,7 @@ def use_backend(name: str) -> Iterator[None]:
     r"""Choose the kernels of segment and scatter reductions inside a ``with`` block.
 
     Args:
-        name: ``"torch"``, ``"torch_scatter"`` or ``"auto"`` (torch's own on CPU; torch-scatter on CUDA where installed).
+        name: ``"torch"``, ``"torch_scatter"`` or ``"auto"`` (torch's own on CPU; torch-scatter on CUDA if installed).
 
     Raises:
         ValueError: If the name is unknown.
@@ -115,13 +114,11 @@ def csr_mm(matrix: Tensor, x: Tensor) -> Tensor:
     return torch.sparse.mm(matrix, x, reduce="sum")
 
 
-def csr_mm_reduce(matrix: Tensor, x: Tensor, reduce: str) -> Tensor | None:
-    """Row-wise max or min of ``matrix[i, j] * x[j]``, or None where torch has no kernel for it."""
-    if x.is_cuda:
-        return None
+def csr_mm_reduce(matrix: Tensor, x: Tensor, reduce: str) -> Tensor:
+    """Row-wise max or min of ``matrix[i, j] * x[j]`` (CPU only); empty rows give 0."""
     if matrix.values().numel() == 0 or x.numel() == 0:
         return x.new_zeros(matrix.size(0), x.size(1))
-    return torch.sparse.mm(matrix, x, reduce=_AMOUNT[reduce])
+    return torch.sparse.mm(matrix, x, reduce=_TORCH_NAME[reduce])
 
 
 def csr_sampled(pattern: Tensor, a: Tensor, b: Tensor) -> Tensor:
@@ -131,17 +128,16 @@ def csr_sampled(pattern: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 def segment(src: Tensor, ptr: Tensor, reduce: str) -> Tensor:
     """Reduce the rows ``ptr[i]:ptr[i + 1]`` of ``src [E, F]`` by sum, max or min; empty groups give 0."""
+    size, length = ptr.numel() - 1, src.size(0)
     if src.numel() == 0:
-        return src.new_zeros(ptr.numel() - 1, src.size(1))
+        return src.new_zeros(size, src.size(1))
     if _uses_torch_scatter(src):
         return _torch_scatter().segment_csr(src, ptr, reduce=reduce)
-    if src.is_cuda:
-        return torch.segment_reduce(src, reduce, offsets=ptr, axis=0, unsafe=True, initial=0 if reduce == "sum" else None)
-    ones = src.new_ones(src.size(0))
-    grouping = csr_tensor(ptr, torch.arange(src.size(0)), ones, (ptr.numel() - 1, src.size(0)))
-    out = csr_mm(grouping, src) if reduce == "sum" else csr_mm_reduce(grouping, src, reduce)
-    assert out is not None
-    return out
+    if src.is_cuda or not src.is_floating_point() or length >= 2**31:
+        return scatter(src, torch.arange(size, device=ptr.device).repeat_interleave(ptr.diff()), size, reduce)
+    positions = torch.arange(length, dtype=torch.int32)
+    grouping = csr_tensor(ptr.int(), positions, src.new_ones(length), (size, length))
+    return csr_mm(grouping, src) if reduce == "sum" else csr_mm_reduce(grouping, src, reduce)
 
 
 def scatter(src: Tensor, index: Tensor, size: int, reduce: str) -> Tensor:
@@ -153,4 +149,4 @@ def scatter(src: Tensor, index: Tensor, size: int, reduce: str) -> Tensor:
     out = src.new_zeros(size, src.size(1))
     if reduce == "sum":
         return out.index_add_(0, index, src)
-    return out.scatter_reduce_(0, index.unsqueeze(1).expand_as(src), src, _AMOUNT[reduce], include_self=False)
+    return out.scatter_reduce_(0, index.unsqueeze(1).expand_as(src), src, _TORCH_NAME[reduce], include_self=False)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from graphkit.core.validate import check_choice
 from graphkit.ops import products
+from graphkit.ops.dropout import dropout
 from graphkit.ops.structure import Size, Structure, structure
 
 
@@ -176,7 +177,7 @@ class SparseMatrix:
         """Set each stored value to 0 with probability ``p`` and divide the others by ``1 - p``; keeps the structure."""
         if not training or p == 0.0:
             return self
-        return SparseMatrix(self.structure, torch.nn.functional.dropout(self._explicit_values(), p))
+        return SparseMatrix(self.structure, dropout(self._explicit_values(), p))
 
     def to(self, target: torch.dtype | torch.device | str) -> SparseMatrix:
         """Return the matrix with another dtype or on another device."""

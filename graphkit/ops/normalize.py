@@ -22,22 +22,24 @@ def gcn_norm(
     size: Size = None,
     dtype: torch.dtype | None = None,
 ) -> SparseMatrix:
-    r"""Normalised adjacency matrix of `"Semi-Supervised Classification with Graph Convolutional Networks"
-    <https://arxiv.org/abs/1609.02907>`_.
+    r"""Normalise an adjacency matrix by its degrees.
+
+    Kipf, Welling: `"Semi-Supervised Classification with Graph Convolutional Networks"
+    <https://arxiv.org/abs/1609.02907>`_, ICLR 2017.
 
     .. math::
         \hat A = \tilde D^{-1/2} \tilde A \tilde D^{-1/2} \;\text{(sym)}, \qquad
         \hat A = \tilde D^{-1} \tilde A \;\text{(row)}, \qquad
         \tilde D_{tt} = \sum_s \tilde A_{ts}
 
-    where :math:`\tilde A_{ts}` is the weight of the edge :math:`s \to t`, with self-loops of weight ``fill`` at the nodes
-    that have none. Both factors of ``"sym"`` are in-degrees, and degree 0 gives factor 0. Existing self-loops keep their
-    weight, as in PyG; the official code adds 1 to them. Differentiable in ``weight``, through the degrees too.
-    The result for constant weights is kept with the graph's structure and checked by content.
+    where :math:`\tilde A_{ts}` is the weight of the edge :math:`s \to t`, with self-loops of weight ``fill`` at the
+    nodes that have none. Both factors of ``"sym"`` are in-degrees, and degree 0 gives factor 0. Existing self-loops
+    keep their weight, as in PyG; the official code adds 1 to them. Differentiable in ``weight``, through the degrees
+    too. The result for constant weights is kept with the graph's structure and checked by content.
 
     Args:
-        graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets (only
-            its pattern counts) or a :class:`Structure`.
+        graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets
+            (only its pattern counts) or a :class:`Structure`.
         weight: One weight per edge (default: all ones).
         add_self_loops: Whether to add missing self-loops (default: ``True``).
         fill: Weight of added self-loops (default: ``1.0``).

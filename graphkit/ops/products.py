@@ -75,9 +75,10 @@ class _Sampled(torch.autograd.Function):
 class _Extreme(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, values: Tensor | None, matrix: SparseMatrix, reduce: str) -> Tensor:
-        out = backend.csr_mm_reduce(matrix.csr(x.dtype), x, reduce)
-        if out is None:
+        if x.is_cuda:  # torch has no such kernel there
             out = backend.segment(_messages(x, values, matrix.structure), matrix.structure.rowptr, reduce)
+        else:
+            out = backend.csr_mm_reduce(matrix.csr(x.dtype), x, reduce)
         ctx.structure = matrix.structure
         ctx.save_for_backward(x, values, out)
         return out

@@ -149,7 +149,7 @@ def _by_ptr(src: Tensor, ptr: Tensor) -> _Groups:
     if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
         raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
     if int(ptr[0]) != 0 or int(ptr[-1]) != len(src) or bool((ptr[1:] < ptr[:-1]).any()):
-        raise ValueError(f"ptr must rise from 0 to the number of rows, {len(src)}; got {ptr[:3].tolist()}..{int(ptr[-1])}")
+        raise ValueError(f"ptr must rise from 0 to {len(src)}, the number of rows; got {ptr[0]}..{ptr[-1]}")
     return _Groups(ptr.numel() - 1, None, ptr)
 
 

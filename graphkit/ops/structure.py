@@ -342,8 +342,8 @@ def _check_size(found: Structure, size: Size) -> None:
     num_sources, num_targets = (size, size) if isinstance(size, int) else size
     if (num_targets, num_sources) != found.shape:
         raise ValueError(
-            f"size says {num_sources} sources and {num_targets} targets, but the graph has {found.num_cols} sources and "
-            f"{found.num_rows} targets; pass the matching size or leave it out"
+            f"size says {num_sources} sources and {num_targets} targets, but the graph has {found.num_cols} sources "
+            f"and {found.num_rows} targets; pass the matching size or leave it out"
         )
 
 

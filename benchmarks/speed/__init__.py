@@ -1,0 +1,1 @@
+"""Speed ratios against stated opponents; see :mod:`benchmarks.speed.common`."""

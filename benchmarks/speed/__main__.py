@@ -1,0 +1,39 @@
+"""Measure speed ratios: ``python -m benchmarks.speed [names]`` (default: all)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+from benchmarks.speed import common
+
+MODULES = ("ops",)
+
+
+def main() -> None:
+    """Run the named benchmarks, print a table and write one JSON file each."""
+    for module in MODULES:
+        importlib.import_module(f"benchmarks.speed.{module}")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"any of: {', '.join(common.REGISTRY)}")
+    parser.add_argument("--dry-run", action="store_true", help="print only, write no result files")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(common.REGISTRY):
+        parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; choose from {', '.join(common.REGISTRY)}")
+    calibration = common.calibrate()
+    print("calibration: " + ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in calibration.items()))
+    print(f"{'benchmark':<28}{'ours':>11}{'opponent':>11}{'ratio':>8}{'goal':>6}  against")
+    for name in arguments.names or common.REGISTRY:
+        row = common.measure(common.REGISTRY[name])
+        goal = "-" if row["goal"] is None else f"{row['goal']:g}x"
+        print(
+            f"{name:<28}{1e3 * row['ours_seconds']:>8.1f} ms{1e3 * row['opponent_seconds']:>8.1f} ms"
+            f"{row['ratio']:>7.1f}x{goal:>6}  {row['against']}",
+            flush=True,
+        )
+        if not arguments.dry_run:
+            common.save(row, calibration)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""A small framework for speed ratios.
+
+A benchmark is a function that returns a :class:`Benchmark`: two callables that do the same work, ours and the
+opponent's, on inputs made once. Register it with :func:`benchmark`::
+
+    @benchmark("gcn_layer", goal=5.0)
+    def gcn_layer() -> Benchmark:
+        '''GCN layer, forward and backward: 100k nodes, 1M edges, 64 channels.'''
+        inputs = ...
+        return Benchmark(ours=lambda: ..., opponent=lambda: ..., against="torch_geometric.nn.GCNConv")
+
+and list its module in ``MODULES`` of ``benchmarks/speed/__main__.py``. :func:`measure` warms both up, checks that
+their return values agree (return None to skip the check), then runs them in turn in one process on one thread, so that
+a change in the machine's load hits both. What counts is the ratio of the medians; seconds are comparable only through
+the calibration rows, three fixed workloads timed in the same process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import gc
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parents[1] / "results" / "speed"
+
+
+@dataclasses.dataclass
+class Benchmark:
+    """Two ways of doing the same work.
+
+    Args:
+        ours: Runs our code once; returns tensors to compare, or None.
+        opponent: Runs the opponent's code once; returns the same tensors, or None.
+        against: Who the opponent is.
+        rounds: How often each runs (default: ``9``).
+        tolerance: Largest allowed relative difference of the results (default: ``1e-4``).
+    """
+
+    ours: Callable[[], Any]
+    opponent: Callable[[], Any]
+    against: str
+    rounds: int = 9
+    tolerance: float = 1e-4
+
+
+@dataclasses.dataclass
+class Entry:
+    """A registered benchmark: its name, the ratio that is promised and the function that makes it."""
+
+    name: str
+    goal: float | None
+    make: Callable[[], Benchmark]
+
+
+REGISTRY: dict[str, Entry] = {}
+
+
+def benchmark(name: str, goal: float | None = None) -> Callable[[Callable[[], Benchmark]], Callable[[], Benchmark]]:
+    """Register a benchmark under ``name``; ``goal`` is the ratio that the project promises."""
+
+    def register(make: Callable[[], Benchmark]) -> Callable[[], Benchmark]:
+        REGISTRY[name] = Entry(name, goal, make)
+        return make
+
+    return register
+
+
+def random_graph(num_nodes: int = 100_000, num_edges: int = 1_000_000, seed: int = 0) -> torch.Tensor:
+    """Uniform random edges ``[2, num_edges]``."""
+    return torch.randint(num_nodes, (2, num_edges), generator=torch.Generator().manual_seed(seed))
+
+
+def with_gradients(output: torch.Tensor, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """Run the backward pass of ``output`` with a fixed gradient and return the output and the gradients."""
+    return output.detach(), *torch.autograd.grad(output, inputs, torch.ones_like(output))
+
+
+def measure(entry: Entry) -> dict[str, Any]:
+    """Run one benchmark and return its row: medians, ratio and inputs of the comparison."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    bench = entry.make()
+    _check_equal(entry.name, bench.ours(), bench.opponent(), bench.tolerance)
+    seconds = _interleaved({"ours": bench.ours, "opponent": bench.opponent}, bench.rounds)
+    ours, opponent = (statistics.median(seconds[who]) for who in ("ours", "opponent"))
+    return {
+        "name": entry.name,
+        "what": (entry.make.__doc__ or "").strip().splitlines()[0],
+        "against": bench.against,
+        "ours_seconds": ours,
+        "opponent_seconds": opponent,
+        "ratio": opponent / ours,
+        "goal": entry.goal,
+        "rounds": bench.rounds,
+        "spread_ours": _spread(seconds["ours"]),
+        "spread_opponent": _spread(seconds["opponent"]),
+    }
+
+
+def calibrate(rounds: int = 7) -> dict[str, float]:
+    """Median seconds of three fixed workloads on one thread, by which seconds of two machines can be compared."""
+    torch.set_num_threads(1)
+    square = torch.randn(1024, 1024)
+    source, target = random_graph()
+    x, weight = torch.randn(100_000, 64), torch.rand(1_000_000)
+    order = (target * 100_000 + source).argsort()
+    rowptr = torch._convert_indices_from_coo_to_csr(target[order], 100_000)
+    matrix = torch.sparse_csr_tensor(rowptr, source[order], weight[order], (100_000, 100_000))
+    seconds = _interleaved(
+        {
+            "matmul_1024": lambda: square @ square,
+            "csr_product_100k_1M_64": lambda: matrix @ x,
+            "gather_index_add_100k_1M_64": lambda: torch.zeros_like(x).index_add_(0, target, x[source] * weight[:, None]),
+        },
+        rounds,
+    )
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def environment() -> dict[str, Any]:
+    """Versions, processor, command and date of this run."""
+    return {
+        "versions": {name: _version(name) for name in ("torch", "torch-geometric", "torch-scatter", "graphkit-pyg")},
+        "python": platform.python_version(),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "command": " ".join(["python", "-m", "benchmarks.speed", *sys.argv[1:]]),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def save(row: dict[str, Any], calibration: dict[str, float]) -> Path:
+    """Write ``benchmarks/results/speed/<name>.json`` in one step."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    path = RESULTS / f"{row['name']}.json"
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(json.dumps({**row, "calibration": calibration, **environment()}, indent=2) + "\n")
+    os.replace(temporary, path)
+    return path
+
+
+def _interleaved(callables: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    for run in callables.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in callables}
+    for _ in range(rounds):
+        for name, run in callables.items():
+            gc.collect()
+            gc.disable()
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+            gc.enable()
+    return seconds
+
+
+def _spread(values: list[float]) -> float:
+    """Half the interquartile range over the median."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return (high - low) / (2 * middle)
+
+
+def _check_equal(name: str, ours: Any, opponent: Any, tolerance: float) -> None:
+    if ours is None or opponent is None:
+        return
+    pairs = zip(ours, opponent, strict=True) if isinstance(ours, tuple) else [(ours, opponent)]
+    for position, (mine, other) in enumerate(pairs):
+        error = float((mine - other).abs().max() / other.abs().max().clamp(min=1e-30))
+        if not error <= tolerance:
+            raise AssertionError(f"{name}: result {position} differs by {error:.2e} relative; nothing was measured")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

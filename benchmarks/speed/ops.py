@@ -1,0 +1,143 @@
+"""Sparse arithmetic against what PyG's layers do by default."""
+
+from __future__ import annotations
+
+import torch
+from torch_geometric.nn import GCNConv
+from torch_geometric.utils import scatter as pyg_scatter
+from torch_geometric.utils import softmax as pyg_softmax
+
+from benchmarks.speed.common import Benchmark, benchmark, random_graph, with_gradients
+from graphkit import ops
+
+NODES, EDGES, CHANNELS = 100_000, 1_000_000, 64
+
+
+def _features(seed: int = 0) -> torch.Tensor:
+    return torch.randn(NODES, CHANNELS, generator=torch.Generator().manual_seed(seed)).requires_grad_()
+
+
+def _gather_scatter(edge_index: torch.Tensor, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    messages = x.index_select(0, edge_index[0]) * weight.unsqueeze(1)
+    return torch.zeros_like(x).index_add(0, edge_index[1], messages)
+
+
+@benchmark("spmm_weight_gradient", goal=8.0)
+def spmm_weight_gradient() -> Benchmark:
+    """Weighted sum with gradients for features and weights, forward and backward: 100k nodes, 1M edges, 64 channels."""
+    edge_index, x, weight = random_graph(), _features(), torch.rand(EDGES).requires_grad_()
+    return Benchmark(
+        ours=lambda: with_gradients(ops.spmm(edge_index, x, weight), x, weight),
+        opponent=lambda: with_gradients(_gather_scatter(edge_index, x, weight), x, weight),
+        against="gather, multiply, index_add",
+    )
+
+
+@benchmark("spmm")
+def spmm() -> Benchmark:
+    """Weighted sum with gradient for features only, forward and backward: 100k nodes, 1M edges, 64 channels."""
+    edge_index, x, weight = random_graph(), _features(), torch.rand(EDGES)
+    return Benchmark(
+        ours=lambda: with_gradients(ops.spmm(edge_index, x, weight), x),
+        opponent=lambda: with_gradients(_gather_scatter(edge_index, x, weight), x),
+        against="gather, multiply, index_add",
+    )
+
+
+@benchmark("spmm_max")
+def spmm_max() -> Benchmark:
+    """Neighbourhood maximum, forward and backward: 100k nodes, 1M edges, 64 channels."""
+    edge_index, x = random_graph(), _features()
+    source, target = edge_index
+    return Benchmark(
+        ours=lambda: with_gradients(ops.spmm(edge_index, x, reduce="max"), x),
+        opponent=lambda: with_gradients(
+            pyg_scatter(x.index_select(0, source), target, 0, dim_size=NODES, reduce="max"), x
+        ),
+        against="gather, torch_geometric.utils.scatter",
+        rounds=5,
+    )
+
+
+@benchmark("sddmm")
+def sddmm() -> Benchmark:
+    """Dot product along every edge, forward and backward: 100k nodes, 1M edges, 64 channels."""
+    edge_index, a, b = random_graph(), _features(0), _features(1)
+    source, target = edge_index
+    return Benchmark(
+        ours=lambda: with_gradients(ops.sddmm(edge_index, a, b), a, b),
+        opponent=lambda: with_gradients((a.index_select(0, target) * b.index_select(0, source)).sum(-1), a, b),
+        against="gather, multiply, sum",
+        rounds=5,
+    )
+
+
+@benchmark("edge_softmax")
+def edge_softmax() -> Benchmark:
+    """Softmax over the edges that enter each node, forward and backward: 100k nodes, 1M edges, 8 heads."""
+    target = random_graph()[1]
+    logits = torch.randn(EDGES, 8).requires_grad_()
+    return Benchmark(
+        ours=lambda: with_gradients(ops.softmax(logits, target, dim_size=NODES).square(), logits),
+        opponent=lambda: with_gradients(pyg_softmax(logits, target, num_nodes=NODES).square(), logits),
+        against="torch_geometric.utils.softmax",
+    )
+
+
+@benchmark("edge_softmax_sorted")
+def edge_softmax_sorted() -> Benchmark:
+    """Softmax over groups of sorted rows, forward and backward: 20k groups, 200k rows, 64 channels."""
+    index = torch.randint(20_000, (200_000,), generator=torch.Generator().manual_seed(0)).sort().values
+    logits = torch.randn(200_000, 64).requires_grad_()
+    return Benchmark(
+        ours=lambda: with_gradients(ops.softmax(logits, index, dim_size=20_000).square(), logits),
+        opponent=lambda: with_gradients(pyg_softmax(logits, index, num_nodes=20_000).square(), logits),
+        against="torch_geometric.utils.softmax",
+    )
+
+
+@benchmark("segment_max")
+def segment_max() -> Benchmark:
+    """Maximum over groups of sorted rows, forward and backward: 20k groups, 200k rows, 64 channels."""
+    index = torch.randint(20_000, (200_000,), generator=torch.Generator().manual_seed(0)).sort().values
+    ptr = torch._convert_indices_from_coo_to_csr(index, 20_000)
+    src = torch.randn(200_000, 64).requires_grad_()
+    return Benchmark(
+        ours=lambda: with_gradients(ops.segment(src, ptr, "max"), src),
+        opponent=lambda: with_gradients(pyg_scatter(src, index, 0, dim_size=20_000, reduce="max"), src),
+        against="torch_geometric.utils.scatter",
+    )
+
+
+@benchmark("block_spmm")
+def block_spmm() -> Benchmark:
+    """One 3 x 3 map per edge, all gradients, forward and backward: 20k nodes, 200k edges, 32 channels."""
+    edge_index = random_graph(20_000, 200_000)
+    source, target = edge_index
+    blocks, x = torch.randn(200_000, 3, 3).requires_grad_(), torch.randn(20_000, 3, 32).requires_grad_()
+
+    def opponent() -> torch.Tensor:
+        return torch.zeros_like(x).index_add(0, target, torch.bmm(blocks, x.index_select(0, source)))
+
+    return Benchmark(
+        ours=lambda: with_gradients(ops.block_spmm(edge_index, blocks, x), blocks, x),
+        opponent=lambda: with_gradients(opponent(), blocks, x),
+        against="gather, bmm, index_add",
+    )
+
+
+@benchmark("gcn_layer_ops", goal=5.0)
+def gcn_layer_ops() -> Benchmark:
+    """GCN layer on a plain edge_index, forward and backward: 100k nodes, 1M edges, 64 channels."""
+    edge_index, x, conv = random_graph(), _features(), GCNConv(CHANNELS, CHANNELS)
+    weight, bias = conv.lin.weight, conv.bias
+
+    def ours() -> torch.Tensor:
+        return ops.gcn_norm(edge_index, size=NODES) @ torch.nn.functional.linear(x, weight) + bias
+
+    return Benchmark(
+        ours=lambda: with_gradients(ours(), x, weight, bias),
+        opponent=lambda: with_gradients(conv(x, edge_index), x, weight, bias),
+        against="torch_geometric.nn.GCNConv",
+        tolerance=1e-3,
+    )
