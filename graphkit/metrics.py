@@ -37,7 +37,7 @@ METRICS: dict[str, MetricInfo] = {
 
 
 class Metric:
-    r"""One evaluation of one metric: :meth:`update` per batch, :meth:`compute` at the end.
+    r"""One metric: :meth:`update` per batch, :meth:`compute` at the end, :meth:`reset` before the next evaluation.
 
     Several columns (multilabel) are judged one by one and averaged, as OGB does: a missing label (NaN) is left out, and
     for the rank metrics so is a column in which only one class occurs.
@@ -91,6 +91,11 @@ class Metric:
             known = ~torch.isnan(label)
             known_label = label[known] if self.target == "regression" else label[known].long()
             metric.update(prediction[known], known_label)
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        for metric in self._columns:
+            metric.reset()
 
     def compute(self) -> float:
         """The value over everything since the start; NaN if no column has a defined value."""

@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("ops",)
+MODULES = ("ops", "training")
 
 
 def main() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkit.ops import SparseMatrix
+from graphkit.ops.dropout import dropout as dense_dropout
 
 Features = TypeVar("Features", Tensor, SparseMatrix)
 
@@ -25,4 +25,4 @@ def dropout(x: Features, p: float, training: bool) -> Features:
     """
     if isinstance(x, SparseMatrix):
         return x.dropout(p, training)
-    return F.dropout(x, p, training)
+    return dense_dropout(x, p, training)

@@ -62,6 +62,7 @@ class Loop:
         self.checkpoint = checkpoint
         self.checkpoint_seconds = checkpoint_seconds
         self.fingerprint = fingerprint
+        self.metric = task.new_metric()
         self.larger_is_better = task.higher_is_better if monitor == "metric" else False
 
         self.phases = strategy.phases()
@@ -167,14 +168,14 @@ class Loop:
     def evaluate(self, stage: str, upto_layer: int | None = None) -> tuple[float, float]:
         """The mean loss and the metric of one stage."""
         self.model.eval()
-        metric = self.task.new_metric()
+        self.metric.reset()
         total, rows = 0.0, 0
         for batch in self._device_batches(stage):
             prediction, label = self.task.select(self.strategy.predict(batch, upto_layer), batch, stage)
             total += float(self.task.loss_of(prediction, label)) * prediction.size(0)
             rows += prediction.size(0)
-            metric.update(prediction, label)
-        score = metric.compute()
+            self.metric.update(prediction, label)
+        score = self.metric.compute()
         if math.isnan(score):
             raise ValueError(
                 f"task {self.task.name!r}: {self.task.metric} is undefined on the {stage} part of split "

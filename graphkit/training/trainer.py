@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
@@ -40,7 +41,7 @@ class Trainer(Configurable):
     model comes with.
 
     **Files.** With ``run_dir`` a run leaves ``config.json``, ``history.csv``, ``checkpoint.pt``, ``model.pt`` (the best
-    weights), ``result.json`` and ``curves.png`` there. ``fit(..., resume=True)`` continues from the checkpoint, and
+    weights) and ``result.json`` there. ``fit(..., resume=True)`` continues from the checkpoint, and
     ends exactly where an uninterrupted run ends. Ctrl-C ends the run after the current epoch, with a checkpoint.
 
     Args:
@@ -212,7 +213,6 @@ class Trainer(Configurable):
             with atomic_write(folder / "model.pt") as temporary:
                 torch.save(network.state_dict(), temporary)
             result.save(folder / "result.json")
-            result.plot(folder / "curves.png")
         return result
 
     # Parts of fit ------------------------------------------------------------------------------------------------
@@ -252,7 +252,10 @@ class Trainer(Configurable):
         if unused and len(self.strategy.phases()) == 1:
             raise ValueError(f"Trainer: the weight_decay pattern {unused[0]!r} matches no parameter of the model")
         decayed = [{"params": chosen, "weight_decay": decay} for decay, chosen in groups.items()]
-        return cls(decayed, lr=self.lr, **(self.optimizer_kwargs or {}))
+        settings = dict(self.optimizer_kwargs or {})
+        if "fused" in inspect.signature(cls).parameters and self.precision != "16-mixed":
+            settings.setdefault("fused", True)  # one kernel per step; Fabric cannot unscale before it, hence not 16-bit
+        return cls(decayed, lr=self.lr, **settings)
 
     def _scheduler_factory(self) -> SchedulerFactory | None:
         if self.scheduler is None:
