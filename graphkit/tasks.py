@@ -230,14 +230,14 @@ class Task:
 
     # Changes -----------------------------------------------------------------------------------------------------
 
-    def transform(self, transform: BaseTransform, jobs: int = 1) -> Task:
+    def transform(self, transform: BaseTransform, jobs: int | None = None) -> Task:
         """A new task whose graphs went through a PyG transform; this one stays as it is.
 
         A deterministic :class:`~graphkit.transforms.Precompute` is applied once per task and kept.
 
         Args:
             transform: Any PyG transform, graphkit's rewirings and features included.
-            jobs: The number of parallel processes (default: 1).
+            jobs: The number of parallel processes (default: as :func:`~graphkit.transforms.apply` chooses).
         """
         key = transform.fingerprint() if isinstance(transform, Precompute) else None
         if key is not None and key in self._derived:

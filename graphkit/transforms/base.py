@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,9 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.config import Configurable
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config, hash_data
+from graphkit.core.resources import data_root
+
+_CHUNK = 64
 
 
 class Precompute(Configurable, BaseTransform):
@@ -38,67 +41,72 @@ class Precompute(Configurable, BaseTransform):
 def apply(
     transform: BaseTransform,
     graphs: Sequence[Data],
-    jobs: int = 1,
+    jobs: int | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> list[Data]:
     r"""Apply a transform to every graph.
 
+    Results of an ``expensive`` :class:`Precompute` are kept in files, 64 graphs each. A file is named by the content of
+    its graphs and of the transform, so it is never stale; one that cannot be read is made again. Interrupted work goes
+    on where it stopped.
+
     Args:
         transform: Any PyG transform.
         graphs: The graphs; they are not changed.
-        jobs: The number of parallel processes (default: 1).
-        cache_dir: Where results of ``expensive`` transforms are kept (default: ``transforms`` in graphkit's data
-            folder). A file is named by the graph's and the transform's content, so it can never be stale; one that
-            cannot be read is computed again.
+        jobs: The number of parallel processes (default: one per core for an expensive transform of many graphs).
+        cache_dir: The folder of the files (default: ``transforms`` in graphkit's data folder).
         progress: Show a bar (default: on a terminal, when there are many graphs).
 
     Returns:
         The new graphs, in the order of the old.
+
+    Raises:
+        OSError: If the disk is full; the message names the file.
     """
-    folder = _cache_folder(transform, cache_dir)
-    bar = _bar(graphs, transform, progress)
-    if jobs == 1 or len(graphs) == 1:
-        return [_apply_one(transform, graph, folder) for graph in bar]
-    from joblib import Parallel, delayed
+    expensive = isinstance(transform, Precompute) and transform.expensive
+    folder = _cache_folder(transform, cache_dir) if expensive else None
+    chunks = [list(graphs[start : start + _CHUNK]) for start in range(0, len(graphs), _CHUNK)]
+    if jobs is None:
+        jobs = -1 if expensive else 1
+    if jobs == 1 or len(chunks) == 1:
+        done = (_apply_chunk(transform, chunk, folder) for chunk in chunks)
+    else:
+        from joblib import Parallel, delayed
 
-    return Parallel(n_jobs=jobs)(delayed(_apply_one)(transform, graph, folder) for graph in bar)
-
-
-def _cache_folder(transform: BaseTransform, cache_dir: str | os.PathLike[str] | None) -> Path | None:
-    if not (isinstance(transform, Precompute) and transform.expensive):
-        return None
-    if cache_dir is None:
-        from graphkit.core.resources import data_root
-
-        cache_dir = data_root() / "transforms"
-    return Path(cache_dir) / f"{type(transform).__name__}-{transform.fingerprint()}"
+        parallel = Parallel(n_jobs=jobs, return_as="generator")
+        done = parallel(delayed(_apply_chunk)(transform, chunk, folder) for chunk in chunks)
+    return [graph for chunk in _bar(done, len(chunks), transform, progress) for graph in chunk]
 
 
-def _bar(graphs: Sequence[Data], transform: BaseTransform, progress: bool | None) -> Sequence[Data]:
+def _cache_folder(transform: Precompute, cache_dir: str | os.PathLike[str] | None) -> Path:
+    root = Path(cache_dir) if cache_dir is not None else data_root() / "transforms"
+    return root / f"{type(transform).__name__}-{transform.fingerprint()}"
+
+
+def _bar(
+    done: Iterable[list[Data]], total: int, transform: BaseTransform, progress: bool | None
+) -> Iterable[list[Data]]:
     from tqdm import tqdm
 
-    silent = len(graphs) < 100 if progress is None else not progress
-    # disable=None leaves the decision to tqdm: on a terminal only.
-    return tqdm(
-        graphs,
-        desc=type(transform).__name__,
-        unit="graph",
-        disable=True if silent else (None if progress is None else False),
-    )
+    if progress is None:
+        disable = True if total == 1 else None  # None leaves it to tqdm: on a terminal only
+    else:
+        disable = not progress
+    return tqdm(done, total=total, desc=type(transform).__name__, unit=f"x{_CHUNK} graphs", disable=disable)
 
 
-def _apply_one(transform: BaseTransform, graph: Data, folder: Path | None) -> Data:
+def _apply_chunk(transform: BaseTransform, graphs: list[Data], folder: Path | None) -> list[Data]:
     if folder is None:
-        return transform(graph)
-    path = folder / f"{hash_data(graph, length=24)}.pt"
+        return [transform(graph) for graph in graphs]
+    path = folder / f"{hash_config([hash_data(graph, 64) for graph in graphs], length=24)}.pt"
     try:
-        return Data.from_dict(torch.load(path, weights_only=True))
+        return [Data.from_dict(fields) for fields in torch.load(path, weights_only=True)]
     except FileNotFoundError:
         pass
-    except Exception:  # a damaged file: compute again and replace it
+    except Exception:  # a damaged file: whatever torch.load says of it, the graphs are computed again
         path.unlink(missing_ok=True)
-    result = transform(graph)
+    results = [transform(graph) for graph in graphs]
     with atomic_write(path) as temporary:
-        torch.save(result.to_dict(), temporary)
-    return result
+        torch.save([result.to_dict() for result in results], temporary)
+    return results
