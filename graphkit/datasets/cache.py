@@ -1,0 +1,184 @@
+"""Parsed datasets on disk: one tensor file each, whole or not there, rebuilt whenever it is not trustworthy."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.core.files import sha256
+from graphkit.core.resources import data_root
+
+Ids = tuple[Tensor, Tensor, Tensor]
+
+_FORMAT = 1
+_logger = logging.getLogger("graphkit.datasets")
+
+
+@dataclass
+class Collated:
+    r"""Many graphs in one set of tensors, as PyG's ``InMemoryDataset`` keeps them.
+
+    Attributes:
+        tensors: All graphs' tensors, concatenated; node ids in ``edge_index`` are local to their graph.
+        slices: For each key the ends of the graphs, of shape ``[num_graphs + 1]``; empty for a single graph.
+        splits: The published splits that came with the data, as (train, validation, test) ids.
+    """
+
+    tensors: dict[str, Tensor]
+    slices: dict[str, Tensor] = field(default_factory=dict)
+    splits: list[Ids] = field(default_factory=list)
+
+    def graphs(self) -> list[Data]:
+        """The graphs one by one; their tensors are views."""
+        if not self.slices:
+            return [Data(**self.tensors)]
+        pieces = {
+            key: tensor.split(self.slices[key].diff().tolist(), dim=1 if key == "edge_index" else 0)
+            for key, tensor in self.tensors.items()
+        }
+        keys = list(pieces)
+        return [Data(**dict(zip(keys, row, strict=True))) for row in zip(*pieces.values(), strict=True)]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Graphs, nodes, edges, features and distinct outputs, in the words of a card's ``expect``."""
+        y = self.tensors.get("y")
+        outputs = 0
+        if y is not None:
+            outputs = y.size(1) if y.dim() == 2 else int(y.max()) + 1 if not y.is_floating_point() else 1
+        return {
+            "graphs": self.slices["x"].numel() - 1 if self.slices else 1,
+            "nodes": self.tensors["x"].size(0),
+            "edges": self.tensors["edge_index"].size(1),
+            "features": self.tensors["x"].size(1),
+            "outputs": outputs,
+        }
+
+
+def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) -> Collated:
+    """The parsed data from the cache if it is complete, whole and made for the same stamp; else build and keep it.
+
+    Args:
+        name: The cache's name.
+        stamp: What the content depends on: the card's data hash, options, library versions.
+        build: Parses the raw files; is given a scratch folder.
+
+    Raises:
+        OSError: If the disk is full. Nothing half-written stays behind.
+    """
+    folder = data_root() / "processed" / name
+    stamp = {"format": _FORMAT, **stamp}
+    if folder.is_dir():
+        fault = _fault(folder, stamp)
+        if fault is None:
+            try:
+                return _read(folder / "data.pt")
+            except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+                fault = f"data.pt cannot be read ({error})"
+        _logger.warning("the processed data in %s are not usable (%s); building them again", folder, fault)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+    try:
+        parsed = build(scratch / "work")
+        fresh = scratch / "fresh"
+        fresh.mkdir()
+        _write(fresh / "data.pt", parsed)
+        record = {"stamp": stamp, "bytes": (fresh / "data.pt").stat().st_size, "sha256": sha256(fresh / "data.pt")}
+        (fresh / "complete.json").write_text(json.dumps(record, indent=1))
+        _install(fresh, folder, scratch / "old")
+    except (OSError, RuntimeError) as error:
+        # torch reports a failed write as a RuntimeError of its own
+        if getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in str(error):
+            raise OSError(
+                errno.ENOSPC, f"no space left on the disk while writing {folder}; free some space and load again"
+            ) from error
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return parsed
+
+
+def _fault(folder: Path, stamp: dict[str, Any]) -> str | None:
+    try:
+        record = json.loads((folder / "complete.json").read_text())
+        size, digest = record["bytes"], record["sha256"]
+    except FileNotFoundError:
+        return "unfinished: complete.json is missing"
+    except (ValueError, KeyError, TypeError):
+        return "complete.json is damaged"
+    if record.get("stamp") != json.loads(json.dumps(stamp)):
+        return "made from another card, other options or by other versions"
+    data = folder / "data.pt"
+    if not data.is_file():
+        return "data.pt is missing"
+    if data.stat().st_size != size:
+        return f"data.pt has {data.stat().st_size} bytes instead of {size}"
+    return None if sha256(data) == digest else "the content of data.pt has changed"
+
+
+def _install(fresh: Path, folder: Path, old: Path) -> None:
+    """Move a complete folder into place; the name never points to a part."""
+    if folder.exists():
+        folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        # another process has just finished the same work: keep its folder
+
+
+def _write(path: Path, parsed: Collated) -> None:
+    content = {
+        "tensors": {key: _pack(tensor) for key, tensor in parsed.tensors.items()},
+        "slices": {key: _pack(tensor) for key, tensor in parsed.slices.items()},
+        "splits": [[_pack(ids) for ids in split] for split in parsed.splits],
+    }
+    with path.open("wb") as file:
+        torch.save(content, file)
+
+
+def _read(path: Path) -> Collated:
+    content = torch.load(path, weights_only=True)
+    splits = [(_unpack(train), _unpack(val), _unpack(test)) for train, val, test in content["splits"]]
+    tensors = {key: _unpack(packed) for key, packed in content["tensors"].items()}
+    return Collated(tensors, {key: _unpack(packed) for key, packed in content["slices"].items()}, splits)
+
+
+def _pack(tensor: Tensor) -> dict[str, Any]:
+    """A compact form: integers in the smallest dtype that holds them, mostly-zero matrices by their nonzeros."""
+    tensor = tensor.contiguous()
+    if tensor.dim() == 2 and tensor.is_floating_point():
+        flat = tensor.view(-1)
+        where = flat.nonzero().view(-1)
+        if where.numel() * 10 < flat.numel():
+            return {"shape": list(tensor.shape), "where": _pack(where), "values": flat[where]}
+    if tensor.dtype == torch.int64 and tensor.numel():
+        low, high = int(tensor.min()), int(tensor.max())
+        for dtype in (torch.uint8, torch.int16, torch.int32):
+            info = torch.iinfo(dtype)
+            if info.min <= low and high <= info.max:
+                return {"integers": tensor.to(dtype)}
+    return {"plain": tensor.clone()}
+
+
+def _unpack(packed: dict[str, Any]) -> Tensor:
+    if "integers" in packed:
+        return packed["integers"].long()
+    if "where" in packed:
+        values = packed["values"]
+        flat = torch.zeros(packed["shape"][0] * packed["shape"][1], dtype=values.dtype)
+        flat[_unpack(packed["where"])] = values
+        return flat.view(packed["shape"])
+    return packed["plain"]

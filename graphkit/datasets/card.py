@@ -1,0 +1,230 @@
+"""Dataset cards: what a dataset is, where its raw files come from and how it is split, one TOML file each."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import MISSING, dataclass, field, fields
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from graphkit.core.hashing import hash_config
+from graphkit.core.resources import shipped
+from graphkit.core.validate import unknown_name
+
+KINDS = ("node", "graph", "list")
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """One raw file.
+
+    Attributes:
+        path: Where it lies below a mirror and below ``raw/`` of the data root.
+        sha256: The digest of its content; empty if nobody could compute it yet.
+        bytes: Its length; 0 if unknown.
+        urls: Where it can be downloaded, tried in order. ``archive.zip#member`` names a file inside a zip archive.
+    """
+
+    path: str
+    sha256: str = ""
+    bytes: int = 0
+    urls: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SplitFamily:
+    """A family of splits, e.g. the ten of Geom-GCN.
+
+    Attributes:
+        name: The name used in ``gk.load(..., split="name/index")``.
+        reader: The function in ``graphkit.datasets.splits`` that makes one of them.
+        protocol: How the splits were drawn, in words.
+        count: The number of splits; 0 means that the index is a seed and may be any number.
+        sizes: The numbers of train, validation and test ids, if all splits agree in them.
+        fractions: For drawn splits, the shares of train, validation and test.
+        per_class: For drawn splits, the numbers of training and validation ids per class.
+        allow_missing_classes: Whether some published split trains without some class.
+        files: Raw files needed for these splits only.
+    """
+
+    name: str
+    reader: str
+    protocol: str
+    count: int = 0
+    sizes: tuple[int, ...] = ()
+    fractions: tuple[float, ...] = ()
+    per_class: tuple[int, ...] = ()
+    allow_missing_classes: bool = False
+    files: tuple[RawFile, ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    """The description of one dataset.
+
+    Attributes:
+        name: The name for ``gk.load``.
+        title: The dataset's full name.
+        description: What the graphs, features and labels are, and what a reader of results should know.
+        kind: ``"node"``, ``"graph"``, or ``"list"`` (graphs to compare, without a train/test split).
+        source: The web page of the original.
+        licence: The licence of the data as far as known.
+        citation: The paper.
+        loader: The parser in ``graphkit.datasets.loaders``; or
+        generator: the generator in ``graphkit.datasets.generators``.
+        target: The kind of label; see :class:`graphkit.tasks.Task`.
+        metric: The score that papers report.
+        mirrors: Web pages of other copies.
+        extra: The optional dependency that building needs, e.g. ``"ogb"``.
+        arguments: Fixed arguments of the loader or generator.
+        expect: What the loaded data must count: ``graphs``, ``nodes``, ``edges``, ``features``, ``outputs``.
+        splits: The families of splits, default first.
+        files: The raw files.
+    """
+
+    name: str
+    title: str
+    description: str
+    kind: str
+    source: str
+    licence: str
+    citation: str
+    loader: str = ""
+    generator: str = ""
+    target: str = ""
+    metric: str = ""
+    mirrors: tuple[str, ...] = ()
+    extra: str = ""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    expect: dict[str, int] = field(default_factory=dict)
+    splits: tuple[SplitFamily, ...] = ()
+    files: tuple[RawFile, ...] = ()
+
+    @property
+    def all_files(self) -> tuple[RawFile, ...]:
+        """The raw files of the data and of every split family."""
+        return self.files + tuple(file for family in self.splits for file in family.files)
+
+    @property
+    def data_hash(self) -> str:
+        """Changes when the parsed data may change: loader, arguments, expected counts or raw files."""
+        raw = [[file.path, file.sha256] for file in self.files]
+        return hash_config([self.loader, self.arguments, self.expect, raw])
+
+    def __repr__(self) -> str:
+        families = ", ".join(f"{family.name} ({family.count or 'any seed'})" for family in self.splits)
+        size = ", ".join(f"{count} {what}" for what, count in self.expect.items())
+        return f"Card({self.name}: {self.title}; {size}; splits: {families or 'none'})"
+
+
+_EXPECT = ("graphs", "nodes", "edges", "features", "outputs")
+
+
+def read_card(path: Path) -> Card:
+    """Read and check one TOML file.
+
+    Raises:
+        ValueError: If the file is not TOML, or a key is missing, unknown or of the wrong type; the message names both.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"dataset card {path}: not valid TOML: {error}") from None
+    where = f"dataset card {path}"
+    content["files"] = _table(content.get("files", []), RawFile, f"{where}, files")
+    families = []
+    for position, family in enumerate(content.get("splits", [])):
+        place = f"{where}, splits[{position}]"
+        family["files"] = _table(family.get("files", []), RawFile, f"{place}.files")
+        families.append(_build(SplitFamily, family, place))
+    content["splits"] = families
+    card = _build(Card, content, where)
+    _check(card, path, where)
+    return card
+
+
+def _table(rows: Any, cls: type, where: str) -> list[Any]:
+    if not isinstance(rows, list):
+        raise ValueError(f"{where}: expected a list of tables, got {type(rows).__name__}")
+    return [_build(cls, row, f"{where}[{position}]") for position, row in enumerate(rows)]
+
+
+_TYPES = {"str": str, "int": int, "bool": bool}
+
+
+def _build(cls: type, content: dict[str, Any], where: str) -> Any:
+    known = {f.name: f for f in fields(cls)}
+    for key, value in content.items():
+        if key not in known:
+            raise ValueError(f"{where}: {unknown_name(key, known, 'key')}")
+        expected = str(known[key].type)
+        kind = _TYPES.get(expected, dict if expected.startswith("dict") else list)
+        if type(value) is not kind:
+            raise ValueError(f"{where}: {key!r} must be a {kind.__name__}, got {value!r}")
+    for key, f in known.items():
+        if key not in content and f.default is MISSING and f.default_factory is MISSING:
+            raise ValueError(f"{where}: the key {key!r} is missing")
+    return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in content.items()})
+
+
+def _check(card: Card, path: Path, where: str) -> None:
+    if card.name != path.stem:
+        raise ValueError(f"{where}: name is {card.name!r}, but the file is called {path.name}; they must agree")
+    if card.kind not in KINDS:
+        raise ValueError(f"{where}: {unknown_name(card.kind, KINDS, 'kind')}")
+    if bool(card.loader) == bool(card.generator):
+        raise ValueError(f"{where}: give either 'loader' or 'generator'")
+    if card.loader and not card.files:
+        raise ValueError(f"{where}: a loader needs 'files'")
+    needs = ("target", "metric", "splits") if card.kind != "list" else ()
+    for key in needs:
+        if not getattr(card, key):
+            raise ValueError(f"{where}: the key {key!r} is missing (kind {card.kind!r} needs it)")
+    for key, value in card.expect.items():
+        if key not in _EXPECT or type(value) is not int:
+            raise ValueError(f"{where}: expect.{key} = {value!r}; allowed are whole numbers for {', '.join(_EXPECT)}")
+    for file in card.all_files:
+        parts = PurePosixPath(file.path).parts
+        if not parts or PurePosixPath(file.path).is_absolute() or ".." in parts:
+            raise ValueError(f"{where}: file path {file.path!r} must be relative and without '..'")
+        if file.sha256 and not re.fullmatch("[0-9a-f]{64}", file.sha256):
+            raise ValueError(f"{where}: sha256 of {file.path} is {file.sha256!r}, expected 64 hexadecimal digits")
+        if bool(file.sha256) != bool(file.bytes):
+            raise ValueError(f"{where}: {file.path} needs both sha256 and bytes, or neither if they are unknown")
+
+
+@lru_cache(maxsize=8)
+def _read_all(folder: Path) -> dict[str, Card]:
+    return {path.stem: read_card(path) for path in sorted(folder.glob("*.toml"))}
+
+
+def cards() -> dict[str, Card]:
+    """All dataset cards by name.
+
+    Example:
+        >>> cards()["karate"].kind
+        'node'
+    """
+    return dict(_read_all(shipped("datasets")))
+
+
+def card(name: str) -> Card:
+    """The card of one dataset; case does not matter, and ``_`` is as good as ``-``.
+
+    Args:
+        name: The dataset's name.
+
+    Raises:
+        ValueError: If there is no such dataset; the message suggests a close name.
+
+    Example:
+        >>> card("KARATE").title
+        "Zachary's karate club"
+    """
+    known = _read_all(shipped("datasets"))
+    found = known.get(str(name).lower().replace("_", "-").replace(" ", "-"))
+    if found is None:
+        raise ValueError(unknown_name(name, known, "dataset"))
+    return found

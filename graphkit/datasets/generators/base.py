@@ -1,0 +1,46 @@
+"""What the generators share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.datasets.cache import Ids
+
+
+@dataclass
+class Generated:
+    """Computed graphs.
+
+    Attributes:
+        graphs: The graphs with features and labels.
+        splits: The splits that belong to them, as (train, validation, test) ids.
+    """
+
+    graphs: list[Data]
+    splits: list[Ids] = field(default_factory=list)
+
+
+def consecutive(num_train: int, num_val: int, num_test: int) -> Ids:
+    """Ids of a training, a validation and a test part that lie one after the other."""
+    train, val, test = torch.arange(num_train + num_val + num_test).split([num_train, num_val, num_test])
+    return train, val, test
+
+
+def at_least(minimum: int, **values: int) -> None:
+    """Check whole-number options.
+
+    Raises:
+        ValueError: If one is smaller than ``minimum``.
+    """
+    for name, value in values.items():
+        if value < minimum:
+            raise ValueError(f"{name} must be at least {minimum}, got {value}")
+
+
+def both_directions(edges: Tensor) -> Tensor:
+    """The edges ``[2, m]`` followed by their reverses."""
+    return torch.cat([edges, edges.flip(0)], dim=1)

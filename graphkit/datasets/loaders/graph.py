@@ -1,0 +1,78 @@
+"""Parsers of graph classification sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphkit.core.validate import check_choice
+from graphkit.datasets.cache import Collated
+from graphkit.datasets.loaders.base import RawFiles, ends, from_dataset, parse
+from graphkit.datasets.store import DamagedFileError, open_archive
+
+
+def tu(raw: RawFiles, *, name: str, features: str = "labels", use_node_attr: bool = False) -> Collated:
+    """The TU collection of Morris et al. (2020); ``features`` is ``labels``, ``degree`` (one-hot) or ``constant``."""
+    from torch_geometric.datasets import TUDataset
+
+    check_choice(features, ("labels", "degree", "constant"), "node features")
+    if len(raw.files) == 1:
+        _extract_tu(next(iter(raw.files.values())), raw.scratch / name / "raw", name)
+    else:
+        raw.place(f"{name}/raw")
+    dataset = parse(TUDataset, str(raw.scratch), name, use_node_attr=use_node_attr)
+    sizes = dataset._data.to_dict().get("_num_nodes")
+    parsed = from_dataset(dataset)
+    if sizes is not None:
+        parsed.slices["x"] = torch.tensor([0, *sizes]).cumsum(0)
+    return _with_features(parsed, features, name)
+
+
+def _extract_tu(path: Path, folder: Path, name: str) -> None:
+    parts = ("A", "graph_indicator", "graph_labels", "node_labels", "node_attributes", "edge_labels", "edge_attributes")
+    folder.mkdir(parents=True)
+    with open_archive(path) as archive:
+        names = set(archive.namelist())
+        for part in parts:
+            member = f"{name}/{name}_{part}.txt"
+            if member in names:
+                (folder / f"{name}_{part}.txt").write_bytes(archive.read(member))
+            elif part in parts[:3]:
+                raise DamagedFileError(f"{path} holds no file {member}")
+
+
+def collab_npz(raw: RawFiles, *, features: str = "degree") -> Collated:
+    """COLLAB from a compact file: each undirected edge once, ids local to the graph."""
+    check_choice(features, ("degree", "constant"), "node features")
+    with np.load(next(iter(raw.files.values()))) as content:
+        arrays = {key: torch.from_numpy(content[key].astype(np.int64)) for key in content}
+    nodes, edges = arrays["num_nodes"], arrays["num_edges"]
+    graph = torch.arange(nodes.numel()).repeat_interleave(edges)
+    both = torch.cat([arrays["edges"], arrays["edges"].flip(0)], dim=1)
+    # sort by graph, source, target, as PyG does
+    key = (graph.repeat(2) * 1024 + both[0]) * 1024 + both[1]
+    tensors = {"edge_index": both[:, key.argsort()], "y": arrays["y"]}
+    slices = {"edge_index": ends(2 * edges), "y": torch.arange(nodes.numel() + 1), "x": ends(nodes)}
+    return _with_features(Collated(tensors, slices), features, "COLLAB")
+
+
+def _with_features(parsed: Collated, features: str, name: str) -> Collated:
+    if features == "labels":
+        if "x" not in parsed.tensors:
+            raise ValueError(f"{name} has no node labels; choose features='degree' or 'constant'")
+        return parsed
+    nodes = parsed.slices["x"].diff()
+    x = torch.ones(int(nodes.sum()), 1)
+    if features == "degree":
+        degrees = _degrees(parsed, nodes)
+        x = torch.nn.functional.one_hot(degrees).float()
+    parsed.tensors["x"] = x
+    return parsed
+
+
+def _degrees(parsed: Collated, nodes: Tensor) -> Tensor:
+    offsets = parsed.slices["x"][:-1].repeat_interleave(parsed.slices["edge_index"].diff())
+    return torch.bincount(parsed.tensors["edge_index"][0] + offsets, minlength=int(nodes.sum()))

@@ -1,0 +1,146 @@
+"""Parsers of node-level sets."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+
+from graphkit.datasets.cache import Collated
+from graphkit.datasets.loaders.base import RawFiles, from_dataset, masks_to_ids, parse
+
+
+def planetoid(raw: RawFiles, *, name: str) -> Collated:
+    """Cora, CiteSeer and PubMed as in Yang et al. (2016)."""
+    from torch_geometric.datasets import Planetoid
+
+    raw.place(f"{name}/raw")
+    raw.scan_pickles()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old pickles name modules that scipy and numpy have renamed
+        return from_dataset(parse(Planetoid, str(raw.scratch), name))
+
+
+def webkb(raw: RawFiles, *, name: str) -> Collated:
+    """Cornell, Texas and Wisconsin in Geom-GCN's form."""
+    from torch_geometric.datasets import WebKB
+
+    raw.place(f"{name}/raw")
+    return from_dataset(parse(WebKB, str(raw.scratch), name))
+
+
+def wikipedia(raw: RawFiles, *, name: str) -> Collated:
+    """Chameleon and squirrel in Geom-GCN's form."""
+    from torch_geometric.datasets import WikipediaNetwork
+
+    raw.place(f"{name}/geom_gcn/raw")
+    return from_dataset(parse(WikipediaNetwork, str(raw.scratch), name, geom_gcn_preprocess=True))
+
+
+def actor(raw: RawFiles) -> Collated:
+    """The film-actor network."""
+    from torch_geometric.datasets import Actor
+
+    raw.place("raw")
+    return from_dataset(parse(Actor, str(raw.scratch)))
+
+
+def heterophilous(raw: RawFiles, *, name: str) -> Collated:
+    """The five sets of Platonov et al. (2023)."""
+    from torch_geometric.datasets import HeterophilousGraphDataset
+
+    raw.place(f"{name}/raw")
+    return from_dataset(parse(HeterophilousGraphDataset, str(raw.scratch), name))
+
+
+def heterophilous_npz(raw: RawFiles, *, undirected: bool) -> Collated:
+    """The cleaned sets of Platonov et al. (2023), in the same file layout but without a PyG class.
+
+    A class that no split contains is taken out: its nodes have the label -1.
+    """
+    from torch_geometric.utils import coalesce, to_undirected
+
+    with np.load(next(iter(raw.files.values()))) as content:
+        arrays = {key: torch.from_numpy(content[key]) for key in content}
+    edge_index = arrays["edges"].t().contiguous()
+    edge_index = to_undirected(edge_index) if undirected else coalesce(edge_index)
+    splits = masks_to_ids(*(arrays[f"{stage}_masks"].t() for stage in ("train", "val", "test")))
+    old = arrays["node_labels"]
+    used = torch.cat([old[ids] for ids in splits[0]]).unique()
+    y = torch.where(torch.isin(old, used), torch.searchsorted(used, old), -1)
+    return Collated({"x": arrays["node_features"].float(), "edge_index": edge_index, "y": y}, splits=splits)
+
+
+def amazon(raw: RawFiles, *, name: str) -> Collated:
+    """Amazon co-purchases of Shchur et al. (2018)."""
+    from torch_geometric.datasets import Amazon
+
+    raw.place(f"{name}/raw")
+    return from_dataset(parse(Amazon, str(raw.scratch), name))
+
+
+def coauthor(raw: RawFiles, *, name: str) -> Collated:
+    """Co-authorship of Shchur et al. (2018)."""
+    from torch_geometric.datasets import Coauthor
+
+    raw.place(f"{name}/raw")
+    return from_dataset(parse(Coauthor, str(raw.scratch), name))
+
+
+def citation_full(raw: RawFiles, *, name: str) -> Collated:
+    """The full citation networks of Bojchevski and Günnemann (2018)."""
+    from torch_geometric.datasets import CitationFull
+
+    raw.place(f"{name.lower()}/raw")
+    return from_dataset(parse(CitationFull, str(raw.scratch), name))
+
+
+def airports(raw: RawFiles, *, name: str) -> Collated:
+    """Air traffic of Ribeiro et al. (2017)."""
+    from torch_geometric.datasets import Airports
+
+    raw.place(f"{name.lower()}/raw")
+    return from_dataset(parse(Airports, str(raw.scratch), name))
+
+
+def wikics(raw: RawFiles) -> Collated:
+    """WikiCS, made undirected."""
+    from torch_geometric.datasets import WikiCS
+
+    raw.place("raw")
+    parsed = from_dataset(parse(WikiCS, str(raw.scratch), is_undirected=True))
+    parsed.tensors.pop("stopping_mask", None)
+    return parsed
+
+
+def structure_npz(raw: RawFiles) -> Collated:
+    """A graph without features: every node gets the constant 1."""
+    with np.load(next(iter(raw.files.values()))) as content:
+        arrays = {key: torch.from_numpy(content[key]).long() for key in content}
+    y = arrays["y"]
+    ids = (arrays["train_idx"], arrays["val_idx"], arrays["test_idx"])
+    return Collated({"x": torch.ones(y.numel(), 1), "edge_index": arrays["edge_index"], "y": y}, splits=[ids])
+
+
+def musae(raw: RawFiles, *, name: str, regression: bool) -> Collated:
+    """MUSAE's own files: edges, active features per node, and a page type or a traffic count."""
+    import csv
+    import json
+
+    from torch_geometric.utils import to_undirected
+
+    with raw[f"{name}_target.csv"].open(encoding="utf-8", newline="") as file:
+        rows = {int(row["id"]): row["target" if regression else "page_type"] for row in csv.DictReader(file)}
+    values = [rows[node] for node in range(len(rows))]
+    if regression:
+        y = torch.tensor([float(value) for value in values])
+    else:
+        y = torch.tensor([sorted(set(values)).index(value) for value in values])
+    active = json.loads(raw[f"{name}_features.json"].read_text())
+    columns = np.concatenate([np.asarray(ids, dtype=np.int64) for ids in active.values()])
+    nodes = np.repeat(np.asarray([int(node) for node in active]), [len(ids) for ids in active.values()])
+    x = torch.zeros(len(rows), int(columns.max()) + 1)
+    x[torch.from_numpy(nodes), torch.from_numpy(columns)] = 1.0
+    edges = torch.from_numpy(np.loadtxt(raw[f"{name}_edges.csv"], dtype=np.int64, delimiter=",", skiprows=1))
+    return Collated({"x": x, "edge_index": to_undirected(edges.t().contiguous(), num_nodes=len(rows)), "y": y})

@@ -1,0 +1,223 @@
+"""Splits: read from published files, or drawn from a seed in a stated way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphkit.core.validate import unknown_name
+from graphkit.datasets.cache import Ids
+from graphkit.datasets.card import Card, SplitFamily
+from graphkit.datasets.store import DamagedFileError, fetch
+from graphkit.tasks import Split
+
+
+@dataclass
+class Request:
+    """One wanted split: its family and index, and what a reader may need to make it.
+
+    Attributes:
+        card: The dataset.
+        family: The split family.
+        index: The split's position in the family, or the seed.
+        labels: The labels of all nodes or graphs.
+        stored: The splits that came with the parsed data.
+    """
+
+    card: Card
+    family: SplitFamily
+    index: int
+    labels: Tensor
+    stored: list[Ids]
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """The ids that can be drawn: all but those with the label -1 (missing)."""
+        labels = self.labels.numpy()
+        known = labels != -1 if labels.ndim == 1 and labels.dtype == np.int64 else np.ones(len(labels), dtype=bool)
+        return np.flatnonzero(known)
+
+    def file(self, ending: str) -> Path:
+        """The local path of the family's raw file whose name ends so; only this one is fetched."""
+        wanted = [file for file in self.family.files if file.path.endswith(ending)]
+        return fetch(wanted[:1], self.card.name)[wanted[0].path]
+
+
+def choose(card: Card, split: int | str) -> tuple[SplitFamily, int]:
+    """The family and index that ``split`` means for a dataset.
+
+    Args:
+        card: The dataset.
+        split: An index in the default family, ``"family"`` or ``"family/index"``.
+
+    Raises:
+        ValueError: If there is no such split; the message lists the families.
+    """
+    families = {family.name: family for family in card.splits}
+    choices = ", ".join(f"{f.name} ({f.count} splits)" if f.count else f"{f.name}/SEED" for f in card.splits)
+    if isinstance(split, bool) or not isinstance(split, int | str):
+        raise ValueError(f"dataset {card.name!r}: split must be a number or 'family/index', got {split!r}")
+    if isinstance(split, int):
+        family, index = card.splits[0], split
+    else:
+        name, _, number = split.partition("/")
+        if name not in families:
+            raise ValueError(f"dataset {card.name!r}: {unknown_name(name, families, 'split family')} ({choices})")
+        if number and not number.isdecimal():
+            raise ValueError(f"dataset {card.name!r}: split {split!r} has no whole number after '/'; splits: {choices}")
+        family, index = families[name], int(number or 0)
+    if index < 0 or (family.count and index >= family.count):
+        limit = f"0..{family.count - 1}" if family.count else "0, 1, 2, ..."
+        raise ValueError(
+            f"dataset {card.name!r}: split {index} of family {family.name!r} does not exist, its indices are {limit}; "
+            f"splits: {choices}"
+        )
+    return family, index
+
+
+def make_split(card: Card, split: int | str, labels: Tensor, stored: list[Ids]) -> tuple[Split, SplitFamily]:
+    """Read or draw a split and check it against the card.
+
+    Args:
+        card: The dataset.
+        split: See :func:`choose`.
+        labels: The labels of all nodes or graphs, ``[n]`` or ``[n, columns]``.
+        stored: The splits that came with the parsed data.
+
+    Raises:
+        ValueError: If the split does not exist, overlaps, or has other sizes than the card says.
+    """
+    family, index = choose(card, split)
+    train, val, test = READERS[family.reader](Request(card, family, index, labels, stored))
+    name = family.name if family.count == 1 else f"{family.name}/{index}"
+    made = Split(name, train, val, test)
+    if family.sizes and made.sizes != family.sizes:
+        raise DamagedFileError(
+            f"dataset {card.name!r}: split {name!r} has the sizes {made.sizes}, but the card says {family.sizes}; "
+            "the raw files do not belong together"
+        )
+    return made, family
+
+
+# Published splits ----------------------------------------------------------------------------------------------------
+
+
+def stored(request: Request) -> Ids:
+    """A split that came with the data: masks in the file, or the official parts."""
+    return request.stored[request.index]
+
+
+def mask_files(request: Request) -> Ids:
+    """One npz file of masks per split, as Geom-GCN ships them."""
+    with np.load(request.file(f"_{request.index}.npz")) as content:
+        masks = [content[f"{stage}_mask"].astype(bool) for stage in ("train", "val", "test")]
+    return _ids(*(np.flatnonzero(mask) for mask in masks))
+
+
+def id_file(request: Request) -> Ids:
+    """One npz file with the ids of train, valid and test."""
+    with np.load(request.file(".npz")) as content:
+        return _ids(content["train"], content["valid"], content["test"])
+
+
+def errica(request: Request) -> Ids:
+    """A fold of Errica et al. (2020): its test graphs, and its only pair of training and validation graphs."""
+    fold = json.loads(request.file(".json").read_text())[request.index]
+    inner = fold["model_selection"][0]
+    return _ids(inner["train"], inner["validation"], fold["test"])
+
+
+def dgcnn_folds(request: Request) -> Ids:
+    """A fold of DGCNN's files, which know no validation part: the next fold's test graphs serve as one."""
+    following = (request.index + 1) % request.family.count
+    train, test = (np.loadtxt(request.file(f"/{part}_idx-{request.index + 1}.txt"), dtype=np.int64) for part in
+                   ("train", "test"))  # fmt: skip
+    val = np.loadtxt(request.file(f"/test_idx-{following + 1}.txt"), dtype=np.int64)
+    return _ids(np.setdiff1d(train, val), val, test)
+
+
+def index_lines(request: Request) -> Ids:
+    """Three text files, one line of comma-separated ids per split."""
+    parts = []
+    for stage in ("train", "val", "test"):
+        line = request.file(f"_{stage}.index").read_text().splitlines()[request.index]
+        parts.append(np.fromstring(line, dtype=np.int64, sep=","))
+    return _ids(*parts)
+
+
+# Drawn splits --------------------------------------------------------------------------------------------------------
+
+
+def _generator(seed: int) -> np.random.Generator:
+    """Not ``default_rng(seed)``: a generated dataset may have drawn its labels from it, and the split would follow."""
+    return np.random.default_rng([0x5B117, seed])
+
+
+def per_class(request: Request) -> Ids:
+    """So many training and validation ids of every class, the rest for testing."""
+    rng = _generator(request.index)
+    labels = request.labels.numpy()
+    num_train, num_val = request.family.per_class
+    train, val = [], []
+    for label in np.unique(labels[request.labelled]):
+        ids = rng.permutation(np.flatnonzero(labels == label))
+        if ids.size <= num_train + num_val:
+            raise ValueError(
+                f"dataset {request.card.name!r}: class {label} has {ids.size} members, too few for "
+                f"{num_train} training and {num_val} validation ids"
+            )
+        train.append(ids[:num_train])
+        val.append(ids[num_train : num_train + num_val])
+    chosen = np.concatenate(train), np.concatenate(val)
+    return _ids(*chosen, np.setdiff1d(request.labelled, np.concatenate(chosen)))
+
+
+def fractions(request: Request) -> Ids:
+    """A uniformly random partition in the given shares."""
+    order = _generator(request.index).permutation(request.labelled)
+    size = order.size
+    train, val, _ = request.family.fractions
+    first, second = round(size * train), round(size * (train + val))
+    return _ids(order[:first], order[first:second], order[second:])
+
+
+def folds(request: Request) -> Ids:
+    """Stratified folds drawn from seed 0: fold ``index`` tests, the next one validates."""
+    return _fold(request, _deal(request.labels.numpy(), request.family.count))
+
+
+def pair_folds(request: Request) -> Ids:
+    """As :func:`folds`, with graphs ``2i`` and ``2i + 1`` in the same fold."""
+    pairs = np.zeros(request.labels.size(0) // 2, dtype=np.int64)
+    return _fold(request, np.repeat(_deal(pairs, request.family.count), 2))
+
+
+def _deal(labels: np.ndarray, count: int) -> np.ndarray:
+    """Deal all ids to ``count`` folds like cards, class after class, each class in random order."""
+    shuffled = _generator(0).permutation(labels.size)
+    order = shuffled[np.argsort(labels[shuffled], kind="stable")]
+    fold = np.empty(labels.size, dtype=np.int64)
+    fold[order] = np.arange(labels.size) % count
+    return fold
+
+
+def _fold(request: Request, fold: np.ndarray) -> Ids:
+    following = (request.index + 1) % request.family.count
+    test, val = fold == request.index, fold == following
+    return _ids(*(np.flatnonzero(mask) for mask in (~test & ~val, val, test)))
+
+
+def _ids(train: object, val: object, test: object) -> Ids:
+    return tuple(torch.from_numpy(np.sort(np.asarray(part, dtype=np.int64))) for part in (train, val, test))  # type: ignore[return-value]
+
+
+_FUNCTIONS: list[Callable[[Request], Ids]] = [
+    stored, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class, fractions, folds, pair_folds,
+]  # fmt: skip
+READERS: dict[str, Callable[[Request], Ids]] = {function.__name__: function for function in _FUNCTIONS}

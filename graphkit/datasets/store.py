@@ -1,0 +1,204 @@
+"""Raw files: taken from the data root, else from a local mirror, else downloaded; checked and atomic either way."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import urllib.error
+import urllib.request
+import warnings
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from graphkit.core.files import atomic_write, sha256
+from graphkit.core.resources import data_root
+from graphkit.datasets.card import RawFile
+
+_CHUNK = 1 << 20
+
+
+class MissingFilesError(FileNotFoundError):
+    """Raw files are neither at hand nor obtainable."""
+
+
+class DamagedFileError(ValueError):
+    """A raw file does not have the content that its card describes."""
+
+
+def raw_path(file: RawFile) -> Path:
+    """Where a raw file lies in the data root."""
+    return data_root() / "raw" / file.path
+
+
+def mirror_root() -> Path | None:
+    """The read-only folder named by ``$GRAPHKIT_MIRROR``, if set."""
+    chosen = os.environ.get("GRAPHKIT_MIRROR")
+    return Path(chosen).expanduser() if chosen else None
+
+
+def state(file: RawFile) -> str:
+    """Where a file is at hand: ``"local"``, ``"mirror"``, ``"damaged"`` (wrong length) or ``"missing"``."""
+    mirror = mirror_root()
+    for place, path in (("local", raw_path(file)), ("mirror", mirror / file.path if mirror else None)):
+        if path is not None and path.is_file():
+            return place if file.bytes in (0, path.stat().st_size) else "damaged"
+    return "missing"
+
+
+def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:
+    """Bring raw files into the data root.
+
+    Args:
+        files: The files.
+        owner: The dataset named in messages.
+
+    Returns:
+        The local path of every file, by the path in its card.
+
+    Raises:
+        MissingFilesError: If files can neither be found nor downloaded; the message says how to place them by hand.
+        DamagedFileError: If a file's content is not the expected one.
+        OSError: If the disk is full.
+    """
+    files = list(files)
+    found: dict[str, Path] = {}
+    to_download: list[RawFile] = []
+    mirror = mirror_root()
+    for file in files:
+        target = raw_path(file)
+        if target.is_file():
+            _verify(target, file, owner, "delete it and load again, a fresh copy will be fetched")
+        elif mirror is not None and (mirror / file.path).is_file():
+            with (mirror / file.path).open("rb") as source:
+                _save(source, file, owner, str(mirror / file.path), "repair the mirror: copy the original file there")
+        else:
+            to_download.append(file)
+            continue
+        found[file.path] = target
+    if to_download:
+        _download(to_download, owner)
+        found.update({file.path: raw_path(file) for file in to_download})
+    for file in files:
+        if not file.sha256:
+            warnings.warn(
+                f"dataset {owner!r}: no sha256 is known for {file.path}; its content was not verified", stacklevel=2
+            )
+    return found
+
+
+def _verify(path: Path, file: RawFile, owner: str, remedy: str) -> None:
+    if file.sha256:
+        _compare(path.stat().st_size, sha256(path), file, owner, str(path), remedy)
+
+
+def _compare(size: int, digest: str, file: RawFile, owner: str, place: str, remedy: str) -> None:
+    if file.sha256 and digest != file.sha256:
+        raise DamagedFileError(
+            f"dataset {owner!r}: {place} is damaged or another version: found {size} bytes with sha256 {digest}, "
+            f"expected {file.bytes} bytes with sha256 {file.sha256}; {remedy}"
+        )
+
+
+def _save(source: BinaryIO, file: RawFile, owner: str, place: str, remedy: str, length: int = 0) -> None:
+    """Copy a stream to the file's local place; the name appears only when the content is complete and right."""
+    from tqdm import tqdm
+
+    digest = hashlib.sha256()
+    size = 0
+    bar = tqdm(total=length or None, unit="B", unit_scale=True, desc=PurePosixPath(file.path).name, disable=None)
+    with atomic_write(raw_path(file)) as temporary, bar:
+        with temporary.open("wb") as out:
+            while chunk := source.read(_CHUNK):
+                out.write(chunk)
+                digest.update(chunk)
+                size += len(chunk)
+                bar.update(len(chunk))
+        _compare(size, digest.hexdigest(), file, owner, place, remedy)
+
+
+def _download(files: list[RawFile], owner: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for position, file in enumerate(files):
+            failures = []
+            for url in file.urls:
+                try:
+                    _download_one(file, url, owner, Path(folder))
+                    break
+                except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+                    failures.append(f"{url} ({getattr(error, 'reason', error)})")
+                except DamagedFileError as error:
+                    failures.append(str(error))
+            else:
+                raise MissingFilesError(_missing_message(files[position:], owner, failures))
+
+
+def _download_one(file: RawFile, url: str, owner: str, folder: Path) -> None:
+    remedy = "the original has changed; compare with the card before you use it"
+    address, _, member = url.partition("#")
+    if not member:
+        with urllib.request.urlopen(address, timeout=30) as response:
+            _save(response, file, owner, url, remedy, int(response.headers.get("Content-Length") or 0))
+        return
+    archive = folder / hashlib.sha256(address.encode()).hexdigest()
+    if not archive.exists():  # several files come out of one archive: download it once
+        part = RawFile(path=PurePosixPath(address).name)
+        with urllib.request.urlopen(address, timeout=30) as response, atomic_write(archive) as temporary:
+            _copy(response, temporary, int(response.headers.get("Content-Length") or 0), part.path)
+    with open_archive(archive, address) as opened:
+        try:
+            source = opened.open(member)
+        except KeyError:
+            raise DamagedFileError(f"dataset {owner!r}: {address} holds no file {member}; {remedy}") from None
+        with source:
+            _save(source, file, owner, url, remedy)  # type: ignore[arg-type]
+
+
+def _copy(source: BinaryIO, target: Path, length: int, label: str) -> None:
+    from tqdm import tqdm
+
+    with (
+        target.open("wb") as out,
+        tqdm(total=length or None, unit="B", unit_scale=True, desc=label, disable=None) as bar,
+    ):
+        while chunk := source.read(_CHUNK):
+            out.write(chunk)
+            bar.update(len(chunk))
+
+
+def open_archive(path: Path, place: str | None = None) -> zipfile.ZipFile:
+    """Open a zip archive for reading single members by name.
+
+    Raises:
+        DamagedFileError: If it is no zip archive, or one of its names points outside the target folder.
+    """
+    place = place or str(path)
+    try:
+        archive = zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise DamagedFileError(f"{place} is not a readable zip archive ({error}); fetch it again") from None
+    for name in archive.namelist():
+        parts = PurePosixPath(name.replace("\\", "/")).parts
+        if name.startswith(("/", "\\")) or ".." in parts or (parts and ":" in parts[0]):
+            archive.close()
+            raise DamagedFileError(f"{place} holds the unsafe file name {name!r}; do not use this archive")
+    return archive
+
+
+def _missing_message(missing: list[RawFile], owner: str, failures: list[str]) -> str:
+    mirror = mirror_root()
+    looked = f"the mirror {mirror} has no copy" if mirror else "no mirror is set (GRAPHKIT_MIRROR)"
+    tried = f"download failed: {'; '.join(failures)}" if failures else "its card names no download"
+    lines = [f"  {raw_path(file)}" + (f"  (sha256 {file.sha256})" if file.sha256 else "") for file in missing[:12]]
+    if len(missing) > 12:
+        lines.append(f"  ... and {len(missing) - 12} more; graphkit.datasets.check({owner!r}) lists them all")
+    origins = list(dict.fromkeys(url for file in missing for url in file.urls))
+    return (
+        f"dataset {owner!r}: {len(missing)} raw file(s) are missing, beginning with {missing[0].path}; "
+        f"{looked}; {tried}.\n"
+        + (f"They come from {', '.join(origins[:3])}{' ...' if len(origins) > 3 else ''}\n" if origins else "")
+        + "Set GRAPHKIT_MIRROR to a folder that holds them, or place them by hand:\n"
+        + "\n".join(lines)
+    )
