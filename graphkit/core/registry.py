@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Generic, TypeVar
 
 from graphkit.core.validate import unknown_name
@@ -17,8 +18,8 @@ def _normalise(name: str) -> str:
 class Registry(Generic[T]):
     r"""The classes of one family, found by discovery rather than by registration.
 
-    A family is what the package lists in ``__all__`` and derives from ``base``, plus every subclass of ``base`` that
-    a user has defined: their class takes part as soon as it exists.
+    A family is what the package lists in ``__all__`` and derives from ``base``. Where ``base`` is graphkit's own, every
+    subclass that a user has defined takes part as soon as it exists. Abstract classes are not choices.
 
     Args:
         kind: What one member is called in messages, e.g. ``"model"``.
@@ -41,10 +42,11 @@ class Registry(Generic[T]):
         package = importlib.import_module(self.package)
         own = [getattr(package, name) for name in package.__all__]
         found = {cls.__name__: cls for cls in own if self._is_member(cls)}
-        for cls in self._subclasses(self.base):
-            # Private helpers, abstract bases and graphkit's internal classes are not choices.
-            if not cls.__name__.startswith("_") and not cls.__module__.startswith(("graphkit.", "torch_geometric.")):
-                found.setdefault(cls.__name__, cls)
+        if self.base.__module__.startswith("graphkit."):  # anybody may derive from nn.Module for any purpose
+            for cls in self._subclasses(self.base):
+                private = cls.__name__.startswith("_") or cls.__module__.startswith("graphkit.")
+                if not private and not inspect.isabstract(cls):
+                    found.setdefault(cls.__name__, cls)
         return found
 
     def names(self) -> list[str]:
@@ -67,7 +69,7 @@ class Registry(Generic[T]):
         return found
 
     def _is_member(self, cls: object) -> bool:
-        return isinstance(cls, type) and issubclass(cls, self.base) and cls is not self.base
+        return isinstance(cls, type) and issubclass(cls, self.base) and not inspect.isabstract(cls)
 
     def _subclasses(self, cls: type[T]) -> list[type[T]]:
         direct = cls.__subclasses__()

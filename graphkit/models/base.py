@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -18,7 +19,7 @@ State = Tensor | SparseMatrix
 M = TypeVar("M", bound="LayeredModel")
 
 
-class LayeredModel(Configurable, nn.Module):
+class LayeredModel(Configurable, nn.Module, ABC):
     r"""A network that can be run layer by layer.
 
     .. math::
@@ -39,21 +40,21 @@ class LayeredModel(Configurable, nn.Module):
     layers: nn.ModuleList
     shares_parameters: bool = False
 
+    @abstractmethod
     def encode(self, batch: Data) -> State:
         """The first state :math:`h_0`, from the batch's features."""
-        raise NotImplementedError
 
+    @abstractmethod
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         """State :math:`h_{i+1}`, from the states :math:`h_0, \\dots, h_i` so far."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""
-        raise NotImplementedError
 
     def forward(self, batch: Data) -> Tensor:
         """Outputs for a PyG ``Data`` or ``Batch``."""
-        history: list[State] = [self.encode(batch)]
+        history: list[Any] = [self.encode(batch)]
         for i in range(len(self.layers)):
             history.append(self.step(i, history, batch))
         return self.decode(history[-1], batch)
@@ -62,9 +63,9 @@ class LayeredModel(Configurable, nn.Module):
         """The structure that this model wants precomputed; the trainer applies it once (default: none)."""
         return None
 
+    @abstractmethod
     def reset_parameters(self) -> None:
         """Draw new initial weights."""
-        raise NotImplementedError
 
     @classmethod
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:

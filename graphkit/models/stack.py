@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -89,13 +91,13 @@ class LayerStack(LayeredModel):
         self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
         self.reset_parameters()
 
+    @abstractmethod
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         """One layer of the stack."""
-        raise NotImplementedError
 
+    @abstractmethod
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         """Apply one layer to the states of all nodes."""
-        raise NotImplementedError
 
     def encode(self, batch: Data) -> State:
         x = batch.x

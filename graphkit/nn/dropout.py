@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from torch import Tensor
 
 from graphkit.ops import SparseMatrix
 from graphkit.ops.dropout import dropout as dense_dropout
 
-Features = TypeVar("Features", Tensor, SparseMatrix)
 
-
-def dropout(x: Features, p: float, training: bool) -> Features:
+def dropout(x: Tensor | SparseMatrix, p: float, training: bool) -> Tensor | SparseMatrix:
     r"""Zero each entry with probability ``p`` and scale the others by :math:`1/(1-p)` while training.
 
     On sparse features only the non-zeros are drawn; a zero stays zero either way, so the result has the same

@@ -58,10 +58,10 @@ def check_fingerprint(path: Path, saved: dict[str, Any], current: dict[str, Any]
 
 def random_state() -> dict[str, Any]:
     """The states of Python's, NumPy's and torch's generators, as plain values and tensors."""
-    _, keys, position, has_gauss, cached = np.random.get_state()
+    _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
         "python": random.getstate(),
-        "numpy": [keys.tolist(), position, has_gauss, cached],
+        "numpy": [np.asarray(keys).tolist(), position, has_gauss, cached],
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

@@ -163,7 +163,7 @@ class Trainer(Configurable):
         if resume and self.run_dir is None:
             raise ValueError("resume=True needs run_dir, the folder that holds the checkpoint")
         engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm)
-        network = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
+        network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
         required = network.required_transform() if isinstance(network, LayeredModel) else None
         if required is not None:
             task = task.transform(required)
@@ -310,8 +310,9 @@ def _scheduler_class(name: str) -> Any:
 
 def _reset_parameters(module: nn.Module) -> list[str]:
     """Draw new weights; returns the classes of the modules that could not."""
-    if hasattr(module, "reset_parameters"):
-        module.reset_parameters()
+    reset = getattr(module, "reset_parameters", None)
+    if reset is not None:
+        reset()
         return []
     own = [type(module).__name__] if any(True for _ in module.parameters(recurse=False)) else []
     return own + [name for child in module.children() for name in _reset_parameters(child)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ class Phase:
     optimizers: list[torch.optim.Optimizer] = field(default_factory=list)
 
 
-class Strategy(Configurable):
+class Strategy(Configurable, ABC):
     r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
 
     The trainer calls :meth:`setup` once, then for each of :meth:`phases`: :meth:`optimizers`, and per batch
@@ -65,21 +66,21 @@ class Strategy(Configurable):
         self.task = task
         self.engine = engine
 
+    @abstractmethod
     def phases(self) -> list[Phase]:
         """The phases in order; backpropagation has one, greedy layer-wise training one per layer."""
-        raise NotImplementedError
 
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
         """The optimizers of one phase; ``make(named_parameters)`` builds one as the trainer was told to."""
         return [make(self.model.named_parameters())]
 
+    @abstractmethod
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         """Change the weights once; returns scalars to log, ``"loss"`` among them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, batch: Data, upto_layer: int | None = None) -> Tensor:
         """The outputs that metrics judge, ``[n, num_outputs]``, by the first ``upto_layer`` layers (default: all)."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """What an exact resume needs beyond model, optimizers and random states (default: nothing)."""
