@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from graphkit.core.validate import unknown_name
 
@@ -32,7 +32,7 @@ class Registry(Generic[T]):
         'GCN'
     """
 
-    def __init__(self, kind: str, base: type[T], package: str) -> None:
+    def __init__(self, kind: str, base: type[Any], package: str) -> None:
         self.kind = kind
         self.base = base
         self.package = package

@@ -46,7 +46,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     @abstractmethod
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
-        """State :math:`h_{i+1}`, from the states :math:`h_0, \\dots, h_i` so far."""
+        r"""State :math:`h_{i+1}`, from the states :math:`h_0, \dots, h_i` so far."""
 
     @abstractmethod
     def decode(self, h: Tensor, batch: Data) -> Tensor:

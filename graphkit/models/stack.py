@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -80,7 +82,7 @@ class LayerStack(LayeredModel):
         last_width = self.out_channels if readout is None else hidden_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
         num_hidden = num_layers - 1 if readout is None else num_layers
-        self.layers = nn.ModuleList(self.make_layer(*pair) for pair in zip(widths[:-1], widths[1:], strict=True))
+        self.layers = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
         norms = []
         if norm is not None:
             norm_class = NORMS[check_choice(norm, NORMS, f"norm of {name}")]
