@@ -11,8 +11,10 @@ from graphkit.nn import GCNConv
 
 
 class GCN(LayerStack):
-    r"""The graph convolutional network from `"Semi-Supervised Classification with Graph Convolutional Networks"
-    <https://arxiv.org/abs/1609.02907>`_ (Kipf and Welling, ICLR 2017).
+    r"""Graph convolutional network: a stack of graph convolutions.
+
+    From `"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_ (Kipf
+    and Welling, ICLR 2017).
 
     Two layers are :math:`P \,\sigma(P X W_0^\top) W_1^\top` with :math:`P` as in :class:`~graphkit.nn.GCNConv`. The
     batch's ``edge_weight`` is used when there is one.

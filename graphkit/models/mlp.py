@@ -11,9 +11,9 @@ from graphkit.nn import Linear
 
 
 class MLP(LayerStack):
-    r"""A multilayer perceptron on node features: :math:`h_{i+1} = \sigma(W_i h_i + b_i)`, edges unused.
+    r"""Multilayer perceptron on node features; edges are not used. What a graph network must beat.
 
-    What a graph network must beat.
+    Each layer is :math:`h_{i+1} = \sigma(W_i h_i + b_i)`.
 
     Args:
         in_channels: The number of node features; -1 takes it from the first batch.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-
 from itertools import pairwise
 
 import torch

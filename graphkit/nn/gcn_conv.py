@@ -10,8 +10,10 @@ from graphkit.ops import SparseMatrix, gcn_norm
 
 
 class GCNConv(nn.Module):
-    r"""The graph convolution from `"Semi-Supervised Classification with Graph Convolutional Networks"
-    <https://arxiv.org/abs/1609.02907>`_ (Kipf and Welling, ICLR 2017).
+    r"""Graph convolution: the symmetrically normalised average of the closed neighbourhood, then a linear map.
+
+    From `"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_ (Kipf
+    and Welling, ICLR 2017).
 
     .. math::
         X' = P X W^\top + b, \qquad P = \tilde D^{-1/2} \tilde A \tilde D^{-1/2}, \qquad \tilde A = A + s I

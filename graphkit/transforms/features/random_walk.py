@@ -10,8 +10,10 @@ from graphkit.transforms.base import Precompute
 
 
 class RandomWalkPE(Precompute):
-    r"""Adds the landing probabilities of random walks to the features, from `"Graph Neural Networks with Learnable
-    Structural and Positional Representations" <https://arxiv.org/abs/2110.07875>`_ (Dwivedi et al., ICLR 2022).
+    r"""Adds the probabilities that a random walk is back at its start after 1, ..., K steps.
+
+    From `"Graph Neural Networks with Learnable Structural and Positional Representations"
+    <https://arxiv.org/abs/2110.07875>`_ (Dwivedi et al., ICLR 2022).
 
     .. math::
         p_v = (M_{vv}, (M^2)_{vv}, \dots, (M^K)_{vv}), \qquad M = A D^{-1}
