@@ -1,0 +1,33 @@
+"""Sphinx configuration: `make docs`."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import graphkit
+
+project = "graphkit"
+author = "the graphkit authors"
+copyright = "2026, the graphkit authors"
+release = version = graphkit.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "results",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"graphkit {release}"
+
+# Each API page documents what its room exports in `__all__`, so a new class joins the documentation by existing.
+autodoc_default_options = {"members": True, "imported-members": True, "show-inheritance": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # types stand in the signature of the sources and in Args
+autodoc_inherit_docstrings = False
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_custom_sections = ["Shapes", "Complexity"]

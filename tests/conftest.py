@@ -1,0 +1,32 @@
+"""Options and fixtures of every test."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# One thread per process: sums in a fixed order, and the processes of pytest-xdist do not fight for cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if torch.cuda.is_available():
+        return
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """The folder of real raw files that GRAPHKIT_MIRROR names."""
+    folder = os.environ.get("GRAPHKIT_MIRROR")
+    if not folder:
+        pytest.skip("GRAPHKIT_MIRROR is not set: no real data at hand")
+    return Path(folder)
