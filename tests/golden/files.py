@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -49,12 +49,15 @@ class GoldenFile:
     def __contains__(self, key: str) -> bool:
         return key in self._arrays
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._arrays))
+
     def keys(self) -> list[str]:
-        return sorted(self._arrays)
+        return list(self)
 
     def __getitem__(self, key: str) -> np.ndarray:
         if key not in self._arrays:
-            raise AssertionError(f"golden file {self.path} has no key {key!r}; it has {', '.join(self.keys())}")
+            raise AssertionError(f"golden file {self.path} has no key {key!r}; it has {', '.join(self)}")
         self._read.add(key)
         return self._arrays[key]
 
@@ -86,7 +89,7 @@ class GoldenFile:
 
     def assert_all_read(self) -> None:
         """Fail if a configuration, weight or result was never looked at."""
-        unread = [key for key in self.keys() if key.startswith(_MEANINGFUL) and key not in self._read]
+        unread = [key for key in self if key.startswith(_MEANINGFUL) and key not in self._read]
         if unread:
             raise AssertionError(f"golden file {self.path}: the adapter ignores {', '.join(unread)}")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -46,7 +48,7 @@ def dense_gcn(
     if len(nodes) > 1:
         arrays["batch"] = np.repeat(np.arange(len(nodes)), nodes)
     inputs, preacts = [arrays["x"]], []
-    for layer, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for layer, (fan_in, fan_out) in enumerate(pairwise(widths)):
         arrays[f"param_weight_{layer}"] = rng.normal(size=(fan_out, fan_in))
         arrays[f"param_bias_{layer}"] = rng.normal(size=fan_out)
         preacts.append(P @ inputs[-1] @ arrays[f"param_weight_{layer}"].T + arrays[f"param_bias_{layer}"])

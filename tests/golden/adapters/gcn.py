@@ -34,7 +34,7 @@ def _graph(file: GoldenFile) -> tuple[Tensor, Tensor, Tensor | None]:
 
 def _num_layers(file: GoldenFile) -> int:
     file["param_weight_0"]  # at least one
-    return sum(key.startswith("param_weight_") for key in file.keys())
+    return sum(key.startswith("param_weight_") for key in file)
 
 
 def _check_propagation(file: GoldenFile) -> None:

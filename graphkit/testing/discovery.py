@@ -1,0 +1,107 @@
+"""Every public class, and every check that it has to pass."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch_geometric.nn import Aggregation
+from torch_geometric.transforms import BaseTransform
+
+from graphkit import models
+from graphkit import nn as layers
+from graphkit.testing.instances import EXPECTED_FAILURES, factories
+from graphkit.testing.kinds import (
+    check_edge_direction,
+    check_edge_weights,
+    check_empty_groups,
+    check_layered_contract,
+)
+from graphkit.testing.modules import COMMON
+from graphkit.testing.subject import Subject
+from graphkit.testing.transforms import TRANSFORM
+from graphkit.transforms import features, rewiring
+
+CHECKS: dict[str, dict[str, Any]] = {
+    "layer": COMMON | {"edge_direction": check_edge_direction, "edge_weights": check_edge_weights},
+    "aggregation": COMMON | {"empty_groups": check_empty_groups},
+    "model": COMMON | {"layered_contract": check_layered_contract},
+    "transform": TRANSFORM,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One check of one instance.
+
+    Attributes:
+        name: The instance and the check, as shown by test runners.
+        run: Runs the check; raises ``AssertionError``.
+        expected_failure: Why it is known to fail, if it is.
+    """
+
+    name: str
+    run: Callable[[], None]
+    expected_failure: str | None = None
+
+
+def discover() -> dict[str, dict[str, type]]:
+    """The public concrete classes by kind: layers, aggregations, models, transforms.
+
+    Example:
+        >>> discover()["model"]["GCN"].__name__
+        'GCN'
+    """
+    modules = layers.registry.classes()
+    in_models = {name: getattr(models, name) for name in models.__all__}
+    return {
+        "layer": {name: cls for name, cls in modules.items() if not issubclass(cls, Aggregation)},
+        "aggregation": {name: cls for name, cls in modules.items() if issubclass(cls, Aggregation)},
+        "model": _concrete(in_models, nn.Module) | models.registry.classes(),
+        "transform": _concrete(vars(importlib.import_module("graphkit.transforms")), BaseTransform)
+        | rewiring.registry.classes()
+        | features.registry.classes(),
+    }
+
+
+def cases(kind: str, cls: type, expected_failures: Mapping[str, str] | None = None) -> Iterator[Case]:
+    """All checks of all small instances of a class, and the check of its docstring.
+
+    Args:
+        kind: ``"layer"``, ``"aggregation"``, ``"model"`` or ``"transform"``.
+        cls: The class.
+        expected_failures: Reasons by the names of checks (default: those known for the class).
+    """
+    reasons = EXPECTED_FAILURES.get(cls.__name__, {}) if expected_failures is None else expected_failures
+    yield Case(f"{cls.__name__}-docstring", lambda: check_docstring(cls), reasons.get("docstring"))
+    for name, make in factories(cls).items():
+        yield from instance_cases(kind, make, name, reasons)
+
+
+def instance_cases(kind: str, make: Callable[[], Any], name: str, reasons: Mapping[str, str]) -> Iterator[Case]:
+    """All checks of one instance."""
+    subject = make if kind == "transform" else Subject(make, kind)
+    for check_name, check in CHECKS[kind].items():
+        yield Case(f"{name}-{check_name}", lambda check=check: check(subject), reasons.get(check_name))  # type: ignore[misc]
+
+
+def check_docstring(cls: type) -> None:
+    """The docstring has an ``Args:`` section that lists each argument of the constructor."""
+    text = inspect.getdoc(cls) or ""
+    section = re.search(r"^Args:\n((?:[ \t]+.*\n?|\n)*)", text, re.MULTILINE)
+    documented = re.findall(r"^ {4}\*{0,2}(\w+)", section.group(1), re.MULTILINE) if section else []
+    for parameter in inspect.signature(cls).parameters.values():
+        assert parameter.name in documented, f"the docstring of {cls.__name__} does not explain {parameter.name!r}"
+
+
+def _concrete(members: Mapping[str, Any], base: type) -> dict[str, type]:
+    return {
+        name: value
+        for name, value in members.items()
+        if isinstance(value, type) and issubclass(value, base) and not inspect.isabstract(value)
+    }

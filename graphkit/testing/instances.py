@@ -1,0 +1,83 @@
+"""How to build a small, fast instance of each class, and which checks a class is known to fail, and why."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch_geometric.nn import GCN as PyGGCN
+
+from graphkit.models import PyGModel
+from graphkit.testing.graphs import EDGE_DIM, NUM_FEATURES
+
+# The sizes that arguments of these names get; a class with the usual signature needs no entry below.
+USUAL: dict[str, Any] = {
+    "in_channels": NUM_FEATURES,
+    "hidden_channels": 6,
+    "out_channels": 4,
+    "num_layers": 2,
+    "edge_dim": EDGE_DIM,
+}
+
+# Several ways to build a class: dicts of arguments (on top of the usual sizes), or functions.
+INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
+    "GCNConv": [
+        {},
+        {"out_channels": 7, "normalize": "row"},
+        {"improved": True, "bias": False},
+        {"add_self_loops": False},
+        {"add_self_loops": False, "normalize": None},
+    ],
+    "GCN": [
+        {"dropout": 0.5},
+        {"num_layers": 3, "norm": "batch_norm", "residual": True},
+        {"norm": "layer_norm", "readout": "mean", "act": "elu"},
+        {"num_layers": 1, "bias": False},
+    ],
+    "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
+    "PyGModel": [
+        lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4)),
+        lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4), readout="sum"),
+    ],
+    "RandomEdges": [{"num_edges": 3}, {"num_edges": 0.5}],
+    "RandomWalkPE": [{"walk_length": 3}],
+    "SparseFeatures": [{}, {"min_channels": 2, "max_density": 1.0}],
+}
+
+# Class -> check -> the reason why it cannot pass. A check that passes in spite of it is an error, too.
+EXPECTED_FAILURES: dict[str, dict[str, str]] = {
+    "RandomEdges": {"permutation": "edges are drawn by node number, so a relabelled graph gets other edges"},
+}
+
+
+def factories(cls: type) -> dict[str, Callable[[], Any]]:
+    """Functions that build small instances of a class, by a readable name.
+
+    Raises:
+        ValueError: If a required argument has no usual size and the class no entry in ``INSTANCES``.
+    """
+    found = {}
+    for variant in INSTANCES.get(cls.__name__, [{}]):
+        if callable(variant):
+            found[repr(variant())] = variant
+        else:
+            text = ", ".join(f"{key}={value!r}" for key, value in variant.items())
+            found[f"{cls.__name__}({text})"] = partial(cls, **_usual_arguments(cls, variant) | variant)
+    return found
+
+
+def _usual_arguments(cls: type, given: dict[str, Any]) -> dict[str, Any]:
+    arguments = {}
+    for parameter in list(inspect.signature(cls).parameters.values()):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.name in USUAL:
+            arguments[parameter.name] = USUAL[parameter.name]
+        elif parameter.default is parameter.empty and parameter.name not in given:
+            raise ValueError(
+                f"no usual value for the argument {parameter.name!r} of {cls.__name__}; add the class to "
+                "graphkit.testing.instances.INSTANCES, or pass a function that builds an instance"
+            )
+    return arguments
