@@ -6,15 +6,16 @@
 set -u
 cd "$(dirname "$0")/.."
 python=$1
-log=$(dirname "$python")/../torch-scatter.log
+log=$(dirname "$(dirname "$python")")/torch-scatter.log
 
-works() { "$python" -c "import torch_scatter" 2>/dev/null; }
+works() { "$python" -c "import torch_scatter; torch_scatter.segment_csr" 2>/dev/null; }
 install() { "$python" -m pip install -q --no-build-isolation --no-deps -c constraints.txt "$@" torch-scatter >"$log" 2>&1; }
 skip() { echo "torch-scatter: skipped, $1; graphkit runs on torch alone."; exit 0; }
 
 works && exit 0
 [ "${SCATTER:-yes}" = no ] && skip "as SCATTER=no asks"
-command -v "${CXX:-c++}" >/dev/null || skip "no C++ compiler found"
+compiler=${CXX:-c++}
+command -v "${compiler%% *}" >/dev/null || skip "no C++ compiler found"
 "$python" -m pip install -q -c constraints.txt setuptools wheel >"$log" 2>&1 || skip "setuptools did not install, see $log"
 
 echo "torch-scatter: compiling (about 5 minutes, once; SCATTER=no leaves it out) ..."
