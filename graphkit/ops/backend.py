@@ -25,8 +25,9 @@ import contextvars
 import functools
 import importlib.util
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,6 +35,8 @@ from torch import Tensor
 from graphkit.core.validate import check_choice
 
 _TORCH_NAME = {"sum": "sum", "max": "amax", "min": "amin"}
+_HAS_MKL = torch.backends.mkl.is_available()
+BLOCK = 2**18  # numbers per block: about a megabyte
 _choice: contextvars.ContextVar[str] = contextvars.ContextVar("graphkit_backend", default="auto")
 
 with warnings.catch_warnings():  # torch announces once per process that its CSR layout is in beta
@@ -50,7 +53,7 @@ def available() -> dict[str, bool]:
     """
     return {
         "torch": True,
-        "mkl": torch.backends.mkl.is_available(),
+        "mkl": _HAS_MKL,
         "torch_scatter": importlib.util.find_spec("torch_scatter") is not None,
         "cuda": torch.cuda.is_available(),
     }
@@ -100,27 +103,44 @@ def _uses_torch_scatter(x: Tensor) -> bool:
     return choice == "torch_scatter"
 
 
+def _own_precision(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Run a kernel in the precision of its inputs: autocast would ask sparse kernels for types that they lack."""
+
+    @functools.wraps(kernel)
+    def run(matrix: Tensor, *arguments: Any) -> Tensor:
+        device = arguments[0].device.type
+        if not torch.is_autocast_enabled(device):
+            return kernel(matrix, *arguments)
+        with torch.autocast(device, enabled=False):
+            return kernel(matrix, *arguments)
+
+    return run
+
+
 def csr_tensor(rowptr: Tensor, col: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     """A torch CSR tensor without the checks that a valid structure does not need."""
     return torch.sparse_csr_tensor(rowptr, col, values, shape, check_invariants=False)
 
 
+@_own_precision
 def csr_mm(matrix: Tensor, x: Tensor) -> Tensor:
     """``matrix @ x`` for a CSR tensor and a dense ``[num_cols, F]``."""
-    if matrix.values().numel() == 0 or x.numel() == 0:
+    if matrix._nnz() == 0 or x.numel() == 0:
         return x.new_zeros(matrix.size(0), x.size(1))
-    if x.is_cuda or (torch.backends.mkl.is_available() and x.dtype in (torch.float32, torch.float64)):
+    if x.is_cuda or (_HAS_MKL and x.dtype in (torch.float32, torch.float64)):
         return torch.mm(matrix, x)
     return torch.sparse.mm(matrix, x, reduce="sum")
 
 
+@_own_precision
 def csr_mm_reduce(matrix: Tensor, x: Tensor, reduce: str) -> Tensor:
     """Row-wise max or min of ``matrix[i, j] * x[j]`` (CPU only); empty rows give 0."""
-    if matrix.values().numel() == 0 or x.numel() == 0:
+    if matrix._nnz() == 0 or x.numel() == 0:
         return x.new_zeros(matrix.size(0), x.size(1))
     return torch.sparse.mm(matrix, x, reduce=_TORCH_NAME[reduce])
 
 
+@_own_precision
 def csr_sampled(pattern: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """The values of ``a @ b.T`` at the positions of the CSR tensor ``pattern``."""
     return torch.sparse.sampled_addmm(pattern, a, b.t(), beta=0.0).values()
@@ -150,3 +170,17 @@ def scatter(src: Tensor, index: Tensor, size: int, reduce: str) -> Tensor:
     if reduce == "sum":
         return out.index_add_(0, index, src)
     return out.scatter_reduce_(0, index.unsqueeze(1).expand_as(src), src, _TORCH_NAME[reduce], include_self=False)
+
+
+def blocks(ptr: Tensor, width: int) -> Iterator[tuple[slice, slice, Tensor]]:
+    """Cut the groups of ``ptr`` into runs whose rows of ``width`` numbers fit the processor's cache.
+
+    Yields the groups, their rows and the pointers within those rows.
+    """
+    length = int(ptr[-1])
+    step = max(1, BLOCK // max(width, 1))
+    cuts = torch.searchsorted(ptr, torch.arange(0, length, step, device=ptr.device)).tolist()
+    cuts = sorted({0, *cuts, ptr.numel() - 1})
+    ends = ptr[torch.tensor(cuts, device=ptr.device)].tolist()
+    for first, last, start, stop in zip(cuts, cuts[1:], ends, ends[1:]):
+        yield slice(first, last), slice(start, stop), ptr[first : last + 1] - start

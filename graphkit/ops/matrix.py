@@ -53,7 +53,9 @@ class SparseMatrix:
 
     @classmethod
     def from_tensor(cls, tensor: Tensor) -> SparseMatrix:
-        """Take over a sparse CSR, CSC or COO tensor; gradients flow back to it."""
+        """Take over a sparse CSR, CSC or COO tensor; gradients flow back to it, except to CSC."""
+        if tensor.layout == torch.sparse_csc and tensor.requires_grad:
+            raise ValueError("torch cannot accumulate gradients in a CSC tensor; use tensor.to_sparse_csr()")
         if tensor.layout == torch.sparse_coo:
             if tensor.requires_grad:
                 tensor = tensor.coalesce()
@@ -100,7 +102,7 @@ class SparseMatrix:
     def T(self) -> SparseMatrix:
         """The transposed matrix; the same object if the matrix is constant and symmetric."""
         if self.requires_grad:  # values with a graph differ from call to call
-            return SparseMatrix(self.structure.T, self.structure.to_csc(self.values))
+            return SparseMatrix(self.structure.T, self.structure.to_csc(self._explicit_values()))
         if self._transposed is not None:
             return self._transposed
         parent = self._parent() if self._parent is not None else None

@@ -58,6 +58,8 @@ class _Sampled(torch.autograd.Function):
     def forward(ctx: Any, a: Tensor, b: Tensor, structure: Structure) -> Tensor:
         ctx.structure = structure
         ctx.save_for_backward(a, b)
+        if structure.num_edges > structure.num_rows * structure.num_cols:  # torch resizes such a result wrongly
+            return (a.index_select(0, structure.row) * b.index_select(0, structure.col)).sum(1)
         wide = a.dtype if a.dtype in (torch.float32, torch.float64) else torch.float32
         return backend.csr_sampled(structure.pattern(wide), a.to(wide), b.to(wide)).to(a.dtype)
 
@@ -85,13 +87,13 @@ class _Extreme(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        structure = ctx.structure
-        x, values, out = ctx.saved_tensors
+        structure, (x, values, out) = ctx.structure, ctx.saved_tensors
+        if not torch.is_grad_enabled():
+            return *_share_in_blocks(grad, x, values, out, structure, ctx.needs_input_grad), None, None
         with torch.no_grad():
-            share = (_messages(x, values, structure) == out.index_select(0, structure.row)).to(grad.dtype)
-            ties = backend.segment(share, structure.rowptr, "sum").clamp_(min=1)
-            share /= ties.index_select(0, structure.row)
-        grad = grad.index_select(0, structure.row) * share
+            reached = (_messages(x, values, structure) == out.index_select(0, structure.row)).to(grad.dtype)
+            ties = backend.segment(reached, structure.rowptr, "sum").clamp_(min=1)
+        grad = (grad / ties).index_select(0, structure.row) * reached
         grad_x = grad_values = None
         if ctx.needs_input_grad[0]:
             carried = grad if values is None else grad * values.unsqueeze(1)
@@ -99,6 +101,27 @@ class _Extreme(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_values = (grad * x.index_select(0, structure.col)).sum(1)
         return grad_x, grad_values, None, None
+
+
+def _share_in_blocks(
+    grad: Tensor, x: Tensor, values: Tensor | None, out: Tensor, structure: Structure, needed: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of max and min, a cache-sized block of rows at a time."""
+    grad_x = torch.zeros_like(x) if needed[0] else None
+    grad_values = torch.empty_like(values) if values is not None and needed[1] else None
+    for rows, entries, ptr in backend.blocks(structure.rowptr, x.size(1)):
+        row, col = structure.row[entries] - rows.start, structure.col[entries]
+        sources = x.index_select(0, col)
+        weight = None if values is None else values[entries].unsqueeze(1)
+        messages = sources if weight is None else sources * weight
+        reached = (messages == out[rows].index_select(0, row)).to(grad.dtype)
+        ties = backend.segment(reached, ptr, "sum").clamp_(min=1)
+        reached *= (grad[rows] / ties).index_select(0, row)
+        if grad_values is not None:
+            grad_values[entries] = (reached * sources).sum(1)
+        if grad_x is not None:
+            grad_x.index_add_(0, col, reached if weight is None else reached.mul_(weight))
+    return grad_x, grad_values
 
 
 def _messages(x: Tensor, values: Tensor | None, structure: Structure) -> Tensor:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -66,9 +67,7 @@ def segment(src: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
     return _reduce(src, _by_ptr(src, ptr), reduce)
 
 
-def softmax(
-    src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None, dim_size: int | None = None
-) -> Tensor:
+def softmax(src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None, dim_size: int | None = None) -> Tensor:
     r"""Softmax within groups of rows: :math:`y_k = e^{x_k} / \sum_{l \in \mathrm{group}(k)} e^{x_l}`.
 
     Stable for large values; a group whose values are all :math:`-\infty` gives 0. Differentiable any number of times.
@@ -93,7 +92,7 @@ def softmax(
     """
     if (index is None) == (ptr is None):
         raise ValueError("softmax needs exactly one of index and ptr")
-    groups = _by_index(src, index, dim_size) if index is not None else _by_ptr(src, ptr)
+    groups = _by_index(src, index, dim_size) if index is not None else _by_ptr(src, cast(Tensor, ptr))
     _check_floating(src, "softmax")
     return _Softmax.apply(_flat(src), groups).view(src.shape)
 
@@ -139,7 +138,7 @@ def _by_index(src: Tensor, index: Tensor, dim_size: int | None) -> _Groups:
             f"index names group {low if low < 0 else high}, but there are {size} groups (0..{size - 1}); "
             "check the index or dim_size"
         )
-    ptr = None
+    ptr, index = None, index.contiguous()  # torch's conversion to CSR ignores strides
     if not index.is_cuda and bool((index[1:] >= index[:-1]).all()):
         ptr = torch._convert_indices_from_coo_to_csr(index, size)
     return _Groups(size, index, ptr)
@@ -150,7 +149,7 @@ def _by_ptr(src: Tensor, ptr: Tensor) -> _Groups:
         raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
     if int(ptr[0]) != 0 or int(ptr[-1]) != len(src) or bool((ptr[1:] < ptr[:-1]).any()):
         raise ValueError(f"ptr must rise from 0 to {len(src)}, the number of rows; got {ptr[0]}..{ptr[-1]}")
-    return _Groups(ptr.numel() - 1, None, ptr)
+    return _Groups(ptr.numel() - 1, None, ptr.contiguous())
 
 
 def _flat(src: Tensor) -> Tensor:
@@ -216,10 +215,24 @@ class _Extreme(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         src, out, _ = ctx.saved_tensors
         groups = ctx.groups
+        if groups.ptr is not None and not torch.is_grad_enabled():
+            return _share_in_blocks(src, out, grad, groups), None, None
         with torch.no_grad():
             reached = (src == groups.gather(out)).to(grad.dtype)
             ties = groups.reduce(reached, "sum").clamp_(min=1)
         return _Gather.apply(grad / ties, groups) * reached, None, None
+
+
+def _share_in_blocks(src: Tensor, out: Tensor, grad: Tensor, groups: _Groups) -> Tensor:
+    """The gradient of max and min, a cache-sized block of groups at a time."""
+    shared = torch.empty_like(src)
+    for some_groups, rows, ptr in backend.blocks(cast(Tensor, groups.ptr), src.size(1)):
+        local = _Groups(ptr.numel() - 1, None, ptr)
+        block = shared[rows]
+        torch.eq(src[rows], local.gather(out[some_groups]), out=block)
+        ties = backend.segment(block, ptr, "sum").clamp_(min=1)
+        block *= local.gather(grad[some_groups] / ties)
+    return shared
 
 
 class _LogSumExp(torch.autograd.Function):
@@ -244,9 +257,7 @@ class _LogSumExp(torch.autograd.Function):
 class _Softmax(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, src: Tensor, groups: _Groups) -> Tensor:
-        top = groups.reduce(src, "max")
-        top.masked_fill_(~top.isfinite(), 0.0)
-        out = (src - groups.gather(top)).exp_()
+        out = _shifted(src, groups).exp_()
         total = groups.reduce(out, "sum")
         out /= groups.gather(total.masked_fill_(total == 0, 1.0))
         ctx.groups = groups
@@ -257,4 +268,14 @@ class _Softmax(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         out, _ = ctx.saved_tensors
         weighted = out * grad
-        return weighted - out * _Gather.apply(_Sum.apply(weighted, ctx.groups), ctx.groups), None
+        return torch.addcmul(weighted, out, _Gather.apply(_Sum.apply(weighted, ctx.groups), ctx.groups), value=-1), None
+
+
+def _shifted(src: Tensor, groups: _Groups) -> Tensor:
+    """``src`` minus a number per group that keeps the exponentials in range: the global maximum where it does."""
+    if src.numel() > 0 and not src.is_cuda:
+        low, high = (float(bound) for bound in torch.aminmax(src))
+        if high - low < -0.5 * math.log(torch.finfo(src.dtype).tiny):
+            return src - high
+    top = groups.reduce(src, "max")
+    return src - groups.gather(top.masked_fill_(~top.isfinite(), 0.0))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
-from typing import Any
+from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.weak import WeakIdKeyDictionary
 from torch_geometric import EdgeIndex
 
 from graphkit.core.validate import check_edge_index
@@ -176,7 +175,7 @@ class Structure:
 
     @property
     def _inverse(self) -> Tensor:
-        return self._get("inverse", lambda: _invert(self.perm))
+        return self._get("inverse", lambda: _invert(cast(Tensor, self.perm)))
 
     @property
     def _csc_inverse(self) -> Tensor:
@@ -246,51 +245,74 @@ def structure(graph: Tensor | Structure, size: Size = None) -> Structure:
     if not isinstance(graph, Tensor):
         raise TypeError(f"a graph must be an edge_index, a sparse tensor or a Structure, not {type(graph).__name__}")
     if isinstance(graph, EdgeIndex):
-        known = graph.sparse_size()
-        graph = graph.as_tensor()
-        if size is None and known != (None, None):
-            size = _fill_size(graph, known)
+        plain, known = graph.as_tensor(), graph.sparse_size()
+        return _cache.get(plain, _fill_size(plain, known) if size is None and known != (None, None) else size)
     return _cache.get(graph, size)
+
+
+class _Entry:
+    """The structures of one tensor (by size) and the private copy of its contents that they were made from."""
+
+    def __init__(self, owner: weakref.ref[Tensor], copies: tuple[Tensor, ...]) -> None:
+        self.owner, self.copies = owner, copies
+        self.structures: dict[Any, Structure] = {}
 
 
 class _Cache:
     """Structures by tensor identity; entries die with the tensor and are checked by content."""
 
     def __init__(self) -> None:
-        self._entries: WeakIdKeyDictionary = WeakIdKeyDictionary()
-        self._lock = threading.RLock()
+        self._entries: dict[int, _Entry] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
 
     def get(self, graph: Tensor, size: Size) -> Structure:
-        indices = _indices(graph)
-        key = tuple(graph.shape) if graph.layout != torch.strided else size
-        with self._lock:
-            entry = self._entries.get(graph)
-        if entry is not None and all(_same(new, old) for new, old in zip(indices, entry[0], strict=True)):
-            if key in entry[1]:
-                if graph.layout != torch.strided:
-                    _check_size(entry[1][key], size)
-                return entry[1][key]
+        sparse = graph.layout != torch.strided
+        indices = _indices(graph) if sparse else (graph,)
+        key = graph.shape if sparse else size
+        entry = self._entries.get(id(graph))
+        if entry is not None and entry.owner() is graph and _same(indices, entry.copies):
+            found = entry.structures.get(key)
+            if found is not None:
+                if sparse:
+                    _check_size(found, size)
+                return found
         else:
             entry = None
         with torch.inference_mode(False), torch.no_grad():
-            copies = tuple(index.clone() for index in indices) if entry is None else entry[0]
+            copies = (
+                tuple(index.clone(memory_format=torch.contiguous_format) for index in indices)
+                if entry is None
+                else entry.copies
+            )
             built = _from_copies(graph, copies, size)
-        with self._lock:
-            if entry is None:
-                entry = self._entries[graph] = (copies, {})
-            return entry[1].setdefault(key, built)
+        if entry is None:
+            entry = self._entries[id(graph)] = _Entry(weakref.ref(graph, self._forget(id(graph))), copies)
+        return entry.structures.setdefault(key, built)  # one winner when threads race
+
+    def _forget(self, key: int) -> Callable[[weakref.ref[Tensor]], None]:
+        entries = self._entries
+
+        def forget(owner: weakref.ref[Tensor]) -> None:
+            entry = entries.get(key)
+            if entry is not None and entry.owner is owner:  # the id may belong to another tensor by now
+                del entries[key]
+
+        return forget
 
 
 _cache = _Cache()
 
 
-def _same(new: Tensor, old: Tensor) -> bool:
-    return new.shape == old.shape and new.dtype == old.dtype and new.device == old.device and torch.equal(new, old)
+def _same(indices: tuple[Tensor, ...], copies: tuple[Tensor, ...]) -> bool:
+    return all(
+        new.dtype == old.dtype and new.device == old.device and torch.equal(new, old)
+        for new, old in zip(indices, copies)
+    )
 
 
 def _indices(graph: Tensor) -> tuple[Tensor, ...]:
-    if graph.layout == torch.strided:
-        return (graph.detach(),)
     if graph.layout == torch.sparse_csr:
         return graph.crow_indices(), graph.col_indices()
     if graph.layout == torch.sparse_csc:
@@ -322,13 +344,13 @@ def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Struc
 
 
 def _build(edge_index: Tensor, num_cols: int, num_rows: int) -> Structure:
-    source, target = edge_index
+    source, target = edge_index.contiguous()  # torch's conversion to CSR ignores strides
     key = target * num_cols + source
     perm = None
     if not bool((key[1:] >= key[:-1]).all()):
         key, perm = key.sort(stable=True)
         source, target = source[perm], target[perm]
-    return Structure(torch._convert_indices_from_coo_to_csr(target, num_rows), source.contiguous(), perm, num_cols)
+    return Structure(torch._convert_indices_from_coo_to_csr(target, num_rows), source, perm, num_cols)
 
 
 def _fill_size(edge_index: Tensor, known: tuple[int | None, int | None]) -> tuple[int, int]:
