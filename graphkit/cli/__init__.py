@@ -1,0 +1,96 @@
+"""The command line: ``graphkit train | reproduce | list | doctor | data``.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from typing import Any
+
+from graphkit.cli.common import Parser, UsageError
+
+# command -> its module and function, imported when it is called
+COMMANDS = {
+    "train": ("graphkit.cli.train", "train"),
+    "reproduce": ("graphkit.cli.reproduce", "reproduce"),
+    "list": ("graphkit.cli.catalogue", "list_names"),
+    "data": ("graphkit.cli.catalogue", "data"),
+    "doctor": ("graphkit.doctor", "main"),
+}
+
+USAGE = """usage: graphkit COMMAND [options]
+
+commands:
+  train      train a model on a task: graphkit train --model GCN --task cora
+  reproduce  run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
+  list       list models, rewirings, features, strategies, tasks or recipes
+  data       list, check, fetch or clear datasets
+  doctor     versions, live sparse backend, GPU, data; exit code 1 on a problem
+
+options:
+  -h, --help   this text; graphkit COMMAND --help tells a command's options
+  --version    the version
+  --debug      show tracebacks
+"""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: The arguments (default: those of the process).
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # --model mymodule.MyNet
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            return _dispatch(arguments)
+    except BrokenPipeError:  # the reader has seen enough: graphkit list tasks | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt as stop:
+        print(f"graphkit: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        text = str(error) or type(error).__name__
+        print(f"graphkit: error: {text}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE, end="")
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        from graphkit import __version__
+
+        print(f"graphkit {__version__}")
+        return 0
+    name, *rest = arguments
+    if name not in COMMANDS:
+        from graphkit.core.validate import unknown_name
+
+        raise UsageError(unknown_name(name, COMMANDS, "command"))
+    module, function = COMMANDS[name]
+    command = getattr(importlib.import_module(module), function)
+    if name == "doctor":
+        Parser(prog="graphkit doctor", description="Versions, live sparse backend, GPU, data.").parse_args(rest)
+        return command()
+    return command(rest)
+
+
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    print(f"graphkit: warning: {message}", file=sys.stderr)

@@ -1,0 +1,122 @@
+"""``graphkit list`` and ``graphkit data``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from graphkit.cli.common import Parser, UsageError, usage
+
+
+def list_names(arguments: list[str]) -> int:
+    """List what can be named."""
+    parser = Parser(prog="graphkit list", description="What train and reproduce can be given, one line each.")
+    parser.add_argument("what", help="models, rewirings, features, strategies, tasks or recipes")
+    options = parser.parse_args(arguments)
+    with usage():
+        from graphkit.core.validate import check_choice
+
+        kinds = ("models", "rewirings", "features", "strategies", "tasks", "recipes")
+        what = check_choice(options.what.lower(), kinds, "kind")
+    if what == "tasks":
+        return data(["list"])
+    if what == "recipes":
+        from graphkit import recipes
+
+        rows = list(recipes.available().items())
+    else:
+        rows = [(name, _first_sentence(cls)) for name, cls in sorted(_registry(what).classes().items())]
+    _print_table(rows)
+    return 0
+
+
+def _registry(what: str) -> Any:
+    import graphkit as gk
+
+    rooms = {"models": gk.models, "rewirings": gk.rewiring, "features": gk.features, "strategies": gk.strategies}
+    return rooms[what].registry
+
+
+def _first_sentence(cls: type) -> str:
+    """The docstring's first sentence, as plain text."""
+    import re
+
+    text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    text = re.sub(r"`\"?([^`<\"]*)\"?\s*<[^>]*>`_", r"\1", text)  # links
+    text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
+    return re.split(r"(?<=\.)\s", text)[0]
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def data(arguments: list[str]) -> int:
+    """List, check, fetch or clear datasets."""
+    parser = Parser(prog="graphkit data", description="What datasets there are and where their files lie.")
+    actions = parser.add_subparsers(dest="action", metavar="list | check | fetch | clear")
+    actions.add_parser("list", help="all datasets: generated, at hand, or to be downloaded")
+    actions.add_parser("check", help="where raw files lie and which are missing").add_argument("name", nargs="?")
+    actions.add_parser("fetch", help="bring the raw files into the data folder").add_argument("name")
+    actions.add_parser("clear", help="delete the raw and processed files").add_argument("name")
+    options = parser.parse_args(arguments)
+    from graphkit import datasets
+
+    if options.action is None:
+        raise UsageError("data needs one of list, check, fetch, clear; see graphkit data --help")
+    if options.action == "list":
+        words = {"generated": "offline (generated)", "at hand": "offline (at hand)", "missing": "online"}
+        cards = datasets.cards()
+        _print_table([(name, words[state], cards[name].title) for name, state in datasets.available().items()])
+        return 0
+    if options.action == "check" and options.name is None:
+        return _check_all()
+    with usage():
+        card = datasets.card(options.name)
+    if options.action == "check":
+        states = datasets.check(card.name)
+        _print_table([(state, path) for path, state in states.items()] or [("generated", "needs no files")])
+        return 0 if set(states.values()) <= {"local", "mirror"} else 1
+    if options.action == "fetch":
+        from graphkit.datasets.store import fetch
+
+        found = fetch(card.all_files, card.name)
+        print(f"{card.name}: {len(found)} files at hand")
+        return 0
+    print(f"{card.name}: {_clear(card)} freed")
+    return 0
+
+
+def _check_all() -> int:
+    from graphkit import datasets
+
+    rows = []
+    for name, state in datasets.available().items():
+        missing = [path for path, place in datasets.check(name).items() if place not in ("local", "mirror")]
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        rows.append((name, state, f"needs {missing[0]}{more}" if missing else ""))
+    _print_table(rows)
+    return 0
+
+
+def _clear(card: Any) -> str:
+    import re
+    import shutil
+
+    from graphkit.core.resources import data_root
+    from graphkit.datasets.store import raw_path
+
+    files = [path for file in card.all_files if (path := raw_path(file)).is_file()]
+    caches = [
+        folder
+        for folder in (data_root() / "processed").glob(f"{card.name}*")
+        if re.fullmatch(rf"{re.escape(card.name)}(-[0-9a-f]{{8}})?", folder.name)  # the hash of options
+    ]
+    size = sum(path.stat().st_size for path in [*files, *(p for f in caches for p in f.rglob("*") if p.is_file())])
+    for path in files:
+        path.unlink()
+    for folder in caches:
+        shutil.rmtree(folder)
+    return f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,117 @@
+"""``graphkit train``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from graphkit.cli.common import Parser, UsageError, usage
+
+CONFIG_NAME = "experiment.yaml"  # in a run folder: what `--resume` and `--config` read
+
+
+def train(arguments: list[str]) -> int:
+    """Train one model on one task."""
+    parser = Parser(
+        prog="graphkit train",
+        add_help=False,
+        description="Train a model on a task and print the scores of the best validation epoch.",
+        epilog="Every argument of the chosen classes is a flag: --model.hidden_channels 16, --trainer.lr 0.01,\n"
+        "--task.num_nodes 10. `graphkit train --model GCN --task cora --help` lists those of GCN and cora.",
+    )
+    parser.add_argument("-h", "--help", action="store_true", help="this text, with the flags of the chosen classes")
+    parser.add_argument("--config", metavar="FILE", help="a YAML file, e.g. a recipe; flags win over it")
+    parser.add_argument("--model", help="a name of `graphkit list models`, or the import path of any nn.Module")
+    parser.add_argument("--task", help="a name of `graphkit list tasks`")
+    parser.add_argument("--split", help="an index, 'family' or 'family/index'")
+    parser.add_argument("--features", help="a name of `graphkit list features`, or the import path of a PyG transform")
+    parser.add_argument("--rewiring", help="a name of `graphkit list rewirings`, or the import path of a PyG transform")
+    parser.add_argument("--strategy", help="a name of `graphkit list strategies`, or an import path")
+    parser.add_argument("--resume", metavar="RUN_DIR", help="continue a run; flags may change e.g. max_epochs")
+    parser.add_argument("--print_config", action="store_true", help="print the complete YAML config and stop")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options, flags = parser.parse_known_args(arguments)
+    with usage():
+        config = _train_config(options)
+        if options.help:
+            from graphkit.recipes.experiment import flags_help
+
+            print(parser.format_help())
+            print(flags_help(config))
+            return 0
+        if not (config.get("model") and config.get("task")):
+            raise UsageError("train needs a model and a task, e.g. graphkit train --model GCN --task cora")
+        from graphkit.recipes import Experiment
+
+        experiment = Experiment.from_config(config, flags)
+        if options.resume:
+            experiment.config["trainer"]["run_dir"] = options.resume
+    import yaml
+
+    if options.print_config:
+        print(yaml.safe_dump(experiment.config, sort_keys=False), end="")
+        return 0
+    task = experiment.load_task()
+    with usage():
+        model = experiment.build_model(task)
+    run_dir = Path(experiment.config["trainer"]["run_dir"] or _new_run_dir(experiment.config))
+    experiment.config["trainer"]["run_dir"] = str(run_dir)
+    trainer = experiment.build_trainer()
+    from graphkit.core.files import atomic_write
+
+    with atomic_write(run_dir / CONFIG_NAME) as temporary:
+        temporary.write_text(yaml.safe_dump(experiment.config, sort_keys=False))
+    try:
+        result = trainer.fit(model, task, resume=bool(options.resume))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"continue with: graphkit train --resume {run_dir}") from None
+    print(result)
+    print(f"  run folder  {run_dir}")
+    return 0
+
+
+def _train_config(options: argparse.Namespace) -> dict[str, Any]:
+    """What the file says, without what only `reproduce` reads, with the classes that flags choose."""
+    from graphkit.recipes.recipe import RECIPE_KEYS, find, read
+
+    config: dict[str, Any] = {}
+    if options.resume:
+        file = Path(options.resume) / CONFIG_NAME
+        if not file.is_file():
+            raise UsageError(f"{options.resume} is not the folder of a run: it has no {CONFIG_NAME}")
+        config = read(file)
+    if options.config:
+        config |= read(find(options.config))
+    config = {key: value for key, value in config.items() if key not in RECIPE_KEYS}
+    for part in ("model", "features", "rewiring", "strategy"):
+        name = getattr(options, part)
+        if name is not None and name != _class_path(config.get(part)):
+            config[part] = name
+    if options.task is not None or options.split is not None:
+        known = config.get("task") or {}
+        known = dict(known) if isinstance(known, Mapping) else {"name": known}
+        if options.task is not None and options.task != known.get("name"):
+            known = {"name": options.task}
+        config["task"] = known | ({} if options.split is None else {"split": options.split})
+    return config
+
+
+def _class_path(part: Any) -> Any:
+    return part.get("class_path") if isinstance(part, Mapping) else part
+
+
+def _new_run_dir(config: dict[str, Any]) -> Path:
+    model = config["model"]["class_path"].rpartition(".")[2]
+    stem = f"{config['task']['name']}-{model}-{datetime.now():%Y%m%d-%H%M%S}"
+    number = 1
+    while True:
+        folder = Path("runs") / (stem if number == 1 else f"{stem}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder

@@ -1,0 +1,7 @@
+"""Recipes: one file per published number, and the run that compares it with ours."""
+
+from graphkit.recipes.experiment import Experiment
+from graphkit.recipes.recipe import Published, Recipe, available, load
+from graphkit.recipes.reproduction import Reproduction, judge
+
+__all__ = ["Experiment", "Published", "Recipe", "Reproduction", "available", "judge", "load"]

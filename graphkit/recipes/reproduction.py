@@ -1,0 +1,358 @@
+"""Runs over seeds and splits, and the verdict on a published value."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphkit.core.files import atomic_write
+from graphkit.core.hashing import hash_config
+from graphkit.core.resources import checkout
+from graphkit.datasets import MissingFilesError, check
+from graphkit.metrics import METRICS
+from graphkit.recipes.experiment import Experiment
+from graphkit.tasks import Task
+
+if TYPE_CHECKING:
+    from graphkit.recipes.recipe import Published, Recipe
+
+RUN_KEYS = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
+
+
+def judge(
+    mean: float,
+    std: float | None,
+    n: int,
+    published: Published | None,
+    tolerance: float,
+    higher_is_better: bool = True,
+) -> tuple[str, float]:
+    r"""Whether a measurement confirms a published value.
+
+    With the published mean :math:`p`, ours :math:`m`, the unbiased standard deviation :math:`s` of our :math:`n` runs
+    and the published :math:`s_p` of :math:`n_p` runs, it is ``"reproduced"`` if :math:`m` is not worse than :math:`p`
+    by more than
+
+    .. math::
+        \max\Bigl(\mathrm{tolerance},\; 2 \sqrt{s^2 / n + s_p^2 / n_p}\Bigr),
+
+    else ``"missed"``. A better measurement is no miss. Terms whose numbers are unknown are 0: :math:`s_p^2 / n_p`
+    without a published std or n, :math:`s^2 / n` with a single run.
+
+    Args:
+        mean: Our mean, in the table's unit.
+        std: Our unbiased standard deviation; ``None`` for a single run.
+        n: The number of our runs.
+        published: The published value, or ``None``.
+        tolerance: The allowed deficit, in the table's unit.
+        higher_is_better: Whether a larger score is a better one (default: ``True``).
+
+    Returns:
+        The verdict (``"reproduced"``, ``"missed"`` or ``"no published value"``) and the allowed deficit.
+
+    Example:
+        >>> from graphkit.recipes import Published
+        >>> paper = Published(81.5, paper="P", table="T", split="S")
+        >>> judge(81.1, 0.8, 20, paper, tolerance=0.5)
+        ('reproduced', 0.5)
+        >>> judge(80.9, 0.8, 20, paper, tolerance=0.5)
+        ('missed', 0.5)
+    """
+    ours = 0.0 if std is None else std**2 / n
+    if published is None:
+        return "no published value", max(tolerance, 2 * math.sqrt(ours))
+    theirs = published.std**2 / published.n if published.std is not None and published.n else 0.0
+    allowed = max(tolerance, 2 * math.sqrt(ours + theirs))
+    deficit = published.value - mean if higher_is_better else mean - published.value
+    return ("reproduced" if deficit <= allowed else "missed"), allowed
+
+
+@dataclass
+class Reproduction:
+    """What running a recipe gave.
+
+    Attributes:
+        recipe: The recipe's name.
+        experiment: What was trained, in words.
+        published: The published value; ``None`` if there is none for these splits.
+        metric: The score's name.
+        tolerance: The recipe's tolerance, in the table's unit.
+        runs: One dict per seed and split: scores in the table's unit, best epoch, epochs, seconds, split and its hash.
+        command: The command that repeats this.
+        config_hash: The digest of the experiment.
+        hardware: Where the runs ran.
+        versions: Versions of graphkit and what it computes with.
+        missing: The first raw file that is not at hand; then there are no runs.
+        note: The recipe's note.
+        name: The result file's name, ``method/dataset`` (with the split, where it is not the recipe's own).
+        is_shipped: Whether the recipe came with graphkit.
+    """
+
+    recipe: str
+    experiment: str
+    published: Published | None
+    metric: str
+    tolerance: float
+    runs: list[dict[str, Any]]
+    command: str
+    config_hash: str
+    hardware: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    missing: str = ""
+    note: str = ""
+    name: str = ""
+    is_shipped: bool = False
+
+    @property
+    def n(self) -> int:
+        """The number of runs."""
+        return len(self.runs)
+
+    @property
+    def mean(self) -> float:
+        """The mean test score, in the table's unit; NaN without runs."""
+        return statistics.fmean(run["test"] for run in self.runs) if self.runs else math.nan
+
+    @property
+    def std(self) -> float | None:
+        """The unbiased standard deviation (divided by n - 1); ``None`` for fewer than two runs."""
+        return statistics.stdev(run["test"] for run in self.runs) if self.n > 1 else None
+
+    @property
+    def difference(self) -> float | None:
+        """Our mean minus the published value."""
+        return None if self.published is None or not self.runs else self.mean - self.published.value
+
+    @property
+    def verdict(self) -> str:
+        """See :func:`judge`; without the data, ``"data not at hand: <file>"``."""
+        if self.missing:
+            return f"data not at hand: {self.missing}"
+        return self._judged()[0]
+
+    def _judged(self) -> tuple[str, float]:
+        better = METRICS[self.metric].higher_is_better
+        return judge(self.mean, self.std, self.n, self.published, self.tolerance, better)
+
+    @property
+    def split(self) -> str:
+        """The split's name, or the names of all."""
+        return ", ".join(dict.fromkeys(run["split"] for run in self.runs))
+
+    @property
+    def split_hash(self) -> str:
+        """The split's hash, or a digest of all hashes."""
+        hashes = list(dict.fromkeys(run["split_hash"] for run in self.runs))
+        return hashes[0] if len(hashes) == 1 else hash_config(hashes)
+
+    def __str__(self) -> str:
+        unit = " %" if METRICS[self.metric].percent else ""
+        lines = [f"{self.recipe}: {self.experiment}, {self.metric}"]
+        if self.published is not None:
+            known = self.published
+            spread = "" if known.std is None else f" ± {known.std}"
+            over = f", n={known.n}" if known.n else ""
+            lines.append(
+                f"  paper       {known.value}{spread}{unit}{over}; {known.paper}, {known.table}, {known.split}"
+            )
+            if not known.verified:
+                lines[-1] += f" (unverified{': ' + known.note if known.note else ''})"
+        if self.runs:
+            spread = "" if self.std is None else f" ± {self.std:.2f}"
+            lines.append(
+                f"  ours        {self.mean:.2f}{spread}{unit}, n={self.n}; split {self.split} [{self.split_hash}]"
+            )
+        if self.difference is not None:
+            lines.append(f"  difference  {self.difference:+.2f}{unit}, allowed deficit {self._judged()[1]:.2f}{unit}")
+        lines.append(f"  verdict     {self.verdict}")
+        if self.runs:
+            lines.append(
+                f"  cost        {sum(run['seconds'] for run in self.runs):.1f} s of training on {self.hardware}"
+            )
+        if self.note:
+            lines.append(f"  note        {self.note}")
+        return "\n".join(lines)
+
+    @property
+    def default_path(self) -> Path:
+        """``benchmarks/results`` of a checkout for graphkit's own recipes, else ``results`` of the current folder."""
+        root = checkout()
+        folder = root / "benchmarks" / "results" if root is not None and self.is_shipped else Path("results")
+        return folder / f"{self.name}.json"
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the result as JSON; scores are in the table's unit.
+
+        Args:
+            path: The file (default: :attr:`default_path`).
+
+        Raises:
+            ValueError: If there is nothing measured.
+        """
+        if not self.runs:
+            raise ValueError(f"recipe {self.recipe}: nothing was measured ({self.verdict})")
+        path = self.default_path if path is None else Path(path)
+        content = {
+            "recipe": self.recipe,
+            "published": None if self.published is None else asdict(self.published),
+            "mean": round(self.mean, 4),
+            "std": None if self.std is None else round(self.std, 4),
+            "n": self.n,
+            "verdict": self.verdict,
+            "difference": None if self.difference is None else round(self.difference, 4),
+            "metric": self.metric,
+            "unit": "%" if METRICS[self.metric].percent else "",
+            "split": self.split,
+            "split_hash": self.split_hash,
+            "note": self.note,
+            "command": self.command,
+            "seconds": round(sum(run["seconds"] for run in self.runs), 2),
+            "hardware": self.hardware,
+            "versions": self.versions,
+            "config_hash": self.config_hash,
+            "date": datetime.now(UTC).date().isoformat(),
+            "runs": self.runs,
+        }
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return path
+
+
+# Running -------------------------------------------------------------------------------------------------------------
+
+
+def reproduce(
+    recipe: Recipe,
+    seeds: list[int],
+    splits: list[int | str],
+    jobs: int | None,
+    threads: int,
+    folder: Path,
+    fresh: bool,
+    progress: bool | None,
+) -> Reproduction:
+    """The work behind :meth:`graphkit.recipes.Recipe.run`."""
+    experiment = recipe.experiment
+    own_splits = splits == recipe.splits
+    slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
+    result = Reproduction(
+        recipe=recipe.name,
+        experiment=f"{experiment.config['model']['class_path']} on {experiment.config['task']['name']}",
+        published=recipe.published if own_splits else None,
+        metric=recipe.metric,
+        tolerance=recipe.tolerance,
+        runs=[],
+        command=_command(recipe, seeds, splits, threads),
+        config_hash=experiment.hash,
+        note=recipe.note,
+        name=recipe.name + slug,
+        is_shipped=recipe.is_shipped,
+    )
+    try:
+        for split in splits:
+            _task(json.dumps(experiment.config), split)  # fetched and parsed once, before processes start
+    except MissingFilesError:
+        states = check(experiment.config["task"]["name"])
+        result.missing = next((path for path, state in states.items() if state == "missing"), "its raw files")
+        return result
+    kept = {}
+    for split in splits:
+        for seed in seeds:
+            place = folder / recipe.name / (str(split) if len(splits) > 1 or not own_splits else "") / f"seed-{seed}"
+            kept[split, seed] = (place / "result.json", _key(experiment, split, seed, threads))
+    found = {} if fresh else {job: run for job, (path, key) in kept.items() if (run := _read(path, key)) is not None}
+    todo = [job for job in kept if job not in found]
+    try:
+        for job, run in _run_all(experiment, todo, jobs, threads, len(found), progress):
+            found[job] = run
+            path, key = kept[job]
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{len(found)} of {len(kept)} runs of {recipe.name} are kept in {folder / recipe.name}; the same command "
+            "does the rest"
+        ) from None
+    scale = 100.0 if METRICS[recipe.metric].percent else 1.0
+    for job in kept:
+        run = found[job]
+        scaled = {key: run[key] * scale if key in ("test", "val") else run[key] for key in RUN_KEYS}
+        result.runs.append({key: round(x, 6) if isinstance(x, float) else x for key, x in scaled.items()})
+        result.hardware, result.versions = run["hardware"], run["versions"]
+    return result
+
+
+def _run_all(
+    experiment: Experiment,
+    todo: list[tuple[int | str, int]],
+    jobs: int | None,
+    threads: int,
+    done: int,
+    progress: bool | None,
+) -> Iterator[tuple[tuple[int | str, int], dict[str, Any]]]:
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    config = json.dumps(experiment.config)
+    calls = (delayed(_run_one)(config, split, seed, threads) for split, seed in todo)
+    bar = tqdm(total=done + len(todo), initial=done, unit="run", disable=None if progress is None else not progress)
+    with bar:
+        for job, run in Parallel(n_jobs=jobs, return_as="generator_unordered")(calls) if todo else ():
+            bar.update()
+            yield job, run
+
+
+def _run_one(config: str, split: int | str, seed: int, threads: int) -> tuple[tuple[int | str, int], dict[str, Any]]:
+    """One training, in whatever process or on whatever machine joblib chose."""
+    import torch
+
+    experiment = Experiment(json.loads(config))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        task = _task(config, split)
+        trainer = experiment.build_trainer(seed=seed, progress=False, run_dir=None)
+        result = trainer.fit(experiment.build_model(task), task)
+    finally:
+        torch.set_num_threads(before)
+    return (split, seed), {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
+
+
+@lru_cache(maxsize=1)  # all seeds of a split share the task
+def _task(config: str, split: int | str) -> Task:
+    return Experiment(json.loads(config)).load_task(split)
+
+
+def _key(experiment: Experiment, split: int | str, seed: int, threads: int) -> str:
+    import torch
+
+    import graphkit
+
+    return hash_config([experiment.hash, split, seed, threads, graphkit.__version__, torch.__version__])
+
+
+def _read(path: Path, key: str) -> dict[str, Any] | None:
+    """A kept run, or ``None`` if there is none, it is damaged, or it was made in another way."""
+    try:
+        content = json.loads(path.read_text())
+        run = content["run"]
+        complete = all(isinstance(run[name], int | float | str) for name in (*RUN_KEYS, "hardware"))
+        return run if complete and run["versions"] and content["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _command(recipe: Recipe, seeds: list[int], splits: list[int | str], threads: int) -> str:
+    listed = str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))
+    parts = ["graphkit reproduce", recipe.name if recipe.is_shipped else str(recipe.path), f"--seeds {listed}"]
+    parts += [] if splits == recipe.splits else [f"--split {','.join(map(str, splits))}"]
+    parts += [] if threads == 1 else [f"--threads {threads}"]
+    return " ".join(parts)
