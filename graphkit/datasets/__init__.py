@@ -1,6 +1,6 @@
 """Datasets by name: cards, raw files, parsers, generators and splits."""
 
-from graphkit.datasets.card import Card, RawFile, SplitFamily, card, cards
+from graphkit.datasets.catalog import Card, RawFile, SplitFamily, card, cards
 from graphkit.datasets.loading import available, check, load, load_graphs
 from graphkit.datasets.store import DamagedFileError, MissingFilesError
 

@@ -99,7 +99,8 @@ def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) 
         _install(fresh, folder, scratch / "old")
     except (OSError, RuntimeError) as error:
         # torch reports a failed write as a RuntimeError of its own
-        if getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in str(error):
+        full = getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in str(error)
+        if full and "no space left on the disk" not in str(error):  # else the message already says where
             raise OSError(
                 errno.ENOSPC, f"no space left on the disk while writing {folder}; free some space and load again"
             ) from error

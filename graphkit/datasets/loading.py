@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch_geometric.data import Data
 
 from graphkit.core.hashing import hash_config
 from graphkit.datasets.cache import Collated, Ids, cached
-from graphkit.datasets.card import Card, card, cards
+from graphkit.datasets.catalog import Card, card, cards
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS, RawFiles
 from graphkit.datasets.splits import choose, make_split
@@ -135,6 +136,11 @@ def _parsed(
     import torch_geometric
 
     def build(scratch: Path) -> Collated:
+        if found.extra and importlib.util.find_spec(found.extra) is None:
+            raise ImportError(
+                f"dataset {found.name!r} is parsed by the package {found.extra}, which is not installed: "
+                f"pip install 'graphkit-pyg[{found.extra}]'"
+            )
         files = fetch(found.files, found.name)
         scratch.mkdir()
         trusted = {file.path for file in found.files if file.sha256}

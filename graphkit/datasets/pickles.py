@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -52,8 +54,19 @@ def _load_storage(content: bytes) -> Any:
     return torch.load(io.BytesIO(content), weights_only=True)
 
 
+def _check_torch_file(path: Path) -> None:
+    import torch
+
+    try:
+        torch.load(path, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} asks for more than tensors and plain containers ({error}); it was not loaded: do not trust it"
+        ) from None
+
+
 def check_pickle(path: Path) -> None:
-    """Make sure that a pickle rebuilds nothing but plain containers, arrays, sparse matrices and tensors.
+    """Make sure that a pickle or a ``torch.save`` file rebuilds nothing but plain containers, arrays and tensors.
 
     Args:
         path: The pickle.
@@ -61,7 +74,11 @@ def check_pickle(path: Path) -> None:
     Raises:
         ValueError: If it asks for anything else, or is no pickle; nothing outside the allow-list is ever called.
     """
-    with path.open("rb") as file:
+    if zipfile.is_zipfile(path):
+        _check_torch_file(path)
+        return
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old pickles name modules that numpy and scipy have renamed
         try:
             _Scanner(file, path).load()
         except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:

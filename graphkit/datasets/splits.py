@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from graphkit.core.validate import unknown_name
 from graphkit.datasets.cache import Ids
-from graphkit.datasets.card import Card, SplitFamily
+from graphkit.datasets.catalog import Card, SplitFamily
 from graphkit.datasets.store import DamagedFileError, fetch
 from graphkit.tasks import Split
 
@@ -61,10 +62,10 @@ def choose(card: Card, split: int | str) -> tuple[SplitFamily, int]:
     """
     families = {family.name: family for family in card.splits}
     choices = ", ".join(f"{f.name} ({f.count} splits)" if f.count else f"{f.name}/SEED" for f in card.splits)
-    if isinstance(split, bool) or not isinstance(split, int | str):
+    if isinstance(split, Integral) and not isinstance(split, bool):
+        family, index = card.splits[0], int(split)
+    elif not isinstance(split, str):
         raise ValueError(f"dataset {card.name!r}: split must be a number or 'family/index', got {split!r}")
-    if isinstance(split, int):
-        family, index = card.splits[0], split
     else:
         name, _, number = split.partition("/")
         if name not in families:
@@ -97,9 +98,10 @@ def make_split(card: Card, split: int | str, labels: Tensor, stored: list[Ids]) 
     train, val, test = READERS[family.reader](Request(card, family, index, labels, stored))
     name = family.name if family.count == 1 else f"{family.name}/{index}"
     made = Split(name, train, val, test)
-    if family.sizes and made.sizes != family.sizes:
+    expected = family.expected_sizes(index)
+    if expected and made.sizes != expected:
         raise DamagedFileError(
-            f"dataset {card.name!r}: split {name!r} has the sizes {made.sizes}, but the card says {family.sizes}; "
+            f"dataset {card.name!r}: split {name!r} has the sizes {made.sizes}, but the card says {expected}; "
             "the raw files do not belong together"
         )
     return made, family

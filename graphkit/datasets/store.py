@@ -10,12 +10,13 @@ import urllib.request
 import warnings
 import zipfile
 from collections.abc import Iterable
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from graphkit.core.files import atomic_write, sha256
 from graphkit.core.resources import data_root
-from graphkit.datasets.card import RawFile
+from graphkit.datasets.catalog import RawFile
 
 _CHUNK = 1 << 20
 
@@ -104,19 +105,30 @@ def _compare(size: int, digest: str, file: RawFile, owner: str, place: str, reme
 
 def _save(source: BinaryIO, file: RawFile, owner: str, place: str, remedy: str, length: int = 0) -> None:
     """Copy a stream to the file's local place; the name appears only when the content is complete and right."""
+    with atomic_write(raw_path(file)) as temporary:
+        size, digest = _stream(source, temporary, length, place)
+        _compare(size, digest, file, owner, place, remedy)
+
+
+def _stream(source: BinaryIO, target: Path, length: int, place: str) -> tuple[int, str]:
+    """Write a stream to a file and return its length and sha256; ``length`` is what the sender announced, or 0."""
     from tqdm import tqdm
 
     digest = hashlib.sha256()
     size = 0
-    bar = tqdm(total=length or None, unit="B", unit_scale=True, desc=PurePosixPath(file.path).name, disable=None)
-    with atomic_write(raw_path(file)) as temporary, bar:
-        with temporary.open("wb") as out:
-            while chunk := source.read(_CHUNK):
-                out.write(chunk)
-                digest.update(chunk)
-                size += len(chunk)
-                bar.update(len(chunk))
-        _compare(size, digest.hexdigest(), file, owner, place, remedy)
+    label = PurePosixPath(place).name
+    with (
+        target.open("wb") as out,
+        tqdm(total=length or None, unit="B", unit_scale=True, desc=label, disable=None) as bar,
+    ):
+        while chunk := source.read(_CHUNK):
+            out.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+            bar.update(len(chunk))
+    if length and size != length:
+        raise DamagedFileError(f"{place} broke off after {size} of {length} bytes")
+    return size, digest.hexdigest()
 
 
 def _download(files: list[RawFile], owner: str) -> None:
@@ -127,7 +139,7 @@ def _download(files: list[RawFile], owner: str) -> None:
                 try:
                     _download_one(file, url, owner, Path(folder))
                     break
-                except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+                except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
                     failures.append(f"{url} ({getattr(error, 'reason', error)})")
                 except DamagedFileError as error:
                     failures.append(str(error))
@@ -144,9 +156,8 @@ def _download_one(file: RawFile, url: str, owner: str, folder: Path) -> None:
         return
     archive = folder / hashlib.sha256(address.encode()).hexdigest()
     if not archive.exists():  # several files come out of one archive: download it once
-        part = RawFile(path=PurePosixPath(address).name)
         with urllib.request.urlopen(address, timeout=30) as response, atomic_write(archive) as temporary:
-            _copy(response, temporary, int(response.headers.get("Content-Length") or 0), part.path)
+            _stream(response, temporary, int(response.headers.get("Content-Length") or 0), address)
     with open_archive(archive, address) as opened:
         try:
             source = opened.open(member)
@@ -154,18 +165,6 @@ def _download_one(file: RawFile, url: str, owner: str, folder: Path) -> None:
             raise DamagedFileError(f"dataset {owner!r}: {address} holds no file {member}; {remedy}") from None
         with source:
             _save(source, file, owner, url, remedy)  # type: ignore[arg-type]
-
-
-def _copy(source: BinaryIO, target: Path, length: int, label: str) -> None:
-    from tqdm import tqdm
-
-    with (
-        target.open("wb") as out,
-        tqdm(total=length or None, unit="B", unit_scale=True, desc=label, disable=None) as bar,
-    ):
-        while chunk := source.read(_CHUNK):
-            out.write(chunk)
-            bar.update(len(chunk))
 
 
 def open_archive(path: Path, place: str | None = None) -> zipfile.ZipFile:
@@ -190,6 +189,8 @@ def open_archive(path: Path, place: str | None = None) -> zipfile.ZipFile:
 def _missing_message(missing: list[RawFile], owner: str, failures: list[str]) -> str:
     mirror = mirror_root()
     looked = f"the mirror {mirror} has no copy" if mirror else "no mirror is set (GRAPHKIT_MIRROR)"
+    if mirror and not mirror.is_dir():
+        looked = f"the mirror {mirror} does not exist"
     tried = f"download failed: {'; '.join(failures)}" if failures else "its card names no download"
     lines = [f"  {raw_path(file)}" + (f"  (sha256 {file.sha256})" if file.sha256 else "") for file in missing[:12]]
     if len(missing) > 12:

@@ -58,7 +58,7 @@ def ring_transfer(
     """Transfer over a cycle; the target is the antipode of the source.
 
     Args:
-        num_nodes: The length of the cycle, an even number.
+        num_nodes: The length of the cycle (even in the paper).
         num_classes: The number of classes, which is also the number of features.
         num_train: Training samples; all samples of one class are equal unless ``random_target`` is set.
         num_val: Validation samples.
@@ -67,7 +67,7 @@ def ring_transfer(
         random_target: Draw the target uniformly for every sample.
         seed: The seed of ``random_target``.
     """
-    _check_even(num_nodes, 2)
+    at_least(2, num_nodes=num_nodes)
     sizes = (num_train, num_val, num_test)
     edges = ring_edges(num_nodes)
     return _transfer(edges, num_nodes, num_nodes // 2, num_classes, sizes, duplicate_edges, random_target, seed)
@@ -85,7 +85,7 @@ def crossed_ring(
     seed: int = 0,
 ) -> Generated:
     """Transfer over a cycle with chords; options as for :func:`ring_transfer`."""
-    _check_even(num_nodes, 2)
+    at_least(2, num_nodes=num_nodes)
     sizes = (num_train, num_val, num_test)
     edges = crossed_ring_edges(num_nodes)
     return _transfer(edges, num_nodes, num_nodes // 2, num_classes, sizes, duplicate_edges, random_target, seed)
@@ -102,8 +102,8 @@ def clique_path(
     random_target: bool = False,
     seed: int = 0,
 ) -> Generated:
-    """Transfer from the end of a path into a clique; options as for :func:`ring_transfer`, at least 4 nodes."""
-    _check_even(num_nodes, 4)
+    """Transfer from the end of a path into a clique; options as for :func:`ring_transfer`."""
+    at_least(2, num_nodes=num_nodes)
     sizes = (num_train, num_val, num_test)
     edges = clique_path_edges(num_nodes)
     return _transfer(edges, num_nodes, num_nodes - 1, num_classes, sizes, duplicate_edges, random_target, seed)
@@ -136,11 +136,6 @@ def tree_transfer(
     edges = tree_edges(depth, arity)
     size = edges.size(1) + 1
     return _transfer(edges, size, size - 1, num_classes, (num_train, num_val, num_test), False, random_target, seed)
-
-
-def _check_even(num_nodes: int, minimum: int) -> None:
-    if num_nodes < minimum or num_nodes % 2:
-        raise ValueError(f"num_nodes must be an even number of at least {minimum}, got {num_nodes}")
 
 
 def _transfer(

@@ -43,7 +43,7 @@ class RawFiles:
     def scan_pickles(self) -> None:
         """Scan every file of unknown content before a class unpickles it."""
         for key, path in self.files.items():
-            if key not in self._trusted and not key.endswith((".index", ".txt", ".csv.gz", ".npz", ".json", ".pt")):
+            if key not in self._trusted and not key.endswith((".index", ".txt", ".csv.gz", ".npz", ".json")):
                 check_pickle(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,9 @@ def csl(raw: RawFiles) -> Collated:
     from torch_geometric.datasets import GNNBenchmarkDataset
 
     raw.place("CSL/raw")
-    dataset = parse(GNNBenchmarkDataset, str(raw.scratch), "CSL")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the old pickle names modules that scipy has renamed
+        dataset = parse(GNNBenchmarkDataset, str(raw.scratch), "CSL")
     graphs = [dataset[position] for position in range(len(dataset))]
     nodes = torch.tensor([graph.num_nodes for graph in graphs])
     edges = torch.tensor([graph.num_edges for graph in graphs])

@@ -32,7 +32,8 @@ def lrgb(raw: RawFiles, *, name: str) -> Collated:
     """The long-range graph benchmark of Dwivedi et al. (2022)."""
     from torch_geometric.datasets import LRGBDataset
 
-    raw.place(f"{name}/raw")
+    raw.place(f"{name.lower()}/raw")
+    raw.scan_pickles()
     return joined([from_dataset(parse(LRGBDataset, str(raw.scratch), name, part)) for part in ("train", "val", "test")])
 
 
@@ -42,6 +43,8 @@ def zinc(raw: RawFiles, *, subset: bool, features: str = "onehot") -> Collated:
 
     raw.place("raw")
     raw.scan_pickles()
+    for part in ("train", "val", "test"):
+        (raw.scratch / "raw" / f"official_{part}.index").rename(raw.scratch / "raw" / f"{part}.index")
     parts = [from_dataset(parse(ZINC, str(raw.scratch), subset, part)) for part in ("train", "val", "test")]
     return _atom_types(joined(parts), features)
 
@@ -84,13 +87,13 @@ def qm9_ggnn(raw: RawFiles, *, target: int = 0) -> Collated:
     for part in ("train", "valid", "test"):
         with gzip.open(raw[f"{part}.jsonl.gz"], "rt") as file:
             rows = [json.loads(line) for line in file]
-        edges = [np.asarray(row["graph"], dtype=np.int64).reshape(-1, 3) for row in rows]
+        edges = [_both_directions(np.asarray(row["graph"], dtype=np.int64).reshape(-1, 3)) for row in rows]
         features = [np.asarray(row["node_features"], dtype=np.float32) for row in rows]
-        links = torch.from_numpy(np.concatenate(edges))
+        both = torch.from_numpy(np.concatenate(edges))
         tensors = {
             "x": torch.from_numpy(np.concatenate(features)),
-            "edge_index": links[:, [0, 2]].t().contiguous(),
-            "edge_attr": links[:, 1].contiguous(),
+            "edge_index": both[:, [0, 2]].t().contiguous(),
+            "edge_attr": both[:, 1].contiguous(),
             "y": torch.tensor([row["targets"][target][0] for row in rows]),
         }
         links_of = ends(torch.tensor([len(part_edges) for part_edges in edges]))
@@ -98,3 +101,8 @@ def qm9_ggnn(raw: RawFiles, *, target: int = 0) -> Collated:
         slices = (nodes_of, links_of, links_of, torch.arange(len(rows) + 1))
         parts.append(Collated(tensors, dict(zip(tensors, slices))))
     return joined(parts)
+
+
+def _both_directions(links: np.ndarray) -> np.ndarray:
+    """Rows (source, type, target) followed by the same bonds backwards."""
+    return np.concatenate([links, links[:, ::-1]])

@@ -28,27 +28,21 @@ def _ogb() -> Iterator[Any]:
         torch.serialization.safe_globals([DataEdgeAttr, DataTensorAttr, GlobalStorage]),
     ):
         warnings.simplefilter("ignore")
-        _without_version_check()
-        try:
-            import ogb.graphproppred
-            import ogb.nodeproppred
-        except ImportError:
-            raise ImportError(
-                "this dataset is parsed by the package ogb, which is not installed: pip install 'graphkit-pyg[ogb]'"
-            ) from None
+        _import_without_version_check()
+        import ogb.graphproppred
+        import ogb.nodeproppred
+
         yield ogb
 
 
-def _without_version_check() -> None:
-    """Keep ``import ogb`` from asking the network for its newest version."""
+def _import_without_version_check() -> None:
+    """Keep ``import ogb`` from asking the network for its newest version, which it does through this package."""
     import sys
 
     if "ogb" not in sys.modules and "outdated" not in sys.modules:
         sys.modules["outdated"] = None  # type: ignore[assignment]
         try:
             import ogb  # noqa: F401
-        except ImportError:
-            pass
         finally:
             del sys.modules["outdated"]
 

@@ -42,7 +42,7 @@ class SplitFamily:
         reader: The function in ``graphkit.datasets.splits`` that makes one of them.
         protocol: How the splits were drawn, in words.
         count: The number of splits; 0 means that the index is a seed and may be any number.
-        sizes: The numbers of train, validation and test ids, if all splits agree in them.
+        sizes: The numbers of train, validation and test ids, once for all splits or once per split.
         fractions: For drawn splits, the shares of train, validation and test.
         per_class: For drawn splits, the numbers of training and validation ids per class.
         allow_missing_classes: Whether some published split trains without some class.
@@ -53,11 +53,17 @@ class SplitFamily:
     reader: str
     protocol: str
     count: int = 0
-    sizes: tuple[int, ...] = ()
+    sizes: tuple[Any, ...] = ()
     fractions: tuple[float, ...] = ()
     per_class: tuple[int, ...] = ()
     allow_missing_classes: bool = False
     files: tuple[RawFile, ...] = ()
+
+    def expected_sizes(self, index: int) -> tuple[int, ...]:
+        """The sizes that split ``index`` must have; empty if the card does not say."""
+        if not self.sizes or isinstance(self.sizes[0], int):
+            return self.sizes
+        return tuple(self.sizes[index])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,185 @@
+"""The cache of parsed data: used only when it is complete, whole and meant for the same card and options."""
+
+from __future__ import annotations
+
+import errno
+import json
+import logging
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import graphkit.datasets as datasets
+from graphkit.datasets import cache, catalog, loading
+from graphkit.datasets.cache import Collated
+from tests.datasets.conftest import Toy
+
+
+@pytest.fixture
+def parses(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """One entry per time that the toy's raw file is really parsed."""
+    calls: list[str] = []
+    loader = loading.LOADERS["heterophilous_npz"]
+
+    def counted(raw: object, *, undirected: bool) -> Collated:
+        calls.append("parsed")
+        return loader(raw, undirected=undirected)
+
+    monkeypatch.setitem(loading.LOADERS, "heterophilous_npz", counted)
+    return calls
+
+
+def test_the_second_load_parses_nothing(toy: Toy, parses: list[str]) -> None:
+    first, second = datasets.load("toy"), datasets.load("toy")
+    assert parses == ["parsed"]
+    assert torch.equal(first.data.x, second.data.x)
+    assert first.split.hash == second.split.hash
+    toy.in_mirror.unlink()
+    toy.local.unlink()
+    datasets.load("toy", split=1)  # the cache alone is enough
+    assert sorted(path.name for path in toy.processed.iterdir()) == ["complete.json", "data.pt"]
+    assert toy.leftovers() == []
+
+
+def _remove_marker(folder: Path) -> None:
+    (folder / "complete.json").unlink()
+
+
+def _truncate(folder: Path) -> None:
+    content = (folder / "data.pt").read_bytes()
+    (folder / "data.pt").write_bytes(content[: len(content) // 2])
+
+
+def _flip(folder: Path) -> None:
+    content = bytearray((folder / "data.pt").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "data.pt").write_bytes(bytes(content))
+
+
+def _remove_data(folder: Path) -> None:
+    (folder / "data.pt").unlink()
+
+
+def _garble_marker(folder: Path) -> None:
+    (folder / "complete.json").write_text("{")
+
+
+def _age(folder: Path) -> None:
+    record = json.loads((folder / "complete.json").read_text())
+    record["stamp"]["torch_geometric"] = "1.0"
+    (folder / "complete.json").write_text(json.dumps(record))
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (_remove_marker, "unfinished: complete.json is missing"),
+        (_truncate, r"data.pt has \d+ bytes instead of \d+"),
+        (_flip, "the content of data.pt has changed"),
+        (_remove_data, "data.pt is missing"),
+        (_garble_marker, "complete.json is damaged"),
+        (_age, "made from another card, other options or by other versions"),
+    ],
+)
+def test_an_unusable_cache_is_rebuilt_with_one_line(
+    toy: Toy, parses: list[str], caplog: pytest.LogCaptureFixture, damage: object, reason: str
+) -> None:
+    before = datasets.load("toy")
+    damage(toy.processed)
+    with caplog.at_level(logging.WARNING, "graphkit.datasets"):
+        after = datasets.load("toy")
+    assert len(caplog.records) == 1
+    assert re.fullmatch(
+        rf"the processed data in {re.escape(str(toy.processed))} are not usable \({reason}\); building them again",
+        caplog.records[0].getMessage(),
+    )
+    assert len(parses) == 2
+    assert torch.equal(before.data.x, after.data.x)
+    datasets.load("toy")
+    assert len(parses) == 2
+    assert toy.leftovers() == []
+
+
+def test_another_card_makes_the_cache_stale(toy: Toy, parses: list[str]) -> None:
+    datasets.load("toy")
+    path = toy.cards / "toy.toml"
+    path.write_text(path.read_text().replace("undirected = true", "undirected = false").replace("= 16", "= 8"))
+    catalog._read_all.cache_clear()
+    assert datasets.load("toy").data.num_edges == 8
+    assert len(parses) == 2
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), RuntimeError("[enforce fail] . file write failed")]
+)
+def test_a_full_disk_leaves_nothing(toy: Toy, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cache.torch, "save", full)
+    with pytest.raises(OSError, match=f"no space left on the disk while writing {re.escape(str(toy.processed))}; free"):
+        datasets.load("toy")
+    assert not toy.processed.exists()
+    assert toy.leftovers() == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a parser's own trouble")])
+def test_an_interrupted_build_leaves_nothing(toy: Toy, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    def stop(raw: object, *, undirected: bool) -> Collated:
+        (raw.scratch / "half").write_text("half")
+        raise error
+
+    monkeypatch.setitem(loading.LOADERS, "heterophilous_npz", stop)
+    with pytest.raises(type(error)):
+        datasets.load("toy")
+    assert not toy.processed.exists()
+    assert toy.leftovers() == []
+
+
+def test_counts_that_differ_from_the_card_are_refused(toy: Toy) -> None:
+    path = toy.cards / "toy.toml"
+    path.write_text(path.read_text().replace("nodes = 8", "nodes = 9"))
+    catalog._read_all.cache_clear()
+    with pytest.raises(ValueError, match="parsing gave 8 nodes, but the card says 9"):
+        datasets.load("toy")
+    assert not toy.processed.exists()
+
+
+def test_packing_keeps_every_value_dtype_and_shape(tmp_path: Path) -> None:
+    sparse = torch.zeros(50, 40)
+    sparse[3, 7], sparse[49, 39] = 0.1, -2.0
+    tensors = {
+        "x": sparse,
+        "dense": torch.randn(5, 4, dtype=torch.float64),
+        "empty": torch.empty(0, 3),
+        "small": torch.tensor([0, 255]),
+        "signed": torch.tensor([[-1, 300]]),
+        "wide": torch.tensor([2**40, -1]),
+        "none": torch.empty(2, 0, dtype=torch.int64),
+        "flags": torch.tensor([True, False]),
+    }
+    splits = [(torch.tensor([1]), torch.tensor([2]), torch.tensor([70000]))]
+    cache._write(tmp_path / "data.pt", Collated(tensors, {"x": torch.tensor([0, 20, 50])}, splits))
+    back = cache._read(tmp_path / "data.pt")
+    for key, tensor in tensors.items():
+        assert back.tensors[key].dtype == tensor.dtype
+        assert torch.equal(back.tensors[key], tensor), key
+    assert [ids.tolist() for ids in back.splits[0]] == [[1], [2], [70000]]
+
+
+def test_collated_graphs_come_apart_again() -> None:
+    collated = Collated(
+        {
+            "x": torch.arange(5.0).view(5, 1),
+            "edge_index": torch.tensor([[0, 1, 1], [1, 0, 2]]),
+            "y": torch.tensor([7, 8]),
+        },
+        {"x": torch.tensor([0, 2, 5]), "edge_index": torch.tensor([0, 1, 3]), "y": torch.tensor([0, 1, 2])},
+    )
+    first, second = collated.graphs()
+    assert first.x.view(-1).tolist() == [0, 1]
+    assert second.edge_index.tolist() == [[1, 1], [0, 2]]
+    assert [first.y.tolist(), second.y.tolist()] == [[7], [8]]
+    assert collated.counts == {"graphs": 2, "nodes": 5, "edges": 3, "features": 1, "outputs": 9}

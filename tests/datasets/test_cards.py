@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+
+from graphkit.core.files import sha256
+from graphkit.datasets import card, cards
+from graphkit.datasets.catalog import read_card
+from graphkit.datasets.generators import GENERATORS
+from graphkit.datasets.loaders import LOADERS
+from graphkit.datasets.splits import READERS
+from graphkit.metrics import METRICS
+from graphkit.tasks import TARGETS
+from tests.datasets.conftest import Toy
+
+NAMES = sorted(cards())
+
+
+def test_there_are_cards() -> None:
+    assert {"cora", "texas", "minesweeper", "zinc-rebuilt", "brec", "ring-transfer"} <= set(NAMES)
+    assert not any("zinc-12k" in name for name in NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_card_names_what_exists(name: str) -> None:
+    found = card(name)
+    function = GENERATORS[found.generator] if found.generator else LOADERS[found.loader]
+    parameters = inspect.signature(function).parameters
+    assert set(found.arguments) <= set(parameters), "arguments that the function does not take"
+    required = {p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
+    assert required <= set(found.arguments), "arguments that the function needs"
+    for family in found.splits:
+        assert family.reader in READERS
+        assert family.count >= 0
+        assert not family.fractions or sum(family.fractions) == pytest.approx(1)
+        assert bool(family.fractions) == (family.reader == "fractions")
+        assert (len(family.per_class) == 2) == (family.reader == "per_class")
+        if family.sizes and not isinstance(family.sizes[0], int):
+            assert len(family.sizes) == family.count
+    if found.kind != "list":
+        assert found.target in TARGETS
+        assert found.target in METRICS[found.metric].targets
+    for file in found.all_files:
+        assert all(url.startswith(("https://", "http://snap.stanford.edu/")) for url in file.urls)
+        assert file.sha256 or file.urls, "neither known nor obtainable"
+
+
+@pytest.mark.slow
+def test_the_mirror_holds_what_the_cards_say(mirror: Path) -> None:
+    checked = 0
+    for found in cards().values():
+        for file in found.all_files:
+            path = mirror / file.path
+            if file.sha256:
+                assert path.stat().st_size == file.bytes, file.path
+                assert sha256(path) == file.sha256, file.path
+                checked += 1
+    assert checked > 300
+
+
+def test_names_are_forgiving_and_typos_get_a_hint() -> None:
+    assert card("PTC_MR").name == "ptc-mr"
+    assert card("Amazon Photo").name == "amazon-photo"
+    with pytest.raises(ValueError, match=r"unknown dataset 'coraa'; did you mean 'cora'\? choose from: "):
+        card("coraa")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('title = "A toy"', "", r"toy\.toml: the key 'title' is missing"),
+        ('title = "A toy"', 'title = "A toy"\ntitel = "x"', r"toy\.toml: unknown key 'titel'; did you mean 'title'\?"),
+        ('kind = "node"', 'kind = "nodes"', r"toy\.toml: unknown kind 'nodes'; did you mean 'node'\?"),
+        ('title = "A toy"', "title = 3", r"toy\.toml: 'title' must be a str, got 3"),
+        ("count = 2", 'count = "2"', r"toy\.toml, splits\[0\]: 'count' must be a int, got '2'"),
+        ('reader = "stored"', "", r"toy\.toml, splits\[0\]: the key 'reader' is missing"),
+        ("toys/toy.npz", "../toy.npz", r"toy\.toml: file path '\.\./toy\.npz' must be relative and without '\.\.'"),
+        ('metric = "accuracy"', "", r"toy\.toml: the key 'metric' is missing \(kind 'node' needs it\)"),
+        ('name = "toy"', 'name = "toi"', r"toy\.toml: name is 'toi', but the file is called toy\.toml"),
+        ('loader = "heterophilous_npz"', "", r"toy\.toml: give either 'loader' or 'generator'"),
+        ("nodes = 8", "notes = 8", r"toy\.toml: expect\.notes = 8; allowed are"),
+        ('title = "A toy"', "title = ", r"toy\.toml: not valid TOML"),
+    ],
+)
+def test_a_wrong_card_is_refused(toy: Toy, old: str, new: str, message: str) -> None:
+    path = toy.cards / "toy.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ValueError, match=message):
+        read_card(path)
+
+
+def test_a_digest_must_look_like_one(toy: Toy) -> None:
+    path = toy.cards / "toy.toml"
+    path.write_text(path.read_text().replace(toy.digest, "abc"))
+    with pytest.raises(ValueError, match=r"sha256 of toys/toy\.npz is 'abc', expected 64 hexadecimal digits"):
+        read_card(path)
+    path.write_text(path.read_text().replace('sha256 = "abc"', 'sha256 = ""'))
+    with pytest.raises(ValueError, match="needs both sha256 and bytes, or neither"):
+        read_card(path)
