@@ -127,8 +127,10 @@ def csr_mm(matrix: Tensor, x: Tensor) -> Tensor:
     """``matrix @ x`` for a CSR tensor and a dense ``[num_cols, F]``."""
     if matrix._nnz() == 0 or x.numel() == 0:
         return x.new_zeros(matrix.size(0), x.size(1))
-    if x.is_cuda or (_HAS_MKL and x.dtype in (torch.float32, torch.float64)):
+    if x.is_cuda:
         return torch.mm(matrix, x)
+    if _HAS_MKL and x.dtype in (torch.float32, torch.float64):  # torch.mm would fill and copy a matrix of zeros first
+        return x.new_empty(matrix.size(0), x.size(1)).addmm_(matrix, x, beta=0)
     return torch.sparse.mm(matrix, x, reduce="sum")
 
 
