@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch_geometric.data import Data
-from torch_geometric.loader import DataLoader
+from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.hashing import hash_tensors
@@ -501,9 +500,9 @@ class GraphTask(Task):
             rank, world = shard
             rounded = -(-len(graphs) // world) * world  # every process must take the same number of steps
             order = order.repeat(-(-rounded // len(graphs)))[:rounded][rank::world]
-            return DataLoader(graphs, batch_size=size, sampler=order.tolist())
+            return _collated([graphs[position] for position in order.tolist()], size)
         if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
-            self._evaluation[stage, size] = list(DataLoader(self._labelled(stage), batch_size=size))
+            self._evaluation[stage, size] = list(_collated(self._labelled(stage), size))
         return self._evaluation[stage, size]
 
     def _labelled(self, stage: str) -> list[Data]:
@@ -527,6 +526,12 @@ class GraphTask(Task):
     def _rebuilt(self, graphs: Sequence[Data], split: Split) -> GraphTask:
         outputs = self.num_outputs
         return GraphTask(self.name, graphs, split, self.target, self.metric, outputs, self._allow_missing_classes)
+
+
+def _collated(graphs: list[Data], size: int) -> Iterator[Batch]:
+    # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other times.
+    for start in range(0, len(graphs), size):
+        yield Batch.from_data_list(graphs[start : start + size])
 
 
 def _check_graph(graph: Data, where: str) -> None:

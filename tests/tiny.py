@@ -1,0 +1,64 @@
+"""Tiny tasks of every kind that train in milliseconds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit import GraphTask, NodeTask, Split, Task
+
+
+def graph(num_nodes: int = 24, num_edges: int = 40, num_features: int = 6, seed: int = 0) -> Data:
+    generator = torch.Generator().manual_seed(seed)
+    source, target = torch.randint(num_nodes, (2, num_edges), generator=generator)
+    edge_index = torch.stack([torch.cat([source, target]), torch.cat([target, source])])
+    return Data(x=torch.randn(num_nodes, num_features, generator=generator), edge_index=edge_index)
+
+
+def split(n: int) -> Split:
+    """Every class of labels that alternate is in every part."""
+    ids = torch.arange(n)
+    return Split("tiny", ids[: n // 2], ids[n // 2 : 3 * n // 4], ids[3 * n // 4 :])
+
+
+def node_task(target: str = "multiclass", metric: str | None = None, seed: int = 0) -> NodeTask:
+    data = graph(seed=seed)
+    data.y = _labels(data.x, target)
+    return NodeTask(f"tiny node {target}", data, split(data.num_nodes), target, metric)
+
+
+def graph_task(target: str = "multiclass", metric: str | None = None) -> GraphTask:
+    graphs = [graph(3 + i % 5, 6, seed=i) for i in range(24)]
+    labels = _labels(torch.stack([g.x.mean(0) for g in graphs]), target)
+    for position, g in enumerate(graphs):
+        g.y = labels[position : position + 1]
+    return GraphTask(f"tiny graph {target}", graphs, split(len(graphs)), target, metric)
+
+
+def _labels(x: Tensor, target: str) -> Tensor:
+    number = torch.arange(x.size(0))
+    if target == "multiclass":
+        return number % 3
+    if target == "binary":
+        return number % 2
+    if target == "multilabel":
+        labels = torch.stack([number % 2, number // 2 % 2], dim=1).float()
+        labels[1, 0] = float("nan")
+        return labels
+    return x[:, :1] - x[:, 1:2]
+
+
+TASKS: dict[str, tuple] = {
+    "node multiclass": (node_task, "multiclass"),
+    "node binary": (node_task, "binary"),
+    "node regression": (node_task, "regression"),
+    "graph multiclass": (graph_task, "multiclass"),
+    "graph multilabel": (graph_task, "multilabel"),
+    "graph regression": (graph_task, "regression"),
+}
+
+
+def task(name: str) -> Task:
+    make, target = TASKS[name]
+    return make(target)

@@ -1,0 +1,78 @@
+"""Runs in processes of their own, to be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning_fabric  # noqa: F401  (imported once, by the process that the runs are forked from)
+import torch
+import torchmetrics.classification  # noqa: F401
+
+from graphkit import Result, Trainer
+from graphkit.models import GCN
+from tests import tiny
+from tests.training.greedy import _Greedy
+
+
+def train(kind: str, run_dir: str | None, resume: bool = False, **settings: Any) -> Result:
+    """A run with everything that has a state: dropout, running statistics, momentum, a scheduler, mini-batches."""
+    torch.set_num_threads(1)
+    task = tiny.task("graph multiclass" if kind == "graph" else "node multiclass")
+    readout = {"readout": "mean"} if kind == "graph" else {}
+    model = GCN.from_task(task, hidden_channels=8, dropout=0.5, norm="batch_norm", **readout)
+    scheduler = {"scheduler": "ReduceLROnPlateau", "scheduler_kwargs": {"patience": 3}}
+    if kind == "graph":
+        scheduler = {"scheduler": "CosineAnnealingLR", "scheduler_kwargs": {"T_max": 50}, "batch_size": 5}
+    strategy = _Greedy() if kind == "greedy" else None
+    defaults = {"max_epochs": 60, "strategy": strategy, "progress": False, "seed": 7} | scheduler
+    trainer = Trainer(**defaults | settings, run_dir=run_dir)
+    result = trainer.fit(model, task, resume=resume)
+    result.weights = {name: value.clone() for name, value in model.state_dict().items()}
+    if strategy is not None:
+        result.weights |= {f"head {name}": value.clone() for name, value in strategy.state_dict().items()}
+    return result
+
+
+def in_process(calls: Any, pause: float, kind: str, run_dir: str, settings: dict[str, Any]) -> None:
+    """Resume a run; count the modules called, and note how it ended."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def count(*_: object) -> None:
+        calls.value += 1
+        time.sleep(pause)
+
+    torch.nn.modules.module.register_module_forward_pre_hook(count)
+    try:
+        result = train(kind, run_dir, resume=True, **settings)
+        torch.save(result.weights, Path(run_dir) / "final.pt")
+    except BaseException as error:
+        with contextlib.suppress(FileNotFoundError):
+            (Path(run_dir) / "error.txt").write_text(f"{type(error).__name__}: {error}")
+        raise
+
+
+def context() -> Any:
+    """Processes that start within milliseconds: forked from one that has imported everything and run nothing."""
+    found = multiprocessing.get_context("forkserver")
+    found.set_forkserver_preload(["tests.training.runs"])
+    return found
+
+
+def start(kind: str, run_dir: Path, at_call: int = 0, pause: float = 0.0, **settings: Any) -> Any:
+    """Start a run that resumes what is in ``run_dir``; returns its process once that has called ``at_call`` modules.
+
+    Waiting for progress instead of time hits the same places on a busy machine. ``pause`` makes each call slower.
+    """
+    forks = context()
+    calls = forks.Value("l", 0)
+    process = forks.Process(target=in_process, args=(calls, pause, kind, str(run_dir), settings))
+    process.calls = calls  # kept alive as long as the process
+    process.start()
+    while calls.value < at_call and process.is_alive():
+        time.sleep(0.001)
+    return process
