@@ -88,7 +88,7 @@ class _Extreme(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         structure, (x, values, out) = ctx.structure, ctx.saved_tensors
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() and not grad.is_cuda:
             return *_share_in_blocks(grad, x, values, out, structure, ctx.needs_input_grad), None, None
         with torch.no_grad():
             reached = (_messages(x, values, structure) == out.index_select(0, structure.row)).to(grad.dtype)

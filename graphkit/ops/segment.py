@@ -215,7 +215,7 @@ class _Extreme(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         src, out, _ = ctx.saved_tensors
         groups = ctx.groups
-        if groups.ptr is not None and not torch.is_grad_enabled():
+        if groups.ptr is not None and not torch.is_grad_enabled() and not grad.is_cuda:
             return _share_in_blocks(src, out, grad, groups), None, None
         with torch.no_grad():
             reached = (src == groups.gather(out)).to(grad.dtype)
