@@ -33,7 +33,7 @@ lint: $(STAMP) ## style, types of the public surface, direction of imports
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo
 
 docs: $(STAMP) ## documentation in docs/_build/html; a warning is an error
 	@$(PY) -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
