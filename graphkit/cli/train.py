@@ -88,12 +88,12 @@ def _train_config(options: argparse.Namespace) -> dict[str, Any]:
     config = {key: value for key, value in config.items() if key not in RECIPE_KEYS}
     for part in ("model", "features", "rewiring", "strategy"):
         name = getattr(options, part)
-        if name is not None and name != _class_path(config.get(part)):
-            config[part] = name
+        if name is not None and name.lower() != str(_class_path(config.get(part))).lower():
+            config[part] = name  # another class: the file's arguments are not for it
     if options.task is not None or options.split is not None:
         known = config.get("task") or {}
         known = dict(known) if isinstance(known, Mapping) else {"name": known}
-        if options.task is not None and options.task != known.get("name"):
+        if options.task is not None and options.task.lower() != str(known.get("name")).lower():
             known = {"name": options.task}
         config["task"] = known | ({} if options.split is None else {"split": options.split})
     return config

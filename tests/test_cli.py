@@ -1,0 +1,289 @@
+"""The command line, end to end on small tasks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from graphkit.cli import main
+
+SMALL = ["--trainer.max_epochs", "3"]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
+
+
+def run(*arguments: str) -> int:
+    return main(list(arguments))
+
+
+def run_folder() -> Path:
+    (folder,) = Path("runs").iterdir()
+    return folder
+
+
+# train
+
+
+def test_train_prints_the_result_and_keeps_a_run_folder(capsys):
+    assert run("train", "--model", "gcn", "--task", "karate", "--model.hidden_channels", "8", *SMALL) == 0
+    printed = capsys.readouterr().out
+    folder = run_folder()
+    assert folder.name.startswith("karate-GCN-")
+    result = json.loads((folder / "result.json").read_text())
+    assert f"test        accuracy {100 * result['test']:.2f} %" in printed
+    assert "GCN(34, hidden_channels=8, out_channels=4)" in printed
+    assert str(folder) in printed
+    assert len(result["history"]) == 3
+
+
+def test_every_class_argument_is_a_flag():
+    flags = "--task minesweeper --task.rows 12 --task.columns=10 --split random-50-25-25/3 --model MLP --model.norm "
+    flags += "layer_norm --features random-walk-pe --features.walk_length 3 --rewiring RandomEdges "
+    flags += "--rewiring.num_edges 20 --strategy Backprop --trainer.lr 0.05 --trainer.loggers [csv,tensorboard]"
+    weights = '{"layers.0.*": 5e-4}'
+    assert run("train", *flags.split(), "--trainer.weight_decay", weights, *SMALL) == 0
+    config = yaml.safe_load((run_folder() / "experiment.yaml").read_text())
+    assert config["task"] == {"name": "minesweeper", "split": "random-50-25-25/3", "rows": 12, "columns": 10}
+    assert config["features"] == {"class_path": "RandomWalkPE", "init_args": {"walk_length": 3}}
+    assert config["rewiring"]["init_args"]["num_edges"] == 20
+    assert config["strategy"] == {"class_path": "Backprop", "init_args": {}}
+    assert config["trainer"]["lr"] == 0.05
+    assert config["trainer"]["weight_decay"] == {"layers.0.*": 0.0005}
+    assert config["trainer"]["loggers"] == ["csv", "tensorboard"]
+    result = json.loads((run_folder() / "result.json").read_text())
+    assert result["model"].startswith("MLP(10, ")  # 7 features and 3 return probabilities
+    assert result["split"] == "random-50-25-25/3"
+
+
+def test_pyg_models_and_own_modules_train(tmp_path):
+    assert run("train", "--model", "torch_geometric.nn.GCN", "--task", "karate", *SMALL) == 0
+    graphs = "--task.num_nodes 6 --task.num_train 10 --task.num_val 10 --task.num_test 10"
+    assert run("train", "--model", "torch_geometric.nn.GIN", "--task", "ring-transfer", *graphs.split(), *SMALL) == 0
+    (tmp_path / "mynets.py").write_text(
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self, in_channels, out_channels, width: int = 3):\n"
+        "        super().__init__()\n"
+        "        self.a, self.b = torch.nn.Linear(in_channels, width), torch.nn.Linear(width, out_channels)\n"
+        "    def forward(self, x):\n"
+        "        return self.b(self.a(x).relu())\n"
+    )
+    assert run("train", "--model", "mynets.Net", "--model.width", "5", "--task", "karate", *SMALL) == 0
+    names = {folder.name.split("-2")[0]: folder for folder in Path("runs").iterdir()}
+    own = json.loads((names["karate-Net"] / "result.json").read_text())
+    assert own["num_parameters"] == 34 * 5 + 5 + 5 * 4 + 4
+    pyg = json.loads((names["karate-GCN"] / "result.json").read_text())
+    assert pyg["num_parameters"] == 34 * 64 + 64 + 64 * 4 + 4
+
+
+def test_printed_config_trains_the_same(capsys):
+    arguments = ["--model", "gcn", "--task", "karate", "--model.dropout", "0.5", "--features", "RandomWalkPE", *SMALL]
+    assert run("train", *arguments, "--print_config") == 0
+    printed = capsys.readouterr().out
+    assert not Path("runs").exists()
+    Path("config.yaml").write_text(printed)
+    assert run("train", "--config", "config.yaml", "--print_config") == 0
+    assert capsys.readouterr().out == printed
+    assert run("train", *arguments, "--trainer.run_dir", "a") == 0
+    assert run("train", "--config", "config.yaml", "--trainer.run_dir", "b") == 0
+    first, second = (json.loads(Path(folder, "result.json").read_text()) for folder in "ab")
+    assert first["history"] == second["history"]
+    assert first["test"] == second["test"]
+
+
+def test_flags_win_over_the_file_and_another_class_drops_its_arguments(capsys):
+    Path("c.yaml").write_text(
+        "model: {class_path: GCN, init_args: {hidden_channels: 7, residual: true}}\n"
+        "task: {name: minesweeper, split: random-50-25-25/1, rows: 10}\n"
+        "trainer: {max_epochs: 9, lr: 5e-3}\nseeds: 3\npublished: {value: 1.0, paper: P, table: T, split: S}\n"
+    )
+    flags = ["--model", "gcn", "--model.residual", "false", "--trainer.max_epochs=4", "--split", "2"]
+    assert run("train", "--config", "c.yaml", *flags, "--print_config") == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["init_args"]["hidden_channels"] == 7
+    assert config["model"]["init_args"]["residual"] is False
+    assert config["task"] == {"name": "minesweeper", "split": 2, "rows": 10}
+    assert (config["trainer"]["max_epochs"], config["trainer"]["lr"]) == (4, 0.005)
+    assert run("train", "--config", "c.yaml", "--model", "MLP", "--task", "karate", "--print_config") == 0
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["init_args"]["hidden_channels"] == 64
+    assert config["task"] == {"name": "karate", "split": 0}
+
+
+def test_resume_continues_to_the_same_end(capsys):
+    whole = ["--model", "gcn", "--task", "karate", "--model.dropout", "0.5"]
+    assert run("train", *whole, "--trainer.max_epochs", "6", "--trainer.run_dir", "whole") == 0
+    assert run("train", *whole, "--trainer.max_epochs", "2", "--trainer.run_dir", "parts") == 0
+    assert run("train", "--resume", "parts", "--trainer.max_epochs", "6") == 0
+    first, second = (json.loads(Path(folder, "result.json").read_text()) for folder in ("whole", "parts"))
+    assert first["history"] == second["history"]
+    assert first["test"] == second["test"]
+    assert run("train", "--resume", "parts", "--trainer.lr", "0.5") == 1
+    assert "lr=" in capsys.readouterr().err
+    assert run("train", "--resume", "nowhere") == 2
+    assert "nowhere is not the folder of a run" in capsys.readouterr().err
+
+
+def test_two_runs_in_the_same_second_have_their_own_folders():
+    for _ in range(2):
+        assert run("train", "--model", "mlp", "--task", "karate", "--trainer.max_epochs", "1") == 0
+    assert len(list(Path("runs").iterdir())) == 2
+
+
+# errors
+
+BASE = ["train", "--model", "gcn", "--task", "karate"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "did you mean 'train'?"),
+        (["train"], "train needs a model and a task, e.g. graphkit train --model GCN --task cora"),
+        (["train", "--model", "gcm", "--task", "karate"], "unknown model 'gcm'; did you mean 'GCN'?"),
+        (["train", "--model", "gcn", "--task", "karat"], "unknown dataset 'karat'; did you mean 'karate'?"),
+        ([*BASE, "--split", "9"], "split 9 of family 'public' does not exist"),
+        ([*BASE, "--model.hiden_channels", "8"], "did you mean 'model.hidden_channels'?"),
+        ([*BASE, "--trainer.epochs=8"], "did you mean 'trainer.max_epochs'?"),
+        ([*BASE, "--task.rows", "8"], "unknown argument 'task.rows'"),
+        ([*BASE, "--modle.dropout", "8"], "unknown argument 'modle.dropout'; did you mean 'model.dropout'?"),
+        ([*BASE, "--model.in_channels", "8"], "model.in_channels is filled from the task"),
+        ([*BASE, "--model.hidden_channels", "wide"], "model.hidden_channels: expected int, got 'wide'"),
+        ([*BASE, "--trainer.patience", "soon"], "trainer.patience: expected int or null, got 'soon'"),
+        ([*BASE, "--trainer.lr=-1"], "Trainer: lr=-1.0, must be positive"),
+        ([*BASE, "--model.dropout", "1.5"], "GCN: dropout=1.5, must be in [0, 1)"),
+        ([*BASE, "--model.dropout"], "--model.dropout: expected one argument"),
+        ([*BASE, "--strategy", "backprob"], "unknown strategy 'backprob'; did you mean 'Backprop'?"),
+        ([*BASE, "--model", "no.such.Net"], "model 'no.such.Net': cannot import no.such"),
+        ([*BASE, "--model", "torch_geometric.nn.GCM"], "did you mean 'GCN'?"),
+        ([*BASE, "--model", "torch.optim.Adam"], "is not a subclass of torch.nn"),
+        ([*BASE, "--config", "absent.yaml"], "there is no file absent.yaml"),
+        ([*BASE, "stray"], "unrecognized arguments: stray"),
+        (["reproduce", "gcn/coro"], "unknown recipe 'gcn/coro'; did you mean 'gcn/cora'?"),
+        (["reproduce", "gcn/cora", "--seeds", "many"], "--seeds: expected a number of at least 1"),
+        (["reproduce", "gcn/cora", "--split", "publik"], "did you mean 'public'?"),
+        (["list", "modles"], "did you mean 'models'?"),
+        (["data", "check", "coro"], "unknown dataset 'coro'; did you mean 'cora'?"),
+        (["data"], "data needs one of list, check, fetch, clear"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(arguments, message, capsys):
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("graphkit: error: ")
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
+    assert not Path("runs").exists()
+
+
+def test_a_bad_config_file_is_named(capsys):
+    Path("broken.yaml").write_text("model: [GCN\n")
+    assert run("train", "--config", "broken.yaml") == 2
+    assert "broken.yaml is not valid YAML" in capsys.readouterr().err
+    Path("list.yaml").write_text("- GCN\n")
+    assert run("train", "--config", "list.yaml") == 2
+    assert "list.yaml: expected keys such as model" in capsys.readouterr().err
+
+
+def test_failures_are_exit_code_1_and_debug_shows_the_traceback(capsys):
+    failing = [*BASE, "--trainer.lr", "1e30", "--trainer.optimizer", "SGD", "--trainer.max_epochs", "20"]
+    assert main(failing) == 1
+    error = capsys.readouterr().err
+    assert "loss is nan" in error or "loss is inf" in error
+    assert "Traceback" not in error
+    with pytest.raises(FloatingPointError):
+        main([*failing, "--debug"])
+
+
+def test_missing_data_is_a_failure_that_names_the_file(capsys, monkeypatch):
+    monkeypatch.delenv("GRAPHKIT_MIRROR", raising=False)
+    monkeypatch.setattr("urllib.request.urlopen", _offline)
+    assert run("train", "--model", "gcn", "--task", "cora") == 1
+    assert "planetoid/Cora/raw/ind.cora.x" in capsys.readouterr().err
+
+
+def _offline(*_: object, **__: object) -> None:
+    import urllib.error
+
+    raise urllib.error.URLError("no network")
+
+
+def test_ctrl_c_is_130_and_says_how_to_go_on(capsys, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graphkit.training.Trainer.fit", interrupted)
+    assert run(*BASE) == 130
+    assert f"continue with: graphkit train --resume {run_folder()}" in capsys.readouterr().err
+
+
+# list, data, doctor
+
+
+def test_list_has_one_line_each(capsys):
+    for what, name, text in (
+        ("models", "GCN", "raph convolution"),
+        ("strategies", "Backprop", "radient"),
+        ("rewirings", "RandomEdges", "edges"),
+        ("features", "RandomWalkPE", "walk"),
+        ("recipes", "gcn/cora", "81.5 %"),
+    ):
+        assert run("list", what) == 0
+        lines = capsys.readouterr().out.splitlines()
+        (line,) = [line for line in lines if line.split()[0] == name]
+        assert text in line
+        assert not any(mark in "".join(lines) for mark in ("``", ":class:", "`_"))
+
+
+def test_list_tasks_says_what_is_at_hand(capsys, monkeypatch):
+    monkeypatch.delenv("GRAPHKIT_MIRROR", raising=False)
+    assert run("list", "tasks") == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "offline (generated)" in lines["karate"]
+    assert "online" in lines["cora"]
+
+
+def test_data_check_fetch_clear(capsys, mirror, tmp_path):
+    assert run("data", "check", "texas") == 0
+    assert "mirror" in capsys.readouterr().out
+    assert run("data", "fetch", "texas") == 0
+    assert run("data", "check", "texas") == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"local"}
+    assert run("train", "--model", "mlp", "--task", "texas", "--trainer.max_epochs", "1") == 0
+    assert (tmp_path / "data" / "processed" / "texas").is_dir()
+    assert run("data", "clear", "texas") == 0
+    assert not (tmp_path / "data" / "processed" / "texas").exists()
+    assert not [path for path in (tmp_path / "data" / "raw").rglob("*") if path.is_file()]
+
+
+def test_help_and_version_need_no_torch():
+    code = (
+        "from graphkit.cli import main as m; m(['--help']); m(['--version']); import sys; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("usage: graphkit COMMAND")
+    assert done.stdout.endswith("False\n")
+
+
+def test_train_help_shows_the_flags_of_the_chosen_classes(capsys):
+    assert run("train", "--model", "gcn", "--task", "ring-transfer", "--help") == 0
+    printed = capsys.readouterr().out
+    for flag in ("--config", "--model.hidden_channels", "--task.num_nodes", "--trainer.patience", "--resume"):
+        assert flag in printed
+
+
+def test_the_process_itself(tmp_path):
+    command = [sys.executable, "-m", "graphkit", "trian"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("graphkit: error: unknown command 'trian'")

@@ -1,0 +1,338 @@
+"""Recipes: strict files, runs that are kept, honest verdicts."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+import graphkit as gk
+from graphkit.cli import main
+from graphkit.core.resources import shipped
+from graphkit.datasets import MissingFilesError
+from graphkit.recipes import Experiment, Published, Recipe, judge, reproduction
+
+FILES = sorted(shipped("recipes").glob("*/*.yaml"))
+PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
+CONFIG = {
+    "model": {"class_path": "GCN", "init_args": {"hidden_channels": 8, "dropout": 0.5}},
+    "task": "karate",
+    "trainer": {"max_epochs": 4},
+    "seeds": 3,
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The seeds that were really trained."""
+    seeds = []
+    original = gk.Trainer.fit
+
+    def fit(self, *arguments, **options):
+        seeds.append(self.seed)
+        return original(self, *arguments, **options)
+
+    monkeypatch.setattr(gk.Trainer, "fit", fit)
+    return seeds
+
+
+def changed(**parts):
+    return {key: value for key, value in (CONFIG | parts).items() if value is not None}
+
+
+# The files that come with graphkit
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_every_recipe_is_sound(path):
+    name = f"{path.parent.name}/{path.stem}"
+    recipe = gk.recipes.load(name)
+    assert recipe.name == name
+    assert gk.recipes.load(path).name == name
+    assert recipe.name in gk.recipes.available()
+    assert len(recipe.seeds) * len(recipe.splits) >= 10, "too few runs for a mean that means something"
+    if recipe.published is not None:
+        assert recipe.published.url.startswith("https://")
+        assert recipe.published.verified or recipe.published.note, "say why the number is not verified"
+    card = gk.datasets.card(recipe.experiment.config["task"]["name"])
+    shape = SimpleNamespace(num_features=card.expect["features"], num_outputs=card.expect["outputs"], kind=card.kind)
+    model = recipe.experiment.build_model(shape)
+    trainer = recipe.experiment.build_trainer()
+    trainer._optimizer(model.named_parameters())  # every weight_decay pattern matches
+    assert Experiment.from_config(recipe.experiment.config).config == recipe.experiment.config
+
+
+def test_gcn_recipes_say_what_the_paper_says():
+    for dataset, value in (("cora", 81.5), ("citeseer", 70.3), ("pubmed", 79.0)):
+        recipe = gk.recipes.load(f"gcn/{dataset}")
+        arguments = recipe.experiment.config["model"]["init_args"]
+        assert recipe.published.value == value
+        assert recipe.published.n == 100
+        assert {key: arguments[key] for key in ("hidden_channels", "num_layers", "dropout", "bias")} == {
+            "hidden_channels": 16,
+            "num_layers": 2,
+            "dropout": 0.5,
+            "bias": False,
+        }
+        assert recipe.experiment.config["trainer"]["weight_decay"] == {"layers.0.*": 0.0005}
+        assert recipe.seeds == list(range(20))
+
+
+# Strict reading
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (changed(sedes=3), "unknown key 'sedes'; did you mean 'seeds'?"),
+        (changed(model=None), "the key 'model' is missing"),
+        (changed(task=None), "the key 'task' is missing"),
+        (changed(model={"class": "GCN"}), "model: expected a class name, or class_path and init_args"),
+        (changed(model={"class_path": "GCN", "args": {}}), "model: unknown key 'args'; did you mean 'init_args'?"),
+        (changed(model="GCM"), "unknown model 'GCM'; did you mean 'GCN'?"),
+        (changed(model={"class_path": "GCN", "init_args": {"hiden": 1}}), "unknown argument 'model.hiden'"),
+        (changed(model={"class_path": "GCN", "init_args": [1]}), "model: expected arguments by name, got [1]"),
+        (changed(task="corra"), "unknown dataset 'corra'; did you mean 'cora'?"),
+        (changed(task={"name": "karate", "split": "privat"}), "unknown split family 'privat'"),
+        (changed(task={"name": "karate", "rows": 3}), "unknown argument 'task.rows'"),
+        (changed(trainer={"patiance": 3}), "did you mean 'trainer.patience'?"),
+        (changed(trainer={"max_epochs": "many"}), "trainer.max_epochs: expected int, got 'many'"),
+        (changed(trainer={"optimizer": "Adamm"}), "unknown optimizer 'Adamm'; did you mean 'Adam'?"),
+        (changed(transforms=["NormalizeFeatures"]), "e.g. torch_geometric.transforms.NormalizeFeatures"),
+        (changed(transforms=["torch_geometric.transforms.Normalise"]), "unknown class of torch_geometric.transforms"),
+        (changed(rewiring="RandomEdge"), "unknown rewiring 'RandomEdge'; did you mean 'RandomEdges'?"),
+        (changed(splits=["public", 4]), "split 4 of family 'public' does not exist"),
+        (changed(seeds=0), "seeds: expected a number of at least 1"),
+        (changed(seeds=[1, 1]), "repeats a seed"),
+        (changed(seeds="3"), "seeds: expected a number"),
+        (changed(tolerance=-1), "tolerance: expected a number of at least 0"),
+        (changed(published={"value": 50.0}), "published: the key 'paper' is missing"),
+        (changed(published=PAPER | {"vallue": 50.0}), "did you mean 'value'?"),
+        (changed(published=PAPER | {"value": "81.5"}), "published.value: expected float, got '81.5'"),
+        (changed(published=PAPER | {"n": 2.5}), "published.n: expected int | None, got 2.5"),
+        (changed(published=PAPER | {"verified": "no"}), "published.verified: expected bool"),
+        (changed(published=PAPER | {"unit": ""}), "published.unit is '', but accuracy is given in '%'"),
+    ],
+)
+def test_a_wrong_recipe_names_the_file_and_the_key(config, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(config))
+    with pytest.raises(ValueError, match=re.escape(message)) as error:
+        gk.recipes.load(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_recipe():
+    with pytest.raises(ValueError, match="unknown recipe 'gcn/korra'; did you mean 'gcn/cora'"):
+        gk.recipes.load("gcn/korra")
+
+
+def test_defaults_and_order_of_keys_do_not_change_the_hash():
+    short = Experiment.from_config({"model": "gcn", "task": "karate"})
+    long = {"task": {"split": 0, "name": "karate"}, "trainer": {"lr": 0.01, "seed": 7, "run_dir": "x"}}
+    assert Experiment.from_config({"model": {"class_path": "GCN"}} | long).hash == short.hash
+    assert Experiment.from_config({"model": "gcn", "task": "karate"}, ["--trainer.lr=0.1"]).hash != short.hash
+    assert Experiment.from_config({"model": "mlp", "task": "karate"}).hash != short.hash
+
+
+def test_transforms_features_and_rewiring_are_applied_in_this_order():
+    config = {
+        "model": "gcn",
+        "task": "karate",
+        "transforms": [
+            {"class_path": "torch_geometric.transforms.Constant", "init_args": {"value": 3.0}},
+            "torch_geometric.transforms.NormalizeFeatures",
+        ],
+        "features": {"class_path": "RandomWalkPE", "init_args": {"walk_length": 2}},
+        "rewiring": {"class_path": "RandomEdges", "init_args": {"num_edges": 5}},
+    }
+    task = Experiment.from_config(config).load_task()
+    plain = gk.load("karate")
+    assert task.num_features == 34 + 1 + 2
+    # the row of an identity matrix and a 3, divided by 4: normalised after Constant, before the walk's probabilities
+    assert (task.data.x[:, 34] == 0.75).all()
+    assert (task.data.x[:, :34].sum(1) == 0.25).all()
+    assert task.data.num_edges == plain.data.num_edges + 10
+    walks = gk.features.RandomWalkPE(walk_length=2)(plain.data).x[:, -2:]
+    assert (task.data.x[:, 35:] == walks).all()  # of the graph before rewiring
+
+
+# Runs
+
+
+def test_statistics_and_saved_file(tmp_path):
+    recipe = Recipe("mine", changed(published=PAPER | {"value": 5.0}, note="a  note\n on two lines"))
+    result = recipe.run(progress=False)
+    scores = [run["test"] for run in result.runs]
+    expected = [100 * recipe.experiment.run(seed=seed, progress=False).test for seed in range(3)]
+    assert scores == pytest.approx(expected)
+    assert result.n == 3
+    assert result.mean == pytest.approx(statistics.fmean(scores))
+    assert result.std == pytest.approx(statistics.stdev(scores))
+    assert result.difference == pytest.approx(result.mean - 5.0)
+    path = result.save()
+    assert path.resolve() == tmp_path / "results" / "mine.json"
+    content = json.loads(path.read_text())
+    for key in ("recipe", "published", "mean", "std", "n", "verdict", "difference", "runs", "command", "seconds",
+                "hardware", "versions", "config_hash", "split", "split_hash", "date"):  # fmt: skip
+        assert content[key] not in (None, "", []), key
+    assert content["mean"] == pytest.approx(result.mean, abs=1e-4)
+    assert content["verdict"] == "reproduced"
+    assert content["split"] == "public"
+    assert content["split_hash"] == gk.load("karate").split.hash
+    assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
+    assert content["note"] == "a note on two lines"
+    printed = str(result)
+    assert f"ours        {result.mean:.2f} ± {result.std:.2f} %, n=3" in printed
+    assert "unverified" in printed
+    assert "verdict     reproduced" in printed
+
+
+def test_parallel_runs_give_the_same_numbers():
+    recipe = Recipe("mine", changed())
+    one = recipe.run(progress=False, folder="one")
+    two = recipe.run(progress=False, folder="two", jobs=2)
+    for first, second in zip(one.runs, two.runs, strict=True):
+        assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_finished_seeds_are_kept_and_damaged_ones_repeated(trainings, tmp_path):
+    recipe = Recipe("mine", changed())
+    first = recipe.run(seeds=2, progress=False)
+    assert trainings == [0, 1]
+    again = recipe.run(progress=False)
+    assert trainings == [0, 1, 2]
+    assert again.runs[:2] == first.runs
+    kept = tmp_path / "runs" / "reproduce" / "mine"
+    whole = (kept / "seed-1" / "result.json").read_text()
+    (kept / "seed-1" / "result.json").write_text(whole[: len(whole) // 2])
+    (kept / "seed-2" / "result.json").write_text("[1]")
+    repeated = recipe.run(progress=False)
+    assert trainings == [0, 1, 2, 1, 2]
+    without_time = [[{**run, "seconds": 0} for run in result.runs] for result in (again, repeated)]
+    assert without_time[0] == without_time[1]
+    recipe.run(progress=False, fresh=True)
+    assert trainings[5:] == [0, 1, 2]
+    Recipe("mine", changed(trainer={"max_epochs": 5})).run(progress=False)  # another configuration
+    assert trainings[8:] == [0, 1, 2]
+
+
+def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
+    recipe = Recipe("mine", changed())
+    original = reproduction.Experiment.build_trainer
+
+    def build(self, **changes):
+        if changes.get("seed") == 2:
+            raise KeyboardInterrupt
+        return original(self, **changes)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reproduction.Experiment, "build_trainer", build)
+        with pytest.raises(KeyboardInterrupt, match="2 of 3 runs of mine are kept"):
+            recipe.run(progress=False)
+    assert recipe.run(progress=False).n == 3
+    assert trainings == [0, 1, 2]
+
+
+def test_every_split_with_every_seed():
+    task = {"name": "minesweeper", "rows": 12, "columns": 12}
+    recipe = Recipe("mine", changed(task=task, splits=[0, "random-50-25-25/1"], seeds=[3, 5]))
+    result = recipe.run(progress=False)
+    assert [(run["split"], run["seed"]) for run in result.runs] == [
+        ("random-50-25-25/0", 3),
+        ("random-50-25-25/0", 5),
+        ("random-50-25-25/1", 3),
+        ("random-50-25-25/1", 5),
+    ]
+    assert result.split == "random-50-25-25/0, random-50-25-25/1"
+    assert result.split_hash not in {run["split_hash"] for run in result.runs}
+
+
+def test_another_split_is_not_compared_with_the_paper():
+    task = {"name": "minesweeper", "rows": 12, "columns": 12}
+    recipe = Recipe("mine", changed(task=task, published=PAPER | {"unit": "%"}, seeds=1))
+    assert recipe.run(progress=False).published is not None
+    other = recipe.run(splits=["random-50-25-25/1"], progress=False)
+    assert other.published is None
+    assert other.verdict == "no published value"
+    assert other.default_path.name == "mine-random-50-25-25-1.json"
+    assert other.command.endswith("--split random-50-25-25/1")
+
+
+def test_data_not_at_hand(monkeypatch, capsys, trainings):
+    def missing(self, split=None):
+        raise MissingFilesError("gone")
+
+    monkeypatch.delenv("GRAPHKIT_MIRROR", raising=False)
+    monkeypatch.setattr(Experiment, "load_task", missing)
+    result = gk.recipes.load("gcn/cora").run(progress=False)
+    assert result.verdict == "data not at hand: planetoid/Cora/raw/ind.cora.x"
+    assert "79.0" not in str(result)
+    assert "ours" not in str(result)
+    with pytest.raises(ValueError, match="nothing was measured"):
+        result.save("result.json")
+    assert main(["reproduce", "gcn/cora", "--output", "result.json"]) == 1
+    assert "verdict     data not at hand" in capsys.readouterr().out
+    assert not (gk.recipes.load("gcn/cora").path.parent / "result.json").exists()
+    assert trainings == []
+
+
+def test_reproduce_on_the_command_line(tmp_path, capsys):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed(published=PAPER | {"value": 99.9, "verified": True})))
+    assert main(["reproduce", "mine.yaml", "--seeds", "0,2", "--output", "out.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "paper       99.9 %; A and B (2020), Table 1, public\n" in printed
+    assert "verdict     missed" in printed
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert [run["seed"] for run in content["runs"]] == [0, 2]
+    assert content["command"] == "graphkit reproduce mine.yaml --seeds 0,2"
+    assert content["verdict"] == "missed"
+
+
+# The verdict
+
+
+def paper(std=None, n=None):
+    return Published(80.0, paper="P", table="T", split="S", std=std, n=n)
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "n", "published", "tolerance", "higher", "expected"),
+    [
+        (80.0, 1.0, 10, None, 0.5, True, "no published value"),
+        (79.5, 0.1, 100, paper(), 0.5, True, "reproduced"),  # just within the tolerance
+        (79.49, 0.1, 100, paper(), 0.5, True, "missed"),
+        (95.0, 0.1, 100, paper(), 0.5, True, "reproduced"),  # better is no miss
+        (79.0, 2.0, 16, paper(), 0.5, True, "reproduced"),  # two standard errors are 1.0
+        (78.9, 2.0, 16, paper(), 0.5, True, "missed"),
+        (78.6, 2.0, 16, paper(std=2.0, n=16), 0.5, True, "reproduced"),  # of the difference: 1.41
+        (78.5, 2.0, 16, paper(std=2.0, n=16), 0.5, True, "missed"),
+        (78.6, 2.0, 16, paper(std=2.0), 0.5, True, "missed"),  # n unknown: the paper's spread cannot count
+        (79.4, None, 1, paper(), 0.5, True, "missed"),  # a single run has no spread
+        (80.4, 0.1, 100, paper(), 0.5, False, "reproduced"),  # errors: larger is worse
+        (80.6, 0.1, 100, paper(), 0.5, False, "missed"),
+        (70.0, 0.1, 100, paper(), 0.5, False, "reproduced"),
+    ],
+)
+def test_verdict(mean, std, n, published, tolerance, higher, expected):
+    assert judge(mean, std, n, published, tolerance, higher)[0] == expected
+
+
+def test_scores_in_the_units_of_tables():
+    recipe = Recipe("mine", changed(task={"name": "minesweeper", "rows": 12, "columns": 12}, seeds=1))
+    (run,) = recipe.run(progress=False).runs
+    assert run["test"] == pytest.approx(100 * recipe.experiment.run(progress=False, seed=0).test, abs=1e-5)
+    assert recipe.tolerance == 0.5
+    graphs = changed(model={"class_path": "GCN", "init_args": {"readout": "mean"}}, task="zinc-rebuilt")
+    assert Recipe("errors", graphs).tolerance == 0
