@@ -75,7 +75,7 @@ def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) 
         build: Parses the raw files; is given a scratch folder.
 
     Raises:
-        OSError: If the disk is full. Nothing half-written stays behind.
+        OSError: If the disk is full or the data root cannot be written. Nothing half-written stays behind.
     """
     folder = data_root() / "processed" / name
     stamp = {"format": _FORMAT, **stamp}
@@ -87,8 +87,14 @@ def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) 
             except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
                 fault = f"data.pt cannot be read ({error})"
         _logger.warning("the processed data in %s are not usable (%s); building them again", folder, fault)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+    except OSError as error:
+        raise OSError(
+            error.errno,
+            f"cannot write to {folder.parent} ({error.strerror}); set GRAPHKIT_DATA to a folder that can be written",
+        ) from error
     try:
         parsed = build(scratch / "work")
         fresh = scratch / "fresh"

@@ -138,6 +138,29 @@ def test_an_interrupted_build_leaves_nothing(toy: Toy, monkeypatch: pytest.Monke
     assert toy.leftovers() == []
 
 
+def test_a_data_root_that_cannot_be_written_is_named(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    (toy.data.parent / "file").write_text("not a folder")
+    monkeypatch.setenv("GRAPHKIT_DATA", str(toy.data.parent / "file"))
+    with pytest.raises(
+        OSError, match=r"cannot write to .*file/processed \(.*\); set GRAPHKIT_DATA to a folder that can be"
+    ):
+        datasets.load("toy")
+
+
+def test_two_builders_at_once_leave_one_good_folder(toy: Toy) -> None:
+    """The other process finishes while this one parses."""
+    parsed = datasets.catalog.card("toy")
+    other = datasets.load
+
+    def build(scratch: Path) -> Collated:
+        other("toy")
+        return Collated({"x": torch.ones(1, 1), "edge_index": torch.empty(2, 0, dtype=torch.int64)})
+
+    cache.cached("toy", {"card": parsed.data_hash}, build)
+    assert (toy.processed / "complete.json").is_file()
+    assert toy.leftovers() == []
+
+
 def test_counts_that_differ_from_the_card_are_refused(toy: Toy) -> None:
     path = toy.cards / "toy.toml"
     path.write_text(path.read_text().replace("nodes = 8", "nodes = 9"))
