@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.hashing import hash_tensors
+from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice, check_edge_index, check_features
 from graphkit.metrics import METRICS, Metric
 from graphkit.transforms.base import Precompute, apply
@@ -173,6 +174,11 @@ class Task:
     def higher_is_better(self) -> bool:
         """Whether a larger metric is a better one."""
         return METRICS[self.metric].higher_is_better
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Twelve hexadecimal digits of all graphs and labels."""
+        return hash_config([hash_tensors(self.labels), *(hash_data(graph) for graph in self.graphs)])
 
     # What a trainer needs ----------------------------------------------------------------------------------------
 

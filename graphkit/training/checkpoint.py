@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 import zipfile
 from pathlib import Path
@@ -36,8 +37,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise
     except Exception as error:
+        foreign = isinstance(error, pickle.UnpicklingError)  # torch's text advises to run whatever the file contains
+        reason = "it holds objects that no checkpoint of graphkit holds" if foreign else error
         raise ValueError(
-            f"checkpoint {path} cannot be read ({error}); restore a copy, or delete it and train with resume=False"
+            f"checkpoint {path} cannot be read ({reason}); restore a copy, or delete it and train with resume=False"
         ) from error
     return state
 

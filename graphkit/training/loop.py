@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import signal
 import threading
@@ -80,6 +81,11 @@ class Loop:
         self.best_epoch = 0
         self.best_score = -math.inf if self.larger_is_better else math.inf
         self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.best_strategy = copy.deepcopy(self.strategy.state_dict())
+
+    def _restore_best(self) -> None:
+        self.model.load_state_dict(self.best_weights)
+        self.strategy.load_state_dict(self.best_strategy)
 
     # The run -----------------------------------------------------------------------------------------------------
 
@@ -109,12 +115,12 @@ class Loop:
                         )
                 if self.phase_index + 1 == len(self.phases):
                     break
-                self.model.load_state_dict(self.best_weights)
+                self._restore_best()
                 self.phase_index += 1
                 self._begin_phase()
             self.seconds = before + time.monotonic() - start
             self.save()  # with the last weights, not the best: a longer run can go on from here
-            self.model.load_state_dict(self.best_weights)
+            self._restore_best()
 
     def _phase_is_over(self) -> bool:
         out_of_patience = self.patience is not None and self.epoch - self.best_epoch >= self.patience
@@ -141,6 +147,7 @@ class Loop:
             self.best_score, self.best_epoch = score, self.epoch
             for name, value in self.model.state_dict().items():
                 self.best_weights[name].copy_(value)
+            self.best_strategy = copy.deepcopy(self.strategy.state_dict())
         for scheduler in self.schedulers:
             if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
                 scheduler.step(score)
@@ -176,7 +183,7 @@ class Loop:
             rows += prediction.size(0)
             self.metric.update(prediction, label)
         score = self.metric.compute()
-        if math.isnan(score):
+        if math.isnan(score) and math.isfinite(total):  # a diverged model is not the split's fault
             raise ValueError(
                 f"task {self.task.name!r}: {self.task.metric} is undefined on the {stage} part of split "
                 f"{self.task.split.name!r} (one class only); use another split or metric"
@@ -217,6 +224,7 @@ class Loop:
             "seconds": self.seconds,
             "model": self.model.state_dict(),
             "best_weights": self.best_weights,
+            "best_strategy": self.best_strategy,
             "optimizers": [optimizer.state_dict() for optimizer in phase.optimizers],
             "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
             "strategy": self.strategy.state_dict(),
@@ -234,6 +242,7 @@ class Loop:
             optimizer.load_state_dict(saved)
         for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(saved)
+        self.best_strategy = state["best_strategy"]
         self.strategy.load_state_dict(state["strategy"])
         self.epoch, self.best_epoch, self.best_score = state["epoch"], state["best_epoch"], state["best_score"]
         self.history, self.seconds = state["history"], state["seconds"]

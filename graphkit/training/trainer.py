@@ -251,6 +251,8 @@ class Trainer(Configurable):
         unused = [pattern for pattern in patterns if pattern not in matched and pattern != "*"]
         if unused and len(self.strategy.phases()) == 1:
             raise ValueError(f"Trainer: the weight_decay pattern {unused[0]!r} matches no parameter of the model")
+        if not groups:
+            raise ValueError("Trainer: the model has no trainable parameters; nothing can be learned from the task")
         decayed = [{"params": chosen, "weight_decay": decay} for decay, chosen in groups.items()]
         settings = dict(self.optimizer_kwargs or {})
         if "fused" in inspect.signature(cls).parameters and self.precision != "16-mixed":
@@ -265,13 +267,14 @@ class Trainer(Configurable):
 
     def _describe(self, network: nn.Module) -> dict[str, Any]:
         trainer = self.config() | {"strategy": repr(self.strategy), "run_dir": str(self.run_dir)}
-        return {"model": repr(network), "strategy": repr(self.strategy), "trainer": trainer}
+        config = {"model": repr(network), "strategy": repr(self.strategy), "trainer": trainer}
+        return json.loads(json.dumps(config, default=str))  # as it will be read back
 
     def _fingerprint(self, network: nn.Module, task: Task) -> dict[str, Any]:
         settings = {name: value for name, value in self._describe(network)["trainer"].items() if name not in _FREE}
         shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
-        plain = settings | {"model": repr(network), "task": task.describe(), "parameter shapes": shapes}
-        return json.loads(json.dumps(plain, default=str))
+        content = {"task": task.describe(), "task content": task.content_hash if self.run_dir else None}
+        return settings | {"model": repr(network), "parameter shapes": shapes} | content
 
     def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:
         upto_layer = loop.phases[-1].upto_layer

@@ -83,7 +83,11 @@ class Strategy(Configurable, ABC):
         """The outputs that metrics judge, ``[n, num_outputs]``, by the first ``upto_layer`` layers (default: all)."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What an exact resume needs beyond model, optimizers and random states (default: nothing)."""
+        """The strategy's own weights and counters (default: none).
+
+        Saved in checkpoints, and put back together with the model's weights at the end of a phase: those of the best
+        validation epoch.
+        """
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -1,0 +1,410 @@
+"""What a run promises: seeds, best weights, stopping, optimisers, precision, any module, hidden test labels."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.nn import GCN as PyGGCN
+from torch_geometric.nn import global_mean_pool
+
+import graphkit as gk
+from graphkit.models import GCN, MLP, PyGModel
+from tests import tiny
+from tests.training.greedy import _Greedy
+from tests.training.runs import train
+
+
+def fit(model=None, task=None, resume=False, **settings):
+    task = tiny.task("node multiclass") if task is None else task
+    model = GCN.from_task(task, hidden_channels=8) if model is None else model
+    settings = {"max_epochs": 6, "progress": False} | settings
+    return gk.Trainer(**settings).fit(model, task, resume=resume), model
+
+
+def same(first, second) -> bool:
+    one, two = first.state_dict(), second.state_dict()
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+# --- seeds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["node", "graph", "greedy"])
+def test_same_seed_is_bit_equal_and_another_is_not(kind):
+    runs = [train(kind, None, max_epochs=5, seed=seed) for seed in (1, 1, 2)]
+    assert runs[0].history == runs[1].history
+    assert all(torch.equal(value, runs[1].weights[name]) for name, value in runs[0].weights.items())
+    assert runs[0].history != runs[2].history
+
+
+def test_fit_starts_anew_unless_warm_start():
+    first, model = fit()
+    again, _ = fit(model)
+    assert again.history == first.history
+    warm, _ = fit(model, warm_start=True, max_epochs=3)
+    assert warm.history[0]["train_loss"] < first.history[0]["train_loss"]
+
+
+def test_a_module_without_reset_parameters_is_reported():
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.zeros(6, 3))
+
+        def forward(self, x):
+            return x @ self.weight
+
+    with pytest.warns(UserWarning, match="Bare has no reset_parameters.*warm_start=True"):
+        fit(Bare())
+
+
+# --- best weights and stopping ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("monitor", ["metric", "loss"])
+@pytest.mark.parametrize("name", ["node multiclass", "node regression", "graph regression"])
+def test_the_best_weights_are_put_back(monitor, name):
+    task = tiny.task(name)
+    readout = {"readout": "mean"} if task.kind == "graph" else {}
+    result, model = fit(
+        GCN.from_task(task, hidden_channels=8, **readout), task, monitor=monitor, lr=0.05, max_epochs=30
+    )
+    key = "val_loss" if monitor == "loss" else f"val_{task.metric}"
+    scores = [row[key] for row in result.history]
+    best = max(scores) if monitor == "metric" and task.higher_is_better else min(scores)
+    assert scores.index(best) == result.best_epoch - 1, "the first of the best epochs"
+    assert result.val == pytest.approx(result.history[result.best_epoch - 1][f"val_{task.metric}"], abs=1e-7)
+    model.eval()
+    metric = task.new_metric()
+    for batch in task.batches("val"):
+        metric.update(*task.select(model(batch), batch, "val"))
+    assert metric.compute() == pytest.approx(result.val, abs=1e-7)
+
+
+def test_the_strategys_own_weights_of_the_best_epoch_are_put_back():
+    task = tiny.task("node multiclass")
+    strategy = _Greedy()
+    result, _ = fit(task=task, strategy=strategy, lr=0.1, max_epochs=30)
+    last = [row for row in result.history if row["phase"] == "layer 2"]
+    assert [row["phase"] for row in result.history] == ["layer 1"] * 30 + ["layer 2"] * 30
+    best = max(last, key=lambda row: row["val_accuracy"])
+    assert (result.best_epoch, result.val) == (best["epoch"], pytest.approx(best["val_accuracy"]))
+    assert best is not last[-1], "otherwise this test could not fail"
+
+
+def test_phases_stop_on_their_own_patience_and_leave_other_layers_alone():
+    task = tiny.task("node multiclass")
+    model = GCN.from_task(task, hidden_channels=8)
+    frozen = {}
+
+    class Watched(_Greedy):
+        def optimizers(self, phase, make):
+            frozen[phase.name] = {name: value.clone() for name, value in model.layers[0].state_dict().items()}
+            return super().optimizers(phase, make)
+
+    result, _ = fit(model, task, strategy=Watched(), patience=3, max_epochs=50)
+    for name in ("layer 1", "layer 2"):
+        scores = [row["val_accuracy"] for row in result.history if row["phase"] == name]
+        assert len(scores) == scores.index(max(scores)) + 1 + 3
+    assert all(torch.equal(value, model.layers[0].state_dict()[name]) for name, value in frozen["layer 2"].items())
+
+
+def test_patience():
+    result, _ = fit(patience=4, max_epochs=200, lr=0.05)
+    assert result.epochs == result.best_epoch + 4 < 200
+
+
+def test_nan_stops_naming_epoch_and_checkpoint(tmp_path):
+    class Explodes(GCN):
+        def forward(self, batch):
+            out = super().forward(batch)
+            self.calls = getattr(self, "calls", 0) + self.training
+            return out * float("nan") if self.calls > 3 else out
+
+    task = tiny.task("node multiclass")
+    with pytest.raises(
+        FloatingPointError, match=r"train_loss is nan in epoch 4 of phase 'backprop'; no checkpoint was"
+    ):
+        fit(Explodes.from_task(task))
+    with pytest.raises(FloatingPointError, match=r"epoch 4 .* the last good checkpoint is .*checkpoint\.pt.*Lower lr"):
+        fit(Explodes.from_task(task), run_dir=tmp_path, checkpoint_seconds=0.0)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    assert state["epoch"] == 3
+    assert all(torch.isfinite(value).all() for value in state["model"].values())
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 4
+
+
+def test_a_diverging_run_stops():
+    with pytest.raises(FloatingPointError, match="Lower lr"):
+        fit(task=tiny.task("node regression"), lr=1e30, optimizer="SGD", max_epochs=50)
+
+
+# --- test labels ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["node", "graph"])
+def test_test_labels_never_influence_training(kind):
+    seen = []
+
+    def run(garbage):
+        task = tiny.task(f"{kind} multiclass")
+        if garbage:
+            ids = task.split.test
+            if kind == "node":
+                task.data.y[ids] = (task.data.y[ids] + 1) % 3
+                task = gk.NodeTask(task.name, task.data, task.split)
+            else:
+                for i in ids.tolist():
+                    task.graphs[i].y = (task.graphs[i].y + 1) % 3
+                task = gk.GraphTask(task.name, task.graphs, task.split)
+        seen.append(task.labels[task.split.test].tolist())
+        readout = {"readout": "mean"} if kind == "graph" else {}
+        return fit(GCN.from_task(task, hidden_channels=8, dropout=0.3, **readout), task, max_epochs=8)
+
+    (clean, first), (dirty, second) = run(False), run(True)
+    assert clean.history == dirty.history
+    assert same(first, second)
+    assert seen[0] != seen[1]
+    assert clean.val == dirty.val
+
+
+def test_a_training_batch_shows_no_test_label():
+    task = tiny.task("node multiclass")
+    for stage in ("train", "val"):
+        assert (task.batches(stage)[0].y[task.split.test] == -1).all()
+    assert (task.batches("test")[0].y[task.split.test] >= 0).all()
+
+
+# --- optimisers -------------------------------------------------------------------------------------------------------
+
+
+def test_sgd_takes_the_steps_of_the_textbook():
+    task = tiny.task("node multiclass")
+    result, model = fit(
+        MLP.from_task(task, num_layers=1), task, optimizer="SGD", lr=0.1, weight_decay=0.2, max_epochs=1
+    )
+    torch.manual_seed(0)
+    reference = MLP.from_task(task, num_layers=1)
+    torch.manual_seed(0)
+    reference.reset_parameters()
+    batch = task.batches("train")[0]
+    loss = task.loss(reference(batch), batch)
+    loss.backward()
+    assert result.history[0]["train_loss"] == pytest.approx(loss.item(), rel=1e-6)
+    for name, parameter in reference.named_parameters():
+        expected = parameter - 0.1 * (parameter.grad + 0.2 * parameter)
+        torch.testing.assert_close(dict(model.named_parameters())[name], expected)
+
+
+def test_clipping_limits_the_step():
+    task = tiny.task("node multiclass")
+    start = {}
+
+    def step(clip):
+        model = GCN.from_task(task, hidden_channels=8)
+        reset = model.reset_parameters
+
+        def remember():
+            reset()
+            start.update({name: value.detach().clone() for name, value in model.named_parameters()})
+
+        model.reset_parameters = remember
+        fit(model, task, optimizer="SGD", lr=1.0, clip_norm=clip, max_epochs=1)
+        return math.sqrt(
+            sum(float((value.detach() - start[name]).square().sum()) for name, value in model.named_parameters())
+        )
+
+    assert step(0.01) == pytest.approx(0.01, rel=1e-3)
+    assert step(None) > 0.05
+
+
+def test_weight_decay_by_name():
+    task = tiny.task("node multiclass")
+    trainer = gk.Trainer(weight_decay={"layers.0.*": 0.5, "layers.1.lin.*": 0.1})
+    model = GCN.from_task(task)
+    optimizer = trainer._optimizer(model.named_parameters())
+    decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
+    assert {name: decays[id(p)] for name, p in model.named_parameters()} == {
+        "layers.0.bias": 0.5,
+        "layers.0.lin.weight": 0.5,
+        "layers.1.bias": 0.0,
+        "layers.1.lin.weight": 0.1,
+    }
+    with pytest.raises(ValueError, match=r"weight_decay pattern 'layer\.0\.\*' matches no parameter"):
+        fit(weight_decay={"layer.0.*": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("StepLR", {"step_size": 2, "gamma": 0.1}, [0.1, 0.1, 0.01, 0.01, 0.001]),
+        ("ExponentialLR", {"gamma": 0.5}, [0.1, 0.05, 0.025, 0.0125, 0.00625]),
+    ],
+)
+def test_schedulers(name, arguments, expected):
+    result, _ = fit(lr=0.1, scheduler=name, scheduler_kwargs=arguments, max_epochs=5)
+    assert [row["lr"] for row in result.history] == pytest.approx(expected)
+
+
+def test_plateau_scheduler_follows_the_monitored_score():
+    arguments = {"patience": 0, "factor": 0.5, "mode": "max"}
+    result, _ = fit(lr=0.05, scheduler="ReduceLROnPlateau", scheduler_kwargs=arguments, max_epochs=15)
+    rate, best = 0.05, -math.inf
+    for row in result.history:
+        assert row["lr"] == pytest.approx(rate)
+        if row["val_accuracy"] <= best * (1 + 1e-4):
+            rate *= 0.5
+        best = max(best, row["val_accuracy"])
+    assert rate < 0.05
+
+
+def test_adam_is_fused_and_other_optimizers_work():
+    for name in ("Adam", "AdamW", "RMSprop", "Adagrad"):
+        assert fit(optimizer=name)[0].epochs == 6
+
+
+# --- models and precision ---------------------------------------------------------------------------------------------
+
+
+def test_pyg_models_and_own_modules():
+    task = tiny.task("node multiclass")
+    assert fit(PyGGCN(6, 8, 2, 3), task)[0].num_parameters == 6 * 8 + 8 + 8 * 3 + 3
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin = nn.Linear(6, 3)
+
+        def forward(self, x, edge_index, batch=None):
+            return self.lin(x) if batch is None else global_mean_pool(self.lin(x), batch)
+
+    class TakesTheBatch(Own):
+        def forward(self, data):
+            return super().forward(data.x, data.edge_index, data.get("batch"))
+
+    graph_task = tiny.task("graph multiclass")
+    for module in (Own(), TakesTheBatch()):
+        assert fit(module, task)[0].epochs == 6
+        assert fit(module, graph_task)[0].epochs == 6
+    assert fit(PyGModel(PyGGCN(6, 8, 2, 3), readout="mean"), graph_task)[0].epochs == 6
+
+
+def test_the_same_training_as_a_bare_loop_over_a_pyg_model():
+    task = tiny.task("node multiclass")
+    result, model = fit(PyGGCN(6, 8, 2, 3), task, lr=0.01, weight_decay=5e-4, max_epochs=10)
+    torch.manual_seed(0)
+    reference = PyGGCN(6, 8, 2, 3)
+    torch.manual_seed(0)
+    reference.reset_parameters()
+    optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=5e-4)
+    data, losses = task.data, []
+    for _ in range(10):
+        optimizer.zero_grad()
+        out = reference(data.x, data.edge_index)
+        loss = nn.functional.cross_entropy(out[task.split.train], data.y[task.split.train])
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert [row["train_loss"] for row in result.history] == pytest.approx(losses, rel=1e-5)
+
+
+def test_lazy_sizes_are_seeded():
+    task = tiny.task("node multiclass")
+    lazy, first = fit(GCN(-1, 8, out_channels=3), task)
+    eager, second = fit(GCN(6, 8, out_channels=3), task)
+    assert lazy.history == eager.history
+    assert same(first, second)
+    assert lazy.num_parameters == eager.num_parameters
+
+
+def test_double_precision():
+    start = GCN(6, 8, out_channels=3)
+    single, _ = fit(copy.deepcopy(start), max_epochs=3, warm_start=True)
+    double, model = fit(start, max_epochs=3, warm_start=True, precision="64-true")
+    assert {p.dtype for p in model.parameters()} == {torch.float64}
+    assert double.history[-1]["train_loss"] == pytest.approx(single.history[-1]["train_loss"], rel=1e-4)
+    graph_task = tiny.task("graph regression")
+    assert fit(GCN.from_task(graph_task, hidden_channels=4), graph_task, precision="64-true")[0].epochs == 6
+
+
+def test_sixteen_bit_precision():
+    single, _ = fit(max_epochs=3)
+    mixed, model = fit(max_epochs=3, precision="bf16-mixed")
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert mixed.history[-1]["train_loss"] == pytest.approx(single.history[-1]["train_loss"], rel=0.05)
+
+
+def test_sparse_features_in_every_precision():
+    task = tiny.task("node multiclass")
+    data = task.data.clone()
+    torch.manual_seed(0)
+    data.x = (torch.rand(24, 300) < 0.05).float()
+    task = gk.NodeTask("words", data, task.split)
+    start = GCN.from_task(task)
+    precisions = ("32-true", "64-true")
+    histories = [fit(copy.deepcopy(start), task, warm_start=True, precision=p)[0].history for p in precisions]
+    assert histories[0][-1]["train_loss"] == pytest.approx(histories[1][-1]["train_loss"], rel=1e-4)
+
+
+# --- wrong use --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"max_epochs": 0}, "max_epochs=0, must be at least 1"),
+        ({"patience": 0}, "patience=0, must be at least 1"),
+        ({"batch_size": 0}, "batch_size=0, must be at least 1"),
+        ({"lr": 0.0}, r"lr=0\.0, must be positive"),
+        ({"optimizer": "adam"}, "unknown optimizer 'adam'; did you mean 'Adam'"),
+        ({"scheduler": "StepLr"}, "unknown scheduler 'StepLr'; did you mean 'StepLR'"),
+        ({"monitor": "los"}, "unknown monitor 'los'; did you mean 'loss'"),
+        ({"strategy": "backprob"}, "unknown strategy 'backprob'; did you mean 'Backprop'"),
+    ],
+)
+def test_wrong_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        gk.Trainer(**settings)
+
+
+def test_wrong_logger(tmp_path):
+    with pytest.raises(ValueError, match="unknown logger 'cvs'; did you mean 'csv'"):
+        fit(run_dir=tmp_path, loggers=("cvs",))
+
+
+def test_wrong_calls():
+    task = tiny.task("node multiclass")
+    with pytest.raises(TypeError, match="fit needs a graphkit task, got Data"):
+        gk.Trainer().fit(GCN(6), task.data)
+    with pytest.raises(ValueError, match="resume=True needs run_dir"):
+        fit(resume=True)
+    with pytest.raises(ValueError, match="leave batch_size at None"):
+        fit(batch_size=8)
+    with pytest.raises(ValueError, match=r"needs outputs of shape \[24, 3\], the model returned \[24, 64\]"):
+        fit(GCN(6), task)
+    with pytest.raises(ValueError, match="a graph task needs a model with a readout"):
+        graph_task = tiny.task("graph multiclass")
+        fit(GCN(6, out_channels=3), graph_task)
+    with pytest.raises(ValueError, match="a node task needs a model without readout"):
+        fit(GCN(6, out_channels=3, readout="mean"), task)
+    with pytest.raises(TypeError, match="needs a LayeredModel, got PyGModel"):
+        fit(PyGGCN(6, 8, 2, 3), task, strategy=_Greedy())
+
+    class Unfit(nn.Linear):
+        def forward(self, x, edge_index, edge_attr):
+            return super().forward(x)
+
+    with pytest.raises(ValueError, match="no trainable parameters"):
+        fit(nn.Identity(), task)
+    with pytest.raises(TypeError, match="Unfit.forward needs 'edge_attr', which the batch does not have"):
+        fit(Unfit(6, 3), task)
+
+
+def test_configs_describe_the_trainer():
+    trainer = gk.Trainer(max_epochs=7, patience=2, weight_decay={"*": 0.1})
+    assert gk.Trainer.from_config(trainer.config()).config() == trainer.config()
+    assert repr(trainer) == "Trainer(max_epochs=7, patience=2, weight_decay={'*': 0.1}, strategy=Backprop())"
