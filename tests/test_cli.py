@@ -151,6 +151,7 @@ BASE = ["train", "--model", "gcn", "--task", "karate"]
         (["train"], "train needs a model and a task, e.g. graphkit train --model GCN --task cora"),
         (["train", "--model", "gcm", "--task", "karate"], "unknown model 'gcm'; did you mean 'GCN'?"),
         (["train", "--model", "gcn", "--task", "karat"], "unknown dataset 'karat'; did you mean 'karate'?"),
+        (["train", "--model", "gcn", "--task", "sr16"], "dataset 'sr16' is a list of graphs to tell apart"),
         ([*BASE, "--split", "9"], "split 9 of family 'public' does not exist"),
         ([*BASE, "--model.hiden_channels", "8"], "did you mean 'model.hidden_channels'?"),
         ([*BASE, "--trainer.epochs=8"], "did you mean 'trainer.max_epochs'?"),

@@ -89,6 +89,8 @@ class Experiment:
         parsed = chosen.parse(flags)
         found = card(chosen.task)
         task = {"name": found.name, "split": parsed["task"].pop("split")}
+        if found.kind == "list":
+            raise ValueError(f"dataset {found.name!r} is a list of graphs to tell apart; there is nothing to train on")
         choose(found, task["split"])
         defaults = _option_defaults(found)
         task |= {key: value for key, value in parsed["task"].items() if value != defaults[key]}
