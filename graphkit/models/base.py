@@ -71,8 +71,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
         """Build the model with the sizes that a task needs.
 
-        Fills ``in_channels`` and ``out_channels``, and ``readout="mean"`` for a graph task, where they are arguments of
-        the model and not given.
+        Fills ``in_channels`` and ``out_channels``, and for a graph task ``readout`` (``"mask"`` where the answer is read
+        at the node that ``readout_mask`` marks, else ``"mean"``), where they are arguments of the model and not given.
 
         Args:
             task: A :class:`~graphkit.Task`.
@@ -88,5 +88,5 @@ class LayeredModel(Configurable, nn.Module, ABC):
             raise ValueError(unknown_name(unknown[0], choices, f"argument of {cls.__name__}"))
         sizes: dict[str, Any] = {"in_channels": task.num_features, "out_channels": task.num_outputs}
         if task.kind == "graph":
-            sizes["readout"] = "mean"
+            sizes["readout"] = "mean" if task.graphs[0].get("readout_mask") is None else "mask"
         return cls(**{name: value for name, value in sizes.items() if name in known} | arguments)

@@ -31,8 +31,8 @@ class GCN(LayerStack):
         act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
-        readout: ``None`` for one output per node, or PyG's name of an aggregation for one per graph (default:
-            ``None``).
+        readout: ``None`` for one output per node; for one per graph PyG's name of an aggregation, or ``"mask"`` to read
+            the node that ``readout_mask`` marks (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
 
     Shapes:

@@ -41,7 +41,8 @@ class LayerStack(LayeredModel):
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
         readout: How node states become a graph state, by PyG's aggregation names (``"mean"``, ``"sum"``, ``"max"``,
-            ...); ``None`` for one output per node (default: ``None``).
+            ...), or ``"mask"`` for the node that ``readout_mask`` marks; ``None`` for one output per node (default:
+            ``None``).
         bias: Whether layers have a bias (default: ``True``).
 
     Raises:
@@ -88,7 +89,7 @@ class LayerStack(LayeredModel):
             norms = [norm_class(hidden_channels) for _ in range(num_hidden)]
         self.norms = nn.ModuleList(norms)
         self.activation = activation_resolver(act)
-        self.pool = None if readout is None else aggregation_resolver(readout)
+        self.pool = None if readout in (None, "mask") else aggregation_resolver(readout)
         self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
         self.reset_parameters()
 
@@ -116,8 +117,10 @@ class LayerStack(LayeredModel):
         return out
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.pool is None or self.head is None:
+        if self.head is None:
             return h
+        if self.pool is None:
+            return self.head(h[batch.readout_mask])
         index = batch.batch if batch.get("batch") is not None else h.new_zeros(h.size(0), dtype=torch.long)
         return self.head(self.pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else 1))
 
