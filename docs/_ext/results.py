@@ -26,27 +26,33 @@ def measured(kind: str) -> list[dict]:
     return [content for content in found if ("verdict" in content) == (kind == "recipes")]
 
 
+def score(value: float, deviation: float | None, unit: str, digits: str = "") -> str:
+    spread = "" if deviation is None else f" ± {deviation:{digits}}"
+    return f"{value:{digits}}{spread} {unit}".strip()
+
+
 def recipe_row(result: dict) -> list[str]:
-    published = result.get("published") or {}
     paper = "—"
-    if published.get("value") is not None:
-        deviation = f" ± {published['std']}" if published.get("std") is not None else ""
-        where = ", ".join(str(published[key]) for key in ("paper", "table") if published.get(key))
-        paper = f"{published['value']}{deviation} ({where})" if where else f"{published['value']}{deviation}"
-    deviation = f" ± {result['std']:.2f}" if result.get("std") is not None else ""
+    if result["published"] is not None:
+        found = result["published"]
+        details = [str(found[key]) for key in ("paper", "table", "split") if found.get(key)]
+        details += [f"n = {found['n']}"] if found.get("n") else []
+        details += [] if found.get("verified") else ["not checked against the paper"]
+        paper = f"{score(found['value'], found.get('std'), found.get('unit') or '')} ({', '.join(details)})"
     return [
         f"``{result['recipe']}``",
         paper,
-        f"{result['mean']:.2f}{deviation}",
+        score(result["mean"], result["std"], result["unit"], ".2f"),
         str(result["n"]),
-        str(result["verdict"]),
+        result["verdict"],
         f"{result['split']} [{result['split_hash']}]",
+        result["date"],
     ]
 
 
 def recipe_table() -> list[str]:
     rows = [recipe_row(result) for result in measured("recipes")]
-    return list_table(["recipe", "published", "measured", "n", "verdict", "split"], rows) if rows else []
+    return list_table(["recipe", "published", "measured", "n", "verdict", "split", "date"], rows) if rows else []
 
 
 def speed_table() -> list[str]:
