@@ -71,7 +71,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
         """Build the model with the sizes that a task needs.
 
-        Fills ``in_channels`` and ``out_channels``, and for a graph task ``readout`` (``"mask"`` where the answer is read
+        Fills ``in_channels``, ``out_channels`` and, for a graph task, ``readout`` (``"mask"`` where the answer is read
         at the node that ``readout_mask`` marks, else ``"mean"``), where they are arguments of the model and not given.
 
         Args:

@@ -37,4 +37,4 @@ class Linear(PyGLinear):
         if not isinstance(x, SparseMatrix):
             return super().forward(x)
         out = x @ self.weight.t()
-        return out if self.bias is None else out + self.bias
+        return out if self.bias is None else out.add_(self.bias)
