@@ -80,7 +80,7 @@ class Metric:
             columns = [(out, target)]
         else:
             labels = target.view(out.size(0), -1)
-            predictions = out if self.target == "regression" else out.float().sigmoid()
+            predictions = out if self.target == "regression" else _squash(out)
             columns = list(zip(predictions.view(out.size(0), -1).unbind(1), labels.unbind(1), strict=True))
         if not self._columns:
             self._columns = [self._new().to(out.device) for _ in columns]
@@ -89,6 +89,8 @@ class Metric:
                 metric.update(prediction, label)
                 continue
             known = ~torch.isnan(label)
+            if not known.any():
+                continue
             known_label = label[known] if self.target == "regression" else label[known].long()
             metric.update(prediction[known], known_label)
 
@@ -118,7 +120,15 @@ class Metric:
         }[self.name]()
 
     def _defined(self, metric: Any) -> bool:
+        if not metric.update_called:  # every label of the column was missing
+            return False
         if self.name not in ("roc_auc", "average_precision"):
             return True
         labels = torch.cat([chunk.view(-1) for chunk in metric.target])
-        return bool(labels.min() != labels.max()) if labels.numel() else False
+        return bool(labels.min() != labels.max())
+
+
+def _squash(logits: Tensor) -> Tensor:
+    """Map logits to (0, 1), 0 to 1/2, keeping their order: a sigmoid makes ties of confident predictions."""
+    logits = logits.double()
+    return 0.5 + 0.5 * logits / (1 + logits.abs())

@@ -225,6 +225,8 @@ class Task:
         known = ~torch.isnan(label)
         if not known.all():
             prediction, label = prediction[known], label[known]
+            if prediction.numel() == 0:  # the mean of nothing would be NaN
+                return prediction.sum()
         if self.target in ("binary", "multilabel"):
             return F.binary_cross_entropy_with_logits(prediction, label)
         return F.l1_loss(prediction, label) if self.metric == "mae" else F.mse_loss(prediction, label)

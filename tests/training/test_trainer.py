@@ -295,7 +295,7 @@ def test_pyg_models_and_own_modules():
 
 def test_the_same_training_as_a_bare_loop_over_a_pyg_model():
     task = tiny.task("node multiclass")
-    result, model = fit(PyGGCN(6, 8, 2, 3), task, lr=0.01, weight_decay=5e-4, max_epochs=10)
+    result, _ = fit(PyGGCN(6, 8, 2, 3), task, lr=0.01, weight_decay=5e-4, max_epochs=10)
     torch.manual_seed(0)
     reference = PyGGCN(6, 8, 2, 3)
     torch.manual_seed(0)
@@ -386,8 +386,8 @@ def test_wrong_calls():
         fit(batch_size=8)
     with pytest.raises(ValueError, match=r"needs outputs of shape \[24, 3\], the model returned \[24, 64\]"):
         fit(GCN(6), task)
+    graph_task = tiny.task("graph multiclass")
     with pytest.raises(ValueError, match="a graph task needs a model with a readout"):
-        graph_task = tiny.task("graph multiclass")
         fit(GCN(6, out_channels=3), graph_task)
     with pytest.raises(ValueError, match="a node task needs a model without readout"):
         fit(GCN(6, out_channels=3, readout="mean"), task)
@@ -400,7 +400,7 @@ def test_wrong_calls():
 
     with pytest.raises(ValueError, match="no trainable parameters"):
         fit(nn.Identity(), task)
-    with pytest.raises(TypeError, match="Unfit.forward needs 'edge_attr', which the batch does not have"):
+    with pytest.raises(TypeError, match=r"Unfit\.forward needs 'edge_attr', which the batch does not have"):
         fit(Unfit(6, 3), task)
 
 
