@@ -1,0 +1,8 @@
+"""Tasks: data, split, loss and metric in one checked object."""
+
+from graphkit.tasks.base import TARGETS, Task
+from graphkit.tasks.graph import GraphTask
+from graphkit.tasks.node import NodeTask
+from graphkit.tasks.split import STAGES, Split
+
+__all__ = ["STAGES", "TARGETS", "GraphTask", "NodeTask", "Split", "Task"]

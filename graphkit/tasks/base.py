@@ -1,0 +1,211 @@
+"""What all kinds of task share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.hashing import hash_config, hash_data, hash_tensors
+from graphkit.core.validate import check_choice
+from graphkit.metrics import METRICS, Metric
+from graphkit.tasks.checks import check_classes, check_graphs, check_values
+from graphkit.tasks.split import Split
+from graphkit.transforms.base import Precompute, apply
+
+TARGETS = ("multiclass", "binary", "multilabel", "regression")
+
+
+class Task:
+    r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
+
+    Use :class:`NodeTask` or :class:`GraphTask`. The kinds of target and their losses are
+
+    ==============  ============================  ===============================================
+    target          labels                        loss on the outputs
+    ==============  ============================  ===============================================
+    ``multiclass``  ids in ``0..num_classes-1``   cross-entropy
+    ``binary``      0 or 1                        binary cross-entropy on a single logit
+    ``multilabel``  0, 1 or NaN per column        binary cross-entropy over the known labels
+    ``regression``  numbers, NaN = missing        absolute error; squared error for mse and rmse
+    ==============  ============================  ===============================================
+
+    Test labels are hidden (-1 or NaN) in every batch but those of :meth:`batches` for the stage ``"test"``.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self,
+        name: str,
+        graphs: Sequence[Data],
+        labels: Tensor,
+        split: Split,
+        target: str,
+        metric: str | None,
+        num_outputs: int | None,
+        allow_missing_classes: bool,
+    ) -> None:
+        self.name = name
+        self.split = split
+        self.target = check_choice(target, TARGETS, "target")
+        self.metric = check_choice(metric or ("mae" if target == "regression" else "accuracy"), METRICS, "metric")
+        self.graphs = list(graphs)
+        place = f"task {name!r}"
+        check_graphs(self.graphs, place)
+        self.num_classes = 0
+        if target == "multiclass":
+            self.labels, self.num_classes = check_classes(
+                labels, split, self.kind, place, num_outputs, allow_missing_classes
+            )
+        else:
+            self.labels = check_values(labels, split, self.kind, place, target, num_outputs, allow_missing_classes)
+        self._allow_missing_classes = allow_missing_classes
+        self._derived: dict[str, Task] = {}
+        self.new_metric()  # fails now if the metric does not fit the target
+
+    # What a model needs to know -----------------------------------------------------------------------------------
+
+    @property
+    def num_features(self) -> int:
+        """The number of node features."""
+        return self.graphs[0].x.size(1)
+
+    @property
+    def num_edge_features(self) -> int:
+        """The number of edge features; 0 without ``edge_attr``."""
+        return self.graphs[0].num_edge_features
+
+    @property
+    def num_outputs(self) -> int:
+        """The number of columns that a model must return: classes, 1 for a binary target, or the label's columns."""
+        if self.target == "multiclass":
+            return self.num_classes
+        return self.labels.size(1) if self.labels.dim() == 2 else 1
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger metric is a better one."""
+        return METRICS[self.metric].higher_is_better
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Twelve hexadecimal digits of all graphs and labels."""
+        return hash_config([hash_tensors(self.labels), *(hash_data(graph) for graph in self.graphs)])
+
+    # What a trainer needs ----------------------------------------------------------------------------------------
+
+    def batches(
+        self,
+        stage: str,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Iterable[Data]:
+        """The batches of one stage, each a PyG ``Data`` or ``Batch``.
+
+        Args:
+            stage: ``"train"``, ``"val"`` or ``"test"``.
+            batch_size: The number of graphs per batch (graph tasks; node tasks are one batch).
+            shuffle: Whether to draw an order (graph tasks).
+            generator: The source of randomness for ``shuffle``.
+            shard: This process's rank and the number of processes; each gets an equal share of a shuffled order.
+
+        Raises:
+            ValueError: If the task cannot be divided as asked.
+        """
+        raise NotImplementedError
+
+    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        """The rows of ``out`` that count at this stage, of shape ``[n, num_outputs]``, and their labels."""
+        raise NotImplementedError
+
+    def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
+        """The mean loss of the model's outputs for one batch (a scalar).
+
+        Raises:
+            ValueError: If ``out`` does not have the rows or columns that the task needs.
+        """
+        prediction, label = self.select(out, batch, stage)
+        return self.loss_of(prediction, label)
+
+    def loss_of(self, prediction: Tensor, label: Tensor) -> Tensor:
+        """The mean loss of selected predictions ``[n, num_outputs]`` against their labels."""
+        if self.target == "multiclass":
+            return F.cross_entropy(prediction, label)
+        label = label.view_as(prediction).to(prediction.dtype)
+        known = ~torch.isnan(label)
+        if not known.all():
+            prediction, label = prediction[known], label[known]
+            if prediction.numel() == 0:  # the mean of nothing would be NaN
+                return prediction.sum()
+        if self.target in ("binary", "multilabel"):
+            return F.binary_cross_entropy_with_logits(prediction, label)
+        return F.l1_loss(prediction, label) if self.metric == "mae" else F.mse_loss(prediction, label)
+
+    def new_metric(self) -> Metric:
+        """A fresh metric for one evaluation."""
+        return Metric(self.metric, self.target, self.num_classes)
+
+    # Changes -----------------------------------------------------------------------------------------------------
+
+    def transform(self, transform: BaseTransform, jobs: int | None = None) -> Task:
+        """A new task whose graphs went through a PyG transform; this one stays as it is.
+
+        A deterministic :class:`~graphkit.transforms.Precompute` is applied once per task and kept.
+
+        Args:
+            transform: Any PyG transform, graphkit's rewirings and features included.
+            jobs: The number of parallel processes (default: as :func:`~graphkit.transforms.apply` chooses).
+        """
+        key = transform.fingerprint() if isinstance(transform, Precompute) else None
+        if key is not None and key in self._derived:
+            return self._derived[key]
+        task = self._with_graphs(apply(transform, self.graphs, jobs=jobs))
+        if key is not None:
+            self._derived[key] = task
+        return task
+
+    def with_split(self, split: Split) -> Task:
+        """The same task with another split."""
+        raise NotImplementedError
+
+    def _with_graphs(self, graphs: list[Data]) -> Task:
+        raise NotImplementedError
+
+    def _check_columns(self, out: Any, rows: int, model_hint: str) -> None:
+        if not isinstance(out, Tensor) or out.dim() != 2 or out.size(1) != self.num_outputs:
+            shape = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise ValueError(
+                f"task {self.name!r} needs outputs of shape [{rows}, {self.num_outputs}], the model returned {shape}; "
+                f"set its out_channels to task.num_outputs = {self.num_outputs}"
+            )
+        if out.size(0) != rows:
+            raise ValueError(
+                f"task {self.name!r} needs {rows} rows of outputs, the model returned {out.size(0)}; {model_hint}"
+            )
+
+    def _hidden(self, labels: Tensor, ids: Tensor) -> Tensor:
+        hidden = labels.clone()
+        hidden[ids] = -1 if self.target == "multiclass" else float("nan")
+        return hidden
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.describe()})"
+
+    def describe(self) -> str:
+        """One line: sizes, target, split and metric."""
+        nodes = sum(graph.num_nodes for graph in self.graphs)
+        edges = sum(graph.num_edges for graph in self.graphs)
+        size = f"{nodes} nodes, {edges} edges" + (f" in {len(self.graphs)} graphs" if self.kind == "graph" else "")
+        return (
+            f"{self.name}: {size}, {self.num_features} features, {self.target} with {self.num_outputs} outputs, "
+            f"{self.metric}, split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
+        )

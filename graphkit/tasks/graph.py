@@ -1,0 +1,106 @@
+"""Labels of graphs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from graphkit.core.validate import check_choice
+from graphkit.tasks.base import Task
+from graphkit.tasks.split import STAGES, Split
+
+
+class GraphTask(Task):
+    r"""Predict a label per graph, in mini-batches of graphs.
+
+    Args:
+        name: The task's name in results.
+        graphs: The graphs, each with ``x``, ``edge_index`` and its label ``y`` (a scalar, ``[1]`` or
+            ``[1, num_outputs]``).
+        split: The graphs to train on, to validate on and to test on.
+        target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
+        metric: The score (default: accuracy, or ``mae`` for a regression).
+        num_outputs: The number of classes or label columns (default: as found in the labels).
+        allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
+
+    Raises:
+        TypeError, IndexError, ValueError: As :class:`NodeTask`; the message names the graph.
+    """
+
+    kind = "graph"
+
+    def __init__(
+        self,
+        name: str,
+        graphs: Sequence[Data],
+        split: Split,
+        target: str = "multiclass",
+        metric: str | None = None,
+        num_outputs: int | None = None,
+        allow_missing_classes: bool = False,
+    ) -> None:
+        rows = []
+        for position, graph in enumerate(graphs):
+            if graph.y is None:
+                raise ValueError(f"task {name!r}, graph {position}: no label; set data.y")
+            rows.append(torch.as_tensor(graph.y).view(1, -1))
+        widths = {row.size(1) for row in rows}
+        if len(widths) > 1:
+            raise ValueError(f"task {name!r}: graphs differ in their number of label columns: {sorted(widths)}")
+        labels = torch.cat(rows) if rows else torch.empty(0, 1)
+        labels = labels.view(-1) if target in ("multiclass", "binary") and labels.size(1) == 1 else labels
+        super().__init__(name, graphs, labels, split, target, metric, num_outputs, allow_missing_classes)
+        self._evaluation: dict[tuple[str, int], list[Data]] = {}
+
+    def batches(
+        self,
+        stage: str,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Iterable[Data]:
+        check_choice(stage, STAGES, "stage")
+        size = 32 if batch_size is None else batch_size
+        if shuffle:
+            graphs = self._labelled(stage)
+            order = torch.randperm(len(graphs), generator=generator)
+            rank, world = shard
+            rounded = -(-len(graphs) // world) * world  # every process must take the same number of steps
+            order = order.repeat(-(-rounded // len(graphs)))[:rounded][rank::world]
+            return _collated([graphs[position] for position in order.tolist()], size)
+        if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
+            self._evaluation[stage, size] = list(_collated(self._labelled(stage), size))
+        return self._evaluation[stage, size]
+
+    def _labelled(self, stage: str) -> list[Data]:
+        chosen = []
+        for position in getattr(self.split, stage).tolist():
+            graph = copy.copy(self.graphs[position])
+            graph.y = self.labels[position].view(1, -1) if self.labels.dim() == 2 else self.labels[position].view(1)
+            chosen.append(graph)
+        return chosen
+
+    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        self._check_columns(out, batch.num_graphs, "a graph task needs a model with a readout, e.g. readout='mean'")
+        return out, batch.y
+
+    def with_split(self, split: Split) -> GraphTask:
+        return self._rebuilt(self.graphs, split)
+
+    def _with_graphs(self, graphs: list[Data]) -> GraphTask:
+        return self._rebuilt(graphs, self.split)
+
+    def _rebuilt(self, graphs: Sequence[Data], split: Split) -> GraphTask:
+        outputs = self.num_outputs
+        return GraphTask(self.name, graphs, split, self.target, self.metric, outputs, self._allow_missing_classes)
+
+
+def _collated(graphs: list[Data], size: int) -> Iterator[Batch]:
+    # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other times.
+    for start in range(0, len(graphs), size):
+        yield Batch.from_data_list(graphs[start : start + size])
