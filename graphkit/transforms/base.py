@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
-from graphkit.core.files import atomic_write
+from graphkit.core.files import atomic_write, load_tensors
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.resources import data_root
 
@@ -101,10 +101,10 @@ def _apply_chunk(transform: BaseTransform, graphs: list[Data], folder: Path | No
         return [transform(graph) for graph in graphs]
     path = folder / f"{hash_config([hash_data(graph, 64) for graph in graphs], length=24)}.pt"
     try:
-        return [Data.from_dict(fields) for fields in torch.load(path, weights_only=True)]
+        return [Data.from_dict(fields) for fields in load_tensors(path)]
     except FileNotFoundError:
         pass
-    except Exception:  # a damaged file: whatever torch.load says of it, the graphs are computed again
+    except Exception:  # a damaged file: whatever is wrong with it, the graphs are computed again
         path.unlink(missing_ok=True)
     results = [transform(graph) for graph in graphs]
     with atomic_write(path) as temporary:

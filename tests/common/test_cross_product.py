@@ -1,0 +1,133 @@
+"""Two epochs of every model x strategy x rewiring x feature x kind of task; what makes no sense says why.
+
+Models, strategies, rewirings and features are found by discovery: a new class joins by existing. ``refusal`` knows the
+combinations that must end in an error, and its text.
+"""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import math
+
+import pytest
+from torch import nn
+from torch_geometric.nn import GCN as PyGGCN
+from torch_geometric.nn import global_mean_pool
+
+import graphkit as gk
+from graphkit.models import LayeredModel, PyGModel
+from graphkit.testing.instances import factories
+from tests import tiny
+from tests.training.greedy import _Greedy
+
+
+class OwnModule(nn.Module):
+    """What a user might bring: not one class of graphkit in it."""
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.lin = nn.Linear(in_channels, out_channels)
+
+    def forward(self, x, edge_index, batch=None):
+        return self.lin(x) if batch is None else global_mean_pool(self.lin(x), batch)
+
+
+def _own(registry):
+    return {name: cls for name, cls in registry.classes().items() if cls.__module__.startswith("graphkit.")}
+
+
+def _instances(registry):
+    """The first of the small instances of each class, and none at all."""
+    return {"none": None} | {name: next(iter(factories(cls).values())) for name, cls in _own(registry).items()}
+
+
+def _pyg(task):
+    readout = "mean" if task.kind == "graph" else None
+    return PyGModel(PyGGCN(task.num_features, 8, 2, task.num_outputs), readout=readout)
+
+
+MODELS = {
+    name: lambda task, cls=cls: cls.from_task(
+        task, **({"hidden_channels": 8} if "hidden_channels" in inspect.signature(cls).parameters else {})
+    )
+    for name, cls in _own(gk.models.registry).items()
+}
+MODELS |= {"PyG GCN": _pyg, "own module": lambda task: OwnModule(task.num_features, task.num_outputs)}
+STRATEGIES = _own(gk.strategies.registry) | {"greedy": _Greedy}
+REWIRINGS = _instances(gk.rewiring.registry)
+FEATURES = _instances(gk.features.registry)
+TASKS = {name: tiny.task(name) for name in tiny.TASKS}
+
+
+def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception], str] | None:
+    """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
+    if strategy == "greedy" and not isinstance(model, LayeredModel):
+        return TypeError, "_Greedy trains layer by layer and needs a LayeredModel, got PyGModel"
+    return None
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path_factory.getbasetemp() / "cross-product"))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", TASKS)
+def test_trains_or_says_why_not(model, strategy, kind):
+    for rewiring, feature in itertools.product(REWIRINGS, FEATURES):
+        where = f"{model} x {strategy} x rewiring {rewiring} x feature {feature} x {kind}"
+        task = TASKS[kind]
+        for transform in (REWIRINGS[rewiring], FEATURES[feature]):
+            task = task if transform is None else task.transform(transform())
+        network = MODELS[model](task)
+        trainer = gk.Trainer(max_epochs=2, strategy=STRATEGIES[strategy](), progress=False)
+        expected = refusal(network, strategy, kind)
+        if expected is not None:
+            with pytest.raises(expected[0], match=expected[1]):
+                trainer.fit(network, task)
+            continue
+        result = trainer.fit(network, task)
+        assert result.epochs == 2 * len(trainer.strategy.phases()), where
+        assert all(math.isfinite(row["train_loss"]) for row in result.history), where
+        assert math.isfinite(result.test), where
+        assert math.isfinite(result.val), where
+
+
+LAYERED = [name for name, make in MODELS.items() if isinstance(make(TASKS["node multiclass"]), LayeredModel)]
+
+
+@pytest.mark.parametrize("model", LAYERED)
+def test_node_models_refuse_graph_tasks(model):
+    network = MODELS[model](TASKS["node multiclass"])
+    message = (
+        r"needs 12 rows of outputs, the model returned \d+; a graph task needs a model with a readout, e\.g\. readout="
+    )
+    with pytest.raises(ValueError, match=message):
+        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["graph multiclass"])
+
+
+@pytest.mark.parametrize("model", LAYERED)
+def test_graph_models_refuse_node_tasks(model):
+    network = MODELS[model](TASKS["graph multiclass"])
+    with pytest.raises(ValueError, match=r"needs 24 rows of outputs, the model returned 1; a node task needs a model"):
+        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["node multiclass"])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_wrong_number_of_outputs(model):
+    network = MODELS[model](TASKS["node binary"])
+    message = (
+        r"needs outputs of shape \[24, 3\], the model returned \[24, 1\]; set its out_channels to task.num_outputs"
+    )
+    with pytest.raises(ValueError, match=message):
+        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["node multiclass"])
+
+
+def test_nothing_is_missing():
+    assert {"GCN", "MLP"} <= set(MODELS)
+    assert "Backprop" in STRATEGIES
+    assert {"none", "RandomEdges"} <= set(REWIRINGS)
+    assert {"none", "RandomWalkPE"} <= set(FEATURES)
+    assert len(TASKS) == 6

@@ -1,0 +1,113 @@
+"""GCN and MLP against their equations, their options, and the adapter for other modules."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Batch, Data
+from torch_geometric.nn import GCN as PyGGCN
+
+from graphkit.models import GCN, MLP, PyGModel
+from graphkit.ops import gcn_norm
+from graphkit.testing import random_graph
+from tests import tiny
+
+GRAPH = random_graph(9, 25, num_isolated=1, edge_dim=None)
+
+
+def test_gcn_is_its_equation():
+    model = GCN(5, 6, num_layers=3, out_channels=4).double()
+    P = gcn_norm(GRAPH.edge_index, size=9, dtype=torch.float64).to_dense()
+    h = GRAPH.x
+    for i, layer in enumerate(model.layers):
+        h = P @ h @ layer.lin.weight.t() + layer.bias
+        h = h.relu() if i < 2 else h
+    torch.testing.assert_close(model(GRAPH), h)
+
+
+def test_gcn_equals_pygs():
+    ours, theirs = GCN(5, 6, num_layers=3, out_channels=4).double(), PyGGCN(5, 6, 3, 4).double()
+    ours.load_state_dict({k.replace("convs", "layers"): v for k, v in theirs.state_dict().items()})
+    torch.testing.assert_close(ours(GRAPH), theirs(GRAPH.x, GRAPH.edge_index))
+
+
+def test_gcn_uses_edge_weights_and_the_mlp_no_edges():
+    weighted = random_graph(9, 25, num_isolated=1, weighted=True, edge_dim=None)
+    model, mlp = GCN(5, 6).double(), MLP(5, 6).double()
+    bare = Data(x=weighted.x, edge_index=weighted.edge_index)
+    assert not torch.allclose(model(weighted), model(bare))
+    torch.testing.assert_close(mlp(weighted), mlp(Data(x=weighted.x)))
+
+
+def test_residual_and_norm_and_activation():
+    model = GCN(6, 6, num_layers=2, out_channels=6, norm="layer_norm", residual=True, act="elu").double()
+    data = Data(x=torch.randn(9, 6).double(), edge_index=GRAPH.edge_index)
+    h = nn.functional.elu(model.norms[0](model.layers[0](data.x, data.edge_index))) + data.x
+    torch.testing.assert_close(model(data), model.layers[1](h, data.edge_index) + h)
+
+
+@pytest.mark.parametrize("readout", ["mean", "sum", "max"])
+def test_readouts(readout):
+    model = GCN(5, 6, out_channels=2, readout=readout).double()
+    graphs = [GRAPH, random_graph(4, 5, edge_dim=None, seed=3)]
+    out = model(Batch.from_data_list(graphs))
+    for row, graph in zip(out, graphs, strict=True):
+        h = GRAPH.x if graph is GRAPH else graph.x
+        for layer in model.layers:
+            h = layer(h, graph.edge_index).relu()
+        pooled = {"mean": h.mean(0), "sum": h.sum(0), "max": h.amax(0)}[readout]
+        torch.testing.assert_close(row, model.head(pooled))
+
+
+def test_dropout_comes_before_every_layer():
+    model = GCN(5, 400, num_layers=2, out_channels=3, dropout=0.5)
+    seen = []
+    for layer in model.layers:
+        layer.register_forward_pre_hook(lambda _, args: seen.append((args[0] == 0).float().mean().item()))
+    data = Data(x=torch.ones(300, 5), edge_index=torch.empty(2, 0, dtype=torch.long))
+    model.train()(data)
+    model.eval()(data)
+    assert seen[0] == pytest.approx(0.5, abs=0.08)
+    assert seen[1] == pytest.approx(seen[3] + 0.5 * (1 - seen[3]), abs=0.05)
+    assert seen[2] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_layers": 0}, "GCN: num_layers=0, must be at least 1"),
+        ({"dropout": 1.0}, r"GCN: dropout=1\.0, must be in \[0, 1\)"),
+        ({"norm": "batchnorm"}, "unknown norm of GCN 'batchnorm'; did you mean 'batch_norm'"),
+    ],
+)
+def test_wrong_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        GCN(5, 6, **arguments)
+
+
+def test_sizes_from_a_task():
+    model = GCN.from_task(tiny.task("graph multilabel"), hidden_channels=8)
+    assert repr(model) == "GCN(6, hidden_channels=8, out_channels=2, readout='mean')"
+    assert MLP.from_task(tiny.task("node regression"), out_channels=5).out_channels == 5
+    with pytest.raises(ValueError, match="unknown argument of GCN 'hiden_channels'; did you mean 'hidden_channels'"):
+        GCN.from_task(tiny.task("node multiclass"), hiden_channels=8)
+
+
+class _ByName(nn.Module):
+    def forward(self, x, edge_index, edge_weight=None, other=None):
+        assert other is None
+        return x if edge_weight is None else x + edge_weight.sum()
+
+
+def test_the_adapter_passes_what_the_batch_has():
+    weighted = random_graph(9, 25, weighted=True)
+    torch.testing.assert_close(PyGModel(_ByName())(GRAPH), GRAPH.x)
+    torch.testing.assert_close(PyGModel(_ByName())(weighted), weighted.x + weighted.edge_weight.sum())
+    batch = Batch.from_data_list([GRAPH, GRAPH])
+    torch.testing.assert_close(PyGModel(_ByName(), readout="mean")(batch), torch.stack([GRAPH.x.mean(0)] * 2))
+    assert repr(PyGModel(_ByName())) == "_ByName()"
+    with pytest.raises(
+        TypeError, match=r"_ByName\.forward needs 'edge_index', which the batch does not have \(it has x\)"
+    ):
+        PyGModel(_ByName())(Data(x=GRAPH.x))

@@ -1,0 +1,111 @@
+"""Applying transforms to many graphs: parallel, cached, never stale, never half-written."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+import torch
+
+from graphkit.core.hashing import hash_data
+from graphkit.transforms import apply
+from graphkit.transforms import base as transforms_base
+from graphkit.transforms.features import RandomWalkPE
+from graphkit.transforms.rewiring import RandomEdges
+from tests import tiny
+
+
+class _Counted(RandomWalkPE):
+    calls = 0
+
+    def forward(self, data):
+        type(self).calls += 1
+        return super().forward(data)
+
+
+@pytest.fixture(autouse=True)
+def _start_counting():
+    _Counted.calls = 0
+
+
+GRAPHS = [tiny.graph(5 + i % 4, 8, seed=i) for i in range(7)]
+
+
+def hashes(graphs):
+    return [hash_data(graph) for graph in graphs]
+
+
+def test_cached_results_are_not_computed_again(tmp_path):
+    first = apply(_Counted(4), GRAPHS, cache_dir=tmp_path)
+    assert _Counted.calls == 7
+    second = apply(_Counted(4), GRAPHS, cache_dir=tmp_path)
+    assert _Counted.calls == 7
+    assert hashes(first) == hashes(second) == hashes([RandomWalkPE(4)(graph) for graph in GRAPHS])
+
+
+def test_another_argument_or_graph_or_version_is_computed(tmp_path, monkeypatch):
+    apply(_Counted(4), GRAPHS, cache_dir=tmp_path)
+    out = apply(_Counted(5), GRAPHS, cache_dir=tmp_path)
+    assert _Counted.calls == 14
+    assert out[0].x.size(1) == 6 + 5
+    changed = [graph.clone() for graph in GRAPHS]
+    changed[0].x[0, 0] += 1
+    out = apply(_Counted(4), changed, cache_dir=tmp_path)
+    assert _Counted.calls > 14
+    assert hashes(out) == hashes([RandomWalkPE(4)(graph) for graph in changed])
+    before = _Counted.calls
+    monkeypatch.setattr(_Counted, "version", 2)
+    apply(_Counted(4), GRAPHS, cache_dir=tmp_path)
+    assert _Counted.calls == before + 7
+
+
+@pytest.mark.parametrize("damage", ["truncate", "flip", "foreign"])
+def test_a_damaged_file_is_computed_again_and_replaced(damage, tmp_path):
+    expected = hashes(apply(_Counted(4), GRAPHS, cache_dir=tmp_path))
+    (path,) = tmp_path.rglob("*.pt")
+    content = bytearray(path.read_bytes())
+    if damage == "truncate":
+        path.write_bytes(content[: len(content) // 2])
+    elif damage == "flip":
+        content[len(content) // 2] ^= 255
+        path.write_bytes(content)
+    else:
+        torch.save("something else", path)
+    assert hashes(apply(_Counted(4), GRAPHS, cache_dir=tmp_path)) == expected
+    assert _Counted.calls == 14
+    assert hashes(apply(_Counted(4), GRAPHS, cache_dir=tmp_path)) == expected
+    assert _Counted.calls == 14, "the damaged file was not replaced"
+
+
+def test_several_processes_give_the_same_in_the_same_order(tmp_path, monkeypatch):
+    monkeypatch.setattr(transforms_base, "_CHUNK", 2)
+    one = apply(RandomWalkPE(4), GRAPHS, jobs=1, cache_dir=tmp_path / "a")
+    two = apply(RandomWalkPE(4), GRAPHS, jobs=2, cache_dir=tmp_path / "b")
+    assert hashes(one) == hashes(two)
+
+
+def test_cheap_transforms_leave_no_files(tmp_path):
+    apply(RandomEdges(2), GRAPHS, cache_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_default_cache_lies_in_the_data_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path))
+    apply(RandomWalkPE(3), GRAPHS)
+    assert len(list((tmp_path / "transforms").rglob("*.pt"))) == 1
+
+
+def test_a_full_disk_is_explained(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="no space left on the disk while writing"):
+        apply(RandomWalkPE(4), GRAPHS, cache_dir=tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_graphs_are_not_changed(tmp_path):
+    before = hashes(GRAPHS)
+    apply(RandomWalkPE(4), GRAPHS, cache_dir=tmp_path)
+    assert hashes(GRAPHS) == before

@@ -1,0 +1,91 @@
+"""Features: random-walk encodings against dense matrices, sparse features against dense ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch_geometric.data import Data
+
+from graphkit.models import GCN, MLP
+from graphkit.nn import dropout
+from graphkit.ops import SparseMatrix
+from graphkit.transforms import SparseFeatures
+from graphkit.transforms.features import RandomWalkPE
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_walk_encodings_are_diagonals_of_matrix_powers(data):
+    n = data.draw(st.integers(1, 9))
+    edges = data.draw(
+        st.lists(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)), max_size=20, unique=True).map(sorted)
+    )
+    edge_index = torch.tensor(edges, dtype=torch.long).view(-1, 2).t()
+    undirected = torch.cat([edge_index, edge_index.flip(0)], dim=1).unique(dim=1)
+    adjacency = torch.zeros(n, n).index_put(tuple(undirected), torch.ones(undirected.size(1)))
+    walk = adjacency / adjacency.sum(0).clamp(min=1)  # A D^-1
+    expected = torch.stack([torch.linalg.matrix_power(walk, k).diagonal() for k in range(1, 5)], dim=1)
+    out = RandomWalkPE(walk_length=4)(Data(x=torch.ones(n, 2), edge_index=undirected))
+    torch.testing.assert_close(out.x, torch.cat([torch.ones(n, 2), expected], dim=1))
+
+
+def test_walk_encodings_refuse_sparse_features():
+    data = Data(x=torch.eye(3).to_sparse_csr(), edge_index=torch.tensor([[0, 1], [1, 0]]))
+    with pytest.raises(ValueError, match="x is sparse; add features before SparseFeatures"):
+        RandomWalkPE()(data)
+
+
+def words(n=30, width=200, density=0.03, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.rand(n, width, generator=generator) * (torch.rand(n, width, generator=generator) < density)
+    source, target = torch.randint(n, (2, 80), generator=generator)
+    return Data(x=x.double(), edge_index=torch.stack([source, target]))
+
+
+def test_when_features_become_sparse():
+    data = words()
+    assert SparseFeatures()(data).x.layout == torch.sparse_csr
+    assert torch.equal(SparseFeatures()(data).x.to_dense(), data.x)
+    assert SparseFeatures(max_density=0.01)(data).x.layout == torch.strided
+    assert SparseFeatures(min_channels=300)(data).x.layout == torch.strided
+    sparse = SparseFeatures()(data)
+    assert torch.equal(SparseFeatures()(sparse).x.to_dense(), data.x), "sparse features stay"
+
+
+@pytest.mark.parametrize("cls", [GCN, MLP])
+@pytest.mark.parametrize("arguments", [{}, {"num_layers": 1}, {"hidden_channels": 300}, {"norm": "layer_norm"}])
+def test_models_give_the_same_for_sparse_and_dense_features(cls, arguments):
+    dense = words()
+    sparse = SparseFeatures()(dense)
+    model = cls(200, out_channels=3, **arguments).double()
+    results = []
+    for data in (dense, sparse):
+        model.zero_grad()
+        out = model(data)
+        out.square().sum().backward()
+        results.append([out.detach()] + [parameter.grad.clone() for parameter in model.parameters()])
+    for first, second in zip(*results, strict=True):
+        torch.testing.assert_close(first, second, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.2, 0.5, 0.8])
+def test_dropout_on_sparse_features_has_the_statistics_of_dropout(p):
+    x = torch.ones(300, 200).double()
+    torch.manual_seed(0)
+    out = dropout(SparseMatrix.from_tensor(x.to_sparse_csr()), p, True).to_dense()
+    kept = out != 0
+    assert kept.double().mean() == pytest.approx(1 - p, abs=5 * (p * (1 - p) / x.numel()) ** 0.5 + 2**-16)
+    assert out[kept].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-3)
+    assert out.mean() == pytest.approx(1, abs=0.03)
+    for axis in (0, 1):
+        share = kept.double().mean(axis)
+        assert share.std() == pytest.approx((p * (1 - p) / x.size(axis)) ** 0.5, rel=0.3), "rows or columns go together"
+
+
+def test_dropout_without_effect():
+    matrix = SparseMatrix.from_tensor(torch.eye(3).to_sparse_csr())
+    assert torch.equal(dropout(matrix, 0.5, False).to_dense(), torch.eye(3))
+    assert torch.equal(dropout(matrix, 0.0, True).to_dense(), torch.eye(3))
+    assert torch.equal(dropout(torch.ones(2, 2), 0.5, False), torch.ones(2, 2))
