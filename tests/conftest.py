@@ -13,6 +13,8 @@ os.environ.setdefault("OUTDATED_IGNORE", "1")  # ogb asks the network for a newe
 import pytest
 import torch
 
+from tests.golden.report import pytest_terminal_summary  # noqa: F401
+
 torch.set_num_threads(1)
 
 
