@@ -28,7 +28,6 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Example:
         >>> import tempfile; from pathlib import Path
-    from typing import Any
         >>> target = Path(tempfile.mkdtemp()) / "scores.txt"
         >>> with atomic_write(target) as temporary:
         ...     _ = temporary.write_text("0.81")
