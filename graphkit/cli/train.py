@@ -68,8 +68,9 @@ def train(arguments: list[str]) -> int:
         result = trainer.fit(model, task, resume=bool(options.resume))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"continue with: graphkit train --resume {run_dir}") from None
+    result.plot(run_dir / "curves.png")
     print(result)
-    print(f"  run folder  {run_dir}")
+    print(f"  run folder  {run_dir} (history.csv, curves.png, ...)")
     return 0
 
 

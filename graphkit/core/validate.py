@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
+_SHOWN = 40  # names in one message
+
 
 def unknown_name(name: object, options: Iterable[str], what: str) -> str:
     """The message for a name that is not one of ``options``, with a suggestion when one is close."""
@@ -15,7 +17,8 @@ def unknown_name(name: object, options: Iterable[str], what: str) -> str:
     lowered = {choice.lower(): choice for choice in choices}
     close = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.6)
     hint = f"did you mean {lowered[close[0]]!r}? " if close else ""
-    return f"unknown {what} {name!r}; {hint}choose from: {', '.join(choices)}"
+    shown = ", ".join(choices[:_SHOWN]) + (f", ... ({len(choices)} in all)" if len(choices) > _SHOWN else "")
+    return f"unknown {what} {name!r}; {hint}choose from: {shown}"
 
 
 def check_choice(value: str, options: Iterable[str], what: str) -> str:

@@ -8,7 +8,8 @@ operation              CPU                                                    CU
 =====================  =====================================================  ================================
 sparse times dense     CSR product (MKL; torch's own kernel without MKL)      CSR product (cuSPARSE)
 the same, max and min  ``torch.sparse.mm(reduce=...)``                        gather, then segment reduction
-sampled product        ``torch.sparse.sampled_addmm``                         ``torch.sparse.sampled_addmm``
+sampled product        ``torch.sparse.sampled_addmm``; from 4 million         ``torch.sparse.sampled_addmm``
+                       numbers on graphkit's own kernel, which prefetches
 segment sum, max, min  CSR product whose matrix is the grouping itself        ``torch_scatter.segment_csr``,
                                                                               else as scatter
 scatter sum, max, min  as segment when the index is sorted, else              ``torch_scatter.scatter``, else
@@ -37,6 +38,7 @@ from graphkit.core.validate import check_choice
 _TORCH_NAME = {"sum": "sum", "max": "amax", "min": "amin"}
 _HAS_MKL = torch.backends.mkl.is_available()
 BLOCK = 2**18  # numbers per block: about a megabyte
+LARGE = 2**22  # numbers read: from here on a compiled kernel is worth loading numba
 _choice: contextvars.ContextVar[str] = contextvars.ContextVar("graphkit_backend", default="auto")
 
 with warnings.catch_warnings():  # torch announces once per process that its CSR layout is in beta
@@ -145,6 +147,10 @@ def csr_mm_reduce(matrix: Tensor, x: Tensor, reduce: str) -> Tensor:
 @_own_precision
 def csr_sampled(pattern: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """The values of ``a @ b.T`` at the positions of the CSR tensor ``pattern``."""
+    if a.device.type == "cpu" and pattern._nnz() * a.size(1) >= LARGE:
+        from graphkit.ops import kernels
+
+        return kernels.sampled(pattern.crow_indices(), pattern.col_indices(), a, b)
     return torch.sparse.sampled_addmm(pattern, a, b.t(), beta=0.0).values()
 
 

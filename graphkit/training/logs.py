@@ -25,19 +25,27 @@ class Progress:
         enabled = sys.stderr.isatty() if show is None else show
         self._bar = tqdm(total=total, initial=done, unit="epoch", disable=not enabled, dynamic_ncols=True)
         self._next = 0.0
+        self._latest: Record = {}
 
     def update(self, record: Record) -> None:
         """Count one epoch; scores are redrawn at most ten times per second."""
+        self._latest = record
         now = time.monotonic()
-        if not self._bar.disable and now >= self._next:
+        if now >= self._next:
             self._next = now + 0.1
-            self._bar.set_description(str(record["phase"]), refresh=False)
-            scores = {key: f"{value:.4g}" for key, value in record.items() if isinstance(value, float)}
-            self._bar.set_postfix(scores, refresh=False)
+            self._show_scores()
         self._bar.update()
 
+    def _show_scores(self) -> None:
+        if self._bar.disable or not self._latest:
+            return
+        self._bar.set_description(str(self._latest["phase"]), refresh=False)
+        scores = {key: f"{value:.4g}" for key, value in self._latest.items() if isinstance(value, float)}
+        self._bar.set_postfix(scores, refresh=False)
+
     def close(self) -> None:
-        """Leave the bar as it stands."""
+        """Leave the bar as it stands, with the scores of the last epoch."""
+        self._show_scores()
         self._bar.close()
 
 

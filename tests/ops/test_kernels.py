@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from graphkit import ops
+from graphkit.ops import backend, kernels
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("width", [1, 5, 33])
+def test_sampled_product_against_gather(dtype: torch.dtype, threads: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    structure = ops.structure(torch.randint(40, (2, 300), generator=generator), (50, 45))
+    a = torch.randn(45, width, generator=generator, dtype=dtype)
+    b = torch.randn(50, width, generator=generator, dtype=dtype)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = kernels.sampled(structure.rowptr, structure.col, a, b)
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found, (a[structure.row] * b[structure.col]).sum(1))
+
+
+def test_nan_and_infinity_are_kept() -> None:
+    structure = ops.structure(torch.tensor([[0, 1, 2], [0, 1, 2]]), 3)
+    a = torch.tensor([[float("nan"), 1.0], [float("inf"), 1.0], [2.0, 3.0]])
+    found = kernels.sampled(structure.rowptr, structure.col, a, torch.ones(3, 2))
+    assert found.isnan().tolist() == [True, False, False]
+    assert found[1:].tolist() == [float("inf"), 5.0]
+
+
+def test_large_products_use_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    real = kernels.sampled
+    monkeypatch.setattr(kernels, "sampled", lambda *arguments: calls.append(1) or real(*arguments))
+    monkeypatch.setattr(backend, "LARGE", 100)
+    edge_index = torch.randint(20, (2, 60), generator=torch.Generator().manual_seed(0))
+    x = torch.randn(20, 4, dtype=torch.float64, requires_grad=True)
+    weight = torch.rand(60, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x, w: ops.spmm(edge_index, x, w, size=20), (x, weight))
+    assert torch.autograd.gradgradcheck(lambda x, w: ops.spmm(edge_index, x, w, size=20), (x, weight))
+    assert calls
