@@ -15,8 +15,8 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.metrics import METRICS, Metric
-from graphkit.tasks.checks import check_classes, check_graphs, check_values
-from graphkit.tasks.split import Split
+from graphkit.tasks.checks import check_classes, check_graphs, check_split, check_values
+from graphkit.tasks.split import STAGES, Split
 from graphkit.transforms.base import Precompute, apply
 
 TARGETS = ("multiclass", "binary", "multilabel", "regression")
@@ -59,13 +59,15 @@ class Task:
         self.graphs = list(graphs)
         place = f"task {name!r}"
         check_graphs(self.graphs, place)
+        check_split(split, self._count(labels), self.kind, place)
+        rows = Split(split.name, *(self._rows(getattr(split, stage)) for stage in STAGES))
         self.num_classes = 0
         if target == "multiclass":
             self.labels, self.num_classes = check_classes(
-                labels, split, self.kind, place, num_outputs, allow_missing_classes
+                labels, rows, self.kind, place, num_outputs, allow_missing_classes
             )
         else:
-            self.labels = check_values(labels, split, self.kind, place, target, num_outputs, allow_missing_classes)
+            self.labels = check_values(labels, rows, self.kind, place, target, num_outputs, allow_missing_classes)
         self._allow_missing_classes = allow_missing_classes
         self._derived: dict[str, Task] = {}
         self.new_metric()  # fails now if the metric does not fit the target
@@ -179,6 +181,14 @@ class Task:
 
     def _with_graphs(self, graphs: list[Data]) -> Task:
         raise NotImplementedError
+
+    def _count(self, labels: Tensor) -> int:
+        """The number of ids that a split may name."""
+        return labels.size(0)
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        """The rows of the labels that belong to ids of the split."""
+        return ids
 
     def _check_columns(self, out: Any, rows: int, model_hint: str) -> None:
         if not isinstance(out, Tensor) or out.dim() != 2 or out.size(1) != self.num_outputs:

@@ -73,11 +73,18 @@ def _check_graph(graph: Data, where: str) -> None:
             raise ValueError(f"{where}: {key} of edge {edge} is not finite")
 
 
+def check_split(split: Split, count: int, kind: str, task: str) -> None:
+    """Check that the split names nothing beyond ``count`` nodes or graphs."""
+    largest = max(int(getattr(split, stage).max()) for stage in STAGES)
+    if largest >= count:
+        raise ValueError(f"{task}: split {split.name!r} names {kind} {largest}, but there are {count} labelled {kind}s")
+
+
 def check_classes(
-    labels: Tensor, split: Split, kind: str, task: str, num_classes: int | None, allow_missing: bool
+    labels: Tensor, rows: Split, kind: str, task: str, num_classes: int | None, allow_missing: bool
 ) -> tuple[Tensor, int]:
-    """Check class ids ``[n]``; returns them as int64, and the number of classes."""
-    used = _used(labels, split, kind, task)
+    """Check class ids ``[n]``, of which ``rows`` says those of each stage; returns them as int64, and how many."""
+    used = torch.cat([rows.train, rows.val, rows.test])
     if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() != 1:
         raise ValueError(
             f"{task}: multiclass labels must be integers of shape [n], got {labels.dtype} of shape "
@@ -94,17 +101,17 @@ def check_classes(
     if num_classes is not None and found > num_classes:
         raise ValueError(f"{task}: a label is {found - 1}, but num_outputs={num_classes} (labels 0..{num_classes - 1})")
     num_classes = num_classes or found
-    present = torch.bincount(labels[split.train], minlength=num_classes) > 0
+    present = torch.bincount(labels[rows.train], minlength=num_classes) > 0
     if not allow_missing and not present.all():
-        raise ValueError(_missing_class(task, int((~present).nonzero()[0, 0]), num_classes, "train", split))
+        raise ValueError(_missing_class(task, int((~present).nonzero()[0, 0]), num_classes, "train", rows.name))
     return labels, num_classes
 
 
 def check_values(
-    labels: Tensor, split: Split, kind: str, task: str, target: str, num_outputs: int | None, allow_missing: bool
+    labels: Tensor, rows: Split, kind: str, task: str, target: str, num_outputs: int | None, allow_missing: bool
 ) -> Tensor:
     """Check binary, multilabel or regression labels; returns them as floats, ``[n]`` if binary, else ``[n, T]``."""
-    used = _used(labels, split, kind, task)
+    used = torch.cat([rows.train, rows.val, rows.test])
     if not labels.is_floating_point():
         labels = labels.to(torch.get_default_dtype())
     labels = labels.view(-1) if target == "binary" else labels.view(labels.size(0), -1)
@@ -126,24 +133,14 @@ def check_values(
         raise ValueError(f"{task}: a {target} label is {bad}, expected 0 or 1")
     if target == "binary" and not allow_missing:
         for stage in STAGES:
-            present = labels[getattr(split, stage)].unique()
+            present = labels[getattr(rows, stage)].unique()
             if present.numel() < 2:
-                raise ValueError(_missing_class(task, 1 - int(present[0]), 2, stage, split))
+                raise ValueError(_missing_class(task, 1 - int(present[0]), 2, stage, rows.name))
     return labels
 
 
-def _used(labels: Tensor, split: Split, kind: str, task: str) -> Tensor:
-    used = torch.cat([split.train, split.val, split.test])
-    if used.max() >= labels.size(0):
-        raise ValueError(
-            f"{task}: split {split.name!r} names {kind} {int(used.max())}, but there are {labels.size(0)} labelled "
-            f"{kind}s"
-        )
-    return used
-
-
-def _missing_class(task: str, missing: int, total: int, stage: str, split: Split) -> str:
+def _missing_class(task: str, missing: int, total: int, stage: str, split: str) -> str:
     return (
-        f"{task}: class {missing} of {total} has no {stage} example in split {split.name!r}; use another split, or "
+        f"{task}: class {missing} of {total} has no {stage} example in split {split!r}; use another split, or "
         "allow_missing_classes=True if the split is meant to be so"
     )
