@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -22,7 +23,7 @@ from graphkit.transforms.base import Precompute, apply
 TARGETS = ("multiclass", "binary", "multilabel", "regression")
 
 
-class Task:
+class Task(ABC):
     r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
 
     Use :class:`NodeTask` or :class:`GraphTask`. The kinds of target and their losses are
@@ -103,6 +104,7 @@ class Task:
 
     # What a trainer needs ----------------------------------------------------------------------------------------
 
+    @abstractmethod
     def batches(
         self,
         stage: str,
@@ -123,11 +125,10 @@ class Task:
         Raises:
             ValueError: If the task cannot be divided as asked.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
         """The rows of ``out`` that count at this stage, of shape ``[n, num_outputs]``, and their labels."""
-        raise NotImplementedError
 
     def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
         """The mean loss of the model's outputs for one batch (a scalar).
@@ -175,12 +176,12 @@ class Task:
             self._derived[key] = task
         return task
 
+    @abstractmethod
     def with_split(self, split: Split) -> Task:
         """The same task with another split."""
-        raise NotImplementedError
 
-    def _with_graphs(self, graphs: list[Data]) -> Task:
-        raise NotImplementedError
+    @abstractmethod
+    def _with_graphs(self, graphs: list[Data]) -> Task: ...
 
     def _count(self, labels: Tensor) -> int:
         """The number of ids that a split may name."""
