@@ -57,7 +57,7 @@ class Loop:
         self.patience = patience
         self.monitor = monitor
         self.batch_size = batch_size
-        self.seed = torch.seed() % 2**31 if seed is None else seed
+        self.order_seed = torch.initial_seed() % 2**31 if seed is None else seed
         self.make_optimizer = make_optimizer
         self.make_scheduler = make_scheduler
         self.checkpoint = checkpoint
@@ -160,7 +160,7 @@ class Loop:
             yield from self._device_batches("train")
             return
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
-        order = torch.Generator().manual_seed((self.seed * 1_000_003 + self.phase_index) * 1_000_003 + self.epoch)
+        order = torch.Generator().manual_seed((self.order_seed * 1_000_003 + self.phase_index) * 1_000_003 + self.epoch)
         batches = self.task.batches("train", self.batch_size, shuffle=True, generator=order, shard=self.engine.shard)
         yield from map(self.engine.to_device, batches)
 
@@ -222,6 +222,7 @@ class Loop:
             "best_score": self.best_score,
             "history": self.history,
             "seconds": self.seconds,
+            "order_seed": self.order_seed,
             "model": self.model.state_dict(),
             "best_weights": self.best_weights,
             "best_strategy": self.best_strategy,
@@ -242,7 +243,7 @@ class Loop:
             optimizer.load_state_dict(saved)
         for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
             scheduler.load_state_dict(saved)
-        self.best_strategy = state["best_strategy"]
+        self.best_strategy, self.order_seed = state["best_strategy"], state["order_seed"]
         self.strategy.load_state_dict(state["strategy"])
         self.epoch, self.best_epoch, self.best_score = state["epoch"], state["best_epoch"], state["best_score"]
         self.history, self.seconds = state["history"], state["seconds"]

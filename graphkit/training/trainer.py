@@ -171,10 +171,9 @@ class Trainer(Configurable):
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)
 
-        folder = None if self.run_dir is None else Path(self.run_dir)
-        if engine.shard[0] > 0:
-            folder = None  # one process writes
-        checkpoint = None if folder is None else folder / "checkpoint.pt"
+        run_dir = None if self.run_dir is None else Path(self.run_dir)
+        folder = run_dir if engine.shard[0] == 0 else None  # all processes read the checkpoint, one writes files
+        checkpoint = None if run_dir is None else run_dir / "checkpoint.pt"
         loop = Loop(
             network,
             task,
@@ -195,7 +194,7 @@ class Trainer(Configurable):
             state = load_checkpoint(checkpoint)
             check_fingerprint(checkpoint, state["fingerprint"], loop.fingerprint)
             loop.load_state_dict(state)
-        elif checkpoint is not None:
+        elif checkpoint is not None and folder is not None:
             checkpoint.unlink(missing_ok=True)  # of an earlier run: resuming this one must not find it
         config = self._describe(network)
         if folder is not None:

@@ -41,6 +41,16 @@ def test_same_seed_is_bit_equal_and_another_is_not(kind):
     assert runs[0].history != runs[2].history
 
 
+def test_without_a_seed_the_global_generator_decides():
+    def history():
+        torch.manual_seed(7)
+        task = tiny.task("graph multiclass")
+        model = GCN.from_task(task, hidden_channels=4, dropout=0.5)
+        return fit(model, task, seed=None, batch_size=2)[0].history
+
+    assert history() == history()
+
+
 def test_fit_starts_anew_unless_warm_start():
     first, model = fit()
     again, _ = fit(model)
