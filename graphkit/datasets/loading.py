@@ -167,4 +167,6 @@ def _check_counts(found: Card, parsed: Collated, options: dict[str, Any]) -> Non
 def _labels(graphs: list[Data], found: Card) -> Tensor:
     if found.kind == "node":
         return graphs[0].y
+    if graphs[0].get("readout_mask") is not None and graphs[0].readout_mask.sum() > 1:
+        return torch.zeros(len(graphs))  # a label per marked node: none by which graphs could be divided
     return torch.cat([torch.as_tensor(graph.y).view(1, -1) for graph in graphs]).squeeze(1)
