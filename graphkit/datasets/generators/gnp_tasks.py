@@ -8,6 +8,7 @@ literature (20 to 40, then 50 to 100), distributions are our own choice.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ SET_TARGETS: dict[str, Callable[[np.ndarray], float]] = {
     "cardinality": np.size,
     "std": np.std,
 }  # fmt: skip
-GRAPH_TARGETS: dict[str, Callable[[Graph, np.ndarray], float]] = {
+GRAPH_TARGETS: dict[str, Callable[[Graph, np.ndarray], Any]] = {
     "max_degree": lambda graph, values: graph.sum(0).max(),
     "harmonic": lambda graph, values: 1 / np.mean(1 / values),
     "inverse_size": lambda graph, values: 1 / len(graph),
