@@ -14,7 +14,7 @@ from graphkit.core.files import atomic_write
 from graphkit.core.resources import shipped
 from graphkit.metrics import METRICS
 from graphkit.recipes.recipe import Recipe
-from graphkit.recipes.reproduction import Reproduction, score
+from graphkit.recipes.reproduction import Reproduction, results_folder, score
 
 
 class Comparison:
@@ -157,18 +157,23 @@ class ComparisonResult:
             lines.append(f"  note        {self.note}")
         return "\n".join(lines)
 
+    @property
+    def default_path(self) -> Path:
+        """As :attr:`Reproduction.default_path`."""
+        return results_folder(self.first.is_shipped) / f"{self.name}.json"
+
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the result as JSON, and the picture of :meth:`plot` beside it.
 
         Args:
-            path: The file (default: as :attr:`Reproduction.default_path`).
+            path: The file (default: :attr:`default_path`).
 
         Raises:
             ValueError: If there is nothing measured.
         """
         if self.missing:
             raise ValueError(f"recipe {self.recipe}: nothing was measured ({self.first.verdict})")
-        path = self.first.default_path.parents[1] / f"{self.name}.json" if path is None else Path(path)
+        path = self.default_path if path is None else Path(path)
         summaries = {variant: result.summary() for variant, result in self.variants.items()}
         shared = ("metric", "unit", "split", "split_hash", "hardware", "versions")
         own = ("published", "mean", "std", "n", "verdict", "difference", "also_test", "seconds", "config_hash", "runs")

@@ -203,9 +203,7 @@ class Reproduction:
     @property
     def default_path(self) -> Path:
         """``benchmarks/results`` of a checkout for graphkit's own recipes, else ``results`` of the current folder."""
-        root = checkout()
-        folder = root / "benchmarks" / "results" if root is not None and self.is_shipped else Path("results")
-        return folder / f"{self.name}.json"
+        return results_folder(self.is_shipped) / f"{self.name}.json"
 
     def summary(self) -> dict[str, Any]:
         """What :meth:`save` writes, as plain values."""
@@ -251,6 +249,12 @@ class Reproduction:
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
+
+
+def results_folder(is_shipped: bool) -> Path:
+    """``benchmarks/results`` of a checkout for graphkit's own recipes, else ``results`` of the current folder."""
+    root = checkout()
+    return root / "benchmarks" / "results" if root is not None and is_shipped else Path("results")
 
 
 # Running -------------------------------------------------------------------------------------------------------------

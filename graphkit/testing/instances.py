@@ -42,10 +42,10 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     ],
     "MPNN": [
         {},
-        {"aggr": "lcm", "readout": "gnp", "dropout": 0.5},
+        {"aggr": "recurrent", "readout": "gnp", "dropout": 0.5},
         {"aggr": "max", "residual": True, "norm": "layer_norm"},
     ],
-    "DeepSets": [{}, {"readout": "lcm", "head_layers": 1}],
+    "DeepSets": [{}, {"readout": "recurrent", "head_layers": 1}],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "PyGModel": [
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4)),
