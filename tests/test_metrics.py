@@ -20,9 +20,7 @@ def compute(name, target, out, label, num_classes=0):
     value = metric.compute()
     metric.reset()
     metric.update(out, label)
-    assert metric.compute() == pytest.approx(value, abs=1e-6, nan_ok=True), (
-        "batches disagree"
-    )
+    assert metric.compute() == pytest.approx(value, abs=1e-6, nan_ok=True), "batches disagree"
     return value
 
 

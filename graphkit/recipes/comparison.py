@@ -67,7 +67,6 @@ class Comparison:
         folder: str | os.PathLike[str] = "runs/reproduce",
         fresh: bool = False,
         progress: bool | None = None,
-        variants: Sequence[str] | None = None,
     ) -> ComparisonResult:
         """Run every variant with every seed; arguments as for :meth:`Recipe.run`.
 
@@ -79,11 +78,9 @@ class Comparison:
             folder: Where finished runs are kept, by variant and seed (default: ``runs/reproduce``).
             fresh: Repeat finished runs (default: ``False``).
             progress: Show a bar over runs (default: on a terminal).
-            variants: The names of those to run (default: all).
         """
         results = {}
-        for variant in variants or self.variants:
-            recipe = self.variants[variant]
+        for variant, recipe in self.variants.items():
             recipe.name = f"{self.name}/{variant}"
             results[variant] = recipe.run(seeds, splits, jobs, threads, folder, fresh, progress)
         any_result = next(iter(results.values()))
