@@ -114,7 +114,11 @@ class LCMAggregation(SetAggregation):
 
     def combine(self, a: Tensor, b: Tensor) -> Tensor:
         r"""The operator :math:`a \oplus b` on matrices ``[n, out_channels]``."""
-        return 0.5 * (self.f(a, b) + self.f(b, a)) if self.symmetric else self.f(a, b)
+        if not self.symmetric:
+            return self.f(a, b)
+        if isinstance(self.f, GRUOperator):
+            return self.f.symmetrised(a, b)
+        return 0.5 * (self.f(a, b) + self.f(b, a))
 
     def aggregate(self, x: Tensor, sets: Sets) -> Tensor:
         order = self.arrange(x, sets, self.order)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from graphkit.nn.aggr.gru_pairs import symmetric_gru
+
 
 class GRUOperator(nn.GRUCell):
     r"""A GRU cell that reads :math:`a` in state :math:`b`.
@@ -34,6 +36,10 @@ class GRUOperator(nn.GRUCell):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
         """The new state."""
         return super().forward(a, b)
+
+    def symmetrised(self, a: Tensor, b: Tensor) -> Tensor:
+        r""":math:`\frac12 (f(a, b) + f(b, a))`, faster than by two calls."""
+        return symmetric_gru(a, b, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
 
 class MLPOperator(nn.Module):
