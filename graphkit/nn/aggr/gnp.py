@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit import ops
 from graphkit.nn.aggr.base import SetAggregation
 from graphkit.nn.aggr.sets import Sets, find_sets
 
 _LOG_ZERO = -1e30  # finite, so that 0 * log(0) is 0
+# Powers relative to the scale of their set are between exp(-30) and 1, those of a zero stand out as exp(-70) (too small
+# to be seen in a sum) or, for a negative exponent, exp(70) (too large to be missed). Nothing overflows in single precision.
+_SAFE, _ZERO, _DIVERGED = 30.0, 50.0, 70.0
 
 
 def gnp(
@@ -68,7 +73,7 @@ def gnp(
         dim_size = ptr.numel() - 1
     if dim_size is None:
         dim_size = int(index.max()) + 1 if index is not None and index.numel() > 0 else 0
-    return _Norm.apply(_log(x), p, q, find_sets(index, ptr, dim_size, x.size(0)))
+    return _norms(x, [(p.view(-1), q.view(-1))], find_sets(index, ptr, dim_size, x.size(0)))[0]
 
 
 class GNPAggregation(SetAggregation):
@@ -157,49 +162,78 @@ class GNPAggregation(SetAggregation):
         return torch.stack([size[0], -size[1]])
 
     def aggregate(self, x: Tensor, sets: Sets) -> Tensor:
-        log = _log(self.activation(x) + self.eps if self.eps else self.activation(x))
-        branches = [_Norm.apply(log, p, q, sets) for p, q in zip(self.p, self.q)]
+        x = self.activation(x)
+        branches = _norms(x + self.eps if self.eps else x, zip(self.p, self.q), sets)
         return self.lin(torch.cat(branches, dim=-1))
 
 
-def _log(x: Tensor) -> Tensor:
-    zero = x <= 0
-    return x.masked_fill(zero, 1.0).log().masked_fill(zero, _LOG_ZERO)
+def _norms(x: Tensor, exponents: Iterable[tuple[Tensor, Tensor]], sets: Sets) -> list[Tensor]:
+    log, span = _Log.apply(x)
+    return [_Norm.apply(log, p, q, sets, span) for p, q in exponents]
+
+
+class _Log(torch.autograd.Function):
+    """The logarithm of non-negative elements, finite at 0, and an interval with all of 0 and the true logarithms."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, tuple[float, float]]:
+        zero = x <= 0
+        log = x.masked_fill(zero, 1.0).log_()  # processors are slow at the logarithm of 0
+        low, high = (float(end) for end in torch.aminmax(log)) if log.numel() > 0 else (0.0, 0.0)
+        ctx.save_for_backward(x)
+        return log.masked_fill_(zero, _LOG_ZERO), (min(low, 0.0), max(high, 0.0))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: None) -> Tensor:
+        (x,) = ctx.saved_tensors
+        zero = x <= 0
+        return grad.masked_fill(zero, 0.0) / x.masked_fill(zero, 1.0)
 
 
 class _Norm(torch.autograd.Function):
     """The norm of elements given by their logarithms, with its derivatives in closed form."""
 
     @staticmethod
-    def forward(ctx: Any, log: Tensor, p: Tensor, q: Tensor, sets: Sets) -> Tensor:
+    def forward(ctx: Any, log: Tensor, p: Tensor, q: Tensor, sets: Sets, span: tuple[float, float]) -> Tensor:
+        low, high = span
         positive = p > 0
-        if bool(positive.all()):
-            top = sets.reduce(log, "max")
-        elif bool(positive.any()):
-            top = torch.where(positive, sets.reduce(log, "max"), sets.reduce(log, "min"))
+        if float(p.abs().max()) * (high - low) < _SAFE:  # one scale for all sets keeps every exponential in range
+            top = away = torch.where(positive, high, low).to(log.dtype).expand(1, -1)
         else:
-            top = sets.reduce(log, "min")
-        size = sets.sizes.to(log.dtype).unsqueeze(1)
-        zero = (size == 0) | (top <= _LOG_ZERO / 2)
-        top.masked_fill_(zero, 0.0)
-        away = log - sets.gather(top)
-        power = (p * away).exp()
-        total = sets.reduce(power, "sum").masked_fill(zero, 1.0)
-        slope = sets.reduce(power * away, "sum").masked_fill_(zero, 0.0)
-        log_size = size.clamp(min=1).log()
+            top = torch.where(positive, sets.reduce(log, "max"), sets.reduce(log, "min"))
+            top.masked_fill_(top <= _LOG_ZERO / 2, 0.0)
+            away = sets.gather(top)
+        scaled = torch.sub(log, away).mul_(p).clamp_(-_DIVERGED, _DIVERGED)
+        power = scaled.exp()
+        total = sets.reduce(power, "sum")
+        zero = (total < math.exp(-_ZERO)) | (total > math.exp(_ZERO))
+        total.masked_fill_(zero, 1.0)
+        log_size = sets.sizes.clamp(min=1).to(log.dtype).log_().unsqueeze(1)
         exponent = top + total.log() / p - q * log_size
         largest = math.log(torch.finfo(log.dtype).max)
         beyond = exponent > largest
-        out = exponent.clamp_(max=largest).exp().masked_fill(zero, 0.0)
+        out = exponent.clamp_(max=largest).exp_().masked_fill_(zero, 0.0)
         ctx.sets = sets
-        ctx.save_for_backward(power, total, slope, out, beyond, log_size, p, q)
+        ctx.save_for_backward(log, p, q, scaled, power, total, out, beyond, log_size)
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        power, total, slope, out, beyond, log_size, p, q = ctx.saved_tensors
-        weight = (grad * out).masked_fill(beyond, 0.0)
-        grad_log = ctx.sets.gather(weight / total) * power
-        grad_p = weight * (slope / total - total.log() / p) / p
-        return grad_log, grad_p.sum_to_size(p.shape), (-weight * log_size).sum_to_size(q.shape), None
+        log, p, q, scaled, power, total, out, beyond, log_size = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody wants second derivatives
+            return (
+                *torch.autograd.grad(_composite(log, p, q, ctx.sets), (log, p, q), grad, create_graph=True),
+                None,
+                None,
+            )
+        weight = (grad * out).masked_fill_(beyond, 0.0)
+        grad_log = ctx.sets.gather(weight / total).mul_(power)
+        slope = ((grad_log * scaled).sum(0) - (weight * total.log()).sum(0)) / p.square()
+        return grad_log, slope.sum_to_size(p.shape), -(weight * log_size).sum(0).sum_to_size(q.shape), None, None
+
+
+def _composite(log: Tensor, p: Tensor, q: Tensor, sets: Sets) -> Tensor:
+    """The same from differentiable operations."""
+    size = sets.sizes.to(log.dtype).unsqueeze(1)
+    exponent = ops.scatter(p * log, sets.index, sets.num_sets, "logsumexp") / p - q * size.clamp(min=1).log()
+    return exponent.clamp(max=math.log(torch.finfo(log.dtype).max)).exp().masked_fill(size == 0, 0.0)
