@@ -28,6 +28,7 @@ class MetricInfo:
 
 METRICS: dict[str, MetricInfo] = {
     "accuracy": MetricInfo(True, True, ("multiclass", "binary", "multilabel")),
+    "exact_match": MetricInfo(True, True, ("multilabel",)),
     "roc_auc": MetricInfo(True, True, ("binary", "multilabel")),
     "average_precision": MetricInfo(True, True, ("binary", "multilabel")),
     "mae": MetricInfo(False, False, ("regression",)),
@@ -81,6 +82,9 @@ class Metric:
         else:
             labels = target.view(out.size(0), -1)
             predictions = out if self.target == "regression" else _squash(out)
+            if self.name == "exact_match":
+                right = (((predictions > 0.5) == (labels > 0.5)) | torch.isnan(labels)).all(1, keepdim=True)
+                predictions, labels = right.float(), torch.ones_like(labels[:, :1])
             columns = list(zip(predictions.view(out.size(0), -1).unbind(1), labels.unbind(1), strict=True))
         if not self._columns:
             self._columns = [self._new().to(out.device) for _ in columns]
@@ -112,6 +116,7 @@ class Metric:
             return classification.MulticlassAccuracy(self.num_classes, average="micro", validate_args=False)
         return {
             "accuracy": lambda: classification.BinaryAccuracy(validate_args=False),
+            "exact_match": lambda: classification.BinaryAccuracy(validate_args=False),
             "roc_auc": lambda: classification.BinaryAUROC(validate_args=False),
             "average_precision": lambda: classification.BinaryAveragePrecision(validate_args=False),
             "mae": regression.MeanAbsoluteError,

@@ -96,4 +96,4 @@ def test_regression_with_missing_values(rng):
 
 def test_every_metric_says_what_is_better():
     better = {name for name, info in METRICS.items() if info.higher_is_better}
-    assert better == {"accuracy", "roc_auc", "average_precision"}
+    assert better == {"accuracy", "exact_match", "roc_auc", "average_precision"}

@@ -14,7 +14,7 @@ import graphkit as gk
 from graphkit.cli import main
 from graphkit.core.resources import shipped
 from graphkit.datasets import MissingFilesError
-from graphkit.recipes import Experiment, Published, Recipe, judge, reproduction
+from graphkit.recipes import Comparison, Experiment, Published, Recipe, judge, reproduction
 
 FILES = sorted(shipped("recipes").glob("*/*.yaml"))
 PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
@@ -60,12 +60,25 @@ def test_every_recipe_is_sound(path):
     assert recipe.name == name
     assert gk.recipes.load(path).name == name
     assert recipe.name in gk.recipes.available()
-    assert len(recipe.seeds) * len(recipe.splits) >= 10, "too few runs for a mean that means something"
+    if isinstance(recipe, Comparison):
+        assert len(recipe.seeds) * len(recipe.splits) >= 2, "a single run has no spread"
+        assert len(recipe.variants) >= 2
+        for part in recipe.variants.values():
+            assert_sound(part)
+    else:
+        assert len(recipe.seeds) * len(recipe.splits) >= 10, "too few runs for a mean that means something"
+        assert_sound(recipe)
+
+
+def assert_sound(recipe):
     if recipe.published is not None:
         assert recipe.published.url.startswith("https://")
         assert recipe.published.verified or recipe.published.note, "say why the number is not verified"
     card = gk.datasets.card(recipe.experiment.config["task"]["name"])
-    shape = SimpleNamespace(num_features=card.expect["features"], num_outputs=card.expect["outputs"], kind=card.kind)
+    marked = [{"readout_mask": None}] if card.generator != "pna_multitask" else [{"readout_mask": 1}]
+    shape = SimpleNamespace(
+        num_features=card.expect["features"], num_outputs=card.expect["outputs"], kind=card.kind, graphs=marked
+    )
     model = recipe.experiment.build_model(shape)
     trainer = recipe.experiment.build_trainer()
     trainer._optimizer(model.named_parameters())  # every weight_decay pattern matches
@@ -298,6 +311,89 @@ def test_reproduce_on_the_command_line(tmp_path, capsys):
     assert [run["seed"] for run in content["runs"]] == [0, 2]
     assert content["command"] == "graphkit reproduce mine.yaml --seeds 0,2"
     assert content["verdict"] == "missed"
+
+
+# Comparisons
+
+VARIANTS = {
+    "narrow": {"model": {"init_args": {"hidden_channels": 2}}},
+    "wide": {"model": {"init_args": {"hidden_channels": 16}}, "published": PAPER},
+}
+SETS = {"name": "second-minimum", "num_train": 64, "num_val": 32, "num_test": 32, "num_extrapolation": 16}
+
+
+def comparison(**parts):
+    model = {"class_path": "DeepSets", "init_args": {"hidden_channels": 8, "readout": "max"}}
+    base = {"model": model, "task": SETS, "trainer": {"max_epochs": 2}, "seeds": 2, "also_test": ["extrapolation"]}
+    return base | {"variants": VARIANTS, "note": "Why."} | parts
+
+
+def test_variants_change_what_they_name_and_nothing_else():
+    compared = Comparison("mine", comparison())
+    narrow, wide = compared.variants.values()
+    assert narrow.experiment.config["model"]["init_args"]["hidden_channels"] == 2
+    assert wide.experiment.config["model"]["init_args"]["hidden_channels"] == 16
+    assert narrow.experiment.config["model"]["init_args"]["readout"] == "max"
+    assert narrow.experiment.config["trainer"] == wide.experiment.config["trainer"]
+    assert (narrow.published, wide.published.value) == (None, 50.0)
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        (["sum"], "variants: expected names, and for each what it changes"),
+        ({"a": {"modell": "GCN"}}, "variants.a: unknown key 'modell'; did you mean 'model'?"),
+        ({"a": {"model": {"init_args": {"readot": "sum"}}}}, "variants.a: unknown argument 'model.readot'"),
+        ({"a": {"seeds": 3}}, "variants.a: 'seeds' is shared by all variants"),
+    ],
+)
+def test_a_wrong_variant_is_named(variants, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(comparison(variants=variants)))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        gk.recipes.load(path)
+
+
+def test_a_comparison_is_trained_once_scored_twice_and_kept(tmp_path, capsys, trainings):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(comparison()))
+    assert main(["reproduce", "mine.yaml", "--output", "out.json"]) == 0
+    assert trainings == [0, 1, 0, 1]
+    printed = capsys.readouterr().out
+    header, narrow, wide = printed.splitlines()[1:4]
+    assert header.split() == ["variant", "in-distribution", "extrapolation", "n", "published", "verdict"]
+    assert narrow.split()[0] == "narrow"
+    assert wide.split()[-2:] == ["50", "missed"]
+    assert (tmp_path / "out.png").stat().st_size > 1000
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["command"] == "graphkit reproduce mine.yaml --seeds 2"
+    assert list(content["variants"]) == ["narrow", "wide"]
+    for part in content["variants"].values():
+        assert part["n"] == 2
+        scores = [run["also_test"]["extrapolation"] for run in part["runs"]]
+        assert part["also_test"]["extrapolation"]["mean"] == pytest.approx(statistics.fmean(scores), abs=1e-4)
+    assert main(["reproduce", "mine.yaml", "--seeds", "3"]) == 0
+    assert trainings[4:] == [2, 2]
+
+
+def test_a_further_split_is_scored_as_training_on_it_would_be():
+    own = Recipe("mine", {key: value for key, value in comparison().items() if key != "variants"})
+    (first, _) = own.run(progress=False).runs
+    far = Recipe("far", {"model": own.experiment.config["model"], "task": SETS | {"split": "extrapolation"},
+                         "trainer": {"max_epochs": 2}})  # fmt: skip
+    (run,) = far.run(progress=False).runs
+    assert run["val"] == first["val"]  # the training and validation parts are the same
+    assert run["test"] == pytest.approx(first["also_test"]["extrapolation"], abs=1e-4)
+
+
+def test_logarithms_of_errors():
+    task = {"name": "gnp-sets", "num_train": 40, "num_val": 10, "num_test": 10, "num_extrapolation": 10}
+    config = comparison(task=task, unit="log10", seeds=1) | {"variants": None}
+    recipe = Recipe("mine", config)
+    (run,) = recipe.run(progress=False).runs
+    plain = recipe.experiment.run(seed=0, progress=False)
+    assert 10 ** run["test"] == pytest.approx(plain.test, rel=1e-4)
+    with pytest.raises(ValueError, match="unit: 'log10' does not fit accuracy"):
+        Recipe("mine", changed(unit="log10"))
 
 
 # The verdict

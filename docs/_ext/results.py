@@ -21,9 +21,10 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 
 
 def measured(kind: str) -> list[dict]:
-    """All result files of one kind: recipes carry a verdict, speed files do not."""
+    """All result files of one kind: recipes carry a verdict, comparisons variants, speed files neither."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("*.json"))]
-    return [content for content in found if ("verdict" in content) == (kind == "recipes")]
+    marks = {"verdict": "recipes", "variants": "comparisons"}
+    return [content for content in found if next((marks[key] for key in marks if key in content), "speed") == kind]
 
 
 def score(value: float, deviation: float | None, unit: str, digits: str = "") -> str:
@@ -53,6 +54,24 @@ def recipe_row(result: dict) -> list[str]:
 def recipe_table() -> list[str]:
     rows = [recipe_row(result) for result in measured("recipes")]
     return list_table(["recipe", "published", "measured", "n", "verdict", "split", "date"], rows) if rows else []
+
+
+def comparison_tables() -> list[str]:
+    """For each comparison its command, a table with a row per variant, and the note."""
+    lines = []
+    for result in measured("comparisons"):
+        variants = result["variants"]
+        further = list(next(iter(variants.values()))["also_test"])
+        rows = []
+        for name, part in variants.items():
+            scores = [part, *(part["also_test"][split] for split in further)]
+            cells = [score(found["mean"], found["std"], "", ".2f") for found in scores]
+            paper = "—" if part["published"] is None else score(part["published"]["value"], None, "")
+            rows.append([name, *cells, str(part["n"]), paper])
+        unit = f" ({result['unit']})" if result["unit"] else ""
+        lines += [f"``{result['recipe']}``: test {result['metric']}{unit}, {result['date']}", ""]
+        lines += [*list_table(["variant", result["split"], *further, "n", "published"], rows), "", result["note"], ""]
+    return lines
 
 
 def speed_table() -> list[str]:
@@ -88,7 +107,7 @@ class Generated(Directive):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        tables = {"recipes": recipe_table, "speed": speed_table, None: dataset_table}
+        tables = {"recipes": recipe_table, "comparisons": comparison_tables, "speed": speed_table, None: dataset_table}
         lines = tables[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)

@@ -1,7 +1,7 @@
 """Datasets by name: cards, raw files, parsers, generators and splits."""
 
 from graphkit.datasets.catalog import Card, RawFile, SplitFamily, card, cards
-from graphkit.datasets.loading import available, check, load, load_graphs
+from graphkit.datasets.loading import available, check, load, load_graphs, load_splits
 from graphkit.datasets.store import DamagedFileError, MissingFilesError
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "check",
     "load",
     "load_graphs",
+    "load_splits",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS, RawFiles
 from graphkit.datasets.splits import choose, make_split
 from graphkit.datasets.store import fetch, state
-from graphkit.tasks import GraphTask, NodeTask, Task
+from graphkit.tasks import GraphTask, NodeTask, Split, Task
 
 
 def load(name: str, split: int | str = 0, **options: Any) -> Task:
@@ -63,6 +63,26 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
     if found.kind == "node":
         return NodeTask(found.name, graphs[0], made, **arguments)
     return GraphTask(found.name, graphs, made, **arguments)
+
+
+def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[Split]:
+    """Several splits of one dataset, which is read or generated only once.
+
+    Args:
+        name: The dataset.
+        splits: As ``split`` of :func:`load`.
+        **options: As for :func:`load`.
+
+    Example:
+        >>> [split.name for split in load_splits("csl", [0, 1])]
+        ['cv-5/0', 'cv-5/1']
+    """
+    found = card(name)
+    for split in splits:
+        choose(found, split)
+    graphs, stored = _graphs(found, options)
+    labels = _labels(graphs, found)
+    return [make_split(found, split, labels, stored)[0] for split in splits]
 
 
 def load_graphs(name: str, **options: Any) -> list[Data]:
@@ -167,4 +187,6 @@ def _check_counts(found: Card, parsed: Collated, options: dict[str, Any]) -> Non
 def _labels(graphs: list[Data], found: Card) -> Tensor:
     if found.kind == "node":
         return graphs[0].y
+    if graphs[0].get("readout_mask") is not None and graphs[0].readout_mask.sum() > 1:
+        return torch.zeros(len(graphs))  # a label per marked node: none by which graphs could be divided
     return torch.cat([torch.as_tensor(graph.y).view(1, -1) for graph in graphs]).squeeze(1)

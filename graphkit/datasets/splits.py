@@ -115,6 +115,11 @@ def stored(request: Request) -> Ids:
     return request.stored[request.index]
 
 
+def extrapolation(request: Request) -> Ids:
+    """The stored splits after the first: the same training and validation parts, and harder examples to test on."""
+    return request.stored[1 + request.index]
+
+
 def mask_files(request: Request) -> Ids:
     """One npz file of masks per split, as Geom-GCN ships them."""
     with np.load(request.file(f"_{request.index}.npz")) as content:
@@ -220,6 +225,7 @@ def _ids(train: object, val: object, test: object) -> Ids:
 
 
 _FUNCTIONS: list[Callable[[Request], Ids]] = [
-    stored, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class, fractions, folds, pair_folds,
+    stored, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class, fractions, folds,
+    pair_folds,
 ]  # fmt: skip
 READERS: dict[str, Callable[[Request], Ids]] = {function.__name__: function for function in _FUNCTIONS}

@@ -31,9 +31,10 @@ class GCN(LayerStack):
         act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
-        readout: ``None`` for one output per node; for one per graph PyG's name of an aggregation, or ``"mask"`` to read
-            the node that ``readout_mask`` marks (default: ``None``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
+        readout_kwargs: Further arguments of the readout (default: none).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``

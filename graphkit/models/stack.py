@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
+from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
-from graphkit.nn import Linear, dropout
+from graphkit.nn import Linear, aggr, dropout
 from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures
 
@@ -40,10 +41,11 @@ class LayerStack(LayeredModel):
         act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
-        readout: How node states become a graph state, by PyG's aggregation names (``"mean"``, ``"sum"``, ``"max"``,
-            ...), or ``"mask"`` for the node that ``readout_mask`` marks; ``None`` for one output per node (default:
-            ``None``).
+        readout: How node states become a graph state, by the name of an aggregation: graphkit's (``"lcm"``, ``"gnp"``,
+            ``"recurrent"``) or PyG's (``"mean"``, ``"sum"``, ``"max"``, ...), or ``"mask"`` for the node that
+            ``readout_mask`` marks; ``None`` for one output per node (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
+        readout_kwargs: Further arguments of the readout, e.g. ``{"project": False}`` (default: none).
 
     Raises:
         ValueError: If ``num_layers`` is smaller than 1, ``dropout`` is outside [0, 1), or a name is unknown.
@@ -61,6 +63,7 @@ class LayerStack(LayeredModel):
         residual: bool = False,
         readout: str | None = None,
         bias: bool = True,
+        readout_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -78,6 +81,7 @@ class LayerStack(LayeredModel):
         self.residual = residual
         self.readout = readout
         self.bias = bias
+        self.readout_kwargs = readout_kwargs
 
         last_width = self.out_channels if readout is None else hidden_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
@@ -89,7 +93,9 @@ class LayerStack(LayeredModel):
             norms = [norm_class(hidden_channels) for _ in range(num_hidden)]
         self.norms = nn.ModuleList(norms)
         self.activation = activation_resolver(act)
-        self.pool = None if readout in (None, "mask") else aggregation_resolver(readout)
+        self.pool = None
+        if readout is not None and readout != "mask":
+            self.pool = aggr.resolve(readout, hidden_channels, **(readout_kwargs or {}))
         self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
         self.reset_parameters()
 

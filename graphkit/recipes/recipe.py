@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
@@ -16,7 +16,10 @@ from graphkit.metrics import METRICS
 from graphkit.recipes.experiment import KEYS, Experiment
 from graphkit.recipes.reproduction import Reproduction, reproduce
 
-RECIPE_KEYS = ("seeds", "splits", "published", "tolerance", "note")
+if TYPE_CHECKING:
+    from graphkit.recipes.comparison import Comparison
+
+RECIPE_KEYS = ("seeds", "splits", "also_test", "unit", "published", "tolerance", "note", "variants")
 PERCENT_TOLERANCE = 0.5
 
 
@@ -31,7 +34,7 @@ class Published:
         split: The paper's split, in words.
         std: The standard deviation, if the table gives it.
         n: The number of runs behind the mean, if the paper says so.
-        unit: ``"%"`` for shares, empty for errors.
+        unit: ``"%"`` for shares, empty for errors, ``"log10"`` for their decimal logarithms.
         url: The paper's address.
         verified: Whether somebody compared the number with the paper.
         note: What a reader of the comparison should know.
@@ -84,8 +87,9 @@ class Recipe:
     Args:
         name: ``method/dataset``.
         config: The file's content: the keys of :class:`Experiment`, and ``seeds`` (a number or a list; default: 1),
-            ``splits`` (a list; default: the task's split), ``published`` (see :class:`Published`), ``tolerance`` (in
-            the table's unit; default: 0.5 for percentages, else 0) and ``note``.
+            ``splits`` (a list; default: the task's split), ``also_test`` (a list of further splits on whose test parts
+            the trained models are scored), ``unit`` (``"log10"`` for logarithms of errors), ``published`` (see
+            :class:`Published`), ``tolerance`` (in the table's unit; default: 0.5 for percentages, else 0) and ``note``.
         path: The file it was read from, if any (default: ``None``).
 
     Raises:
@@ -98,6 +102,8 @@ class Recipe:
     """
 
     def __init__(self, name: str, config: Mapping[str, Any], path: Path | None = None) -> None:
+        if config.get("variants"):
+            raise ValueError("variants: only a whole comparison has them")
         for key in config:
             if key not in (*KEYS, *RECIPE_KEYS):
                 raise ValueError(unknown_name(key, (*KEYS, *RECIPE_KEYS), "key"))
@@ -109,13 +115,19 @@ class Recipe:
         self.metric = found.metric
         self.seeds = _seeds(config.get("seeds", 1))
         self.splits: list[int | str] = config.get("splits") or [task["split"]]
-        for split in self.splits:
+        self.also_test: list[int | str] = config.get("also_test") or []
+        for split in [*self.splits, *self.also_test]:
             choose(found, split)
         self.published = Published.from_config(config["published"]) if config.get("published") else None
-        unit = "%" if METRICS[self.metric].percent else ""
+        percent = METRICS[self.metric].percent
+        self.unit = unit = config.get("unit") or ("%" if percent else "")
+        if unit not in (("%",) if percent else ("", "log10")):
+            raise ValueError(
+                f"unit: {unit!r} does not fit {self.metric}, which is given in {'%' if percent else 'log10'}"
+            )
         if self.published is not None and self.published.unit != unit:
             raise ValueError(f"published.unit is {self.published.unit!r}, but {self.metric} is given in {unit!r}")
-        self.tolerance = config.get("tolerance", PERCENT_TOLERANCE if unit else 0.0)
+        self.tolerance = config.get("tolerance", PERCENT_TOLERANCE if percent else 0.0)
         if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, int | float) or self.tolerance < 0:
             raise ValueError(f"tolerance: expected a number of at least 0, got {self.tolerance!r}")
         self.note = " ".join(str(config.get("note") or "").split())
@@ -161,8 +173,8 @@ class Recipe:
         return f"Recipe({self.name}: {self.experiment}, {len(self.seeds)} seeds, {len(self.splits)} splits)"
 
 
-def load(name: str | os.PathLike[str]) -> Recipe:
-    """Read a recipe.
+def load(name: str | os.PathLike[str]) -> Recipe | Comparison:
+    """Read a recipe, or a comparison: a recipe with ``variants``.
 
     Args:
         name: ``method/dataset``, e.g. ``"gcn/cora"``, or the path of a YAML file.
@@ -170,10 +182,12 @@ def load(name: str | os.PathLike[str]) -> Recipe:
     Raises:
         ValueError: If there is no such recipe or its content is wrong; the message names the file and the key.
     """
+    from graphkit.recipes.comparison import Comparison
+
     path = find(name)
     content = read(path)
     try:
-        recipe = Recipe(path.stem, content, path)
+        recipe = (Comparison if content.get("variants") else Recipe)(path.stem, content, path)
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
     if recipe.is_shipped:
@@ -194,7 +208,9 @@ def available() -> dict[str, str]:
         known = read(path).get("published") or {}
         parts = [f"{known['value']} {known.get('unit', '%')}".strip()] if "value" in known else ["no published value"]
         parts += [known[key] for key in ("paper", "table") if known.get(key)]
-        found[f"{path.parent.name}/{path.stem}"] = ", ".join(parts)
+        variants = read(path).get("variants")
+        compared = f"compares {', '.join(variants)}" if variants else ", ".join(parts)
+        found[f"{path.parent.name}/{path.stem}"] = compared
     return found
 
 

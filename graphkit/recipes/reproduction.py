@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config
 from graphkit.core.resources import checkout
-from graphkit.datasets import MissingFilesError, check
+from graphkit.datasets import MissingFilesError, check, load_splits
 from graphkit.metrics import METRICS
+from graphkit.models import LayeredModel
 from graphkit.recipes.experiment import Experiment
 from graphkit.tasks import Task
+from graphkit.training import Trainer
 
 if TYPE_CHECKING:
     from graphkit.recipes.recipe import Published, Recipe
@@ -85,7 +87,8 @@ class Reproduction:
         published: The published value; ``None`` if there is none for these splits.
         metric: The score's name.
         tolerance: The recipe's tolerance, in the table's unit.
-        runs: One dict per seed and split: scores in the table's unit, best epoch, epochs, seconds, split and its hash.
+        runs: One dict per seed and split: scores in the table's unit (``also_test``: by further split), best epoch,
+            epochs, seconds, split and its hash.
         command: The command that repeats this.
         config_hash: The digest of the experiment.
         hardware: Where the runs ran.
@@ -94,6 +97,7 @@ class Reproduction:
         note: The recipe's note.
         name: The result file's name, ``method/dataset`` (with the split, where it is not the recipe's own).
         is_shipped: Whether the recipe came with graphkit.
+        unit: The table's unit: ``"%"``, ``"log10"`` or none.
     """
 
     recipe: str
@@ -110,6 +114,7 @@ class Reproduction:
     note: str = ""
     name: str = ""
     is_shipped: bool = False
+    unit: str = ""
 
     @property
     def n(self) -> int:
@@ -125,6 +130,18 @@ class Reproduction:
     def std(self) -> float | None:
         """The unbiased standard deviation (divided by n - 1); ``None`` for fewer than two runs."""
         return statistics.stdev(run["test"] for run in self.runs) if self.n > 1 else None
+
+    @property
+    def also_test(self) -> dict[str, tuple[float, float | None]]:
+        """Mean and unbiased standard deviation on the test part of each further split."""
+        scores: dict[str, list[float]] = {}
+        for run in self.runs:
+            for split, score in run.get("also_test", {}).items():
+                scores.setdefault(split, []).append(score)
+        return {
+            split: (statistics.fmean(found), statistics.stdev(found) if len(found) > 1 else None)
+            for split, found in scores.items()
+        }
 
     @property
     def difference(self) -> float | None:
@@ -154,7 +171,7 @@ class Reproduction:
         return hashes[0] if len(hashes) == 1 else hash_config(hashes)
 
     def __str__(self) -> str:
-        unit = " %" if METRICS[self.metric].percent else ""
+        unit = f" {self.unit}".rstrip()
         lines = [f"{self.recipe}: {self.experiment}, {self.metric}"]
         if self.published is not None:
             known = self.published
@@ -170,6 +187,8 @@ class Reproduction:
             lines.append(
                 f"  ours        {self.mean:.2f}{spread}{unit}, n={self.n}; split {self.split} [{self.split_hash}]"
             )
+        for split, (mean, std) in self.also_test.items():
+            lines.append(f"  also        {score(mean, std)}{unit}; split {split}")
         if self.difference is not None:
             lines.append(f"  difference  {self.difference:+.2f}{unit}, allowed deficit {self._judged()[1]:.2f}{unit}")
         lines.append(f"  verdict     {self.verdict}")
@@ -184,9 +203,35 @@ class Reproduction:
     @property
     def default_path(self) -> Path:
         """``benchmarks/results`` of a checkout for graphkit's own recipes, else ``results`` of the current folder."""
-        root = checkout()
-        folder = root / "benchmarks" / "results" if root is not None and self.is_shipped else Path("results")
-        return folder / f"{self.name}.json"
+        return results_folder(self.is_shipped) / f"{self.name}.json"
+
+    def summary(self) -> dict[str, Any]:
+        """What :meth:`save` writes, as plain values."""
+        return {
+            "recipe": self.recipe,
+            "published": None if self.published is None else asdict(self.published),
+            "mean": round(self.mean, 4),
+            "std": None if self.std is None else round(self.std, 4),
+            "n": self.n,
+            "verdict": self.verdict,
+            "difference": None if self.difference is None else round(self.difference, 4),
+            "metric": self.metric,
+            "unit": self.unit,
+            "also_test": {
+                split: {"mean": round(mean, 4), "std": None if std is None else round(std, 4)}
+                for split, (mean, std) in self.also_test.items()
+            },
+            "split": self.split,
+            "split_hash": self.split_hash,
+            "note": self.note,
+            "command": self.command,
+            "seconds": round(sum(run["seconds"] for run in self.runs), 2),
+            "hardware": self.hardware,
+            "versions": self.versions,
+            "config_hash": self.config_hash,
+            "date": datetime.now(UTC).date().isoformat(),
+            "runs": self.runs,
+        }
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the result as JSON; scores are in the table's unit.
@@ -200,30 +245,16 @@ class Reproduction:
         if not self.runs:
             raise ValueError(f"recipe {self.recipe}: nothing was measured ({self.verdict})")
         path = self.default_path if path is None else Path(path)
-        content = {
-            "recipe": self.recipe,
-            "published": None if self.published is None else asdict(self.published),
-            "mean": round(self.mean, 4),
-            "std": None if self.std is None else round(self.std, 4),
-            "n": self.n,
-            "verdict": self.verdict,
-            "difference": None if self.difference is None else round(self.difference, 4),
-            "metric": self.metric,
-            "unit": "%" if METRICS[self.metric].percent else "",
-            "split": self.split,
-            "split_hash": self.split_hash,
-            "note": self.note,
-            "command": self.command,
-            "seconds": round(sum(run["seconds"] for run in self.runs), 2),
-            "hardware": self.hardware,
-            "versions": self.versions,
-            "config_hash": self.config_hash,
-            "date": datetime.now(UTC).date().isoformat(),
-            "runs": self.runs,
-        }
+        content = self.summary()
         with atomic_write(path) as temporary:
             temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         return path
+
+
+def results_folder(is_shipped: bool) -> Path:
+    """``benchmarks/results`` of a checkout for graphkit's own recipes, else ``results`` of the current folder."""
+    root = checkout()
+    return root / "benchmarks" / "results" if root is not None and is_shipped else Path("results")
 
 
 # Running -------------------------------------------------------------------------------------------------------------
@@ -255,10 +286,11 @@ def reproduce(
         note=recipe.note,
         name=recipe.name + slug,
         is_shipped=recipe.is_shipped,
+        unit=recipe.unit,
     )
     try:
         for split in splits:
-            _task(json.dumps(experiment.config), split)  # fetched and parsed once, before processes start
+            _task(_task_config(experiment), split)  # fetched and parsed once, before processes start
     except MissingFilesError:
         states = check(experiment.config["task"]["name"])
         result.missing = next((path for path, state in states.items() if state == "missing"), "its raw files")
@@ -267,11 +299,11 @@ def reproduce(
     for split in splits:
         for seed in seeds:
             place = folder / recipe.name / (str(split) if len(splits) > 1 or not own_splits else "") / f"seed-{seed}"
-            kept[split, seed] = (place / "result.json", _key(experiment, split, seed, threads))
+            kept[split, seed] = (place / "result.json", _key(experiment, split, seed, threads, recipe.also_test))
     found = {} if fresh else {job: run for job, (path, key) in kept.items() if (run := _read(path, key)) is not None}
     todo = [job for job in kept if job not in found]
     try:
-        for job, run in _run_all(experiment, todo, jobs, threads, len(found), progress):
+        for job, run in _run_all(recipe, todo, jobs, threads, len(found), progress):
             found[job] = run
             path, key = kept[job]
             with atomic_write(path) as temporary:
@@ -281,17 +313,31 @@ def reproduce(
             f"{len(found)} of {len(kept)} runs of {recipe.name} are kept in {folder / recipe.name}; the same command "
             "does the rest"
         ) from None
-    scale = 100.0 if METRICS[recipe.metric].percent else 1.0
     for job in kept:
         run = found[job]
-        scaled = {key: run[key] * scale if key in ("test", "val") else run[key] for key in RUN_KEYS}
-        result.runs.append({key: round(x, 6) if isinstance(x, float) else x for key, x in scaled.items()})
+        scaled = {key: in_unit(run[key], recipe.unit) if key in ("test", "val") else run[key] for key in RUN_KEYS}
+        scaled = {key: round(x, 6) if isinstance(x, float) else x for key, x in scaled.items()}
+        if recipe.also_test:
+            scaled["also_test"] = {split: round(in_unit(x, recipe.unit), 6) for split, x in run["also_test"].items()}
+        result.runs.append(scaled)
         result.hardware, result.versions = run["hardware"], run["versions"]
     return result
 
 
+def score(mean: float, std: float | None) -> str:
+    """Mean ± standard deviation as printed."""
+    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+def in_unit(value: float, unit: str) -> float:
+    """A metric's value in the unit of tables."""
+    if unit == "log10":
+        return math.log10(max(value, 1e-300))
+    return value * 100.0 if unit == "%" else value
+
+
 def _run_all(
-    experiment: Experiment,
+    recipe: Recipe,
     todo: list[tuple[int | str, int]],
     jobs: int | None,
     threads: int,
@@ -301,8 +347,8 @@ def _run_all(
     from joblib import Parallel, delayed
     from tqdm import tqdm
 
-    config = json.dumps(experiment.config)
-    calls = (delayed(_run_one)(config, split, seed, threads) for split, seed in todo)
+    config = json.dumps(recipe.experiment.config)
+    calls = (delayed(_run_one)(config, split, seed, threads, recipe.also_test) for split, seed in todo)
     bar = tqdm(total=done + len(todo), initial=done, unit="run", disable=None if progress is None else not progress)
     with bar:
         for job, run in Parallel(n_jobs=jobs, return_as="generator_unordered")(calls) if todo else ():
@@ -310,7 +356,9 @@ def _run_all(
             yield job, run
 
 
-def _run_one(config: str, split: int | str, seed: int, threads: int) -> tuple[tuple[int | str, int], dict[str, Any]]:
+def _run_one(
+    config: str, split: int | str, seed: int, threads: int, also_test: list[int | str]
+) -> tuple[tuple[int | str, int], dict[str, Any]]:
     """One training, in whatever process or on whatever machine joblib chose."""
     import torch
 
@@ -318,12 +366,34 @@ def _run_one(config: str, split: int | str, seed: int, threads: int) -> tuple[tu
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        task = _task(config, split)
+        task = _task(_task_config(experiment), split)
         trainer = experiment.build_trainer(seed=seed, progress=False, run_dir=None)
         result = trainer.fit(experiment.build_model(task), task)
+        further = _further(_task_config(experiment), split, tuple(also_test)) if also_test else []
+        run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
+        run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
     finally:
         torch.set_num_threads(before)
-    return (split, seed), {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
+    return (split, seed), run
+
+
+def _test(trainer: Trainer, task: Task) -> float:
+    """The score of what a trainer has just trained on another task's test part."""
+    import torch
+
+    strategy = trainer.strategy
+    if isinstance(strategy.model, LayeredModel) and (required := strategy.model.required_transform()) is not None:
+        task = task.transform(required)
+    metric = task.new_metric()
+    strategy.model.eval()
+    with torch.no_grad():
+        for batch in map(strategy.engine.to_device, task.batches("test", trainer.batch_size)):
+            metric.update(*task.select(strategy.predict(batch), batch, "test"))
+    return metric.compute()
+
+
+def _task_config(experiment: Experiment) -> str:
+    return json.dumps({key: experiment.config[key] for key in ("task", "transforms", "features", "rewiring")})
 
 
 @lru_cache(maxsize=1)  # all seeds of a split share the task
@@ -331,12 +401,20 @@ def _task(config: str, split: int | str) -> Task:
     return Experiment(json.loads(config)).load_task(split)
 
 
-def _key(experiment: Experiment, split: int | str, seed: int, threads: int) -> str:
+@lru_cache(maxsize=1)
+def _further(config: str, split: int | str, others: tuple[int | str, ...]) -> list[Task]:
+    options = dict(json.loads(config)["task"])
+    name, _ = options.pop("name"), options.pop("split")
+    return [_task(config, split).with_split(other) for other in load_splits(name, others, **options)]
+
+
+def _key(experiment: Experiment, split: int | str, seed: int, threads: int, also_test: list[int | str]) -> str:
     import torch
 
     import graphkit
 
-    return hash_config([experiment.hash, split, seed, threads, graphkit.__version__, torch.__version__])
+    versions = [graphkit.__version__, torch.__version__]
+    return hash_config([experiment.hash, split, seed, threads, *versions, *([also_test] if also_test else [])])
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,12 +16,13 @@ from graphkit.tasks.split import STAGES, Split
 
 
 class GraphTask(Task):
-    r"""Predict a label per graph, in mini-batches of graphs.
+    r"""Predict a label per graph, in mini-batches of graphs; or labels of the nodes that each graph's mask marks.
 
     Args:
         name: The task's name in results.
         graphs: The graphs, each with ``x``, ``edge_index`` and its label ``y`` (a scalar, ``[1]`` or
-            ``[1, num_outputs]``).
+            ``[1, num_outputs]``). Graphs whose ``readout_mask`` marks several nodes have one label for each, of shape
+            ``[num_marked]`` or ``[num_marked, num_outputs]``; their split still divides graphs.
         split: The graphs to train on, to validate on and to test on.
         target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
         metric: The score (default: accuracy, or ``mae`` for a regression).
@@ -47,7 +49,10 @@ class GraphTask(Task):
         for position, graph in enumerate(graphs):
             if graph.y is None:
                 raise ValueError(f"task {name!r}, graph {position}: no label; set data.y")
-            rows.append(torch.as_tensor(graph.y).view(1, -1))
+            mask = graph.get("readout_mask")
+            count = 1 if mask is None else int(mask.sum())
+            rows.append(_label_rows(graph.y, count, f"task {name!r}, graph {position}"))
+        self._ends = torch.tensor([0, *(row.size(0) for row in rows)]).cumsum(0)
         widths = {row.size(1) for row in rows}
         if len(widths) > 1:
             raise ValueError(f"task {name!r}: graphs differ in their number of label columns: {sorted(widths)}")
@@ -81,12 +86,22 @@ class GraphTask(Task):
         chosen = []
         for position in getattr(self.split, stage).tolist():
             graph = copy.copy(self.graphs[position])
-            graph.y = self.labels[position].view(1, -1) if self.labels.dim() == 2 else self.labels[position].view(1)
+            graph.y = self.labels[self._ends[position] : self._ends[position + 1]]
             chosen.append(graph)
         return chosen
 
+    def _count(self, labels: Tensor) -> int:
+        return len(self.graphs)
+
+    def _rows(self, ids: Tensor) -> Tensor:
+        start, end = self._ends[ids], self._ends[ids + 1]
+        if (end - start == 1).all():
+            return start
+        pairs = zip(start.tolist(), end.tolist(), strict=True)
+        return torch.cat([torch.arange(first, last) for first, last in pairs])
+
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        self._check_columns(out, batch.num_graphs, "a graph task needs a model with a readout, e.g. readout='mean'")
+        self._check_columns(out, batch.y.size(0), "a graph task needs a model with a readout, e.g. readout='mean'")
         return out, batch.y
 
     def with_split(self, split: Split) -> GraphTask:
@@ -98,6 +113,15 @@ class GraphTask(Task):
     def _rebuilt(self, graphs: Sequence[Data], split: Split) -> GraphTask:
         outputs = self.num_outputs
         return GraphTask(self.name, graphs, split, self.target, self.metric, outputs, self._allow_missing_classes)
+
+
+def _label_rows(y: Any, count: int, where: str) -> Tensor:
+    y = torch.as_tensor(y)
+    if count == 1:
+        return y.view(1, -1)
+    if y.dim() == 0 or y.size(0) != count:
+        raise ValueError(f"{where}: readout_mask marks {count} nodes, but y has the shape {list(y.shape)}")
+    return y.view(count, -1)
 
 
 def _collated(graphs: list[Data], size: int) -> Iterator[Batch]:

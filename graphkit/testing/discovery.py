@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch_geometric.nn import Aggregation
 from torch_geometric.transforms import BaseTransform
 
 from graphkit import models
@@ -57,11 +56,10 @@ def discover() -> dict[str, dict[str, type]]:
         >>> discover()["model"]["GCN"].__name__
         'GCN'
     """
-    modules = layers.registry.classes()
     in_models = {name: getattr(models, name) for name in models.__all__}
     return {
-        "layer": {name: cls for name, cls in modules.items() if not issubclass(cls, Aggregation)},
-        "aggregation": {name: cls for name, cls in modules.items() if issubclass(cls, Aggregation)},
+        "layer": layers.registry.classes(),
+        "aggregation": layers.aggr.registry.classes(),
         "model": _concrete(in_models, nn.Module) | models.registry.classes(),
         "transform": _concrete(vars(importlib.import_module("graphkit.transforms")), BaseTransform)
         | rewiring.registry.classes()

@@ -30,12 +30,22 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"add_self_loops": False},
         {"add_self_loops": False, "normalize": None},
     ],
+    "GNPAggregation": [{"eps": 1e-7}, {"act": "softplus", "per_channel": True}],
+    "LCMAggregation": [{}, {"operator": "mlp"}, {"operator": "mlp", "symmetric": False}],
+    "RecurrentAggregation": [{}, {"cell": "lstm"}],
     "GCN": [
         {"dropout": 0.5},
         {"num_layers": 3, "norm": "batch_norm", "residual": True},
         {"norm": "layer_norm", "readout": "mean", "act": "elu"},
         {"num_layers": 1, "bias": False},
+        {"readout": "gnp", "readout_kwargs": {"act": "softplus"}},
     ],
+    "MPNN": [
+        {},
+        {"aggr": "recurrent", "readout": "gnp", "dropout": 0.5},
+        {"aggr": "max", "residual": True, "norm": "layer_norm"},
+    ],
+    "DeepSets": [{}, {"readout": "recurrent", "head_layers": 1}],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "PyGModel": [
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4)),
@@ -48,6 +58,9 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
 
 # Class -> check -> the reason why it cannot pass. A check that passes in spite of it is an error, too.
 EXPECTED_FAILURES: dict[str, dict[str, str]] = {
+    "LCMAggregation": {
+        "parameters_get_gradients": "the identity is the result of empty sets, of which the check's graph has none"
+    },
     "RandomEdges": {"permutation": "edges are drawn by node number, so a relabelled graph gets other edges"},
 }
 

@@ -2,12 +2,22 @@
 
 from collections.abc import Callable
 
-from graphkit.datasets.generators import expressive, matching, minesweeper, transfer
+from graphkit.datasets.generators import (
+    expressive,
+    gnp_tasks,
+    matching,
+    minesweeper,
+    pna_multitask,
+    second_minimum,
+    transfer,
+)
 from graphkit.datasets.generators.base import Generated
 
 _FUNCTIONS: list[Callable[..., Generated]] = [
     transfer.ring_transfer, transfer.crossed_ring, transfer.clique_path, transfer.tree_transfer,
     matching.tree_neighbors_match, minesweeper.minesweeper, expressive.csl, expressive.sr16, expressive.karate,
+    second_minimum.second_minimum, pna_multitask.pna_multitask, gnp_tasks.gnp_sets, gnp_tasks.gnp_graphs,
+    gnp_tasks.gnp_nodes,
 ]  # fmt: skip
 
 GENERATORS: dict[str, Callable[..., Generated]] = {function.__name__: function for function in _FUNCTIONS}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -11,7 +12,9 @@ from graphkit.training.strategies.base import Phase, Strategy
 class Backprop(Strategy):
     r"""End-to-end gradient descent: one phase, one optimizer over all parameters.
 
-    Works with any module.
+    Works with any module. A part of the model that declares ``auxiliary_loss() -> Tensor`` (a regulariser of its last
+    forward pass, as :class:`~graphkit.nn.aggr.LCMAggregation` has) gets it added to the task's loss while training;
+    it is logged as ``train_auxiliary_loss``. Validation and test know the task's loss alone.
 
     Example:
         >>> Backprop()
@@ -23,8 +26,13 @@ class Backprop(Strategy):
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         loss = self.task.loss(self.engine.forward(self.model, batch), batch, "train")
-        self.engine.optimize(loss, phase.optimizers[0])
-        return {"loss": loss.detach()}
+        auxiliary = [part.auxiliary_loss() for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
+        if not auxiliary:
+            self.engine.optimize(loss, phase.optimizers[0])
+            return {"loss": loss.detach()}
+        extra = torch.stack(auxiliary).sum()
+        self.engine.optimize(loss + extra, phase.optimizers[0])
+        return {"loss": loss.detach(), "auxiliary_loss": extra.detach()}
 
     def predict(self, batch: Data, upto_layer: int | None = None) -> Tensor:
         if upto_layer is not None:

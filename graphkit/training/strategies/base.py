@@ -76,7 +76,11 @@ class Strategy(Configurable, ABC):
 
     @abstractmethod
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
-        """Change the weights once; returns scalars to log, ``"loss"`` among them."""
+        """Change the weights once; returns scalars to log, ``"loss"`` among them.
+
+        A strategy that trains a whole model by one loss adds what parts of the model return from ``auxiliary_loss()``,
+        where they declare it.
+        """
 
     @abstractmethod
     def predict(self, batch: Data, upto_layer: int | None = None) -> Tensor:

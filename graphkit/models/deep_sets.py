@@ -1,0 +1,97 @@
+"""Deep Sets: elements one by one, a readout, then the set."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+from torch_geometric.nn.resolver import activation_resolver
+
+from graphkit.models.mlp import MLP
+from graphkit.nn import Linear
+
+
+class DeepSets(MLP):
+    r"""A perceptron on every element, a readout and a perceptron on its result; edges are not used.
+
+    From `"Deep Sets" <https://arxiv.org/abs/1703.06114>`_ (Zaheer et al., NeurIPS 2017), where the readout is a sum.
+
+    .. math::
+        y = \rho \Big( \bigoplus_{v} \phi(x_v) \Big)
+
+    A learned readout (``"lcm"``, ``"gnp"``, ``"recurrent"``) can be compared with fixed ones in this model: everything
+    else stays the same.
+
+    Args:
+        in_channels: The number of features of an element; -1 takes it from the first batch.
+        hidden_channels: The width of hidden states (default: 64).
+        num_layers: The number of linear maps of :math:`\phi`, each with an activation (default: 2).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        head_layers: The number of linear maps of :math:`\rho`, with activations in between (default: 2).
+        dropout: The probability of dropping an entry before each layer of :math:`\phi` (default: 0).
+        act: The activation, by PyG's names (default: ``"relu"``).
+        norm: ``"batch_norm"``, ``"layer_norm"`` or ``None``, in :math:`\phi` (default: ``None``).
+        readout: The name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that ``readout_mask``
+            marks (default: ``"sum"``).
+        readout_kwargs: Further arguments of the readout (default: none).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``
+        - **output:** ``[num_graphs, out_channels]``
+
+    Raises:
+        ValueError: If ``head_layers`` is smaller than 1, or as :class:`~graphkit.models.LayerStack`.
+
+    Example:
+        >>> import torch
+        >>> from torch_geometric.data import Data
+        >>> DeepSets(4, 8, out_channels=2, readout="lcm")(Data(x=torch.ones(3, 4))).shape
+        torch.Size([1, 2])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        out_channels: int | None = None,
+        head_layers: int = 2,
+        dropout: float = 0.0,
+        act: str = "relu",
+        norm: str | None = None,
+        readout: str = "sum",
+        readout_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        if head_layers < 1:
+            raise ValueError(f"DeepSets: head_layers={head_layers}, must be at least 1")
+        super().__init__(
+            in_channels,
+            hidden_channels,
+            num_layers,
+            out_channels,
+            dropout=dropout,
+            act=act,
+            norm=norm,
+            readout=readout,
+            readout_kwargs=readout_kwargs,
+        )
+        self.head_layers = head_layers
+        widths = [hidden_channels] * head_layers + [self.out_channels]
+        self.head = _Perceptron(widths, act)  # type: ignore[assignment]
+
+
+class _Perceptron(nn.Module):
+    def __init__(self, widths: list[int], act: str) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
+        self.activation = activation_resolver(act)
+
+    def forward(self, h: Tensor) -> Tensor:
+        for layer in self.layers[:-1]:
+            h = self.activation(layer(h))
+        return self.layers[-1](h)
+
+    def reset_parameters(self) -> None:
+        for layer in self.layers:
+            layer.reset_parameters()  # type: ignore[operator]

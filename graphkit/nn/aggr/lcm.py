@@ -1,0 +1,153 @@
+"""Learnable commutative monoids: a learned binary operator folded over a balanced tree."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from graphkit.core.validate import check_choice
+from graphkit.nn.aggr.base import ORDERS, SetAggregation
+from graphkit.nn.aggr.operators import GRUOperator, MLPOperator
+from graphkit.nn.aggr.sets import Sets
+from graphkit.nn.aggr.tree import Tree, reduce
+
+OPERATORS = {"gru": GRUOperator, "mlp": MLPOperator}
+_TRIPLES = 1024  # drawn per forward pass for the auxiliary loss
+
+
+class LCMAggregation(SetAggregation):
+    r"""Learnable commutative monoid: a learned operator reduces each set by a balanced binary tree.
+
+    From `"Learnable Commutative Monoids for Graph Neural Networks" <https://arxiv.org/abs/2212.08541>`_ (Ong and
+    Veličković, LoG 2022).
+
+    .. math::
+        a \oplus b = \tfrac12 \big( f(a, b) + f(b, a) \big), \qquad
+        y_S = \bigoplus_{x \in S} h(x), \qquad h(x) = \mathrm{ReLU}(W x + b) \text{ or } x
+
+    where :math:`f` is a GRU cell (see :class:`~graphkit.nn.aggr.operators.GRUOperator`), a perceptron or any function.
+    The elements :math:`h_0, \dots, h_{n-1}` of a set are combined in pairs :math:`(0, 1), (2, 3), \dots`; the last one
+    of an odd number goes up as it is; and again, until one is left. One element is its own result, and the empty set
+    gives the trainable identity :math:`e`, which is never combined with anything.
+
+    :math:`\oplus` is commutative by construction. It is associative only as far as it has learned to be, so a result
+    may depend on the order of the elements: a random order in training is a regulariser, and in evaluation elements are
+    put in an order that depends on their values alone, so that the result does not depend on how they came.
+    ``associativity_weight`` adds :meth:`associativity_loss` to the training loss.
+
+    Sets are neither padded nor looked at together: what a set gives does not depend on the rest of the batch. In PyG's
+    ``LCMAggregation`` sets are padded with zeros, which are no identity of the operator, so there it does. PyG's also
+    needs a sorted ``index``, takes elements as they come, and fails if all sets are empty. The paper has no official
+    code; its exact associativity loss could not be checked.
+
+    Args:
+        in_channels: The width of each element.
+        out_channels: The width of each result.
+        project: Whether elements pass a linear map and a ReLU first; ``False`` suits readouts (default: ``True``).
+        operator: ``"gru"``, ``"mlp"`` or any function (or module) ``f(a, b)`` of two matrices ``[n, out_channels]``
+            (default: ``"gru"``).
+        symmetric: Whether :math:`\oplus` is the mean of :math:`f` in both orders; else it is :math:`f` (default:
+            ``True``).
+        order: ``"random"`` in training and canonical (by value) in evaluation, always ``"canonical"``, or as
+            ``"given"`` (default: ``"random"``).
+        associativity_weight: The weight of :meth:`associativity_loss` in :meth:`auxiliary_loss` (default: 0).
+        commutativity_weight: The weight of :meth:`commutativity_loss` in :meth:`auxiliary_loss` (default: 0).
+
+    Shapes:
+        - **input:** ``x`` ``[*, num_elements, in_channels]``; ``index`` ``[num_elements]`` in any order, or ``ptr``
+          ``[num_sets + 1]``
+        - **output:** ``[*, num_sets, out_channels]``
+
+    Raises:
+        ValueError: If widths differ without a projection, a name is unknown or a shape does not fit.
+
+    Cost: :math:`n - 1` operators per set, :math:`\lceil \log_2 n \rceil` deep: time and memory :math:`O(|E| F^2)` and
+    :math:`O(|E| F)` for any sizes of the sets. The index arithmetic is planned once per ``index``.
+
+    Example:
+        >>> aggregation = LCMAggregation(4, 8)
+        >>> aggregation(torch.ones(5, 4), torch.tensor([0, 0, 0, 2, 2]), dim_size=3).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        project: bool = True,
+        operator: str | Callable[[Tensor, Tensor], Tensor] = "gru",
+        symmetric: bool = True,
+        order: str = "random",
+        associativity_weight: float = 0.0,
+        commutativity_weight: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if in_channels != out_channels and not project:
+            raise ValueError(
+                f"LCMAggregation: in_channels={in_channels} and out_channels={out_channels} must agree without a "
+                "projection; use project=True"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.project = project
+        self.operator = operator
+        self.symmetric = symmetric
+        self.order = check_choice(order, ORDERS, "order of LCMAggregation")
+        self.associativity_weight = associativity_weight
+        self.commutativity_weight = commutativity_weight
+        if isinstance(operator, str):
+            operator = OPERATORS[check_choice(operator, OPERATORS, "operator of LCMAggregation")](out_channels)
+        self.f = operator
+        self.lin = nn.Linear(in_channels, out_channels) if project else None
+        self.identity = nn.Parameter(torch.zeros(out_channels))
+        self._triples: Tensor | None = None
+
+    def reset_parameters(self) -> None:
+        """Draw new weights (torch's defaults for linear maps and GRU cells); the identity becomes zero."""
+        for module in (self.lin, self.f):
+            if isinstance(module, nn.Module) and hasattr(module, "reset_parameters"):
+                module.reset_parameters()
+        nn.init.zeros_(self.identity)
+        self._triples = None
+
+    def combine(self, a: Tensor, b: Tensor) -> Tensor:
+        r"""The operator :math:`a \oplus b` on matrices ``[n, out_channels]``."""
+        if not self.symmetric:
+            return self.f(a, b)
+        if isinstance(self.f, GRUOperator):
+            return self.f.symmetrised(a, b)
+        return 0.5 * (self.f(a, b) + self.f(b, a))
+
+    def aggregate(self, x: Tensor, sets: Sets) -> Tensor:
+        order = self.arrange(x, sets, self.order)
+        h = x if self.lin is None else self.lin(x).relu()
+        if self.training and (self.associativity_weight or self.commutativity_weight) and h.size(0) > 0:
+            self._triples = h.detach()[torch.randint(h.size(0), (3, _TRIPLES), device=h.device)]
+        return reduce(self.combine, h, Tree.of(sets), order, self.identity)
+
+    def associativity_loss(self, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        r"""The mean of :math:`\big( (a \oplus b) \oplus c - a \oplus (b \oplus c) \big)^2` over rows and channels."""
+        left, right = self.combine(self.combine(a, b), c), self.combine(a, self.combine(b, c))
+        return (left - right).square().mean()
+
+    def commutativity_loss(self, a: Tensor, b: Tensor) -> Tensor:
+        r"""The mean of :math:`(a \oplus b - b \oplus a)^2` over rows and channels; 0 for a symmetric operator."""
+        return (self.combine(a, b) - self.combine(b, a)).square().mean()
+
+    def auxiliary_loss(self) -> Tensor:
+        """The weighted associativity and commutativity losses of elements drawn in the last forward pass.
+
+        :class:`~graphkit.strategies.Backprop` adds it while training. Elements are constants here: the loss teaches the
+        operator, it does not shrink features. 0 without weights, and until a pass in training mode.
+        """
+        if self._triples is None:
+            return self.identity.new_zeros(())
+        a, b, c = self._triples
+        loss = self.identity.new_zeros(())
+        if self.associativity_weight:
+            loss = loss + self.associativity_weight * self.associativity_loss(a, b, c)
+        if self.commutativity_weight:
+            loss = loss + self.commutativity_weight * self.commutativity_loss(a, b)
+        return loss

@@ -1,0 +1,64 @@
+"""Aggregations by name: graphkit's first, then PyG's."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from torch_geometric.nn import aggr as pyg
+from torch_geometric.nn.aggr import Aggregation
+from torch_geometric.nn.resolver import aggregation_resolver
+
+from graphkit.core.validate import unknown_name
+
+
+def resolve(name: str, channels: int, **kwargs: Any) -> Aggregation:
+    r"""Build the aggregation called ``name``: graphkit's (``"lcm"``, ``"gnp"``, ``"recurrent"``), else PyG's.
+
+    Arguments called ``in_channels`` and ``out_channels`` get ``channels``.
+
+    Args:
+        name: The class name, with or without ``Aggregation``; case, dashes and underscores do not matter.
+        channels: The width of elements and results.
+        **kwargs: Further arguments of the class.
+
+    Raises:
+        ValueError: If there is no such aggregation.
+
+    Example:
+        >>> resolve("lcm", 8, project=False)
+        LCMAggregation(8, 8, project=False)
+        >>> resolve("softmax", 8, learn=True)
+        SoftmaxAggregation(learn=True)
+    """
+    cls = _find(name)
+    if cls is None:
+        return aggregation_resolver(name, **kwargs)
+    wanted = inspect.signature(cls).parameters
+    return cls(**{key: channels for key in ("in_channels", "out_channels") if key in wanted} | kwargs)
+
+
+def _find(name: str) -> type[Aggregation] | None:
+    from graphkit.nn.aggr import registry
+
+    own = registry.classes()
+    found = {_key(key): cls for key, cls in _pyg_classes().items()} | {_key(key): cls for key, cls in own.items()}
+    if _key(name) in found:
+        return found[_key(name)]
+    if _key(name) == "add":
+        return None
+    short = sorted({key.removesuffix("Aggregation") for key in [*own, *_pyg_classes()]})
+    raise ValueError(unknown_name(name, short, "aggregation"))
+
+
+def _pyg_classes() -> dict[str, type[Aggregation]]:
+    return {
+        key: cls
+        for key, cls in vars(pyg).items()
+        if isinstance(cls, type) and issubclass(cls, Aggregation) and cls is not Aggregation
+    }
+
+
+def _key(name: str) -> str:
+    plain = name.lower().replace("-", "").replace("_", "").replace(" ", "")
+    return plain.removesuffix("aggregation")

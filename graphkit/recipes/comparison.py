@@ -1,0 +1,220 @@
+"""Comparisons: one recipe in several variants, in one table, one file and one picture."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from graphkit.core.files import atomic_write
+from graphkit.core.resources import shipped
+from graphkit.metrics import METRICS
+from graphkit.recipes.recipe import Recipe
+from graphkit.recipes.reproduction import Reproduction, results_folder, score
+
+
+class Comparison:
+    r"""A recipe with ``variants``: names, and what each changes in the rest of the file.
+
+    Changes are merged key by key; a variant may change the model, the strategy, features, rewiring and the trainer, and
+    has its own published value. Task, splits and seeds are shared.
+
+    Args:
+        name: ``method/dataset``.
+        config: The file's content: that of a :class:`Recipe`, and ``variants``.
+        path: The file it was read from, if any (default: ``None``).
+
+    Raises:
+        ValueError: As :class:`Recipe`; the message names the variant.
+    """
+
+    def __init__(self, name: str, config: Mapping[str, Any], path: Path | None = None) -> None:
+        changes = config["variants"]
+        if not isinstance(changes, Mapping) or not all(isinstance(part, Mapping) for part in changes.values()):
+            raise ValueError(f"variants: expected names, and for each what it changes, got {changes!r}")
+        self.name = name
+        self.path = path
+        self.variants: dict[str, Recipe] = {}
+        shared = {key: value for key, value in config.items() if key != "variants"}
+        for variant, part in changes.items():
+            for key in ("task", "seeds", "splits", "also_test", "unit"):
+                if key in part:
+                    raise ValueError(f"variants.{variant}: {key!r} is shared by all variants; put it at the top")
+            try:
+                self.variants[str(variant)] = Recipe(f"{name}/{variant}", _merged(shared, part), path)
+            except ValueError as error:
+                raise ValueError(f"variants.{variant}: {error}") from error
+        first = next(iter(self.variants.values()))
+        self.experiment, self.metric, self.unit = first.experiment, first.metric, first.unit
+        self.seeds, self.splits, self.also_test = first.seeds, first.splits, first.also_test
+        self.note = " ".join(str(config.get("note") or "").split())
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether it is one of graphkit's own."""
+        return self.path is not None and self.path.resolve().is_relative_to(shipped("recipes").resolve())
+
+    def run(
+        self,
+        seeds: int | Sequence[int] | None = None,
+        splits: Sequence[int | str] | None = None,
+        jobs: int | None = None,
+        threads: int = 1,
+        folder: str | os.PathLike[str] = "runs/reproduce",
+        fresh: bool = False,
+        progress: bool | None = None,
+    ) -> ComparisonResult:
+        """Run every variant with every seed; arguments as for :meth:`Recipe.run`.
+
+        Args:
+            seeds: A number or a list (default: the recipe's).
+            splits: Splits to train on (default: the recipe's).
+            jobs: Parallel processes (default: 1).
+            threads: The threads of each run (default: 1).
+            folder: Where finished runs are kept, by variant and seed (default: ``runs/reproduce``).
+            fresh: Repeat finished runs (default: ``False``).
+            progress: Show a bar over runs (default: on a terminal).
+        """
+        results = {}
+        for variant, recipe in self.variants.items():
+            recipe.name = f"{self.name}/{variant}"
+            results[variant] = recipe.run(seeds, splits, jobs, threads, folder, fresh, progress)
+        any_result = next(iter(results.values()))
+        name = any_result.name.replace(f"{self.name}/{next(iter(results))}", self.name)
+        command = any_result.command.replace(any_result.recipe, self.name)
+        return ComparisonResult(self.name, results, command, self.note, name)
+
+    def __repr__(self) -> str:
+        task = self.experiment.config["task"]["name"]
+        return f"Comparison({self.name}: {', '.join(self.variants)} on {task}, {len(self.seeds)} seeds)"
+
+
+def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in changes.items():
+        old = merged.get(key)
+        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+@dataclass
+class ComparisonResult:
+    """What running a comparison gave.
+
+    Attributes:
+        recipe: The comparison's name.
+        variants: The result of each variant.
+        command: The command that repeats this.
+        note: The recipe's note.
+        name: The result file's name.
+    """
+
+    recipe: str
+    variants: dict[str, Reproduction] = field(default_factory=dict)
+    command: str = ""
+    note: str = ""
+    name: str = ""
+
+    @property
+    def first(self) -> Reproduction:
+        """The first variant's result: task, metric and unit are those of all."""
+        return next(iter(self.variants.values()))
+
+    @property
+    def missing(self) -> str:
+        """The first raw file that is not at hand; then there are no runs."""
+        return self.first.missing
+
+    def rows(self) -> list[list[str]]:
+        """The table: variant, scores on the own test part and on each further one, runs, published value, verdict."""
+        header = ["variant", self.first.split, *self.first.also_test, "n", "published", "verdict"]
+        rows = [header]
+        for variant, result in self.variants.items():
+            paper = "—" if result.published is None else f"{result.published.value:g}"
+            scores = [score(result.mean, result.std), *(score(*found) for found in result.also_test.values())]
+            rows.append([variant, *scores, str(result.n), paper, result.verdict])
+        return rows
+
+    def __str__(self) -> str:
+        unit = f" ({self.first.unit})" if self.first.unit else ""
+        task = self.first.experiment.rpartition(" on ")[2]
+        lines = [f"{self.recipe}: {task}, test {self.first.metric}{unit}"]
+        if self.missing:
+            return f"{lines[0]}\n  verdict     {self.first.verdict}"
+        rows = self.rows()
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+        seconds = sum(run["seconds"] for result in self.variants.values() for run in result.runs)
+        lines.append(f"  cost        {seconds:.1f} s of training on {self.first.hardware}")
+        if self.note:
+            lines.append(f"  note        {self.note}")
+        return "\n".join(lines)
+
+    @property
+    def default_path(self) -> Path:
+        """As :attr:`Reproduction.default_path`."""
+        return results_folder(self.first.is_shipped) / f"{self.name}.json"
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the result as JSON, and the picture of :meth:`plot` beside it.
+
+        Args:
+            path: The file (default: :attr:`default_path`).
+
+        Raises:
+            ValueError: If there is nothing measured.
+        """
+        if self.missing:
+            raise ValueError(f"recipe {self.recipe}: nothing was measured ({self.first.verdict})")
+        path = self.default_path if path is None else Path(path)
+        summaries = {variant: result.summary() for variant, result in self.variants.items()}
+        shared = ("metric", "unit", "split", "split_hash", "hardware", "versions")
+        own = ("published", "mean", "std", "n", "verdict", "difference", "also_test", "seconds", "config_hash", "runs")
+        content: dict[str, Any] = {"recipe": self.recipe, "task": self.first.experiment.rpartition(" on ")[2]}
+        content |= {key: summaries[next(iter(summaries))][key] for key in shared}
+        content |= {"note": self.note, "command": self.command, "date": datetime.now(UTC).date().isoformat()}
+        content["variants"] = {
+            variant: {key: summary[key] for key in own if key in summary} for variant, summary in summaries.items()
+        }
+        with atomic_write(path) as temporary:
+            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        self.plot(path.with_suffix(".png"))
+        return path
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the scores of all variants, one group of bars (or, with many splits, one line) each.
+
+        Args:
+            path: The picture's file.
+        """
+        from matplotlib.figure import Figure
+
+        splits = [self.first.split, *self.first.also_test]
+        figure = Figure(figsize=(max(6.0, 1.2 * len(self.variants)), 4.0), layout="constrained")
+        axes = figure.add_subplot()
+        scores = {
+            variant: [(result.mean, result.std), *result.also_test.values()]
+            for variant, result in self.variants.items()
+        }
+        if len(splits) > 3:
+            for variant, values in scores.items():
+                axes.errorbar(splits, [v[0] for v in values], [v[1] or 0.0 for v in values], label=variant, capsize=2)
+            axes.tick_params(axis="x", rotation=45)
+        else:
+            width = 0.8 / len(splits)
+            for position, split in enumerate(splits):
+                places = [i + position * width for i in range(len(scores))]
+                means, stds = zip(*(values[position] for values in scores.values()))
+                axes.bar(places, means, width, yerr=[std or 0.0 for std in stds], label=split, capsize=2)
+            axes.set_xticks([i + width * (len(splits) - 1) / 2 for i in range(len(scores))], list(scores))
+        better = "higher" if METRICS[self.first.metric].higher_is_better else "lower"
+        unit = f", {self.first.unit}" if self.first.unit else ""
+        axes.set_ylabel(f"test {self.first.metric}{unit} ({better} is better)")
+        axes.set_title(self.recipe)
+        axes.legend()
+        with atomic_write(Path(path)) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
