@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("ops", "training")
+MODULES = ("aggregation", "ops", "training")
 
 
 def main() -> None:

@@ -46,6 +46,7 @@ class Benchmark:
         against: Who the opponent is.
         rounds: How often each runs (default: ``9``).
         tolerance: Largest allowed relative difference of the results (default: ``1e-4``).
+        details: Measures what else the result file should hold, after the comparison (default: nothing).
     """
 
     ours: Callable[[], Any]
@@ -53,6 +54,7 @@ class Benchmark:
     against: str
     rounds: int = 9
     tolerance: float = 1e-4
+    details: Callable[[], dict[str, Any]] | None = None
 
 
 @dataclasses.dataclass
@@ -106,6 +108,7 @@ def measure(entry: Entry) -> dict[str, Any]:
         "rounds": bench.rounds,
         "spread_ours": _spread(seconds["ours"]),
         "spread_opponent": _spread(seconds["opponent"]),
+        **(bench.details() if bench.details is not None else {}),
     }
 
 

@@ -42,6 +42,9 @@ class SetAggregation(Configurable, Aggregation):
             )
         if dim_size is None:
             raise ValueError(f"{name}: call the module itself, not its forward, to have dim_size worked out")
+        if torch.is_autocast_enabled(x.device.type):  # logarithms and long trees need the precision
+            with torch.autocast(x.device.type, enabled=False):
+                return self.forward(x.float(), index, ptr, dim_size, dim)
         if x.dim() == 2:
             return self.aggregate(x, find_sets(index, ptr, dim_size, x.size(0)))
         moved = x.movedim(dim, 0)

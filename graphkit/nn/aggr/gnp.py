@@ -15,8 +15,8 @@ from graphkit.nn.aggr.base import SetAggregation
 from graphkit.nn.aggr.sets import Sets, find_sets
 
 _LOG_ZERO = -1e30  # finite, so that 0 * log(0) is 0
-# Powers relative to the scale of their set are between exp(-30) and 1, those of a zero stand out as exp(-70) (too small
-# to be seen in a sum) or, for a negative exponent, exp(70) (too large to be missed). Nothing overflows in single precision.
+# Relative to the scale of its set a power is between exp(-30) and 1. That of a zero stands out as exp(-70), too small
+# to be seen in a sum, or for a negative exponent as exp(70), too large to be missed. Single precision holds them all.
 _SAFE, _ZERO, _DIVERGED = 30.0, 50.0, 70.0
 
 
@@ -36,8 +36,8 @@ def gnp(
     :math:`p = 1, q = 0` is the sum, :math:`p = q = 1` the mean, :math:`p \to \infty, q = 0` the maximum and
     :math:`p \to -\infty, q = 0` the minimum. Where the formula has no value the limit is taken: an empty set gives 0,
     and so does one with a zero if :math:`p < 0`. Zeros count in :math:`|S|`. Evaluated through logarithms with the
-    extreme of each set taken out, so no power can overflow; a result beyond the range of the dtype becomes its largest
-    number, without derivatives.
+    extreme of each set taken out, so no power can overflow; a result beyond the range of the dtype becomes about its
+    largest number, without derivatives.
 
     Args:
         x: Non-negative elements.
@@ -210,7 +210,7 @@ class _Norm(torch.autograd.Function):
         total.masked_fill_(zero, 1.0)
         log_size = sets.sizes.clamp(min=1).to(log.dtype).log_().unsqueeze(1)
         exponent = top + total.log() / p - q * log_size
-        largest = math.log(torch.finfo(log.dtype).max)
+        largest = _largest(log.dtype)
         beyond = exponent > largest
         out = exponent.clamp_(max=largest).exp_().masked_fill_(zero, 0.0)
         ctx.sets = sets
@@ -236,4 +236,9 @@ def _composite(log: Tensor, p: Tensor, q: Tensor, sets: Sets) -> Tensor:
     """The same from differentiable operations."""
     size = sets.sizes.to(log.dtype).unsqueeze(1)
     exponent = ops.scatter(p * log, sets.index, sets.num_sets, "logsumexp") / p - q * size.clamp(min=1).log()
-    return exponent.clamp(max=math.log(torch.finfo(log.dtype).max)).exp().masked_fill(size == 0, 0.0)
+    return exponent.clamp(max=_largest(log.dtype)).exp().masked_fill(size == 0, 0.0)
+
+
+def _largest(dtype: torch.dtype) -> float:
+    """The logarithm of a number close to the largest one."""
+    return math.log(torch.finfo(dtype).max) - 0.01

@@ -13,7 +13,8 @@ from graphkit.nn.aggr.operators import GRUOperator, MLPOperator
 from graphkit.nn.aggr.sets import Sets
 from graphkit.nn.aggr.tree import Tree, reduce
 
-OPERATORS = {"gru": GRUOperator, "mlp": MLPOperator}
+Operator = Callable[[Tensor, Tensor], Tensor]
+OPERATORS: dict[str, Callable[[int], Operator]] = {"gru": GRUOperator, "mlp": MLPOperator}
 _TRIPLES = 1024  # drawn per forward pass for the auxiliary loss
 
 
@@ -77,7 +78,7 @@ class LCMAggregation(SetAggregation):
         in_channels: int,
         out_channels: int,
         project: bool = True,
-        operator: str | Callable[[Tensor, Tensor], Tensor] = "gru",
+        operator: str | Operator = "gru",
         symmetric: bool = True,
         order: str = "random",
         associativity_weight: float = 0.0,
@@ -92,25 +93,31 @@ class LCMAggregation(SetAggregation):
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.project = project
-        self.operator = operator
         self.symmetric = symmetric
         self.order = check_choice(order, ORDERS, "order of LCMAggregation")
         self.associativity_weight = associativity_weight
         self.commutativity_weight = commutativity_weight
+        self._name = operator if isinstance(operator, str) else None
         if isinstance(operator, str):
             operator = OPERATORS[check_choice(operator, OPERATORS, "operator of LCMAggregation")](out_channels)
-        self.f = operator
+        self.f: Operator = operator
         self.lin = nn.Linear(in_channels, out_channels) if project else None
         self.identity = nn.Parameter(torch.zeros(out_channels))
         self._triples: Tensor | None = None
 
     def reset_parameters(self) -> None:
         """Draw new weights (torch's defaults for linear maps and GRU cells); the identity becomes zero."""
-        for module in (self.lin, self.f):
-            if isinstance(module, nn.Module) and hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+        for part in (self.lin, self.f):
+            reset: Callable[[], None] | None = getattr(part, "reset_parameters", None)
+            if reset is not None:
+                reset()
         nn.init.zeros_(self.identity)
         self._triples = None
+
+    @property
+    def operator(self) -> str | Operator:
+        """The operator as it was given."""
+        return self.f if self._name is None else self._name
 
     def combine(self, a: Tensor, b: Tensor) -> Tensor:
         r"""The operator :math:`a \oplus b` on matrices ``[n, out_channels]``."""

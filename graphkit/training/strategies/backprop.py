@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -26,11 +28,11 @@ class Backprop(Strategy):
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         loss = self.task.loss(self.engine.forward(self.model, batch), batch, "train")
-        auxiliary = [part.auxiliary_loss() for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
-        if not auxiliary:
+        parts: list[Any] = [part for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
+        if not parts:
             self.engine.optimize(loss, phase.optimizers[0])
             return {"loss": loss.detach()}
-        extra = torch.stack(auxiliary).sum()
+        extra = torch.stack([part.auxiliary_loss() for part in parts]).sum()
         self.engine.optimize(loss + extra, phase.optimizers[0])
         return {"loss": loss.detach(), "auxiliary_loss": extra.detach()}
 

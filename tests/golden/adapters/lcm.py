@@ -61,7 +61,9 @@ def _check_sets(file: GoldenFile) -> None:
     aggregation = _aggregation(file)
     x, index = file.tensor("x").requires_grad_(), file.tensor("index")
     sizes = file.tensor("set_sizes")
-    assert torch.equal(torch.bincount(index, minlength=sizes.numel()), sizes), f"{file.path}: index and set_sizes differ"
+    assert torch.equal(torch.bincount(index, minlength=sizes.numel()), sizes), (
+        f"{file.path}: index and set_sizes differ"
+    )
     if "out/projected" in file:
         file.assert_close("out/projected", x if aggregation.lin is None else aggregation.lin(x).relu(), TOLERANCE)
     ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
