@@ -43,6 +43,12 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     ],
     "RandomEdges": [{"num_edges": 3}, {"num_edges": 0.5}],
     "RandomWalkPE": [{"walk_length": 3}],
+    "SheafDiffusion": [
+        {"dropout": 0.5},
+        {"maps": "bundle", "stalk_dim": 3, "low_pass": True, "sparse_learner": True, "readout": "mean"},
+        {"maps": "general", "high_pass": True, "frozen": True, "second_linear": True},
+        {"maps": "identity", "normalize": "degree"},
+    ],
     "SparseFeatures": [{}, {"min_channels": 2, "max_density": 1.0}],
 }
 

@@ -1,0 +1,24 @@
+"""Cellular sheaves on graphs: restriction maps, their Laplacian and its diffusion.
+
+These work on a graph prepared by :func:`sheaf_graph` and on stalks ``[num_nodes, stalk_dim, channels]``.
+"""
+
+from graphkit.nn.sheaf.blocks import inverse_sqrt
+from graphkit.nn.sheaf.conv import SheafConv, SheafMix
+from graphkit.nn.sheaf.graph import SheafGraph, sheaf_graph
+from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
+from graphkit.nn.sheaf.learner import SheafLearner
+from graphkit.nn.sheaf.orthogonal import num_orthogonal_params, orthogonal
+
+__all__ = [
+    "SheafConv",
+    "SheafGraph",
+    "SheafLaplacian",
+    "SheafLearner",
+    "SheafMix",
+    "inverse_sqrt",
+    "num_orthogonal_params",
+    "orthogonal",
+    "sheaf_graph",
+    "sheaf_laplacian",
+]
