@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("ops", "training")
+MODULES = ("ops", "training", "sheaf")
 
 
 def main() -> None:
