@@ -1,4 +1,4 @@
-"""Sheaf diffusion against a plain implementation: concatenated learner inputs, a gather and an index_add per product."""
+"""Sheaf diffusion against a plain implementation: concatenated learner inputs, gather and index_add products."""
 
 from __future__ import annotations
 
