@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("ops", "training", "sheaf")
+MODULES = ("ops", "training", "sheaf", "grand")
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ USUAL: dict[str, Any] = {
     "edge_dim": EDGE_DIM,
 }
 
+_FEW_HEADS: dict[str, Any] = {"attention_channels": 4, "heads": 2, "time": 1.0}
+
 # Several ways to build a class: dicts of arguments (on top of the usual sizes), or functions.
 INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "GCNConv": [
@@ -30,11 +32,26 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"add_self_loops": False},
         {"add_self_loops": False, "normalize": None},
     ],
+    "AttentionDiffusion": [
+        {"attention_channels": 4, "heads": 2},
+        {"attention_channels": 4, "heads": 1, "attention": "cosine", "axis": "column"},
+        {"attention_channels": 6, "heads": 2, "attention": "pearson"},
+        {"attention_channels": 4, "heads": 2, "attention": "exp_kernel", "axis": "column", "normalize": "squareplus"},
+        {"attention_channels": 4, "heads": 2, "attention": "additive", "mix": True},
+    ],
     "GCN": [
         {"dropout": 0.5},
         {"num_layers": 3, "norm": "batch_norm", "residual": True},
         {"norm": "layer_norm", "readout": "mean", "act": "elu"},
         {"num_layers": 1, "bias": False},
+    ],
+    "GRAND": [
+        _FEW_HEADS | {"dropout": 0.5},
+        _FEW_HEADS | {"axis": "column", "normalize": "squareplus", "source": True, "readout": "mean"},
+        _FEW_HEADS | {"diffusivity": "nonlinear", "solver": "rk4", "reweight": True, "mlp": True},
+        _FEW_HEADS | {"diffusivity": "mixed", "solver": "midpoint", "fc_out": True},
+        _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine", "bounded_rate": False},
+        {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "PyGModel": [
