@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from graphkit import datasets, models, nn, ops, recipes, testing, transforms
+    from graphkit import datasets, diagnostics, models, nn, ops, recipes, testing, transforms
     from graphkit.datasets import load
     from graphkit.tasks import GraphTask, NodeTask, Split, Task
     from graphkit.training import Result, Trainer, strategies
@@ -31,6 +31,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "rewiring": ("graphkit.transforms.rewiring", None),
     "features": ("graphkit.transforms.features", None),
     "datasets": ("graphkit.datasets", None),
+    "diagnostics": ("graphkit.diagnostics", None),
     "strategies": ("graphkit.training.strategies", None),
     "recipes": ("graphkit.recipes", None),
     "testing": ("graphkit.testing", None),
@@ -52,6 +53,7 @@ __all__ = [
     "Trainer",
     "__version__",
     "datasets",
+    "diagnostics",
     "features",
     "load",
     "models",

@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("aggregation", "ops", "training")
+MODULES = ("aggregation", "grand", "ops", "sheaf", "training")
 
 
 def main() -> None:

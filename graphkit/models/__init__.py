@@ -5,10 +5,23 @@ from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel
 from graphkit.models.deep_sets import DeepSets
 from graphkit.models.gcn import GCN
+from graphkit.models.grand import GRAND
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
+from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.stack import LayerStack
 
-__all__ = ["GCN", "MLP", "MPNN", "DeepSets", "LayerStack", "LayeredModel", "PyGModel", "registry"]
+__all__ = [
+    "GCN",
+    "GRAND",
+    "MLP",
+    "MPNN",
+    "DeepSets",
+    "LayerStack",
+    "LayeredModel",
+    "PyGModel",
+    "SheafDiffusion",
+    "registry",
+]
 
 registry: Registry[LayeredModel] = Registry("model", LayeredModel, __name__)

@@ -3,11 +3,12 @@
 from torch import nn
 
 from graphkit.core.registry import Registry
-from graphkit.nn import aggr
+from graphkit.nn import aggr, sheaf
+from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.dropout import dropout
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.linear import Linear
 
-__all__ = ["GCNConv", "Linear", "aggr", "dropout", "registry"]
+__all__ = ["AttentionDiffusion", "GCNConv", "Linear", "aggr", "dropout", "registry", "sheaf"]
 
 registry: Registry[nn.Module] = Registry("layer", nn.Module, __name__)

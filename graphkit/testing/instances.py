@@ -21,6 +21,8 @@ USUAL: dict[str, Any] = {
     "edge_dim": EDGE_DIM,
 }
 
+_FEW_HEADS: dict[str, Any] = {"attention_channels": 4, "heads": 2, "time": 1.0}
+
 # Several ways to build a class: dicts of arguments (on top of the usual sizes), or functions.
 INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "GCNConv": [
@@ -33,6 +35,13 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "GNPAggregation": [{"eps": 1e-7}, {"act": "softplus", "per_channel": True}],
     "LCMAggregation": [{}, {"operator": "mlp"}, {"operator": "mlp", "symmetric": False}],
     "RecurrentAggregation": [{}, {"cell": "lstm"}],
+    "AttentionDiffusion": [
+        {"attention_channels": 4, "heads": 2},
+        {"attention_channels": 4, "heads": 1, "attention": "cosine", "axis": "column"},
+        {"attention_channels": 6, "heads": 2, "attention": "pearson"},
+        {"attention_channels": 4, "heads": 2, "attention": "exp_kernel", "axis": "column", "normalize": "squareplus"},
+        {"attention_channels": 4, "heads": 2, "attention": "additive", "mix": True},
+    ],
     "GCN": [
         {"dropout": 0.5},
         {"num_layers": 3, "norm": "batch_norm", "residual": True},
@@ -46,6 +55,14 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"aggr": "max", "residual": True, "norm": "layer_norm"},
     ],
     "DeepSets": [{}, {"readout": "recurrent", "head_layers": 1}],
+    "GRAND": [
+        _FEW_HEADS | {"dropout": 0.5},
+        _FEW_HEADS | {"axis": "column", "normalize": "squareplus", "source": True, "readout": "mean"},
+        _FEW_HEADS | {"diffusivity": "nonlinear", "solver": "rk4", "reweight": True, "mlp": True},
+        _FEW_HEADS | {"diffusivity": "mixed", "solver": "midpoint", "fc_out": True},
+        _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine", "bounded_rate": False},
+        {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
+    ],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "PyGModel": [
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4)),
@@ -53,6 +70,12 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     ],
     "RandomEdges": [{"num_edges": 3}, {"num_edges": 0.5}],
     "RandomWalkPE": [{"walk_length": 3}],
+    "SheafDiffusion": [
+        {"dropout": 0.5},
+        {"maps": "bundle", "stalk_dim": 3, "low_pass": True, "sparse_learner": True, "readout": "mean"},
+        {"maps": "general", "high_pass": True, "frozen": True, "second_linear": True},
+        {"maps": "identity", "normalize": "degree"},
+    ],
     "SparseFeatures": [{}, {"min_channels": 2, "max_density": 1.0}],
 }
 

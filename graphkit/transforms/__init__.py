@@ -5,5 +5,6 @@
 
 from graphkit.transforms.base import Precompute, apply
 from graphkit.transforms.sparse_features import SparseFeatures
+from graphkit.transforms.undirected import Undirected
 
-__all__ = ["Precompute", "SparseFeatures", "apply"]
+__all__ = ["Precompute", "SparseFeatures", "Undirected", "apply"]

@@ -1,0 +1,260 @@
+"""Neural sheaf diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
+from torch_geometric.transforms import BaseTransform, Compose
+
+from graphkit.models.base import LayeredModel, State
+from graphkit.nn import Linear, dropout
+from graphkit.nn.sheaf import SheafConv, SheafLaplacian, SheafLearner, sheaf_graph
+from graphkit.ops import SparseMatrix
+from graphkit.transforms import SparseFeatures, Undirected
+
+
+class SheafDiffusion(LayeredModel):
+    r"""Neural sheaf diffusion: diffusion with the Laplacian of a sheaf that every layer learns from the node states.
+
+    From `"Neural Sheaf Diffusion: A Topological Perspective on Heterophily and Oversmoothing in GNNs"
+    <https://arxiv.org/abs/2202.04579>`_ (Bodnar et al., NeurIPS 2022).
+
+    A node's state is a stalk of :math:`D` coordinates with ``hidden_channels`` channels each; :math:`D` is
+    ``stalk_dim`` plus one per low-pass or high-pass coordinate. After a linear lift, each layer computes
+
+    .. math::
+        X' = (1 + \tanh \varepsilon) X - \sigma(\Delta(X) (I \otimes W_1) X W_2^\top)
+
+    with the normalised sheaf Laplacian :math:`\Delta(X)` of restriction maps that a
+    :class:`~graphkit.nn.sheaf.SheafLearner` predicts from :math:`X`. ``maps="identity"`` is the baseline to report
+    beside every result: the trivial sheaf, which learns nothing, in an otherwise equal network.
+
+    Where sources differ: the official code is bound to one graph and returns log-probabilities; this one takes any
+    graph or batch and returns logits. For general maps it adds noise before the matrix root while training, because
+    its gradient is wrong at repeated eigenvalues; here the gradient is exact and there is no noise. Its other
+    peculiarities need an ``official_`` switch. Edge weights of the data are not used.
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The number of channels of each stalk coordinate (default: 16).
+        num_layers: The number of diffusion steps (default: 2).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        stalk_dim: The dimension :math:`d` of the learned stalks (default: 2).
+        maps: ``"diag"``, ``"bundle"`` (orthogonal), ``"general"`` or ``"identity"`` (default: ``"diag"``).
+        dropout: The probability of dropping an entry of a state (default: 0).
+        input_dropout: The probability of dropping a feature (default: 0).
+        act: The activation :math:`\sigma`, also of the lift, by PyG's names, or ``None`` (default: ``"elu"``).
+        low_pass: Append a coordinate that is averaged over neighbours (default: ``False``).
+        high_pass: Append a coordinate that takes differences to neighbours (default: ``False``).
+        orthogonal: How bundles are parametrised: ``"householder"``, ``"cayley"``, ``"matrix_exp"`` or ``"euler"``
+            (default: ``"householder"``).
+        edge_weights: Whether bundles learn a weight per edge (default: ``True``).
+        normalize: ``"block"``, ``"degree"`` or ``None``, see :func:`~graphkit.nn.sheaf.sheaf_laplacian` (default:
+            ``"block"``).
+        frozen: Whether the sheaf is learned from the lifted features once and reused by all layers (default:
+            ``False``).
+        left_weights: Whether there is :math:`W_1`, which acts on stalks (default: ``True``).
+        right_weights: Whether there is :math:`W_2`, which acts on channels (default: ``True``).
+        second_linear: Whether the lift has a second linear map (default: ``False``).
+        learner_act: The learner's activation: ``"tanh"``, ``"elu"`` or ``"id"`` (default: ``"tanh"``).
+        sparse_learner: Whether learners see the sum over a stalk's coordinates (default: ``False``).
+        official_sparse_learner: The sum as the official code takes it, which mixes the two ends of an edge (default:
+            ``False``).
+        official_fixed_scale: Leave low-pass and high-pass coordinates unscaled with ``normalize="degree"`` (default:
+            ``False``).
+        readout: ``None`` for one output per node; for one per graph PyG's name of an aggregation, or ``"mask"`` to read
+            the node that ``readout_mask`` marks (default: ``None``).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
+          edge in ``edge_index`` (:class:`~graphkit.transforms.Undirected` makes it so; the trainer applies it)
+        - **states:** ``[num_nodes, D * hidden_channels]``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Raises:
+        ValueError: If an argument is out of range, or a graph is not undirected and simple.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> model = SheafDiffusion(4, 8, num_layers=2, out_channels=3, stalk_dim=3, maps="bundle")
+        >>> model(Data(x=torch.ones(3, 4), edge_index=edge_index)).shape
+        torch.Size([3, 3])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 16,
+        num_layers: int = 2,
+        out_channels: int | None = None,
+        stalk_dim: int = 2,
+        maps: str = "diag",
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        act: str | None = "elu",
+        low_pass: bool = False,
+        high_pass: bool = False,
+        orthogonal: str = "householder",
+        edge_weights: bool = True,
+        normalize: str | None = "block",
+        frozen: bool = False,
+        left_weights: bool = True,
+        right_weights: bool = True,
+        second_linear: bool = False,
+        learner_act: str = "tanh",
+        sparse_learner: bool = False,
+        official_sparse_learner: bool = False,
+        official_fixed_scale: bool = False,
+        readout: str | None = None,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        for argument, value in (("num_layers", num_layers), ("stalk_dim", stalk_dim)):
+            if value < 1:
+                raise ValueError(f"{name}: {argument}={value}, must be at least 1")
+        for argument, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
+            if not 0 <= rate < 1:
+                raise ValueError(f"{name}: {argument}={rate}, must be in [0, 1)")
+        if normalize not in ("block", "degree", None):
+            raise ValueError(f"{name}: normalize={normalize!r}, choose from 'block', 'degree', None")
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.stalk_dim = stalk_dim
+        self.maps = maps
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.act = act
+        self.low_pass = low_pass
+        self.high_pass = high_pass
+        self.orthogonal = orthogonal
+        self.edge_weights = edge_weights
+        self.normalize = normalize
+        self.frozen = frozen
+        self.left_weights = left_weights
+        self.right_weights = right_weights
+        self.second_linear = second_linear
+        self.learner_act = learner_act
+        self.sparse_learner = sparse_learner
+        self.official_sparse_learner = official_sparse_learner
+        self.official_fixed_scale = official_fixed_scale
+        self.readout = readout
+
+        self.width = stalk_dim + low_pass + high_pass
+        self.shares_parameters = frozen and maps != "identity" and num_layers > 1
+        size = self.width * hidden_channels
+        self.lin_in = _linear(in_channels, size)
+        self.lin_second = _linear(size, size) if second_linear else None
+        self.layers = nn.ModuleList(
+            _SheafLayer(
+                self._learner() if i == 0 or not frozen else None,
+                SheafConv(self.width, hidden_channels, left_weights, right_weights, act),
+            )
+            for i in range(num_layers)
+        )
+        self.lin_out = _linear(size, self.out_channels)
+        self.activation = nn.Identity() if act is None else activation_resolver(act)
+        self.pool = None if readout in (None, "mask") else aggregation_resolver(readout)
+        self._shared: list[SheafLaplacian] | None = None
+        self.reset_parameters()
+
+    def _learner(self) -> SheafLearner:
+        return SheafLearner(
+            self.stalk_dim,
+            self.width,
+            self.hidden_channels,
+            self.maps,
+            orthogonal=self.orthogonal,
+            edge_weights=self.edge_weights,
+            normalize=self.normalize,
+            low_pass=self.low_pass,
+            high_pass=self.high_pass,
+            act=self.learner_act,
+            sparse=self.sparse_learner,
+            official_sparse=self.official_sparse_learner,
+            official_fixed_scale=self.official_fixed_scale,
+        )
+
+    def forward(self, batch: Data) -> Tensor:
+        with self._sheaf_once():
+            return super().forward(batch)
+
+    def encode(self, batch: Data) -> State:
+        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
+        lifted = self.lin_in(dropout(x, self.input_dropout, self.training))
+        h = cast(Tensor, dropout(self.activation(lifted), self.dropout, self.training))
+        return h if self.lin_second is None else self.lin_second(h)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        h = cast(Tensor, history[-1])
+        laplacian = self.laplacian(i, history, batch)
+        dropped = cast(Tensor, dropout(h, self.dropout, self.training))
+        shape = (-1, self.width, self.hidden_channels)
+        return cast(_SheafLayer, self.layers[i]).conv(h.view(shape), dropped.view(shape), laplacian).flatten(1)
+
+    def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:
+        """The sheaf Laplacian of layer ``i``, from the states so far; its energy measures agreement with the sheaf."""
+        if self._shared:
+            return self._shared[0]
+        position = 0 if self.frozen else i
+        x = cast(Tensor, history[position])
+        if position > 0:
+            x = cast(Tensor, dropout(x, self.dropout, self.training))
+        learner = cast(_SheafLayer, self.layers[position]).learner
+        assert learner is not None
+        found = learner(x, sheaf_graph(batch.edge_index, x.size(0)))
+        if self._shared is not None:
+            self._shared.append(found)
+        return found
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        if self.readout == "mask":
+            h = h[batch.readout_mask]
+        elif self.pool is not None:
+            index = batch.batch if batch.get("batch") is not None else h.new_zeros(h.size(0), dtype=torch.long)
+            h = self.pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else 1)
+        return self.lin_out(h)
+
+    def required_transform(self) -> BaseTransform | None:
+        return Compose([Undirected(), SparseFeatures()])
+
+    def reset_parameters(self) -> None:
+        for module in (self.lin_in, self.lin_second, *self.layers, self.pool, self.lin_out):
+            if module is not None:
+                module.reset_parameters()
+
+    @contextmanager
+    def _sheaf_once(self) -> Iterator[None]:
+        """Learn a frozen sheaf once per forward pass instead of once per layer."""
+        self._shared = [] if self.frozen else None
+        try:
+            yield
+        finally:
+            self._shared = None
+
+
+class _SheafLayer(nn.Module):
+    """A learner, unless the sheaf is frozen, and a convolution."""
+
+    def __init__(self, learner: SheafLearner | None, conv: SheafConv) -> None:
+        super().__init__()
+        self.learner, self.conv = learner, conv
+
+    def reset_parameters(self) -> None:
+        if self.learner is not None:
+            self.learner.reset_parameters()
+        self.conv.reset_parameters()
+
+
+def _linear(in_channels: int, out_channels: int) -> Linear:
+    """A linear map with the initial weights of ``torch.nn.Linear``, as in the official code."""
+    linear = Linear(in_channels, out_channels, weight_initializer=None)
+    linear.bias_initializer = None
+    return linear

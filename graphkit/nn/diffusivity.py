@@ -1,0 +1,218 @@
+"""Attention as the diffusivity of a graph: who exchanges how much with whom."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkit import ops
+from graphkit.core.validate import check_choice
+from graphkit.ops import SparseMatrix, Structure
+
+ATTENTION = ("scaled_dot", "cosine", "pearson", "exp_kernel", "additive")
+AXES = ("row", "column")
+NORMALIZATIONS = ("softmax", "squareplus")
+_SHORTEST = 1e-5  # norms below count as this in cosines
+_SLOPE = 0.2  # of the leaky ReLU of additive scores
+
+
+class AttentionDiffusion(nn.Module):
+    r"""The right-hand side of graph diffusion with learnt diffusivity: :math:`f(X) = (A(X) - I) \, X`.
+
+    From `"GRAND: Graph Neural Diffusion" <https://arxiv.org/abs/2106.10934>`_ (Chamberlain et al., ICML 2021).
+
+    With queries :math:`q = W_q x + b_q`, keys :math:`k = W_k x + b_k` and :math:`d` channels per head, the score of the
+    edge :math:`s \to t` is
+
+    .. math::
+        \frac{\langle q_t, k_s \rangle}{\sqrt d} \;\text{(scaled\_dot)}, \qquad
+        \cos(q_t, k_s) \;\text{(cosine)}, \qquad
+        \cos(q_t - \bar q_t, k_s - \bar k_s) \;\text{(pearson)}, \qquad
+        v^2 e^{-\|q_t - k_s\|^2 / 2 \ell^2} \;\text{(exp\_kernel)}
+
+    and :math:`A_{ts}` is the mean over heads of the normalised scores. Normalised by row, the edges that enter a node
+    sum to 1: constants stay as they are, and no value leaves the range of the first ones. By column, the edges that
+    leave a node sum to 1: the sum over all nodes is conserved.
+
+    Scores come from one sampled sparse product over all heads, so nothing of size edges times channels exists.
+
+    Where sources differ: the paper divides by :math:`d`, the official code, as here, by its root. The official
+    ``"squareplus"`` subtracts the maximum of all scores in a batch, which couples its graphs; here each graph has its
+    own when ``batch`` is given. ``"additive"`` is the official GAT function, one vector pair for all heads; the heads'
+    mean acts on :math:`x`.
+
+    Args:
+        in_channels: Size of each input and output row.
+        attention_channels: Size of queries and keys, all heads together (default: 64).
+        heads: The number of heads (default: 4).
+        attention: ``"scaled_dot"``, ``"cosine"``, ``"pearson"``, ``"exp_kernel"`` or ``"additive"`` (default:
+            ``"scaled_dot"``).
+        axis: ``"row"`` to normalise over the edges that enter a node, ``"column"`` over those that leave it (default:
+            ``"row"``).
+        normalize: ``"softmax"``, or ``"squareplus"`` with :math:`(c + \sqrt{c^2 + 4}) / 2` for the exponential of
+            :math:`c = \text{score} - \max \text{score}` (default: ``"softmax"``).
+        mix: Map the aggregated values, too: :math:`A(X) X W W_{out} - X`; ``"additive"`` only (default: ``False``).
+        official_batch_max: One maximum for the whole batch in ``"squareplus"`` (default: ``False``).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, in_channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
+          ``[num_edges]``, multiplied with the scores (optional); ``batch`` ``[num_nodes]`` (optional)
+        - **output:** ``[num_nodes, in_channels]``
+
+    Raises:
+        ValueError: If a name is unknown or the heads do not divide ``attention_channels``.
+
+    Example:
+        >>> diffusion = AttentionDiffusion(3, attention_channels=4, heads=2)
+        >>> edge_index = torch.tensor([[0, 1, 2], [1, 1, 0]])
+        >>> diffusion(torch.ones(3, 3), edge_index).abs().amax(1).round(decimals=4).tolist()  # node 2 has no in-edge
+        [0.0, 0.0, 1.0]
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        attention_channels: int = 64,
+        heads: int = 4,
+        attention: str = "scaled_dot",
+        axis: str = "row",
+        normalize: str = "softmax",
+        mix: bool = False,
+        official_batch_max: bool = False,
+    ) -> None:
+        super().__init__()
+        if heads < 1 or attention_channels % heads != 0:
+            raise ValueError(
+                f"AttentionDiffusion: {heads} heads cannot share attention_channels={attention_channels} evenly; "
+                "choose a multiple of heads"
+            )
+        if mix and attention != "additive":
+            raise ValueError(f"AttentionDiffusion: mix=True needs attention='additive', not {attention!r}")
+        self.in_channels, self.attention_channels, self.heads = in_channels, attention_channels, heads
+        self.attention = check_choice(attention, ATTENTION, "attention of AttentionDiffusion")
+        self.axis = check_choice(axis, AXES, "axis of AttentionDiffusion")
+        self.normalize = check_choice(normalize, NORMALIZATIONS, "normalize of AttentionDiffusion")
+        self.mix, self.official_batch_max = mix, official_batch_max
+        if attention == "additive":
+            self.lin = nn.Linear(in_channels, attention_channels, bias=False)
+            self.att = nn.Parameter(torch.empty(2, attention_channels // heads))
+            self.lin_out = nn.Linear(attention_channels, in_channels, bias=False) if mix else None
+        else:
+            self.lin_query = nn.Linear(in_channels, attention_channels)
+            self.lin_key = nn.Linear(in_channels, attention_channels)
+        if attention == "exp_kernel":
+            self.output_scale = nn.Parameter(torch.empty(1))
+            self.length_scale = nn.Parameter(torch.empty(1))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights: queries and keys start nearly constant, so that attention starts nearly uniform."""
+        if self.attention == "additive":
+            self.lin.reset_parameters()
+            nn.init.xavier_normal_(self.att)
+            if self.lin_out is not None:
+                self.lin_out.reset_parameters()
+            return
+        for lin in (self.lin_query, self.lin_key):
+            lin.reset_parameters()
+            nn.init.constant_(lin.weight, 1e-5)
+        if self.attention == "exp_kernel":
+            nn.init.ones_(self.output_scale)
+            nn.init.ones_(self.length_scale)
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, batch: Tensor | None = None
+    ) -> Tensor:
+        """The derivative of ``x``; see the class for shapes."""
+        matrix = self.diffusivity(x, edge_index, edge_weight, batch)
+        if self.attention == "additive" and self.lin_out is not None:
+            return self.lin_out(matrix @ self.lin(x)) - x
+        return matrix @ x - x
+
+    def diffusivity(
+        self, x: Tensor, graph: Tensor | Structure, edge_weight: Tensor | None = None, batch: Tensor | None = None
+    ) -> SparseMatrix:
+        """The matrix :math:`A(x)`, averaged over heads."""
+        pattern = ops.structure(graph, x.size(0))
+        return SparseMatrix(pattern, self._attention(x, pattern, edge_weight, batch).mean(1))
+
+    def attention_weights(
+        self, x: Tensor, graph: Tensor | Structure, edge_weight: Tensor | None = None, batch: Tensor | None = None
+    ) -> Tensor:
+        """The normalised scores of all edges and heads, ``[num_edges, heads]``, in the order of the edges."""
+        pattern = ops.structure(graph, x.size(0))
+        return pattern.to_edges(self._attention(x, pattern, edge_weight, batch))
+
+    def scores(self, x: Tensor, graph: Tensor | Structure) -> Tensor:
+        """The scores before they are normalised, ``[num_edges, heads]``, in the order of the edges."""
+        pattern = ops.structure(graph, x.size(0))
+        return pattern.to_edges(self._scores(x, pattern))
+
+    def _attention(self, x: Tensor, pattern: Structure, edge_weight: Tensor | None, batch: Tensor | None) -> Tensor:
+        scores = self._scores(x, pattern)
+        if edge_weight is not None:
+            scores = scores * pattern.to_csr(edge_weight).unsqueeze(1)
+        if self.normalize == "squareplus":
+            shifted = scores - self._largest(scores, pattern, batch)
+            return _share((shifted + (shifted.square() + 4).sqrt()) / 2, pattern, self.axis)
+        if self.axis == "row":
+            return ops.softmax(scores, ptr=pattern.rowptr)
+        return pattern.T.to_csc(ops.softmax(pattern.to_csc(scores), ptr=pattern.colptr))
+
+    def _largest(self, scores: Tensor, pattern: Structure, batch: Tensor | None) -> Tensor | float:
+        if scores.numel() == 0:
+            return 0.0
+        if batch is None or self.official_batch_max:
+            return scores.max()
+        graph = batch.index_select(0, pattern.row)
+        return ops.scatter(scores.amax(1, keepdim=True), graph, reduce="max").index_select(0, graph)
+
+    def _scores(self, x: Tensor, pattern: Structure) -> Tensor:
+        if self.attention == "additive":
+            values = self.lin(x).view(x.size(0), self.heads, -1)
+            target, source = values @ self.att[0], values @ self.att[1]
+            return F.leaky_relu(target.index_select(0, pattern.row) + source.index_select(0, pattern.col), _SLOPE)
+        query = self.lin_query(x).view(x.size(0) * self.heads, -1)
+        key = self.lin_key(x).view(x.size(0) * self.heads, -1)
+        if self.attention == "scaled_dot":
+            query = query / math.sqrt(query.size(1))
+        if self.attention == "pearson":
+            query, key = query - query.mean(1, keepdim=True), key - key.mean(1, keepdim=True)
+        if self.attention in ("cosine", "pearson"):
+            query, key = _unit(query), _unit(key)
+        expanded = _heads(pattern, self.heads)
+        products = ops.sddmm(expanded, query, key)
+        if self.attention == "exp_kernel":
+            target, source = expanded.edge_index()[1], expanded.edge_index()[0]
+            lengths = query.square().sum(1).index_select(0, target) + key.square().sum(1).index_select(0, source)
+            exponent = (2 * products - lengths) / (2 * self.length_scale.square())
+            products = self.output_scale.square() * exponent.exp()
+        return products.view(-1, self.heads)
+
+
+def _heads(pattern: Structure, heads: int) -> Structure:
+    """The graph with one node per node and head; its edges are ordered by CSR position, then head."""
+    key = ("heads", heads)
+    if key not in pattern.memo:
+        with torch.inference_mode(False), torch.no_grad():
+            head = torch.arange(heads, device=pattern.device)
+            source, target = ((ids.unsqueeze(1) * heads + head).view(-1) for ids in (pattern.col, pattern.row))
+            size = (pattern.num_cols * heads, pattern.num_rows * heads)
+            pattern.memo[key] = ops.structure(torch.stack([source, target]), size)
+    return pattern.memo[key]
+
+
+def _share(positive: Tensor, pattern: Structure, axis: str) -> Tensor:
+    """Each value over the sum of its row or column, in CSR order; heads apart."""
+    if axis == "row":
+        total, group = ops.segment(positive, pattern.rowptr), pattern.row
+    else:
+        total, group = ops.segment(pattern.to_csc(positive), pattern.colptr), pattern.col
+    return positive / (total + 1e-16).index_select(0, group)
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min(_SHORTEST)

@@ -1,0 +1,158 @@
+"""The closed form of linear diffusion, by uniformisation."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from graphkit.ops import SparseMatrix, backend
+
+_LONGEST = 300.0  # the Poisson weights of one piece must not underflow
+
+
+def exact_diffusion(
+    matrix: SparseMatrix,
+    z: Tensor,
+    rate: Tensor,
+    duration: float,
+    source: Tensor | None = None,
+    strength: Tensor | None = None,
+) -> Tensor:
+    r"""Solve :math:`\dot z = s (A z - z) + \beta b` up to rounding.
+
+    With :math:`N \sim \mathrm{Poisson}(sT)` (uniformisation of a Markov chain)
+
+    .. math::
+        z(T) = \sum_k P(N = k) \, A^k z(0) + \beta \sum_k \frac{P(N > k)}{s} \, A^k b
+
+    cut where the rest is below the rounding error. One sequence of products (Horner) serves both sums; gradients are
+    exact, for all arguments but ``duration``, and take as many products again.
+
+    Args:
+        matrix: :math:`A`.
+        z: :math:`z(0)`, ``[num_nodes, channels]``.
+        rate: :math:`s`, a scalar of either sign.
+        duration: :math:`T`.
+        source: :math:`b`, ``[num_nodes, channels]`` (default: none).
+        strength: :math:`\beta`, a scalar.
+
+    Example:
+        >>> swap = SparseMatrix.from_edges(torch.tensor([[0, 1], [1, 0]]))
+        >>> exact_diffusion(swap, torch.tensor([[1.0], [0.0]]), torch.tensor(1.0), 50.0)
+        tensor([[0.5000],
+                [0.5000]])
+    """
+    norm = _norm(matrix)
+    pieces = max(1, math.ceil(abs(float(rate.detach())) * duration * norm / _LONGEST))
+    weights, source_weights = _poisson(rate.double(), duration / pieces, norm, torch.finfo(z.dtype).eps)
+    of_source = None if source is None or strength is None else source_weights * strength.double()
+    values = matrix.values if matrix.requires_grad else None
+    for _ in range(pieces):
+        z = _Polynomial.apply(z, weights, source, of_source, values, matrix)
+    return z
+
+
+def _poisson(rate: Tensor, duration: float, norm: float, eps: float) -> tuple[Tensor, Tensor]:
+    r"""The weights :math:`P(N=k)` and :math:`P(N>k)/s = T \sum_{j \ge k} P(N=j)/(j+1)`, the latter safe at s = 0."""
+    mean = rate * duration
+    count = _num_terms(abs(float(mean.detach())) * norm, float(mean.detach()), eps)
+    order = torch.arange(1, count + 1, dtype=torch.float64, device=rate.device)
+    weights = torch.exp(-mean) * torch.cat([torch.ones_like(order[:1]), (mean / order[:-1]).cumprod(0)])
+    return weights, duration * (weights / order).flip(0).cumsum(0).flip(0)
+
+
+def _num_terms(growth: float, mean: float, eps: float) -> int:
+    """How many terms leave a rest below ``eps``, if each power of the matrix grows by ``growth / mean``."""
+    term, k = math.exp(-mean), 0
+    while k <= growth or term > eps * (1 - growth / (k + 1)):
+        k += 1
+        term *= growth / k
+    return k + 1
+
+
+def _norm(matrix: SparseMatrix) -> float:
+    """A bound on how much a power of the matrix can grow, at least 1."""
+    structure = matrix.structure
+    if structure.num_edges == 0:
+        return 1.0
+    if matrix.values is None:
+        return max(1.0, float(structure.in_degree.max()))
+    absolute = matrix.values.detach().abs()
+    rows = absolute.new_zeros(matrix.shape[0]).index_add_(0, structure.row, absolute)
+    columns = absolute.new_zeros(matrix.shape[1]).index_add_(0, structure.col, absolute)
+    return max(1.0, min(float(rows.max()), float(columns.max())))
+
+
+class _Polynomial(torch.autograd.Function):
+    r"""``sum_k p_k A^k z + sum_k q_k A^k b`` by Horner's scheme, which keeps what the gradient of ``A`` needs.
+
+    With :math:`W_i = p_{i+1} z + q_{i+1} b + A W_{i+1}` the result is :math:`W_{-1}`, and with
+    :math:`U_i = (A^\top)^i g` the gradients are :math:`\sum_i U_i W_i^\top` (sampled at the pattern),
+    :math:`\sum_i p_i U_i` and :math:`\langle U_i, z \rangle`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        z: Tensor,
+        p: Tensor,
+        b: Tensor | None,
+        q: Tensor | None,
+        values: Tensor | None,
+        matrix: SparseMatrix,
+    ) -> Tensor:
+        csr, partial = matrix.csr(z.dtype), []
+        terms = [(z, p.tolist())] if b is None or q is None else [(z, p.tolist()), (b, q.tolist())]
+        if len(terms) == 2 and z.data_ptr() == terms[1][0].data_ptr():
+            terms = [(z, [one + other for one, other in zip(terms[0][1], terms[1][1], strict=True)])]
+        out = _combine(None, terms, len(p) - 1)
+        for i in range(len(p) - 2, -1, -1):
+            if values is not None:
+                partial.append(out)
+            out = _combine(backend.csr_mm(csr, out), terms, i)
+        ctx.matrix = matrix
+        ctx.save_for_backward(z, p, b, q, values, *partial)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        z, p, b, q, values, *partial = ctx.saved_tensors
+        needs_z, needs_p, needs_b, needs_q = ctx.needs_input_grad[:4]
+        matrix: SparseMatrix = ctx.matrix
+        fixed = matrix if values is None else SparseMatrix(matrix.structure, values.detach())
+        transposed, pattern = fixed.T.csr(z.dtype), matrix.structure.pattern(z.dtype)
+        grad_z = torch.zeros_like(z) if needs_z else None
+        grad_b = torch.zeros_like(z) if needs_b else None
+        grad_values = None if values is None else torch.zeros_like(values)
+        of_z, of_b = p.tolist(), None if q is None else q.tolist()
+        dots: dict[str, list[Tensor]] = {"p": [], "q": []}
+        power = grad.contiguous()
+        for i in range(len(of_z)):
+            if i > 0:
+                if grad_values is not None:
+                    grad_values += backend.csr_sampled(pattern, power, partial[-i])
+                power = backend.csr_mm(transposed, power)
+            if grad_z is not None:
+                grad_z.add_(power, alpha=of_z[i])
+            if grad_b is not None and of_b is not None:
+                grad_b.add_(power, alpha=of_b[i])
+            if needs_p:
+                dots["p"].append(torch.dot(power.view(-1), z.reshape(-1)))
+            if needs_q:
+                shared = needs_p and b.data_ptr() == z.data_ptr()
+                dots["q"].append(dots["p"][-1] if shared else torch.dot(power.view(-1), b.reshape(-1)))
+        grad_p = torch.stack(dots["p"]).to(p.dtype) if needs_p else None
+        grad_q = torch.stack(dots["q"]).to(q.dtype) if needs_q else None
+        return grad_z, grad_p, grad_b, grad_q, grad_values, None
+
+
+def _combine(out: Tensor | None, terms: list[tuple[Tensor, list[float]]], i: int) -> Tensor:
+    for tensor, coefficients in terms:
+        out = tensor * coefficients[i] if out is None else out.add_(tensor, alpha=coefficients[i])
+    assert out is not None
+    return out

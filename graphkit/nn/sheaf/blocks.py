@@ -1,0 +1,127 @@
+"""Many small matrices at once, components first.
+
+A stack of :math:`m` matrices is a tensor ``[rows, columns, m]``: each of its few components is one long vector, and
+products of tiny matrices become a handful of vectorised operations.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from graphkit.nn.sheaf.graph import SheafGraph
+from graphkit.ops import backend
+
+
+def gather_ends(a: Tensor, b: Tensor | None, graph: SheafGraph) -> Tensor:
+    """``a`` at the node of each end plus ``b`` at the node opposite: ``[c, num_nodes]`` to ``[c, num_ends]``."""
+    out = _Gather.apply(a, graph, False)
+    return out if b is None else out + _Gather.apply(b, graph, True)
+
+
+def sum_ends(x: Tensor, graph: SheafGraph) -> Tensor:
+    """The sum over the ends of each node: ``[c, num_ends]`` to ``[c, num_nodes]``."""
+    return _Sum.apply(x, graph, False)
+
+
+def transpose_product(a: Tensor, b: Tensor) -> Tensor:
+    r"""The products :math:`A_i^\top B_i`: ``[q, c, m]`` and ``[q, d, m]`` to ``[c, d, m]``."""
+    return _Product.apply(a.transpose(0, 1), b)
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    r"""The products :math:`A_i B_i`: ``[c, q, m]`` and ``[q, d, m]`` to ``[c, d, m]``."""
+    return _Product.apply(a, b)
+
+
+def inverse_sqrt(b: Tensor, cut: float = 0.0) -> Tensor:
+    r"""Inverse square roots :math:`B^{-1/2}` of symmetric positive semi-definite matrices.
+
+    The gradient is the exact one (Daleckii and Krein), at repeated eigenvalues, too, where differentiating through the
+    eigenvectors gives NaN: with :math:`B = V \operatorname{diag}(\lambda) V^\top` and :math:`G` the gradient of
+    :math:`B^{-1/2}`,
+
+    .. math::
+        \nabla_B = V (K \circ V^\top G V) V^\top, \qquad
+        K_{ij} = \frac{-1}{\sqrt{\lambda_i \lambda_j} (\sqrt{\lambda_i} + \sqrt{\lambda_j})}
+
+    Args:
+        b: The matrices.
+        cut: Eigenvalues up to ``cut`` times the largest count as 0, and so does their inverse root (default: 0, for
+            matrices that are known to be definite).
+
+    Shapes:
+        - **b, output:** :math:`(m, d, d)`
+
+    Example:
+        >>> inverse_sqrt(torch.diag(torch.tensor([4.0, 16.0]))[None])
+        tensor([[[0.5000, 0.0000],
+                 [0.0000, 0.2500]]])
+    """
+    return _InverseSqrt.apply(b, cut)
+
+
+class _Gather(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, graph: SheafGraph, other: bool) -> Tensor:
+        ctx.graph, ctx.other = graph, other
+        return x.index_select(1, graph.other if other else graph.node)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _Sum.apply(grad, ctx.graph, ctx.other), None, None
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, graph: SheafGraph, other: bool) -> Tensor:
+        ctx.graph, ctx.other = graph, other
+        return backend.csr_mm(graph.incidence(x.dtype, other), x.t().contiguous()).t().contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _Gather.apply(grad, ctx.graph, ctx.other), None, None
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor) -> Tensor:
+        ctx.save_for_backward(a, b)
+        out = a[:, 0, None] * b[None, 0]
+        for k in range(1, a.size(1)):
+            out.addcmul_(a[:, k, None], b[None, k])
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        a, b = ctx.saved_tensors
+        grad_a = _Product.apply(grad, b.transpose(0, 1)) if ctx.needs_input_grad[0] else None
+        grad_b = _Product.apply(a.transpose(0, 1), grad) if ctx.needs_input_grad[1] else None
+        return grad_a, grad_b
+
+
+class _InverseSqrt(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, b: Tensor, cut: float) -> Tensor:
+        values, vectors = torch.linalg.eigh(b)
+        if cut > 0:
+            kept = values > cut * values.amax(-1, keepdim=True).clamp(min=torch.finfo(b.dtype).tiny)
+            inverse_root = values.where(kept, 1.0).rsqrt() * kept
+        else:
+            inverse_root = values.rsqrt()
+        ctx.save_for_backward(inverse_root, vectors)
+        return (vectors * inverse_root.unsqueeze(-2)) @ vectors.mT
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        r, vectors = ctx.saved_tensors
+        left, right = r.unsqueeze(-1), r.unsqueeze(-2)
+        # -1 / (sqrt(a b) (sqrt(a) + sqrt(b))) with r = 1 / sqrt(a); 0 between eigenvalues that count as 0
+        total = left + right
+        kernel = -((left * right) ** 2) / total.where(total > 0, 1.0)
+        grad = (grad + grad.mT) / 2
+        return vectors @ (kernel * (vectors.mT @ grad @ vectors)) @ vectors.mT, None

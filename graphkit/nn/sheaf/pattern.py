@@ -1,0 +1,105 @@
+"""The sparsity pattern of a sheaf Laplacian, written down without sorting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from graphkit.nn.sheaf.graph import SheafGraph
+from graphkit.ops import Structure
+
+
+@dataclass(frozen=True)
+class SheafPattern:
+    r"""Where the parts of a sheaf Laplacian go.
+
+    The matrix has :math:`D` rows per node: ``d`` for the stalk, then the fixed coordinates. Its values are gathered
+    from one vector: the blocks between nodes (once per undirected edge), the diagonal blocks, the fixed coordinates.
+
+    Attributes:
+        structure: The pattern of the matrix, ``num_nodes * D`` rows.
+        source: Which number of that vector each CSR entry takes.
+        upper: CSR entry of each number between nodes.
+        lower: The entry that mirrors it.
+        diagonal: CSR entry of each number of the diagonal blocks.
+    """
+
+    structure: Structure
+    source: Tensor
+    upper: Tensor
+    lower: Tensor
+    diagonal: Tensor
+
+
+def sheaf_pattern(graph: SheafGraph, stalk_dim: int, kind: str, num_fixed: int) -> SheafPattern:
+    """The pattern for blocks of size ``stalk_dim``, kept with the graph.
+
+    Args:
+        graph: The graph.
+        stalk_dim: The size ``d`` of a block.
+        kind: ``"diag"`` for diagonal blocks, ``"bundle"`` for full blocks with multiples of the identity on the
+            diagonal, ``"general"`` for full blocks everywhere.
+        num_fixed: How many scalar coordinates follow the blocks.
+    """
+    key = ("sheaf pattern", stalk_dim, kind, num_fixed)
+    if key not in graph.memo:
+        with torch.inference_mode(False), torch.no_grad():
+            graph.memo[key] = _build(graph, stalk_dim, kind, num_fixed)
+    return graph.memo[key]
+
+
+def _build(graph: SheafGraph, d: int, kind: str, num_fixed: int) -> SheafPattern:
+    pattern, n, device = graph.pattern, graph.num_nodes, graph.node.device
+    width = d + num_fixed
+    # Entries that a row of the stalk has for each neighbour and for its own node; fixed coordinates have one each.
+    per_edge = torch.tensor([1 if kind == "diag" else d] * d + [1] * num_fixed, device=device)
+    per_node = torch.tensor([d if kind == "general" else 1] * d + [1] * num_fixed, device=device)
+    lengths = graph.degree[:, None] * per_edge + per_node
+    rowptr = torch.cat([lengths.new_zeros(1), lengths.view(-1).cumsum(0)])
+    start = rowptr[:-1].view(n, width)
+    smaller = graph.degree.new_zeros(n).index_add_(0, graph.node, (graph.other < graph.node).long())
+    rank = graph.entry - pattern.rowptr[graph.node]  # the neighbour's number in its row
+    after = (graph.other > graph.node).long()  # the diagonal block comes first
+
+    def between(ends: slice, row: Tensor | int, column: Tensor | int) -> Tensor:
+        node = graph.node[ends]
+        return start[node, row] + rank[ends] * per_edge[row] + after[ends] * per_node[row] + column
+
+    h = graph.num_pairs
+    first, second, both = slice(0, h), slice(h, 2 * h), slice(0, 2 * h)
+    i, j = torch.arange(d, device=device).view(d, 1, 1), torch.arange(d, device=device).view(1, d, 1)
+    if kind == "diag":
+        row, column = i[:, 0], i[:, 0]
+        upper, lower = between(first, row, 0), between(second, row, 0)
+    else:
+        row, column = i.expand(d, d, 1), j.expand(d, d, 1)
+        upper, lower = between(first, row, column), between(second, column, row)
+    diagonal = start.t()[:d] + smaller * per_edge[:d, None]
+    own_column = i[:, 0]
+    if kind == "general":
+        diagonal, own_column = diagonal.unsqueeze(1) + j, j.expand(d, d, 1)
+
+    col = torch.empty(int(rowptr[-1]), dtype=torch.long, device=device)
+    source = torch.empty_like(col)
+    nodes = torch.arange(n, device=device)
+    col[upper] = graph.other[first] * width + column
+    col[lower] = graph.other[second] * width + row
+    numbers = torch.arange(upper.numel(), device=device).view(upper.shape)
+    source[upper] = numbers
+    source[lower] = numbers
+    col[diagonal] = nodes * width + own_column
+    count = upper.numel()
+    source[diagonal] = count + torch.arange(diagonal.numel(), device=device).view(diagonal.shape)
+    count += diagonal.numel()
+    for k in range(d, width):
+        for where, column_node in ((between(both, k, 0), graph.other), (start[:, k] + smaller, nodes)):
+            col[where] = column_node * width + k
+            source[where] = count + torch.arange(where.numel(), device=device)
+            count += where.numel()
+    narrow = torch.int32 if col.numel() < 2**31 else torch.int64
+    return SheafPattern(
+        Structure(rowptr, col, None, n * width),
+        *(index.reshape(-1).to(narrow) for index in (source, upper, lower, diagonal)),
+    )

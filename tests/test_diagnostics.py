@@ -1,0 +1,80 @@
+"""Dirichlet energy and homophily."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import graphkit as gk
+from graphkit import diagnostics, ops
+from graphkit.testing.graphs import random_graph
+
+
+def undirected(n=9, m=20):
+    graph = random_graph(n, m)
+    graph.edge_index = torch.cat([graph.edge_index, graph.edge_index.flip(0)], 1).unique(dim=1)
+    return graph
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_energy_is_the_sum_over_edges_and_the_quadratic_form(normalize):
+    graph = undirected()
+    source, target = graph.edge_index
+    degree = torch.bincount(target, minlength=9).clamp(min=1).double()
+    x = graph.x / degree.sqrt().unsqueeze(1) if normalize else graph.x
+    expected = (x[target] - x[source]).square().sum() / 2
+    energy = diagnostics.dirichlet_energy(graph.x, graph.edge_index, normalize)
+    torch.testing.assert_close(energy, expected)
+    if not normalize:
+        adjacency = ops.SparseMatrix.from_edges(graph.edge_index, size=9).to_dense().double()
+        laplacian = adjacency.sum(1).diag() - adjacency
+        torch.testing.assert_close(diagnostics.dirichlet_energy(graph.x, laplacian), expected)
+
+
+def test_diffusion_lowers_the_energy_layer_by_layer(tmp_path):
+    graph = undirected()
+    model = gk.models.GRAND(5, 6, num_layers=4, diffusivity="constant", adjacency="sym").double().train()
+    curve = diagnostics.energies(model, graph, normalize=True)
+    assert model.training
+    assert len(curve) == 5
+    assert curve == sorted(curve, reverse=True)
+    assert len(diagnostics.energies(gk.models.GCN(5, 6, num_layers=3).double(), graph)) == 4
+    diagnostics.plot_energies({"GRAND": curve}, tmp_path / "energy.png")
+    assert (tmp_path / "energy.png").stat().st_size > 1000
+
+
+def test_directions_repeats_loops_and_unlabelled_nodes_do_not_count():
+    graph, y = undirected(), torch.arange(9) % 3
+    loops = torch.arange(9).expand(2, -1)
+    half = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
+    more = torch.cat([half, half, loops], 1)
+    for name in ("edge_homophily", "node_homophily", "adjusted_homophily", "label_informativeness"):
+        measure = getattr(diagnostics, name)
+        assert measure(more, y) == pytest.approx(measure(graph.edge_index, y), abs=1e-12)
+        extended = torch.cat([graph.edge_index, torch.tensor([[9, 0], [0, 9]])], 1)
+        assert measure(extended, torch.cat([y, torch.tensor([-1])])) == pytest.approx(measure(graph.edge_index, y))
+
+
+def test_cross_class_similarity_equals_the_mean_over_pairs():
+    graph, y = undirected(), torch.arange(9) % 3
+    histogram = torch.zeros(9, 3, dtype=torch.float64)
+    for source, target in graph.edge_index.t().tolist():
+        histogram[target, y[source]] += 1
+    cosine = torch.nn.functional.normalize(histogram, dim=1)
+    cosine = cosine @ cosine.t()
+    expected = torch.stack([torch.stack([cosine[y == a][:, y == b].mean() for b in range(3)]) for a in range(3)])
+    torch.testing.assert_close(diagnostics.cross_class_similarity(graph.edge_index, y), expected)
+
+
+def test_perfect_and_absent_homophily():
+    edge_index = torch.tensor([[0, 2], [1, 3]])
+    assert diagnostics.adjusted_homophily(edge_index, torch.tensor([0, 0, 1, 1])) == pytest.approx(1)
+    assert diagnostics.label_informativeness(edge_index, torch.tensor([0, 1, 0, 1])) == pytest.approx(1)
+    assert diagnostics.adjusted_homophily(edge_index, torch.tensor([0, 1, 0, 1])) == pytest.approx(-1)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="one integer label per node, got y of shape"):
+        diagnostics.edge_homophily(torch.tensor([[0], [1]]), torch.rand(2))
+    with pytest.raises(ValueError, match="no edge joins two different labelled nodes"):
+        diagnostics.edge_homophily(torch.tensor([[0], [0]]), torch.tensor([0, 1]))

@@ -1,0 +1,24 @@
+"""Undirected: what is added, merged and left alone."""
+
+from __future__ import annotations
+
+import torch
+from torch_geometric.data import Data
+
+from graphkit.transforms import Undirected
+
+
+def test_loops_go_duplicates_merge_and_reverses_come():
+    edge_index = torch.tensor([[0, 0, 1, 2, 1], [1, 1, 0, 2, 2]])
+    data = Data(edge_index=edge_index, edge_weight=torch.tensor([1.0, 2.0, 6.0, 5.0, 4.0]), num_nodes=4)
+    out = Undirected()(data)
+    assert out.edge_index.tolist() == [[0, 1, 1, 2], [1, 0, 2, 1]]
+    assert out.edge_weight.tolist() == [3.0, 3.0, 4.0, 4.0]
+    assert torch.equal(data.edge_index, edge_index)
+
+
+def test_a_simple_undirected_graph_keeps_its_edges():
+    edge_index = torch.tensor([[2, 1, 0, 1], [1, 2, 1, 0]])
+    data = Data(edge_index=edge_index, num_nodes=5)
+    assert Undirected()(data).edge_index is edge_index
+    assert Undirected()(Data(edge_index=edge_index[:, :0], num_nodes=2)).num_edges == 0
