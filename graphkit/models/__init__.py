@@ -3,12 +3,23 @@
 from graphkit.core.registry import Registry
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel
+from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.gcn import GCN
 from graphkit.models.grand import GRAND
 from graphkit.models.mlp import MLP
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.stack import LayerStack
 
-__all__ = ["GCN", "GRAND", "MLP", "LayerStack", "LayeredModel", "PyGModel", "SheafDiffusion", "registry"]
+__all__ = [
+    "GCN",
+    "GRAND",
+    "MLP",
+    "ConnectionSheaf",
+    "LayerStack",
+    "LayeredModel",
+    "PyGModel",
+    "SheafDiffusion",
+    "registry",
+]
 
 registry: Registry[LayeredModel] = Registry("model", LayeredModel, __name__)

@@ -39,6 +39,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"attention_channels": 4, "heads": 2, "attention": "exp_kernel", "axis": "column", "normalize": "squareplus"},
         {"attention_channels": 4, "heads": 2, "attention": "additive", "mix": True},
     ],
+    "ConnectionSheaf": [{"dropout": 0.5}, {"stalk_dim": 3, "second_linear": True, "readout": "mean"}],
     "GCN": [
         {"dropout": 0.5},
         {"num_layers": 3, "norm": "batch_norm", "residual": True},
@@ -65,6 +66,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"maps": "bundle", "stalk_dim": 3, "low_pass": True, "sparse_learner": True, "readout": "mean"},
         {"maps": "general", "high_pass": True, "frozen": True, "second_linear": True},
         {"maps": "identity", "normalize": "degree"},
+        {"maps": "bundle", "orthogonal": "cayley", "time": 1.0, "solver": "rk4", "step_size": 0.25},
     ],
     "SparseFeatures": [{}, {"min_channels": 2, "max_density": 1.0}],
 }
