@@ -51,7 +51,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         _FEW_HEADS | {"axis": "column", "normalize": "squareplus", "source": True, "readout": "mean"},
         _FEW_HEADS | {"diffusivity": "nonlinear", "solver": "rk4", "reweight": True, "mlp": True},
         _FEW_HEADS | {"diffusivity": "mixed", "solver": "midpoint", "fc_out": True},
-        _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine", "bounded_rate": False},
+        _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine"},
         {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
