@@ -3,6 +3,7 @@
 from graphkit.core.registry import Registry
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel
+from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.deep_sets import DeepSets
 from graphkit.models.gcn import GCN
 from graphkit.models.grand import GRAND
@@ -16,6 +17,7 @@ __all__ = [
     "GRAND",
     "MLP",
     "MPNN",
+    "ConnectionSheaf",
     "DeepSets",
     "LayerStack",
     "LayeredModel",

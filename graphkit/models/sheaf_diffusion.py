@@ -14,7 +14,8 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn import Linear, dropout
-from graphkit.nn.sheaf import SheafConv, SheafLaplacian, SheafLearner, sheaf_graph
+from graphkit.nn.ode import ODESolver
+from graphkit.nn.sheaf import SheafConv, SheafFlow, SheafLaplacian, SheafLearner, sheaf_graph
 from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures, Undirected
 
@@ -34,6 +35,10 @@ class SheafDiffusion(LayeredModel):
     with the normalised sheaf Laplacian :math:`\Delta(X)` of restriction maps that a
     :class:`~graphkit.nn.sheaf.SheafLearner` predicts from :math:`X`. ``maps="identity"`` is the baseline to report
     beside every result: the trivial sheaf, which learns nothing, in an otherwise equal network.
+
+    With a ``time``, depth is continuous instead: :math:`\dot X = \sigma(-\Delta(X) (I \otimes W_1) X W_2^\top)` is
+    integrated from 0 to ``time`` with one learner, one :math:`W_1`, one :math:`W_2`, and no dropout inside.
+    ``num_layers`` then cuts the time into equal stretches that appear as layers; the official models have one.
 
     Where sources differ: the official code is bound to one graph and returns log-probabilities; this one takes any
     graph or batch and returns logits. For general maps it adds noise before the matrix root while training, because
@@ -68,6 +73,13 @@ class SheafDiffusion(LayeredModel):
             ``False``).
         official_fixed_scale: Leave low-pass and high-pass coordinates unscaled with ``normalize="degree"`` (default:
             ``False``).
+        time: The time to integrate to, for the continuous model; ``None`` for steps (default: ``None``).
+        solver: The continuous model's :class:`~graphkit.nn.ODESolver`, by the name of its method (default:
+            ``"dopri5"``).
+        step_size: The step of solvers on a grid (default: 1.0).
+        tol_scale: Tolerance of adaptive solvers: ``atol`` is 1e-7 and ``rtol`` 1e-9 times this (default: 1.0).
+        adjoint: Method of the adjoint equation; ``None`` differentiates through the steps (default: ``None``).
+        max_evaluations: How many evaluations one stretch of time may take (default: 1000).
         readout: ``None`` for one output per node; for one per graph PyG's name of an aggregation, or ``"mask"`` to read
             the node that ``readout_mask`` marks (default: ``None``).
 
@@ -79,6 +91,7 @@ class SheafDiffusion(LayeredModel):
 
     Raises:
         ValueError: If an argument is out of range, or a graph is not undirected and simple.
+        RuntimeError: If a solver needs more than ``max_evaluations`` or meets NaN.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
@@ -111,6 +124,12 @@ class SheafDiffusion(LayeredModel):
         sparse_learner: bool = False,
         official_sparse_learner: bool = False,
         official_fixed_scale: bool = False,
+        time: float | None = None,
+        solver: str = "dopri5",
+        step_size: float = 1.0,
+        tol_scale: float = 1.0,
+        adjoint: str | None = None,
+        max_evaluations: int = 1000,
         readout: str | None = None,
     ) -> None:
         super().__init__()
@@ -121,6 +140,8 @@ class SheafDiffusion(LayeredModel):
         for argument, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
             if not 0 <= rate < 1:
                 raise ValueError(f"{name}: {argument}={rate}, must be in [0, 1)")
+        if time is not None and not time > 0:
+            raise ValueError(f"{name}: time={time}, must be positive, or None for steps")
         if normalize not in ("block", "degree", None):
             raise ValueError(f"{name}: normalize={normalize!r}, choose from 'block', 'degree', None")
         self.in_channels = in_channels
@@ -145,25 +166,43 @@ class SheafDiffusion(LayeredModel):
         self.sparse_learner = sparse_learner
         self.official_sparse_learner = official_sparse_learner
         self.official_fixed_scale = official_fixed_scale
+        self.time = time
+        self.solver = solver
+        self.step_size = step_size
+        self.tol_scale = tol_scale
+        self.adjoint = adjoint
+        self.max_evaluations = max_evaluations
         self.readout = readout
 
         self.width = stalk_dim + low_pass + high_pass
-        self.shares_parameters = frozen and maps != "identity" and num_layers > 1
+        self.shares_parameters = num_layers > 1 and (time is not None or (frozen and maps != "identity"))
         size = self.width * hidden_channels
         self.lin_in = _linear(in_channels, size)
         self.lin_second = _linear(size, size) if second_linear else None
-        self.layers = nn.ModuleList(
-            _SheafLayer(
-                self._learner() if i == 0 or not frozen else None,
-                SheafConv(self.width, hidden_channels, left_weights, right_weights, act),
-            )
-            for i in range(num_layers)
-        )
+        if time is None:
+            self.layers = nn.ModuleList(self._step_layer(i) for i in range(num_layers))
+        else:
+            self.layers = nn.ModuleList([self._flow()] * num_layers)
         self.lin_out = _linear(size, self.out_channels)
         self.activation = nn.Identity() if act is None else activation_resolver(act)
         self.pool = None if readout in (None, "mask") else aggregation_resolver(readout)
         self._shared: list[SheafLaplacian] | None = None
         self.reset_parameters()
+
+    def _step_layer(self, i: int) -> _SheafLayer:
+        conv = SheafConv(self.width, self.hidden_channels, self.left_weights, self.right_weights, self.act)
+        return _SheafLayer(self._learner() if i == 0 or not self.frozen else None, conv)
+
+    def _flow(self) -> SheafFlow:
+        solver = ODESolver(
+            self.solver,
+            step_size=self.step_size,
+            atol=1e-7 * self.tol_scale,
+            rtol=1e-9 * self.tol_scale,
+            max_evaluations=self.max_evaluations,
+            adjoint=self.adjoint,
+        )
+        return SheafFlow(self._learner(), solver, self.left_weights, self.right_weights, self.act)
 
     def _learner(self) -> SheafLearner:
         return SheafLearner(
@@ -194,6 +233,11 @@ class SheafDiffusion(LayeredModel):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = cast(Tensor, history[-1])
+        if self.time is not None:
+            laplacian = self.laplacian(i, history, batch) if self.frozen else None
+            start, end = (self.time * k / self.num_layers for k in (i, i + 1))
+            graph = sheaf_graph(batch.edge_index, h.size(0))
+            return cast(SheafFlow, self.layers[i])(h, graph, start, end, laplacian)
         laplacian = self.laplacian(i, history, batch)
         dropped = cast(Tensor, dropout(h, self.dropout, self.training))
         shape = (-1, self.width, self.hidden_channels)
@@ -205,9 +249,9 @@ class SheafDiffusion(LayeredModel):
             return self._shared[0]
         position = 0 if self.frozen else i
         x = cast(Tensor, history[position])
-        if position > 0:
+        if position > 0 and self.time is None:
             x = cast(Tensor, dropout(x, self.dropout, self.training))
-        learner = cast(_SheafLayer, self.layers[position]).learner
+        learner = cast(_SheafLayer | SheafFlow, self.layers[position]).learner
         assert learner is not None
         found = learner(x, sheaf_graph(batch.edge_index, x.size(0)))
         if self._shared is not None:

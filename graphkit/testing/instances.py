@@ -42,6 +42,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"attention_channels": 4, "heads": 2, "attention": "exp_kernel", "axis": "column", "normalize": "squareplus"},
         {"attention_channels": 4, "heads": 2, "attention": "additive", "mix": True},
     ],
+    "ConnectionSheaf": [{"dropout": 0.5}, {"stalk_dim": 3, "second_linear": True, "readout": "mean"}],
     "GCN": [
         {"dropout": 0.5},
         {"num_layers": 3, "norm": "batch_norm", "residual": True},
@@ -60,7 +61,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         _FEW_HEADS | {"axis": "column", "normalize": "squareplus", "source": True, "readout": "mean"},
         _FEW_HEADS | {"diffusivity": "nonlinear", "solver": "rk4", "reweight": True, "mlp": True},
         _FEW_HEADS | {"diffusivity": "mixed", "solver": "midpoint", "fc_out": True},
-        _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine", "bounded_rate": False},
+        _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine"},
         {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
@@ -75,6 +76,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"maps": "bundle", "stalk_dim": 3, "low_pass": True, "sparse_learner": True, "readout": "mean"},
         {"maps": "general", "high_pass": True, "frozen": True, "second_linear": True},
         {"maps": "identity", "normalize": "degree"},
+        {"maps": "bundle", "orthogonal": "cayley", "time": 1.0, "solver": "rk4", "step_size": 0.25},
     ],
     "SparseFeatures": [{}, {"min_channels": 2, "max_density": 1.0}],
 }

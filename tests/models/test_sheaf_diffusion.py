@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import graphkit as gk
-from graphkit.models import SheafDiffusion
+from graphkit.models import ConnectionSheaf, SheafDiffusion
 from graphkit.nn.sheaf import sheaf_graph, sheaf_laplacian
 from graphkit.testing import random_graph
 from graphkit.transforms import Undirected
@@ -132,3 +132,38 @@ def test_a_directed_graph_is_refused():
     data = Data(x=torch.ones(3, 5), edge_index=torch.tensor([[0, 1], [1, 2]]))
     with pytest.raises(ValueError, match="0 -> 1 has no reverse"):
         SheafDiffusion(5, 4)(data)
+
+
+def test_continuous_time_in_one_stretch_or_several():
+    options = {"maps": "general", "solver": "rk4", "step_size": 0.1, "time": 1.0}
+    one = with_random_weights(SheafDiffusion(5, 3, num_layers=1, out_channels=2, **options))
+    two = with_random_weights(SheafDiffusion(5, 3, num_layers=2, out_channels=2, **options))
+    two.load_state_dict(
+        two.state_dict()
+        | one.state_dict()
+        | {name.replace("layers.0", "layers.1"): value for name, value in one.state_dict().items()}
+    )
+    torch.testing.assert_close(two(GRAPH), one(GRAPH))
+    assert two.shares_parameters
+    assert not one.shares_parameters
+
+
+def test_a_solver_that_needs_too_long_says_so():
+    model = with_random_weights(SheafDiffusion(5, 3, time=1.0, max_evaluations=3))
+    with pytest.raises(RuntimeError, match="more than max_evaluations=3"):
+        model(GRAPH)
+
+
+def test_connection_sheaf_uses_one_operator_and_wants_its_maps():
+    model = with_random_weights(ConnectionSheaf(5, 3, num_layers=2, out_channels=2, stalk_dim=2))
+    ready = model.required_transform()(GRAPH)
+    history = [model.encode(ready)]
+    expected = sheaf_laplacian(ready.edge_index, ready.restriction_maps, "bundle", size=9).to_dense()
+    for i in range(2):
+        torch.testing.assert_close(model.laplacian(i, history, ready).to_dense(), expected)
+        history.append(model.step(i, history, ready))
+    torch.testing.assert_close(model(ready), model.decode(history[-1], ready))
+    with pytest.raises(ValueError, match=r"restriction_maps of shape \[\d+, 2, 2\], the batch has none"):
+        model(GRAPH)
+    with pytest.raises(ValueError, match="tangent bases of dimension 6 need at least 6 features"):
+        ConnectionSheaf(5, 3, stalk_dim=6).required_transform()(GRAPH)

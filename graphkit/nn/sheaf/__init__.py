@@ -4,8 +4,8 @@ These work on a graph prepared by :func:`sheaf_graph` and on stalks ``[num_nodes
 """
 
 from graphkit.nn.sheaf.blocks import inverse_sqrt
-from graphkit.nn.sheaf.connection import alignments, maps_of_transports, tangent_bases
 from graphkit.nn.sheaf.conv import SheafConv, SheafMix
+from graphkit.nn.sheaf.flow import SheafFlow
 from graphkit.nn.sheaf.given import GivenSheafConv, diffuse_polynomial, signed_maps
 from graphkit.nn.sheaf.graph import SheafGraph, sheaf_graph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
@@ -15,18 +15,16 @@ from graphkit.nn.sheaf.orthogonal import num_orthogonal_params, orthogonal
 __all__ = [
     "GivenSheafConv",
     "SheafConv",
+    "SheafFlow",
     "SheafGraph",
     "SheafLaplacian",
     "SheafLearner",
     "SheafMix",
-    "alignments",
     "diffuse_polynomial",
     "inverse_sqrt",
-    "maps_of_transports",
     "num_orthogonal_params",
     "orthogonal",
     "sheaf_graph",
     "sheaf_laplacian",
     "signed_maps",
-    "tangent_bases",
 ]

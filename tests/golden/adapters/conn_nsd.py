@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from graphkit.nn import sheaf
+from graphkit.transforms.connection_maps import alignments, maps_of_transports, tangent_bases
 from tests.golden.files import GoldenFile
 
 TOLERANCE = 1e-8
@@ -15,16 +16,16 @@ def check(file: GoldenFile) -> None:
     n = x.size(0)
 
     def laplacian(transport, **options):
-        maps = sheaf.maps_of_transports(transport, edge_index)
+        maps = maps_of_transports(transport, edge_index)
         return sheaf.sheaf_laplacian(edge_index, maps, "bundle", size=n, **options)
 
-    bases, used = sheaf.tangent_bases(x, edge_index, d)
+    bases, used = tangent_bases(x, edge_index, d)
     padded = torch.full_like(file.tensor("neighbours_used"), -1)
     for row, near in zip(padded, used, strict=True):
         row[: near.numel()] = near
     file.assert_close("neighbours_used", padded, 0)
     file.assert_close("projector", bases @ bases.mT, TOLERANCE)
-    transport = sheaf.alignments(bases, edge_index)
+    transport = alignments(bases, edge_index)
     plain = laplacian(transport, augmented=False).to_dense()
     file.assert_close("eig_augmented", torch.linalg.eigvalsh(laplacian(transport).to_dense()), TOLERANCE)
     file.assert_close("eig_plain", torch.linalg.eigvalsh(plain), TOLERANCE)
@@ -35,7 +36,7 @@ def check(file: GoldenFile) -> None:
     ]
     file.assert_close("triangle_holonomy_trace", torch.stack(traces), TOLERANCE)
 
-    transport = sheaf.alignments(file.tensor("basis"), edge_index)
+    transport = alignments(file.tensor("basis"), edge_index)
     file.assert_close("transport", transport, TOLERANCE)
     file.assert_close("laplacian", laplacian(transport, normalize=None).to_dense(), TOLERANCE)
     file.assert_close("laplacian_norm_plain", laplacian(transport, augmented=False).to_dense(), TOLERANCE)

@@ -13,11 +13,14 @@ from graphkit.nn import sheaf
 from tests.golden.files import GoldenFile
 
 TOLERANCE = 1e-9
+FINE_TOLERANCE = 1e-6  # of 100 steps; the file has 2000, and the activation has kinks
 
 
 def check(file: GoldenFile) -> None:
     if "cfg.restriction" not in file:
         _check_parts(file)
+    elif "cfg.max_t" in file:
+        _check_flow(file)
     elif "cfg.steps" in file:
         _check_training(file)
     else:
@@ -157,14 +160,42 @@ def _check_training(file: GoldenFile) -> None:
         file.assert_close(f"param_after.{name}", parameter, TOLERANCE)
 
 
-def _model(file: GoldenFile) -> models.SheafDiffusion:
+def _check_flow(file: GoldenFile) -> None:
+    time, step_size = float(file.scalar("cfg.max_t")), float(file.scalar("cfg.step_size"))
+    tol_scale = float(file.scalar("cfg.atol")) / 1e-7
+    assert tol_scale == float(file.scalar("cfg.rtol")) / 1e-9, "the model scales both tolerances together"
+    for name in ("euler", "rk4", "dopri5"):
+        model = _model(file, time=time, solver=name, step_size=step_size, tol_scale=tol_scale)
+        batch = _batch(file)
+        flow, h = model.layers[0], model.encode(batch)
+        laplacian = model.laplacian(0, [h], batch) if model.frozen else None
+        file.assert_close("out.initial_state", h.view(-1, model.hidden_channels), TOLERANCE)
+        graph = sheaf.sheaf_graph(batch.edge_index, h.size(0))
+        derivative = flow.derivative(h, graph, laplacian)
+        file.assert_close("out.rhs_at_initial_state", derivative.view(-1, model.hidden_channels), TOLERANCE)
+        final = model.step(0, [h], batch)
+        file.assert_close(f"out.{name}.final_state", final.view(-1, model.hidden_channels), TOLERANCE)
+        logits = model.decode(final, batch)
+        file.assert_close(f"out.{name}.logits", logits, TOLERANCE)
+        assert flow.solver.evaluations == file.scalar(f"out.{name}.num_evaluations")
+        (logits**2).sum().backward()
+        file.assert_close(f"grad.{name}.x", batch.x.grad, TOLERANCE)
+        file.assert_close(f"grad.{name}.sheaf_learner.0.weight", flow.learner.weight.grad, TOLERANCE)
+    fine = _model(file, time=time, solver="rk4", step_size=time / 100)
+    with torch.no_grad():
+        final = fine.step(0, [fine.encode(batch)], batch)
+    file.assert_close("out.exact.final_state", final.view(-1, fine.hidden_channels), FINE_TOLERANCE)
+    file.assert_close("out.exact.logits", fine.decode(final, batch), FINE_TOLERANCE)
+
+
+def _model(file: GoldenFile, **continuous: Any) -> models.SheafDiffusion:
     def cfg(key: str) -> Any:
         return file.scalar(f"cfg.{key}")
 
     model = models.SheafDiffusion(
         in_channels=file["x"].shape[1],
         hidden_channels=cfg("hidden_channels"),
-        num_layers=cfg("layers"),
+        num_layers=1 if continuous else cfg("layers"),
         out_channels=file["param.lin_out.bias"].shape[0],
         stalk_dim=cfg("d"),
         maps=cfg("restriction"),
@@ -179,8 +210,9 @@ def _model(file: GoldenFile) -> models.SheafDiffusion:
         right_weights=cfg("right_weights"),
         second_linear=cfg("second_linear"),
         learner_act=cfg("sheaf_act"),
-        official_sparse_learner=cfg("sparse_learner"),
+        official_sparse_learner=False if continuous else cfg("sparse_learner"),
         official_fixed_scale=True,
+        **continuous,
     ).double()
     assert model.width == cfg("final_d"), f"golden file {file.path}: final_d is {cfg('final_d')}, ours {model.width}"
     with torch.no_grad():
@@ -210,8 +242,9 @@ def _parameters(file: GoldenFile, model: models.SheafDiffusion) -> dict[str, Ten
         found["lin_in2"] = model.lin_second
     named = {f"{name}.{part}": getattr(linear, part) for name, linear in found.items() for part in ("weight", "bias")}
     for i, layer in enumerate(model.layers):
-        named[f"epsilon.{i}"] = layer.conv.epsilon
-        named[f"left_weight.{i}"], named[f"right_weight.{i}"] = layer.conv.mix.left, layer.conv.mix.right
+        mix = layer.mix if model.time is not None else layer.conv.mix
+        named[f"epsilon.{i}"] = None if model.time is not None else layer.conv.epsilon
+        named[f"left_weight.{i}"], named[f"right_weight.{i}"] = mix.left, mix.right
         if layer.learner is not None:
             named[f"sheaf_learner.{i}.weight"] = layer.learner.weight
             named[f"edge_weight_learner.{i}.weight"] = layer.learner.edge_weight

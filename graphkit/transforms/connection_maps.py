@@ -4,8 +4,48 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 from graphkit.core.validate import check_edge_index
+from graphkit.transforms.base import Precompute
+
+
+class ConnectionMaps(Precompute):
+    r"""Adds ``restriction_maps``: orthogonal maps that align the local principal components of neighbours.
+
+    From `"Sheaf Neural Networks with Connection Laplacians" <https://arxiv.org/abs/2206.08702>`_ (Barbero et al.,
+    2022). The map of column :math:`(i, j)` belongs to :math:`i`; see :func:`tangent_bases` and :func:`alignments`. A
+    graph without edges has no maps and needs no bases. Features of all nodes are used, labels of none.
+
+    Args:
+        stalk_dim: The dimension of stalks (default: 2).
+
+    Shapes:
+        ``restriction_maps``: ``[num_edges, stalk_dim, stalk_dim]``
+
+    Raises:
+        ValueError: If a graph with edges has fewer features or other nodes than ``stalk_dim``.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> ConnectionMaps(2)(Data(x=torch.randn(3, 4), edge_index=edge_index)).restriction_maps.shape
+        torch.Size([4, 2, 2])
+    """
+
+    expensive = True
+
+    def __init__(self, stalk_dim: int = 2) -> None:
+        self.stalk_dim = stalk_dim
+
+    def forward(self, data: Data) -> Data:
+        """Add the maps to ``data`` (a shallow copy when called through ``transform(data)``)."""
+        x = data.x.to_dense() if data.x.is_sparse_csr else data.x
+        if data.edge_index.size(1) == 0:
+            data.restriction_maps = x.new_empty(0, self.stalk_dim, self.stalk_dim)
+            return data
+        bases, _ = tangent_bases(x, data.edge_index, self.stalk_dim)
+        data.restriction_maps = maps_of_transports(alignments(bases, data.edge_index), data.edge_index)
+        return data
 
 
 def tangent_bases(x: Tensor, edge_index: Tensor, dim: int) -> tuple[Tensor, list[Tensor]]:

@@ -1,0 +1,101 @@
+"""Sheaf diffusion with a sheaf computed from the features before training."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform, Compose
+
+from graphkit.models.base import State
+from graphkit.models.sheaf_diffusion import SheafDiffusion
+from graphkit.nn.sheaf import SheafLaplacian, sheaf_laplacian
+from graphkit.transforms import ConnectionMaps, SparseFeatures, Undirected
+
+
+class ConnectionSheaf(SheafDiffusion):
+    r"""Sheaf diffusion with the connection Laplacian of the features: nothing about the sheaf is learned.
+
+    From `"Sheaf Neural Networks with Connection Laplacians" <https://arxiv.org/abs/2206.08702>`_ (Barbero et al.,
+    2022).
+
+    The layers are those of :class:`SheafDiffusion` with one operator :math:`\Delta`. Orthogonal maps come from aligned
+    local principal components (:class:`~graphkit.transforms.ConnectionMaps`, which the trainer applies).
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The number of channels of each stalk coordinate (default: 16).
+        num_layers: The number of diffusion steps (default: 2).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        stalk_dim: The dimension of stalks; most nodes should have as many neighbours (default: 2).
+        dropout: The probability of dropping an entry of a state (default: 0).
+        input_dropout: The probability of dropping a feature (default: 0).
+        act: The activation, also of the lift, by PyG's names, or ``None`` (default: ``"elu"``).
+        second_linear: Whether the lift has a second linear map (default: ``False``).
+        readout: As in :class:`SheafDiffusion` (default: ``None``).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x``, ``edge_index`` and ``restriction_maps``
+          ``[num_edges, stalk_dim, stalk_dim]``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Raises:
+        ValueError: If the batch has no maps of this dimension.
+
+    Example:
+        >>> import torch
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> model = ConnectionSheaf(4, 8, out_channels=3)
+        >>> data = model.required_transform()(Data(x=torch.randn(3, 4), edge_index=edge_index))
+        >>> model(data).shape
+        torch.Size([3, 3])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 16,
+        num_layers: int = 2,
+        out_channels: int | None = None,
+        stalk_dim: int = 2,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        act: str | None = "elu",
+        second_linear: bool = False,
+        readout: str | None = None,
+    ) -> None:
+        super().__init__(
+            in_channels,
+            hidden_channels,
+            num_layers,
+            out_channels,
+            stalk_dim,
+            maps="identity",
+            dropout=dropout,
+            input_dropout=input_dropout,
+            act=act,
+            second_linear=second_linear,
+            frozen=True,
+            readout=readout,
+        )
+
+    def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:
+        """The connection Laplacian of the batch, the same for all layers."""
+        if self._shared:
+            return self._shared[0]
+        found = sheaf_laplacian(batch.edge_index, self._maps(batch), "bundle", size=batch.num_nodes)
+        if self._shared is not None:
+            self._shared.append(found)
+        return found
+
+    def required_transform(self) -> BaseTransform | None:
+        return Compose([Undirected(), ConnectionMaps(self.stalk_dim), SparseFeatures()])
+
+    def _maps(self, batch: Data) -> Tensor:
+        maps = batch.get("restriction_maps")
+        wanted = [batch.num_edges, self.stalk_dim, self.stalk_dim]
+        if maps is None or list(maps.shape) != wanted:
+            raise ValueError(
+                f"ConnectionSheaf needs restriction_maps of shape {wanted}, the batch has "
+                f"{'none' if maps is None else list(maps.shape)}; apply model.required_transform() to the graphs"
+            )
+        return maps
