@@ -72,7 +72,8 @@ def test_every_recipe_is_sound(path):
 
 def assert_sound(recipe):
     if recipe.published is not None:
-        assert recipe.published.url.startswith("https://")
+        # a value quoted from elsewhere may come without a link, but then nobody has checked it
+        assert recipe.published.url.startswith("https://") or not (recipe.published.url or recipe.published.verified)
         assert recipe.published.verified or recipe.published.note, "say why the number is not verified"
     card = gk.datasets.card(recipe.experiment.config["task"]["name"])
     marked = [{"readout_mask": None}] if card.generator != "pna_multitask" else [{"readout_mask": 1}]
