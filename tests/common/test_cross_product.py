@@ -68,7 +68,7 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception]
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
     if strategy == "greedy" and not isinstance(model, LayeredModel):
         return TypeError, "_Greedy trains layer by layer and needs a LayeredModel, got PyGModel"
-    if kind.startswith("node") and _reads_graphs(model):
+    if kind.startswith("node") and strategy == "Backprop" and _reads_graphs(model):  # greedy reads states, not outputs
         return ValueError, "a node task needs a model without readout|needs outputs of shape"
     return None
 
