@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -99,6 +98,7 @@ def _extra_memory(make: Callable[[], torch.nn.Module]) -> float:
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_measure_memory, args=(make, sender))
     process.start()
+    sender.close()  # so that a failing process ends the wait
     megabytes: Any = receiver.recv()
     process.join()
     return megabytes
@@ -108,11 +108,14 @@ def _measure_memory(make: Callable[[], torch.nn.Module], sender: Any) -> None:
     torch.set_num_threads(1)
     run = _pass(make(), _barabasi_albert())
     _pass(make(), torch.zeros(2, 3, dtype=torch.long))()  # what the first use of anything costs
-    before = _resident_kilobytes()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak starts anew
+    before = _memory("VmRSS")
     run()
-    sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    sender.send(_memory("VmHWM") - before)
 
 
-def _resident_kilobytes() -> float:
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 1024
+def _memory(key: str) -> float:
+    """A value of this process's status in megabytes."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(key))

@@ -34,14 +34,15 @@ def test_check(case: testing.Case):
 
 
 PLACES = [gk.nn, gk.models, gk.transforms, gk.rewiring, gk.features]
+OPERATORS = {gk.nn.aggr.GRUOperator, gk.nn.aggr.MLPOperator}  # parts of an aggregation, checked with it
 
 
 def test_every_public_class_has_checks():
     checked = {cls for classes in testing.discover().values() for cls in classes.values()}
-    for place in PLACES:
+    for place in [*PLACES, gk.nn.aggr]:
         for name in place.__all__:
             value = getattr(place, name)
-            if not isinstance(value, type) or inspect.isabstract(value):
+            if not isinstance(value, type) or inspect.isabstract(value) or value in OPERATORS:
                 continue
             assert value in checked, f"{place.__name__}.{name} is public but no common check runs over it"
 
@@ -50,9 +51,9 @@ def test_every_layer_and_transform_of_the_package_is_public():
     import importlib
     import pkgutil
 
-    public = {getattr(place, name) for place in PLACES for name in place.__all__}
-    public.add(gk.models.LayerStack)
-    for place in PLACES:
+    public = {getattr(place, name) for place in [*PLACES, gk.nn.aggr] for name in place.__all__}
+    public |= {gk.models.LayerStack, gk.nn.aggr.base.SetAggregation}
+    for place in [*PLACES, gk.nn.aggr]:
         for info in pkgutil.iter_modules(place.__path__, place.__name__ + "."):
             module = importlib.import_module(info.name)
             for name, value in vars(module).items():
@@ -71,6 +72,6 @@ def test_tables_name_classes_and_checks_that_exist():
 
 
 def test_registries_are_found():
-    for place in [gk.nn, gk.models, gk.rewiring, gk.features, gk.strategies]:
+    for place in [gk.nn, gk.nn.aggr, gk.models, gk.rewiring, gk.features, gk.strategies]:
         assert isinstance(place.registry, Registry)
         assert place.registry.names()

@@ -82,7 +82,7 @@ def test_the_trainer_adds_auxiliary_losses_while_training():
         result = trainer.fit(model, tiny.node_task())
         assert model.calls == [True] * 30  # once per step, never in evaluation
         assert all(record["train_auxiliary_loss"] >= weight * 1e-6 for record in result.history)
-        norms[weight] = float(model.lin.weight.square().sum())
+        norms[weight] = model.lin.weight.square().sum().item()
         losses[weight] = result.history[-1]["train_loss"]
     assert norms[10.0] < 0.2 * norms[0.0]  # the penalty works ...
     assert losses[10.0] > losses[0.0]  # ... at the expense of the task's loss, which is logged without it
