@@ -17,6 +17,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit import ops
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel
+from graphkit.models.readout import pool_graphs
 from graphkit.nn import Linear, dropout
 from graphkit.nn.diffusion_ode import REGULARIZERS, DiffusionODE, RegularizedODE
 from graphkit.nn.diffusivity import AttentionDiffusion
@@ -228,8 +229,7 @@ class GRAND(LayeredModel):
         if self.readout == "mask":
             h = h[batch.readout_mask]
         elif self.pool is not None:
-            index = batch.batch if batch.get("batch") is not None else h.new_zeros(h.size(0), dtype=torch.long)
-            h = self.pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else 1)
+            h = pool_graphs(self.pool, h, batch)
         return self.lin_out(h)
 
     def ode(self, z0: Tensor, batch: Data) -> DiffusionODE:

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import pool_graphs
 from graphkit.nn import Linear, dropout
 from graphkit.nn.ode import ODESolver
 from graphkit.nn.sheaf import SheafConv, SheafFlow, SheafLaplacian, SheafLearner, sheaf_graph
@@ -94,6 +94,7 @@ class SheafDiffusion(LayeredModel):
         RuntimeError: If a solver needs more than ``max_evaluations`` or meets NaN.
 
     Example:
+        >>> import torch
         >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
         >>> model = SheafDiffusion(4, 8, num_layers=2, out_channels=3, stalk_dim=3, maps="bundle")
         >>> model(Data(x=torch.ones(3, 4), edge_index=edge_index)).shape
@@ -262,8 +263,7 @@ class SheafDiffusion(LayeredModel):
         if self.readout == "mask":
             h = h[batch.readout_mask]
         elif self.pool is not None:
-            index = batch.batch if batch.get("batch") is not None else h.new_zeros(h.size(0), dtype=torch.long)
-            h = self.pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else 1)
+            h = pool_graphs(self.pool, h, batch)
         return self.lin_out(h)
 
     def required_transform(self) -> BaseTransform | None:

@@ -6,7 +6,6 @@ from abc import abstractmethod
 from itertools import pairwise
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
@@ -14,6 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import pool_graphs
 from graphkit.nn import Linear, aggr, dropout
 from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures
@@ -127,8 +127,7 @@ class LayerStack(LayeredModel):
             return h
         if self.pool is None:
             return self.head(h[batch.readout_mask])
-        index = batch.batch if batch.get("batch") is not None else h.new_zeros(h.size(0), dtype=torch.long)
-        return self.head(self.pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else 1))
+        return self.head(pool_graphs(self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         return SparseFeatures()
