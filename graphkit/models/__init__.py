@@ -10,6 +10,7 @@ from graphkit.models.grand import GRAND
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
+from graphkit.models.sheaf_network import SheafNetwork
 from graphkit.models.stack import LayerStack
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "LayeredModel",
     "PyGModel",
     "SheafDiffusion",
+    "SheafNetwork",
     "registry",
 ]
 

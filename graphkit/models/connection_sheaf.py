@@ -6,10 +6,12 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.validate import check_choice
 from graphkit.models.base import State
 from graphkit.models.sheaf_diffusion import SheafDiffusion
-from graphkit.nn.sheaf import SheafLaplacian, sheaf_laplacian
+from graphkit.nn.sheaf import SheafLaplacian, given_laplacian
 from graphkit.transforms import ConnectionMaps, SparseFeatures, Undirected
+from graphkit.transforms.connection_maps import CONNECTIONS
 
 
 class ConnectionSheaf(SheafDiffusion):
@@ -32,6 +34,8 @@ class ConnectionSheaf(SheafDiffusion):
         act: The activation, also of the lift, by PyG's names, or ``None`` (default: ``"elu"``).
         second_linear: Whether the lift has a second linear map (default: ``False``).
         readout: As in :class:`SheafDiffusion` (default: ``None``).
+        connection: ``"features"``, or one of the paper's controls, which show what the features contribute:
+            ``"random_nodes"`` or ``"random_edges"`` (default: ``"features"``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x``, ``edge_index`` and ``restriction_maps``
@@ -62,6 +66,7 @@ class ConnectionSheaf(SheafDiffusion):
         act: str | None = "elu",
         second_linear: bool = False,
         readout: str | None = None,
+        connection: str = "features",
     ) -> None:
         super().__init__(
             in_channels,
@@ -77,18 +82,14 @@ class ConnectionSheaf(SheafDiffusion):
             frozen=True,
             readout=readout,
         )
+        self.connection = check_choice(connection, CONNECTIONS, "connection")
 
     def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:
         """The connection Laplacian of the batch, the same for all layers."""
-        if self._shared:
-            return self._shared[0]
-        found = sheaf_laplacian(batch.edge_index, self._maps(batch), "bundle", size=batch.num_nodes)
-        if self._shared is not None:
-            self._shared.append(found)
-        return found
+        return given_laplacian(batch.edge_index, self._maps(batch), "bundle", augmented=True, size=batch.num_nodes)
 
     def required_transform(self) -> BaseTransform | None:
-        return Compose([Undirected(), ConnectionMaps(self.stalk_dim), SparseFeatures()])
+        return Compose([Undirected(), ConnectionMaps(self.stalk_dim, self.connection), SparseFeatures()])
 
     def _maps(self, batch: Data) -> Tensor:
         maps = batch.get("restriction_maps")

@@ -179,7 +179,7 @@ class _Watched:
         if self.limit is not None and self.count >= self.limit:
             raise RuntimeError(
                 f"ODE solver {self.method!r} needs more than max_evaluations={self.limit} evaluations (it is at time "
-                f"{float(t):.6g}); use looser tolerances, larger steps or a shorter time, or raise the limit"
+                f"{float(t.detach()):.6g}); use looser tolerances, larger steps or a shorter time, or raise the limit"
             )
         self.count += 1
         out = self.ode(t, z)
@@ -189,7 +189,7 @@ class _Watched:
     def check(self, t: Tensor, value: State, what: str) -> None:
         if not _is_finite(value if isinstance(value, Tensor) else value[0]):
             raise RuntimeError(
-                f"ODE solver {self.method!r}: {what} is NaN or infinite at time {float(t):.6g} (evaluation "
+                f"ODE solver {self.method!r}: {what} is NaN or infinite at time {float(t.detach()):.6g} (evaluation "
                 f"{self.count}); check the input and the weights, or use smaller steps if the solution explodes"
             )
 

@@ -78,6 +78,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"maps": "identity", "normalize": "degree"},
         {"maps": "bundle", "orthogonal": "cayley", "time": 1.0, "solver": "rk4", "step_size": 0.25},
     ],
+    "SheafNetwork": [{"dropout": 0.5}, {"stalk_dim": 2, "readout": "mean"}],
     "SparseFeatures": [{}, {"min_channels": 2, "max_density": 1.0}],
 }
 

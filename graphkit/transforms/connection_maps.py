@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.validate import check_edge_index
+from graphkit.core.validate import check_choice, check_edge_index
 from graphkit.transforms.base import Precompute
+
+CONNECTIONS = ("features", "random_nodes", "random_edges")
+_CHUNK = 2**23  # numbers per block of distances
 
 
 class ConnectionMaps(Precompute):
@@ -19,6 +24,10 @@ class ConnectionMaps(Precompute):
 
     Args:
         stalk_dim: The dimension of stalks (default: 2).
+        connection: ``"features"`` as above, or one of the paper's controls, which know nothing about the features:
+            ``"random_nodes"`` aligns random bases, ``"random_edges"`` takes a random orthogonal map per edge, both
+            uniform (Haar) (default: ``"features"``).
+        seed: The seed of the controls (default: 0).
 
     Shapes:
         ``restriction_maps``: ``[num_edges, stalk_dim, stalk_dim]``
@@ -34,8 +43,10 @@ class ConnectionMaps(Precompute):
 
     expensive = True
 
-    def __init__(self, stalk_dim: int = 2) -> None:
+    def __init__(self, stalk_dim: int = 2, connection: str = "features", seed: int = 0) -> None:
         self.stalk_dim = stalk_dim
+        self.connection = check_choice(connection, CONNECTIONS, "connection")
+        self.seed = seed
 
     def forward(self, data: Data) -> Data:
         """Add the maps to ``data`` (a shallow copy when called through ``transform(data)``)."""
@@ -43,9 +54,25 @@ class ConnectionMaps(Precompute):
         if data.edge_index.size(1) == 0:
             data.restriction_maps = x.new_empty(0, self.stalk_dim, self.stalk_dim)
             return data
-        bases, _ = tangent_bases(x, data.edge_index, self.stalk_dim)
-        data.restriction_maps = maps_of_transports(alignments(bases, data.edge_index), data.edge_index)
+        data.restriction_maps = maps_of_transports(self._transport(x, data.edge_index), data.edge_index)
         return data
+
+    def _transport(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        generator, d = torch.Generator().manual_seed(self.seed), self.stalk_dim
+        if self.connection == "random_edges":
+            pairs, position, forward = _pairs(edge_index)
+            transport = _haar(pairs.size(1), d, d, generator).to(x)[position]
+            return torch.where(forward[:, None, None], transport, transport.mT)
+        if self.connection == "random_nodes":
+            _check_fits(x, d)
+            return alignments(_haar(*x.shape, d, generator).to(x), edge_index)
+        return alignments(tangent_bases(x, edge_index, d)[0], edge_index)
+
+
+def _haar(count: int, rows: int, columns: int, generator: torch.Generator) -> Tensor:
+    """Uniformly distributed matrices with orthonormal columns."""
+    q, r = torch.linalg.qr(torch.randn(count, rows, columns, generator=generator, dtype=torch.float64))
+    return q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
 
 
 def tangent_bases(x: Tensor, edge_index: Tensor, dim: int) -> tuple[Tensor, list[Tensor]]:
@@ -77,28 +104,62 @@ def tangent_bases(x: Tensor, edge_index: Tensor, dim: int) -> tuple[Tensor, list
     """
     n, p = x.shape
     check_edge_index(edge_index, n, "tangent_bases")
-    if dim > p or dim > n - 1:
-        raise ValueError(
-            f"tangent bases of dimension {dim} need at least {dim} features and {dim + 1} nodes, the graph has {p} and "
-            f"{n}; use a smaller stalk dimension"
-        )
+    _check_fits(x, dim)
     order = (edge_index[0] * n + edge_index[1]).unique()
     neighbours = list((order % n).split(torch.bincount(order // n, minlength=n).tolist()))
-    for i, near in enumerate(neighbours):
-        if near.numel() < dim:
-            distance = (x - x[i]).norm(dim=1)
-            distance[torch.cat([near, near.new_tensor([i])])] = torch.inf
-            borrowed = distance.argsort(stable=True)[: dim - near.numel()]
-            neighbours[i] = torch.cat([near, borrowed])
+    few = [i for i, near in enumerate(neighbours) if near.numel() < dim]
+    for i, borrowed in zip(few, _nearest(x, few, [neighbours[i] for i in few], dim), strict=True):
+        neighbours[i] = torch.cat([neighbours[i], borrowed])
     bases = x.new_empty(n, p, dim)
     counts = torch.tensor([near.numel() for near in neighbours])
     for count in counts.unique().tolist():
         nodes = (counts == count).nonzero().squeeze(1)
         near = torch.stack([neighbours[i] for i in nodes.tolist()])
         differences = (x[near] - x[nodes, None]).mT
-        bases[nodes] = torch.linalg.svd(differences, full_matrices=False)[0][..., :dim]
+        bases[nodes] = _left_singular(differences, dim)
     largest = bases.gather(1, bases.abs().argmax(1, keepdim=True))
     return bases * torch.where(largest < 0, -1.0, 1.0).to(x.dtype), neighbours
+
+
+def _nearest(x: Tensor, nodes: list[int], near: list[Tensor], wanted: int) -> Iterator[Tensor]:
+    """For each node as many nearest nodes as ``near`` lacks of ``wanted``; of equally near ones the first."""
+    wide = x.double()
+    norm = wide.square().sum(1)
+    slack = 1e-9 * norm.max()  # what squared distances from products may be off by
+    rows = max(1, _CHUNK // max(1, x.size(0)))
+    for start in range(0, len(nodes), rows):
+        chunk = nodes[start : start + rows]
+        squared = norm[chunk, None] + norm - 2 * wide[chunk] @ wide.t()
+        for i, row, known in zip(chunk, squared, near[start : start + rows], strict=True):
+            row[known], row[i] = torch.inf, torch.inf
+            missing = wanted - known.numel()
+            candidates = (row <= row.kthvalue(missing).values + slack).nonzero().squeeze(1)
+            exact = (x[candidates] - x[i]).norm(dim=1)
+            yield candidates[exact.argsort(stable=True)[:missing]]
+
+
+def _check_fits(x: Tensor, dim: int) -> None:
+    """Raise a ``ValueError`` if the graph is too small for bases of dimension ``dim``."""
+    n, p = x.shape
+    if dim > p or dim > n - 1:
+        raise ValueError(
+            f"tangent bases of dimension {dim} need at least {dim} features and {dim + 1} nodes, the graph has {p} and "
+            f"{n}; use a smaller stalk dimension"
+        )
+
+
+def _left_singular(m: Tensor, dim: int) -> Tensor:
+    """The first left singular vectors of matrices ``[b, p, n]``; of tall ones through the small Gram matrices."""
+    if m.size(2) >= m.size(1):
+        return torch.linalg.svd(m, full_matrices=False)[0][..., :dim]
+    tall = m.double()
+    values, vectors = torch.linalg.eigh(tall.mT @ tall)
+    values, vectors = values[:, -dim:].flip(1), vectors[..., -dim:].flip(2)
+    found = (tall @ (vectors * values.clamp(min=torch.finfo(values.dtype).tiny).rsqrt()[:, None])).to(m.dtype)
+    vague = values[:, -1] <= 1e-6 * values[:, 0]  # squared singular values: too close to rounding
+    if bool(vague.any()):
+        found[vague] = torch.linalg.svd(m[vague], full_matrices=False)[0][..., :dim]
+    return found
 
 
 def alignments(bases: Tensor, edge_index: Tensor) -> Tensor:
@@ -117,13 +178,22 @@ def alignments(bases: Tensor, edge_index: Tensor) -> Tensor:
         >>> alignments(torch.tensor([[[1.0]], [[-1.0]]]), torch.tensor([[0, 1], [1, 0]])).flatten().tolist()
         [-1.0, -1.0]
     """
-    i, j = edge_index
-    forward = i < j  # one decomposition per pair, so that both directions agree even where it is not unique
-    low, high = torch.where(forward, i, j), torch.where(forward, j, i)
-    pairs, position = torch.stack([low, high]).unique(dim=1, return_inverse=True)
+    pairs, position, forward = _pairs(edge_index)
     left, _, right = torch.linalg.svd(bases[pairs[0]].mT @ bases[pairs[1]])
     transport = (left @ right)[position]
     return torch.where(forward[:, None, None], transport, transport.mT)
+
+
+def _pairs(edge_index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Node pairs, smaller node first, the pair of each column, and whether the column starts at the smaller node.
+
+    A map drawn or computed once per pair is the same in both directions, even where it is not unique.
+    """
+    i, j = edge_index
+    forward = i < j
+    low, high = torch.where(forward, i, j), torch.where(forward, j, i)
+    pairs, position = torch.stack([low, high]).unique(dim=1, return_inverse=True)
+    return pairs, position, forward
 
 
 def maps_of_transports(transport: Tensor, edge_index: Tensor) -> Tensor:

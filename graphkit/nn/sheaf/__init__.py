@@ -6,7 +6,7 @@ These work on a graph prepared by :func:`sheaf_graph` and on stalks ``[num_nodes
 from graphkit.nn.sheaf.blocks import inverse_sqrt
 from graphkit.nn.sheaf.conv import SheafConv, SheafMix
 from graphkit.nn.sheaf.flow import SheafFlow
-from graphkit.nn.sheaf.given import GivenSheafConv, diffuse_polynomial, signed_maps
+from graphkit.nn.sheaf.given import GivenSheafConv, diffuse_polynomial, given_laplacian, signed_maps
 from graphkit.nn.sheaf.graph import SheafGraph, sheaf_graph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
 from graphkit.nn.sheaf.learner import SheafLearner
@@ -21,6 +21,7 @@ __all__ = [
     "SheafLearner",
     "SheafMix",
     "diffuse_polynomial",
+    "given_laplacian",
     "inverse_sqrt",
     "num_orthogonal_params",
     "orthogonal",

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import inits
 
-from graphkit.nn.sheaf.laplacian import SheafLaplacian
+from graphkit.nn.sheaf.graph import sheaf_graph
+from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
+from graphkit.ops.structure import Size
 
 
 class GivenSheafConv(nn.Module):
@@ -46,6 +48,35 @@ class GivenSheafConv(nn.Module):
         """One convolution; see the class for shapes."""
         mixed = (self.left @ x) @ self.right.t()
         return mixed - laplacian @ mixed
+
+
+def given_laplacian(
+    edge_index: Tensor, maps: Tensor, kind: str = "general", augmented: bool = False, size: Size = None
+) -> SheafLaplacian:
+    """The normalised Laplacian of maps that are data: kept with the graph until other maps come.
+
+    Args:
+        edge_index: Both directions of every edge.
+        maps: The maps, as :func:`~graphkit.nn.sheaf.sheaf_laplacian` takes them.
+        kind: ``"diag"``, ``"bundle"`` or ``"general"`` (default: ``"general"``).
+        augmented: Whether the identity is added to the diagonal blocks before their root (default: ``False``).
+        size: The number of nodes (default: the largest id plus one).
+
+    Example:
+        >>> edge_index, maps = torch.tensor([[0, 1], [1, 0]]), torch.ones(2, 1, 1)
+        >>> given_laplacian(edge_index, maps) is given_laplacian(edge_index, maps.clone())
+        True
+    """
+    if maps.requires_grad:
+        return sheaf_laplacian(edge_index, maps, kind, augmented=augmented, size=size)
+    memo, key = sheaf_graph(edge_index, size).memo, ("given sheaf", kind, augmented)
+    copy, found = memo.get(key, (None, None))
+    if copy is None or maps.dtype != copy.dtype or not torch.equal(maps, copy):
+        with torch.inference_mode(False), torch.no_grad():
+            copy = maps.clone()
+            found = sheaf_laplacian(edge_index, copy, kind, augmented=augmented, size=size)
+            memo[key] = copy, found
+    return found
 
 
 def diffuse_polynomial(laplacian: SheafLaplacian, coefficients: Tensor, x: Tensor) -> Tensor:

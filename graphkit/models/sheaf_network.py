@@ -1,0 +1,161 @@
+"""The sheaf neural network of a given sheaf."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn.resolver import activation_resolver
+from torch_geometric.transforms import BaseTransform, Compose
+
+from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import pool_graphs
+from graphkit.nn import Linear, aggr, dropout
+from graphkit.nn.sheaf import GivenSheafConv, SheafLaplacian, given_laplacian, sheaf_graph, signed_maps
+from graphkit.ops import SparseMatrix
+from graphkit.transforms import SparseFeatures, Undirected
+
+
+class SheafNetwork(LayeredModel):
+    r"""Graph convolutions with the Laplacian of a sheaf that is part of the data.
+
+    From `"Sheaf Neural Networks" <https://arxiv.org/abs/2012.06333>`_ (Hansen and Gebhart, 2020).
+
+    .. math::
+        X^{(l+1)} = \rho\bigl(H (I \otimes B_l) X^{(l)} A_l\bigr), \qquad H = I - D^{-1/2} L D^{-1/2}
+
+    with the sheaf Laplacian :math:`L` and its diagonal blocks :math:`D` (the root is that of the pseudo-inverse);
+    :math:`B_l` acts on stalks, :math:`A_l` on channels, and the last layer has no :math:`\rho`. The sheaf is known
+    beforehand: signs or types of edges, rotations between frames. Without one (``maps=None``) it is constant, and the
+    model the graph convolution to compare with.
+
+    Features are lifted to the stalks by a linear map, so that their number need not be a multiple of ``stalk_dim``; the
+    paper takes them as stalks. No official code is known.
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The number of channels of each stalk coordinate (default: 32).
+        num_layers: The number of convolutions (default: 3).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        stalk_dim: The dimension :math:`k` of stalks (default: 1).
+        maps: The attribute of the data that holds the sheaf: a signed weight per edge ``[num_edges]``, the same in both
+            directions (positive weights pull the ends together, negative ones to opposite signs), or the restriction
+            map of each edge's first node, ``[num_edges, k]`` if diagonal, else ``[num_edges, q, k]``; ``None`` for the
+            constant sheaf (default: ``None``).
+        dropout: The probability of dropping an entry before each convolution (default: 0).
+        act: :math:`\rho` by PyG's names (default: ``"relu"``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, or ``"mask"`` to read
+            the node that ``readout_mask`` marks (default: ``None``).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
+          edge in ``edge_index``; without ``maps`` the trainer makes any graph so
+        - **states:** ``[num_nodes, stalk_dim * hidden_channels]``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Raises:
+        ValueError: If the graph is not undirected and simple, or the sheaf is missing, of another shape, or not the
+            same in both directions of an edge.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> data = Data(x=torch.ones(3, 4), edge_index=edge_index, sign=torch.tensor([1.0, 1.0, -1.0, -1.0]))
+        >>> SheafNetwork(4, 8, out_channels=2, maps="sign")(data).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 32,
+        num_layers: int = 3,
+        out_channels: int | None = None,
+        stalk_dim: int = 1,
+        maps: str | None = None,
+        dropout: float = 0.0,
+        act: str = "relu",
+        readout: str | None = None,
+    ) -> None:
+        super().__init__()
+        for argument, value in (("num_layers", num_layers), ("stalk_dim", stalk_dim)):
+            if value < 1:
+                raise ValueError(f"SheafNetwork: {argument}={value}, must be at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"SheafNetwork: dropout={dropout}, must be in [0, 1)")
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.stalk_dim = stalk_dim
+        self.maps = maps
+        self.dropout = dropout
+        self.act = act
+        self.readout = readout
+
+        width = stalk_dim * hidden_channels
+        self.lin_in = Linear(in_channels, width)
+        self.layers = nn.ModuleList(
+            GivenSheafConv(stalk_dim, hidden_channels, hidden_channels) for _ in range(num_layers)
+        )
+        self.lin_out = Linear(width, self.out_channels)
+        self.activation = activation_resolver(act)
+        self.pool = None if readout in (None, "mask") else aggr.resolve(readout, width)
+        self.reset_parameters()
+
+    def encode(self, batch: Data) -> State:
+        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
+        return self.lin_in(dropout(x, self.dropout, self.training))
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        h = cast(Tensor, dropout(history[-1], self.dropout, self.training))
+        laplacian = self.laplacian(batch, h.dtype)
+        out = self.layers[i](h.view(-1, self.stalk_dim, self.hidden_channels), laplacian).flatten(1)
+        return out if i == self.num_layers - 1 else self.activation(out)
+
+    def laplacian(self, batch: Data, dtype: torch.dtype | None = None) -> SheafLaplacian:
+        """The normalised Laplacian of the batch's sheaf; ``energy`` tells how well stalks agree with it."""
+        edge_index, k, n = batch.edge_index, self.stalk_dim, batch.num_nodes
+        if self.maps is None:
+            ones = torch.ones(edge_index.size(1), k, dtype=dtype, device=edge_index.device)
+            return given_laplacian(edge_index, ones, "diag", size=n)
+        maps = batch.get(self.maps)
+        if (
+            maps is None
+            or maps.dim() not in (1, 2, 3)
+            or maps.size(0) != edge_index.size(1)
+            or (maps.dim() > 1 and maps.size(-1) != k)
+        ):
+            raise ValueError(
+                f"SheafNetwork: maps={self.maps!r} must be [E], [E, {k}] or [E, q, {k}] for the batch's "
+                f"E = {edge_index.size(1)} edges and stalk_dim={k}, but the batch has "
+                f"{'no such attribute' if maps is None else f'shape {list(maps.shape)}'}; a transform that changes "
+                "edges must come before the sheaf"
+            )
+        maps = maps.to(dtype or maps.dtype)
+        if maps.dim() == 1:
+            graph = sheaf_graph(edge_index, n)
+            ends = graph.from_edges(maps)
+            if not torch.equal(ends[: graph.num_pairs], ends[graph.num_pairs :]):
+                raise ValueError(
+                    f"SheafNetwork: the weights {self.maps!r} differ between the directions of an edge; use their mean"
+                )
+            maps = signed_maps(maps, edge_index).expand(-1, k)
+        return given_laplacian(edge_index, maps, "diag" if maps.dim() == 2 else "general", size=n)
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        if self.readout == "mask":
+            h = h[batch.readout_mask]
+        elif self.pool is not None:
+            h = pool_graphs(self.pool, h, batch)
+        return self.lin_out(h)
+
+    def required_transform(self) -> BaseTransform | None:
+        # Undirected averages what edges carry, so a given sheaf has to be right as it is
+        return SparseFeatures() if self.maps is not None else Compose([Undirected(), SparseFeatures()])
+
+    def reset_parameters(self) -> None:
+        for module in (self.lin_in, *self.layers, self.pool, self.lin_out):
+            if module is not None:
+                module.reset_parameters()
