@@ -65,7 +65,7 @@ class ConnectionMaps(Precompute):
             return torch.where(forward[:, None, None], transport, transport.mT)
         if self.connection == "random_nodes":
             _check_fits(x, d)
-            return alignments(_haar(*x.shape, d, generator).to(x), edge_index)
+            return alignments(_haar(x.size(0), x.size(1), d, generator).to(x), edge_index)
         return alignments(tangent_bases(x, edge_index, d)[0], edge_index)
 
 
