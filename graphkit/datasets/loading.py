@@ -53,7 +53,7 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
     choose(found, split)  # a wrong split is refused before any work
     graphs, stored = _graphs(found, options)
     labels = _labels(graphs, found)
-    made, family = make_split(found, split, labels, stored)
+    made, family = make_split(found, split, labels, stored, _edges(graphs, found))
     arguments: dict[str, Any] = {
         "target": found.target,
         "metric": found.metric,
@@ -82,7 +82,7 @@ def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[
         choose(found, split)
     graphs, stored = _graphs(found, options)
     labels = _labels(graphs, found)
-    return [make_split(found, split, labels, stored)[0] for split in splits]
+    return [make_split(found, split, labels, stored, _edges(graphs, found))[0] for split in splits]
 
 
 def load_graphs(name: str, **options: Any) -> list[Data]:
@@ -182,6 +182,10 @@ def _check_counts(found: Card, parsed: Collated, options: dict[str, Any]) -> Non
                 f"dataset {found.name!r}: parsing gave {counts[what]} {what}, but the card says {expected}; "
                 "the raw files are not the ones that the card describes"
             )
+
+
+def _edges(graphs: list[Data], found: Card) -> Tensor | None:
+    return graphs[0].edge_index if found.kind == "node" else None
 
 
 def _labels(graphs: list[Data], found: Card) -> Tensor:

@@ -29,6 +29,7 @@ class Request:
         index: The split's position in the family, or the seed.
         labels: The labels of all nodes or graphs.
         stored: The splits that came with the parsed data.
+        edge_index: The edges of a node dataset's graph; ``None`` for many graphs.
     """
 
     card: Card
@@ -36,6 +37,7 @@ class Request:
     index: int
     labels: Tensor
     stored: list[Ids]
+    edge_index: Tensor | None = None
 
     @property
     def labelled(self) -> np.ndarray:
@@ -82,7 +84,9 @@ def choose(card: Card, split: int | str) -> tuple[SplitFamily, int]:
     return family, index
 
 
-def make_split(card: Card, split: int | str, labels: Tensor, stored: list[Ids]) -> tuple[Split, SplitFamily]:
+def make_split(
+    card: Card, split: int | str, labels: Tensor, stored: list[Ids], edge_index: Tensor | None = None
+) -> tuple[Split, SplitFamily]:
     """Read or draw a split and check it against the card.
 
     Args:
@@ -90,12 +94,13 @@ def make_split(card: Card, split: int | str, labels: Tensor, stored: list[Ids]) 
         split: See :func:`choose`.
         labels: The labels of all nodes or graphs, ``[n]`` or ``[n, columns]``.
         stored: The splits that came with the parsed data.
+        edge_index: The edges of a node dataset's graph (default: ``None``, for many graphs).
 
     Raises:
         ValueError: If the split does not exist, overlaps, or has other sizes than the card says.
     """
     family, index = choose(card, split)
-    train, val, test = READERS[family.reader](Request(card, family, index, labels, stored))
+    train, val, test = READERS[family.reader](Request(card, family, index, labels, stored, edge_index))
     name = family.name if family.count == 1 else f"{family.name}/{index}"
     made = Split(name, train, val, test)
     expected = family.expected_sizes(index)
@@ -113,6 +118,19 @@ def make_split(card: Card, split: int | str, labels: Tensor, stored: list[Ids]) 
 def stored(request: Request) -> Ids:
     """A split that came with the data: masks in the file, or the official parts."""
     return request.stored[request.index]
+
+
+def largest_component(request: Request) -> Ids:
+    """The stored split without the nodes outside of the largest connected component; the graph stays whole."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    assert request.edge_index is not None
+    source, target = request.edge_index.numpy()
+    n = request.labels.size(0)
+    _, component = connected_components(coo_array((np.ones(source.size), (source, target)), shape=(n, n)))
+    inside = torch.from_numpy(component == np.bincount(component).argmax())
+    return tuple(ids[inside[ids]] for ids in request.stored[request.index])  # type: ignore[return-value]
 
 
 def extrapolation(request: Request) -> Ids:
@@ -225,7 +243,7 @@ def _ids(train: object, val: object, test: object) -> Ids:
 
 
 _FUNCTIONS: list[Callable[[Request], Ids]] = [
-    stored, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class, fractions, folds,
-    pair_folds,
+    stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class, fractions,
+    folds, pair_folds,
 ]  # fmt: skip
 READERS: dict[str, Callable[[Request], Ids]] = {function.__name__: function for function in _FUNCTIONS}

@@ -20,7 +20,8 @@ PER_CLASS = SplitFamily("random", "per_class", "", per_class=(20, 30))
 FRACTIONS = SplitFamily("random-60-20-20", "fractions", "", fractions=(0.6, 0.2, 0.2))
 FOLDS = SplitFamily("cv-10", "folds", "", count=10)
 PAIRS = SplitFamily("pairs", "pair_folds", "", count=10)
-ALL = _card(PER_CLASS, FRACTIONS, FOLDS, PAIRS)
+COMPONENT = SplitFamily("component", "largest_component", "", count=1)
+ALL = _card(PER_CLASS, FRACTIONS, FOLDS, PAIRS, COMPONENT)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +97,13 @@ def test_folds_are_stratified_and_test_each_id_once(labels: torch.Tensor) -> Non
         counts = torch.bincount(labels[split.test], minlength=3)
         assert (counts - torch.bincount(labels) / 10).abs().max() <= 1
     assert not torch.equal(made[0].test, torch.arange(made[0].test.numel()))
+
+
+def test_the_largest_component_keeps_its_part_of_the_stored_split() -> None:
+    stored = (torch.tensor([0, 1]), torch.tensor([2, 3, 6]), torch.tensor([4, 5, 7]))
+    edge_index = torch.tensor([[1, 2, 4, 0, 7], [2, 4, 7, 3, 4]])  # {1, 2, 4, 7}, {0, 3}, {5}, {6}
+    split, _ = make_split(ALL, "component", torch.zeros(8, dtype=torch.int64), [stored], edge_index)
+    assert [ids.tolist() for ids in (split.train, split.val, split.test)] == [[1], [2], [4, 7]]
 
 
 def test_pairs_stay_together() -> None:
