@@ -243,7 +243,7 @@ def _ids(train: object, val: object, test: object) -> Ids:
 
 
 _FUNCTIONS: list[Callable[[Request], Ids]] = [
-    stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class, fractions,
-    folds, pair_folds,
+    stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class,
+    fractions, folds, pair_folds,
 ]  # fmt: skip
 READERS: dict[str, Callable[[Request], Ids]] = {function.__name__: function for function in _FUNCTIONS}
