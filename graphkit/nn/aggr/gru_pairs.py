@@ -98,9 +98,11 @@ class _Cell(NamedTuple):
         torch.sub(even, odd, out=gates[1])
         gates.sigmoid_()
         for order, (of, state) in enumerate(((a, b), (b, a))):
-            torch.addmm(weights.bias_i, of, weights.candidate_i.t(), out=candidate[order])
+            torch.addmm(weights.bias_i, of, weights.candidate_i.t(), beta=-2, alpha=-2, out=candidate[order])
             torch.addmm(weights.bias_h, state, weights.candidate_h.t(), out=of_state[order])
-        candidate.addcmul_(gates[:, 0], of_state).mul_(2).sigmoid_().mul_(2).sub_(1)  # tanh; torch's takes eight times as long
+        candidate.addcmul_(gates[:, 0], of_state, value=-2).sigmoid_()
+        # tanh(x) = 1 - 2 sigmoid(-2x), in a fifth of the time of torch's
+        torch.sub(a.new_ones(()), candidate, alpha=2, out=candidate)
         return cls(gates, of_state, candidate)
 
 
@@ -147,14 +149,17 @@ def _block_backward(
     a, b = pair
     half = 0.5 * grad
     straight = half * cell.update
-    d_candidate = torch.ops.aten.tanh_backward(half - straight, cell.candidate)
+    d_candidate = half - straight
+    torch.ops.aten.tanh_backward.grad_input(d_candidate, cell.candidate, grad_input=d_candidate)
+    d_state = d_candidate * cell.reset
     d_gates = torch.empty_like(cell.gates)
     torch.mul(d_candidate, cell.of_state, out=d_gates[:, 0])
     for order, state in enumerate((b, a)):
-        torch.sub(state, cell.candidate[order], out=d_gates[order, 1]).mul_(half)
-    d_gates = torch.ops.aten.sigmoid_backward(d_gates, cell.gates)
-    d_state = d_candidate * cell.reset
-    even, odd = d_gates[0] + d_gates[1], d_gates[0] - d_gates[1]
+        torch.sub(state, cell.candidate[order], out=d_gates[order, 1])
+    d_gates[:, 1].mul_(half)
+    torch.ops.aten.sigmoid_backward.grad_input(d_gates, cell.gates, grad_input=d_gates)
+    first, second = d_gates
+    even, odd = first + second, first.sub_(second)
 
     grads.plus.baddbmm_(even.mT, _twice(a + b))
     grads.minus.baddbmm_(odd.mT, _twice(a - b))
