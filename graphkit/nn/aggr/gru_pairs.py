@@ -75,7 +75,7 @@ class _Weights(NamedTuple):
 
 
 class _Cell(NamedTuple):
-    """What a block of pairs leaves behind, ``[2, pairs, channels]`` each: order 0 is GRU(a, b), order 1 is GRU(b, a)."""
+    """What a block of pairs leaves behind, ``[2, pairs, channels]`` each: order 0 is GRU(a, b), 1 is GRU(b, a)."""
 
     gates: Tensor  # [2, 2, pairs, channels]: order, then reset and update
     of_state: Tensor
