@@ -11,13 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import inits
-from torch_geometric.nn.resolver import aggregation_resolver
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel
 from graphkit.models.grand_equation import Equation
-from graphkit.models.readout import pool_graphs
+from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
 from graphkit.nn.diffusion_ode import REGULARIZERS, DiffusionODE, RegularizedODE
 from graphkit.nn.ode import ODESolver
@@ -102,8 +101,8 @@ class GRAND(LayeredModel):
         max_evaluations: Limit of evaluations per stretch of time (default: 1000).
         regularizers: Coefficients by name of ``"kinetic"``, ``"directional"``, ``"jacobian"``; see
             :class:`~graphkit.nn.diffusion_ode.RegularizedODE` and :meth:`auxiliary_loss` (default: none).
-        readout: ``None`` for one output per node; for one per graph PyG's name of an aggregation, or ``"mask"`` to read
-            the node that ``readout_mask`` marks (default: ``None``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         official_batch_max: See :class:`~graphkit.nn.AttentionDiffusion` (default: ``False``).
         official_hard_gradient: No gradient to the attention in ``"hard"`` (default: ``False``).
         official_integer_loops: Round ``self_loops`` down for ``adjacency="sym"`` (default: ``False``).
@@ -187,7 +186,7 @@ class GRAND(LayeredModel):
         self.layers = nn.ModuleList([Equation(self)] * num_layers)
         self.lin_fc = nn.Linear(hidden_channels, hidden_channels) if fc_out else None
         self.lin_out = nn.Linear(hidden_channels, self.out_channels)
-        self.pool = None if readout in (None, "mask") else aggregation_resolver(readout)
+        self.pool = make_pool(readout, hidden_channels)
         self.integrate = self._make_solver()
         self._penalties: dict[str, Tensor] = {}
         self.reset_parameters()
@@ -225,11 +224,7 @@ class GRAND(LayeredModel):
         if self.lin_fc is not None:
             h = self.lin_fc(h).relu()
         h = cast(Tensor, dropout(h, self.dropout, self.training))
-        if self.readout == "mask":
-            h = h[batch.readout_mask]
-        elif self.pool is not None:
-            h = pool_graphs(self.pool, h, batch)
-        return self.lin_out(h)
+        return self.lin_out(read_out(self.readout, self.pool, h, batch))
 
     def ode(self, z0: Tensor, batch: Data) -> DiffusionODE:
         """The equation that starts at ``z0 [num_nodes, hidden_channels]``."""

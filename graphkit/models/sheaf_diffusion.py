@@ -8,11 +8,11 @@ from typing import cast
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn.resolver import activation_resolver, aggregation_resolver
+from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import pool_graphs
+from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
 from graphkit.nn.ode import ODESolver
 from graphkit.nn.sheaf import SheafConv, SheafFlow, SheafLaplacian, SheafLearner, sheaf_graph
@@ -80,8 +80,8 @@ class SheafDiffusion(LayeredModel):
         tol_scale: Tolerance of adaptive solvers: ``atol`` is 1e-7 and ``rtol`` 1e-9 times this (default: 1.0).
         adjoint: Method of the adjoint equation; ``None`` differentiates through the steps (default: ``None``).
         max_evaluations: How many evaluations one stretch of time may take (default: 1000).
-        readout: ``None`` for one output per node; for one per graph PyG's name of an aggregation, or ``"mask"`` to read
-            the node that ``readout_mask`` marks (default: ``None``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
@@ -186,7 +186,7 @@ class SheafDiffusion(LayeredModel):
             self.layers = nn.ModuleList([self._flow()] * num_layers)
         self.lin_out = _linear(size, self.out_channels)
         self.activation = nn.Identity() if act is None else activation_resolver(act)
-        self.pool = None if readout in (None, "mask") else aggregation_resolver(readout)
+        self.pool = make_pool(readout, size)
         self._shared: list[SheafLaplacian] | None = None
         self.reset_parameters()
 
@@ -260,11 +260,7 @@ class SheafDiffusion(LayeredModel):
         return found
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.readout == "mask":
-            h = h[batch.readout_mask]
-        elif self.pool is not None:
-            h = pool_graphs(self.pool, h, batch)
-        return self.lin_out(h)
+        return self.lin_out(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         return Compose([Undirected(), SparseFeatures()])

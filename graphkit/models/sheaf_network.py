@@ -11,8 +11,8 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import pool_graphs
-from graphkit.nn import Linear, aggr, dropout
+from graphkit.models.readout import make_pool, read_out
+from graphkit.nn import Linear, dropout
 from graphkit.nn.sheaf import GivenSheafConv, SheafLaplacian, given_laplacian, sheaf_graph, signed_maps
 from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures, Undirected
@@ -46,8 +46,8 @@ class SheafNetwork(LayeredModel):
             constant sheaf (default: ``None``).
         dropout: The probability of dropping an entry before each convolution (default: 0).
         act: :math:`\rho` by PyG's names (default: ``"relu"``).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, or ``"mask"`` to read
-            the node that ``readout_mask`` marks (default: ``None``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
@@ -101,7 +101,7 @@ class SheafNetwork(LayeredModel):
         )
         self.lin_out = Linear(width, self.out_channels)
         self.activation = activation_resolver(act)
-        self.pool = None if readout in (None, "mask") else aggr.resolve(readout, width)
+        self.pool = make_pool(readout, width)
         self.reset_parameters()
 
     def encode(self, batch: Data) -> State:
@@ -145,11 +145,7 @@ class SheafNetwork(LayeredModel):
         return given_laplacian(edge_index, maps, "diag" if maps.dim() == 2 else "general", size=n)
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.readout == "mask":
-            h = h[batch.readout_mask]
-        elif self.pool is not None:
-            h = pool_graphs(self.pool, h, batch)
-        return self.lin_out(h)
+        return self.lin_out(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         # Undirected averages what edges carry, so a given sheaf has to be right as it is

@@ -13,8 +13,8 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import pool_graphs
-from graphkit.nn import Linear, aggr, dropout
+from graphkit.models.readout import make_pool, read_out
+from graphkit.nn import Linear, dropout
 from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures
 
@@ -93,9 +93,7 @@ class LayerStack(LayeredModel):
             norms = [norm_class(hidden_channels) for _ in range(num_hidden)]
         self.norms = nn.ModuleList(norms)
         self.activation = activation_resolver(act)
-        self.pool = None
-        if readout is not None and readout != "mask":
-            self.pool = aggr.resolve(readout, hidden_channels, **(readout_kwargs or {}))
+        self.pool = make_pool(readout, hidden_channels, **(readout_kwargs or {}))
         self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
         self.reset_parameters()
 
@@ -123,11 +121,7 @@ class LayerStack(LayeredModel):
         return out
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.head is None:
-            return h
-        if self.pool is None:
-            return self.head(h[batch.readout_mask])
-        return self.head(pool_graphs(self.pool, h, batch))
+        return h if self.head is None else self.head(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         return SparseFeatures()

@@ -34,6 +34,19 @@ def test_readouts_by_name(name, kwargs, cls):
     assert repr(again.pool) == repr(model.pool)
 
 
+@pytest.mark.parametrize("make", [gk.models.GRAND, gk.models.SheafDiffusion])
+def test_learned_readouts_of_diffusion_models(make):
+    torch.manual_seed(0)
+    model = make(6, 8, out_channels=3, readout="lcm")
+    assert type(model.pool) is LCMAggregation
+    assert make(6, 8, readout="mask").pool is None
+    task = tiny.graph_task().transform(model.required_transform())
+    model.eval()(next(iter(task.batches("train", 5)))).square().sum().backward()
+    assert bool((model.pool.f.weight_ih.grad != 0).any())
+    with pytest.raises(ValueError, match="unknown aggregation 'lcmm'"):
+        make(6, 8, readout="lcmm")
+
+
 def test_graphkit_comes_before_pyg():
     assert type(resolve("lcm", 4)) is LCMAggregation
     assert resolve("lcm", 4, out_channels=3).out_channels == 3

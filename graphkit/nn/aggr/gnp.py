@@ -177,17 +177,15 @@ class _Log(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, tuple[float, float]]:
-        zero = x <= 0
-        log = x.masked_fill(zero, 1.0).log_()  # processors are slow at the logarithm of 0
+        log = torch.threshold(x, 0, 1.0).log_()  # processors are slow at the logarithm of 0
         low, high = (float(end) for end in torch.aminmax(log)) if log.numel() > 0 else (0.0, 0.0)
         ctx.save_for_backward(x)
-        return log.masked_fill_(zero, _LOG_ZERO), (min(low, 0.0), max(high, 0.0))
+        return log.add_((x <= 0).to(log.dtype), alpha=_LOG_ZERO), (min(low, 0.0), max(high, 0.0))
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: None) -> Tensor:
         (x,) = ctx.saved_tensors
-        zero = x <= 0
-        return grad.masked_fill(zero, 0.0) / x.masked_fill(zero, 1.0)
+        return torch.ops.aten.threshold_backward(grad, x, 0).div_(torch.threshold(x, 0, 1.0))
 
 
 class _Norm(torch.autograd.Function):

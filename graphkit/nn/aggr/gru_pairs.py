@@ -40,64 +40,70 @@ def _composite(a: Tensor, b: Tensor, *parameters: Tensor) -> Tensor:
 
 
 class _Weights(NamedTuple):
-    """The cell's weights as they are used: for sum and difference of the operands, and for the candidates."""
+    """The cell's weights as they are used: those of both gates for sum and difference of the operands, and the rest."""
 
-    plus: Tensor
+    plus: Tensor  # both: [2, channels, channels], reset gate and update gate
     minus: Tensor
     candidate_i: Tensor
     candidate_h: Tensor
-    bias: Tensor
+    bias: Tensor  # [2, 1, channels]
     bias_i: Tensor
     bias_h: Tensor
 
     @classmethod
     def pack(cls, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> _Weights:
-        gates = 2 * w_ih.size(1)
-        plus, minus = 0.5 * (w_ih + w_hh)[:gates], 0.5 * (w_ih - w_hh)[:gates]
-        bias = (b_ih + b_hh)[:gates, None]
-        return cls(plus, minus, w_ih[gates:], w_hh[gates:], bias, b_ih[gates:, None], b_hh[gates:, None])
+        width = w_ih.size(1)
+        gates = slice(0, 2 * width), slice(2 * width, None)
+        plus, minus = 0.5 * (w_ih + w_hh)[gates[0]], 0.5 * (w_ih - w_hh)[gates[0]]
+        bias = (b_ih + b_hh)[gates[0]]
+        return cls(
+            plus.view(2, width, width),
+            minus.view(2, width, width),
+            w_ih[gates[1]],
+            w_hh[gates[1]],
+            bias.view(2, 1, width),
+            b_ih[gates[1]],
+            b_hh[gates[1]],
+        )
 
     def unpack(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """The gradients of the cell's parameters, if these tensors hold gradients."""
-        plus, minus = 0.5 * self.plus, 0.5 * self.minus
+        plus, minus = 0.5 * self.plus.flatten(0, 1), 0.5 * self.minus.flatten(0, 1)
         w_ih, w_hh = torch.cat([plus + minus, self.candidate_i]), torch.cat([plus - minus, self.candidate_h])
-        return w_ih, w_hh, torch.cat([self.bias, self.bias_i])[:, 0], torch.cat([self.bias, self.bias_h])[:, 0]
+        bias = self.bias.flatten()
+        return w_ih, w_hh, torch.cat([bias, self.bias_i]), torch.cat([bias, self.bias_h])
 
 
 class _Cell(NamedTuple):
-    """What a block of pairs leaves behind, ``[2, channels, pairs]`` each: order 0 is GRU(a, b), order 1 is GRU(b, a).
+    """What a block of pairs leaves behind, ``[2, pairs, channels]`` each: order 0 is GRU(a, b), 1 is GRU(b, a)."""
 
-    Channels are rows, so that each gate is a contiguous piece of memory.
-    """
-
-    states: Tensor
-    gates: Tensor  # both: [2, 2 * channels, pairs]
+    gates: Tensor  # [2, 2, pairs, channels]: order, then reset and update
     of_state: Tensor
     candidate: Tensor
 
     @property
     def reset(self) -> Tensor:
-        return self.gates[:, : self.states.size(1)]
+        return self.gates[:, 0]
 
     @property
     def update(self) -> Tensor:
-        return self.gates[:, self.states.size(1) :]
+        return self.gates[:, 1]
 
     @classmethod
     def compute(cls, a: Tensor, b: Tensor, weights: _Weights) -> _Cell:
-        pairs, width = a.shape
-        states, gates = a.new_empty(2, width, pairs), a.new_empty(2, 2 * width, pairs)
-        of_state, candidate = a.new_empty(2, width, pairs), a.new_empty(2, width, pairs)
-        for order, (of, state) in enumerate(((a, b), (b, a))):
-            states[order] = state.t()
-            torch.mm(weights.candidate_i, of.t(), out=candidate[order])
-            torch.mm(weights.candidate_h, state.t(), out=of_state[order])
-        even, odd = torch.mm(weights.plus, (a + b).t()).add_(weights.bias), torch.mm(weights.minus, (a - b).t())
+        gates, of_state, candidate = (a.new_empty(2, *shape, *a.shape) for shape in ((2,), (), ()))
+        even = torch.baddbmm(weights.bias, _twice(a + b), weights.plus.mT)
+        odd = torch.bmm(_twice(a - b), weights.minus.mT)
         torch.add(even, odd, out=gates[0])
         torch.sub(even, odd, out=gates[1])
-        cell = cls(states, gates.sigmoid_(), of_state.add_(weights.bias_h), candidate)
-        candidate.add_(weights.bias_i).addcmul_(cell.reset, of_state).tanh_()
-        return cell
+        gates.sigmoid_()
+        for order, (of, state) in enumerate(((a, b), (b, a))):
+            torch.addmm(weights.bias_i, of, weights.candidate_i.t(), beta=-2, alpha=-2, out=candidate[order])
+            torch.addmm(weights.bias_h, state, weights.candidate_h.t(), out=of_state[order])
+        candidate.addcmul_(gates[:, 0], of_state, value=-2).sigmoid_()
+        # tanh(x) = 1 - 2 sigmoid(-2x), in a fifth of the time of torch's
+        torch.sub(a.new_ones(()), candidate, alpha=2, out=candidate)
+        return cls(gates, of_state, candidate)
 
 
 class _SymmetricGRU(torch.autograd.Function):
@@ -106,12 +112,13 @@ class _SymmetricGRU(torch.autograd.Function):
         ctx.save_for_backward(a, b, *parameters)
         weights = _Weights.pack(*parameters)
         out = torch.empty_like(a)
-        keep = 10 * a.numel() <= _KEEP and any(ctx.needs_input_grad)
+        keep = 8 * a.numel() <= _KEEP and any(ctx.needs_input_grad)
         ctx.cells = [] if keep else None
         for rows in _blocks(a):
             cell = _Cell.compute(a[rows], b[rows], weights)
-            first, second = torch.lerp(cell.candidate, cell.states, cell.update)
-            torch.mul(first.add_(second).t(), 0.5, out=out[rows])
+            first = torch.lerp(cell.candidate[0], b[rows], cell.update[0])
+            second = torch.lerp(cell.candidate[1], a[rows], cell.update[1])
+            torch.lerp(first, second, 0.5, out=out[rows])
             if keep:
                 ctx.cells.append(cell)
         return out
@@ -126,40 +133,53 @@ class _SymmetricGRU(torch.autograd.Function):
         grad_a, grad_b = torch.empty_like(a), torch.empty_like(b)
         for number, rows in enumerate(_blocks(a)):
             cell = ctx.cells[number] if ctx.cells is not None else _Cell.compute(a[rows], b[rows], weights)
-            grad_a[rows], grad_b[rows] = _block_backward(cell, a[rows], b[rows], grad[rows], weights, grads)
+            _block_backward(cell, (a[rows], b[rows]), grad[rows], weights, grads, (grad_a[rows], grad_b[rows]))
         return grad_a, grad_b, *grads.unpack()
 
 
 def _block_backward(
-    cell: _Cell, a: Tensor, b: Tensor, grad: Tensor, weights: _Weights, grads: _Weights
-) -> tuple[Tensor, Tensor]:
-    """The gradients of a block's operands; those of the weights are added to ``grads``."""
-    width = a.size(1)
-    half = a.new_empty(width, a.size(0)).copy_(grad.t()).mul_(0.5)
+    cell: _Cell,
+    pair: tuple[Tensor, Tensor],
+    grad: Tensor,
+    weights: _Weights,
+    grads: _Weights,
+    out: tuple[Tensor, Tensor],
+) -> None:
+    """Write the gradients of a block's operands to ``out``, add those of the weights to ``grads``."""
+    a, b = pair
+    half = 0.5 * grad
     straight = half * cell.update
-    d_candidate = torch.ops.aten.tanh_backward(half - straight, cell.candidate)
-    d_gates = torch.empty_like(cell.gates)
-    torch.mul(d_candidate, cell.of_state, out=d_gates[:, :width])
-    torch.sub(cell.states, cell.candidate, out=d_gates[:, width:]).mul_(half)
-    d_gates = torch.ops.aten.sigmoid_backward(d_gates, cell.gates)
+    d_candidate = half - straight
+    torch.ops.aten.tanh_backward.grad_input(d_candidate, cell.candidate, grad_input=d_candidate)
     d_state = d_candidate * cell.reset
-    even, odd = d_gates[0] + d_gates[1], d_gates[0] - d_gates[1]
+    d_gates = torch.empty_like(cell.gates)
+    torch.mul(d_candidate, cell.of_state, out=d_gates[:, 0])
+    for order, state in enumerate((b, a)):
+        torch.sub(state, cell.candidate[order], out=d_gates[order, 1])
+    d_gates[:, 1].mul_(half)
+    torch.ops.aten.sigmoid_backward.grad_input(d_gates, cell.gates, grad_input=d_gates)
+    first, second = d_gates
+    even, odd = first + second, first.sub_(second)
 
-    grads.plus.addmm_(even, a + b)
-    grads.minus.addmm_(odd, a - b)
-    for order, (of, state) in enumerate(((a, b), (b, a))):
-        grads.candidate_i.addmm_(d_candidate[order], of)
-        grads.candidate_h.addmm_(d_state[order], state)
+    grads.plus.baddbmm_(even.mT, _twice(a + b))
+    grads.minus.baddbmm_(odd.mT, _twice(a - b))
     grads.bias.add_(even.sum(1, keepdim=True))
-    grads.bias_i.add_(d_candidate.sum((0, 2)).unsqueeze(1))
-    grads.bias_h.add_(d_state.sum((0, 2)).unsqueeze(1))
+    grads.bias_i.add_(d_candidate.sum((0, 1)))
+    grads.bias_h.add_(d_state.sum((0, 1)))
+    of_sum = torch.mm(even[0], weights.plus[0]).addmm_(even[1], weights.plus[1])
+    of_difference = torch.mm(odd[0], weights.minus[0]).addmm_(odd[1], weights.minus[1])
+    torch.add(of_sum, of_difference, out=out[0])
+    torch.sub(of_sum, of_difference, out=out[1])
+    for order, (of, state) in enumerate(((a, b), (b, a))):
+        grads.candidate_i.addmm_(d_candidate[order].t(), of)
+        grads.candidate_h.addmm_(d_state[order].t(), state)
+        out[order].addmm_(d_candidate[order], weights.candidate_i).add_(straight[1 - order])
+        out[1 - order].addmm_(d_state[order], weights.candidate_h)
 
-    of_sum, of_difference = even.t() @ weights.plus, odd.t() @ weights.minus
-    operands = []
-    for order, share in enumerate((of_sum + of_difference, of_sum - of_difference)):
-        share.addmm_(d_candidate[order].t(), weights.candidate_i).addmm_(d_state[1 - order].t(), weights.candidate_h)
-        operands.append(share.add_(straight[1 - order].t()))
-    return operands[0], operands[1]
+
+def _twice(x: Tensor) -> Tensor:
+    """The same matrix for both gates."""
+    return x.expand(2, *x.shape)
 
 
 def _differentiable_backward(needed: tuple[bool, ...], inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Any, ...]:

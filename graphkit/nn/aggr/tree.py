@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,11 +22,11 @@ class Level:
 
     Attributes:
         blocks: The sizes of the four blocks.
-        place: Where each row of the level below goes: first its results, then its rows without a partner.
+        take: Which row of the level below each row is; there the results come first, then those without a partner.
     """
 
     blocks: tuple[int, int, int, int]
-    place: Tensor
+    take: Tensor
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,13 @@ class Tree:
 
     Attributes:
         levels: From the leaves upwards.
-        result: For each set the position of its result among all results in the order in which trees finish; that of
-            an empty set is the last one plus one.
+        take: Which result each set has, in the order in which trees finish; the results of empty sets come last.
+        num_empty: The number of empty sets.
     """
 
     levels: list[Level]
-    result: Tensor
+    take: Tensor
+    num_empty: int
 
     @classmethod
     def of(cls, sets: Sets) -> Tree:
@@ -58,21 +60,17 @@ class Tree:
             even = position % 2 == 0
             alone = size == 1
             left, last = even & (position + 1 < size), even & (position + 1 == size) & ~alone
-            pairs, rest, done = (int(block.sum()) for block in (left, last, alone))
-            target = torch.empty_like(rows)
-            target[left] = torch.arange(pairs, device=rows.device)
-            target[~even] = torch.arange(pairs, 2 * pairs, device=rows.device)
-            target[last] = torch.arange(2 * pairs, 2 * pairs + rest, device=rows.device)
-            target[alone] = torch.arange(2 * pairs + rest, rows.numel(), device=rows.device)
-            levels.append(Level((pairs, pairs, rest, done), torch.empty_like(rows).index_copy_(0, rows, target)))
+            blocks = [block.nonzero().squeeze(1) for block in (left, ~even, last, alone)]
+            pairs, _, rest, done = (block.numel() for block in blocks)
+            chosen = torch.cat(blocks)
+            levels.append(Level((pairs, pairs, rest, done), rows[chosen]))
             finished.append(number[sizes == 1])
+            target = _inverse(chosen)
             survivors = left | last
             rows = torch.where(left, target, target - pairs)[survivors]  # results come first, then the rest
             number, sizes = number[sizes > 1], (sizes[sizes > 1] + 1) // 2
-        order = torch.cat([*finished, number])
-        result = torch.full_like(all_sizes, order.numel())
-        result[order] = torch.arange(order.numel(), device=order.device)
-        return cls(levels, result)
+        empty = (all_sizes == 0).nonzero().squeeze(1)
+        return cls(levels, _inverse(torch.cat([*finished, empty])), empty.numel())
 
 
 def reduce(operator: BinaryOperator, leaves: Tensor, tree: Tree, order: Tensor, identity: Tensor) -> Tensor:
@@ -87,12 +85,32 @@ def reduce(operator: BinaryOperator, leaves: Tensor, tree: Tree, order: Tensor, 
     """
     results, rows = [], leaves
     for depth, level in enumerate(tree.levels):
-        place = torch.empty_like(order).index_copy_(0, order, level.place) if depth == 0 else level.place
-        left, right, rest, done = torch.empty_like(rows).index_copy_(0, place, rows).split(level.blocks)
+        take = order[level.take] if depth == 0 else level.take
+        left, right, rest, done = _Permute.apply(rows, take).split(level.blocks)
         results.append(done)
         if left.size(0) > 0:
             rows = torch.cat([operator(left, right), rest])
-    return torch.cat([*results, identity.unsqueeze(0)]).index_select(0, tree.result)
+    return _Permute.apply(torch.cat([*results, identity.expand(tree.num_empty, -1)]), tree.take)
+
+
+class _Permute(torch.autograd.Function):
+    """Rows in another order; on the way back they are gathered too, where torch would add them up one by one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, take: Tensor) -> Tensor:
+        ctx.save_for_backward(take)
+        return x.index_select(0, take)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        (take,) = ctx.saved_tensors
+        return _Permute.apply(grad, _inverse(take)), None
+
+
+def _inverse(permutation: Tensor) -> Tensor:
+    return torch.empty_like(permutation).scatter_(
+        0, permutation, torch.arange(permutation.numel(), device=permutation.device)
+    )
 
 
 def _ramp(sizes: Tensor) -> Tensor:
