@@ -1,0 +1,15 @@
+"""Graph algorithms without learning."""
+
+from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
+from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
+from graphkit.algorithms.spectral import spectral_gap
+
+__all__ = [
+    "balanced_forman_curvature",
+    "biharmonic_distance",
+    "commute_time",
+    "effective_resistance",
+    "ollivier_ricci_curvature",
+    "spectral_gap",
+    "total_resistance",
+]
