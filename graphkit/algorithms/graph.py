@@ -98,6 +98,22 @@ class SimpleGraph:
             return self
         return SimpleGraph(self.adjacency[nodes][:, nodes].tocsr())
 
+    def pairs(self) -> np.ndarray:
+        """The joined pairs ``[num_pairs, 2]`` in row-major order, smaller node first."""
+        return np.stack([self._row, self.adjacency.indices], axis=1)[self._upper].astype(np.int64)
+
+    def pair_weights(self) -> np.ndarray:
+        """The conductance of each of :meth:`pairs`."""
+        return self.adjacency.data[self._upper]
+
+    @cached_property
+    def _row(self) -> np.ndarray:
+        return np.repeat(np.arange(self.num_nodes), self.degree)
+
+    @cached_property
+    def _upper(self) -> np.ndarray:
+        return self._row < self.adjacency.indices
+
     def with_pairs(self, pairs: np.ndarray) -> SimpleGraph:
         """The graph with more pairs ``[num_pairs, 2]`` of weight 1, not joined before."""
         from scipy.sparse import coo_array
@@ -105,6 +121,15 @@ class SimpleGraph:
         ends = (np.concatenate([pairs[:, 0], pairs[:, 1]]), np.concatenate([pairs[:, 1], pairs[:, 0]]))
         new = coo_array((np.ones(ends[0].size), ends), self.adjacency.shape)
         return SimpleGraph((self.adjacency + new).tocsr())
+
+    def without_pairs(self, pairs: np.ndarray) -> SimpleGraph:
+        """The graph without some pairs ``[num_pairs, 2]``."""
+        n = max(self.num_nodes, 1)
+        low, high = np.minimum(self._row, self.adjacency.indices), np.maximum(self._row, self.adjacency.indices)
+        adjacency = self.adjacency.copy()
+        adjacency.data[np.isin(low * n + high, pairs.min(axis=1) * n + pairs.max(axis=1))] = 0.0
+        adjacency.eliminate_zeros()
+        return SimpleGraph(adjacency)
 
     def laplacian(self) -> Any:
         """The combinatorial Laplacian as a CSR matrix."""
@@ -120,8 +145,7 @@ class SimpleGraph:
         """
         count = self.degree.astype(np.int64)
         table = np.full((self.num_nodes, int(count.max(initial=0)) + room), -1, dtype=np.int64)
-        row = np.repeat(np.arange(self.num_nodes), count)
-        table[row, np.arange(row.size) - self.adjacency.indptr[row]] = self.adjacency.indices
+        table[self._row, np.arange(self._row.size) - self.adjacency.indptr[self._row]] = self.adjacency.indices
         return table, count
 
 

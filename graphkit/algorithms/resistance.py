@@ -258,9 +258,8 @@ def _incidence(graph: SimpleGraph) -> Any:
     r""":math:`B^\top W^{1/2}`: one column per edge, the root of its weight at one end and minus that at the other."""
     from scipy.sparse import coo_array
 
-    upper = np.repeat(np.arange(graph.num_nodes), graph.degree) < graph.adjacency.indices
-    low = np.repeat(np.arange(graph.num_nodes), graph.degree)[upper]
-    high, root = graph.adjacency.indices[upper], np.sqrt(graph.adjacency.data[upper])
+    low, high = graph.pairs().T
+    root = np.sqrt(graph.pair_weights())
     ids = np.arange(low.size)
     entries = (np.concatenate([root, -root]), (np.concatenate([low, high]), np.concatenate([ids, ids])))
     return coo_array(entries, (graph.num_nodes, ids.size)).tocsr()
