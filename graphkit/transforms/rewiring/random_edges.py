@@ -45,16 +45,16 @@ class RandomEdges(PairRewiring):
 
     def _draw(self, n: int, taken: np.ndarray, count: int) -> np.ndarray:
         generator = np.random.default_rng(self.seed)
-        if n * (n - 1) // 2 <= 4 * (taken.size + count):  # dense: list the free pairs
+        if n * (n - 1) // 2 <= max(1000, 4 * taken.size):  # few or dense: list the free pairs
             rows, columns = np.triu_indices(n, 1)
             free = np.setdiff1d(rows * n + columns, taken, assume_unique=True)
             chosen = generator.permutation(free)[:count]
-        else:  # sparse: draw and reject
+        else:  # draw and reject, always in the same order, so that budgets are nested
             chosen = np.empty(0, dtype=np.int64)
             while chosen.size < count:
-                ends = np.sort(generator.integers(n, size=(2, 2 * (count - chosen.size))), axis=0)
-                keys = np.setdiff1d(ends[0] * n + ends[1], np.concatenate([taken, chosen]))
-                keys = keys[keys // n != keys % n]
-                # setdiff1d sorts, which would favour small ids at the cut: shuffle what is new
-                chosen = np.concatenate([chosen, generator.permutation(keys)[: count - chosen.size]])
+                ends = np.sort(generator.integers(n, size=(2, 4096)), axis=0)
+                keys = np.concatenate([chosen, ends[0] * n + ends[1]])
+                keys = keys[np.sort(np.unique(keys, return_index=True)[1])]
+                chosen = keys[(keys // n != keys % n) & ~np.isin(keys, taken)]
+            chosen = chosen[:count]
         return np.stack([chosen // max(n, 1), chosen % max(n, 1)], axis=1)
