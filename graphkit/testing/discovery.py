@@ -62,6 +62,7 @@ def discover() -> dict[str, dict[str, type]]:
         "aggregation": layers.aggr.registry.classes(),
         "model": _concrete(in_models, nn.Module) | models.registry.classes(),
         "transform": _concrete(vars(importlib.import_module("graphkit.transforms")), BaseTransform)
+        | _concrete(vars(rewiring), BaseTransform)
         | rewiring.registry.classes()
         | features.registry.classes(),
     }

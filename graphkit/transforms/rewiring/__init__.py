@@ -1,9 +1,32 @@
 """Rewirings: transforms that change which nodes are joined (public as ``gk.rewiring``)."""
 
 from graphkit.core.registry import Registry
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.rewiring.base import PairRewiring, Rewiring
+from graphkit.transforms.rewiring.borf import BORF
+from graphkit.transforms.rewiring.cut import Cut
+from graphkit.transforms.rewiring.digl import DIGL
+from graphkit.transforms.rewiring.effective_resistance import EffectiveResistance
+from graphkit.transforms.rewiring.expander import Expander
+from graphkit.transforms.rewiring.fosr import FoSR
+from graphkit.transforms.rewiring.laser import LASER
 from graphkit.transforms.rewiring.random_edges import RandomEdges
+from graphkit.transforms.rewiring.sdrf import SDRF
+from graphkit.transforms.rewiring.virtual_node import VirtualNode
 
-__all__ = ["RandomEdges", "registry"]
+__all__ = [
+    "BORF",
+    "DIGL",
+    "LASER",
+    "SDRF",
+    "Cut",
+    "EffectiveResistance",
+    "Expander",
+    "FoSR",
+    "PairRewiring",
+    "RandomEdges",
+    "Rewiring",
+    "VirtualNode",
+    "registry",
+]
 
-registry: Registry[Precompute] = Registry("rewiring", Precompute, __name__)
+registry: Registry[Rewiring] = Registry("rewiring", Rewiring, __name__)

@@ -1,0 +1,19 @@
+"""Graph algorithms without learning."""
+
+from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
+from graphkit.algorithms.graph import SimpleGraph
+from graphkit.algorithms.greedy_resistance import greedy_resistance
+from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
+from graphkit.algorithms.spectral import spectral_gap
+
+__all__ = [
+    "SimpleGraph",
+    "balanced_forman_curvature",
+    "biharmonic_distance",
+    "commute_time",
+    "effective_resistance",
+    "greedy_resistance",
+    "ollivier_ricci_curvature",
+    "spectral_gap",
+    "total_resistance",
+]

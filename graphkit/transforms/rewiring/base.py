@@ -1,0 +1,179 @@
+"""The shape that all rewirings share: a budget, relations for new edges, and a report of what was achieved."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.algorithms.graph import SimpleGraph, as_pairs
+from graphkit.algorithms.resistance import total
+from graphkit.algorithms.spectral import gap
+from graphkit.transforms.base import Precompute
+
+REPORT_EPS = 0.25  # the standard error of a large graph's total resistance in reports, at most
+
+
+def _none() -> np.ndarray:
+    return np.empty((0, 2), dtype=np.int64)
+
+
+@dataclass
+class Change:
+    """What a rewiring does to an undirected graph.
+
+    Attributes:
+        added: Pairs ``[num_added, 2]`` not joined before, in the order in which they were chosen.
+        removed: Joined pairs ``[num_removed, 2]`` (default: none).
+        relation: The relation of each added pair, from 1 (default: 1 for all).
+        resistance_drop: By how much the total resistance falls, if the method knows it (default: ``None``).
+    """
+
+    added: np.ndarray
+    removed: np.ndarray = field(default_factory=_none)
+    relation: np.ndarray | None = None
+    resistance_drop: float | None = None
+
+
+class Rewiring(Precompute):
+    r"""A transform that changes which nodes are joined; all rewirings share what follows.
+
+    The graph is taken as undirected and simple for every decision; new edges come in both directions. Edges that stay
+    keep their direction, duplicates and attributes. The result has its edges sorted by source and target, and
+
+    ====================  ==============================================================================================
+    ``edge_type``         the relation: 0 (or what the graph came with) for old edges, the next numbers for new ones
+    ``edge_step``         0 for old edges, :math:`k` for the :math:`k`-th new pair (methods that add pair by pair); see
+                          :class:`Cut`
+    ``edge_weight``       1 for new edges, where the graph has weights
+    ``edge_*``            0 for new edges, for any other attribute with one row per edge (``edge_attr``, ...)
+    ``total_resistance``  ``[1, 2]``, before and after (components apart; beyond 2000 nodes within a few per cent)
+    ``spectral_gap``      ``[1, 2]``, before and after; see :func:`~graphkit.algorithms.spectral_gap`
+    ====================  ==============================================================================================
+
+    Subclasses write :meth:`rewire`, or :meth:`PairRewiring.choose`.
+
+    Attributes:
+        report: Whether ``total_resistance`` and ``spectral_gap`` are measured.
+    """
+
+    report: bool = True
+
+    @abstractmethod
+    def rewire(self, data: Data, graph: SimpleGraph) -> float | None:
+        """Replace the edges of ``data``; return by how much the total resistance falls, if that is known."""
+
+    def forward(self, data: Data) -> Data:
+        """Replace the edges in ``data`` (a shallow copy when called through ``transform(data)``)."""
+        before = simple_graph(data, type(self).__name__)
+        drop = self.rewire(data, before)
+        if self.report:
+            write_report(data, before, simple_graph(data, type(self).__name__), drop)
+        return data
+
+
+class PairRewiring(Rewiring):
+    """A rewiring that adds and removes undirected edges; subclasses write :meth:`choose`.
+
+    Attributes:
+        nested: Whether the first edges of a large budget are those of a smaller one.
+    """
+
+    nested: bool = False
+
+    @abstractmethod
+    def choose(self, graph: SimpleGraph) -> Change:
+        """The pairs to add and to remove."""
+
+    def rewire(self, data: Data, graph: SimpleGraph) -> float | None:
+        change = self.choose(graph)
+        source, target = data.edge_index
+        n, count = int(data.num_nodes or 0), change.added.shape[0]
+        keys = torch.minimum(source, target) * n + torch.maximum(source, target)
+        gone = as_pairs(change.removed)
+        kept = ~torch.isin(keys, (gone.amin(0) * n + gone.amax(0)).to(keys.device))
+        new = as_pairs(change.added).to(data.edge_index)
+        edge_index = torch.cat([data.edge_index[:, kept], new, new.flip(0)], dim=1)
+        order = (edge_index[0] * n + edge_index[1]).argsort(stable=True)
+        relation = torch.ones(count, dtype=torch.long) if change.relation is None else torch.from_numpy(change.relation)
+        old_type = data.get("edge_type", source.new_zeros(source.numel()))
+        columns = {"edge_type": relation.to(source.device) + (int(old_type.max()) if old_type.numel() else 0)}
+        data.edge_type = old_type
+        if self.nested:
+            columns["edge_step"] = torch.arange(1, count + 1, device=source.device)
+            data.edge_step = source.new_zeros(source.numel())
+        for key in edge_attributes(data):
+            value = data[key]
+            filled = columns.get(key)
+            if filled is None:
+                filled = value.new_full((count, *value.shape[1:]), 1.0 if key == "edge_weight" else 0.0)
+            data[key] = torch.cat([value[kept], filled, filled])[order]
+        data.edge_index = edge_index[:, order]
+        return change.resistance_drop
+
+
+def edge_attributes(data: Data) -> list[str]:
+    """The names of tensors with one row per edge: those that begin with ``edge_``, as PyG names them."""
+    return [
+        str(key)
+        for key in data.keys()  # noqa: SIM118
+        if key.startswith("edge_") and key != "edge_index"
+    ]
+
+
+def simple_graph(data: Data, where: str) -> SimpleGraph:
+    """The undirected simple graph of the edges, weights included."""
+    return SimpleGraph.from_edges(data.edge_index, int(data.num_nodes or 0), data.get("edge_weight"), where)
+
+
+def write_report(data: Data, before: SimpleGraph, after: SimpleGraph, drop: float | None = None) -> None:
+    """Measure both graphs; the same random numbers for both make the change exacter than the values."""
+    first = total(before, eps=REPORT_EPS)
+    second = total(after, eps=REPORT_EPS) if drop is None else first - drop
+    data.total_resistance = torch.tensor([[first, second]], dtype=torch.double)
+    data.spectral_gap = torch.tensor([[gap(before), gap(after)]], dtype=torch.double)
+
+
+def check_budget(num_edges: int | float, where: str) -> int | float:
+    """Return a budget that can be one.
+
+    Raises:
+        ValueError: If it is negative or not a number.
+    """
+    if not num_edges >= 0:
+        raise ValueError(f"{where}: num_edges={num_edges}, must not be negative")
+    return num_edges
+
+
+def budget(num_edges: int | float, graph: SimpleGraph) -> int:
+    """The number of pairs: as it is, or a share of those joined."""
+    return num_edges if isinstance(num_edges, int) else round(num_edges * graph.num_pairs)
+
+
+def net_change(added: np.ndarray, removed: np.ndarray) -> Change:
+    """What is left of a sequence of additions and removals, one of each per step; -1 for none."""
+    new: dict[tuple[int, int], None] = {}
+    gone: dict[tuple[int, int], None] = {}
+    for step in range(added.shape[0]):
+        for pair, into, out_of in ((added[step], new, gone), (removed[step], gone, new)):
+            key = (int(pair.min()), int(pair.max()))
+            if key[0] < 0:
+                continue
+            if key in out_of:
+                del out_of[key]
+            else:
+                into[key] = None
+    return Change(np.array(list(new), dtype=np.int64).reshape(-1, 2), np.array(list(gone), np.int64).reshape(-1, 2))
+
+
+def free_pairs(pairs: Tensor, graph: SimpleGraph) -> np.ndarray:
+    """Those of ``pairs`` ``[2, p]`` that join different nodes not joined yet, each once, smaller node first."""
+    n = max(graph.num_nodes, 1)
+    low, high = pairs.amin(0).numpy(), pairs.amax(0).numpy()
+    wanted = np.unique((low * n + high)[low != high])
+    free = wanted[~np.isin(wanted, graph.pairs() @ np.array([n, 1]))]
+    return np.stack([free // n, free % n], axis=1)
