@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.inits import reset
@@ -19,7 +18,7 @@ from graphkit.models.readout import pool_graphs
 from graphkit.nn import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv, Linear, aggr, dropout
 from graphkit.nn.drew.base import check_delay
 from graphkit.nn.encoders import CodeEncoder, LaplacianEncoder
-from graphkit.ops import SparseMatrix
+from graphkit.ops import SparseMatrix, l2_normalize
 from graphkit.transforms import Hops, LaplacianEigenvectors, SparseFeatures
 
 CONVS = ("gcn", "gin", "gatedgcn", "rgin")
@@ -225,7 +224,7 @@ class DRew(LayeredModel):
         if self.layers[i].residual:
             out = cast(Tensor, history[-1]) + out
         if self.conv == "gcn" and self.l2_norm:
-            out = F.normalize(out, dim=1)
+            out = l2_normalize(out)
         if self.jumping and i == self.num_layers - 1:
             out = torch.cat(cast(list[Tensor], [*history, out]), dim=1)
         return out

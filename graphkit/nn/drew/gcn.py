@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.nn.drew.base import DRewConv
 from graphkit.nn.dropout import dropout as drop
 from graphkit.nn.gcn_conv import GCNConv
-from graphkit.ops import structure
+from graphkit.ops import l2_normalize, structure
 
 
 class DRewGCNConv(DRewConv):
@@ -118,4 +117,4 @@ class _GCNLayer(nn.Module):
         if self.norm is not None:
             out = self.norm(out)
         out = self.act(drop(out, self.dropout, self.training))
-        return F.normalize(out, dim=1) if self.l2_norm else out
+        return l2_normalize(out) if self.l2_norm else out
