@@ -38,7 +38,7 @@ def split_edges(edge_index: Tensor, kind: Tensor, kinds: Sequence[int], size: Si
             f"{edge_index.size(1)} edges"
         )
     found = graph.memo.get("split_edges")
-    if found is None or not (found[0].shape == kind.shape and torch.equal(found[0], kind)):
+    if found is None or found[0].dtype != kind.dtype or not torch.equal(found[0], kind):
         with torch.inference_mode(False), torch.no_grad():
             found = graph.memo["split_edges"] = kind.clone(), {}
     copy, parts = cast(tuple[Tensor, dict[int, Tensor]], found)
