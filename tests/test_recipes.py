@@ -14,7 +14,7 @@ import graphkit as gk
 from graphkit.cli import main
 from graphkit.core.resources import shipped
 from graphkit.datasets import MissingFilesError
-from graphkit.recipes import Comparison, Experiment, Published, Recipe, judge, reproduction
+from graphkit.recipes import Comparison, Experiment, Published, Recipe, Sweep, judge, reproduction
 
 FILES = sorted(shipped("recipes").glob("*/*.yaml"))
 PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
@@ -60,17 +60,22 @@ def test_every_recipe_is_sound(path):
     assert recipe.name == name
     assert gk.recipes.load(path).name == name
     assert recipe.name in gk.recipes.available()
-    if isinstance(recipe, Comparison):
-        assert len(recipe.seeds) * len(recipe.splits) >= 2, "a single run has no spread"
-        assert len(recipe.variants) >= 2
-        for part in recipe.variants.values():
-            assert_sound(part)
-    else:
-        assert len(recipe.seeds) * len(recipe.splits) >= 10, "too few runs for a mean that means something"
+    for recipe in recipe.points.values() if isinstance(recipe, Sweep) else [recipe]:
         assert_sound(recipe)
 
 
 def assert_sound(recipe):
+    if isinstance(recipe, Comparison):
+        assert len(recipe.seeds) * len(recipe.splits) >= 2, "a single run has no spread"
+        assert len(recipe.variants) >= 2
+        for part in recipe.variants.values():
+            assert_builds(part)
+    else:
+        assert len(recipe.seeds) * len(recipe.splits) >= 10, "too few runs for a mean that means something"
+        assert_builds(recipe)
+
+
+def assert_builds(recipe):
     if recipe.published is not None:
         # a value quoted from elsewhere may come without a link, but then nobody has checked it
         assert recipe.published.url.startswith("https://") or not (recipe.published.url or recipe.published.verified)
@@ -433,3 +438,59 @@ def test_scores_in_the_units_of_tables():
     assert recipe.tolerance == 0.5
     graphs = changed(model={"class_path": "GCN", "init_args": {"readout": "mean"}}, task="zinc-rebuilt")
     assert Recipe("errors", graphs).tolerance == 0
+
+
+# Sweeps
+
+POINTS = {"small": {"task": {"num_train": 32}}, "large": {"model": {"init_args": {"num_layers": 3}}}}
+
+
+def test_points_change_what_they_name_and_variants_come_last():
+    variants = VARIANTS | {"shallow": {"model": {"init_args": {"num_layers": 1}}}}
+    swept = Sweep("mine", comparison(variants=variants, points=POINTS))
+    small, large = swept.points.values()
+    assert small.variants["wide"].experiment.config["task"]["num_train"] == 32
+    assert large.variants["wide"].experiment.config["task"]["num_train"] == 64
+    depths = {name: part.experiment.config["model"]["init_args"]["num_layers"] for name, part in large.variants.items()}
+    assert depths == {"narrow": 3, "wide": 3, "shallow": 1}
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"points": [10]}, "points: expected names, and for each what it changes"),
+        ({"points": {"a": {"seeds": 3}}}, "points.a: 'seeds' is shared by all points"),
+        ({"points": {"a": {"modell": "GCN"}}}, "points.a: variants.narrow: unknown key 'modell'"),
+        ({"points": POINTS, "variants": None}, "points: there is nothing to compare without variants"),
+    ],
+)
+def test_a_wrong_point_is_named(parts, message, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(comparison(**parts)))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        gk.recipes.load(path)
+
+
+def test_a_sweep_has_a_column_per_point_and_is_kept(tmp_path, capsys, trainings):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(comparison(points=POINTS, also_test=None)))
+    assert main(["reproduce", "mine.yaml", "--output", "out.json"]) == 0
+    assert trainings == [0, 1] * 4
+    header, narrow, wide = capsys.readouterr().out.splitlines()[1:4]
+    assert header.split() == ["variant", "small", "large"]
+    assert (narrow.split()[0], wide.split()[0]) == ("narrow", "wide")
+    assert (tmp_path / "out.png").stat().st_size > 1000
+    content = json.loads((tmp_path / "out.json").read_text())
+    assert content["command"] == "graphkit reproduce mine.yaml --seeds 2"
+    for point in ("small", "large"):
+        for name in ("narrow", "wide"):
+            part = content["points"][point]["variants"][name]
+            assert part["mean"] == pytest.approx(statistics.fmean(run["test"] for run in part["runs"]), abs=1e-4)
+    assert main(["reproduce", "mine.yaml"]) == 0
+    assert len(trainings) == 8, "nothing is trained twice"
+
+
+def test_infinity_is_a_value(tmp_path):
+    config = {"model": {"class_path": "DRew", "init_args": {"nu": float("inf")}}, "task": "ring-transfer"}
+    experiment = Experiment.from_config(config)
+    assert experiment.config["model"]["init_args"]["nu"] == float("inf")
+    assert Experiment.from_config(config, ["--model.nu", "2"]).config["model"]["init_args"]["nu"] == 2

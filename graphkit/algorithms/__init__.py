@@ -3,6 +3,7 @@
 from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.greedy_resistance import greedy_resistance
+from graphkit.algorithms.hops import hop_pairs
 from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
 from graphkit.algorithms.spectral import spectral_gap
 
@@ -13,6 +14,7 @@ __all__ = [
     "commute_time",
     "effective_resistance",
     "greedy_resistance",
+    "hop_pairs",
     "ollivier_ricci_curvature",
     "spectral_gap",
     "total_resistance",

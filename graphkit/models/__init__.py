@@ -5,6 +5,7 @@ from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel
 from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.deep_sets import DeepSets
+from graphkit.models.drew import DRew
 from graphkit.models.gcn import GCN
 from graphkit.models.grand import GRAND
 from graphkit.models.mlp import MLP
@@ -19,6 +20,7 @@ __all__ = [
     "MLP",
     "MPNN",
     "ConnectionSheaf",
+    "DRew",
     "DeepSets",
     "LayerStack",
     "LayeredModel",

@@ -5,10 +5,24 @@ from torch import nn
 from graphkit.core.registry import Registry
 from graphkit.nn import aggr, sheaf
 from graphkit.nn.diffusivity import AttentionDiffusion
+from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.dropout import dropout
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.linear import Linear
 
-__all__ = ["AttentionDiffusion", "GCNConv", "Linear", "aggr", "dropout", "registry", "sheaf"]
+__all__ = [
+    "AttentionDiffusion",
+    "DRewConv",
+    "DRewGCNConv",
+    "DRewGINConv",
+    "DRewGatedGCNConv",
+    "DRewRGINConv",
+    "GCNConv",
+    "Linear",
+    "aggr",
+    "dropout",
+    "registry",
+    "sheaf",
+]
 
 registry: Registry[nn.Module] = Registry("layer", nn.Module, __name__)

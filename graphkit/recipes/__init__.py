@@ -4,6 +4,7 @@ from graphkit.recipes.comparison import Comparison, ComparisonResult
 from graphkit.recipes.experiment import Experiment
 from graphkit.recipes.recipe import Published, Recipe, available, load
 from graphkit.recipes.reproduction import Reproduction, judge
+from graphkit.recipes.sweep import Sweep, SweepResult
 
 __all__ = [
     "Comparison",
@@ -12,6 +13,8 @@ __all__ = [
     "Published",
     "Recipe",
     "Reproduction",
+    "Sweep",
+    "SweepResult",
     "available",
     "judge",
     "load",

@@ -45,7 +45,7 @@ class Comparison:
                 if key in part:
                     raise ValueError(f"variants.{variant}: {key!r} is shared by all variants; put it at the top")
             try:
-                self.variants[str(variant)] = Recipe(f"{name}/{variant}", _merged(shared, part), path)
+                self.variants[str(variant)] = Recipe(f"{name}/{variant}", merged(shared, part), path)
             except ValueError as error:
                 raise ValueError(f"variants.{variant}: {error}") from error
         first = next(iter(self.variants.values()))
@@ -93,12 +93,13 @@ class Comparison:
         return f"Comparison({self.name}: {', '.join(self.variants)} on {task}, {len(self.seeds)} seeds)"
 
 
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``, mappings key by key."""
+    result = dict(base)
     for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
 
 
 @dataclass
@@ -159,6 +160,19 @@ class ComparisonResult:
         """As :attr:`Reproduction.default_path`."""
         return results_folder(self.first.is_shipped) / f"{self.name}.json"
 
+    def content(self) -> dict[str, Any]:
+        """What :meth:`save` writes, as plain values."""
+        summaries = {variant: result.summary() for variant, result in self.variants.items()}
+        shared = ("metric", "unit", "split", "split_hash", "hardware", "versions")
+        own = ("published", "mean", "std", "n", "verdict", "difference", "also_test", "seconds", "config_hash", "runs")
+        content: dict[str, Any] = {"recipe": self.recipe, "task": self.first.experiment.rpartition(" on ")[2]}
+        content |= {key: summaries[next(iter(summaries))][key] for key in shared}
+        content |= {"note": self.note, "command": self.command, "date": datetime.now(UTC).date().isoformat()}
+        content["variants"] = {
+            variant: {key: summary[key] for key in own if key in summary} for variant, summary in summaries.items()
+        }
+        return content
+
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the result as JSON, and the picture of :meth:`plot` beside it.
 
@@ -171,17 +185,8 @@ class ComparisonResult:
         if self.missing:
             raise ValueError(f"recipe {self.recipe}: nothing was measured ({self.first.verdict})")
         path = self.default_path if path is None else Path(path)
-        summaries = {variant: result.summary() for variant, result in self.variants.items()}
-        shared = ("metric", "unit", "split", "split_hash", "hardware", "versions")
-        own = ("published", "mean", "std", "n", "verdict", "difference", "also_test", "seconds", "config_hash", "runs")
-        content: dict[str, Any] = {"recipe": self.recipe, "task": self.first.experiment.rpartition(" on ")[2]}
-        content |= {key: summaries[next(iter(summaries))][key] for key in shared}
-        content |= {"note": self.note, "command": self.command, "date": datetime.now(UTC).date().isoformat()}
-        content["variants"] = {
-            variant: {key: summary[key] for key in own if key in summary} for variant, summary in summaries.items()
-        }
         with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(self.content(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         self.plot(path.with_suffix(".png"))
         return path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -202,10 +203,7 @@ class _Chosen:
                 part = key.partition(".")[0]
                 near = [name for name in known if name.startswith(f"{part}.")]
                 raise ValueError(unknown_name(key, near or known, "argument"))
-        tokens = [
-            f"--{key}={value if isinstance(value, str) else json.dumps(value, default=list)}"
-            for key, value in self.values.items()
-        ]
+        tokens = [f"--{key}={_text(value)}" for key, value in self.values.items()]
         with _readable_errors():
             return self.parser.parse_args([*tokens, *flags]).as_dict()
 
@@ -301,6 +299,13 @@ def _class(part: str, path: str) -> Any:
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise ValueError(f"{part} {path!r} is not a subclass of {base.__module__}.{base.__qualname__}")
     return cls
+
+
+def _text(value: Any) -> str:
+    """The value as it would stand on a command line."""
+    if isinstance(value, float) and math.isinf(value):
+        return ".inf" if value > 0 else "-.inf"  # YAML's spelling, which is what flags are read as, is not JSON's
+    return value if isinstance(value, str) else json.dumps(value, default=list)
 
 
 def _plain(value: Any) -> Any:

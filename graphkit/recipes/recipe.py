@@ -18,6 +18,7 @@ from graphkit.recipes.reproduction import Reproduction, reproduce
 
 if TYPE_CHECKING:
     from graphkit.recipes.comparison import Comparison
+    from graphkit.recipes.sweep import Sweep
 
 RECIPE_KEYS = ("seeds", "splits", "also_test", "unit", "published", "tolerance", "note", "variants")
 PERCENT_TOLERANCE = 0.5
@@ -173,8 +174,8 @@ class Recipe:
         return f"Recipe({self.name}: {self.experiment}, {len(self.seeds)} seeds, {len(self.splits)} splits)"
 
 
-def load(name: str | os.PathLike[str]) -> Recipe | Comparison:
-    """Read a recipe, or a comparison: a recipe with ``variants``.
+def load(name: str | os.PathLike[str]) -> Recipe | Comparison | Sweep:
+    """Read a recipe, a comparison (a recipe with ``variants``) or a sweep (a comparison with ``points``).
 
     Args:
         name: ``method/dataset``, e.g. ``"gcn/cora"``, or the path of a YAML file.
@@ -183,11 +184,13 @@ def load(name: str | os.PathLike[str]) -> Recipe | Comparison:
         ValueError: If there is no such recipe or its content is wrong; the message names the file and the key.
     """
     from graphkit.recipes.comparison import Comparison
+    from graphkit.recipes.sweep import Sweep
 
     path = find(name)
     content = read(path)
     try:
-        recipe = (Comparison if content.get("variants") else Recipe)(path.stem, content, path)
+        kind = Sweep if content.get("points") else Comparison if content.get("variants") else Recipe
+        recipe = kind(path.stem, content, path)
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
     if recipe.is_shipped:

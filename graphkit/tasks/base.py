@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
+from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
@@ -162,12 +162,18 @@ class Task(ABC):
     def transform(self, transform: BaseTransform, jobs: int | None = None) -> Task:
         """A new task whose graphs went through a PyG transform; this one stays as it is.
 
-        A deterministic :class:`~graphkit.transforms.Precompute` is applied once per task and kept.
+        A deterministic :class:`~graphkit.transforms.Precompute` is applied once per task and kept, also as a part of a
+        ``Compose``.
 
         Args:
             transform: Any PyG transform, graphkit's rewirings and features included.
             jobs: The number of parallel processes (default: as :func:`~graphkit.transforms.apply` chooses).
         """
+        if isinstance(transform, Compose):
+            task: Task = self
+            for part in transform.transforms:
+                task = task.transform(part, jobs)
+            return task
         key = transform.fingerprint() if isinstance(transform, Precompute) else None
         if key is not None and key in self._derived:
             return self._derived[key]

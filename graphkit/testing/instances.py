@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from torch_geometric.nn import GCN as PyGGCN
+from torch_geometric.nn import SAGEConv as PyGSAGEConv
 from torch_geometric.transforms import Compose
 
 from graphkit.models import PyGModel
+from graphkit.nn import DRewConv
 from graphkit.testing.graphs import EDGE_DIM, NUM_FEATURES
 from graphkit.transforms.rewiring import Cut, RandomEdges
 
@@ -45,6 +48,17 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"attention_channels": 4, "heads": 2, "attention": "additive", "mix": True},
     ],
     "ConnectionSheaf": [{"dropout": 0.5}, {"stalk_dim": 3, "second_linear": True, "readout": "mean"}],
+    "DRew": [
+        {"dropout": 0.5},
+        {"conv": "gin", "num_layers": 3, "nu": 2, "readout": "mean", "residual": True},
+        {"conv": "gatedgcn", "nu": math.inf, "convex_combination": True, "act": "elu"},
+        {"conv": "rgin", "jumping": True, "readout": "sum"},
+        {"conv": PyGSAGEConv, "shared_weights": True, "pre_layers": 1},
+        {"batch_norm": False, "l2_norm": False, "num_layers": 3, "k_max": 2},
+    ],
+    "DRewConv": [lambda: DRewConv(lambda: PyGSAGEConv(NUM_FEATURES, 4))],
+    "DRewGCNConv": [{}, {"batch_norm": False, "l2_norm": False}, {"paper_form": True}],
+    "DRewGatedGCNConv": [{}, {"shared_weights": False}],
     "GCN": [
         {"dropout": 0.5},
         {"num_layers": 3, "norm": "batch_norm", "residual": True},
@@ -66,7 +80,9 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine"},
         {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
+    "Hops": [{"max_hop": 3}],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
+    "LaplacianEigenvectors": [{"num_vectors": 3}],
     "PyGModel": [
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4)),
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4), readout="sum"),

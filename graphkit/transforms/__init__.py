@@ -5,7 +5,17 @@
 
 from graphkit.transforms.base import Precompute, apply
 from graphkit.transforms.connection_maps import ConnectionMaps
+from graphkit.transforms.hops import Hops
+from graphkit.transforms.laplacian import LaplacianEigenvectors
 from graphkit.transforms.sparse_features import SparseFeatures
 from graphkit.transforms.undirected import Undirected
 
-__all__ = ["ConnectionMaps", "Precompute", "SparseFeatures", "Undirected", "apply"]
+__all__ = [
+    "ConnectionMaps",
+    "Hops",
+    "LaplacianEigenvectors",
+    "Precompute",
+    "SparseFeatures",
+    "Undirected",
+    "apply",
+]

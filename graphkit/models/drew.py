@@ -1,0 +1,292 @@
+"""DRew: dynamically rewired message passing with delay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.nn.inits import reset
+from torch_geometric.nn.resolver import activation_resolver
+from torch_geometric.transforms import BaseTransform, Compose
+
+from graphkit.core.validate import check_choice
+from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import pool_graphs
+from graphkit.nn import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv, Linear, aggr, dropout
+from graphkit.nn.drew.base import check_delay
+from graphkit.nn.encoders import CodeEncoder, LaplacianEncoder
+from graphkit.ops import SparseMatrix, l2_normalize
+from graphkit.transforms import Hops, LaplacianEigenvectors, SparseFeatures
+
+CONVS = ("gcn", "gin", "gatedgcn", "rgin")
+LAP_PE_CHANNELS = 16
+
+
+class DRew(LayeredModel):
+    r"""Dynamically rewired message passing with delay: layer :math:`t` reads nodes up to distance :math:`t + 1`.
+
+    From `"DRew: Dynamically Rewired Message Passing with Delay" <https://arxiv.org/abs/2305.08018>`_ (Gutteridge et
+    al., ICML 2023).
+
+    .. math::
+        z = \sum_{k=1}^{\min(t + 1,\, k_{\max})} \alpha_k \, \mathrm{conv}_{k,t} \big( x^{(t - \max(0, k - \nu))}, E_k
+        \big), \qquad t = 0, \dots, L - 1
+
+    where :math:`E_k` holds the pairs of nodes at distance exactly :math:`k`. With :math:`\nu = 1` a message takes as
+    many layers as there are edges on its way, and :math:`\nu = \infty` has no delay. The next state is
+
+    ==================  ======================================================  ===========================
+    ``conv``            :math:`x^{(t+1)}`                                       layer
+    ==================  ======================================================  ===========================
+    ``"gcn"``           :math:`\ell_2(x^{(t)} + \sigma(z))`                     :class:`~graphkit.nn.DRewGCNConv`
+    ``"gin"``           :math:`\sigma(z) \; [+ x^{(t)}]`                        :class:`~graphkit.nn.DRewGINConv`
+    ``"gatedgcn"``      :math:`x^{(t)} + \sigma(\mathrm{BN}(z))`                :class:`~graphkit.nn.DRewGatedGCNConv`
+    ``"rgin"``          :math:`z`                                               :class:`~graphkit.nn.DRewRGINConv`
+    any other           :math:`x^{(t)} + \sigma(\mathrm{BN}(z))`                :class:`~graphkit.nn.DRewConv`
+    ==================  ======================================================  ===========================
+
+    Any convolution of PyG or your own becomes a DRew network by being named: ``conv`` is then called as
+    ``conv(hidden_channels, hidden_channels)`` once per layer and hop, and its result as ``(x, edge_index)`` with the
+    pairs of that hop.
+
+    Where sources differ, see the layers. Laplacian eigenvectors are those of the graph itself; the official code
+    computes them after it has replaced the edges by all pairs of nodes, which ``official_lap_pe`` repeats. It also
+    loses bond features on the way; here only ``"rgin"`` reads them.
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The width of states (default: 64).
+        num_layers: The number of layers :math:`L` (default: 2).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        conv: ``"gcn"``, ``"gin"``, ``"gatedgcn"``, ``"rgin"``, or a class or function that builds one convolution
+            (default: ``"gcn"``).
+        nu: Up to which distance :math:`\nu` nodes are read without delay, a whole number or infinity (default: 1).
+        k_max: The largest distance (default: no limit but the depth).
+        dropout: The probability of dropping an entry after the activation; within the hops for ``"gcn"`` (default: 0).
+        act: The activation, by PyG's names (default: ``"relu"``).
+        batch_norm: Whether there is batch normalisation (default: ``True``; ``"rgin"`` always has it).
+        l2_norm: Whether ``"gcn"`` divides rows by their length (default: ``True``).
+        residual: Whether layers add their input (default: as in the table, without the bracket).
+        shared_weights: Whether the hops of a layer share weights (default: for ``"gatedgcn"`` only).
+        convex_combination: :math:`\alpha_k` sums to 1, see :class:`~graphkit.nn.DRewConv` (default: ``False``;
+            ``"rgin"`` always does).
+        learned_hop_weights: Learnt :math:`\alpha` (default: ``False``; ``"rgin"`` always learns them).
+        num_edge_types: The number of edge types that ``"rgin"`` reads from ``edge_attr`` (default: 1: none).
+        encoder: ``"linear"`` for a linear map, or ``"atom"`` for OGB's nine integer codes of atoms (default:
+            ``"linear"``).
+        pre_layers: How many linear maps with batch normalisation and activation there are before the first layer; the
+            first one takes the place of ``"linear"`` (default: 0).
+        lap_pe: The number of Laplacian eigenvectors that are encoded in the last 16 channels (default: 0: none).
+        jumping: Decode the states of all layers, as in the official QM9 model, instead of the last (default:
+            ``False``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
+        official_lap_pe: Eigenvectors of the graph of all pairs up to distance :math:`L` (default: ``False``).
+        official_skip_empty_hops: See :class:`~graphkit.nn.DRewGCNConv` (default: ``False``).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and what
+          :class:`~graphkit.transforms.Hops` adds (the trainer applies it)
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Raises:
+        ValueError: If an argument is out of range, a name is unknown, or an option does not fit ``conv``.
+        AttributeError: If a batch has no ``hop_index``.
+
+    Example:
+        >>> from torch_geometric.nn import SAGEConv
+        >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+        >>> model = DRew(4, 8, num_layers=3, out_channels=2, nu=float("inf"))
+        >>> data = model.required_transform()(data)
+        >>> model(data).shape
+        torch.Size([3, 2])
+        >>> DRew(4, 8, num_layers=3, out_channels=2, conv=SAGEConv)(data).shape
+        torch.Size([3, 2])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        out_channels: int | None = None,
+        conv: str | Callable[[int, int], nn.Module] = "gcn",
+        nu: float = 1,
+        k_max: int | None = None,
+        dropout: float = 0.0,
+        act: str = "relu",
+        batch_norm: bool = True,
+        l2_norm: bool = True,
+        residual: bool | None = None,
+        shared_weights: bool | None = None,
+        convex_combination: bool = False,
+        learned_hop_weights: bool = False,
+        num_edge_types: int = 1,
+        encoder: str = "linear",
+        pre_layers: int = 0,
+        lap_pe: int = 0,
+        jumping: bool = False,
+        readout: str | None = None,
+        official_lap_pe: bool = False,
+        official_skip_empty_hops: bool = False,
+    ) -> None:
+        super().__init__()
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.conv = check_choice(conv, CONVS, "conv of DRew") if isinstance(conv, str) else conv
+        self.nu = nu
+        self.k_max = k_max
+        self.dropout = dropout
+        self.act = act
+        self.batch_norm = batch_norm
+        self.l2_norm = l2_norm
+        self.residual = residual
+        self.shared_weights = shared_weights
+        self.convex_combination = convex_combination
+        self.learned_hop_weights = learned_hop_weights
+        self.num_edge_types = num_edge_types
+        self.encoder = check_choice(encoder, ("linear", "atom"), "encoder of DRew")
+        self.pre_layers = pre_layers
+        self.lap_pe = lap_pe
+        self.jumping = jumping
+        self.readout = readout
+        self.official_lap_pe = official_lap_pe
+        self.official_skip_empty_hops = official_skip_empty_hops
+        self._check()
+
+        width = hidden_channels - (LAP_PE_CHANNELS if lap_pe else 0)
+        self.embedding, self.pre = self._make_encoder(width)
+        self.pe = LaplacianEncoder(LAP_PE_CHANNELS) if lap_pe else None
+        self.layers = nn.ModuleList(_Layer(self, t) for t in range(num_layers))
+        self.activation = nn.Identity() if conv == "rgin" else activation_resolver(act)
+        self.pool = None if readout in (None, "mask") else aggr.resolve(readout, self._state_width)
+        self.head = Linear(self._state_width, self.out_channels)
+        self.reset_parameters()
+
+    def _check(self) -> None:
+        for name, value, least in (
+            ("num_layers", self.num_layers, 1),
+            ("k_max", self.k_max, 1),
+            ("num_edge_types", self.num_edge_types, 1),
+            ("pre_layers", self.pre_layers, 0),
+            ("lap_pe", self.lap_pe, 0),
+        ):
+            if value is not None and value < least:
+                raise ValueError(f"DRew: {name}={value}, must be at least {least}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"DRew: dropout={self.dropout}, must be in [0, 1)")
+        check_delay(self.nu, "DRew")
+        if self.num_edge_types > 1 and self.conv != "rgin":
+            raise ValueError(f"DRew: num_edge_types={self.num_edge_types}, but conv={self.conv!r} reads no edge types")
+        if self.conv == "rgin" and self.shared_weights:
+            raise ValueError("DRew: conv='rgin' has no shared_weights")
+        if self.lap_pe and self.hidden_channels <= LAP_PE_CHANNELS:
+            raise ValueError(
+                f"DRew: hidden_channels={self.hidden_channels} leaves no room beside the {LAP_PE_CHANNELS} channels of "
+                "lap_pe; take more"
+            )
+
+    @property
+    def _state_width(self) -> int:
+        return self.hidden_channels * (self.num_layers + 1 if self.jumping else 1)
+
+    def _make_encoder(self, width: int) -> tuple[nn.Module | None, nn.Sequential]:
+        embedding = CodeEncoder(width) if self.encoder == "atom" else None
+        if embedding is None and self.pre_layers == 0:
+            embedding = Linear(self.in_channels, width)
+        parts: list[nn.Module] = []
+        for i in range(self.pre_layers):
+            size = self.in_channels if i == 0 and embedding is None else width
+            parts += [Linear(size, width), nn.BatchNorm1d(width), activation_resolver(self.act)]
+        return embedding, nn.Sequential(*parts)
+
+    def encode(self, batch: Data) -> Tensor:
+        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
+        h = self.pre(x if self.embedding is None else self.embedding(x))
+        if self.pe is None:
+            return h
+        return torch.cat([h, self.pe(batch.laplacian_vectors, batch.laplacian_values)], dim=1)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        if batch.get("hop_index") is None:
+            raise AttributeError(
+                "DRew needs batch.hop_index and batch.hop_distance; the trainer adds them, by hand "
+                "model.required_transform()(data) does"
+            )
+        out = self.activation(self.layers[i](history, batch))
+        if self.conv != "gcn":  # whose hops drop, each before its own activation
+            out = dropout(out, self.dropout, self.training)
+        if self.layers[i].residual:
+            out = cast(Tensor, history[-1]) + out
+        if self.conv == "gcn" and self.l2_norm:
+            out = l2_normalize(out)
+        if self.jumping and i == self.num_layers - 1:
+            out = torch.cat(cast(list[Tensor], [*history, out]), dim=1)
+        return out
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        if self.readout == "mask":
+            h = h[batch.readout_mask]
+        elif self.pool is not None:
+            h = pool_graphs(self.pool, h, batch)
+        return self.head(h)
+
+    def required_transform(self) -> BaseTransform | None:
+        parts: list[BaseTransform] = [Hops(min(self.num_layers, self.k_max or self.num_layers))]
+        if self.lap_pe:
+            parts.append(LaplacianEigenvectors(self.lap_pe, "hop_index" if self.official_lap_pe else "edge_index"))
+        if self.encoder == "linear":
+            parts.append(SparseFeatures())
+        return Compose(parts)
+
+    def reset_parameters(self) -> None:
+        for module in (self.embedding, self.pre, self.pe, *self.layers, self.activation, self.pool, self.head):
+            if module is not None:
+                reset(module)
+
+
+class _Layer(nn.Module):
+    """The convolution of layer ``t`` and the normalisation after it."""
+
+    def __init__(self, model: DRew, t: int) -> None:
+        super().__init__()
+        self.conv, normalised, residual = _make_conv(model, min(t + 1, model.k_max or t + 1))
+        self.norm = nn.BatchNorm1d(model.hidden_channels) if normalised and model.batch_norm else None
+        self.residual = residual if model.residual is None else model.residual
+
+    def forward(self, history: list[Any], batch: Data) -> Tensor:
+        further = {}
+        if isinstance(self.conv, DRewRGINConv) and self.conv.num_edge_types > 1:
+            further = {"relation_index": batch.edge_index, "edge_type": batch.edge_attr.view(-1)}
+        out = self.conv(history, batch.hop_index, batch.hop_distance, **further)
+        return out if self.norm is None else self.norm(out)
+
+    def reset_parameters(self) -> None:
+        for module in self.children():
+            reset(module)
+
+
+def _make_conv(model: DRew, num_hops: int) -> tuple[nn.Module, bool, bool]:
+    """A layer's convolution, whether a batch normalisation follows, and whether the input is added."""
+    width = model.hidden_channels
+    hops: dict[str, Any] = {"num_hops": num_hops, "nu": model.nu}
+    if model.conv == "rgin":
+        conv: nn.Module = DRewRGINConv(width, width, act=model.act, num_edge_types=model.num_edge_types, **hops)
+        return conv, False, False
+    hops["convex_combination"], hops["learned_hop_weights"] = model.convex_combination, model.learned_hop_weights
+    hops["shared_weights"] = model.conv == "gatedgcn" if model.shared_weights is None else model.shared_weights
+    if model.conv == "gatedgcn":
+        return DRewGatedGCNConv(width, width, **hops), True, True
+    if callable(model.conv):
+        build = model.conv
+        return DRewConv(lambda: build(width, width), **hops), True, True
+    hops |= {"act": model.act, "batch_norm": model.batch_norm}
+    hops["official_skip_empty_hops"] = model.official_skip_empty_hops
+    if model.conv == "gin":
+        return DRewGINConv(width, width, **hops), False, False
+    return DRewGCNConv(width, width, dropout=model.dropout, l2_norm=model.l2_norm, **hops), False, True

@@ -1,0 +1,152 @@
+"""One convolution per hop, with delay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn.inits import reset
+
+from graphkit.ops import split_edges
+
+
+class DRewConv(nn.Module):
+    r"""Dynamically rewired message passing with delay, for any convolution.
+
+    From `"DRew: Dynamically Rewired Message Passing with Delay" <https://arxiv.org/abs/2305.08018>`_ (Gutteridge et
+    al., ICML 2023).
+
+    .. math::
+        z = \sum_{k=1}^{K} \alpha_k \, \mathrm{conv}_k \big( x^{(t - \tau(k))}, E_k \big), \qquad
+        \tau(k) = \max(0, k - \nu)
+
+    where :math:`E_k` holds the pairs of nodes at distance exactly :math:`k` and :math:`x^{(t)}` is the current state of
+    the nodes. Farther nodes are read from older states: with :math:`\nu = 1` a message takes as many layers as there
+    are edges on its way, with :math:`\nu = \infty` there is no delay. Layer :math:`t = 0, 1, \dots` of a network has
+    :math:`K = t + 1`, so that the first one is an ordinary layer; :class:`~graphkit.models.DRew` is such a network.
+
+    Any module that is called as ``conv(x, edge_index)`` can be used, PyG's included::
+
+        DRewConv(lambda: torch_geometric.nn.SAGEConv(64, 64), num_hops=3)
+
+    Args:
+        make_conv: Builds the convolution of one hop.
+        num_hops: The number of hops :math:`K` (default: 1).
+        nu: Up to which distance :math:`\nu` nodes are read without delay, a whole number or infinity (default: 1).
+        shared_weights: Whether all hops share one convolution (default: ``False``).
+        convex_combination: :math:`\alpha_k = 1/K` instead of 1 (default: ``False``).
+        learned_hop_weights: :math:`\alpha` is the softmax of learnt numbers, times :math:`K` unless
+            ``convex_combination`` (default: ``False``).
+
+    Shapes:
+        - **x:** the states so far, oldest first, each ``[num_nodes, in_channels]``; the last
+          :math:`1 + \max(0, K - \nu)` are read. A single tensor stands for all of them.
+        - **edge_index:** the pairs of all hops ``[2, P]``, see :func:`~graphkit.algorithms.hop_pairs`
+        - **hop_distance:** the distance of each pair, ``[P]``; those beyond :math:`K` are left out (default: all 1)
+        - **output:** ``[num_nodes, out_channels]``
+
+    Raises:
+        ValueError: If an argument is out of range, or there are too few states.
+
+    Example:
+        >>> from torch_geometric.nn import SAGEConv
+        >>> from graphkit.algorithms import hop_pairs
+        >>> conv = DRewConv(lambda: SAGEConv(4, 8), num_hops=3)
+        >>> states = [torch.randn(5, 4) for _ in range(3)]
+        >>> path = torch.tensor([[0, 1, 1, 2, 2, 3, 3, 4], [1, 0, 2, 1, 3, 2, 4, 3]])
+        >>> conv(states, *hop_pairs(path, num_nodes=5, max_hop=3)).shape
+        torch.Size([5, 8])
+    """
+
+    official_skip_empty_hops: bool = False
+
+    def __init__(
+        self,
+        make_conv: Callable[[], nn.Module],
+        num_hops: int = 1,
+        nu: float = 1,
+        shared_weights: bool = False,
+        convex_combination: bool = False,
+        learned_hop_weights: bool = False,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        if num_hops < 1:
+            raise ValueError(f"{name}: num_hops={num_hops}, must be at least 1")
+        check_delay(nu, name)
+        self.num_hops, self.nu, self.shared_weights = num_hops, nu, shared_weights
+        self.convex_combination, self.learned_hop_weights = convex_combination, learned_hop_weights
+        self.convs = nn.ModuleList(make_conv() for _ in range(1 if shared_weights else num_hops))
+        learned = learned_hop_weights and num_hops > 1  # the softmax of a single number is 1
+        self.hop_logits = nn.Parameter(torch.empty(num_hops)) if learned else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights; all hops start with the same weight."""
+        for module in self.children():
+            reset(module)
+        if self.hop_logits is not None:
+            nn.init.ones_(self.hop_logits)
+
+    def forward(self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None = None) -> Tensor:
+        """The sum over hops; see the class for shapes."""
+        out = self.update_self(x if isinstance(x, Tensor) else x[-1])
+        for k, source, edges, weight in self.each_hop(x, edge_index, hop_distance):
+            out = self.add(out, self.convs[0 if self.shared_weights else k - 1](source, edges), weight)
+        assert out is not None
+        return out
+
+    def update_self(self, x: Tensor) -> Tensor | None:
+        """What a node adds of its own current state, beyond what the hops' convolutions do (default: nothing)."""
+        return None
+
+    @staticmethod
+    def add(out: Tensor | None, message: Tensor, weight: Tensor | float | None) -> Tensor:
+        """``out + weight * message``, where ``None`` is nothing and weight 1."""
+        message = message if weight is None else weight * message
+        return message if out is None else out + message
+
+    def each_hop(
+        self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None
+    ) -> Iterator[tuple[int, Tensor, Tensor, Tensor | float | None]]:
+        r"""For :math:`k = 1, \dots, K` the distance, the state to read, the edges and the weight (``None`` for 1)."""
+        states = [x] if isinstance(x, Tensor) else x
+        needed = 1 if isinstance(x, Tensor) else 1 + self._delay(self.num_hops)
+        if len(states) < needed:
+            raise ValueError(
+                f"{type(self).__name__} with num_hops={self.num_hops} and nu={self.nu} reads {needed} states, got "
+                f"{len(states)}; pass the states of all layers so far, or take fewer hops"
+            )
+        if hop_distance is None:
+            hop_distance = torch.ones(edge_index.size(1), dtype=torch.uint8, device=edge_index.device)
+        hops = split_edges(edge_index, hop_distance, range(1, self.num_hops + 1), states[-1].size(0))
+        weights = self._hop_weights()
+        for k, edges in enumerate(hops, 1):
+            if self.official_skip_empty_hops and edges.size(1) == 0:
+                continue
+            delay = 0 if isinstance(x, Tensor) else self._delay(k)
+            yield k, states[-1 - delay], edges, weights[k - 1]
+
+    def _delay(self, k: int) -> int:
+        return 0 if k <= self.nu else k - int(self.nu)
+
+    def _hop_weights(self) -> Sequence[Tensor | float | None] | Tensor:
+        if self.hop_logits is not None:
+            return self.hop_logits.softmax(0) * (1 if self.convex_combination else self.num_hops)
+        return [1 / self.num_hops if self.convex_combination else None] * self.num_hops
+
+    def __repr__(self) -> str:
+        sizes = getattr(self, "in_channels", None), getattr(self, "out_channels", None)
+        what = repr(self.convs[0]) if None in sizes else ", ".join(map(str, sizes))
+        return f"{type(self).__name__}({what}, num_hops={self.num_hops}, nu={self.nu})"
+
+
+def check_delay(nu: float, where: str) -> None:
+    """Check that a delay is a whole number or infinity.
+
+    Raises:
+        ValueError: Otherwise.
+    """
+    if nu != float("inf") and (nu < 1 or nu != int(nu)):
+        raise ValueError(f"{where}: nu={nu}, must be a whole number from 1 on, or float('inf') for no delay")

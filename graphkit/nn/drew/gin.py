@@ -1,0 +1,211 @@
+"""DRew on graph isomorphism networks, with and without edge types."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch_geometric.nn.resolver import activation_resolver
+
+from graphkit.nn.drew.base import DRewConv
+from graphkit.ops import split_edges, spmm
+
+
+class DRewGINConv(DRewConv):
+    r"""DRew-GIN: one perceptron per hop, on the sum over the nodes at that distance.
+
+    From `"DRew: Dynamically Rewired Message Passing with Delay" <https://arxiv.org/abs/2305.08018>`_ (Gutteridge et
+    al., ICML 2023).
+
+    .. math::
+        z_i = (1 + \epsilon) \, \mathrm{MLP}_0 \big( x_i^{(t)} \big) +
+        \sum_{k=1}^{K} \alpha_k \, \mathrm{MLP}_k \Big( \sum_{j \in N_k(i)} x_j^{(t - \tau(k))} \Big)
+
+    where each perceptron is linear map, batch normalisation, activation, and :math:`N_k(i)` holds the nodes at distance
+    :math:`k`. A node without any still receives :math:`\mathrm{MLP}_k(0)`. Delay and :math:`\alpha` as in
+    :class:`DRewConv`.
+
+    Where sources differ: this is the official code; the paper has the perceptron inside the sum. The official code
+    skips a hop that no pair of the whole batch has; see :class:`DRewGCNConv`.
+
+    Args:
+        in_channels: Size of each input row.
+        out_channels: Size of each output row.
+        num_hops: The number of hops :math:`K` (default: 1).
+        nu: Up to which distance :math:`\nu` nodes are read without delay (default: 1).
+        act: The activation, by PyG's names (default: ``"relu"``).
+        eps: :math:`\epsilon`, not learnt (default: 0).
+        batch_norm: Whether perceptrons have a batch normalisation (default: ``True``).
+        shared_weights: Whether all hops share one perceptron (default: ``False``).
+        convex_combination: :math:`\alpha_k = 1/K` instead of 1 (default: ``False``).
+        learned_hop_weights: Learnt :math:`\alpha`, see :class:`DRewConv` (default: ``False``).
+        official_skip_empty_hops: Leave out hops without pairs (default: ``False``).
+
+    Shapes:
+        As :class:`DRewConv`.
+
+    Raises:
+        ValueError: As :class:`DRewConv`.
+
+    Example:
+        >>> import torch
+        >>> conv = DRewGINConv(4, 8, num_hops=2, nu=float("inf"))
+        >>> conv(torch.ones(3, 4), torch.tensor([[0, 1, 0], [1, 2, 2]]), torch.tensor([1, 1, 2])).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_hops: int = 1,
+        nu: float = 1,
+        act: str = "relu",
+        eps: float = 0.0,
+        batch_norm: bool = True,
+        shared_weights: bool = False,
+        convex_combination: bool = False,
+        learned_hop_weights: bool = False,
+        official_skip_empty_hops: bool = False,
+    ) -> None:
+        def perceptron() -> nn.Sequential:
+            norm = [nn.BatchNorm1d(out_channels)] if batch_norm else []
+            return nn.Sequential(nn.Linear(in_channels, out_channels), *norm, activation_resolver(act))
+
+        super().__init__(
+            lambda: _SumThenMLP(perceptron()), num_hops, nu, shared_weights, convex_combination, learned_hop_weights
+        )
+        self.in_channels, self.out_channels, self.eps = in_channels, out_channels, eps
+        self.official_skip_empty_hops = official_skip_empty_hops
+        self.mlp = perceptron()
+
+    def update_self(self, x: Tensor) -> Tensor:
+        return (1 + self.eps) * self.mlp(x)
+
+
+class _SumThenMLP(nn.Module):
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        self.mlp = mlp
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return self.mlp(spmm(edge_index, x))
+
+
+class DRewRGINConv(DRewConv):
+    r"""DRew-GIN for graphs with edge types, as used for QM9.
+
+    From `"DRew: Dynamically Rewired Message Passing with Delay" <https://arxiv.org/abs/2305.08018>`_ (Gutteridge et
+    al., ICML 2023), on the relational GIN of Brockschmidt (GNN-FiLM, ICML 2020).
+
+    .. math::
+        z_i = (1 + \epsilon) \, \mathrm{MLP}_0 \big( x_i^{(t)} \big) +
+        \alpha_1 \sum_{r} \sum_{j \in N_r(i)} \mathrm{MLP}_{1,r} \big( x_j^{(t)} \big) +
+        \sum_{k=2}^{K} \alpha_k \sum_{j \in N_k(i)} \mathrm{MLP}_k \big( x_j^{(t - \tau(k))} \big)
+
+    where perceptrons are linear map, batch normalisation, activation, linear map; :math:`N_r(i)` holds the neighbours
+    along edges of type :math:`r`, :math:`N_k(i)` the nodes at distance :math:`k`; and :math:`\alpha` is the softmax of
+    learnt numbers, drawn from a normal distribution. Delay as in :class:`DRewConv`.
+
+    Where sources differ: the official model uses a single edge type, which is the default here. In the official
+    program :math:`\nu = \infty` is not recognised and delays every hop by one layer more; here it is no delay.
+
+    Args:
+        in_channels: Size of each input row.
+        out_channels: Size of each output row.
+        num_hops: The number of hops :math:`K` (default: 1).
+        nu: Up to which distance :math:`\nu` nodes are read without delay (default: 1).
+        act: The activation within perceptrons, by PyG's names (default: ``"relu"``).
+        eps: :math:`\epsilon`, not learnt (default: 0).
+        num_edge_types: The number of edge types (default: 1).
+
+    Shapes:
+        - **relation_index:** the edges ``[2, E]`` with types; only read if there are several types
+        - **edge_type:** their types ``[E]`` in ``0..num_edge_types - 1``
+        - all else as :class:`DRewConv`
+
+    Raises:
+        ValueError: As :class:`DRewConv`, or if there are several types and none are given.
+
+    Example:
+        >>> import torch
+        >>> conv = DRewRGINConv(4, 8, num_hops=2, nu=float("inf"))
+        >>> conv(torch.ones(3, 4), torch.tensor([[0, 1, 0], [1, 2, 2]]), torch.tensor([1, 1, 2])).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        num_hops: int = 1,
+        nu: float = 1,
+        act: str = "relu",
+        eps: float = 0.0,
+        num_edge_types: int = 1,
+    ) -> None:
+        if num_edge_types < 1:
+            raise ValueError(f"DRewRGINConv: num_edge_types={num_edge_types}, must be at least 1")
+
+        def perceptron() -> nn.Sequential:
+            return nn.Sequential(
+                nn.Linear(in_channels, out_channels),
+                nn.BatchNorm1d(out_channels),
+                activation_resolver(act),
+                nn.Linear(out_channels, out_channels),
+            )
+
+        super().__init__(
+            lambda: _MLPThenSum(perceptron()), num_hops, nu, convex_combination=True, learned_hop_weights=True
+        )
+        self.in_channels, self.out_channels, self.eps = in_channels, out_channels, eps
+        self.num_edge_types = num_edge_types
+        self.mlp = perceptron()
+        # the first type's perceptron is that of the first hop
+        self.further_types = nn.ModuleList(_MLPThenSum(perceptron()) for _ in range(num_edge_types - 1))
+
+    def reset_parameters(self) -> None:
+        """Draw new weights, those of hops from a normal distribution."""
+        super().reset_parameters()
+        if self.hop_logits is not None:
+            nn.init.normal_(self.hop_logits)
+
+    def forward(
+        self,
+        x: Tensor | Sequence[Tensor],
+        edge_index: Tensor,
+        hop_distance: Tensor | None = None,
+        relation_index: Tensor | None = None,
+        edge_type: Tensor | None = None,
+    ) -> Tensor:
+        """The sum over hops; see the class for shapes."""
+        state = x if isinstance(x, Tensor) else x[-1]
+        out = self.update_self(state)
+        for k, source, edges, weight in self.each_hop(x, edge_index, hop_distance):
+            if k == 1 and self.num_edge_types > 1:
+                message = self._typed(source, relation_index, edge_type)
+            else:
+                message = self.convs[k - 1](source, edges)
+            out = self.add(out, message, weight)
+        return out
+
+    def _typed(self, x: Tensor, relation_index: Tensor | None, edge_type: Tensor | None) -> Tensor:
+        if relation_index is None or edge_type is None:
+            raise ValueError(
+                f"DRewRGINConv with num_edge_types={self.num_edge_types} needs relation_index and edge_type"
+            )
+        by_type = split_edges(relation_index, edge_type, range(self.num_edge_types), x.size(0))
+        convs = [self.convs[0], *self.further_types]
+        return sum((conv(x, edges) for conv, edges in zip(convs[1:], by_type[1:])), start=convs[0](x, by_type[0]))
+
+    def update_self(self, x: Tensor) -> Tensor:
+        return (1 + self.eps) * self.mlp(x)
+
+
+class _MLPThenSum(nn.Module):
+    def __init__(self, mlp: nn.Module) -> None:
+        super().__init__()
+        self.mlp = mlp
+
+    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+        return spmm(edge_index, self.mlp(x))

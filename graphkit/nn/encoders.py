@@ -1,0 +1,108 @@
+"""From raw features to the first state: integer codes, Laplacian eigenvectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# The number of values of each of the 9 integer atom features that ogb computes from a molecule.
+ATOM_CODES = (119, 5, 12, 12, 10, 6, 6, 2, 2)
+
+
+class CodeEncoder(nn.Module):
+    r"""Sums one embedding per column of integer codes, as OGB's encoder of atoms does.
+
+    .. math::
+        h_v = \sum_{c} \mathrm{Emb}_c(x_{v, c})
+
+    Args:
+        out_channels: The width of the embeddings.
+        num_codes: The number of values of each column (default: those of OGB's nine atom features).
+
+    Shapes:
+        - **x:** ``[num_nodes, len(num_codes)]``, whole numbers of any dtype
+        - **output:** ``[num_nodes, out_channels]``
+
+    Raises:
+        ValueError: If ``x`` has another number of columns or a value that is no code.
+
+    Example:
+        >>> CodeEncoder(8, num_codes=[3, 2])(torch.tensor([[2.0, 1.0], [0.0, 0.0]])).shape
+        torch.Size([2, 8])
+    """
+
+    def __init__(self, out_channels: int, num_codes: Sequence[int] = ATOM_CODES) -> None:
+        super().__init__()
+        self.num_codes = tuple(num_codes)
+        self.out_channels = out_channels
+        self.embeddings = nn.ModuleList(nn.Embedding(count, out_channels) for count in num_codes)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new embeddings: Glorot uniform."""
+        for weight in self.embeddings.parameters():
+            nn.init.xavier_uniform_(weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum; see the class for shapes."""
+        if x.size(1) != len(self.num_codes):
+            raise ValueError(f"CodeEncoder needs {len(self.num_codes)} columns of codes, got {x.size(1)}")
+        codes = x.long()
+        bad = (codes != x) | (codes < 0) | (codes >= codes.new_tensor(self.num_codes))
+        if bool(bad.any()):
+            node, column = bad.nonzero()[0].tolist()
+            raise ValueError(
+                f"CodeEncoder: feature {column} of node {node} is {x[node, column].item():g}, must be a whole number "
+                f"in 0..{self.num_codes[column] - 1}; are these integer codes?"
+            )
+        return torch.stack([embedding(column) for embedding, column in zip(self.embeddings, codes.t())]).sum(0)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.out_channels}, num_codes={self.num_codes})"
+
+
+class LaplacianEncoder(nn.Module):
+    r"""Encodes the Laplacian's eigenvectors as a set of pairs of entry and eigenvalue.
+
+    From `"Recipe for a General, Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_ (Rampášek et
+    al., NeurIPS 2022), there the DeepSet encoder of LapPE.
+
+    .. math::
+        p_v = \sum_m \mathrm{ReLU} \big( W_2 \, \mathrm{ReLU}( W_1 [u_{v, m}, \lambda_m] ) \big)
+
+    While training, each eigenvector's sign is drawn anew at every call, the same for all nodes of a batch, because no
+    sign is the right one.
+
+    Args:
+        out_channels: The width of the encoding (default: 16).
+
+    Shapes:
+        - **vectors, values:** ``[num_nodes, num_vectors]``, see :class:`~graphkit.transforms.LaplacianEigenvectors`;
+          pairs with NaN are left out
+        - **output:** ``[num_nodes, out_channels]``
+
+    Example:
+        >>> LaplacianEncoder(8)(torch.ones(3, 2), torch.zeros(3, 2)).shape
+        torch.Size([3, 8])
+    """
+
+    def __init__(self, out_channels: int = 16) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(2, 2 * out_channels)
+        self.lin2 = nn.Linear(2 * out_channels, out_channels)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        self.lin1.reset_parameters()
+        self.lin2.reset_parameters()
+
+    def forward(self, vectors: Tensor, values: Tensor) -> Tensor:
+        """The encoding; see the class for shapes."""
+        if self.training:
+            signs = torch.randint(2, (1, vectors.size(1)), device=vectors.device)
+            vectors = vectors * (2 * signs - 1)
+        known = ~(vectors.isnan() | values.isnan())
+        pairs = torch.stack([vectors, values], dim=-1).nan_to_num(nan=0.0)
+        return (self.lin2(self.lin1(pairs).relu()).relu() * known.unsqueeze(-1)).sum(1)

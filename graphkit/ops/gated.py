@@ -1,0 +1,103 @@
+"""Means over neighbours whose weights are gates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from graphkit.ops.segment import segment
+from graphkit.ops.structure import Size, Structure, structure
+
+# Gates are computed from exponentials per node: sigmoid(a + b) = 1 / (1 + exp(-a) exp(-b)). Beyond these logits a gate
+# is open or closed to the last digit, and within them no exponential is zero or infinite.
+_BOUND = {torch.float32: 80.0, torch.float64: 700.0}
+
+
+def gated_mean(
+    graph: Tensor | Structure,
+    target_logit: Tensor,
+    source_logit: Tensor,
+    x: Tensor,
+    eps: float = 1e-6,
+    size: Size = None,
+) -> Tensor:
+    r"""Average source features with one gate per edge and channel.
+
+    .. math::
+        y_t = \frac{\sum_{s \to t} g_{st} \odot x_s}{\sum_{s \to t} g_{st} + \epsilon}, \qquad
+        g_{st} = \mathrm{sigmoid}(a_t + b_s)
+
+    Targets without edges give 0. On the CPU nothing is stored per edge: gates are computed from exponentials per node,
+    once on the way forward and twice on the way back. Differentiable once there, any number of times elsewhere.
+
+    Args:
+        graph: Edges ``[2, E]`` (sources, targets) or a :class:`Structure`.
+        target_logit: :math:`a`, one per target and channel.
+        source_logit: :math:`b`, one per source and channel.
+        x: Source features.
+        eps: :math:`\epsilon` (default: 1e-6).
+        size: Number of nodes, or ``(num_sources, num_targets)`` (default: as the features have rows).
+
+    Shapes:
+        - **target_logit:** :math:`(T, F)`
+        - **source_logit, x:** :math:`(S, F)`
+        - **output:** :math:`(T, F)`
+
+    Raises:
+        ValueError: If a shape does not fit.
+        IndexError: If an edge names a node that does not exist.
+
+    Example:
+        >>> zeros, x = torch.zeros(3, 1), torch.tensor([[1.0], [3.0], [5.0]])
+        >>> gated_mean(torch.tensor([[0, 1], [2, 2]]), zeros, zeros, x).round(decimals=4)
+        tensor([[0.],
+                [0.],
+                [2.]])
+    """
+    if size is None and not isinstance(graph, Structure):
+        size = (x.size(0), target_logit.size(0))
+    pattern = structure(graph, size)
+    if target_logit.dim() != 2 or target_logit.size(0) != pattern.num_rows or x.size(0) != pattern.num_cols:
+        raise ValueError(
+            f"the graph has {pattern.num_rows} targets and {pattern.num_cols} sources, but target_logit has shape "
+            f"{list(target_logit.shape)} and x {list(x.shape)}; pass one row per node"
+        )
+    if source_logit.shape != x.shape or target_logit.size(1) != x.size(1):
+        raise ValueError(
+            f"target_logit, source_logit and x have shapes {list(target_logit.shape)}, {list(source_logit.shape)} and "
+            f"{list(x.shape)}; all need the same number of columns"
+        )
+    if x.device.type == "cpu" and x.dtype in _BOUND and target_logit.dtype == source_logit.dtype == x.dtype:
+        return _GatedMean.apply(target_logit, source_logit, x, pattern, eps)
+    gate = (target_logit.index_select(0, pattern.row) + source_logit.index_select(0, pattern.col)).sigmoid()
+    total = segment(gate, pattern.rowptr) + eps
+    return segment(gate * x.index_select(0, pattern.col), pattern.rowptr) / total
+
+
+class _GatedMean(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, target_logit: Tensor, source_logit: Tensor, x: Tensor, pattern: Structure, eps: float
+    ) -> Tensor:
+        from graphkit.ops import kernels
+
+        bound = _BOUND[x.dtype]
+        p = target_logit.clamp(-bound, bound).neg_().exp_()
+        q = source_logit.clamp(-bound, bound).neg_().exp_()
+        out, total = kernels.gated_mean(pattern.rowptr, pattern.col, p, q, x, eps)
+        ctx.pattern = pattern
+        ctx.save_for_backward(p, q, x, out, total)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        from graphkit.ops import kernels
+
+        p, q, x, out, total = ctx.saved_tensors
+        pattern = ctx.pattern
+        forward, backward = (pattern.rowptr, pattern.col), (pattern.colptr, pattern.csc_row)
+        return *kernels.gated_mean_backward(forward, backward, p, q, x, out, grad / total), None, None

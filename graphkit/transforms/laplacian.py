@@ -1,0 +1,78 @@
+"""Eigenvectors of the graph Laplacian."""
+
+from __future__ import annotations
+
+import torch
+from torch_geometric.data import Data
+
+from graphkit.core.validate import check_edge_index
+from graphkit.transforms.base import Precompute
+
+_MAX_NODES = 10_000
+
+
+class LaplacianEigenvectors(Precompute):
+    r"""Adds ``laplacian_vectors`` and ``laplacian_values``: the smoothest eigenvectors and their eigenvalues.
+
+    From `"Recipe for a General, Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_ (Rampášek et
+    al., NeurIPS 2022), whose encoder is :class:`~graphkit.nn.encoders.LaplacianEncoder`.
+
+    .. math::
+        L = I - D^{-1/2} A D^{-1/2} = U \Lambda U^\top
+
+    with the adjacency matrix :math:`A` of the graph without directions, weights and self-loops. Eigenvalues ascend, the
+    constant eigenvector included; eigenvectors have length 1 and a positive largest entry (of equally large ones the
+    first), but their signs and, where eigenvalues repeat, their directions are arbitrary. Columns that a small graph
+    does not have hold NaN in both.
+
+    Args:
+        num_vectors: The number of eigenvectors (default: 10).
+        of: The attribute that holds the edges: ``"edge_index"``, or ``"hop_index"`` for the graph of all pairs that
+            :class:`Hops` found (default: ``"edge_index"``).
+
+    Shapes:
+        ``laplacian_vectors``, ``laplacian_values``: ``[num_nodes, num_vectors]``; all rows of the latter are equal.
+
+    Raises:
+        ValueError: If a graph has more than 10,000 nodes: a dense matrix is decomposed.
+
+    Example:
+        >>> data = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
+        >>> LaplacianEigenvectors(2)(data).laplacian_values[0].tolist()
+        [0.0, 2.0]
+    """
+
+    expensive = True
+
+    def __init__(self, num_vectors: int = 10, of: str = "edge_index") -> None:
+        self.num_vectors = num_vectors
+        self.of = of
+
+    def forward(self, data: Data) -> Data:
+        """Add the eigenvectors to ``data`` (a shallow copy when called through ``transform(data)``)."""
+        n = int(data.num_nodes or 0)
+        if n > _MAX_NODES:
+            raise ValueError(
+                f"LaplacianEigenvectors decomposes a dense matrix; {n} nodes are more than {_MAX_NODES}; use smaller "
+                "graphs or a random-walk encoding"
+            )
+        edge_index = data[self.of].long().cpu()
+        check_edge_index(edge_index, n, "LaplacianEigenvectors")
+        adjacency = torch.zeros(n, n, dtype=torch.float64)
+        adjacency[edge_index[0], edge_index[1]] = adjacency[edge_index[1], edge_index[0]] = 1.0
+        adjacency.fill_diagonal_(0.0)
+        degree = adjacency.sum(1)
+        scale = degree.clamp(min=1).rsqrt()
+        laplacian = torch.eye(n, dtype=torch.float64) - scale[:, None] * adjacency * scale
+        laplacian.diagonal()[degree == 0] = 0.0
+        values, vectors = torch.linalg.eigh(laplacian)
+        values = values.round(decimals=12).clamp_(min=0.0)
+        largest = vectors.gather(0, vectors.abs().round(decimals=9).argmax(0, keepdim=True))
+        vectors = vectors * torch.where(largest < 0, -1.0, 1.0)
+        found = min(n, self.num_vectors)
+        dtype = data.x.dtype if data.get("x") is not None else torch.get_default_dtype()
+        for name, columns in (("laplacian_vectors", vectors), ("laplacian_values", values.expand(n, -1))):
+            padded = torch.full((n, self.num_vectors), torch.nan, dtype=dtype)
+            padded[:, :found] = columns[:, :found].to(dtype)
+            data[name] = padded.to(data.edge_index.device)
+        return data
