@@ -9,6 +9,7 @@ from graphkit.models.gcn import GCN
 from graphkit.models.grand import GRAND
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
+from graphkit.models.path_nn import PathNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.stack import LayerStack
 
@@ -21,6 +22,7 @@ __all__ = [
     "DeepSets",
     "LayerStack",
     "LayeredModel",
+    "PathNN",
     "PyGModel",
     "SheafDiffusion",
     "registry",

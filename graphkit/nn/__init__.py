@@ -8,7 +8,8 @@ from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.dropout import dropout
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.linear import Linear
+from graphkit.nn.path_conv import PathConv
 
-__all__ = ["AttentionDiffusion", "GCNConv", "Linear", "aggr", "dropout", "registry", "sheaf"]
+__all__ = ["AttentionDiffusion", "GCNConv", "Linear", "PathConv", "aggr", "dropout", "registry", "sheaf"]
 
 registry: Registry[nn.Module] = Registry("layer", nn.Module, __name__)

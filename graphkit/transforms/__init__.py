@@ -5,7 +5,8 @@
 
 from graphkit.transforms.base import Precompute, apply
 from graphkit.transforms.connection_maps import ConnectionMaps
+from graphkit.transforms.paths import Paths
 from graphkit.transforms.sparse_features import SparseFeatures
 from graphkit.transforms.undirected import Undirected
 
-__all__ = ["ConnectionMaps", "Precompute", "SparseFeatures", "Undirected", "apply"]
+__all__ = ["ConnectionMaps", "Paths", "Precompute", "SparseFeatures", "Undirected", "apply"]
