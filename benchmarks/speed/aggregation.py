@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.nn import LCMAggregation as PyGLCMAggregation
 from torch_geometric.nn import SoftmaxAggregation
 
-from benchmarks.speed.common import Benchmark, benchmark
+from benchmarks.speed.common import Benchmark, benchmark, extra_memory
 from graphkit.nn.aggr import GNPAggregation, LCMAggregation
 
 NODES, CHANNELS = 3000, 32
@@ -56,8 +54,8 @@ def lcm() -> Benchmark:
         against="torch_geometric.nn.LCMAggregation",
         rounds=5,
         details=lambda: {
-            "ours_megabytes": _extra_memory(_lcm),
-            "opponent_megabytes": _extra_memory(_pyg_lcm),
+            "ours_megabytes": extra_memory(_warm_and_run, _lcm),
+            "opponent_megabytes": extra_memory(_warm_and_run, _pyg_lcm),
             "growth": _growth(),
         },
     )
@@ -92,30 +90,5 @@ def _growth() -> list[dict[str, float]]:
     return rows
 
 
-def _extra_memory(make: Callable[[], torch.nn.Module]) -> float:
-    """Megabytes that one pass adds to the peak of a fresh process."""
-    context = multiprocessing.get_context("spawn")
-    receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_measure_memory, args=(make, sender))
-    process.start()
-    sender.close()  # so that a failing process ends the wait
-    megabytes: Any = receiver.recv()
-    process.join()
-    return megabytes
-
-
-def _measure_memory(make: Callable[[], torch.nn.Module], sender: Any) -> None:
-    torch.set_num_threads(1)
-    run = _pass(make(), _barabasi_albert())
-    _pass(make(), torch.zeros(2, 3, dtype=torch.long))()  # what the first use of anything costs
-    with open("/proc/self/clear_refs", "w") as file:
-        file.write("5")  # the peak starts anew
-    before = _memory("VmRSS")
-    run()
-    sender.send(_memory("VmHWM") - before)
-
-
-def _memory(key: str) -> float:
-    """A value of this process's status in megabytes."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(key))
+def _warm_and_run(make: Callable[[], torch.nn.Module]) -> tuple[Callable[[], None], Callable[[], None]]:
+    return _pass(make(), torch.zeros(2, 3, dtype=torch.long)), _pass(make(), _barabasi_albert())

@@ -21,6 +21,7 @@ import dataclasses
 import datetime
 import gc
 import json
+import multiprocessing
 import os
 import platform
 import statistics
@@ -132,6 +133,41 @@ def calibrate(rounds: int = 7) -> dict[str, float]:
         rounds,
     )
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def extra_memory(make: Callable[..., tuple[Callable[[], Any], Callable[[], Any]]], *arguments: Any) -> float:
+    """Megabytes that one run adds to the peak of a fresh process.
+
+    Args:
+        make: A function of a module that returns two callables: one that pays what the first use of anything costs, and
+            the run.
+        *arguments: Its arguments.
+    """
+    context = multiprocessing.get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_measure_memory, args=(make, arguments, sender))
+    process.start()
+    sender.close()  # so that a failing process ends the wait
+    megabytes: float = receiver.recv()
+    process.join()
+    return megabytes
+
+
+def _measure_memory(make: Callable[..., Any], arguments: tuple[Any, ...], sender: Any) -> None:
+    torch.set_num_threads(1)
+    warm_up, run = make(*arguments)
+    warm_up()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # the peak starts anew
+    before = _memory("VmRSS")
+    run()
+    sender.send(_memory("VmHWM") - before)
+
+
+def _memory(key: str) -> float:
+    """A value of this process's status in megabytes."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith(key))
 
 
 def environment() -> dict[str, Any]:

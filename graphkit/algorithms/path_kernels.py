@@ -57,6 +57,7 @@ def branching(
     queue, parent = np.empty(size, np.int32), np.empty(size, np.int32)
     used = np.zeros(size, np.bool_)
     path, edge = np.empty(length + 1, np.int32), np.empty(length + 1, np.int64)
+    far = np.zeros(length + 1, np.int32)
     total = 0
     for v in range(start, stop):
         reached = 0
@@ -77,22 +78,23 @@ def branching(
             if shortest and distance[w] != depth + 1:
                 continue
             if fill:
-                number, place = plan[depth, 1], counts[v, depth]
-                begin = plan[depth, 0]
+                begin, number = plan[depth, 0], plan[depth, 1]
+                place = counts[v, depth]
                 for i in range(depth + 1):
                     nodes[begin + i * number + place] = path[i]
                 nodes[begin + (depth + 1) * number + place] = w
                 if not shortest:
+                    row = begin + place * (depth + 2)
                     for i in range(depth + 1):
-                        distances[begin + place * (depth + 2) + i] = distance[path[i]]
-                    distances[begin + place * (depth + 2) + depth + 1] = distance[w]
+                        distances[row + i] = far[i]
+                    distances[row + depth + 1] = distance[w]
             counts[v, depth] += 1
             total += 1
             if total > limit:
                 return total
             if depth + 1 < length:
                 depth += 1
-                path[depth], edge[depth], used[w] = w, rowptr[w], True
+                path[depth], far[depth], edge[depth], used[w] = w, distance[w], rowptr[w], True
         for i in range(reached):
             distance[queue[i]] = -1
     return total
@@ -127,7 +129,8 @@ def one_shortest(
             u = queue[position]
             k = distance[u]
             if fill:
-                number, place, begin = plan[k - 1, 1], counts[v, k - 1], plan[k - 1, 0]
+                begin, number = plan[k - 1, 0], plan[k - 1, 1]
+                place = counts[v, k - 1]
                 w = u
                 for i in range(k, -1, -1):
                     nodes[begin + i * number + place] = w

@@ -100,8 +100,9 @@ def enumerate_paths(
     _run(kernel, num_nodes, *arrays, max_paths, first, True, plan, nodes, distances)
     found, device = [], edge_index.device
     for k, (start, number) in enumerate(plan.tolist(), 1):
+        # clones, as a view would keep, and save, the memory of all lengths
         block = slice(start, start + number * (k + 1))
-        own = nodes[block].view(k + 1, number).clone()  # a view would keep, and save, the memory of all lengths
+        own = nodes[block].view(k + 1, number).clone()
         far = distances[block].view(number, k + 1).clone().to(device) if kind == "simple" else None
         found.append(PathSet(own.to(device), far))
     return found
