@@ -4,15 +4,18 @@ from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ri
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.greedy_resistance import greedy_resistance
 from graphkit.algorithms.hops import hop_pairs
+from graphkit.algorithms.paths import PathSet, enumerate_paths
 from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
 from graphkit.algorithms.spectral import spectral_gap
 
 __all__ = [
+    "PathSet",
     "SimpleGraph",
     "balanced_forman_curvature",
     "biharmonic_distance",
     "commute_time",
     "effective_resistance",
+    "enumerate_paths",
     "greedy_resistance",
     "hop_pairs",
     "ollivier_ricci_curvature",

@@ -10,6 +10,7 @@ from graphkit.models.gcn import GCN
 from graphkit.models.grand import GRAND
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
+from graphkit.models.path_nn import PathNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.sheaf_network import SheafNetwork
 from graphkit.models.stack import LayerStack
@@ -24,6 +25,7 @@ __all__ = [
     "DeepSets",
     "LayerStack",
     "LayeredModel",
+    "PathNN",
     "PyGModel",
     "SheafDiffusion",
     "SheafNetwork",

@@ -9,6 +9,7 @@ from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINCon
 from graphkit.nn.dropout import dropout
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.linear import Linear
+from graphkit.nn.path_conv import PathConv
 
 __all__ = [
     "AttentionDiffusion",
@@ -19,6 +20,7 @@ __all__ = [
     "DRewRGINConv",
     "GCNConv",
     "Linear",
+    "PathConv",
     "aggr",
     "dropout",
     "registry",

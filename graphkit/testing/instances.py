@@ -83,6 +83,19 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "Hops": [{"max_hop": 3}],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "LaplacianEigenvectors": [{"num_vectors": 3}],
+    "PathConv": [
+        {},
+        {"edge_dim": None, "aggr": "mean"},
+        {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
+        {"paths": "shortest", "length": 1, "encode_distances": True},  # longer ones depend on the numbering of nodes
+    ],
+    "PathNN": [
+        {"paths": "simple", "edge_dim": None, "readout": "sum"},
+        {"paths": "simple", "num_layers": 3, "mlp": True, "dropout": 0.5},
+        {"paths": "all_shortest", "aggr": "mean", "norm": "layer_norm", "residual": False, "readout": "mean"},
+        {"paths": "shortest", "num_layers": 1, "l2_norm": True, "norm": None, "edge_dim": None, "head_layers": 1},
+    ],
+    "Paths": [{}, {"length": 2, "paths": "simple"}, {"paths": "all_shortest"}],
     "PyGModel": [
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4)),
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4), readout="sum"),

@@ -1,0 +1,270 @@
+"""PathNN: networks that read paths of growing length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.validate import check_choice
+from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import pool_graphs
+from graphkit.models.stack import NORMS
+from graphkit.nn import PathConv
+from graphkit.nn import aggr as aggregations
+from graphkit.transforms import Paths
+
+
+class PathNN(LayeredModel):
+    r"""Path neural network: layer :math:`k` reads all paths of length :math:`k` that end at a node with one LSTM.
+
+    From `"Path Neural Networks: Expressive and Accurate Graph Neural Networks" <https://arxiv.org/abs/2306.05955>`_
+    (Michel, Nikolentzos, Lutzeyer, Vazirgiannis, ICML 2023).
+
+    With :math:`s^{(k)}` the :class:`~graphkit.nn.PathConv` of :math:`h^{(k-1)}` over paths of length :math:`k`,
+
+    .. math::
+        h^{(k)} = \mathrm{ReLU}(\mathrm{norm}_k(h^{(k-1)} + s^{(k)})) \quad \text{or, with an mlp,} \quad
+        h^{(k)} = \mathrm{MLP}_k(\mathrm{dropout}(\mathrm{norm}_k(h^{(k-1)} + s^{(k)})))
+
+    for :math:`k = 1, \dots, K`; :math:`\mathrm{norm}_k` is left out where paths are averaged, as in the official code.
+    The states :math:`h^{(K)}` are read out. All layers share one LSTM and one embedding of distances, so they cannot be
+    trained apart.
+
+    ``paths`` is the variant: ``"shortest"`` (SP), ``"all_shortest"`` (SP+) or ``"simple"`` (AP). SP depends on the
+    numbering of nodes, by ties among shortest paths; SP+ and AP do not. The official code's three versions:
+
+    - plain (TU sets): the defaults
+    - edge features (molecules): ``mlp=True`` with ``node_types`` and ``edge_types``, whose embeddings are the code's
+      atom and bond encoders
+    - synthetic (expressive power): ``norm=None``, ``head_layers=0``, ``readout="sum"``, and ``l2_norm=True`` for AP
+
+    Where sources differ: the paper allows any model of sequences and any aggregation; this is the code. Its ``cutoff``
+    counts nodes, ``num_layers`` counts edges, :math:`K = \mathrm{cutoff} - 1`. Edge weights are not used.
+
+    Args:
+        in_channels: The number of node features.
+        hidden_channels: The width of states (default: 64).
+        num_layers: The number of layers and largest length of paths :math:`K` (default: 3).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        paths: ``"shortest"``, ``"all_shortest"`` or ``"simple"`` (default: ``"shortest"``).
+        encode_distances: Whether the LSTM also reads distances to the end of the path (default: for simple paths).
+        node_types: Take ``x`` as codes: the number of codes per column. Each column is embedded and the sum is taken,
+            instead of a perceptron of numbers (default: ``None``).
+        edge_types: The same for ``edge_attr``, which the LSTM then reads (default: ``None``).
+        edge_dim: The number of numeric edge features; the LSTM reads a linear map of them (default: none).
+        aggr: How paths are aggregated, ``"sum"`` or ``"mean"`` (default: ``"sum"``).
+        residual: Whether :math:`h^{(k-1)}` is added (default: ``True``).
+        l2_norm: Whether each layer first scales states to length 1 (default: ``False``).
+        norm: ``"batch_norm"``, ``"layer_norm"`` or ``None``, in the encoder and all layers (default:
+            ``"batch_norm"``).
+        mlp: Whether layers end in a perceptron of two layers instead of a ReLU (default: ``False``).
+        dropout: The probability of dropping an entry: of the LSTM's inputs, before each ``mlp`` and in the head
+            (default: 0).
+        head_layers: Linear maps after the readout: 2, 1 or 0 (default: 2).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
+        readout_kwargs: Further arguments of the readout (default: none).
+        max_paths: How many paths a graph may have (default: 10 million).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index``, ``edge_attr``
+          where edge features are read, and the attributes of :class:`~graphkit.transforms.Paths`, which
+          ``required_transform()`` adds (the trainer applies it)
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Raises:
+        ValueError: If an argument is out of range or unknown, paths or edge features are missing, or a code has no
+            embedding.
+
+    Example:
+        >>> import torch
+        >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+        >>> model = PathNN(4, 8, num_layers=2, out_channels=2, paths="simple", readout="sum")
+        >>> model(model.required_transform()(data)).shape
+        torch.Size([1, 2])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 3,
+        out_channels: int | None = None,
+        paths: str = "shortest",
+        encode_distances: bool | None = None,
+        node_types: list[int] | None = None,
+        edge_types: list[int] | None = None,
+        edge_dim: int | None = None,
+        aggr: str = "sum",
+        residual: bool = True,
+        l2_norm: bool = False,
+        norm: str | None = "batch_norm",
+        mlp: bool = False,
+        dropout: float = 0.0,
+        head_layers: int = 2,
+        readout: str | None = None,
+        readout_kwargs: dict[str, Any] | None = None,
+        max_paths: int = 10_000_000,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"PathNN: num_layers={num_layers}, must be at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"PathNN: dropout={dropout}, must be in [0, 1)")
+        if head_layers not in (0, 1, 2):
+            raise ValueError(f"PathNN: head_layers={head_layers}, choose from 0, 1, 2")
+        if head_layers == 0 and out_channels not in (None, hidden_channels):
+            raise ValueError(f"PathNN: out_channels={out_channels} needs a head; without one it is {hidden_channels}")
+        if node_types is not None and in_channels != len(node_types):
+            raise ValueError(f"PathNN: node_types has {len(node_types)} entries for in_channels={in_channels} columns")
+        if edge_types is not None and edge_dim is not None:
+            raise ValueError("PathNN: give edge_types for codes or edge_dim for numbers, not both")
+        if norm is not None:
+            check_choice(norm, NORMS, "norm of PathNN")
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.paths = paths
+        self.encode_distances = encode_distances
+        self.node_types = node_types
+        self.edge_types = edge_types
+        self.edge_dim = edge_dim
+        self.aggr = aggr
+        self.residual = residual
+        self.l2_norm = l2_norm
+        self.norm = norm
+        self.mlp = mlp
+        self.dropout = dropout
+        self.head_layers = head_layers
+        self.readout = readout
+        self.readout_kwargs = readout_kwargs
+        self.max_paths = max_paths
+
+        h = hidden_channels
+        self.shares_parameters = num_layers > 1
+        self.encoder = _perceptron(in_channels, h, norm) if node_types is None else _Codes(node_types, h, "x")
+        self.edge_encoder: nn.Module | None = None
+        if edge_types is not None:
+            self.edge_encoder = _Codes(edge_types, h, "edge_attr")
+        elif edge_dim is not None:
+            self.edge_encoder = nn.Linear(edge_dim, h, bias=False)
+        reads_edges = None if self.edge_encoder is None else h
+        conv = PathConv(h, h, num_layers, paths, encode_distances, reads_edges, aggr, dropout)
+        self.layers = nn.ModuleList(
+            _PathLayer(
+                conv,
+                NORMS[norm](h) if norm is not None and aggr == "sum" else None,
+                nn.Sequential(nn.Dropout(dropout), *_perceptron(h, h, norm)) if mlp else None,
+                residual,
+            )
+            for _ in range(num_layers)
+        )
+        self.pool = None if readout in (None, "mask") else aggregations.resolve(readout, h, **(readout_kwargs or {}))
+        head: list[nn.Module] = [nn.Linear(h, h), nn.ReLU(), nn.Dropout(dropout)] if head_layers == 2 else []
+        self.head = nn.Sequential(*head, *([nn.Linear(h, self.out_channels)] if head_layers else []))
+        self.reset_parameters()
+
+    def encode(self, batch: Data) -> State:
+        x = batch.x
+        return self.encoder(x.to_dense() if x.is_sparse_csr else x)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        h = cast(Tensor, history[-1])
+        if self.l2_norm:
+            h = F.normalize(h, dim=1)
+        path_index = batch.get(f"path_index_{i + 1}")
+        if path_index is None:
+            raise ValueError(
+                f"PathNN: the batch has no path_index_{i + 1}; apply model.required_transform() to each graph "
+                "(Trainer.fit does)"
+            )
+        edge_attr = None
+        if self.edge_encoder is not None:
+            if batch.edge_attr is None:
+                raise ValueError("PathNN: the batch has no edge_attr, which edge_types or edge_dim ask for")
+            edge_attr = self.edge_encoder(batch.edge_attr)
+        layer = cast(_PathLayer, self.layers[i])
+        return layer(h, batch.edge_index, edge_attr, path_index, batch.get(f"path_distance_{i + 1}"))
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        if self.readout == "mask":
+            h = h[batch.readout_mask]
+        elif self.pool is not None:
+            h = pool_graphs(self.pool, h, batch)
+        return self.head(h)
+
+    def required_transform(self) -> BaseTransform | None:
+        return Paths(self.num_layers, self.paths, self.max_paths)
+
+    def reset_parameters(self) -> None:
+        for module in (self.encoder, self.edge_encoder, *self.layers, self.pool, self.head):
+            if module is not None:
+                _reset(module)
+
+
+class _PathLayer(nn.Module):
+    """A path convolution, which all layers share, and what follows it."""
+
+    def __init__(self, conv: PathConv, norm: nn.Module | None, mlp: nn.Module | None, residual: bool) -> None:
+        super().__init__()
+        self.conv, self.norm, self.mlp, self.residual = conv, norm, mlp, residual
+
+    def forward(self, h: Tensor, *paths: Tensor | None) -> Tensor:
+        out = self.conv(h, *paths)
+        if self.residual:
+            out = out + h
+        if self.norm is not None:
+            out = self.norm(out)
+        return out.relu() if self.mlp is None else self.mlp(out)
+
+
+class _Codes(nn.Module):
+    """The sum of one embedding per column of integer codes."""
+
+    def __init__(self, sizes: Sequence[int], channels: int, name: str) -> None:
+        super().__init__()
+        self.tables = nn.ModuleList(nn.Embedding(size, channels) for size in sizes)
+        self.name = name
+
+    def forward(self, codes: Tensor) -> Tensor:
+        codes = codes.long().view(codes.size(0), -1)
+        sizes = [cast(nn.Embedding, table).num_embeddings for table in self.tables]
+        if codes.size(1) != len(sizes):
+            raise ValueError(f"PathNN: {self.name} has {codes.size(1)} columns of codes, expected {len(sizes)}")
+        if codes.size(0) > 0:
+            for column, (low, high) in enumerate(zip(codes.amin(0).tolist(), codes.amax(0).tolist())):
+                if low < 0 or high >= sizes[column]:
+                    bad = low if low < 0 else high
+                    raise ValueError(
+                        f"PathNN: {self.name} has code {bad} in column {column}, but there are {sizes[column]} codes "
+                        f"(0..{sizes[column] - 1}); check node_types and edge_types"
+                    )
+        return sum((table(codes[:, column]) for column, table in enumerate(self.tables)), codes.new_zeros(()))
+
+    def reset_parameters(self) -> None:
+        for table in self.tables:
+            nn.init.xavier_uniform_(cast(nn.Embedding, table).weight)
+
+
+def _perceptron(in_channels: int, channels: int, norm: str | None) -> nn.Sequential:
+    """Linear, norm and ReLU, twice."""
+    parts: list[nn.Module] = []
+    for width in (in_channels, channels):
+        parts += [nn.Linear(width, channels), *([] if norm is None else [NORMS[norm](channels)]), nn.ReLU()]
+    return nn.Sequential(*parts)
+
+
+def _reset(module: nn.Module) -> None:
+    """Draw new weights, where a module has some and in all its parts."""
+    reset = getattr(module, "reset_parameters", None)
+    if reset is not None:
+        reset()
+        return
+    for part in module.children():
+        _reset(part)

@@ -1,0 +1,176 @@
+"""Path convolution: an LSTM reads the paths that end at each node."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkit.algorithms import PathSet, enumerate_paths
+from graphkit.algorithms.paths import PATHS
+from graphkit.core.validate import check_choice
+from graphkit.nn.path_lstm import path_lstm, read_paths
+from graphkit.ops import Structure, scatter, structure
+
+
+class PathConv(nn.Module):
+    r"""Path convolution: the sum over all paths of one length that end at a node, each read by an LSTM.
+
+    From `"Path Neural Networks: Expressive and Accurate Graph Neural Networks" <https://arxiv.org/abs/2306.05955>`_
+    (Michel, Nikolentzos, Lutzeyer, Vazirgiannis, ICML 2023).
+
+    .. math::
+        s_v = \bigoplus_{p \in P_k(v)} \mathrm{LSTM}(z_k, \dots, z_1, z_0), \qquad
+        z_i = [\, x_{p_i} \;\|\; D_{d(p_i, v)} \;\|\; e_{p_{i+1} \to p_i} \,]
+
+    :math:`P_k(v)` holds the paths :math:`p_k \to \dots \to p_1 \to p_0 = v` of length :math:`k`; the LSTM reads them
+    from the far end and its last hidden state counts. :math:`D` embeds the distance :math:`d` to :math:`v`
+    (``encode_distances``) and :math:`e` are the features of the edge that was taken, zeros at the far end
+    (``edge_dim``). A node without paths gets zeros. On an undirected graph paths run in both directions; self-loops and
+    repeated edges do not count.
+
+    The LSTM's state depends only on what it has read, so common beginnings of paths are run once, and the product of
+    the inputs with the LSTM's weights is taken once per node, edge and distance. Dropout while training acts on each
+    input of each path, as in the official code, and rules both out.
+
+    Args:
+        in_channels: The size of each node's features.
+        out_channels: The size of the LSTM's state.
+        length: The length :math:`k` of paths; also the largest length of paths that are given (default: 2).
+        paths: Which paths there are: ``"shortest"`` (one per pair of nodes, which depends on the numbering of nodes),
+            ``"all_shortest"`` or ``"simple"`` (default: ``"simple"``); see
+            :func:`~graphkit.algorithms.enumerate_paths`.
+        encode_distances: Whether the distance to :math:`v` is read, too (default: for simple paths, as in the official
+            code; along shortest paths it is the position).
+        edge_dim: The size of each edge's features that are read, too (default: none are).
+        aggr: ``"sum"`` or ``"mean"`` (default: ``"sum"``).
+        dropout: The probability of dropping an entry of the LSTM's inputs (default: 0).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, in_channels]``, ``edge_index`` ``[2, num_edges]``, ``edge_attr`` ``[num_edges,
+          edge_dim]`` if there is an ``edge_dim``; optionally paths of one length as
+          :class:`~graphkit.transforms.Paths` gives them, ``path_index`` ``[k + 1, num_paths]`` and, for simple paths,
+          ``path_distance`` ``[num_paths, k + 1]`` (default: computed, and kept as long as ``edge_index``)
+        - **output:** ``[num_nodes, out_channels]``
+
+    Raises:
+        ValueError: If an argument is out of range, edge features are missing or of another size, there are too many
+            paths, or a given path is too long or not in the graph.
+
+    Example:
+        >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+        >>> PathConv(4, 8, length=2)(torch.ones(3, 4), edge_index).count_nonzero(1)
+        tensor([8, 0, 8])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        length: int = 2,
+        paths: str = "simple",
+        encode_distances: bool | None = None,
+        edge_dim: int | None = None,
+        aggr: str = "sum",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if length < 1:
+            raise ValueError(f"PathConv: length={length}, must be at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"PathConv: dropout={dropout}, must be in [0, 1)")
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.length = length
+        self.paths = check_choice(paths, PATHS, "paths of PathConv")
+        self.encode_distances = paths == "simple" if encode_distances is None else encode_distances
+        self.edge_dim = edge_dim
+        self.aggr = check_choice(aggr, ("sum", "mean"), "aggr of PathConv")
+        self.dropout = dropout
+        self.distance_encoder = nn.Embedding(length + 1, in_channels) if self.encode_distances else None
+        self.lstm = nn.LSTM(in_channels * (1 + self.encode_distances) + (edge_dim or 0), out_channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw new weights: Glorot uniform for the distances, torch's defaults for the LSTM."""
+        if self.distance_encoder is not None:
+            nn.init.xavier_uniform_(self.distance_encoder.weight)
+        self.lstm.reset_parameters()
+
+    def forward(
+        self,
+        x: Tensor,
+        edge_index: Tensor,
+        edge_attr: Tensor | None = None,
+        path_index: Tensor | None = None,
+        path_distance: Tensor | None = None,
+    ) -> Tensor:
+        """One convolution; see the class for shapes."""
+        graph = structure(edge_index, x.size(0))
+        if self.edge_dim is None:
+            edge_attr = None
+        elif edge_attr is None or edge_attr.shape != (graph.num_edges, self.edge_dim):
+            found = "none" if edge_attr is None else list(edge_attr.shape)
+            raise ValueError(f"PathConv needs edge_attr of shape [{graph.num_edges}, {self.edge_dim}], got {found}")
+        if path_index is None:
+            path_index, path_distance = self._enumerated(edge_index, graph)
+        if path_index.size(0) > self.length + 1:
+            raise ValueError(
+                f"PathConv: paths of length {path_index.size(0) - 1} were given, but the layer was made for lengths up "
+                f"to length={self.length}"
+            )
+        if not self.encode_distances:
+            path_distance = None
+        elif self.paths != "simple":
+            path_distance = torch.arange(path_index.size(0), device=x.device).expand(path_index.size(1), -1)
+        elif path_distance is None:
+            raise ValueError("PathConv: path_distance is missing; simple paths need it to encode distances")
+        states = self._read(x, edge_attr, path_index, path_distance, graph)
+        return scatter(states, path_index[0].long(), x.size(0), self.aggr)
+
+    def _enumerated(self, edge_index: Tensor, graph: Structure) -> PathSet:
+        key = ("paths", self.paths, self.length)
+        if key not in graph.memo:
+            graph.memo[key] = enumerate_paths(edge_index, graph.num_rows, self.length, self.paths)[-1]
+        return cast(PathSet, graph.memo[key])
+
+    def _read(
+        self, x: Tensor, edge_attr: Tensor | None, index: Tensor, distance: Tensor | None, graph: Structure
+    ) -> Tensor:
+        """The LSTM's last state for each path."""
+        drops = self.training and self.dropout > 0
+        steps = read_paths(index, distance, graph, merge=not drops)
+        parents = [step.parent for step in steps]
+        distances = None if self.distance_encoder is None else self.distance_encoder.weight
+        weight_ih, weight_hh = cast(Tensor, self.lstm.weight_ih_l0), cast(Tensor, self.lstm.weight_hh_l0)
+        bias = cast(Tensor, self.lstm.bias_ih_l0) + cast(Tensor, self.lstm.bias_hh_l0)
+        if drops:
+            inputs = []
+            for step in steps:
+                parts = [x[step.node]]
+                if distances is not None:
+                    parts.append(distances[step.distance])
+                if edge_attr is not None:
+                    none = edge_attr.new_zeros(step.node.numel(), edge_attr.size(1))
+                    parts.append(none if step.edge is None else edge_attr[step.edge])
+                inputs.append(torch.cat(parts, dim=1))
+            table = F.linear(F.dropout(torch.cat(inputs), self.dropout), weight_ih, bias)
+            places = torch.arange(table.size(0), device=x.device).view(len(steps), -1)
+            return path_lstm([(*pair, None) for pair in zip(parents, places)], weight_hh, table)
+        widths = [x.size(1), x.size(1) if distances is not None else 0, self.edge_dim or 0]
+        of_nodes, of_distances, of_edges = weight_ih.split(widths, dim=1)
+        table = F.linear(x, of_nodes, bias)
+        rows = [step.node for step in steps]
+        if edge_attr is not None:  # from the second step on, one row per edge: its features and those of its target
+            into = table.index_select(0, graph.edge_index()[1])
+            table = torch.cat([table, into + F.linear(edge_attr, of_edges)])
+            rows[1:] = [x.size(0) + cast(Tensor, step.edge) for step in steps[1:]]
+        hops = [step.distance for step in steps]
+        distance_table = None if distances is None else F.linear(distances, of_distances)
+        return path_lstm(list(zip(parents, rows, hops)), weight_hh, table, distance_table)
+
+    def __repr__(self) -> str:
+        sizes = f"{self.in_channels}, {self.out_channels}"
+        return f"{type(self).__name__}({sizes}, length={self.length}, paths={self.paths!r})"

@@ -1,0 +1,196 @@
+"""An LSTM over many paths at once that runs every common beginning once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from graphkit.ops import Structure, backend
+
+
+class Step(NamedTuple):
+    """One step of the LSTM for all its cells, each a path read so far.
+
+    Attributes:
+        parent: Which cell of the step before goes on here ``[num_cells]``; ``None`` in the first step.
+        node: The node that is read ``[num_cells]``.
+        distance: Its distance to the end of the path ``[num_cells]``, if paths are told apart by it.
+        edge: The edge that leads from the parent's node to this one ``[num_cells]``; ``None`` in the first step.
+    """
+
+    parent: Tensor | None
+    node: Tensor
+    distance: Tensor | None
+    edge: Tensor | None
+
+
+def read_paths(index: Tensor, distance: Tensor | None, graph: Structure, merge: bool = True) -> list[Step]:
+    r"""The steps in which an LSTM reads paths from where they begin to where they end.
+
+    What an LSTM knows depends only on what it has read, so paths that begin alike share cells up to where they part:
+    the steps are the levels of a trie. The last step always has one cell per path, in the order of the paths.
+
+    Args:
+        index: Nodes of each path, first the one where it ends, as :class:`~graphkit.algorithms.PathSet` has them.
+        distance: The distance that is read with each node (default: none is).
+        graph: The graph, whose edges the paths run along.
+        merge: Whether paths share cells (default: ``True``).
+
+    Shapes:
+        - **index:** ``[k + 1, num_paths]``
+        - **distance:** ``[num_paths, k + 1]``
+
+    Raises:
+        ValueError: If a path uses an edge that the graph does not have.
+    """
+    last = index.size(0) - 1
+    rows = index.long().flip(0)
+    far = None if distance is None else distance.long().t().flip(0)
+    num_distances = 1 if far is None or far.numel() == 0 else int(far.max()) + 1
+    steps: list[Step] = []
+    cell = None  # of each path
+    for i in range(last + 1):
+        node, hops, parent = rows[i], None if far is None else far[i], cell
+        if merge and i < last:
+            key = node if parent is None else parent * graph.num_rows + node
+            key, cell = (key if hops is None else key * num_distances + hops).unique(return_inverse=True)
+            if hops is not None:
+                key, hops = key // num_distances, key % num_distances
+            parent, node = (None, key) if i == 0 else (key // graph.num_rows, key % graph.num_rows)
+        else:
+            cell = torch.arange(node.numel(), device=node.device)
+        edge = None if parent is None else _edges(steps[-1].node[parent], node, graph)
+        steps.append(Step(parent, node, hops, edge))
+    return steps
+
+
+def _edges(source: Tensor, target: Tensor, graph: Structure) -> Tensor:
+    """The ids of edges by their ends; of a repeated edge, the first."""
+    keys = graph.row * graph.num_cols + graph.col
+    wanted = target * graph.num_cols + source
+    position = torch.searchsorted(keys, wanted).clamp_(max=max(keys.numel() - 1, 0))
+    found = keys[position] == wanted if keys.numel() > 0 else torch.zeros_like(wanted, dtype=torch.bool)
+    if not bool(found.all()):
+        bad = int((~found).nonzero()[0])
+        raise ValueError(
+            f"a path goes from node {int(source[bad])} to node {int(target[bad])}, but the graph has no such edge; "
+            "compute the paths after the last change of the edges"
+        )
+    return position if graph.perm is None else graph.perm[position]
+
+
+def path_lstm(
+    steps: Sequence[tuple[Tensor | None, Tensor, Tensor | None]],
+    weight_hh: Tensor,
+    table: Tensor,
+    distance_table: Tensor | None = None,
+) -> Tensor:
+    r"""The last hidden state of an LSTM for each path, from inputs that are already multiplied by its weights.
+
+    .. math::
+        (i, f, g, o) = T_{\mathrm{row}} + D_{\mathrm{distance}} + W h_{\mathrm{parent}}, \quad
+        c = \sigma(f) \, c_{\mathrm{parent}} + \sigma(i) \tanh(g), \quad h = \sigma(o) \tanh(c)
+
+    for every cell of every step. The backward pass is written by hand: gradients of cells that share a parent are added
+    before they are multiplied by :math:`W`. It cannot be differentiated again.
+
+    Args:
+        steps: For each step the parents of its cells, their rows of ``table`` and of ``distance_table``.
+        weight_hh: The recurrent weights :math:`W`.
+        table: Inputs :math:`T`, bias included.
+        distance_table: Further inputs :math:`D` that are added (default: none).
+
+    Shapes:
+        - **weight_hh:** :math:`(4h, h)`
+        - **table, distance_table:** :math:`(*, 4h)`
+        - **output:** :math:`(P, h)` for :math:`P` cells in the last step
+    """
+    weight_hh = weight_hh.to(table.dtype)
+    return _PathLSTM.apply(steps, weight_hh, table, distance_table)
+
+
+class _PathLSTM(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, steps: Any, weight: Tensor, table: Tensor, distance_table: Tensor | None) -> Tensor:
+        h: Tensor | None = None
+        c: Tensor | None = None
+        saved: list[Tensor] = []
+        for parent, row, distance in steps:
+            recurrent: Tensor | None = None if h is None else h @ weight.t()
+            gates = table.new_empty(row.numel(), table.size(1))
+            new_h, new_c, tanh_c = (table.new_empty(row.numel(), weight.size(1)) for _ in range(3))
+            for rows in _blocks(row.numel(), table.size(1)):
+                block = torch.index_select(table, 0, row[rows], out=gates[rows])
+                if distance_table is not None:
+                    block += distance_table.index_select(0, distance[rows])
+                if recurrent is not None:
+                    block += recurrent.index_select(0, parent[rows])
+                i, f, g, o = block.view(-1, 4, weight.size(1)).unbind(1)
+                for gate in (i, f, o):
+                    gate.sigmoid_()
+                g.tanh_()
+                cell = torch.mul(i, g, out=new_c[rows])
+                if c is not None:
+                    cell.addcmul_(f, c.index_select(0, parent[rows]))
+                torch.mul(o, torch.tanh(cell, out=tanh_c[rows]), out=new_h[rows])
+            h, c = new_h, new_c
+            saved += [gates, c, tanh_c]
+        ctx.steps = steps
+        ctx.num_distances = None if distance_table is None else distance_table.size(0)
+        ctx.num_rows = table.size(0)
+        ctx.save_for_backward(weight, *saved)
+        assert h is not None
+        return h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_h: Tensor) -> Any:
+        weight, *saved = ctx.saved_tensors
+        width = weight.size(1)
+        grad_weight = torch.zeros_like(weight)
+        grad_table = weight.new_zeros(ctx.num_rows, weight.size(0))
+        grad_distance = None if ctx.num_distances is None else weight.new_zeros(ctx.num_distances, weight.size(0))
+        grad_c = None
+        for level in range(len(ctx.steps) - 1, -1, -1):
+            parent, row, distance = ctx.steps[level]
+            gates, c, tanh_c = saved[3 * level : 3 * level + 3]
+            parent_c = saved[3 * level - 2] if level > 0 else None
+            grad = torch.empty_like(gates)
+            through_forget = torch.empty_like(c)
+            for rows in _blocks(*gates.shape):
+                i, f, g, o = gates[rows].view(-1, 4, width).unbind(1)
+                di, df, dg, do = grad[rows].view(-1, 4, width).unbind(1)
+                t, dh = tanh_c[rows], grad_h[rows]
+                torch.mul(dh * t, o * (1 - o), out=do)
+                dc = dh * o * (1 - t * t)
+                if grad_c is not None:
+                    dc += grad_c[rows]
+                torch.mul(dc * g, i * (1 - i), out=di)
+                torch.mul(dc * i, 1 - g * g, out=dg)
+                if parent_c is None:
+                    df.zero_()
+                else:
+                    torch.mul(dc * parent_c.index_select(0, parent[rows]), f * (1 - f), out=df)
+                    torch.mul(dc, f, out=through_forget[rows])
+            grad_table.index_add_(0, row, grad)
+            if grad_distance is not None:
+                chosen = torch.nn.functional.one_hot(distance, ctx.num_distances).to(grad.dtype)
+                grad_distance.addmm_(chosen.t(), grad)
+            if level > 0:
+                parents = saved[3 * level - 2].size(0)
+                summed = backend.scatter(grad, parent, parents, "sum")
+                grad_c = backend.scatter(through_forget, parent, parents, "sum")
+                parent_h = saved[3 * level - 3].view(-1, 4, width)[:, 3] * saved[3 * level - 1]
+                grad_weight.addmm_(summed.t(), parent_h)
+                grad_h = summed @ weight
+        return None, grad_weight, grad_table, grad_distance
+
+
+def _blocks(num_rows: int, width: int) -> list[slice]:
+    """Rows in blocks that stay in the cache."""
+    size = max(1, backend.BLOCK // width)
+    return [slice(start, start + size) for start in range(0, num_rows, size)]

@@ -1,0 +1,57 @@
+"""Paths as attributes of a graph."""
+
+from __future__ import annotations
+
+from torch_geometric.data import Data
+
+from graphkit.algorithms import enumerate_paths
+from graphkit.algorithms.paths import PATHS
+from graphkit.core.validate import check_choice
+from graphkit.transforms.base import Precompute
+
+
+class Paths(Precompute):
+    r"""Adds the paths of lengths :math:`1, \dots, K`; see :func:`~graphkit.algorithms.enumerate_paths`.
+
+    PyG batches the new attributes correctly: their names contain "index" where they hold numbers of nodes. Apply this
+    after everything that changes edges. :class:`~graphkit.models.PathNN` asks for this transform by itself.
+
+    Args:
+        length: The largest length :math:`K`, in edges (default: 3).
+        paths: ``"shortest"``, ``"all_shortest"`` or ``"simple"`` (default: ``"shortest"``).
+        max_paths: How many paths a graph may have; more are an error, before anything is allocated (default: 10
+            million).
+
+    Shapes:
+        - ``path_index_k`` for :math:`k = 1, \dots, K`: ``[k + 1, num_paths]``, int32; row 0 is where a path ends
+        - ``path_distance_k`` (simple paths only): ``[num_paths, k + 1]``, int8; distances to where the path ends
+
+    Raises:
+        ValueError: If an argument is out of range or unknown, or a graph has too many paths.
+
+    Example:
+        >>> import torch
+        >>> data = Paths(2)(Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3))
+        >>> data.path_index_2
+        tensor([[0, 2],
+                [1, 1],
+                [2, 0]], dtype=torch.int32)
+    """
+
+    expensive = True
+
+    def __init__(self, length: int = 3, paths: str = "shortest", max_paths: int = 10_000_000) -> None:
+        if length < 1:
+            raise ValueError(f"Paths: length={length}, must be at least 1")
+        self.length = length
+        self.paths = check_choice(paths, PATHS, "paths of Paths")
+        self.max_paths = max_paths
+
+    def forward(self, data: Data) -> Data:
+        """Add the paths to ``data`` (a shallow copy when called through ``transform(data)``)."""
+        found = enumerate_paths(data.edge_index, int(data.num_nodes or 0), self.length, self.paths, self.max_paths)
+        for k, (nodes, distances) in enumerate(found, 1):
+            data[f"path_index_{k}"] = nodes
+            if distances is not None:
+                data[f"path_distance_{k}"] = distances
+        return data

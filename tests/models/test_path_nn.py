@@ -1,0 +1,206 @@
+"""PathNN: what it is invariant to, its versions, what it refuses, which graphs it tells apart."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+
+import graphkit as gk
+from graphkit import testing
+from graphkit.algorithms.paths import PATHS
+from graphkit.datasets import load_graphs
+from graphkit.diagnostics import separation
+from graphkit.models import PathNN
+from graphkit.testing import random_graph, relabelled
+
+needs_mirror = pytest.mark.skipif(gk.datasets.available()["exp"] == "missing", reason="no raw files at hand")
+
+
+def synthetic(paths, length, l2_norm, seed=0):
+    torch.manual_seed(seed)
+    options = {"norm": None, "head_layers": 0, "readout": "sum", "l2_norm": l2_norm}
+    return PathNN(1, 16, length, paths=paths, **options).double().eval()
+
+
+def run(model, data):
+    return model(model.required_transform()(data))
+
+
+def test_single_shortest_paths_depend_on_the_numbering_of_nodes():
+    testing.check_model(  # layer norm: batch norm puts a node without paths on the kink of the ReLU
+        lambda: PathNN(5, 6, num_layers=2, paths="shortest", edge_dim=3, norm="layer_norm"),
+        {"permutation": "of several shortest paths, the numbers of nodes choose one"},
+    )
+
+
+@pytest.mark.parametrize("paths", ["all_shortest", "simple"])
+def test_relabelling_changes_nothing(paths):
+    graph = random_graph(9, 26, num_isolated=1)
+    order = torch.randperm(9, generator=torch.Generator().manual_seed(3))
+    torch.manual_seed(0)
+    model = PathNN(5, 6, num_layers=4, paths=paths, edge_dim=3).double().eval()
+    torch.testing.assert_close(run(model, relabelled(graph, order)), run(model, graph)[order], rtol=1e-11, atol=1e-11)
+
+
+def test_all_kinds_agree_on_paths_of_length_one():
+    graph = random_graph()
+    torch.manual_seed(0)
+    models = [PathNN(5, 6, 1, paths=paths, encode_distances=False).double().eval() for paths in PATHS]
+    for model in models[1:]:
+        model.load_state_dict(models[0].state_dict())
+        assert torch.equal(run(model, graph), run(models[0], graph))
+
+
+def test_codes_are_embedded_and_summed():
+    data = random_graph(6, 12)
+    data.x = torch.tensor([[0, 2], [1, 1], [2, 0], [0, 0], [1, 2], [2, 1]]).double()
+    data.edge_attr = torch.arange(12) % 4
+    torch.manual_seed(0)
+    model = PathNN(2, 6, 2, node_types=[3, 3], edge_types=[4], mlp=True).double().eval()
+    first, second = model.encoder.tables
+    torch.testing.assert_close(model.encode(data), first(data.x[:, 0].long()) + second(data.x[:, 1].long()))
+    before = run(model, data)
+    data.edge_attr = data.edge_attr.flip(0)
+    assert not torch.allclose(run(model, data), before)
+    data.edge_attr[3] = 4
+    with pytest.raises(ValueError, match=r"edge_attr has code 4 in column 0, but there are 4 codes \(0\.\.3\)"):
+        run(model, data)
+    data.x[2, 1] = -1
+    with pytest.raises(ValueError, match=r"x has code -1 in column 1, but there are 3 codes"):
+        run(model, data)
+
+
+def test_layers_share_the_lstm_and_say_so():
+    model = PathNN(5, 6, num_layers=3)
+    assert model.shares_parameters
+    assert not PathNN(5, 6, num_layers=1).shares_parameters
+    assert len({id(layer.conv) for layer in model.layers}) == 1
+    assert sum(p.numel() for p in model.layers[0].conv.parameters()) == 4 * 6 * (6 + 6 + 2)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "variant", "parameters"),
+    [  # the released classes: two each for ZINC, HIV, Peptides-func and Peptides-struct
+        ({"node_types": [28], "edge_types": [4], "out_channels": 1}, ("shortest", 152, 4), 496_433),
+        ({"node_types": [28], "edge_types": [4], "out_channels": 1}, ("simple", 140, 4), 501_061),
+        ({"out_channels": 1}, ("shortest", 128, 2), 305_793),
+        ({"out_channels": 1}, ("simple", 128, 2), 371_713),
+        ({"out_channels": 10}, ("all_shortest", 128, 8), 509_706),
+        ({"out_channels": 10}, ("simple", 122, 7), 494_354),
+        ({"out_channels": 11, "aggr": "mean"}, ("shortest", 144, 4), 468_731),
+        ({"out_channels": 11, "aggr": "mean"}, ("simple", 136, 4), 494_507),
+    ],
+)
+def test_sizes_of_the_released_models(sizes, variant, parameters):
+    paths, hidden, length = variant
+    molecules = {"node_types": [119, 5, 12, 12, 10, 6, 6, 2, 2], "edge_types": [5, 6, 2]}
+    options = molecules | sizes
+    model = PathNN(len(options["node_types"]), hidden, length, paths=paths, mlp=True, **options)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+def test_paths_are_asked_for_by_name():
+    graph = random_graph()
+    with pytest.raises(ValueError, match=r"no path_index_1; apply model\.required_transform\(\)"):
+        PathNN(5, 6).double()(graph)
+    shorter = PathNN(5, 6, num_layers=2).required_transform()(graph)
+    with pytest.raises(ValueError, match="no path_index_3"):
+        PathNN(5, 6, num_layers=3).double()(shorter)
+
+
+def test_the_limit_on_paths_is_the_models():
+    graph = random_graph(12, 132)
+    with pytest.raises(ValueError, match="more than max_paths=500 simple paths of length up to 4"):
+        run(PathNN(5, 6, num_layers=4, paths="simple", max_paths=500), graph)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_layers": 0}, "num_layers=0, must be at least 1"),
+        ({"dropout": -0.1}, r"dropout=-0.1, must be in \[0, 1\)"),
+        ({"head_layers": 3}, "head_layers=3, choose from 0, 1, 2"),
+        ({"head_layers": 0, "out_channels": 3}, "out_channels=3 needs a head; without one it is 6"),
+        ({"node_types": [3]}, "node_types has 1 entries for in_channels=5 columns"),
+        ({"edge_types": [3], "edge_dim": 2}, "not both"),
+        ({"norm": "group"}, "unknown norm of PathNN 'group'"),
+        ({"paths": "all"}, "unknown paths of PathConv 'all'"),
+    ],
+)
+def test_impossible_options(options, message):
+    with pytest.raises(ValueError, match=message):
+        PathNN(5, 6, **options)
+
+
+def test_missing_edge_features():
+    with pytest.raises(ValueError, match="no edge_attr, which edge_types or edge_dim ask for"):
+        run(PathNN(5, 6, edge_dim=3).double(), random_graph(edge_dim=None))
+
+
+# Expressive power, as measured with the official code (random weights, double precision) -------------------------
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_simple_paths_tell_the_rook_from_the_shrikhande_graph(seed):
+    assert separation(synthetic("simple", 4, True, seed), load_graphs("sr16"))[:2] == (1, 1)
+    assert separation(synthetic("all_shortest", 4, True, seed), load_graphs("sr16"))[:2] == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("paths", "length", "l2_norm", "apart"),
+    [("simple", 5, True, 45), ("all_shortest", 11, False, 45), ("shortest", 11, False, 44)],
+)
+def test_circular_skip_links(paths, length, l2_norm, apart):
+    skips = gk.datasets.generators.expressive.CSL_SKIPS
+    graphs = [random_graph(1, 0, edge_dim=None) for _ in skips]
+    for graph, skip in zip(graphs, skips, strict=True):  # as numbered around the circle: single paths depend on it
+        graph.x, graph.edge_index = torch.ones(41, 1), gk.datasets.generators.expressive.csl_edges(41, skip)
+    assert separation(synthetic(paths, length, l2_norm), graphs)[:2] == (apart, 45)
+
+
+@needs_mirror
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["exp", "cexp"])
+@pytest.mark.parametrize(("paths", "length"), [("shortest", 10), ("all_shortest", 10), ("simple", 5)])
+def test_all_pairs_of_exp_are_told_apart(name, paths, length):
+    graphs = load_graphs(name)
+    for graph in graphs:
+        graph.x = torch.ones(graph.num_nodes, 1)  # the official code ignores the types of nodes
+    pairs = [(2 * i, 2 * i + 1) for i in range(600)]
+    assert separation(synthetic(paths, length, True), graphs, pairs)[:2] == (600, 600)
+
+
+@needs_mirror
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_simple_paths_of_length_four_leave_eleven_pairs_of_sr25(seed):
+    found = separation(synthetic("simple", 4, True, seed), load_graphs("sr25"), batch_size=4)
+    assert found[:2] == (94, 105)
+    distances = found.distances.sort().values
+    assert distances[10] < 1e-13  # the gap is clear
+    assert distances[11] > 1e-8
+
+
+@needs_mirror
+@pytest.mark.slow
+def test_relabelling_moves_single_shortest_paths_on_exp():
+    graph = load_graphs("exp")[0]
+    graph.x = torch.ones(graph.num_nodes, 1)
+    order = torch.randperm(graph.num_nodes, generator=torch.Generator().manual_seed(0))
+    pair = [graph, relabelled(graph, order)]
+    moved = {paths: float(separation(synthetic(paths, 5, True), pair).distances) for paths in PATHS}
+    assert moved["shortest"] > 1e-7
+    assert moved["all_shortest"] < 1e-12
+    assert moved["simple"] < 1e-12
+
+
+def test_batches_of_graphs_with_and_without_paths_of_a_length():
+    model = synthetic("simple", 5, False)
+    graphs = [*load_graphs("sr16"), random_graph(1, 0, edge_dim=None), random_graph(2, 2, edge_dim=None)]
+    for graph in graphs:
+        graph.x = torch.ones(graph.num_nodes, 1, dtype=torch.float64)
+    prepared = [model.required_transform()(graph) for graph in graphs]
+    together = model(Batch.from_data_list(prepared))
+    alone = torch.cat([model(Batch.from_data_list([graph])) for graph in prepared])
+    torch.testing.assert_close(together, alone)
