@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from graphkit import datasets, diagnostics, models, nn, ops, recipes, testing, transforms
     from graphkit.datasets import load
-    from graphkit.tasks import GraphTask, NodeTask, Split, Task
+    from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
     from graphkit.training import Result, Trainer, strategies
     from graphkit.transforms import features, rewiring
 
@@ -39,13 +39,17 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Task": ("graphkit.tasks", "Task"),
     "NodeTask": ("graphkit.tasks", "NodeTask"),
     "GraphTask": ("graphkit.tasks", "GraphTask"),
+    "LinkTask": ("graphkit.tasks", "LinkTask"),
     "Split": ("graphkit.tasks", "Split"),
+    "LinkSplit": ("graphkit.tasks", "LinkSplit"),
     "Trainer": ("graphkit.training", "Trainer"),
     "Result": ("graphkit.training", "Result"),
 }
 
 __all__ = [
     "GraphTask",
+    "LinkSplit",
+    "LinkTask",
     "NodeTask",
     "Result",
     "Split",

@@ -1,8 +1,10 @@
-"""Metrics by name, computed by torchmetrics over all batches of an evaluation."""
+"""Metrics by name, computed over all batches of an evaluation, by torchmetrics where it has them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,8 +31,10 @@ class MetricInfo:
 METRICS: dict[str, MetricInfo] = {
     "accuracy": MetricInfo(True, True, ("multiclass", "binary", "multilabel")),
     "exact_match": MetricInfo(True, True, ("multilabel",)),
-    "roc_auc": MetricInfo(True, True, ("binary", "multilabel")),
-    "average_precision": MetricInfo(True, True, ("binary", "multilabel")),
+    "roc_auc": MetricInfo(True, True, ("binary", "multilabel", "link")),
+    "average_precision": MetricInfo(True, True, ("binary", "multilabel", "link")),
+    **{f"hits@{k}": MetricInfo(True, True, ("link",)) for k in (1, 3, 10, 20, 50, 100)},
+    "mrr": MetricInfo(True, True, ("link",)),
     "mae": MetricInfo(False, False, ("regression",)),
     "mse": MetricInfo(False, False, ("regression",)),
     "rmse": MetricInfo(False, False, ("regression",)),
@@ -45,7 +49,7 @@ class Metric:
 
     Args:
         name: A key of ``METRICS``.
-        target: The kind of target: ``"multiclass"``, ``"binary"``, ``"multilabel"`` or ``"regression"``.
+        target: The kind of target: ``"multiclass"``, ``"binary"``, ``"multilabel"``, ``"regression"`` or ``"link"``.
         num_classes: The number of classes, for ``"multiclass"``.
 
     Raises:
@@ -79,6 +83,8 @@ class Metric:
         out = out.detach()
         if self.target == "multiclass":
             columns = [(out, target)]
+        elif self.name in _RANKINGS:
+            columns = [(out.view(-1), target.view(-1))]
         else:
             labels = target.view(out.size(0), -1)
             predictions = out if self.target == "regression" else _squash(out)
@@ -109,6 +115,8 @@ class Metric:
         return sum(values) / len(values) if values else float("nan")
 
     def _new(self) -> Any:
+        if self.name in _RANKINGS:
+            return _RANKINGS[self.name]()
         import torchmetrics.classification as classification
         import torchmetrics.regression as regression
 
@@ -131,6 +139,87 @@ class Metric:
             return True
         labels = torch.cat([chunk.view(-1) for chunk in metric.target])
         return bool(labels.min() != labels.max())
+
+
+class _HitsAt:
+    """Keeps the scores of all links and of the best K negatives."""
+
+    def __init__(self, k: int) -> None:
+        self.k = k
+        self.reset()
+
+    def to(self, device: torch.device) -> _HitsAt:
+        """Does nothing: the state lives where the scores come from."""
+        return self
+
+    def reset(self) -> None:
+        self.links: list[Tensor] = []
+        self.best: Tensor | None = None
+
+    @property
+    def update_called(self) -> bool:
+        return len(self.links) > 0
+
+    def update(self, score: Tensor, label: Tensor) -> None:
+        self.links.append(score[label > 0])
+        negatives = score[label == 0] if self.best is None else torch.cat([self.best, score[label == 0]])
+        self.best = negatives.topk(min(self.k, negatives.numel())).values
+
+    def compute(self) -> float:
+        links = torch.cat(self.links)
+        if links.numel() == 0:
+            return float("nan")
+        if self.best is None or self.best.numel() < self.k:
+            return 1.0
+        return float((links > self.best[-1]).double().mean())
+
+
+class _MeanReciprocalRank:
+    """Keeps a sum and a count; ranks are found some links at a time, so memory stays small."""
+
+    block = 1 << 22  # pairs at a time
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def to(self, device: torch.device) -> _MeanReciprocalRank:
+        """Does nothing: the state is two numbers."""
+        return self
+
+    def reset(self) -> None:
+        self.total, self.count = 0.0, 0
+
+    @property
+    def update_called(self) -> bool:
+        return self.count > 0
+
+    def update(self, score: Tensor, label: Tensor) -> None:
+        first = (label > 0).nonzero().view(-1)
+        if first.numel() == 0 or int(first[0]) > 0:
+            raise ValueError("mrr needs each link before its own negatives; the first pair is no link")
+        ends = torch.cat([first[1:], first.new_tensor([label.numel()])])
+        start = 0
+        while start < first.numel():
+            stop = max(start + 1, int(torch.searchsorted(ends, first[start] + self.block, right=True)))
+            self._add(score[first[start] : ends[stop - 1]], (ends - first)[start:stop])
+            start = stop
+
+    def _add(self, score: Tensor, sizes: Tensor) -> None:
+        group = torch.repeat_interleave(torch.arange(sizes.numel(), device=score.device), sizes)
+        own = score[sizes.cumsum(0) - sizes][group]
+        # the link ties with itself: half a place too many
+        worse = (score > own).double() + 0.5 * (score == own).double()
+        rank = torch.zeros(sizes.numel(), dtype=torch.double, device=score.device).index_add_(0, group, worse) + 0.5
+        self.total += float(rank.reciprocal().sum())
+        self.count += sizes.numel()
+
+    def compute(self) -> float:
+        return self.total / self.count
+
+
+_RANKINGS: dict[str, Callable[[], Any]] = {
+    name: partial(_HitsAt, int(name.removeprefix("hits@"))) for name in METRICS if name.startswith("hits@")
+} | {"mrr": _MeanReciprocalRank}
 
 
 def _squash(logits: Tensor) -> Tensor:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
+from graphkit.datasets.loaders.ogb import _import_without_version_check
 from graphkit.metrics import METRICS, Metric
 
 sklearn = pytest.importorskip("sklearn.metrics")
@@ -95,5 +97,84 @@ def test_regression_with_missing_values(rng):
 
 
 def test_every_metric_says_what_is_better():
-    better = {name for name, info in METRICS.items() if info.higher_is_better}
-    assert better == {"accuracy", "exact_match", "roc_auc", "average_precision"}
+    worse = {name for name, info in METRICS.items() if not info.higher_is_better}
+    assert worse == {"mae", "mse", "rmse"}
+
+
+# Links: an oracle that ranks one link after the other, and OGB's own evaluator.
+
+
+def hits(k, links, negatives):
+    return np.mean([len(negatives) < k or np.sum(negatives >= link) < k for link in links])
+
+
+def reciprocal_rank(links, negatives):
+    ranks = [1 + np.sum(own > link) + np.sum(own == link) / 2 for link, own in zip(links, negatives)]
+    return np.mean(1 / np.array(ranks))
+
+
+def scores(num_links, num_negatives, ties, rng):
+    links, negatives = torch.randn(num_links, generator=rng) + 1, torch.randn(num_negatives, generator=rng)
+    return ((4 * links).round() / 4, (4 * negatives).round() / 4) if ties else (links, negatives)
+
+
+@pytest.fixture
+def evaluator():
+    if find_spec("ogb") is None:
+        pytest.skip("ogb is not installed")
+    _import_without_version_check()
+    from ogb.linkproppred import Evaluator
+
+    return Evaluator
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("k", "dataset"), [(20, "ogbl-ddi"), (50, "ogbl-collab"), (100, "ogbl-ppa")])
+@pytest.mark.parametrize("num_negatives", [15, 100, 400])
+def test_hits(k, dataset, num_negatives, ties, rng, evaluator):
+    links, negatives = scores(130, num_negatives, ties, rng)
+    order = torch.randperm(130 + num_negatives, generator=rng)
+    out, label = torch.cat([links, negatives])[order], (torch.arange(130 + num_negatives) < 130).float()[order]
+    value = compute(f"hits@{k}", "link", out.unsqueeze(1), label)
+    assert value == pytest.approx(hits(k, links.numpy(), negatives.numpy()), abs=1e-12)
+    theirs = evaluator(dataset).eval({"y_pred_pos": links, "y_pred_neg": negatives})
+    assert value == pytest.approx(theirs[f"hits@{k}"], abs=1e-12)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize("block", [1, 10, 64, 1 << 22])
+def test_mean_reciprocal_rank(block, ties, rng, evaluator, monkeypatch):
+    monkeypatch.setattr("graphkit.metrics._MeanReciprocalRank.block", block)
+    links, negatives = scores(40, 40 * 9, ties, rng)
+    negatives = negatives.view(40, 9)
+    out, label = torch.cat([links.unsqueeze(1), negatives], dim=1), torch.zeros(40, 10)
+    label[:, 0] = 1
+    metric = Metric("mrr", "link")
+    for part in torch.arange(40).split(7):
+        metric.update(out[part].view(-1, 1), label[part].view(-1))
+    assert metric.compute() == pytest.approx(reciprocal_rank(links.numpy(), negatives.numpy()), abs=1e-12)
+    theirs = evaluator("ogbl-citation2").eval({"y_pred_pos": links, "y_pred_neg": negatives})["mrr_list"]
+    assert metric.compute() == pytest.approx(theirs.mean().item(), abs=1e-6)
+    metric.reset()
+    assert math.isnan(metric.compute())
+
+
+def test_mean_reciprocal_rank_takes_any_number_of_negatives_per_link():
+    metric = Metric("mrr", "link")
+    metric.update(torch.tensor([[1.0], [2.0], [0.0], [3.0], [1.0], [2.0]]), torch.tensor([1.0, 0, 0, 1, 1, 0]))
+    assert metric.compute() == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
+    with pytest.raises(ValueError, match="mrr needs each link before its own negatives; the first pair is no link"):
+        metric.update(torch.zeros(2, 1), torch.tensor([0.0, 1.0]))
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_areas_of_links(name, rng):
+    links, negatives = scores(50, 70, True, rng)
+    out, label = torch.cat([links, negatives]), (torch.arange(120) < 50).float()
+    assert compute(name, "link", out.unsqueeze(1), label) == pytest.approx(REFERENCES[name](label, out), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["hits@20", "mrr"])
+def test_rankings_judge_links_only(name):
+    with pytest.raises(ValueError, match=f"metric '{name}' cannot judge a binary target; choose from: accuracy"):
+        Metric(name, "binary")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit import GraphTask, NodeTask, Split, Task
+from graphkit import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 
 
 def graph(num_nodes: int = 24, num_edges: int = 40, num_features: int = 6, seed: int = 0) -> Data:
@@ -36,6 +36,11 @@ def graph_task(target: str = "multiclass", metric: str | None = None) -> GraphTa
     return GraphTask(f"tiny graph {target}", graphs, split(len(graphs)), target, metric)
 
 
+def link_task(target: str = "link", metric: str = "roc_auc") -> LinkTask:
+    data = graph()
+    return LinkTask("tiny link", data, LinkSplit.random(data.edge_index, data.num_nodes, 0.2, 0.2), metric)
+
+
 def _labels(x: Tensor, target: str) -> Tensor:
     number = torch.arange(x.size(0))
     if target == "multiclass":
@@ -56,6 +61,7 @@ TASKS: dict[str, tuple] = {
     "graph multiclass": (graph_task, "multiclass"),
     "graph multilabel": (graph_task, "multilabel"),
     "graph regression": (graph_task, "regression"),
+    "link": (link_task, "link"),
 }
 
 

@@ -2,7 +2,9 @@
 
 from graphkit.tasks.base import TARGETS, Task
 from graphkit.tasks.graph import GraphTask
+from graphkit.tasks.link import LinkTask
+from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.node import NodeTask
 from graphkit.tasks.split import STAGES, Split
 
-__all__ = ["STAGES", "TARGETS", "GraphTask", "NodeTask", "Split", "Task"]
+__all__ = ["STAGES", "TARGETS", "GraphTask", "LinkSplit", "LinkTask", "NodeTask", "Split", "Task"]

@@ -17,6 +17,7 @@ from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.metrics import METRICS, Metric
 from graphkit.tasks.checks import check_classes, check_graphs, check_split, check_values
+from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.split import STAGES, Split
 from graphkit.transforms.base import Precompute, apply
 
@@ -26,7 +27,7 @@ TARGETS = ("multiclass", "binary", "multilabel", "regression")
 class Task(ABC):
     r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
 
-    Use :class:`NodeTask` or :class:`GraphTask`. The kinds of target and their losses are
+    Use :class:`NodeTask`, :class:`GraphTask` or :class:`LinkTask`. The kinds of target and their losses are
 
     ==============  ============================  ===============================================
     target          labels                        loss on the outputs
@@ -35,34 +36,35 @@ class Task(ABC):
     ``binary``      0 or 1                        binary cross-entropy on a single logit
     ``multilabel``  0, 1 or NaN per column        binary cross-entropy over the known labels
     ``regression``  numbers, NaN = missing        absolute error; squared error for mse and rmse
+    ``link``        1 for a link, 0 for none      binary cross-entropy on a score per pair of nodes
     ==============  ============================  ===============================================
 
-    Test labels are hidden (-1 or NaN) in every batch but those of :meth:`batches` for the stage ``"test"``.
+    Test labels are hidden (-1 or NaN, or the pairs are absent) in every batch but those of :meth:`batches` for the
+    stage ``"test"``.
     """
 
     kind: ClassVar[str]
+    targets: ClassVar[tuple[str, ...]] = TARGETS
+    split: Split | LinkSplit
 
     def __init__(
-        self,
-        name: str,
-        graphs: Sequence[Data],
-        labels: Tensor,
-        split: Split,
-        target: str,
-        metric: str | None,
-        num_outputs: int | None,
-        allow_missing_classes: bool,
+        self, name: str, graphs: Sequence[Data], split: Split | LinkSplit, target: str, metric: str | None
     ) -> None:
         self.name = name
         self.split = split
-        self.target = check_choice(target, TARGETS, "target")
+        self.target = check_choice(target, self.targets, "target")
         self.metric = check_choice(metric or ("mae" if target == "regression" else "accuracy"), METRICS, "metric")
         self.graphs = list(graphs)
-        place = f"task {name!r}"
-        check_graphs(self.graphs, place)
+        self.num_classes = 0
+        check_graphs(self.graphs, f"task {name!r}")
+        self._derived: dict[str, Task] = {}
+        self.new_metric()  # fails now if the metric does not fit the target
+
+    def _set_labels(self, labels: Tensor, split: Split, num_outputs: int | None, allow_missing_classes: bool) -> None:
+        """Check and keep the labels of all nodes or graphs."""
+        target, place = self.target, f"task {self.name!r}"
         check_split(split, self._count(labels), self.kind, place)
         rows = Split(split.name, *(self._rows(getattr(split, stage)) for stage in STAGES))
-        self.num_classes = 0
         if target == "multiclass":
             self.labels, self.num_classes = check_classes(
                 labels, rows, self.kind, place, num_outputs, allow_missing_classes
@@ -70,8 +72,6 @@ class Task(ABC):
         else:
             self.labels = check_values(labels, rows, self.kind, place, target, num_outputs, allow_missing_classes)
         self._allow_missing_classes = allow_missing_classes
-        self._derived: dict[str, Task] = {}
-        self.new_metric()  # fails now if the metric does not fit the target
 
     # What a model needs to know -----------------------------------------------------------------------------------
 
@@ -86,8 +86,11 @@ class Task(ABC):
         return self.graphs[0].num_edge_features
 
     @property
-    def num_outputs(self) -> int:
-        """The number of columns that a model must return: classes, 1 for a binary target, or the label's columns."""
+    def num_outputs(self) -> int | None:
+        """The number of columns that a model must return: classes, 1 for a binary target, or the label's columns.
+
+        ``None`` for links: their task takes node embeddings of any width.
+        """
         if self.target == "multiclass":
             return self.num_classes
         return self.labels.size(1) if self.labels.dim() == 2 else 1
@@ -117,9 +120,10 @@ class Task(ABC):
 
         Args:
             stage: ``"train"``, ``"val"`` or ``"test"``.
-            batch_size: The number of graphs per batch (graph tasks; node tasks are one batch).
-            shuffle: Whether to draw an order (graph tasks).
-            generator: The source of randomness for ``shuffle``.
+            batch_size: The number of graphs per batch (graph tasks), or of links to train on (link tasks; each such
+                batch has the whole graph). Node tasks are one batch.
+            shuffle: Whether to draw an order (graph and link tasks).
+            generator: The source of randomness for ``shuffle`` and for negatives that are drawn.
             shard: This process's rank and the number of processes; each gets an equal share of a shuffled order.
 
         Raises:
@@ -128,7 +132,7 @@ class Task(ABC):
 
     @abstractmethod
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        """The rows of ``out`` that count at this stage, of shape ``[n, num_outputs]``, and their labels."""
+        """The rows of ``out`` that count at this stage, ``[n, num_outputs]``, or scores of pairs, and their labels."""
 
     def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
         """The mean loss of the model's outputs for one batch (a scalar).
@@ -149,7 +153,7 @@ class Task(ABC):
             prediction, label = prediction[known], label[known]
             if prediction.numel() == 0:  # the mean of nothing would be NaN
                 return prediction.sum()
-        if self.target in ("binary", "multilabel"):
+        if self.target in ("binary", "multilabel", "link"):
             return F.binary_cross_entropy_with_logits(prediction, label)
         return F.l1_loss(prediction, label) if self.metric == "mae" else F.mse_loss(prediction, label)
 
@@ -183,7 +187,7 @@ class Task(ABC):
         return task
 
     @abstractmethod
-    def with_split(self, split: Split) -> Task:
+    def with_split(self, split: Any) -> Task:
         """The same task with another split."""
 
     @abstractmethod
@@ -224,5 +228,8 @@ class Task(ABC):
         size = f"{nodes} nodes, {edges} edges" + (f" in {len(self.graphs)} graphs" if self.kind == "graph" else "")
         return (
             f"{self.name}: {size}, {self.num_features} features, {self.target} with {self.num_outputs} outputs, "
-            f"{self.metric}, split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
+            f"{self.metric}, {self._describe_split()}"
         )
+
+    def _describe_split(self) -> str:
+        return f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"

@@ -34,6 +34,7 @@ class GraphTask(Task):
     """
 
     kind = "graph"
+    split: Split
 
     def __init__(
         self,
@@ -58,7 +59,8 @@ class GraphTask(Task):
             raise ValueError(f"task {name!r}: graphs differ in their number of label columns: {sorted(widths)}")
         labels = torch.cat(rows) if rows else torch.empty(0, 1)
         labels = labels.view(-1) if target in ("multiclass", "binary") and labels.size(1) == 1 else labels
-        super().__init__(name, graphs, labels, split, target, metric, num_outputs, allow_missing_classes)
+        super().__init__(name, graphs, split, target, metric)
+        self._set_labels(labels, split, num_outputs, allow_missing_classes)
         self._evaluation: dict[tuple[str, int], list[Data]] = {}
 
     def batches(

@@ -40,6 +40,7 @@ class NodeTask(Task):
     """
 
     kind = "node"
+    split: Split
 
     def __init__(
         self,
@@ -56,7 +57,8 @@ class NodeTask(Task):
             raise ValueError(f"task {name!r}: the graph has no labels; set data.y")
         if labels.size(0) != data.num_nodes:
             raise ValueError(f"task {name!r}: there are {labels.size(0)} labels for {data.num_nodes} nodes")
-        super().__init__(name, [data], labels, split, target, metric, num_outputs, allow_missing_classes)
+        super().__init__(name, [data], split, target, metric)
+        self._set_labels(labels, split, num_outputs, allow_missing_classes)
         hidden = self._hidden(self.labels, split.test)
         self._batch = {"train": self._view(hidden), "test": self._view(self.labels)}
         self._batch["val"] = self._batch["train"]

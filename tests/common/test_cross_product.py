@@ -53,7 +53,7 @@ MODELS = {
     )
     for name, cls in _own(gk.models.registry).items()
 }
-MODELS |= {"PyG GCN": _pyg, "own module": lambda task: OwnModule(task.num_features, task.num_outputs)}
+MODELS |= {"PyG GCN": _pyg, "own module": lambda task: OwnModule(task.num_features, task.num_outputs or 8)}
 STRATEGIES = _own(gk.strategies.registry) | {"greedy": _Greedy}
 REWIRINGS = _instances(gk.rewiring.registry)
 FEATURES = _instances(gk.features.registry)
@@ -68,8 +68,8 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception]
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
     if strategy == "greedy" and not isinstance(model, LayeredModel):
         return TypeError, "_Greedy trains layer by layer and needs a LayeredModel, got PyGModel"
-    if kind.startswith("node") and strategy == "Backprop" and _reads_graphs(model):  # greedy reads states, not outputs
-        return ValueError, "a node task needs a model without readout|needs outputs of shape"
+    if strategy == "Backprop" and _reads_graphs(model) and not kind.startswith("graph"):  # greedy reads states
+        return ValueError, r"a (node|link) task needs a model without readout|needs outputs of shape"
     return None
 
 
@@ -116,6 +116,16 @@ def test_node_models_refuse_graph_tasks(model):
 
 
 @pytest.mark.parametrize("model", LAYERED)
+def test_graph_models_refuse_link_tasks(model):
+    network = MODELS[model](TASKS["graph multiclass"])
+    message = (
+        r"needs an embedding per node, \[24, width\] .*; the model returned \[1, 3\]; a link task needs a model with"
+    )
+    with pytest.raises(ValueError, match=message):
+        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["link"])
+
+
+@pytest.mark.parametrize("model", LAYERED)
 def test_graph_models_refuse_node_tasks(model):
     network = MODELS[model](TASKS["graph multiclass"])
     with pytest.raises(ValueError, match=r"needs 24 rows of outputs, the model returned 1; a node task needs a model"):
@@ -137,4 +147,4 @@ def test_nothing_is_missing():
     assert "Backprop" in STRATEGIES
     assert {"none", "RandomEdges"} <= set(REWIRINGS)
     assert {"none", "RandomWalkPE"} <= set(FEATURES)
-    assert len(TASKS) == 6
+    assert len(TASKS) == 7

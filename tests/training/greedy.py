@@ -23,7 +23,7 @@ class _Greedy(Strategy):
         batch = engine.to_device(next(iter(task.batches("val"))))
         with torch.no_grad():
             widths = [h.size(1) for h in self._states(batch, len(model.layers))[1:]]
-        self.heads = engine.place(nn.ModuleList(nn.Linear(width, task.num_outputs) for width in widths))
+        self.heads = engine.place(nn.ModuleList(nn.Linear(width, task.num_outputs or width) for width in widths))
 
     def phases(self) -> list[Phase]:
         return [Phase(f"layer {i + 1}", upto_layer=i + 1) for i in range(len(self.model.layers))]
@@ -62,4 +62,4 @@ class _Greedy(Strategy):
         return history
 
     def _head(self, h: Tensor, i: int, batch: Data) -> Tensor:
-        return self.heads[i](h if self.task.kind == "node" else global_mean_pool(h, batch.batch))
+        return self.heads[i](h if self.task.kind != "graph" else global_mean_pool(h, batch.batch))

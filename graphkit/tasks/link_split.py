@@ -1,0 +1,283 @@
+"""Which links are for training, validation and test, and the pairs of nodes that they are told apart from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from graphkit.core.hashing import hash_tensors
+from graphkit.core.validate import check_edge_index
+from graphkit.tasks.split import STAGES
+
+
+@dataclass(frozen=True, eq=False)
+class LinkSplit:
+    r"""Disjoint train, validation and test links, and pairs without a link, with a name and a content hash.
+
+    A link is a pair of nodes: row 0 holds sources, row 1 targets. Which edges of a graph carry messages follows from
+    the split, so that no link to be predicted can be seen:
+
+    ==========  ===================================================================================
+    stage       all edges of the graph but
+    ==========  ===================================================================================
+    ``train``   validation and test links (and, with ``disjoint``, the links to train on)
+    ``val``     validation and test links
+    ``test``    test links
+    ==========  ===================================================================================
+
+    Args:
+        name: The split's name, e.g. ``"official"``.
+        train: The links to train on, of shape ``[2, num_train]``.
+        val: The links for validation.
+        test: The links for the final score.
+        val_negatives: Pairs without a link: ``[2, n]`` shared by all validation links, or ``[2, num_val, k]``, the
+            ``k`` that each one is ranked among.
+        test_negatives: Likewise for the test.
+        train_negatives: Fixed pairs for training, ``[2, n]``; ``None`` draws new ones every epoch (default: ``None``).
+        undirected: Whether (a, b) and (b, a) are the same link (default: ``True``).
+        disjoint: Whether the links to train on carry no messages while training (default: ``False``).
+
+    Raises:
+        TypeError: If ids are not int64.
+        ValueError: If a part is empty, repeats a link, shares one with another part, or has a self-loop; or if
+            negatives are missing or contain a link.
+
+    Example:
+        >>> pairs = torch.tensor([[0, 0, 0], [1, 2, 3]])
+        >>> split = LinkSplit("s", *pairs.split(1, dim=1), torch.tensor([[1], [2]]), torch.tensor([[2], [3]]))
+        >>> split
+        LinkSplit(s: 1/1/1, 68c439242c43)
+        >>> split.messages(torch.tensor([[0, 1, 0, 2, 0, 3], [1, 0, 2, 0, 3, 0]]), "train").tolist()
+        [True, True, False, False, False, False]
+    """
+
+    name: str
+    train: Tensor
+    val: Tensor
+    test: Tensor
+    val_negatives: Tensor
+    test_negatives: Tensor
+    train_negatives: Tensor | None = None
+    undirected: bool = True
+    disjoint: bool = False
+
+    def __post_init__(self) -> None:
+        for stage in STAGES:
+            self._check_pairs(getattr(self, stage), f"the {stage} part", (2,))
+            negatives = self.negatives(stage)
+            if negatives is not None:
+                self._check_pairs(negatives, f"{stage}_negatives", (2,) if stage == "train" else (2, 3))
+                if negatives.dim() == 3 and negatives.size(1) != getattr(self, stage).size(1):
+                    raise ValueError(
+                        f"split {self.name!r}: {stage}_negatives has the shape {list(negatives.shape)} for "
+                        f"{getattr(self, stage).size(1)} links; expected [2, num_links, k] or [2, n]"
+                    )
+            elif stage != "train":
+                raise ValueError(
+                    f"split {self.name!r}: {stage}_negatives are missing; fix pairs without a link, e.g. by "
+                    "LinkSplit.random"
+                )
+        self._check_overlap()
+
+    @classmethod
+    def random(
+        cls,
+        edge_index: Tensor,
+        num_nodes: int,
+        val: float = 0.05,
+        test: float = 0.1,
+        seed: int = 0,
+        undirected: bool = True,
+        num_negatives: float = 1.0,
+        fixed_negatives: bool = False,
+        disjoint: float = 0.0,
+        name: str | None = None,
+    ) -> LinkSplit:
+        r"""Draw the links of every part uniformly, and as many distinct pairs without a link.
+
+        The parts have the sizes of PyG's ``RandomLinkSplit``. Self-loops of the graph are no links and repeated edges
+        are one.
+
+        Args:
+            edge_index: The graph's edges ``[2, num_edges]``.
+            num_nodes: The number of nodes.
+            val: The share of links for validation (default: 0.05).
+            test: The share of links for the test (default: 0.1).
+            seed: The seed (default: 0).
+            undirected: Whether (a, b) and (b, a) are the same link (default: ``True``).
+            num_negatives: The number of pairs without a link, per link (default: 1).
+            fixed_negatives: Whether those for training are drawn here, not every epoch (default: ``False``).
+            disjoint: The share of training links to train on, while the others carry the messages; 0 lets all do both
+                (default: 0).
+            name: The split's name (default: ``"random/<seed>"``).
+
+        Raises:
+            TypeError, IndexError: If ``edge_index`` is not integer or names a node that does not exist.
+            ValueError: If a share is out of range, or there are too few links or too few pairs without one.
+        """
+        place = "LinkSplit.random"
+        check_edge_index(edge_index, num_nodes, place)
+        if min(val, test) <= 0 or val + test >= 1:
+            raise ValueError(f"{place}: val={val} and test={test} must be positive shares with a sum below 1")
+        if not 0 <= disjoint < 1:
+            raise ValueError(f"{place}: disjoint={disjoint}, must be in [0, 1)")
+        edge_index = edge_index.long().cpu()
+        links = link_keys(edge_index[:, edge_index[0] != edge_index[1]], num_nodes, undirected).unique()
+        sizes = {"val": int(val * links.numel()), "test": int(test * links.numel())}
+        sizes["train"] = links.numel() - sizes["val"] - sizes["test"]
+        if disjoint > 0:
+            sizes["train"] = int(disjoint * sizes["train"])
+        if min(sizes.values()) == 0:
+            raise ValueError(
+                f"{place}: the graph has {links.numel()} links, too few for val={val}, test={test} and disjoint="
+                f"{disjoint}; each part needs at least one"
+            )
+        generator = torch.Generator().manual_seed(seed)
+        order = links[torch.randperm(links.numel(), generator=generator)]
+        parts = {"val": order[: sizes["val"]], "test": order[sizes["val"] : sizes["val"] + sizes["test"]]}
+        parts["train"] = order[sizes["val"] + sizes["test"] :][: sizes["train"]]
+        wanted = {stage: round(num_negatives * sizes[stage]) for stage in STAGES if stage != "train" or fixed_negatives}
+        drawn = sample_negatives(links, num_nodes, sum(wanted.values()), undirected, generator)
+        drawn = drawn[:, torch.randperm(drawn.size(1), generator=generator)]
+        negatives = dict(zip(wanted, drawn.split(list(wanted.values()), dim=1), strict=True))
+        return cls(
+            f"random/{seed}" if name is None else name,
+            **{stage: _pairs(part, num_nodes) for stage, part in parts.items()},
+            val_negatives=negatives["val"],
+            test_negatives=negatives["test"],
+            train_negatives=negatives.get("train"),
+            undirected=undirected,
+            disjoint=disjoint > 0,
+        )
+
+    def negatives(self, stage: str) -> Tensor | None:
+        """The fixed pairs without a link of one stage."""
+        return getattr(self, f"{stage}_negatives")
+
+    def messages(self, edge_index: Tensor, stage: str) -> Tensor:
+        """A mask ``[num_edges]`` of the graph's edges that carry messages at one stage."""
+        hidden = ["test"] if stage == "test" else ["val", "test"]
+        if stage == "train" and self.disjoint:
+            hidden.append("train")
+        num_nodes = max(self.num_nodes, int(edge_index.max()) + 1 if edge_index.numel() else 0)
+        concealed = [link_keys(getattr(self, part), num_nodes, self.undirected) for part in hidden]
+        return ~torch.isin(link_keys(edge_index, num_nodes, self.undirected), torch.cat(concealed))
+
+    @property
+    def num_nodes(self) -> int:
+        """One more than the largest id."""
+        given = [part for stage in STAGES for part in (getattr(self, stage), self.negatives(stage)) if part is not None]
+        return 1 + max(int(part.max()) for part in given)
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of all links and negatives; the order of pairs does not matter."""
+        keys = []
+        for stage in STAGES:
+            for part in (getattr(self, stage), self.negatives(stage)):
+                known = None if part is None else link_keys(part.flatten(1), self.num_nodes, self.undirected)
+                keys.append(None if known is None else known.sort().values)
+        return hash_tensors(torch.tensor([self.undirected, self.disjoint]), *keys)
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """The numbers of train, validation and test links."""
+        return self.train.size(1), self.val.size(1), self.test.size(1)
+
+    def _check_pairs(self, pairs: Tensor, what: str, dims: tuple[int, ...]) -> None:
+        where = f"split {self.name!r}: {what}"
+        if pairs.dtype != torch.int64:
+            raise TypeError(f"{where} has dtype {pairs.dtype}, but node ids must be int64; use .long()")
+        if pairs.dim() not in dims or pairs.size(0) != 2:
+            raise ValueError(f"{where} has the shape {list(pairs.shape)}, expected [2, n]; a list of pairs needs .t()")
+        if pairs.numel() == 0:
+            raise ValueError(f"{where} is empty; give it at least one pair")
+        if pairs.min() < 0:
+            raise ValueError(f"{where} has the negative id {int(pairs.min())}")
+        loops = pairs[0] == pairs[1]
+        if loops.any():
+            raise ValueError(f"{where} has the self-loop of node {int(pairs[0][loops][0])}; leave self-loops out")
+
+    def _check_overlap(self) -> None:
+        size = self.num_nodes
+        keys = {stage: link_keys(getattr(self, stage), size, self.undirected) for stage in STAGES}
+        links, counts = torch.cat(list(keys.values())).unique(return_counts=True)
+        if (counts > 1).any():
+            repeated = links[counts > 1][:1]
+            owners = [stage for stage in STAGES if torch.isin(keys[stage], repeated).any()]
+            where = f"{owners[0]} and {owners[1]} share" if len(owners) > 1 else f"{owners[0]} repeats"
+            either = " (in either direction)" if self.undirected else ""
+            raise ValueError(
+                f"split {self.name!r}: {where} the link {_shown(repeated, size)}{either}; each link may occur once"
+            )
+        for stage in STAGES:
+            negatives = self.negatives(stage)
+            if negatives is None:
+                continue
+            found = link_keys(negatives.flatten(1), size, self.undirected)
+            linked = found[torch.isin(found, links)]
+            if linked.numel():
+                raise ValueError(
+                    f"split {self.name!r}: {stage}_negatives contain {_shown(linked, size)}, which is a link; take it "
+                    "out"
+                )
+
+    def __repr__(self) -> str:
+        return f"LinkSplit({self.name}: {'/'.join(map(str, self.sizes))}, {self.hash})"
+
+
+def link_keys(pairs: Tensor, num_nodes: int, undirected: bool) -> Tensor:
+    """One number per pair ``[2, n]``; both directions of an undirected pair have the same."""
+    first, second = pairs
+    if undirected:
+        first, second = torch.minimum(first, second), torch.maximum(first, second)
+    return first * num_nodes + second
+
+
+def sample_negatives(
+    links: Tensor, num_nodes: int, count: int, undirected: bool, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw distinct pairs ``[2, count]``, uniformly from those that are neither a link nor a self-loop.
+
+    Args:
+        links: The sorted keys of all links; see :func:`link_keys`.
+        num_nodes: The number of nodes.
+        count: How many to draw.
+        undirected: Whether (a, b) and (b, a) are the same pair.
+        generator: The source of randomness (default: torch's global one).
+
+    Raises:
+        ValueError: If there are fewer such pairs.
+    """
+    free = num_nodes * (num_nodes - 1) // (2 if undirected else 1) - links.numel()
+    if count > free:
+        raise ValueError(
+            f"{count} pairs without a link were asked for, but {num_nodes} nodes with {links.numel()} links have only "
+            f"{free}; ask for fewer negatives"
+        )
+    if 2 * count > free:  # drawing until enough are new would take long
+        everything = torch.arange(num_nodes * num_nodes)
+        source, target = _pairs(everything, num_nodes)
+        found = everything[(source < target) if undirected else (source != target)]
+        found = found[~torch.isin(found, links)]
+    else:
+        found = links.new_empty(0)
+        while found.numel() < count:
+            missing = int(1.1 * (count - found.numel()) * num_nodes**2 / (free * (2 if undirected else 1))) + 16
+            pairs = torch.randint(num_nodes, (2, missing), generator=generator)
+            keys = link_keys(pairs[:, pairs[0] != pairs[1]], num_nodes, undirected)
+            place = torch.searchsorted(links, keys).clamp_(max=max(links.numel() - 1, 0))
+            found = torch.cat([found, keys if links.numel() == 0 else keys[links[place] != keys]]).unique()
+    chosen = torch.randperm(found.numel(), generator=generator)[:count]
+    return _pairs(found[chosen.sort().values], num_nodes)
+
+
+def _pairs(keys: Tensor, num_nodes: int) -> Tensor:
+    return torch.stack([keys // num_nodes, keys % num_nodes])
+
+
+def _shown(keys: Tensor, num_nodes: int) -> str:
+    source, target = _pairs(keys[:1], num_nodes).view(-1).tolist()
+    return f"({source}, {target})"
