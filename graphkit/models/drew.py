@@ -14,8 +14,8 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import pool_graphs
-from graphkit.nn import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv, Linear, aggr, dropout
+from graphkit.models.readout import make_pool, read_out
+from graphkit.nn import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv, Linear, dropout
 from graphkit.nn.drew.base import check_delay
 from graphkit.nn.encoders import CodeEncoder, LaplacianEncoder
 from graphkit.ops import SparseMatrix, l2_normalize
@@ -164,7 +164,7 @@ class DRew(LayeredModel):
         self.pe = LaplacianEncoder(LAP_PE_CHANNELS) if lap_pe else None
         self.layers = nn.ModuleList(_Layer(self, t) for t in range(num_layers))
         self.activation = nn.Identity() if conv == "rgin" else activation_resolver(act)
-        self.pool = None if readout in (None, "mask") else aggr.resolve(readout, self._state_width)
+        self.pool = make_pool(readout, self._state_width)
         self.head = Linear(self._state_width, self.out_channels)
         self.reset_parameters()
 
@@ -230,10 +230,7 @@ class DRew(LayeredModel):
         return out
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.readout == "mask":
-            h = h[batch.readout_mask]
-        elif self.pool is not None:
-            h = pool_graphs(self.pool, h, batch)
+        h = read_out(self.readout, self.pool, h, batch)
         return self.head(h)
 
     def required_transform(self) -> BaseTransform | None:

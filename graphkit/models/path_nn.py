@@ -12,10 +12,9 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import pool_graphs
+from graphkit.models.readout import make_pool, read_out
 from graphkit.models.stack import NORMS
 from graphkit.nn import PathConv
-from graphkit.nn import aggr as aggregations
 from graphkit.transforms import Paths
 
 
@@ -165,7 +164,7 @@ class PathNN(LayeredModel):
             )
             for _ in range(num_layers)
         )
-        self.pool = None if readout in (None, "mask") else aggregations.resolve(readout, h, **(readout_kwargs or {}))
+        self.pool = make_pool(readout, h, **(readout_kwargs or {}))
         head: list[nn.Module] = [nn.Linear(h, h), nn.ReLU(), nn.Dropout(dropout)] if head_layers == 2 else []
         self.head = nn.Sequential(*head, *([nn.Linear(h, self.out_channels)] if head_layers else []))
         self.reset_parameters()
@@ -193,10 +192,7 @@ class PathNN(LayeredModel):
         return layer(h, batch.edge_index, edge_attr, path_index, batch.get(f"path_distance_{i + 1}"))
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.readout == "mask":
-            h = h[batch.readout_mask]
-        elif self.pool is not None:
-            h = pool_graphs(self.pool, h, batch)
+        h = read_out(self.readout, self.pool, h, batch)
         return self.head(h)
 
     def required_transform(self) -> BaseTransform | None:
