@@ -55,6 +55,7 @@ def lcm() -> Benchmark:
         opponent=_pass(_pyg_lcm(), edge_index),
         against="torch_geometric.nn.LCMAggregation",
         rounds=5,
+        warmups=3,
         details=lambda: {
             "ours_megabytes": _extra_memory(_lcm),
             "opponent_megabytes": _extra_memory(_pyg_lcm),
