@@ -45,7 +45,9 @@ class Benchmark:
         ours: Runs our code once; returns tensors to compare, or None.
         opponent: Runs the opponent's code once; returns the same tensors, or None.
         against: Who the opponent is.
-        rounds: How often each runs (default: ``9``).
+        rounds: How often each is timed (default: ``9``).
+        warmups: Untimed runs before each timed one, of both: for an opponent whose gigabytes, once freed, keep the
+            system busy while we run (default: 0).
         tolerance: Largest allowed relative difference of the results (default: ``1e-4``).
         details: Measures what else the result file should hold, after the comparison (default: nothing).
     """
@@ -54,6 +56,7 @@ class Benchmark:
     opponent: Callable[[], Any]
     against: str
     rounds: int = 9
+    warmups: int = 0
     tolerance: float = 1e-4
     details: Callable[[], dict[str, Any]] | None = None
 
@@ -96,7 +99,7 @@ def measure(entry: Entry) -> dict[str, Any]:
     torch.manual_seed(0)
     bench = entry.make()
     _check_equal(entry.name, bench.ours(), bench.opponent(), bench.tolerance)
-    seconds = _interleaved({"ours": bench.ours, "opponent": bench.opponent}, bench.rounds)
+    seconds = _interleaved({"ours": bench.ours, "opponent": bench.opponent}, bench.rounds, bench.warmups)
     ours, opponent = (statistics.median(seconds[who]) for who in ("ours", "opponent"))
     return {
         "name": entry.name,
@@ -107,6 +110,7 @@ def measure(entry: Entry) -> dict[str, Any]:
         "ratio": opponent / ours,
         "goal": entry.goal,
         "rounds": bench.rounds,
+        "warmups": bench.warmups,
         "spread_ours": _spread(seconds["ours"]),
         "spread_opponent": _spread(seconds["opponent"]),
         **(bench.details() if bench.details is not None else {}),
@@ -192,12 +196,14 @@ def save(row: dict[str, Any], calibration: dict[str, float]) -> Path:
     return path
 
 
-def _interleaved(callables: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+def _interleaved(callables: dict[str, Callable[[], Any]], rounds: int, warmups: int = 0) -> dict[str, list[float]]:
     for run in callables.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in callables}
     for _ in range(rounds):
         for name, run in callables.items():
+            for _ in range(warmups):
+                run()
             gc.collect()
             gc.disable()
             start = time.perf_counter()

@@ -230,8 +230,7 @@ class DRew(LayeredModel):
         return out
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        h = read_out(self.readout, self.pool, h, batch)
-        return self.head(h)
+        return self.head(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         parts: list[BaseTransform] = [Hops(min(self.num_layers, self.k_max or self.num_layers))]

