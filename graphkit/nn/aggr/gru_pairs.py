@@ -190,5 +190,5 @@ def _differentiable_backward(needed: tuple[bool, ...], inputs: tuple[Tensor, ...
 
 def _blocks(a: Tensor) -> Iterator[slice]:
     """Runs of rows; a single one on a GPU, whose kernels want many."""
-    step = a.size(0) if a.is_cuda else max(64, _BLOCK // (10 * a.size(1)))
+    step = a.size(0) if a.is_cuda else max(64, _BLOCK // (8 * a.size(1)))
     return (slice(start, start + step) for start in range(0, a.size(0), max(step, 1)))
