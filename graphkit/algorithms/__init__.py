@@ -1,4 +1,4 @@
-"""Graph algorithms without learning: compiled, deterministic, on plain index tensors."""
+"""Graph algorithms without learning."""
 
 from graphkit.algorithms.paths import PathSet, enumerate_paths
 
