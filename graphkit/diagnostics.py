@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,7 +121,8 @@ def plot_energies(curves: dict[str, list[float]], path: str | os.PathLike[str] |
     return figure
 
 
-class Separation(NamedTuple):
+@dataclass(frozen=True)
+class Separation:
     """Which pairs of graphs a model tells apart.
 
     Attributes:
@@ -161,7 +163,8 @@ def separation(
     Example:
         >>> from graphkit.datasets import load_graphs
         >>> from graphkit.models import GCN
-        >>> separation(GCN(1, 8, readout="sum").double(), load_graphs("sr16"))[:2]
+        >>> found = separation(GCN(1, 8, readout="sum").double(), load_graphs("sr16"))
+        >>> found.separated, found.pairs
         (0, 1)
     """
     dtype = next(model.parameters()).dtype

@@ -79,7 +79,7 @@ def _enumeration(length: int) -> Benchmark:
 
     def ours() -> tuple[Tensor, ...]:
         sets = enumerate_paths(batch.edge_index.clone(), batch.num_nodes, length)  # a clone: nothing is cached
-        return tuple(part for paths in sets for part in paths)
+        return tuple(part for paths in sets for part in (paths.nodes, paths.distances))
 
     return Benchmark(
         ours=ours,
@@ -90,13 +90,13 @@ def _enumeration(length: int) -> Benchmark:
     )
 
 
-@benchmark("paths_4", goal=50.0)
+@benchmark("paths_4", goal=25.0)  # 50 against the official code, which takes twice the time of this opponent
 def paths_4() -> Benchmark:
     """Simple paths up to length 4 of 128 molecule-like graphs (24 nodes, 3 rings)."""
     return _enumeration(4)
 
 
-@benchmark("paths_7", goal=50.0)
+@benchmark("paths_7", goal=25.0)
 def paths_7() -> Benchmark:
     """Simple paths up to length 7 of 128 molecule-like graphs (24 nodes, 3 rings)."""
     return _enumeration(7)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +17,8 @@ from graphkit.ops import structure
 PATHS = ("shortest", "all_shortest", "simple")
 
 
-class PathSet(NamedTuple):
+@dataclass(frozen=True)
+class PathSet:
     r"""All paths of one length :math:`k`, in the order of the nodes where they end.
 
     Attributes:

@@ -112,10 +112,11 @@ class PathConv(nn.Module):
         if self.edge_dim is None:
             edge_attr = None
         elif edge_attr is None or edge_attr.shape != (graph.num_edges, self.edge_dim):
-            found = "none" if edge_attr is None else list(edge_attr.shape)
-            raise ValueError(f"PathConv needs edge_attr of shape [{graph.num_edges}, {self.edge_dim}], got {found}")
+            given = "none" if edge_attr is None else list(edge_attr.shape)
+            raise ValueError(f"PathConv needs edge_attr of shape [{graph.num_edges}, {self.edge_dim}], got {given}")
         if path_index is None:
-            path_index, path_distance = self._enumerated(edge_index, graph)
+            found = self._enumerated(edge_index, graph)
+            path_index, path_distance = found.nodes, found.distances
         if path_index.size(0) > self.length + 1:
             raise ValueError(
                 f"PathConv: paths of length {path_index.size(0) - 1} were given, but the layer was made for lengths up "
@@ -157,7 +158,7 @@ class PathConv(nn.Module):
                     parts.append(none if step.edge is None else edge_attr[step.edge])
                 inputs.append(torch.cat(parts, dim=1))
             table = F.linear(F.dropout(torch.cat(inputs), self.dropout), weight_ih, bias)
-            places = torch.arange(table.size(0), device=x.device).view(len(steps), -1)
+            places = torch.arange(table.size(0), device=x.device).view(index.shape)
             return path_lstm([(*pair, None) for pair in zip(parents, places)], weight_hh, table)
         widths = [x.size(1), x.size(1) if distances is not None else 0, self.edge_dim or 0]
         of_nodes, of_distances, of_edges = weight_ih.split(widths, dim=1)

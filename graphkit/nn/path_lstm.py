@@ -123,7 +123,7 @@ class _PathLSTM(torch.autograd.Function):
             recurrent: Tensor | None = None if h is None else h @ weight.t()
             gates = table.new_empty(row.numel(), table.size(1))
             new_h, new_c, tanh_c = (table.new_empty(row.numel(), weight.size(1)) for _ in range(3))
-            for rows in _blocks(row.numel(), table.size(1)):
+            for rows in _blocks(gates):
                 block = torch.index_select(table, 0, row[rows], out=gates[rows])
                 if distance_table is not None:
                     block += distance_table.index_select(0, distance[rows])
@@ -161,7 +161,7 @@ class _PathLSTM(torch.autograd.Function):
             parent_c = saved[3 * level - 2] if level > 0 else None
             grad = torch.empty_like(gates)
             through_forget = torch.empty_like(c)
-            for rows in _blocks(*gates.shape):
+            for rows in _blocks(gates):
                 i, f, g, o = gates[rows].view(-1, 4, width).unbind(1)
                 di, df, dg, do = grad[rows].view(-1, 4, width).unbind(1)
                 t, dh = tanh_c[rows], grad_h[rows]
@@ -190,7 +190,8 @@ class _PathLSTM(torch.autograd.Function):
         return None, grad_weight, grad_table, grad_distance
 
 
-def _blocks(num_rows: int, width: int) -> list[slice]:
-    """Rows in blocks that stay in the cache."""
-    size = max(1, backend.BLOCK // width)
-    return [slice(start, start + size) for start in range(0, num_rows, size)]
+def _blocks(gates: Tensor) -> list[slice]:
+    """Rows in blocks that stay in a processor's cache."""
+    num_rows, width = gates.shape
+    size = num_rows if gates.is_cuda else backend.BLOCK // width + 1
+    return [slice(start, start + size) for start in range(0, num_rows, size)] if num_rows > 0 else []

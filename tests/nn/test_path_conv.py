@@ -144,3 +144,14 @@ def test_edge_features_are_checked():
 def test_impossible_options(options, message):
     with pytest.raises(ValueError, match=message):
         PathConv(5, 7, **options)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_a_graph_without_paths_of_the_length_gives_zeros(dropout):
+    conv = PathConv(5, 7, 3, edge_dim=3, dropout=dropout).double().train()
+    graph = random_graph(4, 2)
+    graph.edge_index = torch.tensor([[0, 1], [1, 2]])
+    out = conv(graph.x.requires_grad_(), graph.edge_index, graph.edge_attr)
+    assert torch.equal(out, torch.zeros(4, 7, dtype=torch.float64))
+    out.sum().backward()
+    assert all(torch.equal(p.grad, torch.zeros_like(p)) for p in conv.parameters())
