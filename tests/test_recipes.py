@@ -60,8 +60,8 @@ def test_every_recipe_is_sound(path):
     assert recipe.name == name
     assert gk.recipes.load(path).name == name
     assert recipe.name in gk.recipes.available()
-    for recipe in recipe.points.values() if isinstance(recipe, Sweep) else [recipe]:
-        assert_sound(recipe)
+    for part in recipe.points.values() if isinstance(recipe, Sweep) else [recipe]:
+        assert_sound(part)
 
 
 def assert_sound(recipe):
