@@ -472,7 +472,7 @@ def test_a_wrong_point_is_named(parts, message, tmp_path):
 
 
 def test_a_sweep_has_a_column_per_point_and_is_kept(tmp_path, capsys, trainings):
-    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(comparison(points=POINTS, also_test=None)))
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(comparison(points=POINTS, also_test=None), sort_keys=False))
     assert main(["reproduce", "mine.yaml", "--output", "out.json"]) == 0
     assert trainings == [0, 1] * 4
     header, narrow, wide = capsys.readouterr().out.splitlines()[1:4]

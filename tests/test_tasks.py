@@ -6,8 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch_geometric.data import Data
+from torch_geometric.transforms import Compose
 
 from graphkit import GraphTask, NodeTask, Split
+from graphkit.transforms import Hops
 from graphkit.transforms.rewiring import RandomEdges
 from tests import tiny
 
@@ -258,6 +260,9 @@ def test_transforms_give_new_tasks():
     assert task.data.num_edges == 80
     assert task.transform(RandomEdges(5)) is more, "an equal transform is applied once"
     assert task.transform(RandomEdges(6)) is not more
+    composed = task.transform(Compose([RandomEdges(5), Hops(2)]))
+    assert composed is more.transform(Hops(2)), "parts of a composition are kept like single transforms"
+    assert composed.graphs[0].hop_distance.max() == 2
     assert more.split is task.split
     assert more.content_hash != task.content_hash
 

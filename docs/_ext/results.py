@@ -21,9 +21,9 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 
 
 def measured(kind: str) -> list[dict]:
-    """All result files of one kind: recipes carry a verdict, comparisons variants, speed files neither."""
+    """All result files of one kind: recipes have a verdict, comparisons variants, sweeps points, speed files none."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("*.json"))]
-    marks = {"verdict": "recipes", "variants": "comparisons"}
+    marks = {"verdict": "recipes", "variants": "comparisons", "points": "sweeps"}
     return [content for content in found if next((marks[key] for key in marks if key in content), "speed") == kind]
 
 
@@ -74,6 +74,22 @@ def comparison_tables() -> list[str]:
     return lines
 
 
+def sweep_tables() -> list[str]:
+    """For each sweep a table with a row per variant and a column per point, the picture and the note."""
+    lines = []
+    for result in measured("sweeps"):
+        points = result["points"]
+        rows = []
+        for name in next(iter(points.values()))["variants"]:
+            found = [point["variants"][name] for point in points.values()]
+            rows.append([name, *(score(part["mean"], part["std"], "", ".2f") for part in found)])
+        unit = f" ({result['unit']})" if result["unit"] else ""
+        lines += [f"``{result['recipe']}``: test {result['metric']}{unit}, {result['date']}", ""]
+        lines += [*list_table(["variant", *points], rows), ""]
+        lines += [f".. image:: /../benchmarks/results/{result['recipe']}.png", "", result["note"], ""]
+    return lines
+
+
 def speed_table() -> list[str]:
     rows = [
         [
@@ -107,7 +123,8 @@ class Generated(Directive):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        tables = {"recipes": recipe_table, "comparisons": comparison_tables, "speed": speed_table, None: dataset_table}
+        tables = {"recipes": recipe_table, "comparisons": comparison_tables, "sweeps": sweep_tables}
+        tables |= {"speed": speed_table, None: dataset_table}
         lines = tables[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)

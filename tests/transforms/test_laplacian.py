@@ -1,0 +1,57 @@
+"""Laplacian eigenvectors: decompositions by numpy, small graphs, graphs in parts."""
+
+from __future__ import annotations
+
+import networkx as nx
+import numpy as np
+import pytest
+import torch
+from torch_geometric.data import Batch, Data
+
+from graphkit.transforms import Hops, LaplacianEigenvectors
+
+
+def data_of(graph, dtype=torch.float64):
+    edges = torch.tensor([*graph.edges, *[edge[::-1] for edge in graph.edges]], dtype=torch.long).view(-1, 2).t()
+    return Data(x=torch.ones(graph.number_of_nodes(), 1, dtype=dtype), edge_index=edges)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_eigenpairs_of_the_normalised_laplacian(seed):
+    graph = nx.gnp_random_graph(9, 0.3, seed=seed)  # isolated nodes and several parts among them
+    dense = nx.normalized_laplacian_matrix(graph).toarray()
+    out = LaplacianEigenvectors(9)(data_of(graph))
+    vectors, values = out.laplacian_vectors.numpy(), out.laplacian_values.numpy()
+    np.testing.assert_allclose(values, np.tile(np.linalg.eigvalsh(dense), (9, 1)), atol=1e-9)
+    np.testing.assert_allclose(dense @ vectors, vectors * values, atol=1e-9)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(9), atol=1e-9)
+    assert (vectors[np.abs(vectors).round(9).argmax(0), range(9)] > 0).all()
+
+
+def test_direction_duplicates_and_loops_do_not_count():
+    graph = nx.path_graph(4)
+    plain = LaplacianEigenvectors(4)(data_of(graph))
+    messy = Data(x=plain.x, edge_index=torch.tensor([[1, 0, 2, 2, 3], [0, 1, 1, 3, 3]]))
+    assert torch.equal(LaplacianEigenvectors(4)(messy).laplacian_vectors, plain.laplacian_vectors)
+
+
+def test_missing_columns_are_marked_and_batches_are_put_together():
+    graphs = [LaplacianEigenvectors(3)(data_of(nx.path_graph(n), torch.float32)) for n in (2, 5, 1)]
+    batch = Batch.from_data_list(graphs)
+    assert batch.laplacian_vectors.shape == (8, 3)
+    assert batch.laplacian_vectors.dtype == torch.float32
+    assert batch.laplacian_values.isnan().sum(1).tolist() == [1, 1, 0, 0, 0, 0, 0, 2]
+    assert torch.equal(batch.laplacian_values.isnan(), batch.laplacian_vectors.isnan())
+
+
+def test_hop_pairs_are_put_together_like_edges():
+    graphs = [Hops(2)(data_of(nx.path_graph(n))) for n in (3, 1, 2)]
+    batch = Batch.from_data_list(graphs)
+    together = Hops(2)(Data(edge_index=batch.edge_index, num_nodes=6))
+    assert torch.equal(batch.hop_index, together.hop_index)
+    assert torch.equal(batch.hop_distance, together.hop_distance)
+
+
+def test_large_graphs_are_refused():
+    with pytest.raises(ValueError, match="10001 nodes are more than 10000"):
+        LaplacianEigenvectors()(Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=10_001))
