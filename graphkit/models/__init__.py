@@ -7,6 +7,7 @@ from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.deep_sets import DeepSets
 from graphkit.models.gcn import GCN
 from graphkit.models.grand import GRAND
+from graphkit.models.link_predictor import LinkPredictor
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
@@ -22,6 +23,7 @@ __all__ = [
     "DeepSets",
     "LayerStack",
     "LayeredModel",
+    "LinkPredictor",
     "PyGModel",
     "SheafDiffusion",
     "SheafNetwork",
