@@ -44,9 +44,10 @@ class SplitFamily:
         count: The number of splits; 0 means that the index is a seed and may be any number.
         sizes: The numbers of train, validation and test ids, once for all splits or once per split.
         fractions: For drawn splits, the shares of train, validation and test.
+        per_class: For drawn splits, the numbers of training and validation ids per class.
         fixed_negatives: For drawn links, whether negatives for training are fixed with the split rather than drawn
             anew in every epoch.
-        per_class: For drawn splits, the numbers of training and validation ids per class.
+        metric: The score that papers report on these splits (default: the card's).
         allow_missing_classes: Whether some published split trains without some class.
         files: Raw files needed for these splits only.
     """
@@ -59,6 +60,7 @@ class SplitFamily:
     fractions: tuple[float, ...] = ()
     per_class: tuple[int, ...] = ()
     fixed_negatives: bool = False
+    metric: str = ""
     allow_missing_classes: bool = False
     files: tuple[RawFile, ...] = ()
 

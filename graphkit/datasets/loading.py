@@ -56,12 +56,13 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
     choose(found, split)  # a wrong split is refused before any work
     graphs, stored = _graphs(found, options)
     made, family = _split(found, split, graphs, stored)
+    metric = family.metric or found.metric
     if isinstance(made, LinkSplit):
         data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in OFFICIAL})
-        return LinkTask(found.name, data, made, found.metric)
+        return LinkTask(found.name, data, made, metric)
     arguments: dict[str, Any] = {
         "target": found.target,
-        "metric": found.metric,
+        "metric": metric,
         "num_outputs": found.expect.get("outputs") if not options and found.target == "multiclass" else None,
         "allow_missing_classes": family.allow_missing_classes,
     }

@@ -29,7 +29,7 @@ class LinkPredictor(LayeredModel):
     a pair is
 
     ============  ====================================================================================
-    decoder
+    decoder       score
     ============  ====================================================================================
     ``mlp``       :math:`\mathrm{MLP}(h_u \odot h_v)`, as in the baselines of the Open Graph Benchmark
     ``bilinear``  :math:`h_u^\top W h_v`, which tells (u, v) from (v, u)

@@ -26,7 +26,7 @@ from graphkit.testing.subject import Subject
 from graphkit.testing.transforms import TRANSFORM
 from graphkit.transforms import features, rewiring
 
-# Its outputs are rows of pairs, which the checks' graphs do not have; its encoders are checked themselves.
+# Their outputs are rows of pairs, which the checks' graphs do not have.
 OF_PAIRS = {"LinkPredictor"}
 
 CHECKS: dict[str, dict[str, Any]] = {

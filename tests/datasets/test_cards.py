@@ -35,6 +35,7 @@ def test_every_card_names_what_exists(name: str) -> None:
     for family in found.splits:
         assert family.reader in (LINK_READERS if found.kind == "link" else READERS)
         assert family.count >= 0
+        assert found.target in METRICS[family.metric or found.metric].targets
         assert not family.fractions or sum(family.fractions) == pytest.approx(1)
         assert bool(family.fractions) == (family.reader in ("fractions", "random_links"))
         assert (len(family.per_class) == 2) == (family.reader == "per_class")

@@ -108,6 +108,8 @@ def test_links_of_a_known_graph(real: Path) -> None:
     task = datasets.load("cora-links", "random-70-10-20/3")
     assert task.split.name == "random-70-10-20/3"
     assert task.split.sizes == (3696, 527, 1055)
+    assert task.metric == "hits@100"
+    assert datasets.load("cora-links").metric == "roc_auc"
     cora = datasets.load("cora").data
     assert torch.equal(task.graphs[0].x, cora.x)
     assert not {"y", "train", "val", "test"} & set(task.batches("test")[0].keys())
