@@ -45,6 +45,17 @@ def test_train_prints_the_result_and_keeps_a_run_folder(capsys):
     assert len(result["history"]) == 3
 
 
+def test_train_on_links(capsys):
+    flags = "--task karate-links --split random-85-5-10/1 --model.hidden_channels 8 --trainer.batch_size 20"
+    assert run("train", "--model", "GCN", *flags.split(), *SMALL) == 0
+    printed = capsys.readouterr().out
+    assert "roc_auc" in printed
+    assert "GCN(34, hidden_channels=8, out_channels=8)" in printed
+    assert run("data", "check", "karate-links") == 0
+    assert run("train", "--model", "LinkPredictor", "--model.encoder", "MLP", "--task", "karate-links", *SMALL) == 0
+    assert "LinkPredictor(MLP(34, out_channels=64))" in capsys.readouterr().out
+
+
 def test_every_class_argument_is_a_flag():
     flags = "--task minesweeper --task.rows 12 --task.columns=10 --split random-50-25-25/3 --model MLP --model.norm "
     flags += "layer_norm --features random-walk-pe --features.walk_length 3 --rewiring RandomEdges "

@@ -83,7 +83,10 @@ def assert_builds(recipe):
     card = gk.datasets.card(recipe.experiment.config["task"]["name"])
     marked = [{"readout_mask": None}] if card.generator != "pna_multitask" else [{"readout_mask": 1}]
     shape = SimpleNamespace(
-        num_features=card.expect["features"], num_outputs=card.expect["outputs"], kind=card.kind, graphs=marked
+        num_features=card.expect["features"],
+        num_outputs=card.expect["outputs"] if card.kind != "link" else None,
+        kind=card.kind,
+        graphs=marked,
     )
     model = recipe.experiment.build_model(shape)
     trainer = recipe.experiment.build_trainer()
@@ -124,6 +127,10 @@ def test_gcn_recipes_say_what_the_paper_says():
         (changed(task="corra"), "unknown dataset 'corra'; did you mean 'cora'?"),
         (changed(task={"name": "karate", "split": "privat"}), "unknown split family 'privat'"),
         (changed(task={"name": "karate", "rows": 3}), "unknown argument 'task.rows'"),
+        (
+            changed(task="cora-links", splits=["random-85-5-10/0", "random-70-10-20/0"]),
+            "splits: they are judged by different metrics, roc_auc and hits@100",
+        ),
         (changed(trainer={"patiance": 3}), "did you mean 'trainer.patience'?"),
         (changed(trainer={"max_epochs": "many"}), "trainer.max_epochs: expected int, got 'many'"),
         (changed(trainer={"optimizer": "Adamm"}), "unknown optimizer 'Adamm'; did you mean 'Adam'?"),

@@ -108,11 +108,12 @@ def _clear(card: Any) -> str:
     from graphkit.core.resources import data_root
     from graphkit.datasets.store import raw_path
 
+    name = card.of or card.name
     files = [path for file in card.all_files if (path := raw_path(file)).is_file()]
     caches = [
         folder
-        for folder in (data_root() / "processed").glob(f"{card.name}*")
-        if re.fullmatch(rf"{re.escape(card.name)}(-[0-9a-f]{{8}})?", folder.name)  # the hash of options
+        for folder in (data_root() / "processed").glob(f"{name}*")
+        if re.fullmatch(rf"{re.escape(name)}(-[0-9a-f]{{8}})?", folder.name)  # the hash of options
     ]
     size = sum(path.stat().st_size for path in [*files, *(p for f in caches for p in f.rglob("*") if p.is_file())])
     for path in files:

@@ -13,7 +13,7 @@ from graphkit.core.hashing import hash_config
 from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
 
-KINDS = ("node", "graph", "list")
+KINDS = ("node", "graph", "link", "list")
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class SplitFamily:
         sizes: The numbers of train, validation and test ids, once for all splits or once per split.
         fractions: For drawn splits, the shares of train, validation and test.
         per_class: For drawn splits, the numbers of training and validation ids per class.
+        fixed_negatives: For drawn links, whether negatives for training are fixed with the split rather than drawn
+            anew in every epoch.
+        metric: The score that papers report on these splits (default: the card's).
         allow_missing_classes: Whether some published split trains without some class.
         files: Raw files needed for these splits only.
     """
@@ -56,6 +59,8 @@ class SplitFamily:
     sizes: tuple[Any, ...] = ()
     fractions: tuple[float, ...] = ()
     per_class: tuple[int, ...] = ()
+    fixed_negatives: bool = False
+    metric: str = ""
     allow_missing_classes: bool = False
     files: tuple[RawFile, ...] = ()
 
@@ -74,7 +79,7 @@ class Card:
         name: The name for ``gk.load``.
         title: The dataset's full name.
         description: What the graphs, features and labels are, and what a reader of results should know.
-        kind: ``"node"``, ``"graph"``, or ``"list"`` (graphs to compare, without a train/test split).
+        kind: ``"node"``, ``"graph"``, ``"link"``, or ``"list"`` (graphs to compare, without a train/test split).
         source: The web page of the original.
         licence: The licence of the data as far as known.
         citation: The paper.
@@ -82,6 +87,7 @@ class Card:
         generator: the generator in ``graphkit.datasets.generators``.
         target: The kind of label; see :class:`graphkit.tasks.Task`.
         metric: The score that papers report.
+        of: The card that says what this one does not: source, files and parser of the same graph for another task.
         mirrors: Web pages of other copies.
         extra: The optional dependency that building needs, e.g. ``"ogb"``.
         arguments: Fixed arguments of the loader or generator.
@@ -101,6 +107,7 @@ class Card:
     generator: str = ""
     target: str = ""
     metric: str = ""
+    of: str = ""
     mirrors: tuple[str, ...] = ()
     extra: str = ""
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -125,6 +132,7 @@ class Card:
         return f"Card({self.name}: {self.title}; {size}; splits: {families or 'none'})"
 
 
+_OF_THE_TASK = ("splits", "target", "metric", "kind")  # never those of another card
 _EXPECT = ("graphs", "nodes", "edges", "features", "outputs")
 
 
@@ -134,11 +142,13 @@ def read_card(path: Path) -> Card:
     Raises:
         ValueError: If the file is not TOML, or a key is missing, unknown or of the wrong type; the message names both.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"dataset card {path}: not valid TOML: {error}") from None
+    content = _toml(path)
     where = f"dataset card {path}"
+    if "of" in content:
+        base = path.with_name(f"{content['of']}.toml")
+        if not base.is_file():
+            raise ValueError(f"{where}: of = {content['of']!r}, but there is no card {base}")
+        content = {key: value for key, value in _toml(base).items() if key not in _OF_THE_TASK} | content
     content["files"] = _table(content.get("files", []), RawFile, f"{where}, files")
     families = []
     for position, family in enumerate(content.get("splits", [])):
@@ -149,6 +159,13 @@ def read_card(path: Path) -> Card:
     card = _build(Card, content, where)
     _check(card, path, where)
     return card
+
+
+def _toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"dataset card {path}: not valid TOML: {error}") from None
 
 
 def _table(rows: Any, cls: type, where: str) -> list[Any]:
@@ -180,6 +197,8 @@ def _check(card: Card, path: Path, where: str) -> None:
         raise ValueError(f"{where}: name is {card.name!r}, but the file is called {path.name}; they must agree")
     if card.kind not in KINDS:
         raise ValueError(f"{where}: {unknown_name(card.kind, KINDS, 'kind')}")
+    if (card.kind == "link") != (card.target == "link"):
+        raise ValueError(f"{where}: target is {card.target!r}, but kind is {card.kind!r}; 'link' needs both")
     if bool(card.loader) == bool(card.generator):
         raise ValueError(f"{where}: give either 'loader' or 'generator'")
     if card.loader and not card.files:

@@ -14,12 +14,13 @@ from torch_geometric.data import Data
 
 from graphkit.core.hashing import hash_config
 from graphkit.datasets.cache import Collated, Ids, cached
-from graphkit.datasets.catalog import Card, card, cards
+from graphkit.datasets.catalog import Card, SplitFamily, card, cards
 from graphkit.datasets.generators import GENERATORS
+from graphkit.datasets.link_splits import OFFICIAL, make_link_split
 from graphkit.datasets.loaders import LOADERS, RawFiles
 from graphkit.datasets.splits import choose, make_split
 from graphkit.datasets.store import fetch, state
-from graphkit.tasks import GraphTask, NodeTask, Split, Task
+from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 
 
 def load(name: str, split: int | str = 0, **options: Any) -> Task:
@@ -43,6 +44,8 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
         >>> task = load("karate")
         >>> task.num_features, task.num_outputs, task.split.sizes
         (34, 4, (4, 10, 20))
+        >>> load("karate-links").split.sizes
+        (68, 3, 7)
     """
     found = card(name)
     if found.kind == "list":
@@ -52,11 +55,14 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
         )
     choose(found, split)  # a wrong split is refused before any work
     graphs, stored = _graphs(found, options)
-    labels = _labels(graphs, found)
-    made, family = make_split(found, split, labels, stored, _edges(graphs, found))
+    made, family = _split(found, split, graphs, stored)
+    metric = family.metric or found.metric
+    if isinstance(made, LinkSplit):
+        data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in OFFICIAL})
+        return LinkTask(found.name, data, made, metric)
     arguments: dict[str, Any] = {
         "target": found.target,
-        "metric": found.metric,
+        "metric": metric,
         "num_outputs": found.expect.get("outputs") if not options and found.target == "multiclass" else None,
         "allow_missing_classes": family.allow_missing_classes,
     }
@@ -65,7 +71,7 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
     return GraphTask(found.name, graphs, made, **arguments)
 
 
-def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[Split]:
+def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[Split | LinkSplit]:
     """Several splits of one dataset, which is read or generated only once.
 
     Args:
@@ -81,8 +87,7 @@ def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[
     for split in splits:
         choose(found, split)
     graphs, stored = _graphs(found, options)
-    labels = _labels(graphs, found)
-    return [make_split(found, split, labels, stored, _edges(graphs, found))[0] for split in splits]
+    return [_split(found, split, graphs, stored)[0] for split in splits]
 
 
 def load_graphs(name: str, **options: Any) -> list[Data]:
@@ -169,7 +174,7 @@ def _parsed(
         return parsed
 
     stamp = {"card": found.data_hash, "options": options, "torch_geometric": torch_geometric.__version__}
-    return cached(found.name + (f"-{hash_config(options, 8)}" if options else ""), stamp, build)
+    return cached((found.of or found.name) + (f"-{hash_config(options, 8)}" if options else ""), stamp, build)
 
 
 def _check_counts(found: Card, parsed: Collated, options: dict[str, Any]) -> None:
@@ -184,8 +189,13 @@ def _check_counts(found: Card, parsed: Collated, options: dict[str, Any]) -> Non
             )
 
 
-def _edges(graphs: list[Data], found: Card) -> Tensor | None:
-    return graphs[0].edge_index if found.kind == "node" else None
+def _split(
+    found: Card, split: int | str, graphs: list[Data], stored: list[Ids]
+) -> tuple[Split | LinkSplit, SplitFamily]:
+    if found.kind == "link":
+        return make_link_split(found, split, graphs[0])
+    edges = graphs[0].edge_index if found.kind == "node" else None
+    return make_split(found, split, _labels(graphs, found), stored, edges)
 
 
 def _labels(graphs: list[Data], found: Card) -> Tensor:

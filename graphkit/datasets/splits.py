@@ -16,7 +16,7 @@ from graphkit.core.validate import unknown_name
 from graphkit.datasets.cache import Ids
 from graphkit.datasets.catalog import Card, SplitFamily
 from graphkit.datasets.store import DamagedFileError, fetch
-from graphkit.tasks import Split
+from graphkit.tasks import LinkSplit, Split
 
 
 @dataclass
@@ -103,13 +103,18 @@ def make_split(
     train, val, test = READERS[family.reader](Request(card, family, index, labels, stored, edge_index))
     name = family.name if family.count == 1 else f"{family.name}/{index}"
     made = Split(name, train, val, test)
+    check_sizes(card, family, index, made)
+    return made, family
+
+
+def check_sizes(card: Card, family: SplitFamily, index: int, made: Split | LinkSplit) -> None:
+    """Compare the sizes of a split with those that the card gives."""
     expected = family.expected_sizes(index)
     if expected and made.sizes != expected:
         raise DamagedFileError(
-            f"dataset {card.name!r}: split {name!r} has the sizes {made.sizes}, but the card says {expected}; "
+            f"dataset {card.name!r}: split {made.name!r} has the sizes {made.sizes}, but the card says {expected}; "
             "the raw files do not belong together"
         )
-    return made, family
 
 
 # Published splits ----------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from graphkit.models.deep_sets import DeepSets
 from graphkit.models.drew import DRew
 from graphkit.models.gcn import GCN
 from graphkit.models.grand import GRAND
+from graphkit.models.link_predictor import LinkPredictor
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
 from graphkit.models.path_nn import PathNN
@@ -25,6 +26,7 @@ __all__ = [
     "DeepSets",
     "LayerStack",
     "LayeredModel",
+    "LinkPredictor",
     "PathNN",
     "PyGModel",
     "SheafDiffusion",

@@ -113,12 +113,13 @@ class Recipe:
         self.experiment = Experiment.from_config({key: config[key] for key in config if key in KEYS})
         task = self.experiment.config["task"]
         found = card(task["name"])
-        self.metric = found.metric
         self.seeds = _seeds(config.get("seeds", 1))
         self.splits: list[int | str] = config.get("splits") or [task["split"]]
         self.also_test: list[int | str] = config.get("also_test") or []
-        for split in [*self.splits, *self.also_test]:
-            choose(found, split)
+        families = [choose(found, split)[0] for split in [*self.splits, *self.also_test]]
+        self.metric, *others = dict.fromkeys(family.metric or found.metric for family in families)
+        if others:
+            raise ValueError(f"splits: they are judged by different metrics, {self.metric} and {others[0]}")
         self.published = Published.from_config(config["published"]) if config.get("published") else None
         percent = METRICS[self.metric].percent
         self.unit = unit = config.get("unit") or ("%" if percent else "")

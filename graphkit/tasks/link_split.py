@@ -267,11 +267,14 @@ def sample_negatives(
         while found.numel() < count:
             missing = int(1.1 * (count - found.numel()) * num_nodes**2 / (free * (2 if undirected else 1))) + 16
             pairs = torch.randint(num_nodes, (2, missing), generator=generator)
-            keys = link_keys(pairs[:, pairs[0] != pairs[1]], num_nodes, undirected)
-            place = torch.searchsorted(links, keys).clamp_(max=max(links.numel() - 1, 0))
-            found = torch.cat([found, keys if links.numel() == 0 else keys[links[place] != keys]]).unique()
-    chosen = torch.randperm(found.numel(), generator=generator)[:count]
-    return _pairs(found[chosen.sort().values], num_nodes)
+            keys = torch.cat([found, link_keys(pairs[:, pairs[0] != pairs[1]], num_nodes, undirected)]).sort().values
+            place = torch.searchsorted(links, keys)  # sorted keys are found much faster
+            fresh = torch.cat([links, links.new_tensor([-1])])[place] != keys
+            fresh[1:] &= keys[1:] != keys[:-1]
+            found = keys[fresh]
+    surplus = torch.randperm(found.numel(), generator=generator)[count:]
+    chosen = torch.ones(found.numel(), dtype=torch.bool).index_fill_(0, surplus, False)
+    return _pairs(found[chosen], num_nodes)
 
 
 def _pairs(keys: Tensor, num_nodes: int) -> Tensor:

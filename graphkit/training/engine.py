@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import WeakTensorKeyDictionary
 from torch_geometric.data import Data
 
 
@@ -28,6 +32,7 @@ class Engine:
         self.clip_norm = clip_norm
         self._dtype = torch.float64 if precision == "64-true" else None
         self._autocast = "mixed" in precision
+        self._placed: Any = WeakTensorKeyDictionary()
 
     @property
     def device(self) -> torch.device:
@@ -44,10 +49,22 @@ class Engine:
         return model.to(device=self.device, dtype=self._dtype)
 
     def to_device(self, batch: Data) -> Data:
-        """The batch on the device, in the model's precision."""
-        if self._dtype is not None:
-            batch = batch.clone().apply(lambda value: value.to(self._dtype) if value.is_floating_point() else value)
-        return batch if self.device.type == "cpu" else batch.to(self.device)
+        """The batch on the device, in the model's precision.
+
+        A tensor that batches share, such as the graph of a link task, is copied once; so what is computed from it once
+        (normalised matrices) is found again.
+        """
+        if self._dtype is None and self.device.type == "cpu":
+            return batch
+        return copy.copy(batch).apply(self._place)
+
+    def _place(self, value: Tensor) -> Tensor:
+        if value in self._placed:
+            return self._placed[value]
+        placed = value.to(device=self.device, dtype=self._dtype if value.is_floating_point() else None)
+        if placed is not value:  # it would keep itself alive
+            self._placed[value] = placed
+        return placed
 
     def forward(self, model: nn.Module, batch: Data) -> Tensor:
         """``model(batch)`` under the chosen precision; 16-bit outputs are returned as float32."""

@@ -11,6 +11,7 @@ from torch_geometric.transforms import BaseTransform
 import graphkit as gk
 from graphkit import testing
 from graphkit.core.registry import Registry
+from graphkit.testing.discovery import OF_PAIRS, check_docstring
 from graphkit.testing.instances import EXPECTED_FAILURES, INSTANCES
 
 
@@ -43,6 +44,9 @@ def test_every_public_class_has_checks():
         for name in place.__all__:
             value = getattr(place, name)
             if not isinstance(value, type) or inspect.isabstract(value) or value in OPERATORS:
+                continue
+            if name in OF_PAIRS:
+                check_docstring(value)
                 continue
             assert value in checked, f"{place.__name__}.{name} is public but no common check runs over it"
 

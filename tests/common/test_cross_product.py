@@ -17,7 +17,7 @@ from torch_geometric.nn import GCN as PyGGCN
 from torch_geometric.nn import global_mean_pool
 
 import graphkit as gk
-from graphkit.models import LayeredModel, PyGModel
+from graphkit.models import LayeredModel, LinkPredictor, PyGModel
 from graphkit.testing.instances import factories
 from tests import tiny
 from tests.training.greedy import _Greedy
@@ -81,6 +81,8 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception]
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
     if strategy == "greedy" and not isinstance(model, LayeredModel):
         return TypeError, "_Greedy trains layer by layer and needs a LayeredModel, got PyGModel"
+    if isinstance(model, LinkPredictor) and strategy == "Backprop" and kind != "link":
+        return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
     if strategy == "Backprop" and _reads_graphs(model) and not kind.startswith("graph"):  # greedy reads states
         return ValueError, r"a (node|link) task needs a model without readout|needs outputs of shape"
     return None
@@ -114,11 +116,15 @@ def test_trains_or_says_why_not(model, strategy, kind):
         assert math.isfinite(result.val), where
 
 
-LAYERED = [name for name, make in MODELS.items() if isinstance(make(TASKS["node multiclass"]), LayeredModel)]
-FOR_NODES = [name for name, make in MODELS.items() if not _reads_graphs(make(TASKS["node multiclass"]))]
+LAYERED = [
+    name
+    for name, make in MODELS.items()
+    if isinstance(model := make(TASKS["node multiclass"]), LayeredModel) and not isinstance(model, LinkPredictor)
+]
+FOR_NODES = [name for name in LAYERED if not _reads_graphs(MODELS[name](TASKS["node multiclass"]))]
 
 
-@pytest.mark.parametrize("model", [name for name in LAYERED if name in FOR_NODES])
+@pytest.mark.parametrize("model", FOR_NODES)
 def test_node_models_refuse_graph_tasks(model):
     network = MODELS[model](TASKS["node multiclass"])
     message = (
@@ -145,7 +151,7 @@ def test_graph_models_refuse_node_tasks(model):
         gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["node multiclass"])
 
 
-@pytest.mark.parametrize("model", FOR_NODES)
+@pytest.mark.parametrize("model", [*FOR_NODES, "PyG GCN", "own module"])
 def test_wrong_number_of_outputs(model):
     network = MODELS[model](TASKS["node binary"])
     message = (

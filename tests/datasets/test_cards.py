@@ -9,6 +9,7 @@ from graphkit.core.files import sha256
 from graphkit.datasets import card, cards
 from graphkit.datasets.catalog import read_card
 from graphkit.datasets.generators import GENERATORS
+from graphkit.datasets.link_splits import LINK_READERS
 from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.splits import READERS
 from graphkit.metrics import METRICS
@@ -32,15 +33,16 @@ def test_every_card_names_what_exists(name: str) -> None:
     required = {p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     assert required <= set(found.arguments), "arguments that the function needs"
     for family in found.splits:
-        assert family.reader in READERS
+        assert family.reader in (LINK_READERS if found.kind == "link" else READERS)
         assert family.count >= 0
+        assert found.target in METRICS[family.metric or found.metric].targets
         assert not family.fractions or sum(family.fractions) == pytest.approx(1)
-        assert bool(family.fractions) == (family.reader == "fractions")
+        assert bool(family.fractions) == (family.reader in ("fractions", "random_links"))
         assert (len(family.per_class) == 2) == (family.reader == "per_class")
         if family.sizes and not isinstance(family.sizes[0], int):
             assert len(family.sizes) == family.count
     if found.kind != "list":
-        assert found.target in TARGETS
+        assert found.target in (("link",) if found.kind == "link" else TARGETS)
         assert found.target in METRICS[found.metric].targets
     for file in found.all_files:
         assert all(url.startswith(("https://", "http://snap.stanford.edu/")) for url in file.urls)
@@ -78,6 +80,8 @@ def test_names_are_forgiving_and_typos_get_a_hint() -> None:
         ('reader = "stored"', "", r"toy\.toml, splits\[0\]: the key 'reader' is missing"),
         ("toys/toy.npz", "../toy.npz", r"toy\.toml: file path '\.\./toy\.npz' must be relative and without '\.\.'"),
         ('metric = "accuracy"', "", r"toy\.toml: the key 'metric' is missing \(kind 'node' needs it\)"),
+        ('kind = "node"', 'kind = "link"', r"toy\.toml: target is 'multiclass', but kind is 'link'; 'link' needs both"),
+        ('title = "A toy"', 'of = "tuy"', r"toy\.toml: of = 'tuy', but there is no card .*tuy\.toml"),
         ('name = "toy"', 'name = "toi"', r"toy\.toml: name is 'toi', but the file is called toy\.toml"),
         ('loader = "heterophilous_npz"', "", r"toy\.toml: give either 'loader' or 'generator'"),
         ("nodes = 8", "notes = 8", r"toy\.toml: expect\.notes = 8; allowed are"),

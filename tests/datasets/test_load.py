@@ -15,19 +15,20 @@ import graphkit.datasets as datasets
 from graphkit.datasets import loading
 from graphkit.datasets.catalog import Card
 from graphkit.datasets.splits import make_split
-from graphkit.tasks import GraphTask, NodeTask
+from graphkit.tasks import GraphTask, LinkTask, NodeTask
 from tests.datasets.conftest import Toy
 
 # Seconds to minutes each.
 LARGE = {
-    "aids", "amazon-computers", "chameleon", "coauthor-cs", "coauthor-physics", "collab", "dblp", "dd",
+    "aids", "amazon-computers", "chameleon", "coauthor-cs", "coauthor-physics", "collab", "dblp", "dd", "ecoli",
     "facebook-pages", "graph8c", "imdb-binary", "imdb-multi", "mutagenicity", "nci1", "nci109", "ogbg-molbace",
-    "ogbg-molbbbp", "ogbg-molhiv-rebuilt", "peptides-func", "proteins", "reddit-binary", "sr351668", "squirrel",
-    "squirrel-traffic", "zinc-rebuilt",
+    "ogbg-molbbbp", "ogbg-molhiv-rebuilt", "ogbl-ddi", "pb", "peptides-func", "power", "proteins", "reddit-binary",
+    "router", "squirrel", "squirrel-traffic", "sr351668", "yeast", "zinc-rebuilt",
 }  # fmt: skip
 NOT_AT_HAND = {
     "amazon-ratings", "cora-full", "ogbg-molhiv", "ogbg-molpcba", "ogbn-arxiv", "ogbn-products", "peptides-struct",
-    "pubmed", "pubmed-full", "qm9-ggnn", "questions", "reddit-multi-5k", "roman-empire", "wikics", "zinc",
+    "pubmed", "pubmed-full", "pubmed-full-links", "pubmed-links", "qm9-ggnn", "questions", "reddit-multi-5k",
+    "roman-empire", "wikics", "zinc",
 }  # fmt: skip
 
 
@@ -52,9 +53,13 @@ def test_a_set_at_hand_has_its_published_counts_and_splits(card: Card, real: Pat
     if card.kind == "list":
         return
     task = datasets.load(card.name)
-    assert isinstance(task, NodeTask if card.kind == "node" else GraphTask)
+    assert isinstance(task, {"node": NodeTask, "graph": GraphTask, "link": LinkTask}[card.kind])
     assert task.name == card.name
     assert task.metric == card.metric
+    if card.kind == "link":
+        for family in card.splits:
+            datasets.load(card.name, f"{family.name}/0")  # compares with the card's sizes
+        return
     assert task.num_outputs == (1 if card.target == "binary" else card.expect["outputs"])
     labels = loading._labels(graphs, card)
     for family in card.splits:
@@ -97,6 +102,36 @@ def test_planetoid_parity(name: str, split: str, real: Path, tmp_path: Path) -> 
     assert torch.equal(ours.x, theirs.x)
     assert torch.equal(ours.edge_index, theirs.edge_index)
     assert torch.equal(ours.y, theirs.y)
+
+
+def test_links_of_a_known_graph(real: Path) -> None:
+    task = datasets.load("cora-links", "random-70-10-20/3")
+    assert task.split.name == "random-70-10-20/3"
+    assert task.split.sizes == (3696, 527, 1055)
+    assert task.metric == "hits@100"
+    assert datasets.load("cora-links").metric == "roc_auc"
+    cora = datasets.load("cora").data
+    assert torch.equal(task.graphs[0].x, cora.x)
+    assert not {"y", "train", "val", "test"} & set(task.batches("test")[0].keys())
+    assert task.split.train_negatives is None
+    fixed = datasets.load("cora-ml-links", "forwardgnn/1").split
+    assert fixed.train_negatives is not None
+    assert fixed.train_negatives.size(1) == fixed.sizes[0]
+    assert [split.hash for split in datasets.load_splits("cora-ml-links", ["forwardgnn/1"])] == [fixed.hash]
+
+
+@pytest.mark.slow
+def test_ogb_parity_of_links(real: Path) -> None:
+    parts = {
+        stage: torch.load(real / f"ogb/ogbl_ddi/split/target/{file}.pt", weights_only=False)
+        for stage, file in (("train", "train"), ("val", "valid"), ("test", "test"))
+    }
+    task = datasets.load("ogbl-ddi")
+    assert task.batches("train")[0].num_edges == task.batches("test")[0].num_edges == 2 * 1067911
+    for stage, part in parts.items():
+        assert torch.equal(getattr(task.split, stage), torch.as_tensor(part["edge"]).t())
+        if stage != "train":
+            assert torch.equal(task.split.negatives(stage), torch.as_tensor(part["edge_neg"]).t())
 
 
 def test_tu_parity_and_options(real: Path, tmp_path: Path) -> None:

@@ -149,3 +149,50 @@ def test_ogb_node_sets_through_ogb_itself(tmp_path: Path) -> None:
     assert parsed.tensors["edge_index"].tolist() == [[0, 1, 2], [1, 2, 3]]
     assert parsed.tensors["y"].tolist() == [0, 1, 0, 1]
     assert [ids.tolist() for ids in parsed.splits[0]] == [[0, 1], [2], [3]]
+
+
+def test_ogb_link_sets_through_ogb_itself(tmp_path: Path) -> None:
+    pytest.importorskip("ogb")
+    folder = tmp_path / "ogbl_ddi"
+    content = {"raw/edge": "0,1\n1,2\n", "raw/num-node-list": "5\n", "raw/num-edge-list": "2\n"}
+    for name, text in content.items():
+        path = folder / f"{name}.csv.gz"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(text.encode()))
+    (folder / "split/target").mkdir(parents=True)
+    train, val, test = np.array([[0, 1], [1, 2]]), np.array([[2, 3]]), np.array([[3, 4]])
+    torch.save({"edge": train}, folder / "split/target/train.pt")
+    torch.save({"edge": val, "edge_neg": np.array([[0, 4]])}, folder / "split/target/valid.pt")
+    torch.save({"edge": test, "edge_neg": np.array([[0, 3], [1, 4]])}, folder / "split/target/test.pt")
+    (folder / "RELEASE_v1.txt").write_text("v1")
+    names = ["ogbl_ddi/RELEASE_v1.txt", *(f"ogbl_ddi/{name}.csv.gz" for name in content)]
+    names += [f"ogbl_ddi/split/target/{part}.pt" for part in ("train", "valid", "test")]
+    (tmp_path / "scratch").mkdir()
+    raw = RawFiles({name: tmp_path / name for name in names}, tmp_path / "scratch", set(names))
+    parsed = LOADERS["ogb_link"](raw, name="ogbl-ddi")
+    lists = {key: value.tolist() for key, value in parsed.tensors.items() if key != "x"}
+    assert lists == {
+        "edge_index": [[0, 1, 1, 2], [1, 0, 2, 1]],
+        "train": [[0, 1], [1, 2]],
+        "val": [[2], [3]],
+        "val_negatives": [[0], [4]],
+        "test": [[3], [4]],
+        "test_negatives": [[0, 1], [3, 4]],
+    }
+    assert torch.equal(parsed.tensors["x"], torch.eye(5))
+
+
+def test_seal_sets(tmp_path: Path) -> None:
+    from scipy.io import savemat
+    from scipy.sparse import csc_matrix
+
+    savemat(tmp_path / "toy.mat", {"net": csc_matrix(np.array([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]))})
+    parsed = LOADERS["seal"](_raw(tmp_path, "toy.mat"))
+    assert {tuple(pair) for pair in parsed.tensors["edge_index"].t().tolist()} == {(0, 1), (1, 0), (1, 2), (2, 1)}
+    assert torch.equal(parsed.tensors["x"], torch.eye(3))
+    (tmp_path / "scratch").rmdir()
+    constant = LOADERS["seal"](_raw(tmp_path, "toy.mat"), features="constant")
+    assert constant.tensors["x"].tolist() == [[1.0]] * 3
+    (tmp_path / "scratch").rmdir()
+    with pytest.raises(ValueError, match="unknown node features 'degree'; choose from: id, constant"):
+        LOADERS["seal"](_raw(tmp_path, "toy.mat"), features="degree")

@@ -22,11 +22,11 @@ from tests.training.greedy import _Greedy
 def train(kind: str, run_dir: str | None, resume: bool = False, **settings: Any) -> Result:
     """A run with everything that has a state: dropout, running statistics, momentum, a scheduler, mini-batches."""
     torch.set_num_threads(1)
-    task = tiny.task("graph multiclass" if kind == "graph" else "node multiclass")
+    task = tiny.task({"graph": "graph multiclass", "link": "link"}.get(kind, "node multiclass"))
     readout = {"readout": "mean"} if kind == "graph" else {}
     model = GCN.from_task(task, hidden_channels=8, dropout=0.5, norm="batch_norm", **readout)
     scheduler = {"scheduler": "ReduceLROnPlateau", "scheduler_kwargs": {"patience": 3}}
-    if kind == "graph":
+    if kind in ("graph", "link"):
         scheduler = {"scheduler": "CosineAnnealingLR", "scheduler_kwargs": {"T_max": 50}, "batch_size": 5}
     strategy = _Greedy() if kind == "greedy" else None
     defaults = {"max_epochs": 60, "strategy": strategy, "progress": False, "seed": 7} | scheduler

@@ -53,7 +53,7 @@ def _kill_repeatedly(kind: str, run_dir: Path, moments: list[tuple[int, float]],
     return epochs
 
 
-@pytest.mark.parametrize("kind", ["node", "graph", "greedy"])
+@pytest.mark.parametrize("kind", ["node", "graph", "link", "greedy"])
 def test_sigkill_with_a_checkpoint_every_epoch(kind, tmp_path):
     draw = random.Random(kind)
     moments = [(draw.randint(1, 250), draw.uniform(0, 0.01)) for _ in range(4)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import math
 
 import pytest
@@ -13,6 +14,7 @@ from torch_geometric.nn import global_mean_pool
 
 import graphkit as gk
 from graphkit.models import GCN, MLP, PyGModel
+from graphkit.training.engine import Engine
 from tests import tiny
 from tests.training.greedy import _Greedy
 from tests.training.runs import train
@@ -339,6 +341,22 @@ def test_double_precision():
     assert double.history[-1]["train_loss"] == pytest.approx(single.history[-1]["train_loss"], rel=1e-4)
     graph_task = tiny.task("graph regression")
     assert fit(GCN.from_task(graph_task, hidden_channels=4), graph_task, precision="64-true")[0].epochs == 6
+
+
+def test_what_batches_share_is_placed_once():
+    """A link task gives new pairs in every epoch, but the same graph, whose normalised matrix is kept by identity."""
+    engine = Engine("cpu", 1, "64-true", None)
+    task = tiny.task("link")
+    first, second = (
+        engine.to_device(task.batches("train", generator=torch.Generator().manual_seed(seed))[0]) for seed in (0, 1)
+    )
+    assert first.x.dtype == first.edge_label.dtype == torch.float64
+    assert first.x is second.x
+    assert first.edge_index is second.edge_index
+    assert not torch.equal(first.edge_label_index, second.edge_label_index)
+    assert task.batches("val")[0].x.dtype == torch.float32
+    gc.collect()
+    assert len(engine._placed) == 1, "what belongs to one batch goes with it"
 
 
 def test_sixteen_bit_precision():

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
+import numpy as np
 import torch
 
 from graphkit.datasets.cache import Collated
 from graphkit.datasets.loaders.base import RawFiles, from_dataset
+from graphkit.datasets.loaders.link import node_features
 
 
 @contextmanager
@@ -21,15 +23,19 @@ def _ogb() -> Iterator[Any]:
     from torch_geometric.data.data import DataEdgeAttr, DataTensorAttr
     from torch_geometric.data.storage import GlobalStorage
 
+    reconstruct: Any = np.empty(0).__reduce__()[0]
+    arrays: list[Any] = [np.ndarray, np.dtype, *(type(np.dtype(kind)) for kind in (np.int64, np.float32, np.float64))]
+    old_name = (reconstruct, "numpy.core.multiarray._reconstruct")  # in files written by numpy 1
     # ogb prints its progress in prose; the bars on stderr are enough
     with (
         redirect_stdout(io.StringIO()),
         warnings.catch_warnings(),
-        torch.serialization.safe_globals([DataEdgeAttr, DataTensorAttr, GlobalStorage]),
+        torch.serialization.safe_globals([DataEdgeAttr, DataTensorAttr, GlobalStorage, *arrays, reconstruct, old_name]),
     ):
         warnings.simplefilter("ignore")
         _import_without_version_check()
         import ogb.graphproppred
+        import ogb.linkproppred
         import ogb.nodeproppred
 
         yield ogb
@@ -75,3 +81,19 @@ def ogb_node(raw: RawFiles, *, name: str) -> Collated:
         {"x": data.x, "edge_index": data.edge_index, "y": data.y.view(-1)},
         splits=[(ids["train"], ids["valid"], ids["test"])],
     )
+
+
+def ogb_link(raw: RawFiles, *, name: str, features: str = "id") -> Collated:
+    """A link property prediction set with shared negatives and without node features; ``features`` as in ``seal``."""
+    folder = name.replace("-", "_")
+    raw.place(folder, strip=folder)
+    with _ogb() as ogb:
+        dataset = ogb.linkproppred.PygLinkPropPredDataset(name, root=str(raw.scratch))
+        parts = dataset.get_edge_split()
+    data = dataset[0]
+    tensors = {"x": node_features(data.num_nodes, features), "edge_index": data.edge_index}
+    for stage, part in zip(("train", "val", "test"), (parts["train"], parts["valid"], parts["test"]), strict=True):
+        tensors[stage] = torch.as_tensor(part["edge"]).t().contiguous()
+        if stage != "train":
+            tensors[f"{stage}_negatives"] = torch.as_tensor(part["edge_neg"]).t().contiguous()
+    return Collated(tensors)

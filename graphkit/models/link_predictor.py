@@ -1,0 +1,160 @@
+"""Scores of node pairs by a decoder with weights, on top of any model for nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.validate import check_choice
+from graphkit.models.adapter import PyGModel
+from graphkit.models.base import LayeredModel, State
+from graphkit.nn import Linear, dropout
+from graphkit.ops import sddmm
+
+DECODERS = ("mlp", "bilinear", "cosine")
+_BLOCK = 1 << 16  # pairs at a time where no gradient is needed
+
+
+class LinkPredictor(LayeredModel):
+    r"""Node embeddings of any model, and a decoder that scores the pairs of a link task.
+
+    With :math:`h_u` the encoder's output for node :math:`u` and :math:`\odot` the entrywise product, the score of
+    a pair is
+
+    ============  ====================================================================================
+    decoder       score
+    ============  ====================================================================================
+    ``mlp``       :math:`\mathrm{MLP}(h_u \odot h_v)`, as in the baselines of the Open Graph Benchmark
+    ``bilinear``  :math:`h_u^\top W h_v`, which tells (u, v) from (v, u)
+    ``cosine``    :math:`s \, \langle h_u, h_v \rangle / (\lVert h_u \rVert \lVert h_v \rVert) + b`
+    ============  ====================================================================================
+
+    The plain dot product needs no decoder: :class:`~graphkit.LinkTask` scores the embeddings of any model by it.
+
+    Args:
+        encoder: A model for nodes: graphkit's, PyG's or any other that has ``reset_parameters`` and that
+            :class:`PyGModel` can call. :meth:`from_task` also takes the name of a graphkit model, or its ``class_path``
+            and ``init_args``.
+        decoder: ``"mlp"``, ``"bilinear"`` or ``"cosine"`` (default: ``"mlp"``).
+        hidden_channels: The width of the MLP's hidden layers (default: 64).
+        num_layers: The number of linear maps of the MLP (default: 2).
+        dropout: The probability of dropping an entry of the MLP's hidden layers (default: 0).
+        embedding_channels: The width of the embeddings (default: the encoder's ``out_channels``).
+
+    Raises:
+        TypeError: If the encoder has no ``reset_parameters``.
+        ValueError: If ``num_layers`` is smaller than 1, ``dropout`` is outside [0, 1), or the decoder or the width of
+            the embeddings is unknown; or (when called) if the batch names no pairs.
+
+    Shapes:
+        - **input:** a PyG ``Data`` with what the encoder needs and ``edge_label_index`` ``[2, num_pairs]``
+        - **output:** ``[num_pairs, 1]``
+
+    Example:
+        >>> from graphkit.models import GCN
+        >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> data.edge_label_index = torch.tensor([[0, 0], [1, 2]])
+        >>> LinkPredictor(GCN(4, 8))(data).shape
+        torch.Size([2, 1])
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        decoder: str = "mlp",
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        dropout: float = 0.0,
+        embedding_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"LinkPredictor: num_layers={num_layers}, must be at least 1")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"LinkPredictor: dropout={dropout}, must be in [0, 1)")
+        module = encoder.module if isinstance(encoder, PyGModel) else encoder
+        if not hasattr(module, "reset_parameters"):
+            raise TypeError(f"LinkPredictor: the encoder {type(module).__name__} needs a method reset_parameters")
+        width = getattr(module, "out_channels", None) if embedding_channels is None else embedding_channels
+        if width is None:
+            raise ValueError(f"LinkPredictor: {type(module).__name__} has no out_channels; give embedding_channels")
+        self.encoder = encoder if isinstance(encoder, LayeredModel | PyGModel) else PyGModel(encoder)
+        self.decoder = check_choice(decoder, DECODERS, "decoder")
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.embedding_channels = embedding_channels
+        self.shares_parameters = getattr(encoder, "shares_parameters", True)
+        widths = [width] + [hidden_channels] * (num_layers - 1) + [1]
+        if decoder == "mlp":
+            self.maps = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
+        elif decoder == "bilinear":
+            self.maps = nn.ModuleList([Linear(width, width, bias=False)])
+        else:
+            self.maps = nn.ModuleList([Linear(1, 1)])
+        self.reset_parameters()
+
+    @classmethod
+    def from_task(cls, task: Any, encoder: Any = "GCN", **arguments: Any) -> LinkPredictor:
+        if not isinstance(encoder, nn.Module):
+            from graphkit.models import registry
+
+            part = encoder if isinstance(encoder, Mapping) else {"class_path": encoder}
+            encoder = registry.get(part["class_path"]).from_task(task, **(part.get("init_args") or {}))
+        return super().from_task(task, encoder=encoder, **arguments)
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        """The encoder's layers; none if it cannot be run layer by layer."""
+        return self.encoder.layers if isinstance(self.encoder, LayeredModel) else nn.ModuleList()
+
+    def encode(self, batch: Data) -> State:
+        return self.encoder.encode(batch) if isinstance(self.encoder, LayeredModel) else self.encoder(batch)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        return self.encoder.step(i, history, batch)  # type: ignore[operator]
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        pairs = batch.get("edge_label_index")
+        if pairs is None:
+            raise ValueError(
+                "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
+            )
+        if isinstance(self.encoder, LayeredModel):
+            h = self.encoder.decode(h, batch)
+        if h.size(0) != batch.num_nodes:
+            raise ValueError(
+                f"LinkPredictor: the encoder gave {h.size(0)} rows for {batch.num_nodes} nodes; it must be a model "
+                "without readout"
+            )
+        if self.decoder == "bilinear":
+            return sddmm(pairs, self.maps[0](h), h).unsqueeze(1)
+        if self.decoder == "cosine":
+            h = F.normalize(h)
+            return self.maps[0](sddmm(pairs, h, h).unsqueeze(1))
+        if torch.is_grad_enabled():
+            return self._mlp(h, pairs)
+        return torch.cat([self._mlp(h, block) for block in pairs.split(_BLOCK, dim=1)])
+
+    def _mlp(self, h: Tensor, pairs: Tensor) -> Tensor:
+        out = h.index_select(0, pairs[0]) * h.index_select(0, pairs[1])
+        for i, linear in enumerate(self.maps):
+            out = linear(out if i == 0 else dropout(out.relu(), self.dropout, self.training))
+        return out
+
+    def required_transform(self) -> BaseTransform | None:
+        return self.encoder.required_transform() if isinstance(self.encoder, LayeredModel) else None
+
+    def reset_parameters(self) -> None:
+        (self.encoder.module if isinstance(self.encoder, PyGModel) else self.encoder).reset_parameters()  # type: ignore[operator]
+        for linear in self.maps:
+            linear.reset_parameters()  # type: ignore[operator]
+        if self.decoder == "cosine":
+            nn.init.ones_(self.maps[0].weight)  # type: ignore[arg-type]

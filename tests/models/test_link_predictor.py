@@ -1,0 +1,143 @@
+"""Decoders against their formulas, and any encoder below them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data
+from torch_geometric.nn import GCN as PyGGCN
+
+import graphkit as gk
+from graphkit.models import GCN, LinkPredictor, SheafDiffusion
+from graphkit.transforms import SparseFeatures
+from tests import tiny
+
+
+@pytest.fixture
+def graph():
+    data = tiny.graph()
+    data.edge_label_index = torch.randint(24, (2, 40), generator=torch.Generator().manual_seed(1))
+    return data
+
+
+def by_hand(model, h, pairs):
+    first, second = h[pairs[0]], h[pairs[1]]
+    if model.decoder == "mlp":
+        one, two = model.maps
+        return torch.relu((first * second) @ one.weight.t() + one.bias) @ two.weight.t() + two.bias
+    if model.decoder == "bilinear":
+        return torch.einsum("pi,ij,pj->p", first, model.maps[0].weight, second).unsqueeze(1)
+    cosine = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
+    return (cosine * model.maps[0].weight.item() + model.maps[0].bias.item()).unsqueeze(1)
+
+
+@pytest.mark.parametrize("decoder", ["mlp", "bilinear", "cosine"])
+def test_decoders_follow_their_formulas(decoder, graph, monkeypatch):
+    torch.manual_seed(0)
+    model = LinkPredictor(GCN(6, 8), decoder).double()
+    graph.x = graph.x.double()
+    h = model.encoder(graph)
+    expected = by_hand(model, h, graph.edge_label_index)
+    torch.testing.assert_close(model(graph), expected)
+    for a, b in zip(
+        torch.autograd.grad(model(graph).square().sum(), model.encoder.parameters()),
+        torch.autograd.grad(expected.square().sum(), model.encoder.parameters()),
+    ):
+        torch.testing.assert_close(a, b)
+    monkeypatch.setattr("graphkit.models.link_predictor._BLOCK", 7)
+    with torch.no_grad():
+        torch.testing.assert_close(model(graph), expected.detach())
+
+
+def test_the_first_cosine_is_the_plain_one(graph):
+    model = LinkPredictor(GCN(6, 8), "cosine")
+    assert model(graph).abs().max() <= 1 + 1e-6
+
+
+class _Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(6, 5)
+
+    def reset_parameters(self):
+        self.lin.reset_parameters()
+
+    def forward(self, x, edge_index):
+        return self.lin(x)
+
+
+ENCODERS = {
+    "GCN": lambda: GCN(6, 8),
+    "SheafDiffusion": lambda: SheafDiffusion(6, 8),
+    "PyG": lambda: PyGGCN(6, 8, 2),
+}
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("decoder", ["mlp", "bilinear", "cosine"])
+def test_trains_on_any_encoder(encoder, decoder):
+    task = tiny.link_task()
+    model = LinkPredictor(ENCODERS[encoder](), decoder, dropout=0.5)
+    trainer = gk.Trainer(max_epochs=3, progress=False)
+    before = [parameter.clone() for parameter in model.parameters()]
+    first = trainer.fit(model, task)
+    assert all(not torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert trainer.fit(model, task).history == first.history, "new weights are drawn from the seed"
+
+
+def test_own_modules_say_their_width(graph):
+    assert LinkPredictor(_Own(), embedding_channels=5)(graph).shape == (40, 1)
+    with pytest.raises(ValueError, match="_Own has no out_channels; give embedding_channels"):
+        LinkPredictor(_Own())
+    with pytest.raises(TypeError, match="the encoder Identity needs a method reset_parameters"):
+        LinkPredictor(nn.Identity())
+
+
+def test_sparse_features_reach_the_encoder():
+    assert isinstance(LinkPredictor(GCN(6, 8)).required_transform(), SparseFeatures)
+    assert LinkPredictor(PyGGCN(6, 8, 2)).required_transform() is None
+
+
+def test_encoders_by_name():
+    task = tiny.link_task()
+    assert repr(LinkPredictor.from_task(task).encoder) == repr(GCN.from_task(task))
+    part = {"class_path": "SheafDiffusion", "init_args": {"hidden_channels": 4}}
+    model = LinkPredictor.from_task(task, encoder=part, decoder="bilinear")
+    assert repr(model.encoder) == repr(SheafDiffusion.from_task(task, hidden_channels=4))
+    assert model.maps[0].weight.shape == (4, 4)
+    with pytest.raises(ValueError, match="unknown model 'GNC'; did you mean 'GCN'"):
+        LinkPredictor.from_task(task, encoder="GNC")
+
+
+def test_a_config_names_the_encoder():
+    encoder = {"class_path": "GCN", "init_args": {"hidden_channels": 4}}
+    config = {"model": {"class_path": "LinkPredictor", "init_args": {"encoder": encoder}}, "task": "karate-links"}
+    experiment = gk.recipes.Experiment.from_config(config, ["--model.hidden_channels", "5"])
+    task = experiment.load_task()
+    assert repr(experiment.build_model(task)) == (
+        "LinkPredictor(GCN(34, hidden_channels=4, out_channels=4), hidden_channels=5)"
+    )
+    assert len(experiment.run(max_epochs=2, progress=False).history) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num_layers": 0}, "num_layers=0, must be at least 1"),
+        ({"dropout": 1.0}, r"dropout=1.0, must be in \[0, 1\)"),
+        ({"decoder": "dot"}, "unknown decoder 'dot'; choose from: mlp, bilinear, cosine"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        LinkPredictor(GCN(6, 8), **arguments)
+
+
+def test_wrong_use():
+    model = LinkPredictor(GCN(6, 8))
+    with pytest.raises(ValueError, match="the batch has no edge_label_index; use a LinkTask"):
+        model(Data(x=torch.ones(2, 6), edge_index=torch.tensor([[0], [1]])))
+    model = LinkPredictor(GCN(6, 8, readout="mean"))
+    with pytest.raises(ValueError, match="the encoder gave 1 rows for 24 nodes; it must be a model without readout"):
+        model(tiny.link_task().batches("val")[0])
