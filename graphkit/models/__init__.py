@@ -6,14 +6,17 @@ from graphkit.models.base import LayeredModel
 from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.deep_sets import DeepSets
 from graphkit.models.gcn import GCN
+from graphkit.models.gin import GIN
 from graphkit.models.grand import GRAND
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
+from graphkit.models.relational import RelationalGNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.stack import LayerStack
 
 __all__ = [
     "GCN",
+    "GIN",
     "GRAND",
     "MLP",
     "MPNN",
@@ -22,6 +25,7 @@ __all__ = [
     "LayerStack",
     "LayeredModel",
     "PyGModel",
+    "RelationalGNN",
     "SheafDiffusion",
     "registry",
 ]

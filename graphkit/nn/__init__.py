@@ -7,8 +7,20 @@ from graphkit.nn import aggr, sheaf
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.dropout import dropout
 from graphkit.nn.gcn_conv import GCNConv
+from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.linear import Linear
+from graphkit.nn.relational_conv import RelationalConv
 
-__all__ = ["AttentionDiffusion", "GCNConv", "Linear", "aggr", "dropout", "registry", "sheaf"]
+__all__ = [
+    "AttentionDiffusion",
+    "GCNConv",
+    "GINConv",
+    "Linear",
+    "RelationalConv",
+    "aggr",
+    "dropout",
+    "registry",
+    "sheaf",
+]
 
 registry: Registry[nn.Module] = Registry("layer", nn.Module, __name__)
