@@ -1,4 +1,4 @@
-"""The command line: ``graphkit train | reproduce | list | doctor | data``.
+"""The command line: ``graphkit train | reproduce | rewire | list | doctor | data``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -17,6 +17,7 @@ from graphkit.cli.common import Parser, UsageError
 COMMANDS = {
     "train": ("graphkit.cli.train", "train"),
     "reproduce": ("graphkit.cli.reproduce", "reproduce"),
+    "rewire": ("graphkit.cli.rewire", "rewire"),
     "list": ("graphkit.cli.catalogue", "list_names"),
     "data": ("graphkit.cli.catalogue", "data"),
     "doctor": ("graphkit.doctor", "main"),
@@ -27,6 +28,7 @@ USAGE = """usage: graphkit COMMAND [options]
 commands:
   train      train a model on a task: graphkit train --model GCN --task cora
   reproduce  run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
+  rewire     rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10
   list       list models, rewirings, features, strategies, tasks or recipes
   data       list, check, fetch or clear datasets
   doctor     versions, live sparse backend, GPU, data; exit code 1 on a problem

@@ -7,17 +7,20 @@ from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.deep_sets import DeepSets
 from graphkit.models.drew import DRew
 from graphkit.models.gcn import GCN
+from graphkit.models.gin import GIN
 from graphkit.models.grand import GRAND
 from graphkit.models.link_predictor import LinkPredictor
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
 from graphkit.models.path_nn import PathNN
+from graphkit.models.relational import RelationalGNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.sheaf_network import SheafNetwork
 from graphkit.models.stack import LayerStack
 
 __all__ = [
     "GCN",
+    "GIN",
     "GRAND",
     "MLP",
     "MPNN",
@@ -29,6 +32,7 @@ __all__ = [
     "LinkPredictor",
     "PathNN",
     "PyGModel",
+    "RelationalGNN",
     "SheafDiffusion",
     "SheafNetwork",
     "registry",

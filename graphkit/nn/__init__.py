@@ -8,8 +8,10 @@ from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.dropout import dropout
 from graphkit.nn.gcn_conv import GCNConv
+from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.linear import Linear
 from graphkit.nn.path_conv import PathConv
+from graphkit.nn.relational_conv import RelationalConv
 
 __all__ = [
     "AttentionDiffusion",
@@ -19,8 +21,10 @@ __all__ = [
     "DRewGatedGCNConv",
     "DRewRGINConv",
     "GCNConv",
+    "GINConv",
     "Linear",
     "PathConv",
+    "RelationalConv",
     "aggr",
     "dropout",
     "registry",

@@ -66,6 +66,12 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"num_layers": 1, "bias": False},
         {"readout": "gnp", "readout_kwargs": {"act": "softplus"}},
     ],
+    "GINConv": [{"train_eps": True}, {"out_channels": 7, "eps": 0.5, "bias": False}],
+    "RelationalConv": [{"num_relations": 1}, {"num_relations": 1, "conv": "gin"}],
+    "RelationalGNN": [
+        {"num_relations": 1, "dropout": 0.5},
+        {"num_relations": 1, "conv": "gin", "readout": "mean", "norm": "layer_norm"},
+    ],
     "MPNN": [
         {},
         {"aggr": "recurrent", "readout": "gnp", "dropout": 0.5},

@@ -1,0 +1,37 @@
+"""What a graph and a network do to each other: energy, homophily, over-squashing, separation, effects of rewiring.
+
+Homophily is measured on the simple undirected graph: directions, repeated edges and self-loops do not count. Labels are
+integers; nodes of a negative label are left out together with their edges.
+"""
+
+from graphkit.diagnostics.energy import dirichlet_energy, energies, plot_energies
+from graphkit.diagnostics.homophily import (
+    adjusted_homophily,
+    class_insensitive_homophily,
+    cross_class_similarity,
+    edge_homophily,
+    label_informativeness,
+    node_homophily,
+)
+from graphkit.diagnostics.oversquashing import Sensitivity, plot_sensitivity, sensitivity
+from graphkit.diagnostics.rewiring import RewiringReport, compare_graphs
+from graphkit.diagnostics.separation import Separation, separation
+
+__all__ = [
+    "RewiringReport",
+    "Sensitivity",
+    "Separation",
+    "adjusted_homophily",
+    "class_insensitive_homophily",
+    "compare_graphs",
+    "cross_class_similarity",
+    "dirichlet_energy",
+    "edge_homophily",
+    "energies",
+    "label_informativeness",
+    "node_homophily",
+    "plot_energies",
+    "plot_sensitivity",
+    "sensitivity",
+    "separation",
+]

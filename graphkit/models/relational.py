@@ -1,0 +1,93 @@
+"""R-GCN and R-GIN: weights of their own for every relation."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.models.base import State
+from graphkit.models.stack import LayerStack
+from graphkit.nn import RelationalConv
+
+R = TypeVar("R", bound="RelationalGNN")
+
+
+class RelationalGNN(LayerStack):
+    r"""R-GCN or R-GIN: a stack of :class:`~graphkit.nn.RelationalConv`, so that added edges have weights of their own.
+
+    From `"Modeling Relational Data with Graph Convolutional Networks" <https://arxiv.org/abs/1703.06103>`_
+    (Schlichtkrull et al., ESWC 2018), and `"FoSR" <https://arxiv.org/abs/2210.11790>`_ (Karhadkar et al., ICLR 2023)
+    for R-GIN and for rewired graphs. Relations are the batch's ``edge_type``, which every rewiring writes; without it
+    all edges are of relation 0. The batch's ``edge_weight`` is used when there is one.
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The width of hidden states (default: 64).
+        num_layers: The number of layers (default: 2).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        conv: ``"gcn"`` or ``"gin"`` (default: ``"gcn"``).
+        num_relations: The number of relations; built from a task, as many as it has (default: 2).
+        dropout: The probability of dropping an entry before each layer (default: 0).
+        act: The activation, by PyG's names (default: ``"relu"``).
+        norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
+        residual: Whether a layer adds its input where widths agree (default: ``False``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
+        readout_kwargs: Further arguments of the readout (default: none).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Example:
+        >>> import torch
+        >>> from graphkit.transforms.rewiring import RandomEdges
+        >>> data = Data(x=torch.ones(4, 3), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> RelationalGNN(3, 8, out_channels=2)(RandomEdges(2)(data)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 2,
+        out_channels: int | None = None,
+        conv: str = "gcn",
+        num_relations: int = 2,
+        dropout: float = 0.0,
+        act: str = "relu",
+        norm: str | None = None,
+        residual: bool = False,
+        readout: str | None = None,
+        readout_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        self._relations = (num_relations, conv)  # for make_layer
+        super().__init__(
+            in_channels,
+            hidden_channels,
+            num_layers,
+            out_channels,
+            dropout=dropout,
+            act=act,
+            norm=norm,
+            residual=residual,
+            readout=readout,
+            readout_kwargs=readout_kwargs,
+        )
+        self.conv = conv
+        self.num_relations = num_relations
+
+    @classmethod
+    def from_task(cls: type[R], task: Any, **arguments: Any) -> R:
+        types = [graph.edge_type for graph in task.graphs if graph.get("edge_type") is not None]
+        largest = max((int(edge_type.max()) for edge_type in types if edge_type.numel()), default=0)
+        return super().from_task(task, **{"num_relations": largest + 1} | arguments)
+
+    def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        return RelationalConv(in_channels, out_channels, *self._relations)
+
+    def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
+        return layer(h, batch.edge_index, batch.get("edge_type"), batch.get("edge_weight"))

@@ -1,0 +1,83 @@
+"""Relational convolutions against dense sums, and PyG's layers of the same definition."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+from torch_geometric.nn import GINConv as PyGGINConv
+from torch_geometric.nn import RGCNConv
+
+import graphkit as gk
+from graphkit.nn import GINConv, RelationalConv
+from graphkit.testing import random_graph
+from tests import tiny
+
+
+@pytest.fixture
+def graph():
+    data = random_graph(10, 40)
+    data.edge_type = torch.arange(data.num_edges) % 3
+    return data
+
+
+def test_gin_equals_pyg(graph):
+    ours = GINConv(5, 4, eps=0.3).double()
+    mlp = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4)).double()
+    theirs = PyGGINConv(mlp, 0.3)  # draws new weights
+    with torch.no_grad():
+        mlp[0].weight.copy_(ours.lin_in.weight)
+        mlp[0].bias.copy_(ours.bias.normal_())
+        mlp[2].weight.copy_(ours.lin_out.weight)
+        mlp[2].bias.copy_(ours.lin_out.bias)
+    torch.testing.assert_close(ours(graph.x, graph.edge_index), theirs(graph.x, graph.edge_index))
+
+
+def test_relational_gcn_equals_pyg(graph):
+    ours, theirs = RelationalConv(5, 4, num_relations=3).double(), RGCNConv(5, 4, 3).double()
+    with torch.no_grad():
+        theirs.root.copy_(ours.root.weight.t())
+        theirs.bias.copy_(ours.root.bias.normal_())
+        for relation in range(3):
+            theirs.weight[relation] = ours.convs[relation].lin.weight.t()
+    arguments = (graph.x, graph.edge_index, graph.edge_type)
+    torch.testing.assert_close(ours(*arguments), theirs(*arguments))
+
+
+@pytest.mark.parametrize("conv", ["gcn", "gin"])
+def test_relations_have_their_own_edges_and_weights(graph, conv):
+    layer = RelationalConv(5, 4, num_relations=3, conv=conv).double()
+    weight = 0.5 + torch.rand(graph.num_edges, dtype=torch.double)
+    expected = layer.root(graph.x)
+    for relation in range(3):
+        mask = graph.edge_type == relation
+        expected = expected + layer.convs[relation](graph.x, graph.edge_index[:, mask], weight[mask])
+    for _ in range(2):  # the second time from what is kept
+        torch.testing.assert_close(layer(graph.x, graph.edge_index, graph.edge_type, weight), expected)
+    other = layer(graph.x, graph.edge_index, graph.edge_type.flip(0), weight)
+    assert not torch.allclose(other, expected), "kept edges of other relations were used"
+    leaf = weight.clone().requires_grad_()
+    layer(graph.x, graph.edge_index, graph.edge_type, leaf).square().sum().backward()
+    assert (leaf.grad != 0).any()
+
+
+def test_relations_that_do_not_exist(graph):
+    with pytest.raises(ValueError, match="an edge has the relation 2, but there are 2 relations; set num_relations"):
+        RelationalConv(5, 4).double()(graph.x, graph.edge_index, graph.edge_type)
+    with pytest.raises(ValueError, match="3 edge types for 40 edges"):
+        RelationalConv(5, 4).double()(graph.x, graph.edge_index, graph.edge_type[:3])
+    with pytest.raises(ValueError, match="did you mean 'gcn'"):
+        RelationalConv(5, 4, conv="gcm")
+
+
+@pytest.mark.parametrize("conv", ["gcn", "gin"])
+def test_models_take_the_relations_of_a_rewired_task(conv):
+    task = tiny.graph_task().transform(gk.rewiring.LASER(num_snapshots=3, rho=1.0))
+    model = gk.models.RelationalGNN.from_task(task, hidden_channels=8, conv=conv)
+    assert model.num_relations == 3
+    result = gk.Trainer(max_epochs=2, progress=False).fit(model, task)
+    assert all(row["train_loss"] < 10 for row in result.history)
+    assert gk.models.RelationalGNN.from_task(tiny.graph_task()).num_relations == 1
+    graphs = task.graphs[:4]
+    alone = torch.cat([model.eval()(graph) for graph in graphs])
+    torch.testing.assert_close(model(Batch.from_data_list(graphs)), alone)
