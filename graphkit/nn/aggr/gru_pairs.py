@@ -118,7 +118,7 @@ class _SymmetricGRU(torch.autograd.Function):
             cell = _Cell.compute(a[rows], b[rows], weights)
             first = torch.lerp(cell.candidate[0], b[rows], cell.update[0])
             second = torch.lerp(cell.candidate[1], a[rows], cell.update[1])
-            torch.mul(first.add_(second), 0.5, out=out[rows])  # the same bits for b and a
+            torch.mul(first.add_(second), 0.5, out=out[rows])  # unlike lerp symmetric in both
             if keep:
                 ctx.cells.append(cell)
         return out

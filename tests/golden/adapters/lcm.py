@@ -54,7 +54,7 @@ def _check_operator(file: GoldenFile) -> None:
     for name, value in expected.items():
         if f"out/{name}" in file:
             file.assert_close(f"out/{name}", value, TOLERANCE)
-    assert aggregation.commutativity_loss(a, b).item() == 0
+    assert aggregation.commutativity_loss(a, b).item() < 1e-28  # rounding differs where a vector's last lanes begin
 
 
 def _check_sets(file: GoldenFile) -> None:
