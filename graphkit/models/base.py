@@ -72,7 +72,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
         """Build the model with the sizes that a task needs.
 
         Fills ``in_channels``, ``out_channels`` and, for a graph task, ``readout`` (``"mask"`` where the answer is read
-        at the node that ``readout_mask`` marks, else ``"mean"``), where they are arguments of the model and not given.
+        at the node that ``readout_mask`` marks, else ``"mean"`` unless the model has a default of its own), where they
+        are arguments of the model and not given.
 
         Args:
             task: A :class:`~graphkit.Task`.
@@ -87,6 +88,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
             choices = [name for name in known if name != "self"]
             raise ValueError(unknown_name(unknown[0], choices, f"argument of {cls.__name__}"))
         sizes: dict[str, Any] = {"in_channels": task.num_features, "out_channels": task.num_outputs}
-        if task.kind == "graph":
-            sizes["readout"] = "mean" if task.graphs[0].get("readout_mask") is None else "mask"
+        if task.kind == "graph" and task.graphs[0].get("readout_mask") is not None:
+            sizes["readout"] = "mask"
+        elif task.kind == "graph" and "readout" in known and known["readout"].default is None:
+            sizes["readout"] = "mean"
         return cls(**{name: value for name, value in sizes.items() if name in known} | arguments)

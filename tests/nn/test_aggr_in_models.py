@@ -34,6 +34,13 @@ def test_readouts_by_name(name, kwargs, cls):
     assert repr(again.pool) == repr(model.pool)
 
 
+def test_a_task_does_not_change_a_default_readout():
+    task = tiny.graph_task()
+    assert gk.models.DeepSets.from_task(task).readout == "sum"
+    assert gk.models.GCN.from_task(task).readout == "mean"
+    assert gk.models.DeepSets.from_task(task, readout="max").readout == "max"
+
+
 @pytest.mark.parametrize("make", [gk.models.GRAND, gk.models.SheafDiffusion])
 def test_learned_readouts_of_diffusion_models(make):
     torch.manual_seed(0)
