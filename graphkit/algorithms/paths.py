@@ -73,21 +73,14 @@ def enumerate_paths(
     graph = structure(edge_index, num_nodes)
     from graphkit.algorithms import path_kernels
 
-    arrays: list[Any] = [graph.rowptr, graph.col]
+    kernel: Callable[..., int] = path_kernels.branching
+    inputs: tuple[Any, ...] = (graph.rowptr, graph.col, kind == "all_shortest")
     if kind == "shortest":
-        arrays += [graph.colptr, graph.csc_row]
-    arrays = [tensor.cpu().numpy() for tensor in arrays]
-    kernel: Callable[..., int]
-    if kind == "shortest":
-        kernel = path_kernels.one_shortest
-    else:
-        arrays.append(kind == "all_shortest")
-        kernel = path_kernels.branching
-
+        kernel, inputs = path_kernels.one_shortest, (graph.rowptr, graph.col, graph.colptr, graph.csc_row)
     counts = torch.zeros(num_nodes, length, dtype=torch.int64)
     nothing32, nothing8 = torch.empty(0, dtype=torch.int32), torch.empty(0, dtype=torch.int8)
     plan = torch.zeros(length, 2, dtype=torch.int64)  # per length: the first place in the buffer, the number of paths
-    total = _run(kernel, num_nodes, *arrays, max_paths, counts, False, plan, nothing32, nothing8)
+    total = _run(kernel, num_nodes, *inputs, max_paths, counts, False, plan, nothing32, nothing8)
     if total > max_paths:
         raise ValueError(
             f"the graph ({num_nodes} nodes, {graph.num_edges} edges) has more than max_paths={max_paths} {kind} paths "
@@ -99,7 +92,7 @@ def enumerate_paths(
     first = counts.cumsum(0) - counts
     nodes = torch.empty(int(sizes.sum()), dtype=torch.int32)
     distances = torch.empty_like(nodes, dtype=torch.int8) if kind == "simple" else nothing8
-    _run(kernel, num_nodes, *arrays, max_paths, first, True, plan, nodes, distances)
+    _run(kernel, num_nodes, *inputs, max_paths, first, True, plan, nodes, distances)
     found, device = [], edge_index.device
     for k, (start, number) in enumerate(plan.tolist(), 1):
         # clones, as a view would keep, and save, the memory of all lengths
@@ -112,7 +105,7 @@ def enumerate_paths(
 
 def _run(kernel: Callable[..., int], num_nodes: int, *arguments: Any) -> int:
     """Run a kernel over all nodes, in shares for torch's threads; returns the number of paths."""
-    values = [value.numpy() if isinstance(value, Tensor) else value for value in arguments]
+    values = [value.cpu().numpy() if isinstance(value, Tensor) else value for value in arguments]
     threads = torch.get_num_threads()
     if threads == 1 or num_nodes < 256:
         return kernel(0, num_nodes, *values)

@@ -53,7 +53,7 @@ class PathNN(LayeredModel):
         paths: ``"shortest"``, ``"all_shortest"`` or ``"simple"`` (default: ``"shortest"``).
         encode_distances: Whether the LSTM also reads distances to the end of the path (default: for simple paths).
         node_types: Take ``x`` as codes: the number of codes per column. Each column is embedded and the sum is taken,
-            instead of a perceptron of numbers (default: ``None``).
+            instead of a perceptron of ``in_channels`` numbers (default: ``None``).
         edge_types: The same for ``edge_attr``, which the LSTM then reads (default: ``None``).
         edge_dim: The number of numeric edge features; the LSTM reads a linear map of them (default: none).
         aggr: How paths are aggregated, ``"sum"`` or ``"mean"`` (default: ``"sum"``).
@@ -119,8 +119,6 @@ class PathNN(LayeredModel):
             raise ValueError(f"PathNN: head_layers={head_layers}, choose from 0, 1, 2")
         if head_layers == 0 and out_channels not in (None, hidden_channels):
             raise ValueError(f"PathNN: out_channels={out_channels} needs a head; without one it is {hidden_channels}")
-        if node_types is not None and in_channels != len(node_types):
-            raise ValueError(f"PathNN: node_types has {len(node_types)} entries for in_channels={in_channels} columns")
         if edge_types is not None and edge_dim is not None:
             raise ValueError("PathNN: give edge_types for codes or edge_dim for numbers, not both")
         if norm is not None:

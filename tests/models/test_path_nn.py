@@ -70,6 +70,8 @@ def test_codes_are_embedded_and_summed():
     data.edge_attr[3] = 4
     with pytest.raises(ValueError, match=r"edge_attr has code 4 in column 0, but there are 4 codes \(0\.\.3\)"):
         run(model, data)
+    with pytest.raises(ValueError, match="x has 1 columns of codes, expected 2"):
+        model.encode(Batch(x=data.x[:, :1]))
     data.x[2, 1] = -1
     with pytest.raises(ValueError, match=r"x has code -1 in column 1, but there are 3 codes"):
         run(model, data)
@@ -126,7 +128,6 @@ def test_the_limit_on_paths_is_the_models():
         ({"dropout": -0.1}, r"dropout=-0.1, must be in \[0, 1\)"),
         ({"head_layers": 3}, "head_layers=3, choose from 0, 1, 2"),
         ({"head_layers": 0, "out_channels": 3}, "out_channels=3 needs a head; without one it is 6"),
-        ({"node_types": [3]}, "node_types has 1 entries for in_channels=5 columns"),
         ({"edge_types": [3], "edge_dim": 2}, "not both"),
         ({"norm": "group"}, "unknown norm of PathNN 'group'"),
         ({"paths": "all"}, "unknown paths of PathConv 'all'"),
