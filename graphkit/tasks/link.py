@@ -145,10 +145,8 @@ class LinkTask(Task):
 
     def _batch(self, stage: str, links: Tensor, negatives: Tensor) -> Data:
         """Links first, then negatives; but each link before its own negatives, where there are such."""
-        pairs, label = (
-            torch.cat([links, negatives.flatten(1)], dim=1),
-            torch.zeros(links.size(1) + negatives[0].numel()),
-        )
+        pairs = torch.cat([links, negatives.flatten(1)], dim=1)
+        label = torch.zeros(pairs.size(1))
         label[: links.size(1)] = 1
         if negatives.dim() == 3:
             pairs = torch.cat([links.unsqueeze(2), negatives], dim=2).flatten(1)

@@ -230,7 +230,7 @@ class LinkSplit:
 
 def link_keys(pairs: Tensor, num_nodes: int, undirected: bool) -> Tensor:
     """One number per pair ``[2, n]``; both directions of an undirected pair have the same."""
-    first, second = pairs
+    first, second = pairs.long()  # 32 bits are too few for a key
     if undirected:
         first, second = torch.minimum(first, second), torch.maximum(first, second)
     return first * num_nodes + second
