@@ -10,23 +10,40 @@ _jit = numba.njit(cache=True, nogil=True)
 
 
 @_jit
-def mark_neighbours(table: Array, count: Array, node: int, marked: Array, value: bool) -> None:
-    """Set ``marked`` at the neighbours of a node."""
-    for a in range(count[node]):
-        marked[table[node, a]] = value
+def append_neighbour(lists: Array, start: Array, count: Array, capacity: Array, u: int, v: int) -> Array:
+    """Append v to the neighbours of u; a full list moves to the end, with twice the room.
+
+    Returns:
+        The lists, new ones if there was no room.
+    """
+    if count[u] == capacity[u]:
+        moved = np.empty(2 * capacity[u] + 4, np.int64)
+        moved[: count[u]] = lists[start[u] : start[u] + count[u]]
+        start[u], capacity[u] = lists.size, moved.size
+        lists = np.concatenate((lists, moved))
+    lists[start[u] + count[u]] = v
+    count[u] += 1
+    return lists
 
 
 @_jit
-def _corners(table: Array, count: Array, i: int, j: int, near_i: Array, near_j: Array) -> tuple[int, int]:
+def mark_neighbours(lists: Array, start: Array, count: Array, node: int, marked: Array, value: bool) -> None:
+    """Set ``marked`` at the neighbours of a node."""
+    for a in range(count[node]):
+        marked[lists[start[node] + a]] = value
+
+
+@_jit
+def _corners(lists: Array, start: Array, count: Array, i: int, j: int, near_i: Array, near_j: Array) -> tuple[int, int]:
     """How many k of N(i) - N(j) - {j} have neighbours w != i in N(j) - N(i), and the largest number of such w."""
     corners, most = 0, 0
     for a in range(count[i]):
-        k = table[i, a]
+        k = lists[start[i] + a]
         if k == j or near_j[k]:
             continue
         ways = 0
         for b in range(count[k]):
-            w = table[k, b]
+            w = lists[start[k] + b]
             ways += w != i and near_j[w] and not near_i[w]
         corners += ways > 0
         most = max(most, ways)
@@ -34,7 +51,7 @@ def _corners(table: Array, count: Array, i: int, j: int, near_i: Array, near_j: 
 
 
 @_jit
-def balanced_forman(table: Array, count: Array, pairs: Array) -> tuple[Array, Array, Array, Array]:
+def balanced_forman(lists: Array, start: Array, count: Array, pairs: Array) -> tuple[Array, Array, Array, Array]:
     """The paper's definition for ``pairs`` ``[p, 2]``.
 
     Returns:
@@ -46,15 +63,15 @@ def balanced_forman(table: Array, count: Array, pairs: Array) -> tuple[Array, Ar
     corners, most = np.zeros(p, np.int64), np.zeros(p, np.int64)
     for e in range(p):
         i, j = pairs[e]
-        mark_neighbours(table, count, i, near_i, True)
-        mark_neighbours(table, count, j, near_j, True)
+        mark_neighbours(lists, start, count, i, near_i, True)
+        mark_neighbours(lists, start, count, j, near_j, True)
         common = 0
         for a in range(count[i]):
-            common += near_j[table[i, a]]
-        corners_i, most_i = _corners(table, count, i, j, near_i, near_j)
-        corners_j, most_j = _corners(table, count, j, i, near_j, near_i)
-        mark_neighbours(table, count, i, near_i, False)
-        mark_neighbours(table, count, j, near_j, False)
+            common += near_j[lists[start[i] + a]]
+        corners_i, most_i = _corners(lists, start, count, i, j, near_i, near_j)
+        corners_j, most_j = _corners(lists, start, count, j, i, near_j, near_i)
+        mark_neighbours(lists, start, count, i, near_i, False)
+        mark_neighbours(lists, start, count, j, near_j, False)
         triangles[e], corners[e], most[e] = common, corners_i, max(most_i, most_j)
         small, large = min(count[i], count[j]), max(count[i], count[j])
         if small > 1:
@@ -65,13 +82,13 @@ def balanced_forman(table: Array, count: Array, pairs: Array) -> tuple[Array, Ar
 
 
 @_jit
-def walks(table: Array, count: Array, i: int, j: int, near_i: Array, out: Array) -> None:
+def walks(lists: Array, start: Array, count: Array, i: int, j: int, near_i: Array, out: Array) -> None:
     """For each k of N(j), in its order: the number of walks i - m - k of length two, less one if i and k are joined."""
     for a in range(count[j]):
-        k = table[j, a]
+        k = lists[start[j] + a]
         out[a] = -1 if near_i[k] else 0
         for b in range(count[k]):
-            out[a] += near_i[table[k, b]]
+            out[a] += near_i[lists[start[k] + b]]
 
 
 @_jit
@@ -85,33 +102,33 @@ def official_formula(common: int, degree_i: int, degree_j: int, corners: int, mo
 
 
 @_jit
-def official_edge(table: Array, count: Array, i: int, j: int, near: Array, scratch: Array) -> float:
+def official_edge(lists: Array, start: Array, count: Array, i: int, j: int, near: Array, scratch: Array) -> float:
     """The definition of the authors' code for one edge; ``near`` is all false before and after."""
     corners, most, common = 0, 0, 0
-    mark_neighbours(table, count, i, near, True)
+    mark_neighbours(lists, start, count, i, near, True)
     for a in range(count[j]):
-        common += near[table[j, a]]
-    walks(table, count, i, j, near, scratch)
+        common += near[lists[start[j] + a]]
+    walks(lists, start, count, i, j, near, scratch)
     for a in range(count[j]):
         corners += scratch[a] > 0
         most = max(most, scratch[a])
-    mark_neighbours(table, count, i, near, False)
-    mark_neighbours(table, count, j, near, True)
-    walks(table, count, j, i, near, scratch)
+    mark_neighbours(lists, start, count, i, near, False)
+    mark_neighbours(lists, start, count, j, near, True)
+    walks(lists, start, count, j, i, near, scratch)
     for a in range(count[i]):
         corners += scratch[a] > 0
         most = max(most, scratch[a])
-    mark_neighbours(table, count, j, near, False)
+    mark_neighbours(lists, start, count, j, near, False)
     return official_formula(common, count[i], count[j], corners, most)
 
 
 @_jit
-def official_balanced_forman(table: Array, count: Array, pairs: Array) -> Array:
+def official_balanced_forman(lists: Array, start: Array, count: Array, pairs: Array) -> Array:
     """The definition of the authors' code for ``pairs`` ``[p, 2]``."""
-    near, scratch = np.zeros(count.size, np.bool_), np.empty(table.shape[1], np.int64)
+    near, scratch = np.zeros(count.size, np.bool_), np.empty(lists.size, np.int64)
     out = np.empty(pairs.shape[0])
     for e in range(pairs.shape[0]):
-        out[e] = official_edge(table, count, pairs[e, 0], pairs[e, 1], near, scratch)
+        out[e] = official_edge(lists, start, count, pairs[e, 0], pairs[e, 1], near, scratch)
     return out
 
 
@@ -181,7 +198,7 @@ def transport(cost: Array, supply: Array, demand: Array) -> Array:
 
 
 @_jit
-def ollivier_ricci(table: Array, count: Array, pairs: Array) -> tuple[Array, Array]:
+def ollivier_ricci(lists: Array, start: Array, count: Array, pairs: Array) -> tuple[Array, Array]:
     """Ollivier-Ricci curvature of joined ``pairs`` ``[p, 2]``, and the dearest entry of each transport plan.
 
     The measures are uniform on the neighbours, distances count hops: at most 3 from N(i) over i and j to N(j).
@@ -194,23 +211,23 @@ def ollivier_ricci(table: Array, count: Array, pairs: Array) -> tuple[Array, Arr
         di, dj = count[i], count[j]
         cost = np.empty((di, dj), np.int64)
         for a in range(di):
-            s = table[i, a]
+            s = lists[start[i] + a]
             for b in range(dj):
-                hops[table[j, b]] = 3
-            mark_neighbours(table, count, s, near, True)
+                hops[lists[start[j] + b]] = 3
+            mark_neighbours(lists, start, count, s, near, True)
             for b in range(dj):
-                t = table[j, b]
+                t = lists[start[j] + b]
                 if t == s:
                     hops[t] = 0
                 elif near[t]:
                     hops[t] = 1
                 else:
                     for c in range(count[t]):
-                        if near[table[t, c]]:
+                        if near[lists[start[t] + c]]:
                             hops[t] = 2
                             break
                 cost[a, b] = hops[t]
-            mark_neighbours(table, count, s, near, False)
+            mark_neighbours(lists, start, count, s, near, False)
         plan = transport(cost, np.full(di, dj), np.full(dj, di))
         moved, most = 0, 0
         for a in range(di):
@@ -218,6 +235,6 @@ def ollivier_ricci(table: Array, count: Array, pairs: Array) -> tuple[Array, Arr
                 product = plan[a, b] * cost[a, b]
                 moved += product
                 if product > most:
-                    most, dearest[e, 0], dearest[e, 1] = product, table[i, a], table[j, b]
+                    most, dearest[e, 0], dearest[e, 1] = product, lists[start[i] + a], lists[start[j] + b]
         curvature[e] = 1 - moved / (di * dj)
     return curvature, dearest

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from graphkit.algorithms.curvature_kernels import append_neighbour
+
 Array = np.ndarray
 _jit = numba.njit(cache=True, nogil=True)
 
 
 @_jit
-def power_step(table: Array, count: Array, x: Array) -> Array:
+def power_step(lists: Array, start: Array, count: Array, x: Array) -> Array:
     """One step of power iteration for the second eigenvector of D^-1/2 A D^-1/2; isolated nodes have 0."""
     n = x.size
     inner = 0.0
@@ -26,7 +28,7 @@ def power_step(table: Array, count: Array, x: Array) -> Array:
         if count[i] > 0:
             total = 0.0
             for a in range(count[i]):
-                total += scaled[table[i, a]]
+                total += scaled[lists[start[i] + a]]
             root = np.sqrt(count[i])
             out[i] = scaled[i] * root + total / root
     return out / np.sqrt((out * out).sum())
@@ -49,15 +51,15 @@ def _extremes(z: Array, nodes: Array, k: int, sign: float) -> Array:
 
 
 @_jit
-def _joined(table: Array, count: Array, u: int, v: int) -> bool:
+def _joined(lists: Array, start: Array, count: Array, u: int, v: int) -> bool:
     found = False
     for a in range(count[u]):
-        found |= table[u, a] == v
+        found |= lists[start[u] + a] == v
     return found
 
 
 @_jit
-def _smallest_product(table: Array, count: Array, z: Array, nodes: Array) -> tuple[int, int]:
+def _smallest_product(lists: Array, start: Array, count: Array, z: Array, nodes: Array) -> tuple[int, int]:
     """The pair u < v, not joined, with the smallest z_u z_v; the first in row-major order of the equal ones.
 
     The smallest product is that of a large and a small entry: among the k largest and the k smallest, the best pair is
@@ -73,7 +75,7 @@ def _smallest_product(table: Array, count: Array, z: Array, nodes: Array) -> tup
                 u, v, product = min(p, q), max(p, q), z[p] * z[q]
                 if u == v or product > best or (product == best and (u, v) >= (first, second)):
                     continue
-                if not _joined(table, count, u, v):
+                if not _joined(lists, start, count, u, v):
                     best, first, second = product, u, v
         if k == nodes.size or best < min(z[high[k - 1]] * z[low[0]], z[high[0]] * z[low[k - 1]], 0.0):
             return first, second
@@ -81,25 +83,25 @@ def _smallest_product(table: Array, count: Array, z: Array, nodes: Array) -> tup
 
 
 @_jit
-def fosr(table: Array, count: Array, x: Array, num_edges: int, initial_steps: int) -> tuple[Array, Array]:
-    """Add edges one after another, in place.
+def fosr(lists: Array, start: Array, count: Array, x: Array, num_edges: int, initial_steps: int) -> tuple[Array, Array]:
+    """Add edges one after another; ``count`` and ``start`` change.
 
     Returns:
         The pairs ``[num_edges, 2]`` (fewer when no free pair is left), smaller node first, and the last vector.
     """
     pairs = np.empty((num_edges, 2), np.int64)
+    capacity = count.copy()
     nodes = np.flatnonzero(count)
     if nodes.size == 0:
         return pairs[:0], x
     for _ in range(initial_steps):
-        x = power_step(table, count, x)
+        x = power_step(lists, start, count, x)
     for done in range(num_edges):
-        u, v = _smallest_product(table, count, x / np.sqrt(count + 1.0), nodes)
+        u, v = _smallest_product(lists, start, count, x / np.sqrt(count + 1.0), nodes)
         if u < 0:
             return pairs[:done], x
         pairs[done, 0], pairs[done, 1] = u, v
-        table[u, count[u]], table[v, count[v]] = v, u
-        count[u] += 1
-        count[v] += 1
-        x = power_step(table, count, x)
+        lists = append_neighbour(lists, start, count, capacity, u, v)
+        lists = append_neighbour(lists, start, count, capacity, v, u)
+        x = power_step(lists, start, count, x)
     return pairs, x

@@ -137,16 +137,17 @@ class SimpleGraph:
 
         return laplacian(self.adjacency).tocsr()
 
-    def neighbours(self, room: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """Neighbours of each node, padded by -1, with room for ``room`` more, and how many there are.
+    def neighbours(self, room: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lists of neighbours in one array, with space for ``room`` more in each.
 
         Returns:
-            ``[num_nodes, max_degree + room]`` and ``[num_nodes]``.
+            The array, where each node's list starts, and how many neighbours there are.
         """
-        count = self.degree.astype(np.int64)
-        table = np.full((self.num_nodes, int(count.max(initial=0)) + room), -1, dtype=np.int64)
-        table[self._row, np.arange(self._row.size) - self.adjacency.indptr[self._row]] = self.adjacency.indices
-        return table, count
+        count, nodes = self.degree.astype(np.int64), np.arange(self.num_nodes)
+        start = self.adjacency.indptr[:-1].astype(np.int64) + room * nodes
+        lists = np.empty(self.adjacency.nnz + room * self.num_nodes, dtype=np.int64)
+        lists[np.arange(self._row.size) + room * self._row] = self.adjacency.indices
+        return lists, start, count
 
 
 def _checked_weight(edge_weight: Tensor | None, num_edges: int, where: str) -> np.ndarray:

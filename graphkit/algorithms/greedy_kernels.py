@@ -42,7 +42,8 @@ def best_edge(
     w: Array,
     r: float,
     b: float,
-    table: Array,
+    lists: Array,
+    start: Array,
     count: Array,
 ) -> tuple[float, int, int]:
     """Account for a new edge and find the best next one, in one pass over the upper triangles.
@@ -53,7 +54,7 @@ def best_edge(
         G <- G - v v' / (1 + r),    P <- P - (v w' + w v') / (1 + r) + b v v' / (1 + r)^2.
 
     ``inverse`` and ``square`` hold the upper triangles of G and P, ``d`` and ``p`` their diagonals; all change in
-    place. Zeros for v, w, r and b mean no new edge. Neighbours, in ``table`` and ``count``, are no candidates.
+    place. Zeros for v, w, r and b mean no new edge. Neighbours, in ``lists``, are no candidates.
 
     Returns:
         The best gain and its pair s < t, the first of those within a billionth; (-1, -1, -1) if all are joined.
@@ -69,7 +70,7 @@ def best_edge(
             _update(inverse[i], square[i], v, w, g * v[i], g * w[i] - b * g * g * v[i], i + 1)
         _gains(inverse[i], square[i], d, p, i, gains)
         for a in range(count[i]):
-            gains[table[i, a]] = -1.0
+            gains[lists[start[i] + a]] = -1.0
         of_row[i] = _largest(gains, i + 1)
         best = max(best, of_row[i])
     if best < 0:
@@ -79,7 +80,7 @@ def best_edge(
         if of_row[i] >= enough:
             _gains(inverse[i], square[i], d, p, i, gains)
             for a in range(count[i]):
-                gains[table[i, a]] = -1.0
+                gains[lists[start[i] + a]] = -1.0
             for j in range(i + 1, n):
                 if gains[j] >= enough:
                     return gains[j], i, j

@@ -76,13 +76,8 @@ class _Component:
     """The candidates of one component, with their parts of the inverse and its square."""
 
     def __init__(self, graph: SimpleGraph, nodes: np.ndarray, num_candidates: int, num_edges: int, seed: int) -> None:
-        self.graph, self.nodes, self.num_candidates, self.num_edges, self.seed = (
-            graph,
-            nodes,
-            num_candidates,
-            num_edges,
-            seed,
-        )
+        self.graph, self.nodes, self.seed = graph, nodes, seed
+        self.num_candidates, self.num_edges = num_candidates, num_edges
         self._new: list[tuple[int, int]] = []  # edges since the last set-up
         self._prepare()
 
@@ -104,9 +99,8 @@ class _Component:
             columns = _columns(solver, self._candidates)
             self._inverse, self._square = columns[self._candidates], columns.T @ columns
         self._d, self._p = self._inverse.diagonal().copy(), self._square.diagonal().copy()
-        self._table, self._count = self.graph.induced(self._candidates).neighbours(
-            room=self.num_edges if self.is_exact else ROUND
-        )
+        room = min(self.num_edges, self._d.size) if self.is_exact else ROUND
+        self._lists, self._start, self._count = self.graph.induced(self._candidates).neighbours(room)
         zeros = np.zeros(self._d.size)
         self._search(zeros, zeros, 0.0, 0.0)
 
@@ -114,7 +108,7 @@ class _Component:
         from graphkit.algorithms.greedy_kernels import best_edge
 
         self.gain, self._s, self._t = best_edge(
-            self._inverse, self._square, self._d, self._p, v, w, r, b, self._table, self._count
+            self._inverse, self._square, self._d, self._p, v, w, r, b, self._lists, self._start, self._count
         )
 
     def take(self) -> np.ndarray:
@@ -128,7 +122,7 @@ class _Component:
             self._prepare()
         else:
             for end, other in ((s, t), (t, s)):
-                self._table[end, self._count[end]] = other
+                self._lists[self._start[end] + self._count[end]] = other
                 self._count[end] += 1
             v, w = difference(self._inverse, self._d, s, t), difference(self._square, self._p, s, t)
             self._search(v, w, v[s] - v[t], w[s] - w[t])

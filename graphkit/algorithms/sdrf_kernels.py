@@ -5,32 +5,47 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from graphkit.algorithms.curvature_kernels import mark_neighbours, official_edge, official_formula, walks
+from graphkit.algorithms.curvature_kernels import (
+    append_neighbour,
+    mark_neighbours,
+    official_edge,
+    official_formula,
+    walks,
+)
 
 Array = np.ndarray
 _jit = numba.njit(cache=True, nogil=True)
 
 
 @_jit
-def _shared(table: Array, count: Array, node: int, near: Array) -> int:
+def _shared(lists: Array, start: Array, count: Array, node: int, near: Array) -> int:
     """The number of neighbours of a node that are marked."""
     total = 0
     for a in range(count[node]):
-        total += near[table[node, a]]
+        total += near[lists[start[node] + a]]
     return total
 
 
 @_jit
 def _with_shortcut(
-    table: Array, count: Array, x: int, y: int, end: int, near_y: Array, ways_y: Array, ways_x: Array, common: int
+    lists: Array,
+    start: Array,
+    count: Array,
+    x: int,
+    y: int,
+    end: int,
+    near_y: Array,
+    ways_y: Array,
+    ways_x: Array,
+    common: int,
 ) -> float:
     """The curvature of (x, y) once x sees ``end``, a neighbour of y, directly."""
     near = np.zeros(count.size, np.bool_)
-    mark_neighbours(table, count, end, near, True)
-    new = _shared(table, count, end, near_y) - 1
+    mark_neighbours(lists, start, count, end, near, True)
+    new = _shared(lists, start, count, end, near_y) - 1
     corners, most = int(new > 0), max(new, 0)
     for a in range(count[y]):
-        k = table[y, a]
+        k = lists[start[y] + a]
         number = ways_y[a] + near[k] - (k == end)
         corners += number > 0
         most = max(most, number)
@@ -41,7 +56,7 @@ def _with_shortcut(
 
 
 @_jit
-def improvements(table: Array, count: Array, x: int, y: int) -> tuple[Array, Array]:
+def improvements(lists: Array, start: Array, count: Array, x: int, y: int) -> tuple[Array, Array]:
     """What each new edge between the closed neighbourhoods of x and y does to the curvature of (x, y).
 
     As in the authors' code, the new edge (i, j) is entered in the direction from i to j alone while it is judged.
@@ -51,32 +66,32 @@ def improvements(table: Array, count: Array, x: int, y: int) -> tuple[Array, Arr
     """
     n, dx, dy = count.size, count[x], count[y]
     near_x, near_y, near_i = np.zeros(n, np.bool_), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
-    mark_neighbours(table, count, x, near_x, True)
-    mark_neighbours(table, count, y, near_y, True)
+    mark_neighbours(lists, start, count, x, near_x, True)
+    mark_neighbours(lists, start, count, y, near_y, True)
     ways_y, ways_x = np.empty(dy, np.int64), np.empty(dx, np.int64)  # products at N(y) and at N(x)
-    walks(table, count, x, y, near_x, ways_y)
-    walks(table, count, y, x, near_y, ways_x)
-    common = _shared(table, count, x, near_y)
+    walks(lists, start, count, x, y, near_x, ways_y)
+    walks(lists, start, count, y, x, near_y, ways_x)
+    common = _shared(lists, start, count, x, near_y)
     corners, most = (ways_y > 0).sum() + (ways_x > 0).sum(), max(ways_y.max(), ways_x.max())
     now = official_formula(common, dx, dy, corners, most)
     pairs, gains, found = np.empty(((dx + 1) * (dy + 1), 2), np.int64), np.empty((dx + 1) * (dy + 1)), 0
     for a in range(dx + 1):
-        i = table[x, a] if a < dx else x
-        mark_neighbours(table, count, i, near_i, True)
+        i = lists[start[x] + a] if a < dx else x
+        mark_neighbours(lists, start, count, i, near_i, True)
         for b in range(dy + 1):
-            j = table[y, b] if b < dy else y
+            j = lists[start[y] + b] if b < dy else y
             if i == j or near_i[j]:
                 continue
             if i == x:
-                value = _with_shortcut(table, count, x, y, j, near_y, ways_y, ways_x, common)
+                value = _with_shortcut(lists, start, count, x, y, j, near_y, ways_y, ways_x, common)
             elif j == y:
-                value = _with_shortcut(table, count, y, x, i, near_x, ways_x, ways_y, common)
+                value = _with_shortcut(lists, start, count, y, x, i, near_x, ways_x, ways_y, common)
             else:  # a square: one more way at i and at j
                 more = corners + (ways_x[a] == 0) + (ways_y[b] == 0)
                 value = official_formula(common, dx, dy, more, max(most, ways_x[a] + 1, ways_y[b] + 1))
             pairs[found, 0], pairs[found, 1], gains[found] = i, j, value - now
             found += 1
-        mark_neighbours(table, count, i, near_i, False)
+        mark_neighbours(lists, start, count, i, near_i, False)
     return pairs[:found], gains[:found]
 
 
@@ -90,76 +105,76 @@ def draw(gains: Array, tau: float, uniform: float) -> int:
 
 
 @_jit
-def _position(table: Array, count: Array, u: int, v: int) -> int:
+def _position(lists: Array, start: Array, count: Array, u: int, v: int) -> int:
     for a in range(count[u]):
-        if table[u, a] == v:
+        if lists[start[u] + a] == v:
             return a
     return -1
 
 
 @_jit
-def _refresh(table: Array, count: Array, curvature: Array, u: int, near: Array, scratch: Array) -> None:
+def _refresh(lists: Array, start: Array, count: Array, curvature: Array, u: int, near: Array, scratch: Array) -> None:
     """Curvature of all edges of a node, each kept at its smaller end."""
     for a in range(count[u]):
-        v = table[u, a]
-        value = official_edge(table, count, u, v, near, scratch)
+        v = lists[start[u] + a]
+        value = official_edge(lists, start, count, u, v, near, scratch)
         if u < v:
-            curvature[u, a] = value
+            curvature[start[u] + a] = value
         else:
-            curvature[v, _position(table, count, v, u)] = value
+            curvature[start[v] + _position(lists, start, count, v, u)] = value
 
 
 @_jit
-def _extreme(table: Array, count: Array, curvature: Array, sign: float) -> tuple[int, int]:
+def _extreme(lists: Array, start: Array, count: Array, curvature: Array, sign: float) -> tuple[int, int]:
     """The joined pair u < v of the largest ``sign * curvature``; the first in row-major order of the equal ones."""
     best, first, second = -np.inf, -1, -1
     for u in range(count.size):
         for a in range(count[u]):
-            v = table[u, a]
+            v = lists[start[u] + a]
             if v > u:
-                value = sign * curvature[u, a]
+                value = sign * curvature[start[u] + a]
                 if value > best or (value == best and u == first and v < second):
                     best, first, second = value, u, v
     return first, second
 
 
 @_jit
-def _remove(table: Array, count: Array, curvature: Array, u: int, v: int) -> None:
-    place = _position(table, count, u, v)
+def _remove(lists: Array, start: Array, count: Array, curvature: Array, u: int, v: int) -> None:
+    place = _position(lists, start, count, u, v)
     for a in range(place, count[u] - 1):
-        table[u, a], curvature[u, a] = table[u, a + 1], curvature[u, a + 1]
+        lists[start[u] + a], curvature[start[u] + a] = lists[start[u] + a + 1], curvature[start[u] + a + 1]
     count[u] -= 1
 
 
 @_jit
-def sdrf(table: Array, count: Array, uniform: Array, tau: float, bound: float) -> tuple[Array, Array]:
+def sdrf(lists: Array, start: Array, count: Array, uniform: Array, tau: float, bound: float) -> tuple[Array, Array]:
     """Add an edge around the most negative one, and remove the most positive one if above ``bound``, once per number.
 
     Returns:
         The pairs added and removed, ``[rounds, 2]`` each, in the order of the rounds; -1 for none.
     """
     added, removed = np.full((uniform.size, 2), -1, np.int64), np.full((uniform.size, 2), -1, np.int64)
-    near, scratch = np.zeros(count.size, np.bool_), np.empty(table.shape[1], np.int64)
-    curvature = np.empty(table.shape)
+    near, scratch = np.zeros(count.size, np.bool_), np.empty(lists.size + uniform.size, np.int64)
+    curvature, capacity = np.empty(lists.size), count.copy()
     for u in range(count.size):
-        _refresh(table, count, curvature, u, near, scratch)
+        _refresh(lists, start, count, curvature, u, near, scratch)
     for step in range(uniform.size):
-        x, y = _extreme(table, count, curvature, -1.0)
+        x, y = _extreme(lists, start, count, curvature, -1.0)
         if x < 0:
             return added[:step], removed[:step]
-        high, low = _extreme(table, count, curvature, 1.0)  # on the curvature before the addition
-        above = curvature[high, _position(table, count, high, low)] > bound
-        pairs, gains = improvements(table, count, x, y)
+        high, low = _extreme(lists, start, count, curvature, 1.0)  # on the curvature before the addition
+        above = curvature[start[high] + _position(lists, start, count, high, low)] > bound
+        pairs, gains = improvements(lists, start, count, x, y)
         if gains.size > 0:
             i, j = pairs[draw(gains, tau, uniform[step])]
             added[step, 0], added[step, 1] = i, j
-            table[i, count[i]], table[j, count[j]] = j, i
-            count[i] += 1
-            count[j] += 1
+            lists = append_neighbour(lists, start, count, capacity, i, j)
+            lists = append_neighbour(lists, start, count, capacity, j, i)
+            curvature = np.concatenate((curvature, np.empty(lists.size - curvature.size)))
         if above:
             removed[step, 0], removed[step, 1] = high, low
-            _remove(table, count, curvature, high, low)
-            _remove(table, count, curvature, low, high)
+            _remove(lists, start, count, curvature, high, low)
+            _remove(lists, start, count, curvature, low, high)
         if gains.size == 0 and not above:
             return added[:step], removed[:step]
         # an edge's curvature knows its ends, their neighbours and the neighbours of these
@@ -168,8 +183,8 @@ def sdrf(table: Array, count: Array, uniform: Array, tau: float, bound: float) -
             for end in pair:
                 if end >= 0:
                     stale[end] = True
-                    mark_neighbours(table, count, end, stale, True)
+                    mark_neighbours(lists, start, count, end, stale, True)
         for u in range(count.size):
             if stale[u]:
-                _refresh(table, count, curvature, u, near, scratch)
+                _refresh(lists, start, count, curvature, u, near, scratch)
     return added, removed

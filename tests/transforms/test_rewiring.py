@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
 
 import graphkit as gk
-from graphkit.algorithms import SimpleGraph, greedy_resistance
+from graphkit.algorithms import SimpleGraph, balanced_forman_curvature, greedy_resistance
 from graphkit.algorithms.sdrf_kernels import draw
 from graphkit.core.hashing import hash_data
 from graphkit.testing.instances import factories
@@ -411,6 +411,16 @@ def test_rewired_graphs_batch(method):
     batch = Batch.from_data_list(graphs)
     assert batch.total_resistance.shape == (2, 2)
     assert batch.edge_type.numel() == batch.num_edges
+
+
+def test_hubs_and_large_budgets_take_no_table_of_nodes_by_degree():
+    star = nx.star_graph(60_000)  # a table of nodes by neighbours would have 3.6 billion entries
+    star.add_edges_from((i, i + 1) for i in range(1, 2000))
+    data = as_data(star)
+    curvature = balanced_forman_curvature(data.edge_index[:, 61_000:61_005], data.num_nodes)
+    assert curvature.isfinite().all()
+    out = FoSR(300, report=False)(data)
+    assert out.num_edges == data.num_edges + 600
 
 
 def test_budgets_larger_than_possible_and_shares():

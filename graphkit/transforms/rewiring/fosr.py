@@ -65,4 +65,4 @@ class FoSR(PairRewiring):
         from graphkit.algorithms.fosr_kernels import fosr
 
         num_edges = budget(self.num_edges, graph)
-        return fosr(*graph.neighbours(room=num_edges), start, num_edges, self.initial_steps)
+        return fosr(*graph.neighbours(), start, num_edges, self.initial_steps)

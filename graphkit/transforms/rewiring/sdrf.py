@@ -76,4 +76,4 @@ class SDRF(PairRewiring):
         rounds = budget(self.num_edges, graph)
         uniform = np.random.default_rng(self.seed).random(rounds)
         bound = math.inf if self.removal_bound is None else float(self.removal_bound)
-        return sdrf(*graph.neighbours(room=rounds), uniform, float(self.tau), bound)
+        return sdrf(*graph.neighbours(), uniform, float(self.tau), bound)

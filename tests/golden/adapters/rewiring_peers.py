@@ -84,21 +84,29 @@ def _check_curvature(file: GoldenFile, graph: SimpleGraph) -> None:
         assert np.array_equal(_matrix(graph, values), file[key]), f"{file.path}: {key!r} differs"
 
 
-def _curvature(table: np.ndarray, count: np.ndarray) -> np.ndarray:
+Lists = list[list[int]]
+
+
+def _flat(near: Lists) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    count = np.array([len(neighbours) for neighbours in near])
+    return np.array([v for neighbours in near for v in neighbours]), np.cumsum(count) - count, count
+
+
+def _pairs_of(near: Lists) -> np.ndarray:
+    return np.array([(u, v) for u, neighbours in enumerate(near) for v in neighbours])
+
+
+def _curvature(near: Lists) -> np.ndarray:
     """Zero on pairs that are not joined, as in the stored traces."""
-    pairs = np.array([(u, table[u, a]) for u in range(count.size) for a in range(count[u])])
-    out = np.zeros((count.size, count.size))
-    out[tuple(pairs.T)] = official_balanced_forman(table, count, pairs)
+    out = np.zeros((len(near), len(near)))
+    out[tuple(_pairs_of(near).T)] = official_balanced_forman(*_flat(near), _pairs_of(near))
     return out
 
 
-def _toggle(table: np.ndarray, count: np.ndarray, u: int, v: int, add: bool) -> None:
+def _toggle(near: Lists, u: int, v: int, add: bool) -> None:
     """Append to both lists of neighbours, or take out of them."""
     for end, other in ((u, v), (v, u)):
-        near = list(table[end, : count[end]])
-        near.append(other) if add else near.remove(other)
-        count[end] = len(near)
-        table[end, : len(near)] = near
+        near[end].append(other) if add else near[end].remove(other)
 
 
 def _check_sdrf(file: GoldenFile, graph: SimpleGraph, prefix: str, removes: bool) -> None:
@@ -106,15 +114,17 @@ def _check_sdrf(file: GoldenFile, graph: SimpleGraph, prefix: str, removes: bool
     smallest, added = file[f"{prefix}min_edge"], file[f"{prefix}added"]
     removed = file[f"{prefix}removed"] if removes else np.full_like(added, -1)
     stored = file[f"{prefix}improvements"] if removes else None
-    table, count = graph.neighbours(room=2 * len(added))
+    near: Lists = [[] for _ in range(graph.num_nodes)]
+    for u, v in _both(graph).tolist():
+        near[u].append(v)
     clear = 0  # steps before the first tie
     for step, (x, y) in enumerate(smallest):
         where = f"{file.path}: {prefix} step {step}"
-        curvature = _curvature(table, count)
-        edges = curvature[tuple(_both_of(table, count))]
+        curvature = _curvature(near)
+        edges = curvature[tuple(_pairs_of(near).T)]
         assert abs(curvature[x, y] - edges.min()) <= TIE, f"{where}: another edge has the smallest curvature"
         unique = (edges <= edges.min() + TIE).sum() == 2 and (edges >= edges.max() - TIE).sum() == 2
-        pairs, gains = improvements(table, count, int(x), int(y))
+        pairs, gains = improvements(*_flat(near), int(x), int(y))
         if stored is not None:
             row = stored[step][~np.isnan(stored[step])]
             assert row.shape == gains.shape, f"{where}: {gains.size} candidates, expected {row.size}"
@@ -127,19 +137,15 @@ def _check_sdrf(file: GoldenFile, graph: SimpleGraph, prefix: str, removes: bool
         if added[step, 0] >= 0:
             chosen = (pairs == added[step]).all(axis=1)
             assert abs(gains[chosen].item() - gains.max()) <= TIE, f"{where}: another addition is better"
-            _toggle(table, count, *map(int, added[step]), add=True)
+            _toggle(near, *map(int, added[step]), add=True)
         if removed[step, 0] >= 0:
             assert abs(curvature[tuple(removed[step])] - edges.max()) <= TIE, f"{where}: another edge is removed"
-            _toggle(table, count, *map(int, removed[step]), add=False)
+            _toggle(near, *map(int, removed[step]), add=False)
     if removes:
         final = np.zeros_like(file["sdrf_final_adj"])
-        final[tuple(_both_of(table, count))] = 1
+        final[tuple(_pairs_of(near).T)] = 1
         assert np.array_equal(final, file["sdrf_final_adj"]), f"{file.path}: sdrf_final_adj"
     ours = SDRF(len(added), tau=math.inf, removal_bound=0.5 if removes else None).sequence(graph)
     for mine, theirs in zip(ours, (added, removed)):
         same = np.array_equal(np.sort(mine[:clear], axis=1), np.sort(theirs[:clear], axis=1))
         assert same, f"{file.path}: {prefix} differs"
-
-
-def _both_of(table: np.ndarray, count: np.ndarray) -> np.ndarray:
-    return np.array([(u, table[u, a]) for u in range(count.size) for a in range(count[u])]).T
