@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 import torch.nn.functional as F
@@ -15,6 +14,7 @@ from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.models.stack import NORMS
 from graphkit.nn import PathConv
+from graphkit.nn.encoders import CodeEncoder
 from graphkit.transforms import Paths
 
 
@@ -145,10 +145,10 @@ class PathNN(LayeredModel):
 
         h = hidden_channels
         self.shares_parameters = num_layers > 1
-        self.encoder = _perceptron(in_channels, h, norm) if node_types is None else _Codes(node_types, h, "x")
+        self.encoder = _perceptron(in_channels, h, norm) if node_types is None else CodeEncoder(h, node_types)
         self.edge_encoder: nn.Module | None = None
         if edge_types is not None:
-            self.edge_encoder = _Codes(edge_types, h, "edge_attr")
+            self.edge_encoder = CodeEncoder(h, edge_types)
         elif edge_dim is not None:
             self.edge_encoder = nn.Linear(edge_dim, h, bias=False)
         reads_edges = None if self.edge_encoder is None else h
@@ -215,34 +215,6 @@ class _PathLayer(nn.Module):
         if self.norm is not None:
             out = self.norm(out)
         return out.relu() if self.mlp is None else self.mlp(out)
-
-
-class _Codes(nn.Module):
-    """The sum of one embedding per column of integer codes."""
-
-    def __init__(self, sizes: Sequence[int], channels: int, name: str) -> None:
-        super().__init__()
-        self.tables = nn.ModuleList(nn.Embedding(size, channels) for size in sizes)
-        self.name = name
-
-    def forward(self, codes: Tensor) -> Tensor:
-        codes = codes.long().view(codes.size(0), -1)
-        sizes = [cast(nn.Embedding, table).num_embeddings for table in self.tables]
-        if codes.size(1) != len(sizes):
-            raise ValueError(f"PathNN: {self.name} has {codes.size(1)} columns of codes, expected {len(sizes)}")
-        if codes.size(0) > 0:
-            for column, (low, high) in enumerate(zip(codes.amin(0).tolist(), codes.amax(0).tolist())):
-                if low < 0 or high >= sizes[column]:
-                    bad = low if low < 0 else high
-                    raise ValueError(
-                        f"PathNN: {self.name} has code {bad} in column {column}, but there are {sizes[column]} codes "
-                        f"(0..{sizes[column] - 1}); check node_types and edge_types"
-                    )
-        return sum((table(codes[:, column]) for column, table in enumerate(self.tables)), codes.new_zeros(()))
-
-    def reset_parameters(self) -> None:
-        for table in self.tables:
-            nn.init.xavier_uniform_(cast(nn.Embedding, table).weight)
 
 
 def _perceptron(in_channels: int, channels: int, norm: str | None) -> nn.Sequential:

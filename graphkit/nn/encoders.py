@@ -22,7 +22,7 @@ class CodeEncoder(nn.Module):
         num_codes: The number of values of each column (default: those of OGB's nine atom features).
 
     Shapes:
-        - **x:** ``[num_nodes, len(num_codes)]``, whole numbers of any dtype
+        - **x:** ``[num_nodes, len(num_codes)]``, or ``[num_nodes]`` for one column; whole numbers of any dtype
         - **output:** ``[num_nodes, out_channels]``
 
     Raises:
@@ -47,15 +47,16 @@ class CodeEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum; see the class for shapes."""
+        x = x.unsqueeze(1) if x.dim() == 1 else x
         if x.size(1) != len(self.num_codes):
             raise ValueError(f"CodeEncoder needs {len(self.num_codes)} columns of codes, got {x.size(1)}")
         codes = x.long()
         bad = (codes != x) | (codes < 0) | (codes >= codes.new_tensor(self.num_codes))
         if bool(bad.any()):
-            node, column = bad.nonzero()[0].tolist()
+            row, column = bad.nonzero()[0].tolist()
             raise ValueError(
-                f"CodeEncoder: feature {column} of node {node} is {x[node, column].item():g}, must be a whole number "
-                f"in 0..{self.num_codes[column] - 1}; are these integer codes?"
+                f"CodeEncoder: column {column} of row {row} is {x[row, column].item():g}, must be a whole number in "
+                f"0..{self.num_codes[column] - 1}; are these integer codes?"
             )
         return torch.stack([embedding(column) for embedding, column in zip(self.embeddings, codes.t())]).sum(0)
 

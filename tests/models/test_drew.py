@@ -183,7 +183,7 @@ def test_codes_are_summed_embeddings_and_checked():
     expected = encoder.embeddings[0].weight[[2, 0]] + encoder.embeddings[1].weight[[1, 1]]
     assert torch.equal(encoder(x), expected)
     for bad in (3.0, -1.0, 0.5, float("nan")):
-        with pytest.raises(ValueError, match=r"feature 0 of node 1 is .* must be a whole number in 0..2"):
+        with pytest.raises(ValueError, match=r"column 0 of row 1 is .* must be a whole number in 0..2"):
             encoder(torch.tensor([[2.0, 1.0], [bad, 1.0]]))
     network = DRew(9, 16, 2, encoder="atom")
     data = path(3)

@@ -62,18 +62,18 @@ def test_codes_are_embedded_and_summed():
     data.edge_attr = torch.arange(12) % 4
     torch.manual_seed(0)
     model = PathNN(2, 6, 2, node_types=[3, 3], edge_types=[4], mlp=True).double().eval()
-    first, second = model.encoder.tables
+    first, second = model.encoder.embeddings
     torch.testing.assert_close(model.encode(data), first(data.x[:, 0].long()) + second(data.x[:, 1].long()))
     before = run(model, data)
     data.edge_attr = data.edge_attr.flip(0)
     assert not torch.allclose(run(model, data), before)
     data.edge_attr[3] = 4
-    with pytest.raises(ValueError, match=r"edge_attr has code 4 in column 0, but there are 4 codes \(0\.\.3\)"):
+    with pytest.raises(ValueError, match=r"column 0 of row \d+ is 4, must be a whole number in 0\.\.3"):
         run(model, data)
-    with pytest.raises(ValueError, match="x has 1 columns of codes, expected 2"):
+    with pytest.raises(ValueError, match="needs 2 columns of codes, got 1"):
         model.encode(Batch(x=data.x[:, :1]))
     data.x[2, 1] = -1
-    with pytest.raises(ValueError, match=r"x has code -1 in column 1, but there are 3 codes"):
+    with pytest.raises(ValueError, match=r"column 1 of row \d+ is -1, must be a whole number in 0\.\.2"):
         run(model, data)
 
 
