@@ -106,8 +106,8 @@ def test_encoders_by_name():
     model = LinkPredictor.from_task(task, encoder=part, decoder="bilinear")
     assert repr(model.encoder) == repr(SheafDiffusion.from_task(task, hidden_channels=4))
     assert model.maps[0].weight.shape == (4, 4)
-    with pytest.raises(ValueError, match="unknown model 'GNC'; did you mean 'GCN'"):
-        LinkPredictor.from_task(task, encoder="GNC")
+    with pytest.raises(ValueError, match="unknown model 'GCNN'; did you mean 'GCN'"):
+        LinkPredictor.from_task(task, encoder="GCNN")
 
 
 def test_a_config_names_the_encoder():
