@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -49,12 +52,12 @@ class Engine:
             batch = batch.clone().apply(lambda value: value.to(self._dtype) if value.is_floating_point() else value)
         return batch if self.device.type == "cpu" else batch.to(self.device)
 
-    def forward(self, model: nn.Module, batch: Data) -> Tensor:
-        """``model(batch)`` under the chosen precision; 16-bit outputs are returned as float32."""
+    def forward(self, model: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        """``model(*arguments)`` under the chosen precision; 16-bit outputs are returned as float32."""
         if not self._autocast:
-            return model(batch)
+            return model(*arguments)
         with self.fabric.autocast():
-            out = model(batch)
+            out = model(*arguments)
         return out.float()
 
     def setup_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,10 @@ class Result:
         split: The split's name.
         split_hash: The split's content hash.
         seed: The seed.
-        history: One dict per epoch: phase, epoch, train_loss, val_loss, val_<metric>, lr.
+        history: One dict per epoch: phase, epoch, train_loss, val_loss, val_<metric>, lr; validation is ``None`` in epochs
+            without one.
+        phases: One dict per phase: phase, epochs, best_epoch, val, test. For greedy layer-wise training a row has the
+            scores of a network that ends with this layer.
         config: The arguments of trainer, model and strategy.
         versions: Versions of graphkit and of what it computes with.
         hardware: Processor or GPU, and threads.
@@ -70,6 +73,7 @@ class Result:
     config: dict[str, Any]
     versions: dict[str, str]
     hardware: str
+    phases: list[dict[str, Any]] = field(default_factory=list)
     run_dir: str | None = None
 
     def __str__(self) -> str:

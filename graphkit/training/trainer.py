@@ -47,6 +47,7 @@ class Trainer(Configurable):
     Args:
         max_epochs: The largest number of epochs of each phase (default: 200).
         patience: Stop a phase after this many epochs without a better validation (default: never).
+        validate_every: Validate after every so many epochs (default: 1).
         lr: The learning rate (default: 0.01).
         weight_decay: One number for all parameters, or a dict from name patterns to numbers, e.g.
             ``{"layers.0.*": 5e-4}``; parameters that match nothing get 0 (default: 0).
@@ -85,6 +86,7 @@ class Trainer(Configurable):
         self,
         max_epochs: int = 200,
         patience: int | None = None,
+        validate_every: int = 1,
         lr: float = 0.01,
         weight_decay: float | Mapping[str, float] = 0.0,
         optimizer: str = "Adam",
@@ -108,10 +110,13 @@ class Trainer(Configurable):
         for name, value, least in (
             ("max_epochs", max_epochs, 1),
             ("patience", patience, 1),
+            ("validate_every", validate_every, 1),
             ("batch_size", batch_size, 1),
         ):
             if value is not None and value < least:
                 raise ValueError(f"Trainer: {name}={value}, must be at least {least}")
+        if validate_every > max_epochs:
+            raise ValueError(f"Trainer: validate_every={validate_every} leaves max_epochs={max_epochs} without a validation")
         if lr <= 0:
             raise ValueError(f"Trainer: lr={lr}, must be positive")
         _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
@@ -119,6 +124,7 @@ class Trainer(Configurable):
             _scheduler_class(scheduler)
         self.max_epochs = max_epochs
         self.patience = patience
+        self.validate_every = validate_every
         self.lr = lr
         self.weight_decay = weight_decay
         self.optimizer = optimizer
@@ -168,6 +174,7 @@ class Trainer(Configurable):
         if required is not None:
             task = task.transform(required)
         network = engine.place(network)
+        self.strategy.adapt(network, task, engine)
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)
 
@@ -182,6 +189,7 @@ class Trainer(Configurable):
             max_epochs=self.max_epochs,
             patience=self.patience,
             monitor=self.monitor,
+            validate_every=self.validate_every,
             batch_size=self.batch_size,
             seed=self.seed,
             make_optimizer=lambda parameters: engine.setup_optimizer(self._optimizer(parameters)),
@@ -276,14 +284,14 @@ class Trainer(Configurable):
         return settings | {"model": repr(network), "parameter shapes": shapes} | content
 
     def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:
-        upto_layer = loop.phases[-1].upto_layer
+        phases = [loop.summary(phase) for phase in loop.phases]
         return Result(
             task=task.name,
             model=repr(network),
             strategy=repr(self.strategy),
             metric=task.metric,
-            test=loop.evaluate("test", upto_layer)[1],
-            val=loop.evaluate("val", upto_layer)[1],
+            test=phases[-1]["test"],
+            val=phases[-1]["val"],
             best_epoch=loop.best_epoch,
             epochs=len(loop.history),
             num_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
@@ -292,6 +300,7 @@ class Trainer(Configurable):
             split_hash=task.split.hash,
             seed=self.seed,
             history=loop.history,
+            phases=phases,
             config=config,
             versions=versions(),
             hardware=hardware(loop.engine.device),
