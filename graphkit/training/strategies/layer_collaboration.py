@@ -76,14 +76,14 @@ class LayerCollaborationFF(ForwardForward):
         done: list[Tensor] = []  # the goodness of the layers below, with their new weights
         logged: dict[str, Tensor] = {}
         for i, optimizer in enumerate(phase.optimizers):
-            others = done + (self._answers(batch, i, histories)[1:] if self.gamma == "all" else [])
+            others = done + (self._answers_above(batch, i, histories) if self.gamma == "all" else [])
             goodness = self.goodness(self.engine.forward(self._layer(batch, i, histories)), found, batch)
             loss = self.loss_of(goodness + sum(others)) if others else self.loss_of(goodness)
             self.engine.optimize(loss, optimizer)
             logged[f"loss_layer_{i + 1}"] = loss.detach()
             with torch.no_grad(), evaluating(self.model):
                 out = self.engine.forward(self._all_outputs(i, found, histories))
-                done.append(self._judge(batch, i, histories, out))
+                done.append(self._judge(batch, i, histories))
                 histories = self.advance(i, found, histories, out)
         return {"loss": torch.stack(list(logged.values())).mean(), **logged}
 
@@ -102,19 +102,17 @@ class LayerCollaborationFF(ForwardForward):
         )
 
     @torch.no_grad()
-    def _answers(self, batch: Data, i: int, histories: Histories | None) -> list[Tensor]:
-        """The goodness in layer ``i`` and those above it, with the weights as they are."""
+    def _answers_above(self, batch: Data, i: int, histories: Histories | None) -> list[Tensor]:
+        """The goodness in the layers above ``i``, with the weights as they are."""
         found, answers = self._hypotheses(batch, "train"), []
         with evaluating(self.model):
-            for layer in range(i, self.num_layers):
-                out = self.engine.forward(self._all_outputs(layer, found, histories))
-                answers.append(self._judge(batch, layer, histories, out))
-                histories = self.advance(layer, found, histories, out)
+            for layer in range(i + 1, self.num_layers):
+                below = self.engine.forward(self._all_outputs(layer - 1, found, histories))
+                histories = self.advance(layer - 1, found, histories, below)
+                answers.append(self._judge(batch, layer, histories))
         return answers
 
-    def _judge(self, batch: Data, i: int, histories: Histories | None, out: Tensor) -> Tensor:
-        """The goodness ``[V, n]`` from the outputs of all nodes, or anew if those are of the first hypothesis alone."""
-        found = self._hypotheses(batch, "train")
-        if found.shared:
-            return self.goodness(self.engine.forward(self._layer(batch, i, histories)), found, batch)
-        return self.goodness(out if found.rows is None else out[:, found.rows], found, batch)
+    def _judge(self, batch: Data, i: int, histories: Histories | None) -> Tensor:
+        """The goodness ``[V, n]`` in layer ``i``, with its weights as they are."""
+        out = self.engine.forward(self._layer(batch, i, histories))
+        return self.goodness(out, self._hypotheses(batch, "train"), batch)

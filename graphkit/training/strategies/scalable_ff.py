@@ -60,12 +60,15 @@ class ScalableFF(Layerwise):
         self.layers_per_block = layers_per_block
         self.layer_norm = layer_norm
 
-    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
+    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
         if self.goodness == "square" and task.target != "multiclass":
             raise ValueError(
                 f"ScalableFF compares the squared goodness of several classes, but task {task.name!r} is a {task.target} "
                 "task; use goodness='linear'"
             )
+        super().adapt(model, task, engine)
+
+    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         layers = range(self.num_layers)
         self.blocks = [list(layers[i : i + self.layers_per_block]) for i in layers[:: self.layers_per_block]]

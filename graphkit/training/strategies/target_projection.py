@@ -103,9 +103,9 @@ class TargetProjection(Layerwise):
         """The loss of hidden layer ``i``: from its outputs ``[n, H]`` and the labels ``[n, columns]``."""
         projected = target @ self.projections[i]
         if self.rule == "drtp":
-            return (projected * h).sum() / h.size(0)  # its gradient with respect to h is the projected label
+            return (projected * h).sum() / max(h.size(0), 1)  # its gradient with respect to h is the projected label
         error = projected - h
-        return (error.square() if self.rule == "l2" else error.abs()).sum() / h.size(0)
+        return (error.square() if self.rule == "l2" else error.abs()).sum() / max(h.size(0), 1)
 
     def targets(self, batch: Data) -> tuple[Tensor, Tensor]:
         """The labels of the training nodes as rows, and the ids of these nodes."""
