@@ -7,7 +7,7 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("aggregation", "grand", "ops", "sheaf", "training")
+MODULES = ("aggregation", "forward", "grand", "ops", "sheaf", "training")
 
 
 def main() -> None:
