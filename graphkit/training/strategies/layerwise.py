@@ -48,7 +48,11 @@ class Layerwise(Strategy):
                 f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use Backprop"
             )
         self.model, self.task, self.engine = model, task, engine
-        model.widen(self.extra_channels(self._example()))
+        batch = self._example()
+        extra = self.extra_channels(batch)
+        model.widen(extra)
+        if any(extra):
+            self.find_owners(batch)  # layers that take their width from the first batch have seen it now
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
