@@ -22,7 +22,7 @@ AGAINST = "official procedure on torch_geometric.nn.GCNConv: dense features, low
 
 
 def random_task() -> gk.NodeTask:
-    """A graph with Cora's numbers of nodes, edges, features and classes; 64 % of the nodes to train on, 16 % to validate."""
+    """A graph of Cora's size; 64 % of the nodes to train on, 16 % to validate."""
     rng = np.random.default_rng(0)
     ends = rng.integers(0, NODES, (2, EDGES))
     x = torch.tensor((rng.random((NODES, FEATURES)) < 0.0127).astype(np.float32))
@@ -266,6 +266,12 @@ def _register(name: str, goal: float, what: str, make: Callable[[], Benchmark]) 
 S = gk.strategies
 _register("forward_sf", 6.0, "SingleForward", lambda: _compare(S.SingleForward(), SF))
 _register("forward_ff_la", 15.0, "ForwardForward, appended labels", lambda: _compare(S.ForwardForward(), FF))
-_register("forward_ff_vn", 15.0, "ForwardForward, virtual nodes", lambda: _compare(S.ForwardForward("virtual"), FFVirtual))
-_register("forward_top_to_input", 4.0, "TopDownForward to input", lambda: _compare(S.TopDownForward("input"), TopToInput))
-_register("forward_top_to_loss", 3.0, "TopDownForward to loss", lambda: _compare(S.TopDownForward("loss"), TopToLoss, 1.0))
+_register(
+    "forward_ff_vn", 15.0, "ForwardForward, virtual nodes", lambda: _compare(S.ForwardForward("virtual"), FFVirtual)
+)
+_register(
+    "forward_top_to_input", 4.0, "TopDownForward to input", lambda: _compare(S.TopDownForward("input"), TopToInput)
+)
+_register(
+    "forward_top_to_loss", 3.0, "TopDownForward to loss", lambda: _compare(S.TopDownForward("loss"), TopToLoss, 1.0)
+)

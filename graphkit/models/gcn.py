@@ -34,8 +34,8 @@ class GCN(LayerStack):
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
         readout: ``None`` for one output per node, ``"nodes"`` for one by a linear head on hidden states; for one per
-            graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that ``readout_mask`` marks
-            (default: ``None``).
+            graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that
+            ``readout_mask`` marks (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout (default: none).
 
@@ -57,4 +57,4 @@ class GCN(LayerStack):
         return layer(h, batch.edge_index, batch.get("edge_weight"))
 
     def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        return self.layers[0].propagation(batch.edge_index, batch.get("edge_weight"), size, dtype)  # type: ignore
+        return self.layers[0].propagation(batch.edge_index, batch.get("edge_weight"), size, dtype)  # type: ignore[operator]

@@ -25,8 +25,8 @@ class MLP(LayerStack):
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
         readout: ``None`` for one output per node, ``"nodes"`` for one by a linear head on hidden states; for one per
-            graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that ``readout_mask`` marks
-            (default: ``None``).
+            graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that
+            ``readout_mask`` marks (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout (default: none).
 

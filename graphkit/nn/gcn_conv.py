@@ -116,7 +116,7 @@ class GCNConv(nn.Module):
         )
 
     def update(self, aggregated: Any) -> Tensor:
-        """The rest of the convolution, from (rows of) :math:`P X`: a tensor, or anything that multiplies from the left."""
+        """The rest of the convolution, from (rows of) :math:`P X`: a tensor, or whatever multiplies from the left."""
         out = self.lin(aggregated)
         return out if self.bias is None else out + self.bias  # not in place: the product may be one that is kept
 

@@ -8,7 +8,6 @@ from torch import Tensor
 from torch_geometric.nn.dense.linear import Linear as PyGLinear
 
 
-
 class Linear(PyGLinear):
     r"""PyG's linear map :math:`x W^\top + b` that also takes a :class:`~graphkit.ops.SparseMatrix`.
 

@@ -38,8 +38,8 @@ class Result:
         split: The split's name.
         split_hash: The split's content hash.
         seed: The seed.
-        history: One dict per epoch: phase, epoch, train_loss, val_loss, val_<metric>, lr; validation is ``None`` in epochs
-            without one.
+        history: One dict per epoch: phase, epoch, train_loss, val_loss, val_<metric>, lr; ``None`` where nothing was
+            validated.
         phases: One dict per phase: phase, epochs, best_epoch, val, test. For greedy layer-wise training a row has the
             scores of a network that ends with this layer.
         config: The arguments of trainer, model and strategy.

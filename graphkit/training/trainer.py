@@ -116,7 +116,9 @@ class Trainer(Configurable):
             if value is not None and value < least:
                 raise ValueError(f"Trainer: {name}={value}, must be at least {least}")
         if validate_every > max_epochs:
-            raise ValueError(f"Trainer: validate_every={validate_every} leaves max_epochs={max_epochs} without a validation")
+            raise ValueError(
+                f"Trainer: validate_every={validate_every} leaves max_epochs={max_epochs} without a validation"
+            )
         if lr <= 0:
             raise ValueError(f"Trainer: lr={lr}, must be positive")
         _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")

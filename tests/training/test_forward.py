@@ -1,4 +1,4 @@
-"""Layer-wise strategies: no gradient between layers, finished layers at rest, exact resuming, hidden labels, fast paths."""
+"""Layer-wise strategies: nothing crosses layers, finished ones rest, resuming is exact, labels stay hidden."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch_geometric.nn import GATConv, GINConv, SAGEConv
 import graphkit as gk
 from graphkit.models import GCN, GRAND, MLP
 from graphkit.models.stack import LayerStack
+from graphkit.training.engine import Engine
 from graphkit.training.strategies import (
     ForwardForward,
     LayerCollaborationFF,
@@ -22,7 +23,6 @@ from graphkit.training.strategies import (
     TargetProjection,
     TopDownForward,
 )
-from graphkit.training.engine import Engine
 from graphkit.training.strategies.inputs import Blocks, Chain, Remembered, Variants
 from graphkit.training.strategies.layerwise import normalize_rows
 from tests import tiny
@@ -50,7 +50,9 @@ GREEDY = ["SF", "SF all labels", "FF-LA", "FF-LA symba", "FF-VN", "FF-VN all lab
 
 class _GIN(LayerStack):
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        return GINConv(nn.Sequential(nn.Linear(in_channels, out_channels), nn.ReLU(), nn.Linear(out_channels, out_channels)))
+        return GINConv(
+            nn.Sequential(nn.Linear(in_channels, out_channels), nn.ReLU(), nn.Linear(out_channels, out_channels))
+        )
 
     def propagate(self, layer: nn.Module, h: Any, batch: Data) -> Tensor:
         return layer(h, batch.edge_index)
@@ -179,9 +181,9 @@ def test_shared_weights_are_refused_and_a_single_layer_is_not():
 @pytest.mark.parametrize(("name", "kind"), cases())
 def test_any_layers_train(name, kind, cls):
     task = tiny.task(f"{kind} multiclass")
-    result, model = fit(NODE[name](), task, model_for(task, cls, num_layers=2), max_epochs=8, lr=0.02)
+    result, _ = fit(NODE[name](), task, model_for(task, cls, num_layers=2), max_epochs=8, lr=0.02)
     first, *_, last = result.history[:8]
-    key = "train_loss_layer_1" if "train_loss_layer_1" in first else "train_loss"  # that of the output may rise at first
+    key = "train_loss_layer_1" if "train_loss_layer_1" in first else "train_loss"  # the output's may rise
     assert last[key] < first[key]
 
 
@@ -195,7 +197,9 @@ def test_what_is_kept_changes_nothing(name, sparse):
         data.x = nn.functional.one_hot(torch.arange(24) % 5, 200).float() + nn.functional.one_hot(torch.arange(24), 200)
         task = gk.NodeTask("sparse", data, task.split)
         assert gk.transforms.SparseFeatures()(data).x.is_sparse_csr
-    runs = [fit(NODE[name](), task, model_for(task, cls), precision="64-true", max_epochs=6) for cls in (GCN, _PlainGCN)]
+    runs = [
+        fit(NODE[name](), task, model_for(task, cls), precision="64-true", max_epochs=6) for cls in (GCN, _PlainGCN)
+    ]
     (fast, one), (plain, two) = runs
     for row, other in zip(fast.history, plain.history, strict=True):
         assert row["phase"] == other["phase"]
@@ -381,10 +385,10 @@ def test_a_remembered_product_follows_its_weights():
 
 def test_splits_are_those_that_scikit_learn_draws():
     selection = pytest.importorskip("sklearn.model_selection")
+    import numpy as np
+
     from graphkit.datasets import card
     from graphkit.datasets.splits import Request, choose, forwardgnn
-
-    import numpy as np
 
     found = card("cora-ml")
     for n in (50, 53):

@@ -39,9 +39,9 @@ class Phase:
 class Strategy(Configurable, ABC):
     r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
 
-    The trainer calls :meth:`adapt` and :meth:`setup` once, then for each of :meth:`phases`: :meth:`optimizers`, and per batch
-    :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its best
-    validation epoch are put back before the next one begins.
+    The trainer calls :meth:`adapt`, draws the weights and calls :meth:`setup`; then for each of :meth:`phases`
+    :meth:`optimizers`, and per batch :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase
+    the weights of its best validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
     """

@@ -55,8 +55,8 @@ def with_columns(batch: Data, columns: Tensor) -> Data:
 def with_virtual_nodes(batch: Data, x: Tensor, classes: Tensor, ids: Tensor, bidirectional: bool) -> Data:
     """The graph with a node per class, which the nodes of that class are linked to.
 
-    Node ids of the virtual nodes follow the others. The edges are the graph's own, then those from nodes to their class,
-    then those back.
+    Virtual nodes come after the others. The edges are the graph's own, then those from nodes to their class, then those
+    back.
 
     Args:
         batch: The graph.

@@ -70,9 +70,9 @@ class ForwardForward(Layerwise):
         L = \frac{1}{|T|} \sum_{i \in T} \Big( \mathrm{softplus}(\theta - g_i^+) +
             \frac{1}{R} \sum_{r=1}^{R} \mathrm{softplus}(g_i^{-r} - \theta) \Big)
 
-    where :math:`g^+` comes from the right labels, :math:`g^{-r}` from wrong ones, drawn once, :math:`T` are the training
-    nodes and :math:`\theta` the threshold; or, after `"SymBa" <https://arxiv.org/abs/2303.08418>`_ (Lee and Song, 2023),
-    the mean of :math:`\mathrm{softplus}(-\alpha (g_i^+ - g_i^{-r}))`.
+    where :math:`g^+` comes from the right labels, :math:`g^{-r}` from wrong ones, drawn once, :math:`T` are the
+    training nodes and :math:`\theta` the threshold; or, after `"SymBa" <https://arxiv.org/abs/2303.08418>`_ (Lee and
+    Song, 2023), the mean of :math:`\mathrm{softplus}(-\alpha (g_i^+ - g_i^{-r}))`.
 
     Labels are shown in one of two ways: ``"appended"`` to the features of nodes (one-hot; uniform where unknown), or by
     edges to ``"virtual"`` nodes, one per class with random features; then all graphs share the features that the right
@@ -127,7 +127,9 @@ class ForwardForward(Layerwise):
         self.alpha = alpha
         self.append_label = check_choice(append_label, APPEND, f"append_label of {name}")
         if labels == "appended" and append_label != "none":
-            raise ValueError(f"{name}: append_label={append_label!r} needs labels='virtual'; 'appended' labels are there")
+            raise ValueError(
+                f"{name}: append_label={append_label!r} needs labels='virtual'; 'appended' labels are there"
+            )
         self.bidirectional = bidirectional
         self.reveal_validation = reveal_validation
 
@@ -241,7 +243,8 @@ class ForwardForward(Layerwise):
         """The states under layer ``i``, and the scores of the finished layers."""
 
         def climb() -> tuple[Histories | None, Any]:
-            histories, scores = None, 0.0
+            histories: Histories | None = None
+            scores: Any = 0.0
             with torch.no_grad(), evaluating(self.model):
                 for layer in range(i):
                     out = self.engine.forward(self._all_outputs(layer, found, histories))
@@ -261,36 +264,34 @@ class ForwardForward(Layerwise):
         return lambda: first().unsqueeze(0)
 
     def _aggregated(self, i: int, found: Hypotheses, histories: Histories, rows: Tensor | None) -> Any:
-        """The aggregated input of all hypotheses, with what they share computed once; ``None`` if layers do otherwise."""
+        """The aggregated input of all hypotheses, with what they share computed once.
+
+        ``None`` if the layers do not average first, or nothing is shared.
+        """
         graph, h = found.graph(0), histories[0][-1]
         matrix = self.model.aggregation(graph, h.shape[0], h.dtype)
         if matrix is None:
             return None
-        if i == 0 and found.columns is not None:
+        if found.columns is not None and i == 0:
             scale = inverse_lengths(self.model.encode(graph)).unsqueeze(1)  # that of all hypotheses
-            differences = (found.columns - found.columns[:1]) * scale
             chosen = matrix if rows is None else matrix.select_rows(rows)
-            left = torch.stack([chosen @ difference for difference in differences])
+            left = torch.stack([chosen @ (own * scale) for own in found.columns - found.columns[:1]])
             k = self.num_classes
-            right = torch.zeros(k, h.shape[1], dtype=h.dtype, device=left.device)
-            right[:, -k:] = torch.eye(k)
+            right = torch.cat([left.new_zeros(k, h.shape[1] - k), torch.eye(k).to(left)], dim=1)
             return Variants(aggregate(matrix, h, rows), left, right)
         if found.columns is not None:
             return torch.stack([aggregate(matrix, history[-1], rows) for history in histories])
-        others = [
-            self.model.aggregation(found.graph(v), h.shape[0], h.dtype) for v in range(1, found.count)
-        ]
-        same_states = found.shared or (i == 0 and self.append_label == "none")
-        if rows is not None and same_states:
-            left = _class_columns([matrix, *others], rows, self.num_classes)
-            if left is not None:
+        graphs = [found.graph(v) for v in range(1, found.count)]
+        matrices: list[Any] = [matrix, *(self.model.aggregation(g, h.shape[0], h.dtype) for g in graphs)]
+        if rows is not None and (found.shared or (i == 0 and self.append_label == "none")):
+            differences = _class_columns(matrices, rows, self.num_classes)
+            if differences is not None:
                 last = torch.arange(h.shape[0] - self.num_classes, h.shape[0], device=rows.device)
                 right = h.select_rows(last).to_dense() if isinstance(h, SparseMatrix) else h[last]
-                return Variants(aggregate(matrix, h, rows), left, right)
+                return Variants(aggregate(matrix, h, rows), differences, right)
         if isinstance(h, SparseMatrix):
             return None
-        pairs = zip([matrix, *others], histories)
-        return torch.stack([aggregate(other, history[-1], rows) for other, history in pairs])
+        return torch.stack([aggregate(other, histories[v][-1], rows) for v, other in enumerate(matrices)])
 
     # Labels --------------------------------------------------------------------------------------------------------
 
@@ -347,9 +348,7 @@ class ForwardForward(Layerwise):
 
         return Hypotheses(classes.size(0), graph, rows, columns)
 
-    def _linked(
-        self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool = False
-    ) -> Hypotheses:
+    def _linked(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool = False) -> Hypotheses:
         n, k, transform = batch.num_nodes, self.num_classes, self.model.required_transform()
         all_x = joined(batch.x, self._fixed["virtual_x"], dim=0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,7 +31,7 @@ class Layerwise(Strategy):
     for node tasks, whose batch is always the same graph, and again as soon as a weight below has changed.
     """
 
-    model: LayeredModel  # type: ignore[assignment]
+    model: LayeredModel
     greedy: bool = True
     kinds: tuple[str, ...] = ("node", "graph")
 
@@ -45,7 +44,8 @@ class Layerwise(Strategy):
             )
         if task.kind not in self.kinds:
             raise ValueError(
-                f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use Backprop"
+                f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use "
+                "ScalableFF or Backprop"
             )
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
@@ -144,7 +144,7 @@ class Layerwise(Strategy):
         model = self.model
         if i == 0 and self.encodes:
             return lambda: _take(model.step(0, [self.shown(model.encode(batch))], batch), rows)
-        h = history[-1]
+        h: Any = history[-1]
         matrix = model.aggregation(batch, h.shape[0], h.dtype)
         if matrix is None:
             return lambda: _take(model.step(i, history, batch), rows)

@@ -35,7 +35,7 @@ class ScalableFF(Layerwise):
 
     Args:
         goodness: ``"square"`` or ``"linear"`` (default: ``"square"``).
-        layers_per_block: The number of layers of a block; all layers in one block learn by backpropagation (default: 1).
+        layers_per_block: The number of layers of a block, which learn together by backpropagation (default: 1).
         layer_norm: Whether blocks end with a normalisation (default: ``True``).
 
     Raises:
@@ -63,8 +63,8 @@ class ScalableFF(Layerwise):
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
         if self.goodness == "square" and task.target != "multiclass":
             raise ValueError(
-                f"ScalableFF compares the squared goodness of several classes, but task {task.name!r} is a {task.target} "
-                "task; use goodness='linear'"
+                f"ScalableFF compares the squared goodness of several classes, but task {task.name!r} is a "
+                f"{task.target} task; use goodness='linear'"
             )
         super().adapt(model, task, engine)
 
@@ -73,9 +73,10 @@ class ScalableFF(Layerwise):
         layers = range(self.num_layers)
         self.blocks = [list(layers[i : i + self.layers_per_block]) for i in layers[:: self.layers_per_block]]
         widths = [self.widths[block[-1]] for block in self.blocks]
-        self.heads = engine.place(nn.ModuleList(Linear(width, task.num_outputs, bias=False) for width in widths))
-        norms = (nn.LayerNorm(width) if self.layer_norm else nn.Identity() for width in widths)
-        self.norms = engine.place(nn.ModuleList(norms))
+        self.heads = nn.ModuleList(Linear(width, task.num_outputs, bias=False) for width in widths)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) if self.layer_norm else nn.Identity() for width in widths)
+        engine.place(self.heads)
+        engine.place(self.norms)
 
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
         found = []

@@ -22,13 +22,13 @@ from graphkit.training.strategies.single_forward import SingleForward
 
 
 class TopDownForward(SingleForward):
-    r"""Forward learning whose layers hear from those above: all layers take a step per epoch, from states they exchange.
+    r"""Forward learning whose layers hear from those above; all take a step per epoch, on states that they exchange.
 
     From `"Forward Learning of Graph Neural Networks" <https://arxiv.org/abs/2403.11004>`_ (Park et al., ICLR 2024),
     there "SF-Top-To-Input" and "SF-Top-To-Loss".
 
-    Graph, virtual nodes and loss are those of :class:`SingleForward`. States :math:`h_1, \dots, h_L` are kept from epoch
-    to epoch; they start from a pass upwards. In each epoch layer :math:`j = 0, \dots, L - 1` computes
+    Graph, virtual nodes and loss are those of :class:`SingleForward`. States :math:`h_1, \dots, h_L` are kept from
+    epoch to epoch; they start from a pass upwards. In each epoch layer :math:`j = 0, \dots, L - 1` computes
 
     .. math::
         z_j = \mathrm{layer}_j\big( [\mathrm{norm}(h_j) \,\|\, \mathrm{norm}(h_{j+2})] \big) \;\text{(input)}, \qquad
@@ -95,13 +95,13 @@ class TopDownForward(SingleForward):
         super().setup(model, task, engine)
         if self.target == "input" and self.encodes:
             raise TypeError(
-                f"TopDownForward(target='input') shows the first layer what is above it, but {type(model).__name__} trains "
-                "an encoder below that; use target='loss'"
+                f"TopDownForward(target='input') shows the first layer what is above it, but {type(model).__name__} "
+                "trains an encoder below that; use target='loss'"
             )
         if self.target == "loss" and len(set(self.widths)) > 1:
             raise ValueError(
-                f"TopDownForward(target='loss') averages states of different layers, but their widths are {self.widths}; "
-                "use equal ones, e.g. readout='nodes', or target='input'"
+                "TopDownForward(target='loss') averages states of different layers, but their widths are "
+                f"{self.widths}; use equal ones, e.g. readout='nodes', or target='input'"
             )
         self.states: list[Tensor] | None = None
 
@@ -135,18 +135,20 @@ class TopDownForward(SingleForward):
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         if upto_layer not in (None, self.num_layers):
             raise ValueError("TopDownForward trains all layers together and cannot predict from a part of them")
-        rows, scores = self._rows(batch, stage), []
+        rows = self._rows(batch, stage)
+        scores: list[Tensor] = []
         counted = range(2, self.test_steps) if self.counted_steps is None else self.counted_steps
 
         def look(j: int, layer: Callable[[], Tensor], above: list[Tensor]) -> Tensor:
             z = self.engine.forward(layer)
-            if self.target == "loss" or step in counted:
+            if counts:
                 scores.append(self.logits(_mean([z, *above], rows)).log_softmax(1))
             return z
 
         with evaluating(self.model):
             states = self._start(batch)
             for step in range(self.test_steps if self.target == "input" else 1):
+                counts = self.target == "loss" or step in counted
                 self._sweep(batch, states, look)
         mean = torch.stack(scores).logsumexp(0) - math.log(len(scores))
         return self._spread(mean, rows[: -self.num_classes], batch)
@@ -161,8 +163,9 @@ class TopDownForward(SingleForward):
     # Parts ---------------------------------------------------------------------------------------------------------
 
     def _start(self, batch: Data) -> list[Tensor]:
-        """The states :math:`h_1, \\dots, h_L` of a pass upwards."""
-        graph, states = self.graph(batch), []
+        """The states of all layers after a pass upwards."""
+        graph = self.graph(batch)
+        states: list[Tensor] = []
         with torch.no_grad(), evaluating(self.model):
             if self.target == "input":
                 for j in range(self.num_layers):
@@ -202,7 +205,7 @@ class TopDownForward(SingleForward):
         return self.kept(key, batch, 0, lambda: self.local(0, self.graph(batch), history))
 
     def _layer_under(self, batch: Data, j: int, states: list[Tensor], first: bool = False) -> Callable[[], Tensor]:
-        """Layer ``j`` on the states below and above it, as a function of its weights; ``first`` hears zeros from above."""
+        """Layer ``j`` on the states below and above it (``first``: on zeros above), as a function of its weights."""
         model, graph, bottom = self.model, self.graph(batch), self._bottom(batch)
         is_top = j + 1 == self.num_layers
         own = bottom if j == 0 else self.shown(states[j - 1])

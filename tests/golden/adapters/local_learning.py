@@ -133,7 +133,9 @@ def _check_collaboration(file: GoldenFile, name: str) -> None:
             file.assert_close(f"collab_{name}.layer{i}.{sign}.gamma", expected, TOLERANCE)
         rate = float(file.scalar("lr"))
         layer = model.layers[i]
-        file.assert_close(f"collab_{name}.layer{i}.W_after_sgd", (layer.lin.weight - rate * layer.lin.weight.grad).t(), TOLERANCE)
+        file.assert_close(
+            f"collab_{name}.layer{i}.W_after_sgd", (layer.lin.weight - rate * layer.lin.weight.grad).t(), TOLERANCE
+        )
         file.assert_close(f"collab_{name}.layer{i}.b_after_sgd", layer.bias - rate * layer.bias.grad, TOLERANCE)
 
 
