@@ -109,9 +109,14 @@ class TopDownForward(SingleForward):
         extra = super().extra_channels(batch)
         if self.target == "input":
             self.find_owners(batch)  # and the widths of the states
-            above = [*self.widths[1:], self.num_classes]
+            above = [*self.widths[1:], self.top_width]
             extra = [own + width for own, width in zip(extra, above)]
         return extra
+
+    @property
+    def top_width(self) -> int:
+        """How many channels the last layer reads from above."""
+        return self.num_classes
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         if self.states is None:
@@ -209,8 +214,10 @@ class TopDownForward(SingleForward):
         model, graph, bottom = self.model, self.graph(batch), self._bottom(batch)
         is_top = j + 1 == self.num_layers
         own = bottom if j == 0 else self.shown(states[j - 1])
-        above = None if first else self.shown(self._labels(batch) if is_top else states[j + 1])
-        widths = [own.shape[1], self.num_classes if is_top else self.widths[j + 1]]
+        widths = [own.shape[1], self.top_width if is_top else self.widths[j + 1]]
+        above = None
+        if not first and widths[1] > 0:
+            above = self.shown(self._labels(batch) if is_top else states[j + 1])
         matrix = model.aggregation(graph, own.shape[0], own.dtype)
         if matrix is None:
             own = own.to_dense() if isinstance(own, SparseMatrix) else own

@@ -1,6 +1,6 @@
 """Forward learning of graph networks: inputs, outputs, losses, gradients, weights after steps, predictions.
 
-Node tasks run the strategies as the trainer does.
+Of nodes here, by the strategies as the trainer runs them; of links in :mod:`tests.golden.adapters.forwardgnn_links`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from graphkit.models import GCN
 from graphkit.models.stack import LayerStack
 from graphkit.training.engine import Engine
 from graphkit.training.strategies import ForwardForward, SingleForward, TopDownForward
+from tests.golden.adapters.forwardgnn_links import check_links
 from tests.golden.files import GoldenFile
 
 TOLERANCE = 1e-8
@@ -49,9 +50,8 @@ MODELS = {"GCN": GCN, "SAGE": _SAGE, "GAT": _GAT}
 def check(file: GoldenFile) -> None:
     mode = str(file.scalar("cfg.mode"))
     if mode.startswith("link_"):
-        from tests.golden.adapters.forwardgnn_links import check_links
-
-        return check_links(file, mode, _build(file))
+        check_links(file, mode, _build, load_initial_weights, adam)
+        return
     for updates in (0, 1, 3):
         _Run(file, mode, updates).check()
 
