@@ -56,7 +56,7 @@ class Layerwise(Strategy):
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
-        self._kept: dict[Any, tuple[Any, Any]] = {}
+        self._kept: dict[Any, tuple[Any, ...]] = {}
         self.find_owners(self._example())
 
     def extra_channels(self, batch: Data) -> list[int]:
@@ -158,11 +158,10 @@ class Layerwise(Strategy):
         weights = tuple(p._version for own in self.own[:i] for p in own.values())
         stamp = (i, weights)
         place = (key, id(batch))
-        found = self._kept.get(place)
-        if found is None or found[0] != stamp:
+        if self._kept.get(place, (None,))[0] != stamp:
             self._kept.pop(place, None)  # the memory is free before it is needed again
-            found = self._kept[place] = (stamp, (make(), batch))
-        return found[1][0]
+            self._kept[place] = (stamp, make(), batch)
+        return self._kept[place][1]
 
 
 def normalize_rows(h: Any) -> Any:
