@@ -1,7 +1,7 @@
 """Peak memory of training by depth: ``python -m benchmarks.memory`` writes a table and a picture.
 
-One process per point: its peak resident memory while training minus what it held before (Linux). Large blocks go back to
-the system as soon as they are freed, so that the peak is what was in use and not what the allocator kept.
+One process per point: its peak resident memory while training minus what it held before (Linux). Large blocks go back
+to the system as soon as they are freed, so that the peak is what was in use and not what the allocator kept.
 """
 
 from __future__ import annotations

@@ -240,7 +240,8 @@ def _compare(strategy: Any, opponent: type[Opponent], clip: float | None = None)
     def ours() -> Tensor:
         model.load_state_dict(weights)
         torch.manual_seed(1)
-        trainer = gk.Trainer(EPOCHS, None, 2, LR, DECAY, clip_norm=clip, seed=None, strategy=strategy, progress=False)
+        settings = {"max_epochs": EPOCHS, "validate_every": 2, "lr": LR, "weight_decay": DECAY, "clip_norm": clip}
+        trainer = gk.Trainer(**settings, seed=None, strategy=strategy, progress=False)
         rows = trainer.fit(model, task).history
         if len(strategy.phases()) > 1:
             return torch.tensor([row["train_loss"] for row in rows])

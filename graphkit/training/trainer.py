@@ -33,8 +33,8 @@ _FREE = {"max_epochs", "patience", "progress", "run_dir", "loggers", "checkpoint
 class Trainer(Configurable):
     r"""Trains any model on any task with any strategy.
 
-    Every epoch ends with a validation; the weights of the best one are kept and put back at the end. Test labels are
-    read once, after that.
+    Every epoch (or every so many) ends with a validation; the weights of the best one are kept and put back at the end.
+    Test labels are read once, after that.
 
     **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on
     the CPU, whatever happened to the model before (scikit-learn's rule). ``warm_start=True`` keeps the weights that the
@@ -47,7 +47,6 @@ class Trainer(Configurable):
     Args:
         max_epochs: The largest number of epochs of each phase (default: 200).
         patience: Stop a phase after this many epochs without a better validation (default: never).
-        validate_every: Validate after every so many epochs (default: 1).
         lr: The learning rate (default: 0.01).
         weight_decay: One number for all parameters, or a dict from name patterns to numbers, e.g.
             ``{"layers.0.*": 5e-4}``; parameters that match nothing get 0 (default: 0).
@@ -69,6 +68,7 @@ class Trainer(Configurable):
         loggers: Which logs to keep in ``run_dir``: ``"csv"``, ``"tensorboard"`` (default: ``("csv",)``).
         checkpoint_seconds: The least time between two checkpoints (default: 1).
         warm_start: Whether to keep the model's weights instead of drawing new ones (default: ``False``).
+        validate_every: Validate after every so many epochs; ``patience`` still counts epochs (default: 1).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -86,7 +86,6 @@ class Trainer(Configurable):
         self,
         max_epochs: int = 200,
         patience: int | None = None,
-        validate_every: int = 1,
         lr: float = 0.01,
         weight_decay: float | Mapping[str, float] = 0.0,
         optimizer: str = "Adam",
@@ -106,6 +105,7 @@ class Trainer(Configurable):
         loggers: tuple[str, ...] = ("csv",),
         checkpoint_seconds: float = 1.0,
         warm_start: bool = False,
+        validate_every: int = 1,
     ) -> None:
         for name, value, least in (
             ("max_epochs", max_epochs, 1),

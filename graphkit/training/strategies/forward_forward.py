@@ -27,7 +27,7 @@ from graphkit.training.strategies.classes import (
     with_columns,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.inputs import Variants
+from graphkit.training.strategies.inputs import Variants, differing_columns
 from graphkit.training.strategies.layerwise import Layerwise, aggregate, evaluating, inverse_lengths, normalize_rows
 from graphkit.training.strategies.single_forward import APPEND
 
@@ -162,7 +162,7 @@ class ForwardForward(Layerwise):
         return normalize_rows(h)
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
-        i = self._last(phase.upto_layer)
+        i = self.last_layer(phase.upto_layer)
         found = self._hypotheses(batch, "train")
         layer = self.kept(
             "train", batch, i, lambda: self.outputs(i, found, self._below(batch, i, "train", found)[0], found.rows)
@@ -174,7 +174,7 @@ class ForwardForward(Layerwise):
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        i = self._last(upto_layer)
+        i = self.last_layer(upto_layer)
         found = self._hypotheses(batch, stage, predicting=True)
         with evaluating(self.model):
             histories, below = self._below(batch, i, f"predict {stage}", found)
@@ -284,7 +284,7 @@ class ForwardForward(Layerwise):
         graphs = [found.graph(v) for v in range(1, found.count)]
         matrices: list[Any] = [matrix, *(self.model.aggregation(g, h.shape[0], h.dtype) for g in graphs)]
         if rows is not None and (found.shared or (i == 0 and self.append_label == "none")):
-            differences = _class_columns(matrices, rows, self.num_classes)
+            differences = differing_columns(matrices, rows, self.num_classes)
             if differences is not None:
                 last = torch.arange(h.shape[0] - self.num_classes, h.shape[0], device=rows.device)
                 right = h.select_rows(last).to_dense() if isinstance(h, SparseMatrix) else h[last]
@@ -364,9 +364,6 @@ class ForwardForward(Layerwise):
         extra = features if self.append_label == "all" else None
         return Hypotheses(classes.size(0), graph, rows, None, extra, shared=not predicting)
 
-    def _last(self, upto_layer: int | None) -> int:
-        return (self.num_layers if upto_layer is None else upto_layer) - 1
-
 
 class _Lazy:
     """A list of histories that are made when asked for."""
@@ -378,25 +375,3 @@ class _Lazy:
         if v >= self.count:
             raise IndexError(v)
         return self.make(v)
-
-
-def _class_columns(matrices: list[Any], rows: Tensor, k: int) -> Tensor | None:
-    """How the last ``k`` columns of each matrix differ from those of the first, ``[V, rows, k]``.
-
-    ``None`` if the matrices differ elsewhere.
-    """
-    first = matrices[0].select_rows(rows)
-    n = first.shape[1] - k
-    parts, found = [], []
-    for matrix in matrices:
-        chosen = matrix.select_rows(rows)
-        s = chosen.structure
-        own = s.col < n
-        parts.append((s.row[own], s.col[own], chosen.values[own]))
-        found.append(chosen.values.new_zeros(rows.numel(), k))
-        found[-1].index_put_((s.row[~own], s.col[~own] - n), chosen.values[~own], accumulate=True)
-    for row, col, value in parts[1:]:
-        if not (torch.equal(row, parts[0][0]) and torch.equal(col, parts[0][1]) and torch.equal(value, parts[0][2])):
-            return None
-    stacked = torch.stack(found)
-    return stacked - stacked[:1]

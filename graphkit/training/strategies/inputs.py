@@ -71,3 +71,25 @@ class Remembered:
         if self._product is None or key != self._key:
             self._key, self._product = key, self.block @ w
         return self._product
+
+
+def differing_columns(matrices: list[Any], rows: Tensor, k: int) -> Tensor | None:
+    """How the last ``k`` columns of each matrix differ from those of the first, ``[V, rows, k]``.
+
+    ``None`` if the matrices differ elsewhere.
+    """
+    first = matrices[0].select_rows(rows)
+    n = first.shape[1] - k
+    parts, found = [], []
+    for matrix in matrices:
+        chosen = matrix.select_rows(rows)
+        s = chosen.structure
+        own = s.col < n
+        parts.append((s.row[own], s.col[own], chosen.values[own]))
+        found.append(chosen.values.new_zeros(rows.numel(), k))
+        found[-1].index_put_((s.row[~own], s.col[~own] - n), chosen.values[~own], accumulate=True)
+    for row, col, value in parts[1:]:
+        if not (torch.equal(row, parts[0][0]) and torch.equal(col, parts[0][1]) and torch.equal(value, parts[0][2])):
+            return None
+    stacked = torch.stack(found)
+    return stacked - stacked[:1]

@@ -71,6 +71,10 @@ class Layerwise(Strategy):
         """The number of layers."""
         return len(self.model.layers)
 
+    def last_layer(self, upto_layer: int | None) -> int:
+        """The number of the last of the first ``upto_layer`` layers (``None``: all)."""
+        return (self.num_layers if upto_layer is None else upto_layer) - 1
+
     def phases(self) -> list[Phase]:
         if not self.greedy:
             return [Phase("all layers")]

@@ -94,7 +94,7 @@ class SingleForward(Layerwise):
         return normalize_rows(h)
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
-        i = self._last(phase.upto_layer)
+        i = self.last_layer(phase.upto_layer)
         rows = self._rows(batch, "train")
         z = self.engine.forward(self.kept("train", batch, i, lambda: self._layer(batch, i, rows)))
         loss = self.loss(z, class_ids(batch)[batch.train_index])
@@ -103,7 +103,7 @@ class SingleForward(Layerwise):
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        i = self._last(upto_layer)
+        i = self.last_layer(upto_layer)
         rows = self._rows(batch, stage)
         with evaluating(self.model):
             layer = self.kept(f"predict {stage}", batch, i, lambda: self._layer(batch, i, rows))
@@ -174,9 +174,6 @@ class SingleForward(Layerwise):
             return torch.cat([ids, batch.num_nodes + torch.arange(self.num_classes, device=ids.device)])
 
         return self.kept(f"rows {stage}", batch, 0, rows)
-
-    def _last(self, upto_layer: int | None) -> int:
-        return (self.num_layers if upto_layer is None else upto_layer) - 1
 
     def _spread(self, scores: Tensor, ids: Tensor, batch: Data) -> Tensor:
         out = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, ids, scores)
