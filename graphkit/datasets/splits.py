@@ -217,6 +217,21 @@ def fractions(request: Request) -> Ids:
     return _ids(order[:first], order[first:second], order[second:])
 
 
+def forwardgnn(request: Request) -> Ids:
+    """ForwardGNN's split, as scikit-learn's KFold (seed 101) and train_test_split (seed 127 times the index) draw it.
+
+    NumPy's legacy generator never changes what it draws from a seed.
+    """
+    n, index, count = request.labels.size(0), request.index, request.family.count
+    order = np.arange(n)
+    np.random.RandomState(101).shuffle(order)
+    test = np.array_split(order, count)[index]
+    rest = np.setdiff1d(np.arange(n), test)
+    rest = rest[np.random.RandomState(127 * index).permutation(rest.size)]
+    num_val = -(-rest.size // 5)
+    return _ids(rest[num_val:], rest[:num_val], test)
+
+
 def folds(request: Request) -> Ids:
     """Stratified folds drawn from seed 0: fold ``index`` tests, the next one validates."""
     return _fold(request, _deal(request.labels.numpy(), request.family.count))
@@ -249,6 +264,6 @@ def _ids(train: object, val: object, test: object) -> Ids:
 
 _FUNCTIONS: list[Callable[[Request], Ids]] = [
     stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class,
-    fractions, folds, pair_folds,
+    fractions, forwardgnn, folds, pair_folds,
 ]  # fmt: skip
 READERS: dict[str, Callable[[Request], Ids]] = {function.__name__: function for function in _FUNCTIONS}

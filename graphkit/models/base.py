@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
@@ -35,10 +37,15 @@ class LayeredModel(Configurable, nn.Module, ABC):
     Attributes:
         layers: The trainable parts, one per step.
         shares_parameters: Whether the steps share parameters, so that they cannot be trained apart.
+        looks_back: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps a
+            single state, whatever the depth.
+        extra: How many channels each layer takes besides the state below it; see :meth:`widen` (empty: none).
     """
 
     layers: nn.ModuleList
     shares_parameters: bool = False
+    looks_back: bool = True
+    extra: Sequence[int] = ()
 
     @abstractmethod
     def encode(self, batch: Data) -> State:
@@ -58,6 +65,44 @@ class LayeredModel(Configurable, nn.Module, ABC):
         for i in range(len(self.layers)):
             history.append(self.step(i, history, batch))
         return self.decode(history[-1], batch)
+
+    def aggregation(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        r"""The constant matrix :math:`P` of layers that average first: ``step(i, ...) = update(i, P @ h)``.
+
+        Training that repeats one layer on the same input multiplies with :math:`P` once. ``None``, the default, says
+        that the layers of this model are not of that kind (or not now: while dropout is on). A model with such a matrix
+        hands the features on unchanged in :meth:`encode`.
+
+        Args:
+            batch: The graph.
+            size: Its number of nodes.
+            dtype: The dtype of the states.
+        """
+        return None
+
+    def update(self, i: int, aggregated: Any) -> Tensor:
+        """State ``i + 1`` from the aggregated states, or from some rows of them; see :meth:`aggregation`.
+
+        Args:
+            i: The layer.
+            aggregated: A tensor ``[..., channels]``, or anything that can be multiplied with a matrix from the right.
+        """
+        raise TypeError(f"{type(self).__name__} has no layers that average first")
+
+    def widen(self, extra: Sequence[int]) -> None:
+        """Give layer ``i`` room for ``extra[i]`` more input channels than the state below it has.
+
+        Strategies call it that show a layer more than this state, such as labels. A layer whose width changes is
+        replaced by a new one.
+
+        Raises:
+            TypeError: If layers are to be widened that cannot be (the default).
+        """
+        if any(extra):
+            raise TypeError(
+                f"the layers of {type(self).__name__} read the states below them and nothing else, but this way of "
+                "training shows them more; use a stack of layers such as GCN, or another strategy"
+            )
 
     def required_transform(self) -> BaseTransform | None:
         """The structure that this model wants precomputed; the trainer applies it once (default: none)."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import GCNConv
+from graphkit.ops import SparseMatrix
 
 
 class GCN(LayerStack):
@@ -31,8 +33,9 @@ class GCN(LayerStack):
         act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
+        readout: ``None`` for one output per node, ``"nodes"`` for one by a linear head on hidden states; for one per
+            graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that
+            ``readout_mask`` marks (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout (default: none).
 
@@ -52,3 +55,6 @@ class GCN(LayerStack):
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         return layer(h, batch.edge_index, batch.get("edge_weight"))
+
+    def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        return self.layers[0].propagation(batch.edge_index, batch.get("edge_weight"), size, dtype)  # type: ignore[operator]

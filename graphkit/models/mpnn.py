@@ -36,8 +36,9 @@ class MPNN(LayerStack):
         act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: Whether a layer adds its input where widths agree (default: ``False``).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the nodes that ``readout_mask`` marks (default: ``None``).
+        readout: ``None`` for one output per node, ``"nodes"`` for one by a linear head on hidden states; for one per
+            graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the nodes that
+            ``readout_mask`` marks (default: ``None``).
         readout_kwargs: Further arguments of the readout (default: none).
 
     Shapes:

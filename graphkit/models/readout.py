@@ -12,8 +12,8 @@ from graphkit.nn import aggr
 
 
 def make_pool(readout: str | None, channels: int, **kwargs: Any) -> nn.Module | None:
-    """The aggregation that a model's ``readout`` names; ``None`` and ``"mask"`` need none."""
-    return None if readout in (None, "mask") else aggr.resolve(readout, channels, **kwargs)
+    """The aggregation that a model's ``readout`` names; ``None``, ``"mask"`` and ``"nodes"`` need none."""
+    return None if readout in (None, "mask", "nodes") else aggr.resolve(readout, channels, **kwargs)
 
 
 def read_out(readout: str | None, pool: nn.Module | None, h: Tensor, batch: Data) -> Tensor:

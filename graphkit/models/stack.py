@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
@@ -28,7 +30,8 @@ class LayerStack(LayeredModel):
         h_{i+1} = \sigma(\mathrm{norm}(\mathrm{layer}_i(\mathrm{dropout}(h_i)))) \; [+ \, h_i]
 
     Without a readout the last layer maps to ``out_channels`` and has neither norm nor activation. With one, all layers
-    are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to ``out_channels``.
+    are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to ``out_channels``; the
+    readout ``"nodes"`` applies the head to each node.
 
     Bag-of-words features are kept sparse up to the first layer (see :class:`~graphkit.transforms.SparseFeatures`).
 
@@ -43,7 +46,7 @@ class LayerStack(LayeredModel):
         residual: Whether a layer adds its input where widths agree (default: ``False``).
         readout: How node states become a graph state, by the name of an aggregation: graphkit's (``"lcm"``, ``"gnp"``,
             ``"recurrent"``) or PyG's (``"mean"``, ``"sum"``, ``"max"``, ...), or ``"mask"`` for the node that
-            ``readout_mask`` marks; ``None`` for one output per node (default: ``None``).
+            ``readout_mask`` marks; ``None`` or ``"nodes"`` for one output per node (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout, e.g. ``{"project": False}`` (default: none).
 
@@ -87,6 +90,7 @@ class LayerStack(LayeredModel):
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
         num_hidden = num_layers - 1 if readout is None else num_layers
         self.layers = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
+        self._widths, self.extra = widths, [0] * num_layers
         norms = []
         if norm is not None:
             norm_class = NORMS[check_choice(norm, NORMS, f"norm of {name}")]
@@ -96,6 +100,8 @@ class LayerStack(LayeredModel):
         self.pool = make_pool(readout, hidden_channels, **(readout_kwargs or {}))
         self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
         self.reset_parameters()
+
+    looks_back = False
 
     @abstractmethod
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
@@ -112,13 +118,34 @@ class LayerStack(LayeredModel):
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = history[-1]
         out = self.propagate(self.layers[i], dropout(h, self.dropout, self.training), batch)
-        if i < self.num_layers - 1 or self.readout is not None:
-            if self.norm is not None:
-                out = self.norms[i](out)
-            out = self.activation(out)
+        out = self._finish(i, out)
         if self.residual and isinstance(h, Tensor) and h.shape == out.shape:
             out = out + h
         return out
+
+    def _finish(self, i: int, out: Tensor) -> Tensor:
+        if i == self.num_layers - 1 and self.readout is None:
+            return out
+        return self.activation(out if self.norm is None else self.norms[i](out))
+
+    def aggregation(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        node_by_node = self.norm != "batch_norm" and not self.residual and not (self.training and self.dropout > 0)
+        return self.average(batch, size, dtype) if node_by_node else None
+
+    def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        """The constant matrix by which the layers average, where they do; see :meth:`aggregation`."""
+        return None
+
+    def update(self, i: int, aggregated: Any) -> Tensor:
+        return self._finish(i, self.layers[i].update(aggregated))  # type: ignore[operator]
+
+    def widen(self, extra: Sequence[int]) -> None:
+        for i, (more, before) in enumerate(zip(extra, self.extra, strict=True)):
+            if more != before:
+                below, above = self._widths[i : i + 2]
+                like = next(self.layers[i].parameters())
+                self.layers[i] = self.make_layer(below if below == -1 else below + more, above).to(like)
+        self.extra = list(extra)
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return h if self.head is None else self.head(read_out(self.readout, self.pool, h, batch))

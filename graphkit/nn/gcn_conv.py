@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -92,21 +94,31 @@ class GCNConv(nn.Module):
 
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
-        fill = 2.0 if self.improved else 1.0
-        propagation = gcn_norm(
-            edge_index,
-            edge_weight,
-            add_self_loops=self.add_self_loops,
-            fill=fill,
-            norm=self.normalize,
-            size=x.shape[0],
-            dtype=x.dtype,
-        )
+        propagation = self.propagation(edge_index, edge_weight, x.shape[0], x.dtype)
         if isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels:
             out = propagation @ self.lin(x)
         else:
             out = self.lin(propagation @ x)
         return out if self.bias is None else out.add_(self.bias)  # in place: one pass over a large matrix less
+
+    def propagation(
+        self, edge_index: Tensor, edge_weight: Tensor | None, size: int, dtype: torch.dtype | None = None
+    ) -> SparseMatrix:
+        """The matrix :math:`P` of a graph with ``size`` nodes."""
+        return gcn_norm(
+            edge_index,
+            edge_weight,
+            add_self_loops=self.add_self_loops,
+            fill=2.0 if self.improved else 1.0,
+            norm=self.normalize,
+            size=size,
+            dtype=dtype,
+        )
+
+    def update(self, aggregated: Any) -> Tensor:
+        """The rest of the convolution, from (rows of) :math:`P X`: a tensor, or whatever multiplies from the left."""
+        out = self.lin(aggregated)
+        return out if self.bias is None else out + self.bias  # not in place: the product may be one that is kept
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.lin.in_channels}, {self.out_channels})"

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from torch_geometric.nn.dense.linear import Linear as PyGLinear
-
-from graphkit.ops import SparseMatrix
 
 
 class Linear(PyGLinear):
     r"""PyG's linear map :math:`x W^\top + b` that also takes a :class:`~graphkit.ops.SparseMatrix`.
+
+    Instead of a tensor it takes anything that can be multiplied with :math:`W^\top` from the right.
 
     Args:
         in_channels: Size of each input row; -1 takes it from the first input.
@@ -32,9 +34,9 @@ class Linear(PyGLinear):
     ) -> None:
         super().__init__(in_channels, out_channels, bias, weight_initializer, bias_initializer="zeros")
 
-    def forward(self, x: Tensor | SparseMatrix) -> Tensor:
+    def forward(self, x: Any) -> Tensor:
         """The product; a sparse ``x`` is never made dense."""
-        if not isinstance(x, SparseMatrix):
+        if isinstance(x, Tensor):
             return super().forward(x)
         out = x @ self.weight.t()
         return out if self.bias is None else out.add_(self.bias)

@@ -175,6 +175,21 @@ class SparseMatrix:
             return self
         return SparseMatrix(self.structure, factor if self.values is None else factor * self.values)
 
+    def select_rows(self, ids: Tensor) -> SparseMatrix:
+        """The matrix of the rows ``ids``, in that order.
+
+        Example:
+            >>> A = SparseMatrix.from_edges(torch.tensor([[0, 1, 2], [1, 2, 2]]), torch.tensor([1.0, 2.0, 3.0]))
+            >>> A.select_rows(torch.tensor([2, 1])).to_dense().tolist()
+            [[0.0, 2.0, 3.0], [1.0, 0.0, 0.0]]
+        """
+        count = self.structure.in_degree[ids]
+        rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
+        shift = (self.structure.rowptr[ids] - rowptr[:-1]).repeat_interleave(count)
+        entries = shift + torch.arange(shift.numel(), device=shift.device)
+        pattern = Structure(rowptr, self.structure.col[entries], None, self.structure.num_cols)
+        return SparseMatrix(pattern, None if self.values is None else self.values[entries])
+
     def dropout(self, p: float = 0.5, training: bool = True) -> SparseMatrix:
         """Set each stored value to 0 with probability ``p`` and divide the others by ``1 - p``; keeps the structure."""
         if not training or p == 0.0:

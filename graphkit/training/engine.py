@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -66,12 +67,12 @@ class Engine:
             self._placed[value] = placed
         return placed
 
-    def forward(self, model: nn.Module, batch: Data) -> Tensor:
-        """``model(batch)`` under the chosen precision; 16-bit outputs are returned as float32."""
+    def forward(self, model: Callable[..., Tensor], *arguments: Any) -> Tensor:
+        """``model(*arguments)`` under the chosen precision; 16-bit outputs are returned as float32."""
         if not self._autocast:
-            return model(batch)
+            return model(*arguments)
         with self.fabric.autocast():
-            out = model(batch)
+            out = model(*arguments)
         return out.float()
 
     def setup_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
@@ -90,3 +91,6 @@ class Engine:
         if self.clip_norm is not None:
             self.fabric.clip_gradients(nn.Identity(), optimizer, max_norm=self.clip_norm)
         optimizer.step()
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:  # fused optimizers write without telling autograd
+                torch.autograd.graph.increment_version(parameter)

@@ -41,6 +41,7 @@ class Loop:
         max_epochs: int,
         patience: int | None,
         monitor: str,
+        validate_every: int,
         batch_size: int | None,
         seed: int | None,
         make_optimizer: OptimizerFactory,
@@ -56,6 +57,7 @@ class Loop:
         self.max_epochs = max_epochs
         self.patience = patience
         self.monitor = monitor
+        self.validate_every = validate_every
         self.batch_size = batch_size
         self.order_seed = torch.initial_seed() % 2**31 if seed is None else seed
         self.make_optimizer = make_optimizer
@@ -138,22 +140,27 @@ class Loop:
         record: Record = {"phase": phase.name, "epoch": self.epoch}
         record |= {f"train_{key}": float(value) / count for key, value in totals.items()}
         self._check_finite(record, "train_loss", phase)
-        record["val_loss"], record[f"val_{self.task.metric}"] = self.evaluate("val", phase.upto_layer)
-        self._check_finite(record, "val_loss", phase)
+        validates = self.epoch % self.validate_every == 0
+        scores = self.evaluate("val", phase.upto_layer) if validates else (None, None)
+        record["val_loss"], record[f"val_{self.task.metric}"] = scores
         record["lr"] = float(phase.optimizers[0].param_groups[0]["lr"]) if phase.optimizers else 0.0
+        if validates:
+            self._check_finite(record, "val_loss", phase)
+            score = record[f"val_{self.task.metric}"] if self.monitor == "metric" else record["val_loss"]
+            self._keep_if_best(score)
+        for scheduler in self.schedulers:
+            if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
+                scheduler.step()
+            elif validates:
+                scheduler.step(score)
+        return record
 
-        score = record[f"val_{self.task.metric}"] if self.monitor == "metric" else record["val_loss"]
+    def _keep_if_best(self, score: float) -> None:
         if score > self.best_score if self.larger_is_better else score < self.best_score:
             self.best_score, self.best_epoch = score, self.epoch
             for name, value in self.model.state_dict().items():
                 self.best_weights[name].copy_(value)
             self.best_strategy = copy.deepcopy(self.strategy.state_dict())
-        for scheduler in self.schedulers:
-            if isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-                scheduler.step(score)
-            else:
-                scheduler.step()
-        return record
 
     def _train_batches(self) -> Iterator[Data]:
         if self.task.kind == "node":
@@ -178,7 +185,7 @@ class Loop:
         self.metric.reset()
         total, rows = 0.0, 0
         for batch in self._device_batches(stage):
-            prediction, label = self.task.select(self.strategy.predict(batch, upto_layer), batch, stage)
+            prediction, label = self.task.select(self.strategy.predict(batch, upto_layer, stage), batch, stage)
             total += float(self.task.loss_of(prediction, label)) * prediction.size(0)
             rows += prediction.size(0)
             self.metric.update(prediction, label)
@@ -189,6 +196,15 @@ class Loop:
                 f"{self.task.split.name!r} (one class only); use another split or metric"
             )
         return total / rows, score
+
+    def summary(self, phase: Phase) -> dict[str, Any]:
+        """What a finished phase reached: its epochs, and the scores of predictions by its layers as they are now."""
+        rows = [row for row in self.history if row["phase"] == phase.name]
+        key = f"val_{self.task.metric}" if self.monitor == "metric" else "val_loss"
+        pick = max if self.larger_is_better else min
+        best = pick((row for row in rows if row[key] is not None), key=lambda row: row[key])
+        val, test = (self.evaluate(stage, phase.upto_layer)[1] for stage in ("val", "test"))
+        return {"phase": phase.name, "epochs": len(rows), "best_epoch": best["epoch"], "val": val, "test": test}
 
     def _check_finite(self, record: Record, key: str, phase: Phase) -> None:
         if math.isfinite(record[key]):

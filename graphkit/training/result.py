@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +38,10 @@ class Result:
         split: The split's name.
         split_hash: The split's content hash.
         seed: The seed.
-        history: One dict per epoch: phase, epoch, train_loss, val_loss, val_<metric>, lr.
+        history: One dict per epoch: phase, epoch, train_loss, val_loss, val_<metric>, lr; ``None`` where nothing was
+            validated.
+        phases: One dict per phase: phase, epochs, best_epoch, val, test. For greedy layer-wise training a row has the
+            scores of a network that ends with this layer.
         config: The arguments of trainer, model and strategy.
         versions: Versions of graphkit and of what it computes with.
         hardware: Processor or GPU, and threads.
@@ -70,6 +73,7 @@ class Result:
     config: dict[str, Any]
     versions: dict[str, str]
     hardware: str
+    phases: list[dict[str, Any]] = field(default_factory=list)
     run_dir: str | None = None
 
     def __str__(self) -> str:
@@ -108,7 +112,9 @@ class Result:
 
 
 def plot_results(results: list[Result], path: str | os.PathLike[str] | None = None) -> Figure:
-    """Draw losses and validation scores of one or several runs against epochs.
+    """Draw losses and validation scores of one or several runs against epochs, phase after phase.
+
+    Of a single run the losses of layers or blocks are drawn too, where a strategy logs them.
 
     Args:
         results: The runs.
@@ -121,18 +127,21 @@ def plot_results(results: list[Result], path: str | os.PathLike[str] | None = No
     for number, result in enumerate(results):
         colour = f"C{number}"
         name = result.model.split("(")[0]
-        steps = range(1, len(result.history) + 1)
-        left.plot(steps, [row["train_loss"] for row in result.history], color=colour, label=f"{name}, train")
-        left.plot(
-            steps, [row["val_loss"] for row in result.history], color=colour, ls="--", label=f"{name}, validation"
-        )
-        scores = [row[f"val_{result.metric}"] for row in result.history]
+        left.plot(*_curve(result, "train_loss"), color=colour, label=f"{name}, train")
+        for part in _parts_of_the_loss(result) if len(results) == 1 else []:
+            left.plot(*_curve(result, f"train_loss_{part}"), lw=0.8, label=part.replace("_", " "))
+        left.plot(*_curve(result, "val_loss"), color=colour, ls="--", label=f"{name}, validation")
         label = f"{name}, validation (test {format_score(result.test, result.metric)})"
-        right.plot(steps, scores, color=colour, label=label)
-        last_phase = len(result.history) - _phase_length(result)
-        right.axvline(last_phase + result.best_epoch, color=colour, lw=0.8, ls=":")
+        right.plot(*_curve(result, f"val_{result.metric}"), color=colour, label=label)
+        start = 0
+        for phase in result.phases:
+            right.axvline(start + phase["best_epoch"], color=colour, lw=0.8, ls=":")
+            start += phase["epochs"]
+            if phase is not result.phases[-1]:
+                left.axvline(start + 0.5, color="0.7", lw=0.8)
+                right.axvline(start + 0.5, color="0.7", lw=0.8)
     left.set(xlabel="epoch", ylabel="loss", title=results[0].task)
-    right.set(xlabel="epoch", ylabel=results[0].metric, title="dotted: best validation epoch")
+    right.set(xlabel="epoch", ylabel=results[0].metric, title="dotted: best validation; grey: next phase")
     for axes in (left, right):
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
@@ -175,5 +184,13 @@ def hardware(device: torch.device) -> str:
     return f"{name}, {torch.get_num_threads()} threads"
 
 
-def _phase_length(result: Result) -> int:
-    return sum(row["phase"] == result.history[-1]["phase"] for row in result.history)
+def _curve(result: Result, key: str) -> tuple[list[int], list[float]]:
+    """The epochs, counted over all phases, that have a value, and the values."""
+    points = [(step, row[key]) for step, row in enumerate(result.history, 1) if row.get(key) is not None]
+    return [step for step, _ in points], [value for _, value in points]
+
+
+def _parts_of_the_loss(result: Result) -> list[str]:
+    """The layers or blocks whose training losses were logged one by one."""
+    keys = result.history[0] if result.history else {}
+    return [key.removeprefix("train_loss_") for key in keys if key.startswith("train_loss_")]

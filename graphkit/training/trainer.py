@@ -33,8 +33,8 @@ _FREE = {"max_epochs", "patience", "progress", "run_dir", "loggers", "checkpoint
 class Trainer(Configurable):
     r"""Trains any model on any task with any strategy.
 
-    Every epoch ends with a validation; the weights of the best one are kept and put back at the end. Test labels are
-    read once, after that.
+    Every epoch (or every so many) ends with a validation; the weights of the best one are kept and put back at the end.
+    Test labels are read once, after that.
 
     **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on
     the CPU, whatever happened to the model before (scikit-learn's rule). ``warm_start=True`` keeps the weights that the
@@ -69,6 +69,7 @@ class Trainer(Configurable):
         loggers: Which logs to keep in ``run_dir``: ``"csv"``, ``"tensorboard"`` (default: ``("csv",)``).
         checkpoint_seconds: The least time between two checkpoints (default: 1).
         warm_start: Whether to keep the model's weights instead of drawing new ones (default: ``False``).
+        validate_every: Validate after every so many epochs; ``patience`` still counts epochs (default: 1).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -105,14 +106,20 @@ class Trainer(Configurable):
         loggers: tuple[str, ...] = ("csv",),
         checkpoint_seconds: float = 1.0,
         warm_start: bool = False,
+        validate_every: int = 1,
     ) -> None:
         for name, value, least in (
             ("max_epochs", max_epochs, 1),
             ("patience", patience, 1),
+            ("validate_every", validate_every, 1),
             ("batch_size", batch_size, 1),
         ):
             if value is not None and value < least:
                 raise ValueError(f"Trainer: {name}={value}, must be at least {least}")
+        if validate_every > max_epochs:
+            raise ValueError(
+                f"Trainer: validate_every={validate_every} leaves max_epochs={max_epochs} without a validation"
+            )
         if lr <= 0:
             raise ValueError(f"Trainer: lr={lr}, must be positive")
         _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
@@ -120,6 +127,7 @@ class Trainer(Configurable):
             _scheduler_class(scheduler)
         self.max_epochs = max_epochs
         self.patience = patience
+        self.validate_every = validate_every
         self.lr = lr
         self.weight_decay = weight_decay
         self.optimizer = optimizer
@@ -169,6 +177,7 @@ class Trainer(Configurable):
         if required is not None:
             task = task.transform(required)
         network = engine.place(network)
+        self.strategy.adapt(network, task, engine)
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)
 
@@ -183,6 +192,7 @@ class Trainer(Configurable):
             max_epochs=self.max_epochs,
             patience=self.patience,
             monitor=self.monitor,
+            validate_every=self.validate_every,
             batch_size=self.batch_size,
             seed=self.seed,
             make_optimizer=lambda parameters: engine.setup_optimizer(self._optimizer(parameters)),
@@ -277,14 +287,14 @@ class Trainer(Configurable):
         return settings | {"model": repr(network), "parameter shapes": shapes} | content
 
     def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:
-        upto_layer = loop.phases[-1].upto_layer
+        phases = [loop.summary(phase) for phase in loop.phases]
         return Result(
             task=task.name,
             model=repr(network),
             strategy=repr(self.strategy),
             metric=task.metric,
-            test=loop.evaluate("test", upto_layer)[1],
-            val=loop.evaluate("val", upto_layer)[1],
+            test=phases[-1]["test"],
+            val=phases[-1]["val"],
             best_epoch=loop.best_epoch,
             epochs=len(loop.history),
             num_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
@@ -293,6 +303,7 @@ class Trainer(Configurable):
             split_hash=task.split.hash,
             seed=self.seed,
             history=loop.history,
+            phases=phases,
             config=config,
             versions=versions(),
             hardware=hardware(loop.engine.device),

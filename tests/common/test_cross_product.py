@@ -18,6 +18,7 @@ from torch_geometric.nn import global_mean_pool
 
 import graphkit as gk
 from graphkit.models import LayeredModel, LinkPredictor, PyGModel
+from graphkit.models.stack import LayerStack
 from graphkit.testing.instances import factories
 from tests import tiny
 from tests.training.greedy import _Greedy
@@ -79,11 +80,23 @@ def _reads_graphs(model: nn.Module) -> bool:
 
 def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception], str] | None:
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
-    if strategy == "greedy" and not isinstance(model, LayeredModel):
-        return TypeError, "_Greedy trains layer by layer and needs a LayeredModel, got PyGModel"
-    if isinstance(model, LinkPredictor) and strategy == "Backprop" and kind != "link":
+    by_classes = {"SingleForward", "ForwardForward", "LayerCollaborationFF", "TopDownForward"}
+    if strategy in by_classes and not kind.endswith(("multiclass", "binary")):
+        return ValueError, f"{strategy} compares classes with one another, but task '.*' is a .* task; use Backprop"
+    if strategy == "ScalableFF" and not kind.endswith("multiclass"):
+        return ValueError, "compares the squared goodness of several classes, .* use goodness='linear'"
+    if strategy != "Backprop" and not isinstance(model, LayeredModel):
+        return TypeError, "trains layer by layer and needs a LayeredModel, got PyGModel"
+    if strategy == "TargetProjection" and kind == "link":
+        return ValueError, "TargetProjection trains on node and graph tasks, but '.*' is a link task"
+    if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
+        return ValueError, f"{strategy} trains on node tasks, but '.*' is a graph task"
+    if strategy in by_classes - {"SingleForward"} and not isinstance(model, LayerStack):
+        return TypeError, "read the states below them and nothing else, .* use a stack of layers such as GCN"
+    if isinstance(model, LinkPredictor) and kind != "link":
         return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
-    if strategy == "Backprop" and _reads_graphs(model) and not kind.startswith("graph"):  # greedy reads states
+    reads_outputs = strategy in {"Backprop", "TargetProjection"}  # the others read states
+    if not kind.startswith("graph") and reads_outputs and _reads_graphs(model):
         return ValueError, r"a (node|link) task needs a model without readout|needs outputs of shape"
     return None
 

@@ -45,7 +45,7 @@ class _Greedy(Strategy):
             optimizer.step()
         return {"loss": loss.detach()}
 
-    def predict(self, batch: Data, upto_layer: int | None = None) -> Tensor:
+    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         count = len(self.model.layers) if upto_layer is None else upto_layer
         return self._head(self._states(batch, count)[-1], count - 1, batch)
 

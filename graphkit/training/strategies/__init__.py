@@ -3,7 +3,24 @@
 from graphkit.core.registry import Registry
 from graphkit.training.strategies.backprop import Backprop
 from graphkit.training.strategies.base import Phase, Strategy
+from graphkit.training.strategies.forward_forward import ForwardForward
+from graphkit.training.strategies.layer_collaboration import LayerCollaborationFF
+from graphkit.training.strategies.scalable_ff import ScalableFF
+from graphkit.training.strategies.single_forward import SingleForward
+from graphkit.training.strategies.target_projection import TargetProjection
+from graphkit.training.strategies.top_down import TopDownForward
 
-__all__ = ["Backprop", "Phase", "Strategy", "registry"]
+__all__ = [
+    "Backprop",
+    "ForwardForward",
+    "LayerCollaborationFF",
+    "Phase",
+    "ScalableFF",
+    "SingleForward",
+    "Strategy",
+    "TargetProjection",
+    "TopDownForward",
+    "registry",
+]
 
 registry: Registry[Strategy] = Registry("strategy", Strategy, __name__)

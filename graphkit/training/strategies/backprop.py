@@ -36,7 +36,7 @@ class Backprop(Strategy):
         self.engine.optimize(loss + extra, phase.optimizers[0])
         return {"loss": loss.detach(), "auxiliary_loss": extra.detach()}
 
-    def predict(self, batch: Data, upto_layer: int | None = None) -> Tensor:
+    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         if upto_layer is not None:
             raise ValueError("Backprop trains all layers together and cannot predict from a part of them")
         return self.engine.forward(self.model, batch)

@@ -39,9 +39,9 @@ class Phase:
 class Strategy(Configurable, ABC):
     r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
 
-    The trainer calls :meth:`setup` once, then for each of :meth:`phases`: :meth:`optimizers`, and per batch
-    :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its best
-    validation epoch are put back before the next one begins.
+    The trainer calls :meth:`adapt`, draws the weights and calls :meth:`setup`; then for each of :meth:`phases`
+    :meth:`optimizers`, and per batch :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase
+    the weights of its best validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
     """
@@ -49,6 +49,19 @@ class Strategy(Configurable, ABC):
     model: nn.Module
     task: Task
     engine: Engine
+
+    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.
+
+        Args:
+            model: The model, on its device.
+            task: The task, with the model's required transform applied.
+            engine: Device, precision and the backward step.
+
+        Raises:
+            TypeError: If the model cannot be trained this way; the message says why and what to use.
+            ValueError: Likewise for the task.
+        """
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Take the model and the task, and refuse those that cannot be trained this way.
@@ -83,8 +96,11 @@ class Strategy(Configurable, ABC):
         """
 
     @abstractmethod
-    def predict(self, batch: Data, upto_layer: int | None = None) -> Tensor:
-        """The outputs that metrics judge, ``[n, num_outputs]``, by the first ``upto_layer`` layers (default: all)."""
+    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
+        """The outputs that metrics judge, ``[n, num_outputs]``, by the first ``upto_layer`` layers (default: all).
+
+        Only the rows that count at this ``stage`` need to be right.
+        """
 
     def state_dict(self) -> dict[str, Any]:
         """The strategy's own weights and counters (default: none).

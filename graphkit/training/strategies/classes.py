@@ -1,0 +1,87 @@
+"""Labels as a part of the input: columns of features, and virtual nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.tasks import Task
+
+
+def num_classes(task: Task, strategy: str) -> int:
+    """The number of classes of a task that has them.
+
+    Raises:
+        ValueError: If the labels are not classes.
+    """
+    if task.target == "multiclass":
+        return task.num_classes
+    if task.target == "binary":
+        return 2
+    raise ValueError(
+        f"{strategy} compares classes with one another, but task {task.name!r} is a {task.target} task; use Backprop, "
+        "TargetProjection, or ScalableFF(goodness='linear')"
+    )
+
+
+def class_ids(batch: Data) -> Tensor:
+    """The classes of all nodes or graphs, -1 where hidden."""
+    return torch.nan_to_num(batch.y.view(-1), nan=-1.0).long() if batch.y.is_floating_point() else batch.y.view(-1)
+
+
+def as_outputs(scores: Tensor, task: Task) -> Tensor:
+    """Scores per class ``[n, K]`` as the outputs that the task's loss and metric expect."""
+    return scores if task.target == "multiclass" else scores[:, 1:] - scores[:, :1]
+
+
+def label_features(classes: Tensor, ids: Tensor, n: int, k: int, dtype: torch.dtype) -> Tensor:
+    """``[n, k]``: the one-hot class of each node of ``ids``, and the uniform distribution for all others."""
+    out = torch.full((n, k), 1 / k, dtype=dtype, device=classes.device)
+    out[ids] = F.one_hot(classes, k).to(dtype)
+    return out
+
+
+def with_columns(batch: Data, columns: Tensor) -> Data:
+    """The graph with further feature columns."""
+    found = batch.clone()  # shallow: tensors are shared
+    found.x = joined(batch.x, columns, dim=1)
+    return found
+
+
+def with_virtual_nodes(batch: Data, x: Tensor, classes: Tensor, ids: Tensor, bidirectional: bool) -> Data:
+    """The graph with a node per class, which the nodes of that class are linked to.
+
+    Virtual nodes come after the others. The edges are the graph's own, then those from nodes to their class, then those
+    back.
+
+    Args:
+        batch: The graph.
+        x: The features of all nodes, the virtual ones last, ``[num_nodes + K, ...]``.
+        classes: The class of each node of ``ids``.
+        ids: The nodes that are linked.
+        bidirectional: Whether there are edges back.
+    """
+    n = batch.num_nodes
+    links = torch.stack([ids, n + classes])
+    edges = [batch.edge_index, links, links.flip(0)] if bidirectional else [batch.edge_index, links]
+    found = Data(x=x, edge_index=torch.cat(edges, dim=1))
+    weight = batch.get("edge_weight")
+    if weight is not None:
+        found.edge_weight = torch.cat([weight, weight.new_ones(found.num_edges - weight.numel())])
+    return found
+
+
+def joined(x: Tensor, more: Tensor, dim: int) -> Tensor:
+    """Features with further rows or columns; sparse ones stay sparse."""
+    if not x.is_sparse_csr:
+        return torch.cat([x, more], dim=dim)
+    return torch.cat([x.to_sparse_coo(), more.to_sparse_coo()], dim=dim).coalesce().to_sparse_csr()
+
+
+def prepared(graph: Data, transform: Callable[[Data], Data] | None) -> Data:
+    """A graph made here, with the structure that the model wants precomputed."""
+    return graph if transform is None else transform(graph)

@@ -1,0 +1,377 @@
+"""The forward-forward algorithm on graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.core.validate import check_choice
+from graphkit.ops import SparseMatrix
+from graphkit.tasks import Task
+from graphkit.training.engine import Engine
+from graphkit.training.strategies.base import Phase
+from graphkit.training.strategies.classes import (
+    as_outputs,
+    class_ids,
+    joined,
+    label_features,
+    num_classes,
+    prepared,
+    with_columns,
+    with_virtual_nodes,
+)
+from graphkit.training.strategies.inputs import Variants, differing_columns
+from graphkit.training.strategies.layerwise import Layerwise, aggregate, evaluating, inverse_lengths, normalize_rows
+from graphkit.training.strategies.single_forward import APPEND
+
+Histories = list[list[Any]]
+
+
+@dataclass
+class Hypotheses:
+    """Graphs that differ only in the labels that they show; the first shows the right ones while training.
+
+    Attributes:
+        count: The number of graphs :math:`V`.
+        graph: Makes one of them.
+        rows: The nodes that are judged (``None``: all, averaged per graph).
+        columns: The label features that were appended, ``[V, num_nodes, K]``; ``None`` with virtual nodes.
+        extra: Label features for the inputs of later layers, made by number, or ``None``.
+        shared: Whether all graphs read the states of the first one.
+    """
+
+    count: int
+    graph: Callable[[int], Data]
+    rows: Tensor | None
+    columns: Tensor | None
+    extra: Callable[[int], Tensor] | None = None
+    shared: bool = False
+
+
+class ForwardForward(Layerwise):
+    r"""The forward-forward algorithm: layers learn to answer strongly to right labels and weakly to wrong ones.
+
+    From `"The Forward-Forward Algorithm: Some Preliminary Investigations" <https://arxiv.org/abs/2212.13345>`_ (Hinton,
+    2022), for graphs as in `"Forward Learning of Graph Neural Networks" <https://arxiv.org/abs/2403.11004>`_ (Park et
+    al., ICLR 2024; there "FF-LA" and "FF-VN") and `"Graph Neural Networks Go Forward-Forward"
+    <https://arxiv.org/abs/2302.05282>`_ (Paliotta et al., 2023; whole graphs).
+
+    Layer after layer is trained to the end, on the normalised output of the finished ones. With the goodness
+    :math:`g_i = \sum_d z_{id}^2` of node :math:`i` in the layer's output :math:`z`, the loss is
+
+    .. math::
+        L = \frac{1}{|T|} \sum_{i \in T} \Big( \mathrm{softplus}(\theta - g_i^+) +
+            \frac{1}{R} \sum_{r=1}^{R} \mathrm{softplus}(g_i^{-r} - \theta) \Big)
+
+    where :math:`g^+` comes from the right labels, :math:`g^{-r}` from wrong ones, drawn once, :math:`T` are the
+    training nodes and :math:`\theta` the threshold; or, after `"SymBa" <https://arxiv.org/abs/2303.08418>`_ (Lee and
+    Song, 2023), the mean of :math:`\mathrm{softplus}(-\alpha (g_i^+ - g_i^{-r}))`.
+
+    Labels are shown in one of two ways: ``"appended"`` to the features of nodes (one-hot; uniform where unknown), or by
+    edges to ``"virtual"`` nodes, one per class with random features; then all graphs share the features that the right
+    labels give. A prediction tries every class on all evaluated nodes at once and sums the mean goodness minus
+    :math:`\theta` over the layers. Of a graph task each node gets its graph's label, and a graph has the mean goodness
+    of its nodes. The model's ``decode`` is not used.
+
+    The official code shows the validation labels when it predicts test nodes; this needs ``reveal_validation=True``.
+
+    Args:
+        labels: ``"appended"`` or ``"virtual"`` (default: ``"appended"``).
+        theta: :math:`\theta` (default: 2.0).
+        num_negatives: :math:`R` (default: all wrong classes).
+        loss: ``"threshold"`` or ``"symba"`` (default: ``"threshold"``).
+        alpha: :math:`\alpha` of ``"symba"`` (default: 4.0).
+        append_label: With virtual nodes, whether label features are joined to the ``"input"``, to the input of
+            ``"all"`` layers, or to ``"none"`` (default: ``"none"``).
+        bidirectional: Whether class edges lead back from the virtual nodes (default: ``True``).
+        reveal_validation: Whether test predictions see the labels of validation nodes (default: ``False``).
+
+    Raises:
+        ValueError: If a value is out of range, or the task is not about classes.
+        TypeError: If the model is not layered or cannot take appended labels.
+
+    Example:
+        >>> import graphkit as gk
+        >>> task = gk.load("karate")
+        >>> model = gk.models.GCN.from_task(task, hidden_channels=16, readout="nodes")
+        >>> result = gk.Trainer(max_epochs=20, strategy="ForwardForward", progress=False).fit(model, task)
+        >>> 0 <= result.test <= 1
+        True
+    """
+
+    def __init__(
+        self,
+        labels: str = "appended",
+        theta: float = 2.0,
+        num_negatives: int | None = None,
+        loss: str = "threshold",
+        alpha: float = 4.0,
+        append_label: str = "none",
+        bidirectional: bool = True,
+        reveal_validation: bool = False,
+    ) -> None:
+        name = type(self).__name__
+        self.labels = check_choice(labels, ("appended", "virtual"), f"labels of {name}")
+        self.theta = theta
+        if num_negatives is not None and num_negatives < 1:
+            raise ValueError(f"{name}: num_negatives={num_negatives}, must be at least 1")
+        self.num_negatives = num_negatives
+        self.loss = check_choice(loss, ("threshold", "symba"), f"loss of {name}")
+        self.alpha = alpha
+        self.append_label = check_choice(append_label, APPEND, f"append_label of {name}")
+        if labels == "appended" and append_label != "none":
+            raise ValueError(
+                f"{name}: append_label={append_label!r} needs labels='virtual'; 'appended' labels are there"
+            )
+        self.bidirectional = bidirectional
+        self.reveal_validation = reveal_validation
+
+    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        self.num_classes = num_classes(task, type(self).__name__)
+        if self.labels == "virtual" and task.kind == "graph":
+            raise ValueError(
+                f"{type(self).__name__}(labels='virtual') links the nodes of one graph, but task {task.name!r} has "
+                "many; use labels='appended'"
+            )
+        super().adapt(model, task, engine)
+
+    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        super().setup(model, task, engine)
+        self._fixed: dict[str, Tensor] = {}
+        if task.kind == "node":
+            batch = self._example()
+            self._fixed["negatives"] = self._wrong_classes(class_ids(batch))
+            if self.labels == "virtual":
+                self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
+
+    def extra_channels(self, batch: Data) -> list[int]:
+        k = self.num_classes
+        if self.labels == "appended":
+            return [k] + [0] * (self.num_layers - 1)
+        later = k if self.append_label == "all" else 0
+        return [later if self.append_label == "none" else k] + [later] * (self.num_layers - 1)
+
+    def shown(self, h: Any) -> Any:
+        return normalize_rows(h)
+
+    def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
+        i = self.last_layer(phase.upto_layer)
+        found = self._hypotheses(batch, "train")
+        layer = self.kept(
+            "train", batch, i, lambda: self.outputs(i, found, self._below(batch, i, "train", found)[0], found.rows)
+        )
+        goodness = self.goodness(self.engine.forward(layer), found, batch)
+        loss = self.loss_of(goodness)
+        self.engine.optimize(loss, phase.optimizers[0])
+        return {"loss": loss.detach(), "goodness_gap": (goodness[0] - goodness[1:]).mean().detach()}
+
+    @torch.no_grad()
+    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
+        i = self.last_layer(upto_layer)
+        found = self._hypotheses(batch, stage, predicting=True)
+        with evaluating(self.model):
+            histories, below = self._below(batch, i, f"predict {stage}", found)
+            layer = self.kept(f"predict {stage}", batch, i, lambda: self.outputs(i, found, histories, found.rows))
+            scores = below + self._score(self.engine.forward(layer), found, batch)
+        scores = scores.t()
+        if self.task.kind == "node":
+            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, found.rows, scores)
+        return as_outputs(scores, self.task)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._fixed)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if any(not torch.equal(state[name], value) for name, value in self._fixed.items()):
+            self._fixed = {name: state[name].to(value) for name, value in self._fixed.items()}
+            self._kept.clear()
+
+    # Goodness ------------------------------------------------------------------------------------------------------
+
+    def goodness(self, z: Tensor, found: Hypotheses, batch: Data) -> Tensor:
+        """The sum of squares of each judged node or graph under each hypothesis, ``[V, n]``, from ``[V, rows, H]``."""
+        per_node = z.square().sum(-1)
+        if found.rows is not None:
+            return per_node
+        of_graph = batch.batch
+        sums = per_node.new_zeros(found.count, batch.num_graphs).index_add(1, of_graph, per_node)
+        return sums / torch.bincount(of_graph, minlength=batch.num_graphs)
+
+    def loss_of(self, goodness: Tensor) -> Tensor:
+        """The loss from the goodness of the right labels (row 0) and of wrong ones."""
+        if self.loss == "symba":
+            return F.softplus(-self.alpha * (goodness[:1] - goodness[1:])).mean()
+        return F.softplus(self.theta - goodness[0]).mean() + F.softplus(goodness[1:] - self.theta).mean()
+
+    def _score(self, z: Tensor, found: Hypotheses, batch: Data) -> Tensor:
+        return self.goodness(z, found, batch) / z.size(-1) - self.theta
+
+    # States --------------------------------------------------------------------------------------------------------
+
+    def outputs(
+        self, i: int, found: Hypotheses, histories: Histories | None, rows: Tensor | None
+    ) -> Callable[[], Tensor]:
+        """A function that gives (some rows of) the outputs of layer ``i`` for all hypotheses, ``[V, rows, H]``."""
+        histories = self._bottom(found) if histories is None else histories
+        aggregated = None if i == 0 and self.encodes else self._aggregated(i, found, histories, rows)
+        if aggregated is not None:
+            return lambda: self.model.update(i, aggregated)
+        layers = [self.local(i, found.graph(v), histories[v], rows) for v in range(found.count)]
+        return lambda: torch.stack([layer() for layer in layers])
+
+    def advance(self, i: int, found: Hypotheses, histories: Histories | None, out: Tensor) -> Histories:
+        """The histories with the outputs ``[V, num_nodes, H]`` of layer ``i`` (``[1, ...]`` if they are shared)."""
+        old = self._bottom(found) if histories is None else histories
+        new: Histories = []
+        for v in range(out.size(0)):
+            z = out[v] if found.extra is None else torch.cat([out[v], found.extra(v)], dim=1)
+            state = self.shown(z)
+            new.append([*old[v], state] if self.model.looks_back else [state])
+        return new * found.count if found.shared else new
+
+    def _bottom(self, found: Hypotheses) -> Histories:
+        return _Lazy(found.count, lambda v: [self.shown(self.model.encode(found.graph(v)))])  # type: ignore[return-value]
+
+    def _below(self, batch: Data, i: int, key: str, found: Hypotheses) -> tuple[Histories | None, Any]:
+        """The states under layer ``i``, and the scores of the finished layers."""
+
+        def climb() -> tuple[Histories | None, Any]:
+            histories: Histories | None = None
+            scores: Any = 0.0
+            with torch.no_grad(), evaluating(self.model):
+                for layer in range(i):
+                    out = self.engine.forward(self._all_outputs(layer, found, histories))
+                    histories = self.advance(layer, found, histories, out)
+                    if not found.shared:
+                        judged = out if found.rows is None else out[:, found.rows]
+                        scores = scores + self._score(judged, found, batch)
+            return histories, scores
+
+        return self.kept(f"below {key}", batch, i, climb)
+
+    def _all_outputs(self, i: int, found: Hypotheses, histories: Histories | None) -> Callable[[], Tensor]:
+        """As :meth:`outputs`, of all nodes; only of the first graph if the others read its states."""
+        if not found.shared:
+            return self.outputs(i, found, histories, None)
+        first = self.local(i, found.graph(0), (self._bottom(found) if histories is None else histories)[0])
+        return lambda: first().unsqueeze(0)
+
+    def _aggregated(self, i: int, found: Hypotheses, histories: Histories, rows: Tensor | None) -> Any:
+        """The aggregated input of all hypotheses, with what they share computed once.
+
+        ``None`` if the layers do not average first, or nothing is shared.
+        """
+        graph, h = found.graph(0), histories[0][-1]
+        matrix = self.model.aggregation(graph, h.shape[0], h.dtype)
+        if matrix is None:
+            return None
+        if found.columns is not None and i == 0:
+            scale = inverse_lengths(self.model.encode(graph)).unsqueeze(1)  # that of all hypotheses
+            chosen = matrix if rows is None else matrix.select_rows(rows)
+            left = torch.stack([chosen @ (own * scale) for own in found.columns - found.columns[:1]])
+            k = self.num_classes
+            right = torch.cat([left.new_zeros(k, h.shape[1] - k), torch.eye(k).to(left)], dim=1)
+            return Variants(aggregate(matrix, h, rows), left, right)
+        if found.columns is not None:
+            return torch.stack([aggregate(matrix, history[-1], rows) for history in histories])
+        graphs = [found.graph(v) for v in range(1, found.count)]
+        matrices: list[Any] = [matrix, *(self.model.aggregation(g, h.shape[0], h.dtype) for g in graphs)]
+        if rows is not None and (found.shared or (i == 0 and self.append_label == "none")):
+            differences = differing_columns(matrices, rows, self.num_classes)
+            if differences is not None:
+                last = torch.arange(h.shape[0] - self.num_classes, h.shape[0], device=rows.device)
+                right = h.select_rows(last).to_dense() if isinstance(h, SparseMatrix) else h[last]
+                return Variants(aggregate(matrix, h, rows), differences, right)
+        if isinstance(h, SparseMatrix):
+            return None
+        return torch.stack([aggregate(other, histories[v][-1], rows) for v, other in enumerate(matrices)])
+
+    # Labels --------------------------------------------------------------------------------------------------------
+
+    def _wrong_classes(self, classes: Tensor) -> Tensor:
+        """All classes but the right one, in random order: ``[n, K - 1]``."""
+        shifts = torch.rand(classes.numel(), self.num_classes - 1).argsort(1) + 1
+        return (classes.unsqueeze(1) + shifts.to(classes.device)) % self.num_classes
+
+    def _hypotheses(self, batch: Data, stage: str, predicting: bool = False) -> Hypotheses:
+        make = self._of_nodes if self.task.kind == "node" else self._of_graphs
+        return self.kept(f"labels {stage} {predicting}", batch, 0, lambda: make(batch, stage, predicting))
+
+    def _of_graphs(self, batch: Data, stage: str, predicting: bool) -> Hypotheses:
+        mask, y = batch.get("readout_mask"), class_ids(batch)
+        if predicting:
+            classes = torch.arange(self.num_classes, device=y.device).unsqueeze(1).expand(-1, y.numel())
+        else:
+            classes = torch.cat([y.unsqueeze(0), self._wrong_classes(y)[:, : self.num_negatives].t()])
+        if mask is not None:
+            ids = mask.nonzero().view(-1)
+            return self._appended(batch, ids, classes, ids)
+        return self._appended(batch, torch.arange(batch.num_nodes, device=y.device), classes[:, batch.batch], None)
+
+    def _of_nodes(self, batch: Data, stage: str, predicting: bool) -> Hypotheses:
+        y, rows = class_ids(batch), batch[f"{stage}_index"]
+        if not predicting:
+            wrong = self._fixed["negatives"][rows, : self.num_negatives]
+            classes = torch.cat([y[rows].unsqueeze(0), wrong.t()])
+            make = self._appended if self.labels == "appended" else self._linked
+            return make(batch, rows, classes, rows)
+        known = [batch[f"{part}_index"] for part in self._known(stage)]
+        ids = torch.cat([*known, rows])
+        classes = y[ids].expand(self.num_classes, -1).clone()
+        classes[:, ids.numel() - rows.numel() :] = torch.arange(self.num_classes, device=y.device).unsqueeze(1)
+        make = self._appended if self.labels == "appended" else self._linked
+        return make(batch, ids, classes, rows, predicting=True)
+
+    def _known(self, stage: str) -> list[str]:
+        """The parts of the split whose labels are shown when a stage is predicted."""
+        if stage == "train":
+            return []
+        return ["train", "val"] if stage == "test" and self.reveal_validation else ["train"]
+
+    def _appended(
+        self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor | None, predicting: bool = False
+    ) -> Hypotheses:
+        n, k = batch.num_nodes, self.num_classes
+        columns = torch.stack([label_features(row, ids, n, k, batch.x.dtype) for row in classes])
+        transform = self.model.required_transform()
+
+        @cache
+        def graph(v: int) -> Data:
+            return prepared(with_columns(batch, columns[v]), transform)
+
+        return Hypotheses(classes.size(0), graph, rows, columns)
+
+    def _linked(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool = False) -> Hypotheses:
+        n, k, transform = batch.num_nodes, self.num_classes, self.model.required_transform()
+        all_x = joined(batch.x, self._fixed["virtual_x"], dim=0)
+
+        def features(v: int) -> Tensor:
+            shown = classes[v if predicting else 0]  # wrong labels are shown by edges alone
+            return torch.cat([label_features(shown, ids, n, k, batch.x.dtype), torch.eye(k).to(batch.x)])
+
+        @cache
+        def graph(v: int) -> Data:
+            x = all_x if self.append_label == "none" else joined(all_x, features(v), dim=1)
+            return prepared(with_virtual_nodes(batch, x, classes[v], ids, self.bidirectional), transform)
+
+        extra = features if self.append_label == "all" else None
+        return Hypotheses(classes.size(0), graph, rows, None, extra, shared=not predicting)
+
+
+class _Lazy:
+    """A list of histories that are made when asked for."""
+
+    def __init__(self, count: int, make: Callable[[int], list[Any]]) -> None:
+        self.count, self.make = count, cache(make)
+
+    def __getitem__(self, v: int) -> list[Any]:
+        if v >= self.count:
+            raise IndexError(v)
+        return self.make(v)

@@ -1,0 +1,95 @@
+"""Inputs of a layer that stay as they are while its weights change, in the form in which a product costs least."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkit.ops import SparseMatrix
+
+
+class Chain:
+    """The product of two sparse matrices, kept as two: ``left @ (right @ w)`` costs less than their product does."""
+
+    def __init__(self, left: SparseMatrix, right: SparseMatrix) -> None:
+        self.left, self.right = left, right
+
+    def __matmul__(self, w: Tensor) -> Tensor:
+        return self.left @ (self.right @ w)
+
+
+class Variants:
+    r"""Matrices :math:`A_v = S + L_v R` that differ by few columns or rows; multiplied, ``[V, rows, channels]``.
+
+    Args:
+        shared: :math:`S`, anything that can be multiplied with a matrix from the right.
+        left: :math:`L`, of shape ``[V, rows, r]``.
+        right: :math:`R`, ``[r, columns]``.
+    """
+
+    def __init__(self, shared: Any, left: Tensor, right: Tensor) -> None:
+        self.shared, self.left, self.right = shared, left, right
+
+    def __matmul__(self, w: Tensor) -> Tensor:
+        return self.shared @ w + self.left @ (self.right @ w)
+
+
+class Blocks:
+    """Blocks of columns side by side, each multiplied with its own rows of the matrix.
+
+    Args:
+        blocks: Anything that can be multiplied with a matrix from the right, or ``None`` for zeros.
+        widths: Their numbers of columns.
+    """
+
+    def __init__(self, blocks: Sequence[Any], widths: Sequence[int]) -> None:
+        self.blocks, self.widths = blocks, widths
+
+    def __matmul__(self, w: Tensor) -> Tensor:
+        parts = zip(self.blocks, w.split(list(self.widths)))
+        first, *others = (block @ part for block, part in parts if block is not None)
+        for other in others:
+            first = first + other
+        return first
+
+
+class Remembered:
+    """A block that never changes: without gradients its product is computed once per version of the weights."""
+
+    def __init__(self, block: Any) -> None:
+        self.block = block
+        self._key: tuple[int, int] | None = None
+        self._product: Tensor | None = None
+
+    def __matmul__(self, w: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return self.block @ w
+        key = (w.data_ptr(), w._version)
+        if self._product is None or key != self._key:
+            self._key, self._product = key, self.block @ w
+        return self._product
+
+
+def differing_columns(matrices: list[Any], rows: Tensor, k: int) -> Tensor | None:
+    """How the last ``k`` columns of each matrix differ from those of the first, ``[V, rows, k]``.
+
+    ``None`` if the matrices differ elsewhere.
+    """
+    first = matrices[0].select_rows(rows)
+    n = first.shape[1] - k
+    parts, found = [], []
+    for matrix in matrices:
+        chosen = matrix.select_rows(rows)
+        s = chosen.structure
+        own = s.col < n
+        parts.append((s.row[own], s.col[own], chosen.values[own]))
+        found.append(chosen.values.new_zeros(rows.numel(), k))
+        found[-1].index_put_((s.row[~own], s.col[~own] - n), chosen.values[~own], accumulate=True)
+    for row, col, value in parts[1:]:
+        if not (torch.equal(row, parts[0][0]) and torch.equal(col, parts[0][1]) and torch.equal(value, parts[0][2])):
+            return None
+    stacked = torch.stack(found)
+    return stacked - stacked[:1]

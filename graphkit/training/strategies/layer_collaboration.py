@@ -1,0 +1,118 @@
+"""Forward-forward training in which layers know how the others answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.core.validate import check_choice
+from graphkit.training.strategies.base import Phase
+from graphkit.training.strategies.forward_forward import ForwardForward, Histories
+from graphkit.training.strategies.layerwise import evaluating
+
+
+class LayerCollaborationFF(ForwardForward):
+    r"""Forward-forward training in which a layer's answer counts together with those of the other layers.
+
+    From `"Layer Collaboration in the Forward-Forward Algorithm" <https://arxiv.org/abs/2305.12393>`_ (Lorberbom et al.,
+    AAAI 2024).
+
+    The loss of :class:`ForwardForward` with :math:`g_i + \gamma_i` in place of the goodness :math:`g_i`, where
+    :math:`\gamma_i` is the sum of the same node's (or graph's) goodness in ``"all"`` other layers, or in those
+    ``"preceding"`` it, without gradient: examples that the network as a whole gets right no longer drive a layer. All
+    layers take one step per batch, from the first to the last, each on activations of the newest weights. The threshold
+    should grow with the number of layers. No official code is known; the paper has no graphs.
+
+    Args:
+        gamma: ``"all"`` or ``"preceding"`` (default: ``"all"``).
+        labels: As in :class:`ForwardForward`, like all that follow (default: ``"appended"``).
+        theta: The threshold (default: 2.0).
+        num_negatives: The number of wrong labels per node (default: all wrong classes).
+        append_label: Label features besides virtual nodes (default: ``"none"``).
+        bidirectional: Whether class edges lead back from the virtual nodes (default: ``True``).
+        reveal_validation: Whether test predictions see the labels of validation nodes (default: ``False``).
+
+    Raises:
+        ValueError: If a value is out of range, or the task is not about classes.
+        TypeError: If the model is not layered or cannot take appended labels.
+
+    Example:
+        >>> import graphkit as gk
+        >>> task = gk.load("karate")
+        >>> model = gk.models.GCN.from_task(task, hidden_channels=16, readout="nodes")
+        >>> result = gk.Trainer(max_epochs=20, strategy="LayerCollaborationFF", progress=False).fit(model, task)
+        >>> len(result.phases)
+        1
+    """
+
+    greedy = False
+
+    def __init__(
+        self,
+        gamma: str = "all",
+        labels: str = "appended",
+        theta: float = 2.0,
+        num_negatives: int | None = None,
+        append_label: str = "none",
+        bidirectional: bool = True,
+        reveal_validation: bool = False,
+    ) -> None:
+        super().__init__(
+            labels,
+            theta,
+            num_negatives,
+            append_label=append_label,
+            bidirectional=bidirectional,
+            reveal_validation=reveal_validation,
+        )
+        self.gamma = check_choice(gamma, ("all", "preceding"), "gamma of LayerCollaborationFF")
+
+    def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
+        found = self._hypotheses(batch, "train")
+        histories: Histories | None = None
+        done: list[Tensor] = []  # the goodness of the layers below, with their new weights
+        logged: dict[str, Tensor] = {}
+        for i, optimizer in enumerate(phase.optimizers):
+            others = done + (self._answers_above(batch, i, histories) if self.gamma == "all" else [])
+            goodness = self.goodness(self.engine.forward(self._layer(batch, i, histories)), found, batch)
+            loss = self.loss_of(goodness + sum(others)) if others else self.loss_of(goodness)
+            self.engine.optimize(loss, optimizer)
+            logged[f"loss_layer_{i + 1}"] = loss.detach()
+            with torch.no_grad(), evaluating(self.model):
+                out = self.engine.forward(self._all_outputs(i, found, histories))
+                done.append(self._judge(batch, i, histories))
+                histories = self.advance(i, found, histories, out)
+        return {"loss": torch.stack(list(logged.values())).mean(), **logged}
+
+    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
+        if upto_layer not in (None, self.num_layers):
+            raise ValueError("LayerCollaborationFF trains all layers together and cannot predict from a part of them")
+        return super().predict(batch, None, stage)
+
+    def _layer(self, batch: Data, i: int, histories: Histories | None) -> Any:
+        """Layer ``i`` on all hypotheses, as a function of its weights."""
+        found = self._hypotheses(batch, "train")
+        if i > 0:
+            return self.outputs(i, found, histories, found.rows)
+        return self.kept(
+            f"first layer {self.model.training}", batch, 0, lambda: self.outputs(0, found, None, found.rows)
+        )
+
+    @torch.no_grad()
+    def _answers_above(self, batch: Data, i: int, histories: Histories | None) -> list[Tensor]:
+        """The goodness in the layers above ``i``, with the weights as they are."""
+        found, answers = self._hypotheses(batch, "train"), []
+        with evaluating(self.model):
+            for layer in range(i + 1, self.num_layers):
+                below = self.engine.forward(self._all_outputs(layer - 1, found, histories))
+                histories = self.advance(layer - 1, found, histories, below)
+                answers.append(self._judge(batch, layer, histories))
+        return answers
+
+    def _judge(self, batch: Data, i: int, histories: Histories | None) -> Tensor:
+        """The goodness ``[V, n]`` in layer ``i``, with its weights as they are."""
+        out = self.engine.forward(self._layer(batch, i, histories))
+        return self.goodness(out, self._hypotheses(batch, "train"), batch)

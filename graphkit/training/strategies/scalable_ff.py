@@ -1,0 +1,130 @@
+"""Forward-forward training in blocks, with one goodness per class from a single pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.core.validate import check_choice
+from graphkit.nn import Linear
+from graphkit.tasks import Task
+from graphkit.training.engine import Engine
+from graphkit.training.strategies.base import OptimizerFactory, Phase
+from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating, per_answer
+
+
+class ScalableFF(Layerwise):
+    r"""Each block of layers gets a small head with one goodness per class, and learns by that alone.
+
+    From `"Scalable Forward-Forward Algorithm" <https://arxiv.org/abs/2501.03176>`_ (Krutsylo, 2025).
+
+    .. math::
+        h_b = \mathrm{LayerNorm}(\mathrm{block}_b(h_{b-1})), \qquad q = M_b h_b, \qquad G_k = q_k^2, \qquad
+        L_b = - G_y + \log \sum_k \exp G_k
+
+    No label enters the input, and there are no negatives. Gradients flow inside a block, none leaves it; blocks take a
+    step one after another in each batch and pass their output on. For graph tasks :math:`G_k` is the mean over the
+    graph's nodes. Predictions average :math:`G` over the blocks. The model's ``decode`` is not used.
+
+    With ``goodness="linear"``, :math:`G = q` and the loss is the task's, of any kind: local classifiers, as in
+    `"Mono-Forward" <https://arxiv.org/abs/2501.09238>`_ (Gong et al., 2025) and greedy layer-wise training (Belilovsky
+    et al., ICML 2019).
+
+    Args:
+        goodness: ``"square"`` or ``"linear"`` (default: ``"square"``).
+        layers_per_block: The number of layers of a block, which learn together by backpropagation (default: 1).
+        layer_norm: Whether blocks end with a normalisation (default: ``True``).
+
+    Raises:
+        ValueError: If a value is out of range, or a squared goodness meets labels that are not classes.
+        TypeError: If the model is not layered.
+
+    Example:
+        >>> import graphkit as gk
+        >>> task = gk.load("karate")
+        >>> model = gk.models.GCN.from_task(task, hidden_channels=16, readout="nodes")
+        >>> result = gk.Trainer(max_epochs=20, strategy="ScalableFF", progress=False).fit(model, task)
+        >>> sorted(key for key in result.history[0] if key.startswith("train_loss_"))
+        ['train_loss_block_1', 'train_loss_block_2']
+    """
+
+    greedy = False
+
+    def __init__(self, goodness: str = "square", layers_per_block: int = 1, layer_norm: bool = True) -> None:
+        self.goodness = check_choice(goodness, ("square", "linear"), "goodness of ScalableFF")
+        if layers_per_block < 1:
+            raise ValueError(f"ScalableFF: layers_per_block={layers_per_block}, must be at least 1")
+        self.layers_per_block = layers_per_block
+        self.layer_norm = layer_norm
+
+    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        if self.goodness == "square" and task.target != "multiclass":
+            raise ValueError(
+                f"ScalableFF compares the squared goodness of several classes, but task {task.name!r} is a "
+                f"{task.target} task; use goodness='linear'"
+            )
+        super().adapt(model, task, engine)
+
+    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        super().setup(model, task, engine)
+        layers = range(self.num_layers)
+        self.blocks = [list(layers[i : i + self.layers_per_block]) for i in layers[:: self.layers_per_block]]
+        widths = [self.widths[block[-1]] for block in self.blocks]
+        assert task.num_outputs is not None  # link tasks, which have none, were refused
+        self.heads = nn.ModuleList(Linear(width, task.num_outputs, bias=False) for width in widths)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) if self.layer_norm else nn.Identity() for width in widths)
+        engine.place(self.heads)
+        engine.place(self.norms)
+
+    def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
+        found = []
+        for b, block in enumerate(self.blocks):
+            own = {name: p for i in block for name, p in self.own[i].items()}
+            own |= {f"heads.{b}.{name}": p for name, p in self.heads[b].named_parameters()}
+            own |= {f"block_norms.{b}.{name}": p for name, p in self.norms[b].named_parameters()}
+            found.append(make(own.items()))
+        return found
+
+    def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
+        losses = {}
+
+        def learn(b: int, out: Tensor) -> None:
+            loss = self.task.loss(out, batch, "train")
+            self.engine.optimize(loss, phase.optimizers[b])
+            losses[f"loss_block_{b + 1}"] = loss.detach()
+
+        self._run(batch, learn)
+        return {"loss": torch.stack(list(losses.values())).mean(), **losses}
+
+    @torch.no_grad()
+    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
+        ends = [block[-1] + 1 for block in self.blocks]
+        if upto_layer is not None and upto_layer not in ends:
+            raise ValueError(f"ScalableFF: upto_layer={upto_layer} is inside a block; choose from {ends}")
+        outputs: list[Tensor] = []
+        with evaluating(self.model):
+            self._run(batch, lambda b, out: outputs.append(out), self.num_layers if upto_layer is None else upto_layer)
+        return torch.stack(outputs).mean(0)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"heads": self.heads.state_dict(), "norms": self.norms.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.heads.load_state_dict(state["heads"])
+        self.norms.load_state_dict(state["norms"])
+
+    def _run(self, batch: Data, visit: Any, upto_layer: int | None = None) -> None:
+        """Pass a batch through the blocks; ``visit`` gets each block's number and its goodness per class."""
+        history: list[Any] = [self.model.encode(batch)]
+        for b, block in enumerate(self.blocks):
+            if upto_layer is not None and block[-1] >= upto_layer:
+                return
+            for i in block:
+                history.append(self.engine.forward(self.model.step, i, history, batch))
+            history[-1] = self.norms[b](history[-1])
+            q = self.heads[b](history[-1])
+            visit(b, per_answer(q.square() if self.goodness == "square" else q, batch, self.task))
+            history = [detached(h) for h in history] if self.model.looks_back else [history[-1].detach()]
