@@ -78,7 +78,7 @@ def _reads_graphs(model: nn.Module) -> bool:
     return getattr(model, "readout", None) is not None
 
 
-def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception], str] | None:
+def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception] | tuple[type[Exception], ...], str] | None:
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
     by_classes = {"SingleForward", "ForwardForward", "LayerCollaborationFF", "TopDownForward"}
     if strategy in by_classes and not kind.endswith(("multiclass", "binary")):
@@ -91,11 +91,14 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception]
         return ValueError, "TargetProjection trains on node and graph tasks, but '.*' is a link task"
     if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
         return ValueError, f"{strategy} trains on node tasks, but '.*' is a graph task"
+    if strategy not in {"Backprop", "greedy"} and getattr(model, "shares_parameters", False):
+        apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
+        return (ValueError, TypeError), f"{apart}|read the states below them and nothing else"
     if strategy in by_classes - {"SingleForward"} and not isinstance(model, LayerStack):
         return TypeError, "read the states below them and nothing else, .* use a stack of layers such as GCN"
-    if isinstance(model, LinkPredictor) and kind != "link":
-        return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
     reads_outputs = strategy in {"Backprop", "TargetProjection"}  # the others read states
+    if isinstance(model, LinkPredictor) and reads_outputs and kind != "link":
+        return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
     if not kind.startswith("graph") and reads_outputs and _reads_graphs(model):
         return ValueError, r"a (node|link) task needs a model without readout|needs outputs of shape"
     return None
