@@ -45,7 +45,7 @@ class Layerwise(Strategy):
         if task.kind not in self.kinds:
             raise ValueError(
                 f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use "
-                "ScalableFF or Backprop"
+                "Backprop"
             )
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
