@@ -18,10 +18,12 @@ def num_classes(task: Task, strategy: str) -> int:
     Raises:
         ValueError: If the labels are not classes.
     """
-    if task.target == "multiclass":
-        return task.num_classes
     if task.target == "binary":
         return 2
+    if task.target == "multiclass" and task.num_classes > 1:
+        return task.num_classes
+    if task.target == "multiclass":
+        raise ValueError(f"{strategy} compares classes with one another, but task {task.name!r} has a single one")
     raise ValueError(
         f"{strategy} compares classes with one another, but task {task.name!r} is a {task.target} task; use Backprop, "
         "TargetProjection, or ScalableFF(goodness='linear')"

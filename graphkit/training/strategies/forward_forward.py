@@ -317,17 +317,16 @@ class ForwardForward(Layerwise):
 
     def _of_nodes(self, batch: Data, stage: str, predicting: bool) -> Hypotheses:
         y, rows = class_ids(batch), batch[f"{stage}_index"]
-        if not predicting:
-            wrong = self._fixed["negatives"][rows, : self.num_negatives]
-            classes = torch.cat([y[rows].unsqueeze(0), wrong.t()])
-            make = self._appended if self.labels == "appended" else self._linked
-            return make(batch, rows, classes, rows)
-        known = [batch[f"{part}_index"] for part in self._known(stage)]
-        ids = torch.cat([*known, rows])
-        classes = y[ids].expand(self.num_classes, -1).clone()
-        classes[:, ids.numel() - rows.numel() :] = torch.arange(self.num_classes, device=y.device).unsqueeze(1)
-        make = self._appended if self.labels == "appended" else self._linked
-        return make(batch, ids, classes, rows, predicting=True)
+        ids = rows
+        if predicting:
+            ids = torch.cat([*(batch[f"{part}_index"] for part in self._known(stage)), rows])
+            classes = y[ids].expand(self.num_classes, -1).clone()
+            classes[:, ids.numel() - rows.numel() :] = torch.arange(self.num_classes, device=y.device).unsqueeze(1)
+        else:
+            classes = torch.cat([y[rows].unsqueeze(0), self._fixed["negatives"][rows, : self.num_negatives].t()])
+        if self.labels == "appended":
+            return self._appended(batch, ids, classes, rows)
+        return self._linked(batch, ids, classes, rows, predicting)
 
     def _known(self, stage: str) -> list[str]:
         """The parts of the split whose labels are shown when a stage is predicted."""
@@ -335,9 +334,7 @@ class ForwardForward(Layerwise):
             return []
         return ["train", "val"] if stage == "test" and self.reveal_validation else ["train"]
 
-    def _appended(
-        self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor | None, predicting: bool = False
-    ) -> Hypotheses:
+    def _appended(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor | None) -> Hypotheses:
         n, k = batch.num_nodes, self.num_classes
         columns = torch.stack([label_features(row, ids, n, k, batch.x.dtype) for row in classes])
         transform = self.model.required_transform()
@@ -348,7 +345,7 @@ class ForwardForward(Layerwise):
 
         return Hypotheses(classes.size(0), graph, rows, columns)
 
-    def _linked(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool = False) -> Hypotheses:
+    def _linked(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool) -> Hypotheses:
         n, k, transform = batch.num_nodes, self.num_classes, self.model.required_transform()
         all_x = joined(batch.x, self._fixed["virtual_x"], dim=0)
 
