@@ -78,7 +78,10 @@ def _reads_graphs(model: nn.Module) -> bool:
     return getattr(model, "readout", None) is not None
 
 
-def refusal(model: nn.Module, strategy: str, kind: str) -> tuple[type[Exception] | tuple[type[Exception], ...], str] | None:
+Refusal = tuple[type[Exception] | tuple[type[Exception], ...], str]
+
+
+def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
     by_classes = {"SingleForward", "ForwardForward", "LayerCollaborationFF", "TopDownForward"}
     if strategy in by_classes and not kind.endswith(("multiclass", "binary")):
