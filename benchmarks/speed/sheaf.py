@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from benchmarks.speed.common import Benchmark, benchmark, with_gradients
+from benchmarks.speed.common import Benchmark, benchmark, extra_memory, with_gradients
 from graphkit.models import SheafDiffusion
 from graphkit.nn import sheaf
 
@@ -55,19 +57,41 @@ def _plain(model: SheafDiffusion, data: Data) -> Tensor:
     return model.lin_out(h)
 
 
-def _register(name: str, maps: str, size: tuple[int, int, int, int], goal: float, **options: object) -> None:
+Size = tuple[int, int, int, int]  # nodes, undirected edges, features, classes
+
+
+def _steps(maps: str, size: Size, options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    """Forward and backward pass, ours and the opponent's, with the same weights."""
     num_nodes, num_pairs, num_features, num_classes = size
+    data = _graph(num_nodes, num_pairs, num_features)
+    model = SheafDiffusion(num_features, 32, 5, num_classes, maps=maps, **options)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return {
+        "ours": lambda: with_gradients(model(data), *parameters),
+        "opponent": lambda: with_gradients(_plain(model, data), *parameters),
+    }
+
+
+def _warm_and_run(
+    whose: str, maps: str, size: Size, options: dict[str, Any]
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    small = (20, 30, *size[2:])
+    return _steps(maps, small, options)[whose], _steps(maps, size, options)[whose]
+
+
+def _register(name: str, maps: str, size: Size, goal: float, **options: Any) -> None:
+    num_nodes, num_pairs, num_features, _ = size
 
     def make() -> Benchmark:
-        data = _graph(num_nodes, num_pairs, num_features)
-        model = SheafDiffusion(num_features, 32, 5, num_classes, maps=maps, **options)
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         return Benchmark(
-            ours=lambda: with_gradients(model(data), *parameters),
-            opponent=lambda: with_gradients(_plain(model, data), *parameters),
+            **_steps(maps, size, options),
             against="plain gather and index_add",
             rounds=5,
             tolerance=2e-3,
+            details=lambda: {
+                f"{whose}_megabytes": extra_memory(_warm_and_run, whose, maps, size, options)
+                for whose in ("ours", "opponent")
+            },
         )
 
     make.__doc__ = (
@@ -77,7 +101,7 @@ def _register(name: str, maps: str, size: tuple[int, int, int, int], goal: float
     benchmark(name, goal=goal)(make)
 
 
-def _set_up(size: tuple[int, int, int, int]) -> Benchmark:
+def _set_up(size: Size) -> Benchmark:
     """Index set-up of a graph of 2277 nodes and 31371 undirected edges for bundles of dimension 4."""
     from graphkit.nn.sheaf.pattern import sheaf_pattern
 
