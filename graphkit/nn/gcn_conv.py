@@ -118,7 +118,7 @@ class GCNConv(nn.Module):
     def update(self, aggregated: Any) -> Tensor:
         """The rest of the convolution, from (rows of) :math:`P X`: a tensor, or whatever multiplies from the left."""
         out = self.lin(aggregated)
-        return out if self.bias is None else out + self.bias  # not in place: the product may be one that is kept
+        return out if self.bias is None else out.add_(self.bias)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.lin.in_channels}, {self.out_channels})"

@@ -34,7 +34,8 @@ class Variants:
         self.shared, self.left, self.right = shared, left, right
 
     def __matmul__(self, w: Tensor) -> Tensor:
-        return self.shared @ w + self.left @ (self.right @ w)
+        low_rank = (self.right @ w).expand(self.left.size(0), -1, -1)
+        return torch.baddbmm(self.shared @ w, self.left, low_rank)  # one pass over the large result
 
 
 class Blocks:
@@ -53,7 +54,7 @@ class Blocks:
         first, *others = (block @ part for block, part in parts if block is not None)
         for other in others:
             first = first + other
-        return first
+        return first if others else first.clone()  # callers may write to it, a block may be kept
 
 
 class Remembered:
