@@ -21,9 +21,9 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 
 
 def measured(kind: str) -> list[dict]:
-    """All result files of one kind: recipes have a verdict, comparisons variants, sweeps points, speed files none."""
+    """All result files of one kind, told by a key that only this kind has; speed files have none."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("*.json"))]
-    marks = {"verdict": "recipes", "variants": "comparisons", "points": "sweeps"}
+    marks = {"verdict": "recipes", "variants": "comparisons", "points": "sweeps", "by depth": "memory"}
     return [content for content in found if next((marks[key] for key in marks if key in content), "speed") == kind]
 
 
@@ -106,6 +106,16 @@ def speed_table() -> list[str]:
     return list_table(header, rows) if rows else []
 
 
+def memory_tables() -> list[str]:
+    lines = []
+    for content in measured("memory"):
+        depths = list(next(iter(content["by depth"].values())))
+        rows = [[name, *(f"{found[depth]:.0f}" for depth in depths)] for name, found in content["by depth"].items()]
+        lines += [f"{content['what']}: {content['unit']}", ""]
+        lines += [*list_table(["number of layers", *depths], rows), ""]
+    return lines
+
+
 def dataset_table() -> list[str]:
     from graphkit.datasets import cards
 
@@ -124,7 +134,7 @@ class Generated(Directive):
 
     def run(self) -> list[nodes.Node]:
         tables = {"recipes": recipe_table, "comparisons": comparison_tables, "sweeps": sweep_tables}
-        tables |= {"speed": speed_table, None: dataset_table}
+        tables |= {"speed": speed_table, "memory": memory_tables, None: dataset_table}
         lines = tables[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)
