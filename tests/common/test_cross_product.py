@@ -94,7 +94,7 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
         return ValueError, "TargetProjection trains on node and graph tasks, but '.*' is a link task"
     if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
         return ValueError, f"{strategy} trains on node tasks, but '.*' is a graph task"
-    if strategy not in {"Backprop", "greedy"} and getattr(model, "shares_parameters", False):
+    if strategy not in {"Backprop", "greedy"} and getattr(model, "shares_parameters", False) and len(model.layers) > 1:
         apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
         return (ValueError, TypeError), f"{apart}|read the states below them and nothing else"
     if strategy in by_classes - {"SingleForward"} and not isinstance(model, LayerStack):

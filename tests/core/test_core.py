@@ -29,8 +29,8 @@ def test_names_are_forgiving(query):
 
 
 def test_a_typo_gets_a_suggestion():
-    with pytest.raises(ValueError, match=r"unknown model 'GNC'; did you mean 'GCN'.* choose from: .*MLP"):
-        registry.get("GNC")
+    with pytest.raises(ValueError, match=r"unknown model 'GCNN'; did you mean 'GCN'.* choose from: .*MLP"):
+        registry.get("GCNN")
     with pytest.raises(ValueError, match="unknown model 'xyz'; choose from"):
         registry.get("xyz")
 

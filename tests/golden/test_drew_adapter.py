@@ -56,7 +56,7 @@ class Dense:
 
     def gcn(self, t, states):
         o, total, hops = self.options, 0, self.reached(states)
-        alpha = torch.ones(len(hops))
+        alpha = torch.ones(len(hops), dtype=torch.float64)
         if o["convex_combination"]:
             alpha = alpha / len(hops)
         if o["learned_hop_weights"]:
