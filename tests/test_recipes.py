@@ -14,7 +14,7 @@ import graphkit as gk
 from graphkit.cli import main
 from graphkit.core.resources import shipped
 from graphkit.datasets import MissingFilesError
-from graphkit.recipes import Comparison, Experiment, Published, Recipe, Sweep, judge, reproduction
+from graphkit.recipes import Comparison, Experiment, Published, Recipe, Sweep, judge, running
 
 FILES = sorted(shipped("recipes").glob("*/*.yaml"))
 PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
@@ -257,7 +257,7 @@ def test_finished_seeds_are_kept_and_damaged_ones_repeated(trainings, tmp_path):
 
 def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
     recipe = Recipe("mine", changed())
-    original = reproduction.Experiment.build_trainer
+    original = running.Experiment.build_trainer
 
     def build(self, **changes):
         if changes.get("seed") == 2:
@@ -265,7 +265,7 @@ def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
         return original(self, **changes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(reproduction.Experiment, "build_trainer", build)
+        patch.setattr(running.Experiment, "build_trainer", build)
         with pytest.raises(KeyboardInterrupt, match="2 of 3 runs of mine are kept"):
             recipe.run(progress=False)
     assert recipe.run(progress=False).n == 3

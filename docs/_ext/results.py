@@ -10,6 +10,8 @@ from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
+from graphkit.recipes.report import Report, Table
+
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
@@ -21,72 +23,27 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 
 
 def measured(kind: str) -> list[dict]:
-    """All result files of one kind, told by a key that only this kind has; speed files have none."""
-    found = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("*.json"))]
-    marks = {"verdict": "recipes", "variants": "comparisons", "points": "sweeps", "by depth": "memory"}
-    return [content for content in found if next((marks[key] for key in marks if key in content), "speed") == kind]
+    """The files of one folder of results."""
+    return [json.loads(path.read_text()) for path in sorted((RESULTS / kind).glob("*.json"))]
 
 
-def score(value: float, deviation: float | None, unit: str, digits: str = "") -> str:
-    spread = "" if deviation is None else f" ± {deviation:{digits}}"
-    return f"{value:{digits}}{spread} {unit}".strip()
+def published_table() -> list[str]:
+    table = Report.of(RESULTS).published()
+    return list_table(table.header, [[f"``{row[0]}``", *row[1:]] for row in table.rows])
 
 
-def recipe_row(result: dict) -> list[str]:
-    paper = "—"
-    if result["published"] is not None:
-        found = result["published"]
-        details = [str(found[key]) for key in ("paper", "table", "split") if found.get(key)]
-        details += [f"n = {found['n']}"] if found.get("n") else []
-        details += [] if found.get("verified") else ["not checked against the paper"]
-        paper = f"{score(found['value'], found.get('std'), found.get('unit') or '')} ({', '.join(details)})"
-    return [
-        f"``{result['recipe']}``",
-        paper,
-        score(result["mean"], result["std"], result["unit"], ".2f"),
-        str(result["n"]),
-        result["verdict"],
-        f"{result['split']} [{result['split_hash']}]",
-        result["date"],
-    ]
-
-
-def recipe_table() -> list[str]:
-    rows = [recipe_row(result) for result in measured("recipes")]
-    return list_table(["recipe", "published", "measured", "n", "verdict", "split", "date"], rows) if rows else []
-
-
-def comparison_tables() -> list[str]:
-    """For each comparison its command, a table with a row per variant, and the note."""
+def tables(found: list[Table]) -> list[str]:
+    """Each table with its title, its picture and its note."""
     lines = []
-    for result in measured("comparisons"):
-        variants = result["variants"]
-        further = list(next(iter(variants.values()))["also_test"])
-        rows = []
-        for name, part in variants.items():
-            scores = [part, *(part["also_test"][split] for split in further)]
-            cells = [score(found["mean"], found["std"], "", ".2f") for found in scores]
-            paper = "—" if part["published"] is None else score(part["published"]["value"], None, "")
-            rows.append([name, *cells, str(part["n"]), paper])
-        unit = f" ({result['unit']})" if result["unit"] else ""
-        lines += [f"``{result['recipe']}``: test {result['metric']}{unit}, {result['date']}", ""]
-        lines += [*list_table(["variant", result["split"], *further, "n", "published"], rows), "", result["note"], ""]
-    return lines
-
-
-def sweep_tables() -> list[str]:
-    """For each sweep a table with a row per variant and a column per point, the picture and the note."""
-    lines = []
-    for result in measured("sweeps"):
-        points = result["points"]
-        rows = []
-        for name in next(iter(points.values()))["variants"]:
-            found = [point["variants"][name] for point in points.values()]
-            rows.append([name, *(score(part["mean"], part["std"], "", ".2f") for part in found)])
-        unit = f" ({result['unit']})" if result["unit"] else ""
-        lines += [f"``{result['recipe']}``: test {result['metric']}{unit}, {result['date']}", ""]
-        lines += [*list_table(["variant", *points], rows), ""]
-        lines += [f".. image:: /../benchmarks/results/{result['recipe']}.png", "", result["note"], ""]
+    for table in found:
+        lines += [table.title, "", *list_table(table.header, table.rows), ""]
+        if table.picture is not None:
+            lines += [
+                f".. image:: /../benchmarks/results/{table.picture.relative_to(RESULTS)}",
+                f"   :alt: {table.title}",
+                "",
+            ]
+        lines += [table.note, ""]
     return lines
 
 
@@ -133,9 +90,15 @@ class Generated(Directive):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        tables = {"recipes": recipe_table, "comparisons": comparison_tables, "sweeps": sweep_tables}
-        tables |= {"speed": speed_table, "memory": memory_tables, None: dataset_table}
-        lines = tables[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
+        makers = {
+            "recipes": published_table,
+            "comparisons": lambda: tables(Report.of(RESULTS).comparisons()),
+            "sweeps": lambda: tables(Report.of(RESULTS).sweeps()),
+            "speed": speed_table,
+            "memory": memory_tables,
+            None: dataset_table,
+        }
+        lines = makers[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)
         return container.children

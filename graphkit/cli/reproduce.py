@@ -2,44 +2,88 @@
 
 from __future__ import annotations
 
+import argparse
+import re
+from typing import Any
+
 from graphkit.cli.common import Parser, UsageError, usage
 
 
 def reproduce(arguments: list[str]) -> int:
-    """Run a recipe and compare with the published value."""
+    """Run a recipe, or all of them, and compare with the published values."""
     parser = Parser(
         prog="graphkit reproduce",
         description="Run a recipe over its seeds, print paper and measurement, and keep the result as JSON.\n"
         "Finished seeds are kept in runs/reproduce and not repeated.",
     )
-    parser.add_argument("recipe", help="a name of `graphkit list recipes`, or a YAML file")
+    parser.add_argument("recipe", nargs="?", help="a name of `graphkit list recipes`, or a YAML file")
+    parser.add_argument("--all", action="store_true", help="all recipes without a result, and one table of all results")
+    parser.add_argument("--budget", metavar="TIME", help="with --all: start no run after this time, e.g. 2h or 1h30m")
     parser.add_argument("--seeds", metavar="N", help="a number of seeds, or a list: 0,3,5 (default: the recipe's)")
     parser.add_argument("--split", metavar="S", help="other splits, e.g. geom-gcn/0,geom-gcn/1 (default: the recipe's)")
     parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default: 1)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each run (default: 1)")
     parser.add_argument("--fresh", action="store_true", help="repeat seeds that are already there")
-    parser.add_argument("--output", metavar="FILE", help="the result file (default: benchmarks/results/<recipe>.json)")
+    parser.add_argument(
+        "--output",
+        metavar="PLACE",
+        help="the result file, with --all the folder of results (default: benchmarks/results[/<recipe>.json])",
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(arguments)
+    for name in ("jobs", "threads"):
+        if getattr(options, name) == 0:
+            raise UsageError(f"--{name} must not be 0")
+    if options.all == bool(options.recipe):
+        raise UsageError("expected a recipe, or --all")
+    execution = {"jobs": options.jobs, "threads": options.threads}
+    return _all(options, execution) if options.all else _one(options, execution)
+
+
+def _one(options: argparse.Namespace, execution: dict[str, Any]) -> int:
     from graphkit import recipes
     from graphkit.datasets import card
     from graphkit.datasets.splits import choose
 
     with usage():
+        if options.budget:
+            raise UsageError("--budget is for --all")
         recipe = recipes.load(options.recipe)
         seeds = _numbers(options.seeds, "--seeds")
         splits = [int(s) if s.isdecimal() else s for s in options.split.split(",")] if options.split else None
         for split in splits or ():
             choose(card(recipe.experiment.config["task"]["name"]), split)
-        for name in ("jobs", "threads"):
-            if getattr(options, name) == 0:
-                raise UsageError(f"--{name} must not be 0")
-    result = recipe.run(seeds, splits, jobs=options.jobs, threads=options.threads, fresh=options.fresh)
+    result = recipe.run(seeds, splits, fresh=options.fresh, **execution)
     print(result)
     if result.missing:
         return 1
     print(f"  saved       {result.save(options.output)}")
     return 0
+
+
+def _all(options: argparse.Namespace, execution: dict[str, Any]) -> int:
+    from graphkit.recipes import reproduce_all
+
+    for name in ("seeds", "split", "fresh"):
+        if getattr(options, name):
+            raise UsageError(
+                f"--{name} is for a single recipe; --all repeats nothing, so give an empty folder (--output)"
+            )
+    report = reproduce_all(options.output, _seconds(options.budget), **execution)
+    for name, reason in report.failures.items():
+        print(f"  {name}: {reason}")
+    print(f"{report.summary()}\n  saved       {report.folder / 'reproduced.html'}, reproduced.md")
+    return 1 if any(reason.startswith("failed") for reason in report.failures.values()) else 0
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
+    if not text or found is None:
+        raise UsageError(f"--budget: expected a time such as 2h, 1h30m or 90s, got {text!r}")
+    hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return 3600.0 * hours + 60.0 * minutes + seconds
 
 
 def _numbers(text: str | None, flag: str) -> int | list[int] | None:

@@ -58,31 +58,19 @@ class Comparison:
         """Whether it is one of graphkit's own."""
         return self.path is not None and self.path.resolve().is_relative_to(shipped("recipes").resolve())
 
-    def run(
-        self,
-        seeds: int | Sequence[int] | None = None,
-        splits: Sequence[int | str] | None = None,
-        jobs: int | None = None,
-        threads: int = 1,
-        folder: str | os.PathLike[str] = "runs/reproduce",
-        fresh: bool = False,
-        progress: bool | None = None,
-    ) -> ComparisonResult:
-        """Run every variant with every seed; arguments as for :meth:`Recipe.run`.
+    @property
+    def parts(self) -> list[Recipe]:
+        """The recipes in it: one per variant."""
+        return list(self.variants.values())
 
-        Args:
-            seeds: A number or a list (default: the recipe's).
-            splits: Splits to train on (default: the recipe's).
-            jobs: Parallel processes (default: 1).
-            threads: The threads of each run (default: 1).
-            folder: Where finished runs are kept, by variant and seed (default: ``runs/reproduce``).
-            fresh: Repeat finished runs (default: ``False``).
-            progress: Show a bar over runs (default: on a terminal).
-        """
+    def run(
+        self, seeds: int | Sequence[int] | None = None, splits: Sequence[int | str] | None = None, **execution: Any
+    ) -> ComparisonResult:
+        """Run every variant with every seed; arguments and errors as for :meth:`Recipe.run`."""
         results = {}
         for variant, recipe in self.variants.items():
             recipe.name = f"{self.name}/{variant}"
-            results[variant] = recipe.run(seeds, splits, jobs, threads, folder, fresh, progress)
+            results[variant] = recipe.run(seeds, splits, **execution)
         any_result = next(iter(results.values()))
         name = any_result.name.replace(f"{self.name}/{next(iter(results))}", self.name)
         command = any_result.command.replace(any_result.recipe, self.name)

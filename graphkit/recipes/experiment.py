@@ -107,9 +107,17 @@ class Experiment:
 
     @property
     def hash(self) -> str:
-        """A digest of everything that changes what is measured; the seed and the places of files do not."""
-        trainer = {key: value for key, value in self.config["trainer"].items() if key not in NOT_HASHED}
-        return hash_config(self.config | {"trainer": trainer})
+        """A digest of everything that changes what is measured; the seed and the places of files do not.
+
+        Arguments at their defaults are left out, so that a new option does not change the digests of old experiments.
+        """
+        trainer = _not_default(Trainer, self.config["trainer"])
+        digested = self.config | {"trainer": {key: trainer[key] for key in trainer if key not in NOT_HASHED}}
+        for part in PARTS:
+            if found := self.config[part]:
+                arguments = _not_default(_class(part, found["class_path"]), found["init_args"])
+                digested[part] = {"class_path": found["class_path"], "init_args": arguments}
+        return hash_config(digested)
 
     def load_task(self, split: int | str | None = None) -> Task:
         """The task with all transforms applied.
@@ -131,12 +139,7 @@ class Experiment:
         part = self.config["model"]
         cls = _class("model", part["class_path"])
         known = inspect.signature(cls).parameters
-        # An argument at its default leaves the choice to the task (readout).
-        given = {
-            key: value
-            for key, value in part["init_args"].items()
-            if key not in known or known[key].default is inspect.Parameter.empty or known[key].default != value
-        }
+        given = _not_default(cls, part["init_args"])  # a default leaves the choice to the task (readout)
         if issubclass(cls, LayeredModel):
             return cls.from_task(task, **given)
         sizes = dict(zip(SIZES, (task.num_features, task.num_outputs), strict=True))
@@ -164,6 +167,11 @@ class Experiment:
     def __repr__(self) -> str:
         task = self.config["task"]
         return f"Experiment({self.config['model']['class_path']} on {task['name']}, split {task['split']})"
+
+
+def _not_default(cls: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    known = inspect.signature(cls).parameters
+    return {key: value for key, value in arguments.items() if key not in known or known[key].default != value}
 
 
 def flags_help(config: Mapping[str, Any]) -> str:

@@ -14,7 +14,8 @@ from graphkit.datasets import card
 from graphkit.datasets.splits import choose
 from graphkit.metrics import METRICS
 from graphkit.recipes.experiment import KEYS, Experiment
-from graphkit.recipes.reproduction import Reproduction, reproduce
+from graphkit.recipes.reproduction import Reproduction
+from graphkit.recipes.running import Execution, reproduce
 
 if TYPE_CHECKING:
     from graphkit.recipes.comparison import Comparison
@@ -139,37 +140,30 @@ class Recipe:
         """Whether it is one of graphkit's own."""
         return self.path is not None and self.path.resolve().is_relative_to(shipped("recipes").resolve())
 
+    @property
+    def parts(self) -> list[Recipe]:
+        """The recipes in it: itself."""
+        return [self]
+
     def run(
-        self,
-        seeds: int | Sequence[int] | None = None,
-        splits: Sequence[int | str] | None = None,
-        jobs: int | None = None,
-        threads: int = 1,
-        folder: str | os.PathLike[str] = "runs/reproduce",
-        fresh: bool = False,
-        progress: bool | None = None,
+        self, seeds: int | Sequence[int] | None = None, splits: Sequence[int | str] | None = None, **execution: Any
     ) -> Reproduction:
         """Train with every seed on every split and compare with the published value.
 
-        A finished run is kept in ``folder`` and not repeated, unless the recipe or the version of graphkit or torch
-        has changed. If the dataset is not at hand, the result says so and holds no numbers.
+        A finished run is kept and not repeated, unless the recipe or the version of graphkit or torch has changed. If
+        the dataset is not at hand, the result says so and holds no numbers.
 
         Args:
             seeds: A number (0, 1, ...) or a list (default: the recipe's).
             splits: Splits (default: the recipe's). Others are measured, but not compared with the published value.
-            jobs: Parallel processes of joblib; within ``joblib.parallel_config`` its backend is used, e.g. Dask or Ray
-                (default: 1).
-            threads: The threads of each run. Scores are bit-equal for any ``jobs``, but not for other ``threads``
-                (default: 1).
-            folder: Where finished runs are kept (default: ``runs/reproduce``).
-            fresh: Repeat finished runs (default: ``False``).
-            progress: Show a bar over runs (default: on a terminal).
+            execution: Arguments of :class:`Execution`, such as ``jobs=2``.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C; says how many runs are kept.
+            OutOfTime: If ``deadline`` came before the last run was started; says the same.
         """
         chosen = self.seeds if seeds is None else _seeds(seeds)
-        return reproduce(self, chosen, list(splits or self.splits), jobs, threads, Path(folder), fresh, progress)
+        return reproduce(self, chosen, list(splits or self.splits), Execution(**execution))
 
     def __repr__(self) -> str:
         return f"Recipe({self.name}: {self.experiment}, {len(self.seeds)} seeds, {len(self.splits)} splits)"

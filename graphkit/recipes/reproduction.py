@@ -1,4 +1,4 @@
-"""Runs over seeds and splits, and the verdict on a published value."""
+"""What running a recipe gave, and the verdict on a published value."""
 
 from __future__ import annotations
 
@@ -6,25 +6,18 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config
 from graphkit.core.resources import checkout
-from graphkit.datasets import MissingFilesError, check, load_splits
 from graphkit.metrics import METRICS
-from graphkit.models import LayeredModel
-from graphkit.recipes.experiment import Experiment
-from graphkit.tasks import Task
-from graphkit.training import Trainer
 
 if TYPE_CHECKING:
-    from graphkit.recipes.recipe import Published, Recipe
+    from graphkit.recipes.recipe import Published
 
 RUN_KEYS = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
 
@@ -257,73 +250,6 @@ def results_folder(is_shipped: bool) -> Path:
     return root / "benchmarks" / "results" if root is not None and is_shipped else Path("results")
 
 
-# Running -------------------------------------------------------------------------------------------------------------
-
-
-def reproduce(
-    recipe: Recipe,
-    seeds: list[int],
-    splits: list[int | str],
-    jobs: int | None,
-    threads: int,
-    folder: Path,
-    fresh: bool,
-    progress: bool | None,
-) -> Reproduction:
-    """The work behind :meth:`graphkit.recipes.Recipe.run`."""
-    experiment = recipe.experiment
-    own_splits = splits == recipe.splits
-    slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
-    result = Reproduction(
-        recipe=recipe.name,
-        experiment=f"{experiment.config['model']['class_path']} on {experiment.config['task']['name']}",
-        published=recipe.published if own_splits else None,
-        metric=recipe.metric,
-        tolerance=recipe.tolerance,
-        runs=[],
-        command=_command(recipe, seeds, splits, threads),
-        config_hash=experiment.hash,
-        note=recipe.note,
-        name=recipe.name + slug,
-        is_shipped=recipe.is_shipped,
-        unit=recipe.unit,
-    )
-    try:
-        for split in splits:
-            _task(_task_config(experiment), split)  # fetched and parsed once, before processes start
-    except MissingFilesError:
-        states = check(experiment.config["task"]["name"])
-        result.missing = next((path for path, state in states.items() if state == "missing"), "its raw files")
-        return result
-    kept = {}
-    for split in splits:
-        for seed in seeds:
-            place = folder / recipe.name / (str(split) if len(splits) > 1 or not own_splits else "") / f"seed-{seed}"
-            kept[split, seed] = (place / "result.json", _key(experiment, split, seed, threads, recipe.also_test))
-    found = {} if fresh else {job: run for job, (path, key) in kept.items() if (run := _read(path, key)) is not None}
-    todo = [job for job in kept if job not in found]
-    try:
-        for job, run in _run_all(recipe, todo, jobs, threads, len(found), progress):
-            found[job] = run
-            path, key = kept[job]
-            with atomic_write(path) as temporary:
-                temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{len(found)} of {len(kept)} runs of {recipe.name} are kept in {folder / recipe.name}; the same command "
-            "does the rest"
-        ) from None
-    for job in kept:
-        run = found[job]
-        scaled = {key: in_unit(run[key], recipe.unit) if key in ("test", "val") else run[key] for key in RUN_KEYS}
-        scaled = {key: round(x, 6) if isinstance(x, float) else x for key, x in scaled.items()}
-        if recipe.also_test:
-            scaled["also_test"] = {split: round(in_unit(x, recipe.unit), 6) for split, x in run["also_test"].items()}
-        result.runs.append(scaled)
-        result.hardware, result.versions = run["hardware"], run["versions"]
-    return result
-
-
 def score(mean: float, std: float | None) -> str:
     """Mean ± standard deviation as printed."""
     return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
@@ -334,103 +260,3 @@ def in_unit(value: float, unit: str) -> float:
     if unit == "log10":
         return math.log10(max(value, 1e-300))
     return value * 100.0 if unit == "%" else value
-
-
-def _run_all(
-    recipe: Recipe,
-    todo: list[tuple[int | str, int]],
-    jobs: int | None,
-    threads: int,
-    done: int,
-    progress: bool | None,
-) -> Iterator[tuple[tuple[int | str, int], dict[str, Any]]]:
-    from joblib import Parallel, delayed
-    from tqdm import tqdm
-
-    config = json.dumps(recipe.experiment.config)
-    calls = (delayed(_run_one)(config, split, seed, threads, recipe.also_test) for split, seed in todo)
-    bar = tqdm(total=done + len(todo), initial=done, unit="run", disable=None if progress is None else not progress)
-    with bar:
-        for job, run in Parallel(n_jobs=jobs, return_as="generator_unordered")(calls) if todo else ():
-            bar.update()
-            yield job, run
-
-
-def _run_one(
-    config: str, split: int | str, seed: int, threads: int, also_test: list[int | str]
-) -> tuple[tuple[int | str, int], dict[str, Any]]:
-    """One training, in whatever process or on whatever machine joblib chose."""
-    import torch
-
-    experiment = Experiment(json.loads(config))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        task = _task(_task_config(experiment), split)
-        trainer = experiment.build_trainer(seed=seed, progress=False, run_dir=None)
-        result = trainer.fit(experiment.build_model(task), task)
-        further = _further(_task_config(experiment), split, tuple(also_test)) if also_test else []
-        run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
-        run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
-    finally:
-        torch.set_num_threads(before)
-    return (split, seed), run
-
-
-def _test(trainer: Trainer, task: Task) -> float:
-    """The score of what a trainer has just trained on another task's test part."""
-    import torch
-
-    strategy = trainer.strategy
-    if isinstance(strategy.model, LayeredModel) and (required := strategy.model.required_transform()) is not None:
-        task = task.transform(required)
-    metric = task.new_metric()
-    strategy.model.eval()
-    with torch.no_grad():
-        for batch in map(strategy.engine.to_device, task.batches("test", trainer.batch_size)):
-            metric.update(*task.select(strategy.predict(batch), batch, "test"))
-    return metric.compute()
-
-
-def _task_config(experiment: Experiment) -> str:
-    return json.dumps({key: experiment.config[key] for key in ("task", "transforms", "features", "rewiring")})
-
-
-@lru_cache(maxsize=1)  # all seeds of a split share the task
-def _task(config: str, split: int | str) -> Task:
-    return Experiment(json.loads(config)).load_task(split)
-
-
-@lru_cache(maxsize=1)
-def _further(config: str, split: int | str, others: tuple[int | str, ...]) -> list[Task]:
-    options = dict(json.loads(config)["task"])
-    name, _ = options.pop("name"), options.pop("split")
-    return [_task(config, split).with_split(other) for other in load_splits(name, others, **options)]
-
-
-def _key(experiment: Experiment, split: int | str, seed: int, threads: int, also_test: list[int | str]) -> str:
-    import torch
-
-    import graphkit
-
-    versions = [graphkit.__version__, torch.__version__]
-    return hash_config([experiment.hash, split, seed, threads, *versions, *([also_test] if also_test else [])])
-
-
-def _read(path: Path, key: str) -> dict[str, Any] | None:
-    """A kept run, or ``None`` if there is none, it is damaged, or it was made in another way."""
-    try:
-        content = json.loads(path.read_text())
-        run = content["run"]
-        complete = all(isinstance(run[name], int | float | str) for name in (*RUN_KEYS, "hardware"))
-        return run if complete and run["versions"] and content["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-
-
-def _command(recipe: Recipe, seeds: list[int], splits: list[int | str], threads: int) -> str:
-    listed = str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))
-    parts = ["graphkit reproduce", recipe.name if recipe.is_shipped else str(recipe.path), f"--seeds {listed}"]
-    parts += [] if splits == recipe.splits else [f"--split {','.join(map(str, splits))}"]
-    parts += [] if threads == 1 else [f"--threads {threads}"]
-    return " ".join(parts)

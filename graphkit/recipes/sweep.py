@@ -13,6 +13,7 @@ from typing import Any
 from graphkit.core.files import atomic_write
 from graphkit.metrics import METRICS
 from graphkit.recipes.comparison import Comparison, ComparisonResult, merged
+from graphkit.recipes.recipe import Recipe
 from graphkit.recipes.reproduction import results_folder, score
 
 
@@ -54,21 +55,19 @@ class Sweep:
         self.seeds, self.splits, self.is_shipped = first.seeds, first.splits, first.is_shipped
         self.note = first.note
 
+    @property
+    def parts(self) -> list[Recipe]:
+        """The recipes in it: one per point and variant."""
+        return [recipe for comparison in self.points.values() for recipe in comparison.parts]
+
     def run(
-        self,
-        seeds: int | Sequence[int] | None = None,
-        splits: Sequence[int | str] | None = None,
-        jobs: int | None = None,
-        threads: int = 1,
-        folder: str | os.PathLike[str] = "runs/reproduce",
-        fresh: bool = False,
-        progress: bool | None = None,
+        self, seeds: int | Sequence[int] | None = None, splits: Sequence[int | str] | None = None, **execution: Any
     ) -> SweepResult:
-        """Run every variant with every seed at every point; arguments as for :meth:`Comparison.run`."""
+        """Run every variant with every seed at every point; arguments and errors as for :meth:`Recipe.run`."""
         results = {}
         for point, comparison in self.points.items():
             comparison.name = f"{self.name}/{point}"
-            results[point] = comparison.run(seeds, splits, jobs, threads, folder, fresh, progress)
+            results[point] = comparison.run(seeds, splits, **execution)
         command = next(iter(results.values())).command.replace(next(iter(self.points.values())).name, self.name)
         return SweepResult(self.name, results, command, self.note, results_folder(self.is_shipped))
 

@@ -1,0 +1,211 @@
+"""Runs over seeds and splits, each kept as soon as it is finished."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphkit.core.files import atomic_write
+from graphkit.core.hashing import hash_config
+from graphkit.datasets import MissingFilesError, check, load_splits
+from graphkit.models import LayeredModel
+from graphkit.recipes.experiment import Experiment
+from graphkit.recipes.reproduction import RUN_KEYS, Reproduction, in_unit
+from graphkit.tasks import Task
+from graphkit.training import Trainer
+
+if TYPE_CHECKING:
+    from graphkit.recipes.recipe import Recipe
+
+Job = tuple[int | str, int]  # split and seed
+
+
+class OutOfTime(Exception):
+    """The deadline came before all runs were done; those that were are kept."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How the runs of a recipe are carried out.
+
+    Args:
+        jobs: Parallel processes of joblib; within ``joblib.parallel_config`` its backend is used, e.g. Dask or Ray
+            (default: 1).
+        threads: The threads of each run. Scores are bit-equal for any ``jobs``, but not for other ``threads``
+            (default: 1).
+        folder: Where finished runs are kept (default: ``runs/reproduce``).
+        fresh: Repeat finished runs (default: ``False``).
+        progress: Show a bar over runs (default: on a terminal).
+        deadline: The ``time.monotonic()`` from which on no run is started (default: ``None``).
+    """
+
+    jobs: int | None = None
+    threads: int = 1
+    folder: str | os.PathLike[str] = "runs/reproduce"
+    fresh: bool = False
+    progress: bool | None = None
+    deadline: float | None = None
+
+    @property
+    def has_time(self) -> bool:
+        """Whether the deadline has not come."""
+        return self.deadline is None or time.monotonic() < self.deadline
+
+
+def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], execution: Execution) -> Reproduction:
+    """The work behind :meth:`graphkit.recipes.Recipe.run`."""
+    experiment = recipe.experiment
+    own_splits = splits == recipe.splits
+    slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
+    result = Reproduction(
+        recipe=recipe.name,
+        experiment=f"{experiment.config['model']['class_path']} on {experiment.config['task']['name']}",
+        published=recipe.published if own_splits else None,
+        metric=recipe.metric,
+        tolerance=recipe.tolerance,
+        runs=[],
+        command=_command(recipe, seeds, splits, execution.threads),
+        config_hash=experiment.hash,
+        note=recipe.note,
+        name=recipe.name + slug,
+        is_shipped=recipe.is_shipped,
+        unit=recipe.unit,
+    )
+    try:
+        for split in splits:
+            _task(_task_config(experiment), split)  # fetched and parsed once, before processes start
+    except MissingFilesError:
+        states = check(experiment.config["task"]["name"])
+        result.missing = next((path for path, state in states.items() if state == "missing"), "its raw files")
+        return result
+    folder = Path(execution.folder) / recipe.name
+    kept: dict[Job, tuple[Path, str]] = {}
+    for split in splits:
+        for seed in seeds:
+            place = folder / (str(split) if len(splits) > 1 or not own_splits else "") / f"seed-{seed}"
+            key = _key(experiment, split, seed, execution.threads, recipe.also_test)
+            kept[split, seed] = (place / "result.json", key)
+    found = {job: run for job, (path, key) in kept.items() if not execution.fresh and (run := _read(path, key))}
+    state = f"{{}} of {len(kept)} runs of {recipe.name} are kept in {folder}; the same command does the rest"
+    try:
+        for job, run in _run_all(recipe, [job for job in kept if job not in found], len(found), execution):
+            found[job] = run
+            path, key = kept[job]
+            with atomic_write(path) as temporary:
+                temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state.format(len(found))) from None
+    if len(found) < len(kept):
+        raise OutOfTime(state.format(len(found)))
+    for job in kept:
+        run = found[job]
+        scaled = {key: in_unit(run[key], recipe.unit) if key in ("test", "val") else run[key] for key in RUN_KEYS}
+        scaled = {key: round(x, 6) if isinstance(x, float) else x for key, x in scaled.items()}
+        if recipe.also_test:
+            scaled["also_test"] = {split: round(in_unit(x, recipe.unit), 6) for split, x in run["also_test"].items()}
+        result.runs.append(scaled)
+        result.hardware, result.versions = run["hardware"], run["versions"]
+    return result
+
+
+def _run_all(
+    recipe: Recipe, todo: Sequence[Job], done: int, execution: Execution
+) -> Iterator[tuple[Job, dict[str, Any]]]:
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    config = json.dumps(recipe.experiment.config)
+    in_time = takewhile(lambda _: execution.has_time, todo)
+    calls = (delayed(_run_one)(config, split, seed, execution.threads, recipe.also_test) for split, seed in in_time)
+    silent = None if execution.progress is None else not execution.progress
+    with tqdm(total=done + len(todo), initial=done, unit="run", disable=silent) as bar:
+        for job, run in Parallel(n_jobs=execution.jobs, return_as="generator_unordered")(calls) if todo else ():
+            bar.update()
+            yield job, run
+
+
+def _run_one(
+    config: str, split: int | str, seed: int, threads: int, also_test: list[int | str]
+) -> tuple[Job, dict[str, Any]]:
+    """One training, in whatever process or on whatever machine joblib chose."""
+    import torch
+
+    experiment = Experiment(json.loads(config))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        task = _task(_task_config(experiment), split)
+        trainer = experiment.build_trainer(seed=seed, progress=False, run_dir=None)
+        result = trainer.fit(experiment.build_model(task), task)
+        further = _further(_task_config(experiment), split, tuple(also_test)) if also_test else []
+        run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
+        run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
+    finally:
+        torch.set_num_threads(before)
+    return (split, seed), run
+
+
+def _test(trainer: Trainer, task: Task) -> float:
+    """The score of what a trainer has just trained on another task's test part."""
+    import torch
+
+    strategy = trainer.strategy
+    if isinstance(strategy.model, LayeredModel) and (required := strategy.model.required_transform()) is not None:
+        task = task.transform(required)
+    metric = task.new_metric()
+    strategy.model.eval()
+    with torch.no_grad():
+        for batch in map(strategy.engine.to_device, task.batches("test", trainer.batch_size)):
+            metric.update(*task.select(strategy.predict(batch), batch, "test"))
+    return metric.compute()
+
+
+def _task_config(experiment: Experiment) -> str:
+    return json.dumps({key: experiment.config[key] for key in ("task", "transforms", "features", "rewiring")})
+
+
+@lru_cache(maxsize=1)  # all seeds of a split share the task
+def _task(config: str, split: int | str) -> Task:
+    return Experiment(json.loads(config)).load_task(split)
+
+
+@lru_cache(maxsize=1)
+def _further(config: str, split: int | str, others: tuple[int | str, ...]) -> list[Task]:
+    options = dict(json.loads(config)["task"])
+    name, _ = options.pop("name"), options.pop("split")
+    return [_task(config, split).with_split(other) for other in load_splits(name, others, **options)]
+
+
+def _key(experiment: Experiment, split: int | str, seed: int, threads: int, also_test: list[int | str]) -> str:
+    import torch
+
+    import graphkit
+
+    versions = [graphkit.__version__, torch.__version__]
+    return hash_config([experiment.hash, split, seed, threads, *versions, *([also_test] if also_test else [])])
+
+
+def _read(path: Path, key: str) -> dict[str, Any] | None:
+    """A kept run, or ``None`` if there is none, it is damaged, or it was made in another way."""
+    try:
+        content = json.loads(path.read_text())
+        run = content["run"]
+        complete = all(isinstance(run[name], int | float | str) for name in (*RUN_KEYS, "hardware"))
+        return run if complete and run["versions"] and content["key"] == key else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _command(recipe: Recipe, seeds: list[int], splits: list[int | str], threads: int) -> str:
+    listed = str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))
+    parts = ["graphkit reproduce", recipe.name if recipe.is_shipped else str(recipe.path), f"--seeds {listed}"]
+    parts += [] if splits == recipe.splits else [f"--split {','.join(map(str, splits))}"]
+    parts += [] if threads == 1 else [f"--threads {threads}"]
+    return " ".join(parts)

@@ -1,0 +1,153 @@
+"""All recipes within a budget: what is done is skipped, what fails stops nothing, one table shows everything."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+
+import graphkit as gk
+from graphkit.cli import main
+from graphkit.recipes import Comparison, Execution, OutOfTime, Recipe, Report, recipe, reproduce_all, running
+from graphkit.recipes.reproduce_all import is_done
+
+PAPER = {"value": 50.0, "paper": "A & B (2020)", "table": "Table 1", "split": "public", "verified": True}
+CONFIG = {
+    "model": {"class_path": "GCN", "init_args": {"hidden_channels": 4}},
+    "task": "karate",
+    "trainer": {"max_epochs": 2},
+    "seeds": 2,
+}
+MLP = {"model": {"class_path": "MLP"}, "published": PAPER}
+FILES = {
+    "mine/good": CONFIG | {"published": PAPER},
+    "mine/compared": CONFIG | {"variants": {"GCN": {}, "MLP": MLP}},
+    "mine/swept": CONFIG
+    | {"variants": {"GCN": {}, "MLP": MLP}, "points": {"1": {}, "2": {"trainer": {"max_epochs": 1}}}},
+    "mine/broken": CONFIG | {"trainer": {"max_epochs": 2, "lr": 1e30}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_recipes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
+    for name, content in FILES.items():
+        path = tmp_path / "recipes" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+    monkeypatch.setattr(recipe, "shipped", lambda kind: tmp_path / kind)
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """How many runs were really trained."""
+    runs = []
+    original = running._run_one
+    monkeypatch.setattr(running, "_run_one", lambda *arguments: runs.append(arguments) or original(*arguments))
+    return runs
+
+
+def test_everything_in_one_table_and_nothing_twice(tmp_path, trainings):
+    report = reproduce_all("out", progress=False)
+    assert len(trainings) == 2 + 4 + 8 + 1  # the broken one stops at its first run
+    assert list(report.failures) == ["mine/broken"]
+    assert report.failures["mine/broken"].startswith("failed: ")
+    measured = {row[0]: row for row in report.published().rows}
+    assert list(measured) == ["mine/compared: MLP", "mine/good"]
+    good = json.loads((tmp_path / "out" / "mine" / "good.json").read_text())
+    assert measured["mine/good"][2] == f"{good['mean']:.2f} ± {good['std']:.2f} %"
+    assert measured["mine/good"][4] == good["verdict"]
+    assert [[row[0] for row in table.rows] for table in report.comparisons()] == [["GCN", "MLP"]]
+    assert [list(table.header) for table in report.sweeps()] == [["variant", "1", "2"]]
+
+    again = reproduce_all("out", progress=False)
+    assert len(trainings) == 16  # only the broken one was tried again
+    assert again.contents == report.contents
+
+
+def test_the_report_as_markdown_and_as_one_page(tmp_path):
+    report = reproduce_all("out", progress=False)
+    text = (tmp_path / "out" / "reproduced.md").read_text()
+    assert text == report.markdown()
+    assert report.summary() in text
+    assert "| `mine/good` | 50.0 % (A & B (2020), Table 1, public) |" in text
+    assert "| `mine/broken` | failed: " in text
+    page = (tmp_path / "out" / "reproduced.html").read_text()
+    assert "A &amp; B (2020)" in page
+    assert page.count("data:image/png;base64,") == 3  # differences, comparison, sweep
+    HTMLParser().feed(page)
+
+
+def test_a_spent_budget_keeps_runs_and_the_next_call_goes_on(monkeypatch, trainings):
+    now = [0.0]
+    monkeypatch.setattr(running.time, "monotonic", lambda: now[0])
+    original = running._run_one
+
+    def one_second(*arguments):
+        now[0] += 1.0
+        return original(*arguments)
+
+    monkeypatch.setattr(running, "_run_one", one_second)
+    first = reproduce_all("out", budget=3.0, progress=False)
+    assert sum("runs of" in reason for reason in first.failures.values()) == 1
+    assert sum(reason.startswith("not started") for reason in first.failures.values()) >= 2
+    done = len(trainings)
+    monkeypatch.setattr(running, "_run_one", original)
+    second = reproduce_all("out", progress=False)
+    assert len(trainings) - done <= 15 - done + 1
+    assert len(second.contents) == 3
+
+
+def test_the_deadline_of_a_single_recipe():
+    with pytest.raises(OutOfTime, match="0 of 2 runs of mine/good are kept in runs/reproduce/mine/good"):
+        gk.recipes.load("mine/good").run(deadline=0.0, progress=False)
+    assert not Execution(deadline=0.0).has_time
+    assert Execution().has_time
+
+
+def test_done_means_the_same_experiment_with_all_runs(tmp_path):
+    path = tmp_path / "result.json"
+    good = Recipe("mine", CONFIG)
+    assert not is_done(good, path)
+    good.run(progress=False).save(path)
+    assert is_done(good, path)
+    assert is_done(Recipe("mine", CONFIG | {"published": PAPER, "note": "other words"}), path)
+    assert not is_done(Recipe("mine", CONFIG | {"seeds": 3}), path)
+    assert not is_done(Recipe("mine", CONFIG | {"trainer": {"max_epochs": 3}}), path)
+    assert not is_done(Comparison("mine", FILES["mine/compared"]), path)
+    path.write_text(path.read_text()[:100])
+    assert not is_done(good, path)
+
+
+def test_a_damaged_result_is_named(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "x.json").write_text('{"recipe": ')
+    with pytest.raises(ValueError, match=r"x\.json is not a result file"):
+        Report.of(tmp_path / "out")
+
+
+def test_on_the_command_line(capsys):
+    assert main(["reproduce", "--all", "--output", "out", "--budget", "0s"]) == 0
+    assert "not started: the budget was spent" in capsys.readouterr().out
+    assert main(["reproduce", "--all", "--output", "out"]) == 1  # one recipe fails
+    printed = capsys.readouterr().out
+    assert "mine/broken: failed: " in printed
+    assert "reproduced, " in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reproduce"], "expected a recipe, or --all"),
+        (["reproduce", "mine/good", "--all"], "expected a recipe, or --all"),
+        (["reproduce", "mine/good", "--budget", "2h"], "--budget is for --all"),
+        (["reproduce", "--all", "--budget", "soon"], "expected a time such as 2h"),
+        (["reproduce", "--all", "--seeds", "2"], "--seeds is for a single recipe"),
+    ],
+)
+def test_wrong_arguments(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
