@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
 from graphkit.tasks.base import Task
+from graphkit.tasks.collate import Collator
 from graphkit.tasks.split import STAGES, Split
 
 
@@ -61,6 +62,7 @@ class GraphTask(Task):
         labels = labels.view(-1) if target in ("multiclass", "binary") and labels.size(1) == 1 else labels
         super().__init__(name, graphs, split, target, metric)
         self._set_labels(labels, split, num_outputs, allow_missing_classes)
+        self._collators: dict[str, Collator] = {}
         self._evaluation: dict[tuple[str, int], list[Data]] = {}
 
     def batches(
@@ -73,15 +75,18 @@ class GraphTask(Task):
     ) -> Iterable[Data]:
         check_choice(stage, STAGES, "stage")
         size = 32 if batch_size is None else batch_size
+        if stage not in self._collators:
+            self._collators[stage] = Collator(self._labelled(stage))
+        collator, count = self._collators[stage], len(getattr(self.split, stage))
         if shuffle:
-            graphs = self._labelled(stage)
-            order = torch.randperm(len(graphs), generator=generator)
+            # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other
+            # times.
+            order = torch.randperm(count, generator=generator)
             rank, world = shard
-            rounded = -(-len(graphs) // world) * world  # every process must take the same number of steps
-            order = order.repeat(-(-rounded // len(graphs)))[:rounded][rank::world]
-            return _collated([graphs[position] for position in order.tolist()], size)
+            rounded = -(-count // world) * world  # every process must take the same number of steps
+            return collator.batches(order.repeat(-(-rounded // count))[:rounded][rank::world], size)
         if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
-            self._evaluation[stage, size] = list(_collated(self._labelled(stage), size))
+            self._evaluation[stage, size] = list(collator.batches(torch.arange(count), size))
         return self._evaluation[stage, size]
 
     def _labelled(self, stage: str) -> list[Data]:
@@ -124,9 +129,3 @@ def _label_rows(y: Any, count: int, where: str) -> Tensor:
     if y.dim() == 0 or y.size(0) != count:
         raise ValueError(f"{where}: readout_mask marks {count} nodes, but y has the shape {list(y.shape)}")
     return y.view(count, -1)
-
-
-def _collated(graphs: list[Data], size: int) -> Iterator[Batch]:
-    # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other times.
-    for start in range(0, len(graphs), size):
-        yield Batch.from_data_list(graphs[start : start + size])
