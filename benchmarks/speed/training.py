@@ -1,14 +1,16 @@
-"""Whole training runs on Cora; needs the dataset (network, or GRAPHKIT_MIRROR)."""
+"""Whole training runs on Cora, which need the dataset (network, or GRAPHKIT_MIRROR), and batches of graphs."""
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Data
+from torch_geometric.loader import DataLoader
 from torch_geometric.nn import GCNConv
 
 import graphkit as gk
@@ -84,3 +86,29 @@ def trainer_overhead() -> Benchmark:
         opponent=lambda: _bare_graphkit(task),
         against="bare loop over the same graphkit model",
     )
+
+
+@benchmark("graph_batches")
+def graph_batches() -> Benchmark:
+    """An epoch of shuffled batches of 64 graphs: 900 graphs of 20 to 40 nodes with features, edge features, labels."""
+    generator = torch.Generator().manual_seed(0)
+    graphs = []
+    for _ in range(1000):
+        n = int(torch.randint(20, 41, (), generator=generator))
+        edges = torch.randint(n, (2, 4 * n), generator=generator)
+        x, edge_attr = torch.rand(n, 16, generator=generator), torch.rand(4 * n, 4, generator=generator)
+        graphs.append(Data(x=x, edge_index=edges, edge_attr=edge_attr, y=torch.randint(2, (), generator=generator)))
+    ids = torch.arange(1000)
+    task = gk.GraphTask("random", graphs, gk.Split("random", ids[:900], ids[900:950], ids[950:]))
+    loader = DataLoader(graphs[:900], batch_size=64, shuffle=True)
+    return Benchmark(
+        ours=lambda: _touch(task.batches("train", 64, shuffle=True, generator=generator)),
+        opponent=lambda: _touch(loader),
+        against="torch_geometric.loader.DataLoader",
+        rounds=15,
+    )
+
+
+def _touch(batches: Iterable[Data]) -> None:
+    for _ in batches:
+        pass
