@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config
 from graphkit.datasets import MissingFilesError, check, load_splits
-from graphkit.models import LayeredModel
 from graphkit.recipes.experiment import Experiment
 from graphkit.recipes.reproduction import RUN_KEYS, Reproduction, in_unit
 from graphkit.tasks import Task
@@ -154,16 +153,8 @@ def _run_one(
 
 def _test(trainer: Trainer, task: Task) -> float:
     """The score of what a trainer has just trained on another task's test part."""
-    import torch
-
-    strategy = trainer.strategy
-    if isinstance(strategy.model, LayeredModel) and (required := strategy.model.required_transform()) is not None:
-        task = task.transform(required)
     metric = task.new_metric()
-    strategy.model.eval()
-    with torch.no_grad():
-        for batch in map(strategy.engine.to_device, task.batches("test", trainer.batch_size)):
-            metric.update(*task.select(strategy.predict(batch), batch, "test"))
+    metric.update(*trainer.predict(task))
     return metric.compute()
 
 

@@ -225,6 +225,32 @@ class Trainer(Configurable):
             result.save(folder / "result.json")
         return result
 
+    @torch.no_grad()
+    def predict(self, task: Task, stage: str = "test") -> tuple[Tensor, Tensor]:
+        """What the model of the last :meth:`fit` predicts for one part of a task, by the strategy that trained it.
+
+        Args:
+            task: The task it was trained on, or another one that fits the model, such as one with another split.
+            stage: ``"train"``, ``"val"`` or ``"test"`` (default: ``"test"``).
+
+        Returns:
+            The predictions before any softmax or sigmoid ``[n, num_outputs]``, or scores of pairs ``[n, 1]``, and their
+            labels, in the order of the split.
+
+        Raises:
+            RuntimeError: If nothing has been trained yet.
+        """
+        strategy = self.strategy
+        if not hasattr(strategy, "model"):
+            raise RuntimeError("predict needs a trained model: call fit(model, task) first")
+        if isinstance(strategy.model, LayeredModel) and (required := strategy.model.required_transform()) is not None:
+            task = task.transform(required)
+        strategy.model.eval()
+        batches = map(strategy.engine.to_device, task.batches(stage, self.batch_size))
+        parts = [task.select(strategy.predict(batch, stage=stage), batch, stage) for batch in batches]
+        prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+        return prediction, label
+
     # Parts of fit ------------------------------------------------------------------------------------------------
 
     def _initialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
