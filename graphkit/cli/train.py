@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -76,6 +75,7 @@ def train(arguments: list[str]) -> int:
 
 def _train_config(options: argparse.Namespace) -> dict[str, Any]:
     """What the file says, without what only `reproduce` reads, with the classes that flags choose."""
+    from graphkit.recipes.experiment import with_choices
     from graphkit.recipes.recipe import RECIPE_KEYS, find, read
 
     config: dict[str, Any] = {}
@@ -87,21 +87,8 @@ def _train_config(options: argparse.Namespace) -> dict[str, Any]:
     if options.config:
         config |= read(find(options.config))
     config = {key: value for key, value in config.items() if key not in RECIPE_KEYS}
-    for part in ("model", "features", "rewiring", "strategy"):
-        name = getattr(options, part)
-        if name is not None and name.lower() != str(_class_path(config.get(part))).lower():
-            config[part] = name  # another class: the file's arguments are not for it
-    if options.task is not None or options.split is not None:
-        known = config.get("task") or {}
-        known = dict(known) if isinstance(known, Mapping) else {"name": known}
-        if options.task is not None and options.task.lower() != str(known.get("name")).lower():
-            known = {"name": options.task}
-        config["task"] = known | ({} if options.split is None else {"split": options.split})
-    return config
-
-
-def _class_path(part: Any) -> Any:
-    return part.get("class_path") if isinstance(part, Mapping) else part
+    chosen = {part: getattr(options, part) for part in ("model", "features", "rewiring", "strategy", "task", "split")}
+    return with_choices(config, **chosen)
 
 
 def _new_run_dir(config: dict[str, Any]) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -96,3 +96,28 @@ def check_features(x: Tensor, where: str, num_rows: int | None = None) -> None:
         f"{where}: feature {column} of node {row} is {dense[row, column].item()}; "
         "replace missing values (e.g. torch.nan_to_num) before building the task"
     )
+
+
+def check_codes(x: Tensor, num_codes: Sequence[int], place: str) -> Tensor:
+    """Columns of integer codes ``[n, len(num_codes)]`` as int64.
+
+    Args:
+        x: Whole numbers of any dtype.
+        num_codes: The number of values of each column.
+        place: Who asks, for the message.
+
+    Raises:
+        ValueError: If ``x`` has another number of columns, or a value that is no code.
+    """
+    if x.dim() != 2 or x.size(1) != len(num_codes):
+        columns = x.size(1) if x.dim() == 2 else f"the shape {list(x.shape)}"
+        raise ValueError(f"{place} needs {len(num_codes)} columns of codes, got {columns}")
+    codes = x.long()
+    bad = (codes != x) | (codes < 0) | (codes >= codes.new_tensor(num_codes))
+    if bool(bad.any()):
+        row, column = bad.nonzero()[0].tolist()
+        raise ValueError(
+            f"{place}: column {column} of row {row} is {x[row, column].item():g}, must be a whole number in "
+            f"0..{num_codes[column] - 1}; are these integer codes?"
+        )
+    return codes

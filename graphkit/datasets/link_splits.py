@@ -36,6 +36,11 @@ def official_links(data: Data, family: SplitFamily, index: int, name: str) -> Li
     return LinkSplit(name, **{key: data[key] for key in OFFICIAL if key in data})
 
 
+def official_events(data: Data, family: SplitFamily, index: int, name: str) -> LinkSplit:
+    """As ``official_links``, for links that come back later; the graph's edges are those of the past."""
+    return LinkSplit(name, **{key: data[key] for key in OFFICIAL if key in data}, recurring=True)
+
+
 def random_links(data: Data, family: SplitFamily, index: int, name: str) -> LinkSplit:
     """Uniformly random links in the given shares, with one negative for each, drawn from the seed."""
     _, val, test = family.fractions
@@ -51,5 +56,5 @@ def random_links(data: Data, family: SplitFamily, index: int, name: str) -> Link
     )
 
 
-_FUNCTIONS: list[Callable[[Data, SplitFamily, int, str], LinkSplit]] = [official_links, random_links]
+_FUNCTIONS: list[Callable[[Data, SplitFamily, int, str], LinkSplit]] = [official_links, official_events, random_links]
 LINK_READERS: dict[str, Callable[[Data, SplitFamily, int, str], LinkSplit]] = {f.__name__: f for f in _FUNCTIONS}

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-# The number of values of each of the 9 integer atom features that ogb computes from a molecule.
-ATOM_CODES = (119, 5, 12, 12, 10, 6, 6, 2, 2)
+from graphkit.core.molecules import ATOM_CODES
+from graphkit.core.validate import check_codes
 
 
 class CodeEncoder(nn.Module):
@@ -47,17 +47,7 @@ class CodeEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The sum; see the class for shapes."""
-        x = x.unsqueeze(1) if x.dim() == 1 else x
-        if x.size(1) != len(self.num_codes):
-            raise ValueError(f"CodeEncoder needs {len(self.num_codes)} columns of codes, got {x.size(1)}")
-        codes = x.long()
-        bad = (codes != x) | (codes < 0) | (codes >= codes.new_tensor(self.num_codes))
-        if bool(bad.any()):
-            row, column = bad.nonzero()[0].tolist()
-            raise ValueError(
-                f"CodeEncoder: column {column} of row {row} is {x[row, column].item():g}, must be a whole number in "
-                f"0..{self.num_codes[column] - 1}; are these integer codes?"
-            )
+        codes = check_codes(x.unsqueeze(1) if x.dim() == 1 else x, self.num_codes, "CodeEncoder")
         return torch.stack([embedding(column) for embedding, column in zip(self.embeddings, codes.t())]).sum(0)
 
     def __repr__(self) -> str:

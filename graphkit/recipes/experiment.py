@@ -174,6 +174,32 @@ def _not_default(cls: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in arguments.items() if key not in known or known[key].default != value}
 
 
+def with_choices(
+    config: Mapping[str, Any], *, task: str | None = None, split: str | None = None, **names: str | None
+) -> dict[str, Any]:
+    """A configuration with other classes, task or split; arguments that were given for another class are dropped.
+
+    Args:
+        config: The configuration.
+        task: The name of a dataset (default: the configuration's).
+        split: A split (default: the configuration's, or the dataset's first).
+        **names: Class names of ``model``, ``features``, ``rewiring`` and ``strategy``; ``None`` keeps what there is.
+    """
+    chosen = dict(config)
+    for part, name in names.items():
+        known = chosen.get(part)
+        path = known.get("class_path") if isinstance(known, Mapping) else known
+        if name is not None and name.lower() != str(path).lower():
+            chosen[part] = name
+    if task is not None or split is not None:
+        known = chosen.get("task") or {}
+        known = dict(known) if isinstance(known, Mapping) else {"name": known}
+        if task is not None and task.lower() != str(known.get("name")).lower():
+            known = {"name": task}
+        chosen["task"] = known | ({} if split is None else {"split": split})
+    return chosen
+
+
 def flags_help(config: Mapping[str, Any]) -> str:
     """The help text of all flags that a configuration's classes offer."""
     return _Chosen(config).parser.format_help()
@@ -211,7 +237,7 @@ class _Chosen:
                 part = key.partition(".")[0]
                 near = [name for name in known if name.startswith(f"{part}.")]
                 raise ValueError(unknown_name(key, near or known, "argument"))
-        tokens = [f"--{key}={_text(value)}" for key, value in self.values.items()]
+        tokens = [f"--{key}={_text(value)}" for key, value in self.values.items() if key not in given]
         with _readable_errors():
             return self.parser.parse_args([*tokens, *flags]).as_dict()
 

@@ -38,11 +38,14 @@ class LinkSplit:
         train_negatives: Fixed pairs for training, ``[2, n]``; ``None`` draws new ones every epoch (default: ``None``).
         undirected: Whether (a, b) and (b, a) are the same link (default: ``True``).
         disjoint: Whether the links to train on carry no messages while training (default: ``False``).
+        recurring: Whether links come back, as in a graph that grows by events: then parts may share links, negatives
+            may be links of another part, and all edges of the graph carry messages at all stages, so it must hold
+            only those of the past (default: ``False``).
 
     Raises:
         TypeError: If ids are not int64.
-        ValueError: If a part is empty, repeats a link, shares one with another part, or has a self-loop; or if
-            negatives are missing or contain a link.
+        ValueError: If a part is empty or has a self-loop, or negatives are missing; and, unless links are recurring,
+            if a part repeats a link or shares one with another part, or if negatives contain a link.
 
     Example:
         >>> pairs = torch.tensor([[0, 0, 0], [1, 2, 3]])
@@ -62,6 +65,7 @@ class LinkSplit:
     train_negatives: Tensor | None = None
     undirected: bool = True
     disjoint: bool = False
+    recurring: bool = False
 
     def __post_init__(self) -> None:
         for stage in STAGES:
@@ -79,7 +83,8 @@ class LinkSplit:
                     f"split {self.name!r}: {stage}_negatives are missing; fix pairs without a link, e.g. by "
                     "LinkSplit.random"
                 )
-        self._check_overlap()
+        if not self.recurring:
+            self._check_overlap()
 
     @classmethod
     def random(
@@ -144,7 +149,9 @@ class LinkSplit:
         negatives = dict(zip(wanted, drawn.split(list(wanted.values()), dim=1), strict=True))
         return cls(
             f"random/{seed}" if name is None else name,
-            **{stage: _pairs(part, num_nodes) for stage, part in parts.items()},
+            _pairs(parts["train"], num_nodes),
+            _pairs(parts["val"], num_nodes),
+            _pairs(parts["test"], num_nodes),
             val_negatives=negatives["val"],
             test_negatives=negatives["test"],
             train_negatives=negatives.get("train"),
@@ -158,6 +165,8 @@ class LinkSplit:
 
     def messages(self, edge_index: Tensor, stage: str) -> Tensor:
         """A mask ``[num_edges]`` of the graph's edges that carry messages at one stage."""
+        if self.recurring:
+            return torch.ones(edge_index.size(1), dtype=torch.bool)
         hidden = ["test"] if stage == "test" else ["val", "test"]
         if stage == "train" and self.disjoint:
             hidden.append("train")
@@ -179,7 +188,8 @@ class LinkSplit:
             for part in (getattr(self, stage), self.negatives(stage)):
                 known = None if part is None else link_keys(part.flatten(1), self.num_nodes, self.undirected)
                 keys.append(None if known is None else known.sort().values)
-        return hash_tensors(torch.tensor([self.undirected, self.disjoint]), *keys)
+        flags = [self.undirected, self.disjoint, *([True] if self.recurring else [])]
+        return hash_tensors(torch.tensor(flags), *keys)
 
     @property
     def sizes(self) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from graphkit.core.config import Configurable
 from graphkit.core.files import atomic_write

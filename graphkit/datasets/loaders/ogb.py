@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch_geometric.utils import scatter
 
 from graphkit.datasets.cache import Collated
 from graphkit.datasets.loaders.base import RawFiles, from_dataset
@@ -70,28 +71,39 @@ def ogb_graph(raw: RawFiles, *, name: str) -> Collated:
 
 
 def ogb_node(raw: RawFiles, *, name: str) -> Collated:
-    """A node property prediction set with one label per node, edges as ogb gives them."""
+    """A node property prediction set, edges as ogb gives them.
+
+    Nodes without features get the mean features of their incoming edges, as in OGB's examples.
+    """
     folder = name.replace("-", "_")
     raw.place(folder, strip=folder)
     with _ogb() as ogb:
         dataset = ogb.nodeproppred.PygNodePropPredDataset(name, root=str(raw.scratch))
         ids = dataset.get_idx_split()
     data = dataset[0]
-    return Collated(
-        {"x": data.x, "edge_index": data.edge_index, "y": data.y.view(-1)},
-        splits=[(ids["train"], ids["valid"], ids["test"])],
-    )
+    x = data.x
+    if x is None:
+        x = scatter(data.edge_attr, data.edge_index[1], dim_size=data.num_nodes, reduce="mean")
+    y = data.y.view(-1) if data.y.size(1) == 1 else data.y.float()
+    parts = (ids["train"], ids["valid"], ids["test"])
+    return Collated({"x": x, "edge_index": data.edge_index, "y": y}, splits=[parts])
 
 
 def ogb_link(raw: RawFiles, *, name: str, features: str = "id") -> Collated:
-    """A link property prediction set with shared negatives and without node features; ``features`` as in ``seal``."""
+    """A link property prediction set with shared negatives.
+
+    ``features`` of nodes without any are made as in ``seal``; the weights of edges are kept.
+    """
     folder = name.replace("-", "_")
     raw.place(folder, strip=folder)
     with _ogb() as ogb:
         dataset = ogb.linkproppred.PygLinkPropPredDataset(name, root=str(raw.scratch))
         parts = dataset.get_edge_split()
     data = dataset[0]
-    tensors = {"x": node_features(data.num_nodes, features), "edge_index": data.edge_index}
+    x = node_features(data.num_nodes, features) if data.x is None else data.x.float()
+    tensors = {"x": x, "edge_index": data.edge_index}
+    if "edge_weight" in data:
+        tensors["edge_weight"] = data.edge_weight.view(-1).float()
     for stage, part in zip(("train", "val", "test"), (parts["train"], parts["valid"], parts["test"]), strict=True):
         tensors[stage] = torch.as_tensor(part["edge"]).t().contiguous()
         if stage != "train":

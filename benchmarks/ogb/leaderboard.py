@@ -1,0 +1,133 @@
+"""What the scripts share: seeds 0 to 9, ogb's own evaluator, and the lines that a submission needs.
+
+A script gives a configuration in the form of a recipe. Its classes are chosen by flags, their arguments too::
+
+    python -m benchmarks.ogb.molhiv --task ogbg-molbace --model PathNN --rewiring FoSR --model.hidden_channels 64
+
+Finished seeds are kept in ``runs/ogb`` and not repeated; the same command goes on after an interruption.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import warnings
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import graphkit
+from graphkit.core.files import atomic_write
+from graphkit.recipes import Experiment
+from graphkit.recipes.experiment import with_choices
+from graphkit.training import Result
+
+PARTS = ("model", "features", "rewiring", "strategy", "task")
+ROOMS = {"ogbn": "nodeproppred", "ogbl": "linkproppred", "ogbg": "graphproppred"}
+RESULTS = Path(__file__).parents[1] / "results" / "ogb"
+
+
+def main(config: dict[str, Any]) -> None:
+    """Train with every seed, evaluate with ogb, print the leaderboard's lines and save them as JSON."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.ogb.{Path(sys.argv[0]).stem}",
+        epilog="Arguments of the chosen classes are flags, too: --model.hidden_channels 64 --trainer.lr 0.01",
+    )
+    for part in PARTS:
+        parser.add_argument(f"--{part}", help=f"another {part}, see `graphkit list`")
+    parser.add_argument("--seeds", type=int, default=10, help="the number of seeds, from 0 (default: 10)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of results")
+    options, flags = parser.parse_known_args()
+    experiment = Experiment.from_config(with_choices(config, **{part: getattr(options, part) for part in PARTS}), flags)
+    runs = [run(experiment, seed) for seed in range(options.seeds)]
+    report = summary(experiment, runs)
+    print("\n".join(f"{key:<12}{value}" for key, value in report.items() if key != "runs"))
+    model = experiment.config["model"]["class_path"].rpartition(".")[2].lower()
+    path = options.output / f"{experiment.config['task']['name']}-{model}.json"
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def run(experiment: Experiment, seed: int) -> dict[str, Any]:
+    """Train with one seed; the scores are ogb's, of the weights of the best validation epoch."""
+    name = experiment.config["task"]["name"]
+    path = Path("runs") / "ogb" / f"{name}-{experiment.hash}-{graphkit.__version__}" / f"seed-{seed}.json"
+    if path.exists():
+        return json.loads(path.read_text())
+    task = experiment.load_task()
+    trainer = experiment.build_trainer(seed=seed)
+    result: Result = trainer.fit(experiment.build_model(task), task)
+    evaluator = _evaluator(name)
+    found: dict[str, Any] = {"seed": seed, "parameters": result.num_parameters, "seconds": round(result.seconds, 1)}
+    found |= {"epochs": result.epochs, "best_epoch": result.best_epoch, "hardware": result.hardware}
+    for stage in ("val", "test"):
+        found[stage] = ogb_score(evaluator, *trainer.predict(task, stage))
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(found))
+    print(f"seed {seed}: valid {found['val']:.4f}, test {found['test']:.4f}, {found['seconds']} s", flush=True)
+    return found
+
+
+def ogb_score(evaluator: Any, prediction: Tensor, label: Tensor) -> float:
+    """What ogb's evaluator says of predictions ``[n, num_outputs]``, or of scores of pairs ``[n, 1]``."""
+    metric = evaluator.eval_metric
+    if metric.startswith("hits@"):
+        score, linked = prediction.view(-1), label.bool()
+        given = {"y_pred_pos": score[linked], "y_pred_neg": score[~linked]}
+    elif metric == "acc":
+        given = {"y_pred": prediction.argmax(1, keepdim=True), "y_true": label.view(-1, 1)}
+    else:
+        given = {"y_pred": prediction, "y_true": label.view_as(prediction)}
+    return float(evaluator.eval(given)[metric])
+
+
+def summary(experiment: Experiment, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The fields of a submission; deviations are unbiased."""
+    config = experiment.config
+    used = [config[part]["class_path"] for part in ("model", "features", "rewiring", "strategy") if config[part]]
+    scores = {stage: torch.tensor([run[stage] for run in runs], dtype=torch.float64) for stage in ("test", "val")}
+    report: dict[str, Any] = {
+        "dataset": config["task"]["name"],
+        "method": " + ".join(used),
+        "metric": _evaluator(config["task"]["name"]).eval_metric,
+    }
+    for stage, values in scores.items():
+        spread = f" ± {values.std():.4f}" if len(runs) > 1 else ""
+        report[stage] = f"{values.mean():.4f}{spread}"
+    return report | {
+        "seeds": ", ".join(str(run["seed"]) for run in runs),
+        "epoch": "the best on validation",
+        "parameters": runs[0]["parameters"],
+        "hardware": runs[0]["hardware"],
+        "seconds": round(sum(run["seconds"] for run in runs)),
+        "command": " ".join(["python -m", f"benchmarks.ogb.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
+        "commit": _commit(),
+        "versions": f"graphkit {graphkit.__version__}, ogb {version('ogb')}, torch {torch.__version__}, "
+        f"Python {platform.python_version()}",
+        "runs": runs,
+    }
+
+
+def _evaluator(name: str) -> Any:
+    """ogb's evaluator of a dataset; a rebuilt set is judged as the official one."""
+    official = name.removesuffix("-rebuilt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return import_module(f"ogb.{ROOMS[official.partition('-')[0]]}").Evaluator(official)
+
+
+def _commit() -> str:
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return head.stdout.strip() + (" with changes" if changes.stdout.strip() else "")
