@@ -175,6 +175,21 @@ def test_bad_splits(changes, error, message):
         by_hand(**changes)
 
 
+def test_links_that_recur_may_be_in_several_parts_and_hide_no_edges():
+    again = pairs((0, 1), (1, 2))
+    with pytest.raises(ValueError, match="train and val share the link"):
+        LinkSplit("events", again, again[:, :1], pairs((2, 3)), pairs((0, 3)), pairs((0, 2)))
+    split = LinkSplit("events", again, again[:, :1], pairs((2, 3)), pairs((0, 3)), pairs((0, 1)), recurring=True)
+    past = torch.cat([again, again.flip(0)], dim=1)
+    task = LinkTask("events", Data(x=torch.eye(4), edge_index=past), split)
+    for stage in ("train", "val", "test"):
+        (batch,) = task.batches(stage)
+        assert torch.equal(batch.edge_index, past)
+    plain = LinkSplit("events", again, pairs((0, 3)), pairs((2, 3)), pairs((1, 3)), pairs((0, 2)))
+    recurring = LinkSplit("events", again, pairs((0, 3)), pairs((2, 3)), pairs((1, 3)), pairs((0, 2)), recurring=True)
+    assert plain.hash != recurring.hash
+
+
 def test_both_directions_are_two_links_if_directed():
     split = by_hand(val=pairs((1, 0)), undirected=False)
     assert split.messages(pairs((0, 1), (1, 0)), "train").tolist() == [True, False]

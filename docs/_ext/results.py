@@ -73,6 +73,15 @@ def memory_tables() -> list[str]:
     return lines
 
 
+def leaderboard_table() -> list[str]:
+    header = ["dataset", "method", "test", "valid", "metric", "parameters", "seeds", "hardware", "command"]
+    rows = [
+        [*(str(found[key]) for key in ("dataset", "method", "test", "val", *header[4:-1])), f"``{found['command']}``"]
+        for found in measured("ogb")
+    ]
+    return list_table(header, rows) if rows else []
+
+
 def dataset_table() -> list[str]:
     from graphkit.datasets import cards
 
@@ -96,6 +105,7 @@ class Generated(Directive):
             "sweeps": lambda: tables(Report.of(RESULTS).sweeps()),
             "speed": speed_table,
             "memory": memory_tables,
+            "leaderboards": leaderboard_table,
             None: dataset_table,
         }
         lines = makers[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]

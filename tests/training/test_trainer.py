@@ -53,6 +53,22 @@ def test_without_a_seed_the_global_generator_decides():
     assert history() == history()
 
 
+@pytest.mark.parametrize("kind", ["node multiclass", "graph regression"])
+def test_predictions_are_those_that_were_scored(kind):
+    task = tiny.task(kind)
+    trainer = gk.Trainer(max_epochs=3, progress=False, batch_size=2 if "graph" in kind else None)
+    with pytest.raises(RuntimeError, match="call fit"):
+        trainer.predict(task)
+    result = trainer.fit(GCN.from_task(task, hidden_channels=4, dropout=0.5), task)
+    for stage, score in (("val", result.val), ("test", result.test)):
+        metric = task.new_metric()
+        metric.update(*trainer.predict(task, stage))
+        assert metric.compute() == pytest.approx(score)
+    prediction, label = trainer.predict(task, "test")
+    assert prediction.size(0) == label.size(0) == len(task.split.test)
+    assert not prediction.requires_grad
+
+
 def test_fit_starts_anew_unless_warm_start():
     first, model = fit()
     again, _ = fit(model)
