@@ -1,9 +1,11 @@
 """Sphinx configuration: `make docs`."""
 
+import os
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+os.environ["MPLBACKEND"] = "Agg"
 
 import graphkit
 
@@ -17,9 +19,10 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
     "results",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "gallery/*.py", "gallery/GALLERY_HEADER.rst"]
 html_theme = "furo"
 html_title = f"graphkit {release}"
 
@@ -31,3 +34,13 @@ autodoc_inherit_docstrings = False
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shapes", "Complexity"]
+
+# Every script of the gallery is run; one that fails, fails the build.
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "image_scrapers": ("figures.scrape",),
+    "abort_on_example_error": True,
+    "capture_repr": ("__str__",),
+    "download_all_examples": False,
+}

@@ -1,0 +1,91 @@
+"""
+Heterophily, depth and sheaves
+==============================
+
+Averaging over neighbours makes neighbours equal. That is good where neighbours have equal labels, and bad where they do
+not. Sheaf diffusion takes away a learned share of the differences instead, and a sheaf lets every edge say *how* its
+two ends should agree.
+"""
+
+# %%
+# Two classes on a ring with shortcuts, where most edges join **different** classes:
+import torch
+from torch_geometric.data import Data
+from torch_geometric.utils import to_undirected
+
+import graphkit as gk
+
+generator = torch.Generator().manual_seed(0)
+n = 400
+y = torch.arange(n) % 2
+ring = torch.stack([torch.arange(n), (torch.arange(n) + 1) % n])
+jumps = torch.randint(n, (2, 800), generator=generator)
+jumps = jumps[:, (y[jumps[0]] != y[jumps[1]]) | (torch.rand(800, generator=generator) < 0.1)]
+edge_index = to_undirected(torch.cat([ring, jumps], dim=1))
+x = torch.randn(n, 8, generator=generator)
+x[:, 0] += 0.8 * (2 * y - 1)  # one noisy hint of the class
+order = torch.randperm(n, generator=generator)
+split = gk.Split("random", order[:100], order[100:200], order[200:])
+task = gk.NodeTask("two classes", Data(x=x, edge_index=edge_index, y=y), split)
+
+# %%
+# ``gk.diagnostics`` measures how equal neighbours are. Adjusted homophily is 1 if all neighbours share their label, 0
+# for labels drawn at random, and negative here; label informativeness says that the neighbours still tell a lot.
+from graphkit.diagnostics import adjusted_homophily, edge_homophily, label_informativeness
+
+for measure in (edge_homophily, adjusted_homophily, label_informativeness):
+    print(f"{measure.__name__:<24}{measure(edge_index, y):6.2f}")
+
+# %%
+# The **Dirichlet energy** measures how much states differ along edges. In a deep GCN it decays layer by layer until all
+# nodes look the same. Sheaf diffusion has no such fate. Here it is measured in three trained networks of eight layers.
+from graphkit.diagnostics import energies, plot_energies
+
+
+def trained(model):
+    trainer = gk.Trainer(max_epochs=60, lr=0.01, weight_decay=5e-4, seed=0, progress=False)
+    result = trainer.fit(model, task)
+    (batch,) = task.batches("test")
+    return result, energies(model, batch)
+
+
+models = {
+    "GCN": gk.models.GCN.from_task(task, hidden_channels=16, num_layers=8),
+    "sheaf, identity maps": gk.models.SheafDiffusion.from_task(
+        task, hidden_channels=8, num_layers=8, stalk_dim=2, maps="identity"
+    ),
+    "sheaf, learned maps": gk.models.SheafDiffusion.from_task(
+        task, hidden_channels=8, num_layers=8, stalk_dim=2, maps="diag"
+    ),
+}
+curves = {}
+for name, model in models.items():
+    result, curves[name] = trained(model)
+    print(f"{name:<24}test accuracy {100 * result.test:.1f} %")
+
+# %%
+figure = plot_energies(curves)
+
+# %%
+# The deep GCN guesses; both sheaf networks keep neighbours apart. With **identity maps** the sheaf Laplacian is the
+# graph Laplacian: the same network without what learned maps add, and on this graph, where all edges mean the same,
+# that is enough. Whether learned maps pay on *your* graph is one argument away, and every sheaf recipe of graphkit
+# reports the identity sheaf beside the learned one (:doc:`/results`).
+#
+# What the learned maps do can be looked at. Each edge has a map at either end; where the product of its two maps is
+# negative, the sheaf asks the ends to be opposite.
+import matplotlib.pyplot as plt
+
+(batch,) = task.batches("test")
+sheaf = models["sheaf, learned maps"].eval()
+with torch.no_grad():
+    laplacian = sheaf.laplacian(0, [sheaf.encode(batch)], batch).to_dense()
+source, target = edge_index
+equal = y[source] == y[target]
+figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+for coordinate in range(2):
+    product = -laplacian[2 * source + coordinate, 2 * target + coordinate]
+    for chosen, name in ((equal, "equal labels"), (~equal, "different labels")):
+        axes.hist(product[chosen], bins=40, density=True, histtype="step", label=f"coordinate {coordinate}, {name}")
+axes.set(xlabel="product of the two maps of an edge (normalised)", ylabel="density of edges", title="first layer")
+axes.legend(fontsize="small")
