@@ -1,5 +1,6 @@
 """Graph algorithms without learning."""
 
+from graphkit.algorithms.colouring import Colouring, weisfeiler_leman
 from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.greedy_resistance import greedy_resistance
@@ -9,6 +10,7 @@ from graphkit.algorithms.resistance import biharmonic_distance, commute_time, ef
 from graphkit.algorithms.spectral import spectral_gap
 
 __all__ = [
+    "Colouring",
     "PathSet",
     "SimpleGraph",
     "balanced_forman_curvature",
@@ -21,4 +23,5 @@ __all__ = [
     "ollivier_ricci_curvature",
     "spectral_gap",
     "total_resistance",
+    "weisfeiler_leman",
 ]

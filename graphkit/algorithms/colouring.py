@@ -1,0 +1,349 @@
+"""Colour refinement: the Weisfeiler-Leman tests k-WL and k,l-WL."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Batch, Data
+
+from graphkit.core.validate import check_choice, check_edge_index, check_features
+
+VARIANTS = ("oblivious", "folklore")
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """The stable colouring of one or more graphs, with the same colours for all.
+
+    Colours are numbered by first occurrence; only whether two of them are equal has a meaning.
+
+    Attributes:
+        classes_per_iteration: The number of colours over all graphs and labelled copies, before the first round and
+            after each round that changed it.
+        partitions: The colours of each graph ``[num_copies, num_nodes ** k]``, int32: a row per labelled copy in the
+            order of ``itertools.permutations(range(num_nodes), l)``, a column per tuple of nodes in row-major order.
+        graph_colours: A colour per graph ``[num_graphs]``: the multiset over copies of the multiset over tuples.
+        graph_colours_by_node: The same with tuples outside and copies inside: the multiset over tuples of the multiset
+            over copies ("per-node pool").
+    """
+
+    classes_per_iteration: tuple[int, ...]
+    partitions: tuple[Tensor, ...]
+    graph_colours: Tensor
+    graph_colours_by_node: Tensor
+
+    @property
+    def num_classes(self) -> int:
+        """The number of colours at the end."""
+        return self.classes_per_iteration[-1]
+
+    @property
+    def iterations(self) -> int:
+        """The number of rounds that changed the partition."""
+        return len(self.classes_per_iteration) - 1
+
+
+def weisfeiler_leman(
+    graphs: Data | Sequence[Data],
+    k: int = 1,
+    l: int = 0,  # noqa: E741
+    variant: str | None = None,
+    node_attr: str | None = None,
+    edge_attr: str | None = None,
+    max_messages: int = 2**27,
+) -> Colouring:
+    r"""Refine colours until they are stable: :math:`k`-WL, with :math:`l` labels :math:`k,l`-WL.
+
+    From `"From Relational Pooling to Subgraph GNNs: A Universal Framework for More Expressive Graph Neural Networks"
+    <https://arxiv.org/abs/2305.04963>`_ (Zhou, Wang, Zhang, ICML 2023).
+
+    Every tuple :math:`s` of :math:`l` distinct nodes makes a copy :math:`G^s` of the graph whose node :math:`s_j` has
+    the further label :math:`j`. In all copies of all graphs together, with one palette, colours :math:`c` of nodes, or
+    for :math:`k \ge 2` of tuples :math:`v` of :math:`k` nodes, are refined:
+
+    .. math::
+        k = 1: \quad & c'(v) = (c(v), \{\!\{ c(u) : u \in N(v) \}\!\}) \\
+        \text{oblivious:} \quad & c'(v) = (c(v), M_1, \dots, M_k), \quad
+        M_i = \{\!\{ c(v_1, \dots, v_{i-1}, w, v_{i+1}, \dots, v_k) : w \in V \}\!\} \\
+        \text{folklore:} \quad & c'(v) = (c(v), \{\!\{ (c(w, v_2, \dots, v_k), \dots, c(v_1, \dots, v_{k-1}, w))
+        : w \in V \}\!\})
+
+    They start as the node's attributes and label; for tuples also with which of their nodes are equal and joined.
+    :math:`N(v)` are the nodes with an edge into :math:`v`, as in message passing. Repetitions of an edge do not count.
+
+    Oblivious :math:`(k+1)`-WL tells apart what folklore :math:`k`-WL does, and oblivious 2-WL what 1-WL does (undirected
+    graphs); labels make both stronger. The paper's :math:`k`-WL is the oblivious one.
+
+    Colours are exact: equal means compared, not hashed. A round costs as much as the rows whose colour just changed are
+    seen by others, so long paths, whose colours change a few at a time, take no longer than other graphs.
+
+    Args:
+        graphs: A graph, a batch or a sequence of graphs.
+        k: The length of coloured tuples (default: 1).
+        l: The number of labels (default: 0).
+        variant: ``"oblivious"`` or ``"folklore"``; must be named for :math:`k \ge 2` (default: ``None``).
+        node_attr: The attribute whose rows are the first colours of nodes, e.g. ``"x"`` (default: none).
+        edge_attr: The attribute whose rows are colours of edges, e.g. ``"edge_attr"`` (default: none).
+        max_messages: How many colours all rows may see in a round, 8 bytes each; more are an error before memory is
+            taken (default: :math:`2^{27}`).
+
+    Raises:
+        ValueError: If an argument is out of range, unknown or missing, or there are more than ``max_messages``.
+        TypeError, IndexError: If ``edge_index`` does not hold ids of nodes.
+
+    Example:
+        >>> hexagon = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0]])
+        >>> triangles = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 0, 4, 5, 3]])
+        >>> pair = [Data(edge_index=torch.cat([e, e.flip(0)], 1), num_nodes=6) for e in (hexagon, triangles)]
+        >>> weisfeiler_leman(pair).graph_colours.tolist()
+        [0, 0]
+        >>> weisfeiler_leman(pair, k=1, l=1).graph_colours.tolist()
+        [0, 1]
+        >>> weisfeiler_leman(pair, k=2, variant="folklore").num_classes
+        7
+    """
+    check_test(k, l, variant)
+    union = GraphUnion.build(graphs, node_attr, edge_attr)
+    copies = np.array([math.perm(n, l) for n in union.num_nodes.tolist()], dtype=np.int64)
+    _check_size(union, copies, k, variant, max_messages)
+    labels = [_labels(n, l) for n in union.num_nodes.tolist()]
+    layout = union.layout(copies, k, variant)
+    first = _first_colours(union, labels, k)
+    classes = [int(first.max()) + 1 if first.size else 0]
+    colour = first
+    for colour, number in refinements(layout, first):
+        classes.append(number)
+
+    from graphkit.algorithms import colouring_kernels
+
+    colour = colouring_kernels.renumbered(colour, classes[-1])
+    parts = np.split(colour, layout.row_start[1:-1])
+    matrices = [part.reshape(-1, n**k) for part, n in zip(parts, union.num_nodes.tolist())]
+    return Colouring(
+        tuple(classes),
+        tuple(torch.from_numpy(matrix) for matrix in matrices),
+        _pooled(matrices),
+        _pooled([matrix.T for matrix in matrices]),
+    )
+
+
+def check_test(k: int, l: int, variant: str | None) -> None:  # noqa: E741
+    """Check which test is meant.
+
+    Raises:
+        ValueError: If a number is out of range, or the variant is unknown or missing.
+    """
+    if k < 1 or l < 0:
+        raise ValueError(f"k,l-WL: k={k} and l={l}; k must be at least 1 and l at least 0")
+    if variant is not None:
+        check_choice(variant, VARIANTS, "variant of k-WL")
+    elif k > 1:
+        raise ValueError(
+            f"{k}-WL has two meanings; choose variant='oblivious' (the one where 2-WL equals 1-WL) or 'folklore' "
+            f"(as strong as oblivious {k + 1}-WL)"
+        )
+
+
+@dataclass(frozen=True)
+class GraphUnion:
+    """Graphs side by side, as the refinements read them.
+
+    Attributes:
+        node_start: The first node of each graph, then the number of nodes.
+        source: The source of each edge, sorted; no edge twice.
+        target: Its target.
+        kind: Its colour.
+        num_kinds: The number of colours of edges.
+        node_colour: The first colour of each node.
+    """
+
+    node_start: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    kind: np.ndarray
+    num_kinds: int
+    node_colour: np.ndarray
+
+    @classmethod
+    def build(cls, graphs: Data | Sequence[Data], node_attr: str | None, edge_attr: str | None) -> GraphUnion:
+        """Check and join graphs."""
+        if isinstance(graphs, Batch):
+            graphs = graphs.to_data_list()
+        graphs = [graphs] if isinstance(graphs, Data) else list(graphs)
+        if not graphs:
+            raise ValueError("k,l-WL needs at least one graph")
+        sizes = [int(graph.num_nodes or 0) for graph in graphs]
+        for number, (graph, n) in enumerate(zip(graphs, sizes)):
+            check_edge_index(graph.edge_index, n, f"graph {number}")
+        node_start = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
+        edges = [graph.edge_index.cpu().long().numpy() + start for graph, start in zip(graphs, node_start)]
+        source, target = np.concatenate(edges, axis=1)
+        kind = _joint_colours(graphs, edge_attr, [graph.num_edges for graph in graphs])
+        order = np.lexsort((kind, target, source))
+        source, target, kind = source[order], target[order], kind[order]
+        kept = np.ones(source.size, dtype=bool)
+        kept[1:] = (np.diff(source) != 0) | (np.diff(target) != 0) | (np.diff(kind) != 0)
+        num_kinds = int(kind.max(initial=0)) + 1
+        node_colour = _joint_colours(graphs, node_attr, sizes)
+        return cls(node_start, source[kept], target[kept], kind[kept], num_kinds, node_colour)
+
+    @property
+    def num_nodes(self) -> np.ndarray:
+        """The number of nodes of each graph."""
+        return np.diff(self.node_start)
+
+    def layout(self, copies: np.ndarray, k: int = 1, variant: str | None = None) -> Any:
+        """The rows of some copies of each graph."""
+        from graphkit.algorithms import colouring_kernels as kernels
+
+        width = self.num_nodes**k
+        rowptr = np.searchsorted(self.source, np.arange(self.node_start[-1] + 1))
+        seen_by = int(np.diff(rowptr).max(initial=0)) if k == 1 else k * int(self.num_nodes.max())
+        return kernels.Layout(
+            kernels.EDGES if k == 1 else kernels.OBLIVIOUS if variant == "oblivious" else kernels.FOLKLORE,
+            k,
+            np.concatenate([[0], np.cumsum(copies * width)]),
+            np.maximum(width, 1),
+            self.node_start,
+            rowptr,
+            self.target,
+            self.kind,
+            self.num_kinds,
+            seen_by,
+        )
+
+
+def refinements(layout: Any, first: np.ndarray) -> Any:
+    """Yield the colours of all rows and their number after each round that changes them; not to be written to."""
+    from graphkit.algorithms import colouring_kernels as kernels
+
+    rows, number = first.size, int(first.max(initial=-1)) + 1
+    size = np.zeros(rows, dtype=np.int64)
+    size[:number] = np.bincount(first, minlength=number)
+    state = kernels.Colours(first.copy(), size, np.ones(rows, dtype=bool), np.full(rows, -1, dtype=np.int64))
+    sources = np.arange(rows)
+    while sources.size:
+        if layout.how == kernels.FOLKLORE and number**layout.k >= 2**63:
+            raise ValueError(f"folklore {layout.k}-WL reached {number} colours, too many for 64-bit pairs of colours")
+        number, sources = kernels.refine(layout, state, number, sources)
+        if sources.size:
+            yield state.of, number
+
+
+def _joint_colours(graphs: Sequence[Data], attribute: str | None, sizes: Sequence[int]) -> np.ndarray:
+    """Equal rows of an attribute get equal numbers, over all graphs."""
+    if attribute is None:
+        return np.zeros(sum(sizes), dtype=np.int64)
+    rows = []
+    for number, (graph, size) in enumerate(zip(graphs, sizes)):
+        values = graph.get(attribute)
+        if values is None or values.size(0) != size:
+            found = "none" if values is None else f"{values.size(0)} rows"
+            raise ValueError(f"graph {number}: k,l-WL needs {size} rows of {attribute!r} as colours, found {found}")
+        values = values.to_dense() if values.layout != torch.strided else values
+        values = values.reshape(size, -1) if size else values.reshape(0, values[0:1].numel())
+        if values.is_floating_point():
+            check_features(values, f"graph {number}, {attribute}")
+        rows.append(values.cpu().numpy())
+    widths = {part.shape[1] for part in rows if part.size}
+    if len(widths) > 1:
+        raise ValueError(f"k,l-WL: rows of {attribute!r} have {sorted(widths)} columns; all graphs need as many")
+    joint = np.concatenate([part for part in rows if part.size] or [np.zeros((sum(sizes), 1))])
+    return np.unique(joint, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _check_size(union: GraphUnion, copies: np.ndarray, k: int, variant: str | None, limit: int) -> None:
+    n = union.num_nodes
+    if k == 1:
+        per_copy = np.bincount(np.searchsorted(union.node_start, union.source, side="right") - 1, minlength=n.size)
+    else:
+        per_copy = n.astype(float) ** (k + 1) * (k if variant == "oblivious" else 1)
+    messages = (copies.astype(float) * np.maximum(per_copy, n.astype(float) ** k)).sum()
+    if messages > limit:
+        worst = int(np.argmax(copies.astype(float) * per_copy))
+        raise ValueError(
+            f"k,l-WL: {copies.sum()} labelled copies of {n.size} graphs see {messages:.2g} colours in a round, more "
+            f"than max_messages={limit} (graph {worst}, the largest, has {n[worst]} nodes); use a smaller k or l, fewer "
+            f"graphs at once, graph_hash, or a larger max_messages ({8 * messages / 2**30:.1f} GiB)"
+        )
+
+
+def _labels(num_nodes: int, l: int) -> np.ndarray:  # noqa: E741
+    """The label of each node in each copy, 0 for none, ``[num_copies, num_nodes]``."""
+    tuples = np.array(list(permutations(range(num_nodes), l)), dtype=np.int64).reshape(math.perm(num_nodes, l), l)
+    labels = np.zeros((len(tuples), num_nodes), dtype=np.int64)
+    np.put_along_axis(labels, tuples, np.arange(1, l + 1)[None], axis=1)
+    return labels
+
+
+def _first_colours(union: GraphUnion, labels: list[np.ndarray], k: int) -> np.ndarray:
+    """The colour of each row before the first round, numbered from 0."""
+    num_labels = max((int(part.max(initial=0)) for part in labels), default=0) + 1
+    node_starts = union.node_start[:-1]
+    own = [
+        union.node_colour[start : start + part.shape[1]] * num_labels + part for start, part in zip(node_starts, labels)
+    ]
+    if k == 1:
+        return _numbered([part.reshape(-1) for part in own])
+    atoms = []
+    for number, part in enumerate(own):
+        n = part.shape[1]
+        place = np.stack(np.unravel_index(np.arange(n**k), (n,) * k)) if n else np.zeros((k, 0), dtype=np.int64)
+        atoms.append((part, place, _relations(union, number)))
+    code = _numbered([part[:, place[0]].reshape(-1) for part, place, _ in atoms])
+    steps = [partial(_of_node, i=i) for i in range(1, k)]
+    steps += [partial(_of_pair, i=i, j=j) for i in range(k) for j in range(k)]
+    for step in steps:  # numbered anew after each, so that products stay small
+        further = np.concatenate([step(*atom).reshape(-1) for atom in atoms])
+        code = _numbered([code * (int(further.max(initial=0)) + 1) + further])
+    return code
+
+
+def _of_node(part: np.ndarray, place: np.ndarray, relations: np.ndarray, i: int) -> np.ndarray:
+    return part[:, place[i]]
+
+
+def _of_pair(part: np.ndarray, place: np.ndarray, relations: np.ndarray, i: int, j: int) -> np.ndarray:
+    return np.broadcast_to(relations[place[i], place[j]], (len(part), place.shape[1]))
+
+
+def _relations(union: GraphUnion, number: int) -> np.ndarray:
+    """For each pair of nodes of a graph: whether they are equal, and the colour of the edge from the first, if any."""
+    start, stop = union.node_start[number : number + 2]
+    inside = slice(*np.searchsorted(union.source, [start, stop]))
+    source, target, kind = union.source[inside] - start, union.target[inside] - start, union.kind[inside]
+    twice = (np.diff(source) == 0) & (np.diff(target) == 0)
+    if twice.any():
+        place = int(twice.argmax())
+        raise ValueError(
+            f"graph {number}: edges of two colours go from node {source[place]} to node {target[place]}; k-WL with "
+            "k >= 2 reads one edge per pair, so give each pair one colour"
+        )
+    relations = np.zeros((stop - start, stop - start), dtype=np.int64)
+    relations[source, target] = kind + 1
+    return relations * 2 + np.eye(stop - start, dtype=np.int64)
+
+
+def _numbered(parts: list[np.ndarray]) -> np.ndarray:
+    return np.unique(np.concatenate(parts), return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+
+def _pooled(matrices: list[np.ndarray]) -> Tensor:
+    """A number per matrix of colours: equal for equal multisets over rows of the multisets in rows."""
+    from graphkit.algorithms.colouring_kernels import group_multisets
+
+    values: list[np.ndarray] = [matrix.reshape(-1) for matrix in matrices]
+    widths = [np.full(matrix.shape[0], matrix.shape[1]) for matrix in matrices]
+    for lengths in (np.concatenate(widths), np.array([matrix.shape[0] for matrix in matrices])):
+        ptr = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        keys = np.concatenate(values).astype(np.int64)
+        values = [group_multisets(keys, ptr, np.zeros(lengths.size, dtype=np.int64))[0]]
+    return torch.from_numpy(values[0])
