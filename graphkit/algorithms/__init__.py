@@ -1,5 +1,6 @@
 """Graph algorithms without learning."""
 
+from graphkit.algorithms.colour_hash import colour_hashes, graph_hash
 from graphkit.algorithms.colouring import Colouring, weisfeiler_leman
 from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
 from graphkit.algorithms.graph import SimpleGraph
@@ -15,9 +16,11 @@ __all__ = [
     "SimpleGraph",
     "balanced_forman_curvature",
     "biharmonic_distance",
+    "colour_hashes",
     "commute_time",
     "effective_resistance",
     "enumerate_paths",
+    "graph_hash",
     "greedy_resistance",
     "hop_pairs",
     "ollivier_ricci_curvature",

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Data
 
-from graphkit.core.validate import check_choice, check_edge_index, check_features
+from graphkit.algorithms.graph_union import GraphUnion
+from graphkit.core.validate import check_choice
 
 VARIANTS = ("oblivious", "folklore")
 
@@ -79,8 +80,8 @@ def weisfeiler_leman(
     They start as the node's attributes and label; for tuples also with which of their nodes are equal and joined.
     :math:`N(v)` are the nodes with an edge into :math:`v`, as in message passing. Repetitions of an edge do not count.
 
-    Oblivious :math:`(k+1)`-WL tells apart what folklore :math:`k`-WL does, and oblivious 2-WL what 1-WL does (undirected
-    graphs); labels make both stronger. The paper's :math:`k`-WL is the oblivious one.
+    Oblivious :math:`(k+1)`-WL tells apart what folklore :math:`k`-WL does, and oblivious 2-WL what 1-WL does, of
+    undirected graphs; labels make both stronger. The paper's :math:`k`-WL is the oblivious one.
 
     Colours are exact: equal means compared, not hashed. A round costs as much as the rows whose colour just changed are
     seen by others, so long paths, whose colours change a few at a time, take no longer than other graphs.
@@ -115,11 +116,12 @@ def weisfeiler_leman(
     copies = np.array([math.perm(n, l) for n in union.num_nodes.tolist()], dtype=np.int64)
     _check_size(union, copies, k, variant, max_messages)
     labels = [_labels(n, l) for n in union.num_nodes.tolist()]
-    layout = union.layout(copies, k, variant)
+    layout = row_layout(union, copies, k, variant)
     first = _first_colours(union, labels, k)
     classes = [int(first.max()) + 1 if first.size else 0]
     colour = first
-    for colour, number in refinements(layout, first):
+    for refined, number in refinements(layout, first):
+        colour = refined
         classes.append(number)
 
     from graphkit.algorithms import colouring_kernels
@@ -152,73 +154,25 @@ def check_test(k: int, l: int, variant: str | None) -> None:  # noqa: E741
         )
 
 
-@dataclass(frozen=True)
-class GraphUnion:
-    """Graphs side by side, as the refinements read them.
+def row_layout(union: GraphUnion, copies: np.ndarray, k: int = 1, variant: str | None = None) -> Any:
+    """The rows of some copies of each graph."""
+    from graphkit.algorithms import colouring_kernels as kernels
 
-    Attributes:
-        node_start: The first node of each graph, then the number of nodes.
-        source: The source of each edge, sorted; no edge twice.
-        target: Its target.
-        kind: Its colour.
-        num_kinds: The number of colours of edges.
-        node_colour: The first colour of each node.
-    """
-
-    node_start: np.ndarray
-    source: np.ndarray
-    target: np.ndarray
-    kind: np.ndarray
-    num_kinds: int
-    node_colour: np.ndarray
-
-    @classmethod
-    def build(cls, graphs: Data | Sequence[Data], node_attr: str | None, edge_attr: str | None) -> GraphUnion:
-        """Check and join graphs."""
-        if isinstance(graphs, Batch):
-            graphs = graphs.to_data_list()
-        graphs = [graphs] if isinstance(graphs, Data) else list(graphs)
-        if not graphs:
-            raise ValueError("k,l-WL needs at least one graph")
-        sizes = [int(graph.num_nodes or 0) for graph in graphs]
-        for number, (graph, n) in enumerate(zip(graphs, sizes)):
-            check_edge_index(graph.edge_index, n, f"graph {number}")
-        node_start = np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)])
-        edges = [graph.edge_index.cpu().long().numpy() + start for graph, start in zip(graphs, node_start)]
-        source, target = np.concatenate(edges, axis=1)
-        kind = _joint_colours(graphs, edge_attr, [graph.num_edges for graph in graphs])
-        order = np.lexsort((kind, target, source))
-        source, target, kind = source[order], target[order], kind[order]
-        kept = np.ones(source.size, dtype=bool)
-        kept[1:] = (np.diff(source) != 0) | (np.diff(target) != 0) | (np.diff(kind) != 0)
-        num_kinds = int(kind.max(initial=0)) + 1
-        node_colour = _joint_colours(graphs, node_attr, sizes)
-        return cls(node_start, source[kept], target[kept], kind[kept], num_kinds, node_colour)
-
-    @property
-    def num_nodes(self) -> np.ndarray:
-        """The number of nodes of each graph."""
-        return np.diff(self.node_start)
-
-    def layout(self, copies: np.ndarray, k: int = 1, variant: str | None = None) -> Any:
-        """The rows of some copies of each graph."""
-        from graphkit.algorithms import colouring_kernels as kernels
-
-        width = self.num_nodes**k
-        rowptr = np.searchsorted(self.source, np.arange(self.node_start[-1] + 1))
-        seen_by = int(np.diff(rowptr).max(initial=0)) if k == 1 else k * int(self.num_nodes.max())
-        return kernels.Layout(
-            kernels.EDGES if k == 1 else kernels.OBLIVIOUS if variant == "oblivious" else kernels.FOLKLORE,
-            k,
-            np.concatenate([[0], np.cumsum(copies * width)]),
-            np.maximum(width, 1),
-            self.node_start,
-            rowptr,
-            self.target,
-            self.kind,
-            self.num_kinds,
-            seen_by,
-        )
+    width = union.num_nodes**k
+    rowptr = np.searchsorted(union.source, np.arange(union.node_start[-1] + 1))
+    seen_by = int(np.diff(rowptr).max(initial=0)) if k == 1 else k * int(union.num_nodes.max())
+    return kernels.Layout(
+        kernels.EDGES if k == 1 else kernels.OBLIVIOUS if variant == "oblivious" else kernels.FOLKLORE,
+        k,
+        np.concatenate([[0], np.cumsum(copies * width)]),
+        np.maximum(width, 1),
+        union.node_start,
+        rowptr,
+        union.target,
+        union.kind,
+        int(union.kind.max(initial=0)) + 1,
+        seen_by,
+    )
 
 
 def refinements(layout: Any, first: np.ndarray) -> Any:
@@ -238,28 +192,6 @@ def refinements(layout: Any, first: np.ndarray) -> Any:
             yield state.of, number
 
 
-def _joint_colours(graphs: Sequence[Data], attribute: str | None, sizes: Sequence[int]) -> np.ndarray:
-    """Equal rows of an attribute get equal numbers, over all graphs."""
-    if attribute is None:
-        return np.zeros(sum(sizes), dtype=np.int64)
-    rows = []
-    for number, (graph, size) in enumerate(zip(graphs, sizes)):
-        values = graph.get(attribute)
-        if values is None or values.size(0) != size:
-            found = "none" if values is None else f"{values.size(0)} rows"
-            raise ValueError(f"graph {number}: k,l-WL needs {size} rows of {attribute!r} as colours, found {found}")
-        values = values.to_dense() if values.layout != torch.strided else values
-        values = values.reshape(size, -1) if size else values.reshape(0, values[0:1].numel())
-        if values.is_floating_point():
-            check_features(values, f"graph {number}, {attribute}")
-        rows.append(values.cpu().numpy())
-    widths = {part.shape[1] for part in rows if part.size}
-    if len(widths) > 1:
-        raise ValueError(f"k,l-WL: rows of {attribute!r} have {sorted(widths)} columns; all graphs need as many")
-    joint = np.concatenate([part for part in rows if part.size] or [np.zeros((sum(sizes), 1))])
-    return np.unique(joint, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)
-
-
 def _check_size(union: GraphUnion, copies: np.ndarray, k: int, variant: str | None, limit: int) -> None:
     n = union.num_nodes
     if k == 1:
@@ -270,8 +202,8 @@ def _check_size(union: GraphUnion, copies: np.ndarray, k: int, variant: str | No
     if messages > limit:
         worst = int(np.argmax(copies.astype(float) * per_copy))
         raise ValueError(
-            f"k,l-WL: {copies.sum()} labelled copies of {n.size} graphs see {messages:.2g} colours in a round, more "
-            f"than max_messages={limit} (graph {worst}, the largest, has {n[worst]} nodes); use a smaller k or l, fewer "
+            f"k,l-WL: {copies.sum()} labelled copies of {n.size} graphs see {messages:.2g} colours in a round, "
+            f"more than max_messages={limit} (graph {worst}, the largest, has {n[worst]} nodes); use a smaller k or l, fewer "
             f"graphs at once, graph_hash, or a larger max_messages ({8 * messages / 2**30:.1f} GiB)"
         )
 
@@ -297,7 +229,7 @@ def _first_colours(union: GraphUnion, labels: list[np.ndarray], k: int) -> np.nd
     for number, part in enumerate(own):
         n = part.shape[1]
         place = np.stack(np.unravel_index(np.arange(n**k), (n,) * k)) if n else np.zeros((k, 0), dtype=np.int64)
-        atoms.append((part, place, _relations(union, number)))
+        atoms.append((part, place, union.relations(number)))
     code = _numbered([part[:, place[0]].reshape(-1) for part, place, _ in atoms])
     steps = [partial(_of_node, i=i) for i in range(1, k)]
     steps += [partial(_of_pair, i=i, j=j) for i in range(k) for j in range(k)]
@@ -315,25 +247,8 @@ def _of_pair(part: np.ndarray, place: np.ndarray, relations: np.ndarray, i: int,
     return np.broadcast_to(relations[place[i], place[j]], (len(part), place.shape[1]))
 
 
-def _relations(union: GraphUnion, number: int) -> np.ndarray:
-    """For each pair of nodes of a graph: whether they are equal, and the colour of the edge from the first, if any."""
-    start, stop = union.node_start[number : number + 2]
-    inside = slice(*np.searchsorted(union.source, [start, stop]))
-    source, target, kind = union.source[inside] - start, union.target[inside] - start, union.kind[inside]
-    twice = (np.diff(source) == 0) & (np.diff(target) == 0)
-    if twice.any():
-        place = int(twice.argmax())
-        raise ValueError(
-            f"graph {number}: edges of two colours go from node {source[place]} to node {target[place]}; k-WL with "
-            "k >= 2 reads one edge per pair, so give each pair one colour"
-        )
-    relations = np.zeros((stop - start, stop - start), dtype=np.int64)
-    relations[source, target] = kind + 1
-    return relations * 2 + np.eye(stop - start, dtype=np.int64)
-
-
 def _numbered(parts: list[np.ndarray]) -> np.ndarray:
-    return np.unique(np.concatenate(parts), return_inverse=True)[1].reshape(-1).astype(np.int64)
+    return np.unique(np.concatenate(parts), return_inverse=True)[1].astype(np.int64)
 
 
 def _pooled(matrices: list[np.ndarray]) -> Tensor:

@@ -1,9 +1,9 @@
 """Colour refinement, compiled by numba; imported where colours are first asked for.
 
 Rows are what is coloured: tuples of nodes of labelled copies of graphs. The copies of graph ``g`` begin at row
-``row_start[g]`` and have ``width[g]`` rows each. A round is driven by the rows whose colour changed in the round before:
-each sends its colour, as a key, to the rows that see it. Two rows of one colour that saw the same until then differ now
-if and only if they get different multisets of keys, since a new colour tells which colour it came from.
+``row_start[g]`` and have ``width[g]`` rows each. A round is driven by the rows whose colour changed in the round
+before: each sends its colour, as a key, to the rows that see it. Two rows of one colour saw the same until then, so they
+differ now if and only if they get different multisets of keys: a new colour tells which colour it came from.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def _sort(keys: Any, start: int, stop: int) -> None:
 
 @_jit
 def _same(keys: Any, a: int, b: int, length: int) -> bool:
-    for i in range(length):
-        if keys[a + i] != keys[b + i]:
-            return False
-    return True
+    i = 0
+    while i < length and keys[a + i] == keys[b + i]:
+        i += 1
+    return i == length
 
 
 @_jit
