@@ -9,6 +9,7 @@ from graphkit.algorithms.hops import hop_pairs
 from graphkit.algorithms.paths import PathSet, enumerate_paths
 from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
 from graphkit.algorithms.spectral import spectral_gap
+from graphkit.algorithms.subsets import node_subsets
 
 __all__ = [
     "Colouring",
@@ -23,6 +24,7 @@ __all__ = [
     "graph_hash",
     "greedy_resistance",
     "hop_pairs",
+    "node_subsets",
     "ollivier_ricci_curvature",
     "spectral_gap",
     "total_resistance",

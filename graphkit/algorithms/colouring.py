@@ -113,10 +113,10 @@ def weisfeiler_leman(
     """
     check_test(k, l, variant)
     union = GraphUnion.build(graphs, node_attr, edge_attr)
-    copies = np.array([math.perm(n, l) for n in union.num_nodes.tolist()], dtype=np.int64)
-    _check_size(union, copies, k, variant, max_messages)
+    copies = [math.perm(n, l) for n in union.num_nodes.tolist()]
+    _check_size(union, np.array(copies, dtype=float), k, variant, max_messages)
     labels = [_labels(n, l) for n in union.num_nodes.tolist()]
-    layout = row_layout(union, copies, k, variant)
+    layout = row_layout(union, np.array(copies), k, variant)
     first = _first_colours(union, labels, k)
     classes = [int(first.max()) + 1 if first.size else 0]
     colour = first
@@ -193,18 +193,19 @@ def refinements(layout: Any, first: np.ndarray) -> Any:
 
 
 def _check_size(union: GraphUnion, copies: np.ndarray, k: int, variant: str | None, limit: int) -> None:
-    n = union.num_nodes
+    n = union.num_nodes.astype(float)
     if k == 1:
-        per_copy = np.bincount(np.searchsorted(union.node_start, union.source, side="right") - 1, minlength=n.size)
+        num_edges = np.diff(np.searchsorted(union.source, union.node_start))
+        per_copy = np.maximum(num_edges, n)
     else:
-        per_copy = n.astype(float) ** (k + 1) * (k if variant == "oblivious" else 1)
-    messages = (copies.astype(float) * np.maximum(per_copy, n.astype(float) ** k)).sum()
+        per_copy = n ** (k + 1) * (k if variant == "oblivious" else 1)
+    messages = copies @ per_copy
     if messages > limit:
-        worst = int(np.argmax(copies.astype(float) * per_copy))
+        worst = int(np.argmax(copies * per_copy))
         raise ValueError(
-            f"k,l-WL: {copies.sum()} labelled copies of {n.size} graphs see {messages:.2g} colours in a round, "
-            f"more than max_messages={limit} (graph {worst}, the largest, has {n[worst]} nodes); use a smaller k or l, fewer "
-            f"graphs at once, graph_hash, or a larger max_messages ({8 * messages / 2**30:.1f} GiB)"
+            f"k,l-WL: {copies.sum():.3g} labelled copies of {n.size} graphs see {messages:.2g} colours in a round, "
+            f"more than max_messages={limit} (the largest part is graph {worst} of {n[worst]:g} nodes); use a smaller k or "
+            f"l, fewer graphs at once, graph_hash, or a larger max_messages ({8 * messages / 2**30:.1f} GiB)"
         )
 
 

@@ -2,8 +2,8 @@
 
 Rows are what is coloured: tuples of nodes of labelled copies of graphs. The copies of graph ``g`` begin at row
 ``row_start[g]`` and have ``width[g]`` rows each. A round is driven by the rows whose colour changed in the round
-before: each sends its colour, as a key, to the rows that see it. Two rows of one colour saw the same until then, so they
-differ now if and only if they get different multisets of keys: a new colour tells which colour it came from.
+before: each sends its colour, as a key, to the rows that see it. Two rows of one colour saw the same until then, so
+they differ now if and only if they get different multisets of keys: a new colour tells which colour it came from.
 """
 
 from __future__ import annotations
