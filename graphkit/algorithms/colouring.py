@@ -204,8 +204,8 @@ def _check_size(union: GraphUnion, copies: np.ndarray, k: int, variant: str | No
         worst = int(np.argmax(copies * per_copy))
         raise ValueError(
             f"k,l-WL: {copies.sum():.3g} labelled copies of {n.size} graphs see {messages:.2g} colours in a round, "
-            f"more than max_messages={limit} (the largest part is graph {worst} of {n[worst]:g} nodes); use a smaller k or "
-            f"l, fewer graphs at once, graph_hash, or a larger max_messages ({8 * messages / 2**30:.1f} GiB)"
+            f"more than max_messages={limit} (the largest part is graph {worst} of {n[worst]:g} nodes); use a smaller "
+            f"k or l, fewer graphs at once, graph_hash, or a larger max_messages ({8 * messages / 2**30:.1f} GiB)"
         )
 
 

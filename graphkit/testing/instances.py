@@ -87,6 +87,16 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
     "Hops": [{"max_hop": 3}],
+    "KLGNN": [
+        {"readout": "max", "fuse": "cat", "structure_features": 2, "structure_channels": 2},
+        {"l": 2, "max_distance": 2, "rate": 0.5, "fuse": "add", "dropout": 0.5, "num_layers_id": 3},
+        {"num_layers": 1, "readout": "mean", "subgraph_pool": "max", "num_layers_global": 1},
+    ],
+    "KLWL": [
+        {"channels": 4},
+        {"k": 2, "l": 0, "variant": "folklore", "channels": 70, "iterations": None, "node_attr": "x"},
+        {"l": 2, "whole": True, "code": "one_hot"},
+    ],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "LaplacianEigenvectors": [{"num_vectors": 3}],
     "PathConv": [
@@ -95,6 +105,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
         {"paths": "shortest", "length": 1, "encode_distances": True},  # longer ones depend on the numbering of nodes
     ],
+    "NodeSubsets": [{}, {"size": 2, "max_distance": 2}],
     "PathNN": [
         {"paths": "simple", "edge_dim": None, "readout": "sum"},
         {"paths": "simple", "num_layers": 3, "mlp": True, "dropout": 0.5},
