@@ -128,7 +128,7 @@ def weisfeiler_leman(
 
     colour = colouring_kernels.renumbered(colour, classes[-1])
     parts = np.split(colour, layout.row_start[1:-1])
-    matrices = [part.reshape(-1, n**k) for part, n in zip(parts, union.num_nodes.tolist())]
+    matrices = [part.reshape(*shape) for part, shape in zip(parts, zip(copies, (union.num_nodes**k).tolist()))]
     return Colouring(
         tuple(classes),
         tuple(torch.from_numpy(matrix) for matrix in matrices),

@@ -164,7 +164,7 @@ class KLGNN(LayeredModel):
         self.shares_parameters = edge_types is not None and num_layers > 1
         plain = in_channels - structure_features
         self.node_encoder = nn.Linear(plain, h - s) if node_types is None else CodeEncoder(h - s, node_types)
-        self.structure_encoder = None
+        self.structure_encoder: nn.Module | None = None
         if structure_features:
             widths = (structure_features, 2 * s, 2 * s, s)
             linear = [nn.Linear(*pair) for pair in pairwise(widths)]

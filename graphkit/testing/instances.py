@@ -26,6 +26,12 @@ USUAL: dict[str, Any] = {
     "edge_dim": EDGE_DIM,
 }
 
+_ONE_OF_EACH: dict[str, Any] = {
+    "hidden_channels": 4,
+    "num_layers_id": 1,
+    "num_layers_global": 1,
+    "num_layers_regression": 1,
+}
 _FEW_HEADS: dict[str, Any] = {"attention_channels": 4, "heads": 2, "time": 1.0}
 
 # Several ways to build a class: dicts of arguments (on top of the usual sizes), or functions.
@@ -87,10 +93,10 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
     "Hops": [{"max_hop": 3}],
-    "KLGNN": [
-        {"readout": "max", "fuse": "cat", "structure_features": 2, "structure_channels": 2},
-        {"l": 2, "max_distance": 2, "rate": 0.5, "fuse": "add", "dropout": 0.5, "num_layers_id": 3},
-        {"num_layers": 1, "readout": "mean", "subgraph_pool": "max", "num_layers_global": 1},
+    "KLGNN": [  # of nodes, a state is a mean over all labelled copies: no node is alone
+        _ONE_OF_EACH | {"readout": "max", "fuse": "cat", "structure_features": 2, "structure_channels": 2},
+        _ONE_OF_EACH | {"readout": "sum", "l": 2, "max_distance": 2, "rate": 0.5, "fuse": "add", "dropout": 0.5},
+        _ONE_OF_EACH | {"readout": "mean", "subgraph_pool": "max", "num_layers_id": 2},
     ],
     "KLWL": [
         {"channels": 4},

@@ -30,8 +30,8 @@ class KLWL(Precompute):
     - ``"one_hot"``: 1 in bucket (hash modulo ``channels``); two colours share a bucket with a probability of one in
       ``channels``
 
-    Few rounds give colours that many nodes share and from which a network can learn; until stable, every irregular graph
-    has its own.
+    Few rounds give colours that many nodes share and from which a network can learn; until stable, every irregular
+    graph has its own.
 
     Args:
         k: The length of coloured tuples (default: 1).
