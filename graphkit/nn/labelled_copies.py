@@ -37,6 +37,7 @@ class LabelledCopies:
         subsets: Nodes ``[l, num_subsets]``, by graph.
 
     Attributes:
+        subsets: The subsets, on the CPU.
         graph: The graph of each subset.
         row_start: The first row of each subset, then the number of rows: a row is a pair (subset, node).
         node: The node of each row.
@@ -46,12 +47,12 @@ class LabelledCopies:
         self, edge_index: Tensor, edge_type: Tensor, num_types: int, node_start: Tensor, subsets: Tensor
     ) -> None:
         self._device, edge_index = edge_index.device, edge_index.cpu()
-        self._node_start, self._subsets, self._type = node_start.cpu(), subsets.cpu().long(), edge_type.cpu()
+        self._node_start, self.subsets, self._type = node_start.cpu(), subsets.cpu().long(), edge_type.cpu()
         size = int(self._node_start[-1])
         self._whole = structure(edge_index, size)
         kinds = split_edges(edge_index, self._type, range(num_types), size)
         self._patterns = [structure(edges, size) for edges in kinds]
-        graph = torch.searchsorted(self._node_start, self._subsets[0], right=True) - 1
+        graph = torch.searchsorted(self._node_start, self.subsets[0], right=True) - 1
         self._first, self._width = self._node_start[graph], self._node_start.diff()[graph]
         self._node = _ragged(self._first, self._width)
         self.graph, self.node = graph.to(self._device), self._node.to(self._device)
@@ -74,17 +75,17 @@ class LabelledCopies:
             num_layers: The number of layers.
             merge: Whether rows are merged (default: ``True``).
         """
-        orders = torch.tensor(list(permutations(range(self._subsets.size(0)))))
+        orders = torch.tensor(list(permutations(range(self.subsets.size(0)))))
         width, first = (part.repeat_interleave(len(orders)) for part in (self._width, self._first))
         node, start = _ragged(first, width), _starts(width)
         rows = torch.arange(node.numel())
-        label = torch.full_like(node, self._subsets.size(0))
-        label[(start[:-1] - first).view(-1, len(orders), 1) + self._subsets.t()[:, None]] = orders.expand(
-            self._subsets.size(1), -1, -1
+        label = torch.full_like(node, self.subsets.size(0))
+        label[(start[:-1] - first).view(-1, len(orders), 1) + self.subsets.t()[:, None]] = orders.expand(
+            self.subsets.size(1), -1, -1
         )
         names = self._colours(label, num_layers, len(orders)) if merge else [label] + [rows] * num_layers
         steps: list[Step] = []
-        size = self._subsets.size(0) + 1
+        size = self.subsets.size(0) + 1
         for layer, (below, here) in enumerate(pairwise(names)):
             if layer > 1 and names[layer - 1] is below is here:
                 steps.append(steps[-1])

@@ -203,15 +203,15 @@ def test_training_draws_sets_by_the_seed_and_evaluation_takes_all():
     drawn = sampled(model, batch, 0)
     assert torch.bincount(drawn.graph, minlength=4).tolist() == [7, 1, 0, 4]  # int(rate * n) + 1, at most n
     again, other = sampled(model, batch, 0), sampled(model, batch, 1)
-    assert torch.equal(drawn._subsets, again._subsets)
-    assert not torch.equal(drawn._subsets, other._subsets)
+    assert torch.equal(drawn.subsets, again.subsets)
+    assert not torch.equal(drawn.subsets, other.subsets)
     all_sets = {tuple(column) for column in batch.subset_index.t().tolist()}
-    rows = [tuple(column) for column in drawn._subsets.t().tolist()]
+    rows = [tuple(column) for column in drawn.subsets.t().tolist()]
     assert len(set(rows)) == len(rows)
     assert set(rows) <= all_sets
     often = torch.zeros(14)
     for seed in range(400):
-        often += torch.bincount(sampled(model, batch, seed)._subsets.flatten(), minlength=15)[:14] / 400
+        often += torch.bincount(sampled(model, batch, seed).subsets.flatten(), minlength=15)[:14] / 400
     assert often[:7].tolist() == pytest.approx([2.0] * 7, abs=0.3)  # 14 places, 7 nodes
     torch.manual_seed(0)
     first = model(batch)
