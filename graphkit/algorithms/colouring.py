@@ -59,7 +59,7 @@ def weisfeiler_leman(
     variant: str | None = None,
     node_attr: str | None = None,
     edge_attr: str | None = None,
-    max_messages: int = 2**27,
+    max_messages: int = 2**26,
 ) -> Colouring:
     r"""Refine colours until they are stable: :math:`k`-WL, with :math:`l` labels :math:`k,l`-WL.
 
@@ -93,8 +93,8 @@ def weisfeiler_leman(
         variant: ``"oblivious"`` or ``"folklore"``; must be named for :math:`k \ge 2` (default: ``None``).
         node_attr: The attribute whose rows are the first colours of nodes, e.g. ``"x"`` (default: none).
         edge_attr: The attribute whose rows are colours of edges, e.g. ``"edge_attr"`` (default: none).
-        max_messages: How many colours all rows may see in a round, 8 bytes each; more are an error before memory is
-            taken (default: :math:`2^{27}`).
+        max_messages: How many colours all rows may see in a round, 20 bytes each; more are an error before memory is
+            taken (default: :math:`2^{26}`).
 
     Raises:
         ValueError: If an argument is out of range, unknown or missing, or there are more than ``max_messages``.
@@ -182,7 +182,8 @@ def refinements(layout: Any, first: np.ndarray) -> Any:
     rows, number = first.size, int(first.max(initial=-1)) + 1
     size = np.zeros(rows, dtype=np.int64)
     size[:number] = np.bincount(first, minlength=number)
-    state = kernels.Colours(first.copy(), size, np.ones(rows, dtype=bool), np.full(rows, -1, dtype=np.int64))
+    slot, reached = np.full(rows, -1, dtype=np.int64), np.zeros(rows, dtype=np.int64)
+    state = kernels.Colours(first.copy(), size, np.ones(rows, dtype=bool), slot, reached)
     sources = np.arange(rows)
     while sources.size:
         if layout.how == kernels.FOLKLORE and number**layout.k >= 2**63:
@@ -205,7 +206,7 @@ def _check_size(union: GraphUnion, copies: np.ndarray, k: int, variant: str | No
         raise ValueError(
             f"k,l-WL: {copies.sum():.3g} labelled copies of {n.size} graphs see {messages:.2g} colours in a round, "
             f"more than max_messages={limit} (the largest part is graph {worst} of {n[worst]:g} nodes); use a smaller "
-            f"k or l, fewer graphs at once, graph_hash, or a larger max_messages ({8 * messages / 2**30:.1f} GiB)"
+            f"k or l, fewer graphs at once, graph_hash, or a larger max_messages ({20 * messages / 2**30:.1f} GiB)"
         )
 
 

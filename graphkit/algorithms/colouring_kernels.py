@@ -115,12 +115,14 @@ class Colours(NamedTuple):
         size: The number of rows of each colour, with room for as many colours as rows.
         changed: Whether a row's colour changed in the last round.
         slot: Scratch space per row, -1 between rounds.
+        reached: Scratch space per colour, 0 between rounds.
     """
 
     of: Any
     size: Any
     changed: Any
     slot: Any
+    reached: Any
 
 
 @_jit
@@ -176,29 +178,31 @@ def refine(layout: Any, colours: Any, num_colours: int, sources: Any) -> Any:
     """
     rows, keys = np.empty(layout.room, np.int64), np.empty(layout.room, np.int64)
     touched, ptr = np.empty(64, np.int64), np.zeros(65, np.int64)
-    received, filled = np.empty(0, np.int64), np.empty(0, np.int64)
-    slot, count = colours.slot, 0
-    for fill in (False, True):  # first count, then write
-        if fill:
-            for i in range(count):
-                ptr[i + 1] += ptr[i]
-            received, filled = np.empty(ptr[count], np.int64), ptr[:count].copy()
-        for row in sources:
-            for j in range(_send(row, layout, colours, num_colours, rows, keys)):
-                target = rows[j]
-                if colours.size[colours.of[target]] == 1:  # alone in its colour: nothing left to split
-                    continue
-                if fill:
-                    received[filled[slot[target]]] = keys[j]
-                    filled[slot[target]] += 1
-                    continue
-                if slot[target] < 0:
-                    if count == touched.size:
-                        touched = np.concatenate((touched, np.empty(count, np.int64)))
-                        ptr = np.concatenate((ptr, np.zeros(count, np.int64)))
-                    slot[target], touched[count] = count, target
-                    count += 1
-                ptr[slot[target] + 1] += 1
+    into, sent_key = np.empty(1024, np.int32), np.empty(1024, np.int64)
+    slot, count, total = colours.slot, 0, 0
+    for row in sources:
+        for j in range(_send(row, layout, colours, num_colours, rows, keys)):
+            target = rows[j]
+            if colours.size[colours.of[target]] == 1:  # alone in its colour: nothing left to split
+                continue
+            if slot[target] < 0:
+                if count == touched.size:
+                    touched = np.concatenate((touched, np.empty(count, np.int64)))
+                    ptr = np.concatenate((ptr, np.zeros(count, np.int64)))
+                slot[target], touched[count] = count, target
+                count += 1
+            if total == into.size:
+                into = np.concatenate((into, np.empty(total, np.int32)))
+                sent_key = np.concatenate((sent_key, np.empty(total, np.int64)))
+            into[total], sent_key[total] = slot[target], keys[j]
+            ptr[slot[target] + 1] += 1
+            total += 1
+    for i in range(count):
+        ptr[i + 1] += ptr[i]
+    received, filled = np.empty(total, np.int64), ptr[:count].copy()
+    for i in range(total):
+        received[filled[into[i]]] = sent_key[i]
+        filled[into[i]] += 1
     for row in sources:
         colours.changed[row] = False
     touched = touched[:count]
@@ -217,23 +221,20 @@ def _split(colours: Any, num_colours: int, touched: Any, received: Any, ptr: Any
         members[g] += 1
     parent = old[first]
     new = np.full(first.size, -1, np.int64)
-    order = np.argsort(parent, kind="mergesort")
-    start = 0
-    while start < order.size:
-        largest, rows, stop = order[start], 0, start
-        while stop < order.size and parent[order[stop]] == parent[order[start]]:
-            rows += members[order[stop]]
-            if members[order[stop]] > members[largest]:
-                largest = order[stop]
-            stop += 1
-        if rows == colours.size[parent[largest]]:
-            new[largest] = parent[largest]
-        start = stop
-    for g in range(first.size):
+    largest, reached = colours.slot, colours.reached  # by colour
+    for g, colour in enumerate(parent):
+        reached[colour] += members[g]
+        if largest[colour] < 0 or members[g] > members[largest[colour]]:
+            largest[colour] = g
+    for g, colour in enumerate(parent):
+        if largest[colour] == g and reached[colour] == colours.size[colour]:
+            new[g] = colour
+    for g, colour in enumerate(parent):
+        largest[colour], reached[colour] = -1, 0
         if new[g] < 0:
             new[g] = num_colours
             colours.size[num_colours] = members[g]
-            colours.size[parent[g]] -= members[g]
+            colours.size[colour] -= members[g]
             num_colours += 1
     moved = np.empty(touched.size, np.int64)
     count = 0

@@ -207,7 +207,7 @@ class KLGNN(LayeredModel):
     def reset_parameters(self) -> None:
         for module in self.modules():
             if module is not self and hasattr(module, "reset_parameters"):
-                module.reset_parameters()
+                module.reset_parameters()  # type: ignore[operator]
 
     def copies(self, batch: Data) -> Iterator[LabelledCopies]:
         """The labelled copies of a batch's graphs: a sample of them while training, else all, in several parts."""
