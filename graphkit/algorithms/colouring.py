@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -221,36 +220,31 @@ def _labels(num_nodes: int, l: int) -> np.ndarray:  # noqa: E741
 def _first_colours(union: GraphUnion, labels: list[np.ndarray], k: int) -> np.ndarray:
     """The colour of each row before the first round, numbered from 0."""
     num_labels = max((int(part.max(initial=0)) for part in labels), default=0) + 1
-    node_starts = union.node_start[:-1]
-    own = [
-        union.node_colour[start : start + part.shape[1]] * num_labels + part for start, part in zip(node_starts, labels)
+    nodes = [
+        union.node_colour[start : start + part.shape[1]] * num_labels + part
+        for start, part in zip(union.node_start, labels)
     ]
     if k == 1:
-        return _numbered([part.reshape(-1) for part in own])
-    atoms = []
-    for number, part in enumerate(own):
-        n = part.shape[1]
-        place = np.stack(np.unravel_index(np.arange(n**k), (n,) * k)) if n else np.zeros((k, 0), dtype=np.int64)
-        atoms.append((part, place, union.relations(number)))
-    code = _numbered([part[:, place[0]].reshape(-1) for part, place, _ in atoms])
-    steps = [partial(_of_node, i=i) for i in range(1, k)]
-    steps += [partial(_of_pair, i=i, j=j) for i in range(k) for j in range(k)]
-    for step in steps:  # numbered anew after each, so that products stay small
-        further = np.concatenate([step(*atom).reshape(-1) for atom in atoms])
-        code = _numbered([code * (int(further.max(initial=0)) + 1) + further])
+        return _numbered(np.concatenate([part.reshape(-1) for part in nodes]))
+    places = [np.indices((part.shape[1],) * k).reshape(k, -1) for part in labels]
+    relations = [union.relations(number) for number in range(len(labels))]
+    code = np.zeros(sum(len(part) * place.shape[1] for part, place in zip(labels, places)), dtype=np.int64)
+    for i in range(k):
+        code = _joined(code, [part[:, place[i]] for part, place in zip(nodes, places)])
+        for j in range(k):
+            of_pairs = [relation[place[i], place[j]] for relation, place in zip(relations, places)]
+            code = _joined(code, [np.tile(pairs, len(part)) for pairs, part in zip(of_pairs, labels)])
     return code
 
 
-def _of_node(part: np.ndarray, place: np.ndarray, relations: np.ndarray, i: int) -> np.ndarray:
-    return part[:, place[i]]
+def _joined(code: np.ndarray, values: list[np.ndarray]) -> np.ndarray:
+    """Numbers for pairs of a number and a value."""
+    value = np.concatenate([part.reshape(-1) for part in values])
+    return _numbered(code * (int(value.max(initial=0)) + 1) + value)
 
 
-def _of_pair(part: np.ndarray, place: np.ndarray, relations: np.ndarray, i: int, j: int) -> np.ndarray:
-    return np.broadcast_to(relations[place[i], place[j]], (len(part), place.shape[1]))
-
-
-def _numbered(parts: list[np.ndarray]) -> np.ndarray:
-    return np.unique(np.concatenate(parts), return_inverse=True)[1].astype(np.int64)
+def _numbered(values: np.ndarray) -> np.ndarray:
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)
 
 
 def _pooled(matrices: list[np.ndarray]) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor
 from graphkit.algorithms.hops import hop_pairs
 from graphkit.core.validate import check_edge_index
 
+_MAX_NODES = 20_000
+
 
 def node_subsets(
     edge_index: Tensor,
@@ -32,7 +34,8 @@ def node_subsets(
         The sets ``[size, num_subsets]``, int32, each in ascending order.
 
     Raises:
-        ValueError: If ``size`` is not positive, ``max_distance`` is not at least 1, or there are too many sets.
+        ValueError: If ``size`` is not positive, ``max_distance`` is not at least 1, there are too many sets, or the
+            graph has more than 20,000 nodes and ``size`` is not 1.
         TypeError, IndexError: If ``edge_index`` does not hold ids of nodes.
 
     Example:
@@ -45,8 +48,15 @@ def node_subsets(
     if max_distance is not None and max_distance < 1:
         raise ValueError(f"node_subsets: max_distance={max_distance}, must be at least 1 (None: any distance)")
     check_edge_index(edge_index, num_nodes, "node_subsets")
+    if size == 1:
+        return torch.arange(num_nodes, dtype=torch.int32, device=edge_index.device).unsqueeze(0)
+    if num_nodes > _MAX_NODES:
+        raise ValueError(
+            f"node_subsets keeps a dense matrix of pairs; {num_nodes} nodes are more than {_MAX_NODES}; use size=1 or "
+            "smaller graphs"
+        )
     allowed = np.ones((num_nodes, num_nodes), dtype=bool)
-    if max_distance is not None and size > 1:
+    if max_distance is not None:
         both = torch.cat([edge_index, edge_index.flip(0)], dim=1)
         near = hop_pairs(both, num_nodes, max_distance)[0].cpu().numpy()
         allowed[:] = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from itertools import pairwise, permutations
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from torch import Tensor
 
 from graphkit.algorithms.colouring import refinements
 from graphkit.ops import SparseMatrix, Structure, split_edges, structure
+
+_MAX_ROWS = 2**27
 
 
 class Step(NamedTuple):
@@ -41,6 +44,9 @@ class LabelledCopies:
         graph: The graph of each subset.
         row_start: The first row of each subset, then the number of rows: a row is a pair (subset, node).
         node: The node of each row.
+
+    Raises:
+        ValueError: If there are more than :math:`2^{27}` labelled nodes.
     """
 
     def __init__(
@@ -54,6 +60,12 @@ class LabelledCopies:
         self._patterns = [structure(edges, size) for edges in kinds]
         graph = torch.searchsorted(self._node_start, self.subsets[0], right=True) - 1
         self._first, self._width = self._node_start[graph], self._node_start.diff()[graph]
+        rows = int(self._width.sum()) * math.factorial(len(self.subsets))
+        if rows > _MAX_ROWS:
+            raise ValueError(
+                f"{self.subsets.size(1)} sets of {len(self.subsets)} nodes make {rows:.3g} labelled nodes at once, "
+                "more than 2**27; use a smaller rate, max_distance or batch, fewer labels, or smaller graphs"
+            )
         self._node = _ragged(self._first, self._width)
         self.graph, self.node = graph.to(self._device), self._node.to(self._device)
         self.row_start = _starts(self._width).to(self._device)
@@ -80,9 +92,7 @@ class LabelledCopies:
         node, start = _ragged(first, width), _starts(width)
         rows = torch.arange(node.numel())
         label = torch.full_like(node, self.subsets.size(0))
-        label[(start[:-1] - first).view(-1, len(orders), 1) + self.subsets.t()[:, None]] = orders.expand(
-            self.subsets.size(1), -1, -1
-        )
+        label[(start[:-1] - first).view(-1, len(orders), 1) + self.subsets.t()[:, None]] = orders
         names = self._colours(label, num_layers, len(orders)) if merge else [label] + [rows] * num_layers
         steps: list[Step] = []
         size = self.subsets.size(0) + 1
@@ -144,11 +154,12 @@ def scaled_sum(h: Tensor, adjacency: list[SparseMatrix], scale: Tensor | None) -
         scale: One row per kind ``[num_kinds, channels]``; ``None`` scales by 1.
     """
     rows = [None] * len(adjacency) if scale is None else list(scale)
-    used = [(matrix, row) for matrix, row in zip(adjacency, rows) if matrix.structure.num_edges]
-    out = h.new_zeros(adjacency[0].shape[0], h.size(1))
-    for matrix, row in used:
-        out = out + matrix @ (h if row is None else h * row)
-    return out
+    terms = [
+        matrix @ (h if row is None else h * row)
+        for matrix, row in zip(adjacency, rows)
+        if matrix.structure.num_edges or matrix is adjacency[0]
+    ]
+    return sum(terms[1:], terms[0])
 
 
 def _starts(widths: Tensor) -> Tensor:

@@ -105,6 +105,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     ],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "LaplacianEigenvectors": [{"num_vectors": 3}],
+    "LaplacianPE": [{"num_vectors": 3}],
     "PathConv": [
         {},
         {"edge_dim": None, "aggr": "mean"},
@@ -154,6 +155,7 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
     "EffectiveResistance": {"permutation": "equal gains are told apart by node number"},
     "Expander": {"permutation": "nodes take the matrices of the Cayley graph by number"},
     "FoSR": {"permutation": "the power iteration starts from a vector drawn by node number"},
+    "LaplacianPE": {"permutation": "where eigenvalues repeat, directions of eigenvectors depend on node numbers"},
     "RandomEdges": {"permutation": "edges are drawn by node number, so a relabelled graph gets other edges"},
     "SDRF": {"permutation": "equal curvatures are told apart by node number"},
     "VirtualNode": {

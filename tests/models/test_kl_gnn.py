@@ -272,6 +272,11 @@ def test_bad_graphs():
     graph.edge_attr[3] = 2
     with pytest.raises(ValueError, match=r"an edge has the code 2, must be a whole number in 0..1; set edge_types"):
         run(model, graph)
+    large = gk.transforms.NodeSubsets(1)(Data(x=torch.ones(12_000, 5).double(), edge_index=torch.zeros(2, 0).long()))
+    with pytest.raises(
+        ValueError, match=r"12000 sets of 1 nodes make 1.44e\+08 labelled nodes at once, more than 2\*\*27"
+    ):
+        build(readout="sum")(large)
     del graph.edge_attr
     with pytest.raises(ValueError, match="edge_types needs one code per edge in edge_attr, found none"):
         run(model, graph)

@@ -73,5 +73,7 @@ def test_bad_arguments():
         node_subsets(complete, 30, 0)
     with pytest.raises(ValueError, match="max_distance=0, must be at least 1"):
         node_subsets(complete, 30, 2, 0)
+    with pytest.raises(ValueError, match="dense matrix of pairs; 30000 nodes are more than 20000; use size=1"):
+        node_subsets(complete, 30_000, 2)
     with pytest.raises(IndexError, match="node_subsets: edge_index names source node 29"):
         node_subsets(complete, 20, 2)
