@@ -27,7 +27,9 @@ def colour_hashes(
     The test is that of :func:`weisfeiler_leman`, but colours are hashes of what they stand for instead of numbers: they
     can be compared between graphs that never met. A node's hash is that of the multiset of colours of all tuples that
     begin with it, in all labelled copies; the graph's that of the multiset over copies of the multisets of colours. Two
-    different colours get the same hash with a probability of about :math:`2^{-64}`.
+    different colours get the same hash with a probability of about :math:`2^{-64}`. Hashes after a number of rounds can
+    be compared between all graphs; where each copy goes on until it is stable, those of nodes between graphs of equal
+    hash only, since others may stop at another round.
 
     Copies are refined one after the other, in memory for the :math:`n^k` tuples of one. There are :math:`n! / (n - l)!`
     copies, and a round of a copy costs :math:`O(m)` for :math:`k = 1`, :math:`O(k \, n^{k+1})` for larger :math:`k`.

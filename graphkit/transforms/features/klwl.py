@@ -37,7 +37,8 @@ class KLWL(Precompute):
         k: The length of coloured tuples (default: 1).
         l: The number of labels (default: 1).
         variant: ``"oblivious"`` or ``"folklore"``; must be named for :math:`k \ge 2` (default: ``None``).
-        iterations: The number of rounds; ``None`` goes on until colours are stable (default: 3).
+        iterations: The number of rounds; ``None`` goes on until colours are stable, in another graph perhaps after
+            another number of rounds (default: 3).
         channels: The number of features (default: 16).
         code: ``"signs"`` or ``"one_hot"`` (default: ``"signs"``).
         whole: Whether every node gets the colour of its graph instead of its own (default: ``False``).
