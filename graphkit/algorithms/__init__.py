@@ -1,5 +1,7 @@
 """Graph algorithms without learning."""
 
+from graphkit.algorithms.colour_hash import colour_hashes, graph_hash
+from graphkit.algorithms.colouring import Colouring, weisfeiler_leman
 from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.greedy_resistance import greedy_resistance
@@ -7,18 +9,24 @@ from graphkit.algorithms.hops import hop_pairs
 from graphkit.algorithms.paths import PathSet, enumerate_paths
 from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
 from graphkit.algorithms.spectral import spectral_gap
+from graphkit.algorithms.subsets import node_subsets
 
 __all__ = [
+    "Colouring",
     "PathSet",
     "SimpleGraph",
     "balanced_forman_curvature",
     "biharmonic_distance",
+    "colour_hashes",
     "commute_time",
     "effective_resistance",
     "enumerate_paths",
+    "graph_hash",
     "greedy_resistance",
     "hop_pairs",
+    "node_subsets",
     "ollivier_ricci_curvature",
     "spectral_gap",
     "total_resistance",
+    "weisfeiler_leman",
 ]

@@ -9,6 +9,7 @@ from graphkit.models.drew import DRew
 from graphkit.models.gcn import GCN
 from graphkit.models.gin import GIN
 from graphkit.models.grand import GRAND
+from graphkit.models.kl_gnn import KLGNN
 from graphkit.models.link_predictor import LinkPredictor
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
@@ -22,6 +23,7 @@ __all__ = [
     "GCN",
     "GIN",
     "GRAND",
+    "KLGNN",
     "MLP",
     "MPNN",
     "ConnectionSheaf",

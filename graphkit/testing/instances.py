@@ -26,6 +26,12 @@ USUAL: dict[str, Any] = {
     "edge_dim": EDGE_DIM,
 }
 
+_ONE_OF_EACH: dict[str, Any] = {
+    "hidden_channels": 4,
+    "num_layers_id": 1,
+    "num_layers_global": 1,
+    "num_layers_regression": 1,
+}
 _FEW_HEADS: dict[str, Any] = {"attention_channels": 4, "heads": 2, "time": 1.0}
 
 # Several ways to build a class: dicts of arguments (on top of the usual sizes), or functions.
@@ -87,14 +93,26 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
     "Hops": [{"max_hop": 3}],
+    "KLGNN": [  # of nodes, a state is a mean over all labelled copies: no node is alone
+        _ONE_OF_EACH | {"readout": "max", "fuse": "cat", "structure_features": 2, "structure_channels": 2},
+        _ONE_OF_EACH | {"readout": "sum", "l": 2, "max_distance": 2, "rate": 0.5, "fuse": "add", "dropout": 0.5},
+        _ONE_OF_EACH | {"readout": "mean", "subgraph_pool": "max", "num_layers_id": 2},
+    ],
+    "KLWL": [
+        {"channels": 4},
+        {"k": 2, "l": 0, "variant": "folklore", "channels": 70, "iterations": None, "node_attr": "x"},
+        {"l": 2, "whole": True, "code": "one_hot"},
+    ],
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "LaplacianEigenvectors": [{"num_vectors": 3}],
+    "LaplacianPE": [{"num_vectors": 3}],
     "PathConv": [
         {},
         {"edge_dim": None, "aggr": "mean"},
         {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
         {"paths": "shortest", "length": 1, "encode_distances": True},  # longer ones depend on the numbering of nodes
     ],
+    "NodeSubsets": [{}, {"size": 2, "max_distance": 2}],
     "PathNN": [
         {"paths": "simple", "edge_dim": None, "readout": "sum"},
         {"paths": "simple", "num_layers": 3, "mlp": True, "dropout": 0.5},
@@ -137,6 +155,7 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
     "EffectiveResistance": {"permutation": "equal gains are told apart by node number"},
     "Expander": {"permutation": "nodes take the matrices of the Cayley graph by number"},
     "FoSR": {"permutation": "the power iteration starts from a vector drawn by node number"},
+    "LaplacianPE": {"permutation": "where eigenvalues repeat, directions of eigenvectors depend on node numbers"},
     "RandomEdges": {"permutation": "edges are drawn by node number, so a relabelled graph gets other edges"},
     "SDRF": {"permutation": "equal curvatures are told apart by node number"},
     "VirtualNode": {

@@ -7,6 +7,7 @@ from graphkit.transforms.base import Precompute, apply
 from graphkit.transforms.connection_maps import ConnectionMaps
 from graphkit.transforms.hops import Hops
 from graphkit.transforms.laplacian import LaplacianEigenvectors
+from graphkit.transforms.node_subsets import NodeSubsets
 from graphkit.transforms.one_hot_codes import OneHotCodes
 from graphkit.transforms.paths import Paths
 from graphkit.transforms.sparse_features import SparseFeatures
@@ -16,6 +17,7 @@ __all__ = [
     "ConnectionMaps",
     "Hops",
     "LaplacianEigenvectors",
+    "NodeSubsets",
     "OneHotCodes",
     "Paths",
     "Precompute",

@@ -9,6 +9,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphkit.transforms import Hops, LaplacianEigenvectors
+from graphkit.transforms.features import LaplacianPE
 
 
 def data_of(graph, dtype=torch.float64):
@@ -55,3 +56,15 @@ def test_hop_pairs_are_put_together_like_edges():
 def test_large_graphs_are_refused():
     with pytest.raises(ValueError, match="10001 nodes are more than 10000"):
         LaplacianEigenvectors()(Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=10_001))
+
+
+def test_as_features_without_the_first_and_padded_with_zeros():
+    data = data_of(nx.path_graph(4))
+    vectors = LaplacianEigenvectors(4)(data).laplacian_vectors
+    x = LaplacianPE(6)(data).x
+    assert x.dtype == torch.float64
+    assert torch.equal(x, torch.cat([data.x, vectors[:, 1:], torch.zeros(4, 3, dtype=torch.float64)], dim=1))
+    assert torch.equal(LaplacianPE(6)(Data(edge_index=data.edge_index, num_nodes=4)).x, x[:, 1:].float())
+    data.x = torch.eye(4).to_sparse_csr()
+    with pytest.raises(ValueError, match="LaplacianPE: x is sparse; add features before SparseFeatures"):
+        LaplacianPE()(data)

@@ -1,0 +1,318 @@
+"""KLGNN: message passing on copies of a graph in which a few nodes are labelled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.validate import check_choice
+from graphkit.models.base import LayeredModel, State
+from graphkit.nn.encoders import CodeEncoder
+from graphkit.nn.labelled_copies import LabelledCopies, scaled_sum
+from graphkit.ops import SparseMatrix, scatter, segment, split_edges, structure
+from graphkit.transforms import NodeSubsets
+
+FUSIONS = ("add", "hadamard", "cat")
+POOLS = ("sum", "mean", "max")
+READOUTS = (*POOLS, "mask", "nodes")
+_ROWS = 2**18  # of labelled copies at a time where no gradient is asked for
+
+
+class KLGNN(LayeredModel):
+    r"""k,l-GNN with :math:`k = 1` (ID-MPNN): message passing on all copies of a graph with :math:`l` labelled nodes.
+
+    From `"From Relational Pooling to Subgraph GNNs: A Universal Framework for More Expressive Graph Neural Networks"
+    <https://arxiv.org/abs/2305.04963>`_ (Zhou, Wang, Zhang, ICML 2023); the "parallel" network of its experiments.
+
+    With :math:`f` the block Linear, ReLU, Linear, LayerNorm, ReLU (new weights each time) and
+    :math:`\mathrm{agg}(h)_v = \sum_{u \to v} e_{uv} \odot h_u`, where :math:`e` embeds the kind of edge:
+
+    1. Nodes: :math:`h \leftarrow h + f(\mathrm{agg}(h))` from the encoded features, ``num_layers`` times.
+    2. Labels: for a set :math:`s` of :math:`l` nodes and an order of them, :math:`z` is the embedding of a node's
+       position in the order, or of "not in :math:`s`"; :math:`z \leftarrow z + f(\mathrm{agg}(z))`, ``num_layers_id``
+       times; :math:`z^s = \mathrm{ReLU}(W \cdot \mathrm{mean}_{\mathrm{orders}} \, z)`.
+    3. Both: :math:`u^s = \mathrm{MLP}(h + z^s)`, or :math:`h \odot z^s`, or :math:`[h, z^s]`, then
+       :math:`u \leftarrow u + f(\mathrm{agg}(u))`, ``num_layers_global`` times.
+    4. Pools: :math:`g^s = \mathrm{ReLU}(W \cdot \mathrm{pool}_v \, u^s_v)`, pooled over all :math:`s`;
+       :math:`g \leftarrow g + f(g)`, ``num_layers_regression`` times, then a linear map.
+
+    Without a readout the last step pools each node's :math:`u^s_v` over :math:`s` by mean, instead of nodes first.
+
+    ``layers`` are those of step 1; training that looks at the states of layers sees no labels. Where sources differ:
+    the official mean over nodes divides by the size of the batch's largest graph (``official_mean``); a graph without
+    any set, as small graphs may be, has :math:`g = 0` here. Sets are drawn anew at every training step (``rate``) by
+    torch's generator, which the trainer seeds; evaluation takes all. Labelled rows that colour refinement finds equal
+    are computed once, unless there is dropout. Edge weights are not used.
+
+    Args:
+        in_channels: The number of node features.
+        hidden_channels: The width of states (default: 64).
+        num_layers: The number of layers on nodes (default: 8).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        l: The number of labels (default: 1).
+        max_distance: How many edges any two nodes of a set may be apart (default: ``None``, any number).
+        resolution: Sets inside communities only, see :class:`~graphkit.transforms.NodeSubsets` (default: ``None``).
+        rate: The share of each graph's sets that a training step takes; of ``n`` sets ``int(rate * n) + 1``, at most
+            all (default: 1.0).
+        num_layers_id: The number of layers on labels (default: 5).
+        num_layers_global: The number of layers on both (default: 5).
+        num_layers_regression: The number of blocks after pooling (default: 4).
+        fuse: ``"add"``, ``"hadamard"`` or ``"cat"`` (default: ``"hadamard"``).
+        subgraph_pool: How a copy's nodes are pooled: ``"sum"``, ``"mean"`` or ``"max"`` (default: ``"sum"``).
+        readout: How copies are pooled: ``"sum"``, ``"mean"`` or ``"max"``; for outputs of nodes ``None`` or
+            ``"nodes"``, of those that ``readout_mask`` marks ``"mask"`` (default: ``None``).
+        node_types: Take the first columns of ``x`` as codes: the number of codes per column; else a linear map reads
+            them (default: ``None``).
+        edge_types: Take ``edge_attr`` as codes, so many; else edges are alike (default: ``None``).
+        structure_features: The number of last columns of ``x`` that are a structural encoding, such as
+            :class:`~graphkit.transforms.features.RandomWalkPE`, and go through a perceptron of their own (default: 0).
+        structure_channels: The width of its output, a part of ``hidden_channels`` (default: 28, if there are any).
+        dropout: The probability of dropping an entry after each layer (default: 0).
+        official_mean: See above (default: ``False``).
+        max_subsets: How many sets a graph may have (default: 10 million).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index``, ``edge_attr``
+          where ``edge_types`` are read, and ``subset_index``, which ``required_transform()`` adds (the trainer applies
+          it)
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Raises:
+        ValueError: If an argument is out of range or unknown, sets or edge codes are missing, or a code has no
+            embedding.
+
+    Cost: sets times :math:`l!` times edges for each layer on labels, and less where rows are merged.
+
+    Example:
+        >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+        >>> model = KLGNN(4, 8, num_layers=2, out_channels=2, l=2, readout="max")
+        >>> model(model.required_transform()(data)).shape
+        torch.Size([1, 2])
+    """
+
+    looks_back = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 8,
+        out_channels: int | None = None,
+        l: int = 1,  # noqa: E741
+        max_distance: int | None = None,
+        resolution: float | None = None,
+        rate: float = 1.0,
+        num_layers_id: int = 5,
+        num_layers_global: int = 5,
+        num_layers_regression: int = 4,
+        fuse: str = "hadamard",
+        subgraph_pool: str = "sum",
+        readout: str | None = None,
+        node_types: list[int] | None = None,
+        edge_types: int | None = None,
+        structure_features: int = 0,
+        structure_channels: int = 28,
+        dropout: float = 0.0,
+        official_mean: bool = False,
+        max_subsets: int = 10_000_000,
+    ) -> None:
+        super().__init__()
+        least = {"num_layers": 1, "l": 1, "num_layers_id": 1, "num_layers_global": 0, "num_layers_regression": 0}
+        for name, bound in least.items():
+            if locals()[name] < bound:
+                raise ValueError(f"KLGNN: {name}={locals()[name]}, must be at least {bound}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"KLGNN: dropout={dropout}, must be in [0, 1)")
+        if not 0 < rate <= 1:
+            raise ValueError(f"KLGNN: rate={rate}, must be in (0, 1]")
+        if structure_features and not (structure_features < in_channels and structure_channels < hidden_channels):
+            raise ValueError(
+                f"KLGNN: structure_features={structure_features} and structure_channels={structure_channels} must be "
+                f"smaller than in_channels={in_channels} and hidden_channels={hidden_channels}"
+            )
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.l = l
+        self.max_distance = max_distance
+        self.resolution = resolution
+        self.rate = rate
+        self.num_layers_id = num_layers_id
+        self.num_layers_global = num_layers_global
+        self.num_layers_regression = num_layers_regression
+        self.fuse = check_choice(fuse, FUSIONS, "fuse of KLGNN")
+        self.subgraph_pool = check_choice(subgraph_pool, POOLS, "subgraph_pool of KLGNN")
+        self.readout = readout if readout is None else check_choice(readout, READOUTS, "readout of KLGNN")
+        self.node_types = node_types
+        self.edge_types = edge_types
+        self.structure_features = structure_features
+        self.structure_channels = structure_channels
+        self.dropout = dropout
+        self.official_mean = official_mean
+        self.max_subsets = max_subsets
+
+        h, s = hidden_channels, structure_channels if structure_features else 0
+        self.shares_parameters = edge_types is not None and num_layers > 1
+        plain = in_channels - structure_features
+        self.node_encoder = nn.Linear(plain, h - s) if node_types is None else CodeEncoder(h - s, node_types)
+        self.structure_encoder: nn.Module | None = None
+        if structure_features:
+            widths = (structure_features, 2 * s, 2 * s, s)
+            linear = [nn.Linear(*pair) for pair in pairwise(widths)]
+            self.structure_encoder = nn.Sequential(linear[0], nn.ReLU(), linear[1], nn.ReLU(), linear[2])
+        self.edge_encoder = None if edge_types is None else nn.Embedding(edge_types, h)
+        self.label_encoder = nn.Embedding(l + 1, h)
+        self.layers = nn.ModuleList(_block(h) for _ in range(num_layers))
+        self.id_layers = nn.ModuleList(_block(h) for _ in range(num_layers_id))
+        self.id_out = nn.Sequential(nn.Linear(h, h), nn.ReLU())
+        self.fuse_in = _block(h, 2 * h if fuse == "cat" else h)
+        self.global_layers = nn.ModuleList(_block(h) for _ in range(num_layers_global))
+        self.subgraph_out = nn.Sequential(nn.Linear(h, h), nn.ReLU())
+        self.regression_layers = nn.ModuleList(_block(h) for _ in range(num_layers_regression))
+        self.head = nn.Linear(h, self.out_channels)
+
+    def encode(self, batch: Data) -> State:
+        x = batch.x.to_dense() if batch.x.is_sparse_csr else batch.x
+        if self.structure_encoder is None:
+            return self.node_encoder(x)
+        plain, encoding = x.split([x.size(1) - self.structure_features, self.structure_features], dim=1)
+        return torch.cat([self.node_encoder(plain), self.structure_encoder(encoding)], dim=1)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        return self._layer(self.layers[i], cast(Tensor, history[-1]), self._adjacency(batch))
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""
+        by_nodes = self.readout in (None, "mask", "nodes")
+        pool = self._mean_of_nodes if by_nodes else self._pooled_copies
+        g = pool(h, batch)
+        if self.readout == "mask":
+            g = g[batch.readout_mask]
+        for layer in self.regression_layers:
+            g = g + layer(g)
+        return self.head(g)
+
+    def required_transform(self) -> BaseTransform | None:
+        return NodeSubsets(self.l, self.max_distance, self.resolution, max_subsets=self.max_subsets)
+
+    def reset_parameters(self) -> None:
+        for module in self.modules():
+            if module is not self and hasattr(module, "reset_parameters"):
+                module.reset_parameters()  # type: ignore[operator]
+
+    def copies(self, batch: Data) -> Iterator[LabelledCopies]:
+        """The labelled copies of a batch's graphs: a sample of them while training, else all, in several parts."""
+        subsets = batch.get("subset_index")
+        if subsets is None or subsets.size(0) != self.l:
+            raise ValueError(
+                f"KLGNN: the batch has no subset_index of {self.l} rows; apply model.required_transform() to each "
+                "graph (Trainer.fit does)"
+            )
+        node_start = _node_start(batch)
+        if self.training and self.rate < 1:
+            subsets = subsets[:, _sample(torch.searchsorted(node_start, subsets[0].long(), right=True), self.rate)]
+        parts = [subsets]
+        if not torch.is_grad_enabled() and subsets.numel():
+            largest = int(node_start.diff().max()) * math.factorial(self.l)
+            parts = list(subsets.split(max(1, _ROWS // largest), dim=1))
+        for part in parts:
+            if part.numel():
+                yield LabelledCopies(batch.edge_index, self._types(batch), self.edge_types or 1, node_start, part)
+
+    def fused(self, h: Tensor, copies: LabelledCopies) -> tuple[Tensor, Tensor]:
+        r"""The states :math:`z^s` of labels and :math:`u^s` before the layers on both, a row per (set, node)."""
+        steps, mean = copies.steps(self.num_layers_id, merge=not (self.training and self.dropout > 0))
+        z = self.label_encoder.weight
+        for layer, (own, adjacency) in zip(self.id_layers, steps):
+            z = self._layer(layer, z, adjacency, own)
+        z = self.id_out(mean.to(z.dtype) @ z)
+        rows = h.index_select(0, copies.node)
+        if self.fuse == "cat":
+            return z, self.fuse_in(torch.cat([rows, z], dim=1))
+        return z, self.fuse_in(rows + z if self.fuse == "add" else rows * z)
+
+    def states(self, h: Tensor, copies: LabelledCopies) -> Tensor:
+        r"""The last states :math:`u^s_v`, a row per (set, node)."""
+        _, u = self.fused(h, copies)
+        for layer in self.global_layers:
+            u = self._layer(layer, u, copies.adjacency)
+        return u
+
+    def embeddings(self, h: Tensor, copies: LabelledCopies, largest: int) -> Tensor:
+        r"""The embeddings :math:`g^s`, a row per set; ``largest`` is the size of the batch's largest graph."""
+        u = self.states(h, copies)
+        if self.subgraph_pool == "mean" and self.official_mean:
+            return self.subgraph_out(segment(u, copies.row_start, "sum") / largest)
+        return self.subgraph_out(segment(u, copies.row_start, self.subgraph_pool))
+
+    def _pooled_copies(self, h: Tensor, batch: Data) -> Tensor:
+        sizes = _node_start(batch).diff()
+        parts = [(self.embeddings(h, part, int(sizes.max())), part.graph) for part in self.copies(batch)]
+        if not parts:
+            return h.new_zeros(sizes.numel(), self.hidden_channels)
+        found, graph = (torch.cat(column) for column in zip(*parts))
+        return scatter(found, graph, sizes.numel(), cast(str, self.readout))
+
+    def _mean_of_nodes(self, h: Tensor, batch: Data) -> Tensor:
+        total, count = torch.zeros_like(h), h.new_zeros(h.size(0), 1)
+        for part in self.copies(batch):
+            total = total.index_add(0, part.node, self.states(h, part))
+            count = count.index_add(0, part.node, h.new_ones(part.node.numel(), 1))
+        return self.subgraph_out(total / count.clamp(min=1))
+
+    def _layer(self, block: nn.Module, h: Tensor, adjacency: list[SparseMatrix], own: Tensor | None = None) -> Tensor:
+        scale = None if self.edge_encoder is None else self.edge_encoder.weight
+        change = block(scaled_sum(h, adjacency, scale))
+        return F.dropout((h if own is None else h.index_select(0, own)) + change, self.dropout, self.training)
+
+    def _adjacency(self, batch: Data) -> list[SparseMatrix]:
+        n = int(batch.num_nodes or 0)
+        kinds = range(self.edge_types or 1)
+        return [SparseMatrix(structure(e, n)) for e in split_edges(batch.edge_index, self._types(batch), kinds, n)]
+
+    def _types(self, batch: Data) -> Tensor:
+        """The kind of each edge."""
+        if self.edge_types is None:
+            return torch.zeros_like(batch.edge_index[0])
+        codes = batch.edge_attr
+        if codes is None or codes.numel() != batch.num_edges:
+            found = "none" if codes is None else f"shape {list(codes.shape)}"
+            raise ValueError(f"KLGNN: edge_types needs one code per edge in edge_attr, found {found}")
+        types = codes.view(-1).long()
+        wrong = (types != codes.view(-1)) | (types < 0) | (types >= self.edge_types)
+        if bool(wrong.any()):
+            raise ValueError(
+                f"KLGNN: an edge has the code {codes.view(-1)[wrong][0].item():g}, must be a whole number in "
+                f"0..{self.edge_types - 1}; set edge_types"
+            )
+        return types
+
+
+def _block(channels: int, in_channels: int | None = None) -> nn.Sequential:
+    first = nn.Linear(channels if in_channels is None else in_channels, channels)
+    return nn.Sequential(first, nn.ReLU(), nn.Linear(channels, channels), nn.LayerNorm(channels), nn.ReLU())
+
+
+def _node_start(batch: Data) -> Tensor:
+    """The first node of each graph, then the number of nodes."""
+    ptr = batch.get("ptr")
+    return ptr if ptr is not None else torch.tensor([0, batch.num_nodes or 0], device=batch.edge_index.device)
+
+
+def _sample(graph: Tensor, rate: float) -> Tensor:
+    """Positions, in order, of a random share of the subsets of each graph; ``graph`` ascends."""
+    counts = torch.bincount(graph)
+    kept = torch.minimum((rate * counts).long() + 1, counts)
+    shuffled = torch.rand(graph.numel(), device=graph.device).argsort()
+    shuffled = shuffled[graph[shuffled].argsort(stable=True)]
+    rank = torch.arange(graph.numel(), device=graph.device) - (counts.cumsum(0) - counts)[graph]
+    return shuffled[rank < kept[graph]].sort().values

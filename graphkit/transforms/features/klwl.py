@@ -1,0 +1,113 @@
+"""Colours of nodes as features."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch_geometric.data import Data
+
+from graphkit.algorithms import colour_hashes
+from graphkit.algorithms.colouring import check_test
+from graphkit.core.validate import check_choice
+from graphkit.transforms.base import Precompute
+
+CODES = ("signs", "one_hot")
+
+
+class KLWL(Precompute):
+    r"""Adds each node's colour by :math:`k,l`-WL, so that any network tells apart at least what this test does.
+
+    From `"From Relational Pooling to Subgraph GNNs: A Universal Framework for More Expressive Graph Neural Networks"
+    <https://arxiv.org/abs/2305.04963>`_ (Zhou, Wang, Zhang, ICML 2023). A node's colour is a hash of the multiset of
+    colours of all tuples that begin with it, over all labelled copies of the graph; see
+    :func:`~graphkit.algorithms.colour_hashes`. A hash depends on the node's graph alone, never on other graphs: equal
+    features mean equal colours throughout a dataset, in training, test and every process.
+
+    A hash becomes ``channels`` numbers in one of two ways:
+
+    - ``"signs"``: :math:`\pm 1`, the hash's bits; different colours get different vectors (for 64 channels but with a
+      probability of :math:`2^{-64}`) that are nearly orthogonal
+    - ``"one_hot"``: 1 in bucket (hash modulo ``channels``); two colours share a bucket with a probability of one in
+      ``channels``
+
+    Few rounds give colours that many nodes share and from which a network can learn; until stable, every irregular
+    graph has its own.
+
+    Args:
+        k: The length of coloured tuples (default: 1).
+        l: The number of labels (default: 1).
+        variant: ``"oblivious"`` or ``"folklore"``; must be named for :math:`k \ge 2` (default: ``None``).
+        iterations: The number of rounds; ``None`` goes on until colours are stable, in another graph perhaps after
+            another number of rounds (default: 3).
+        channels: The number of features (default: 16).
+        code: ``"signs"`` or ``"one_hot"`` (default: ``"signs"``).
+        whole: Whether every node gets the colour of its graph instead of its own (default: ``False``).
+        node_attr: The attribute whose rows are the first colours of nodes, e.g. ``"x"`` (default: none).
+        edge_attr: The attribute whose rows are colours of edges (default: none).
+
+    Shapes:
+        ``x``: ``[num_nodes, F]`` becomes ``[num_nodes, F + channels]``.
+
+    Raises:
+        ValueError: If an argument is out of range, unknown or missing, or there are too many tuples.
+
+    Example:
+        >>> path = Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3)
+        >>> x = KLWL(k=1, l=1)(path).x
+        >>> torch.equal(x[0], x[2]), torch.equal(x[0], x[1])
+        (True, False)
+    """
+
+    expensive = True
+
+    def __init__(
+        self,
+        k: int = 1,
+        l: int = 1,  # noqa: E741
+        variant: str | None = None,
+        iterations: int | None = 3,
+        channels: int = 16,
+        code: str = "signs",
+        whole: bool = False,
+        node_attr: str | None = None,
+        edge_attr: str | None = None,
+    ) -> None:
+        check_test(k, l, variant)
+        if channels < 1:
+            raise ValueError(f"KLWL: channels={channels}, must be at least 1")
+        self.k = k
+        self.l = l
+        self.variant = variant
+        self.iterations = iterations
+        self.channels = channels
+        self.code = check_choice(code, CODES, "code of KLWL")
+        self.whole = whole
+        self.node_attr = node_attr
+        self.edge_attr = edge_attr
+
+    def forward(self, data: Data) -> Data:
+        """Append the columns to ``data.x`` (a shallow copy when called through ``transform(data)``)."""
+        if data.x is not None and data.x.layout != torch.strided:
+            raise ValueError("KLWL: x is sparse; add features before SparseFeatures")
+        nodes, graph = colour_hashes(
+            data, self.k, self.l, self.variant, self.iterations, self.node_attr, self.edge_attr
+        )
+        hashes = nodes.numpy().view(np.uint64)
+        if self.whole:
+            hashes = np.full_like(hashes, graph)
+        dtype = torch.get_default_dtype() if data.x is None else data.x.dtype
+        columns = torch.from_numpy(self._encoded(hashes)).to(data.edge_index.device, dtype)
+        data.x = columns if data.x is None else torch.cat([data.x, columns], dim=1)
+        return data
+
+    def _encoded(self, hashes: np.ndarray) -> np.ndarray:
+        column = np.arange(self.channels, dtype=np.uint64)
+        if self.code == "one_hot":
+            return (hashes[:, None] % np.uint64(self.channels) == column).astype(np.float64)
+
+        from graphkit.algorithms.colour_hash_kernels import hash_rows
+
+        word = column // np.uint64(64)  # a hash has 64 bits; further ones come from hashes of the hash
+        further = [hash_rows(np.stack([hashes, np.full_like(hashes, i)], axis=1)) for i in range(1, int(word[-1]) + 1)]
+        bits = np.stack([hashes, *further], axis=1)[:, word] >> column % np.uint64(64)
+        return 2.0 * (bits & np.uint64(1)) - 1.0
