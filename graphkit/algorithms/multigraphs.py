@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import permutations
+from itertools import pairwise, permutations
 
 _Edge = tuple[int, int, int]  # ends and colour
 
@@ -76,7 +76,7 @@ def connected_multigraphs(
 ) -> tuple[Multigraph, ...]:
     r"""All connected multigraphs of some numbers of edges and pins, one of each isomorphism class, sorted by degree.
 
-    Their polynomials and the products of these are a basis of the equivariant polynomials up to this degree (disconnected
+    Their polynomials and products of these are a basis of the equivariant polynomials up to this degree (disconnected
     multigraphs are products). For a 0/1 matrix with zeros on the diagonal the simple ones say all.
 
     Args:
@@ -174,7 +174,9 @@ def _labellings(edges: list[_Edge], colouring: list[int], directed: bool) -> Ite
     for v in (v for v, c in enumerate(colouring) if c == min(shared)):
         if not any(_renamed(edges, _swap(v, w, len(colouring)), directed) == plain for w in tried):
             tried.append(v)
-            yield from _labellings(edges, [2 * c + (c == min(shared) and w != v) for w, c in enumerate(colouring)], directed)
+            yield from _labellings(
+                edges, [2 * c + (c == min(shared) and w != v) for w, c in enumerate(colouring)], directed
+            )
 
 
 def _refined(edges: list[_Edge], colouring: list[int], directed: bool) -> list[int]:
@@ -187,7 +189,7 @@ def _refined(edges: list[_Edge], colouring: list[int], directed: bool) -> list[i
         keys = [(colour, sorted(near)) for colour, near in zip(colouring, seen)]
         order = sorted(range(len(keys)), key=lambda v: keys[v])
         finer = [0] * len(keys)
-        for before, v in zip(order, order[1:]):
+        for before, v in pairwise(order):
             finer[v] = finer[before] + (keys[v] != keys[before])
         if len(set(finer)) == len(set(colouring)):
             return finer

@@ -133,7 +133,9 @@ def scale(indptr: Any, indices: Any, data: Any, left: Any, right: Any) -> Any:
 
 
 @_jit
-def join(n: int, out: int, vectors: Any, late: Any, early: Any, leads: Any, ptr: Any, idx: Any, val: Any, limit: int) -> Any:
+def join(
+    n: int, out: int, vectors: Any, late: Any, early: Any, leads: Any, ptr: Any, idx: Any, val: Any, limit: int
+) -> Any:
     """Sum over the places of several nodes, of the product of factors between them.
 
     Nodes are placed one after another, node 0 at every node of the graph. Candidates for node ``t`` are a row of its

@@ -271,4 +271,6 @@ def _simulate(state: Reaches, step: Step) -> tuple[float, Reaches]:
         return _DEGREE ** (sum(sorted(touched)[: len(step) + 1])), after
     span = sum(touched)
     after[near] = span if mask is None else min(mask, span)
-    return _DEGREE ** (span if mask is None else min(span, mask) + min(touched)), after
+    if mask is None or span <= mask:
+        return 2 * _DEGREE ** (span + 1), after  # new entries have to be found and kept: dearer than sums on a mask
+    return _DEGREE ** (mask + min(touched)), after

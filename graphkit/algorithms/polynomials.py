@@ -47,9 +47,9 @@ def equivariant_polynomials(
         \prod_{(r, s) \in E(H)} X_{\varphi(r), \varphi(s)}
 
     over all maps :math:`\varphi` of the nodes of :math:`H` to those of the graph, where :math:`a, b` are the pins of
-    :math:`H`. Maps need not be injective: for a 0/1 matrix these are numbers of homomorphisms, not of subgraphs. Entries
-    on the diagonal of :math:`X` (features of nodes) are read by self-loops of :math:`H`; with several matrices (kinds of
-    edges) each edge of :math:`H` reads the one of its colour.
+    :math:`H`. Maps need not be injective: for a 0/1 matrix these are numbers of homomorphisms, not of subgraphs.
+    Entries on the diagonal of :math:`X` (features of nodes) are read by self-loops of :math:`H`; with several matrices
+    (kinds of edges) each edge of :math:`H` reads the one of its colour.
 
     All polynomials are compiled together to sparse products that share their parts, in the cheapest order (see
     ``graphkit.algorithms.polynomial_plan``); nothing dense is made for connected :math:`H`. Numbers are float64, so
@@ -81,7 +81,9 @@ def equivariant_polynomials(
     colours = max((c for h in multigraphs for c in h.colours), default=-1) + 1
     if not inputs or colours > len(inputs) or len({matrix.shape for matrix in inputs}) > 1:
         shapes = [matrix.shape for matrix in inputs]
-        raise ValueError(f"equivariant_polynomials: {colours} colours of edges need as many equal matrices, got {shapes}")
+        raise ValueError(
+            f"equivariant_polynomials: {colours} colours of edges need as many equal matrices, got {shapes}"
+        )
     plan = make_plan(tuple(multigraphs), tuple(_is_symmetric(matrix) for matrix in inputs))
     n = inputs[0].shape[0]
     return [
@@ -220,6 +222,6 @@ def _join(of: list[Any], values: dict[int, Any], n: int, limit: int) -> _Value:
 
 def _too_large(what: str, n: int, limit: int) -> ValueError:
     return ValueError(
-        f"equivariant_polynomials: a matrix on the way {what} for a graph of {n} nodes, but max_entries={limit:,}; take a "
-        "smaller degree, or allow more (12 bytes each)"
+        f"equivariant_polynomials: a matrix on the way {what} for a graph of {n} nodes, but max_entries={limit:,}; "
+        "take a smaller degree, or allow more (12 bytes each)"
     )

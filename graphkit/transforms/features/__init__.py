@@ -1,9 +1,10 @@
-"""Features: transforms that add columns to ``data.x`` (public as ``gk.features``)."""
+"""Features: transforms that add columns to ``data.x`` or features of pairs of nodes (public as ``gk.features``)."""
 
 from graphkit.core.registry import Registry
 from graphkit.transforms.base import Precompute
+from graphkit.transforms.features.polynomials import EquivariantPolynomials, PPGNPolynomials
 from graphkit.transforms.features.random_walk import RandomWalkPE
 
-__all__ = ["RandomWalkPE", "registry"]
+__all__ = ["EquivariantPolynomials", "PPGNPolynomials", "RandomWalkPE", "registry"]
 
 registry: Registry[Precompute] = Registry("feature", Precompute, __name__)
