@@ -154,7 +154,7 @@ def join(
         limit: The largest number of entries.
 
     Returns:
-        Starts of rows, columns and values (or the vector); no values if there would be more than ``limit``.
+        Whether ``limit`` was enough; starts of rows, columns, and values (or the vector).
     """
     nodes, factors = vectors.shape[0], late.size
     place, entry, end = np.zeros(nodes, np.int64), np.zeros(nodes, np.int64), np.zeros(nodes, np.int64)
@@ -174,7 +174,7 @@ def join(
                     seen[j] = i
                     if size == indices.size:
                         if size >= limit:
-                            return indptr, indices, data[:0]
+                            return False, indptr, indices, data
                         indices, data = _longer(indices, data, min(2 * size, limit))
                     indices[size] = j
                     size += 1
@@ -216,8 +216,8 @@ def join(
         vector = np.zeros(n)
         for e in range(size):
             vector[indices[e]] = data[e]
-        return indptr, indices, vector
-    return indptr, indices[:size].copy(), data[:size].copy()
+        return True, indptr, indices, vector
+    return True, indptr, indices[:size].copy(), data[:size].copy()
 
 
 @_jit

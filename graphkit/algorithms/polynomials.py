@@ -201,7 +201,7 @@ def _join(of: list[Any], values: dict[int, Any], n: int, limit: int) -> _Value:
     leads = np.array([0] + [late.index(node) for node in range(1, len(weights))])
     given = [values[number] for number in numbers]
     starts = np.cumsum([0, *(matrix.indices.size for matrix in given)])
-    indptr, indices, data = kernels.join(
+    complete, indptr, indices, data = kernels.join(
         n,
         out,
         vectors,
@@ -213,11 +213,9 @@ def _join(of: list[Any], values: dict[int, Any], n: int, limit: int) -> _Value:
         np.concatenate([matrix.data for matrix in given]),
         limit,
     )
-    if out == 0:
-        return data
-    if data.size < indptr[-1]:
+    if not complete:
         raise _too_large("has more entries", n, limit)
-    return _Matrix(indptr, indices, data)
+    return data if out == 0 else _Matrix(indptr, indices, data)
 
 
 def _too_large(what: str, n: int, limit: int) -> ValueError:
