@@ -7,7 +7,19 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("aggregation", "drew", "forward", "grand", "link", "ops", "path_nn", "rewiring", "sheaf", "training")
+MODULES = (
+    "aggregation",
+    "drew",
+    "forward",
+    "grand",
+    "link",
+    "ops",
+    "path_nn",
+    "polynomials",
+    "rewiring",
+    "sheaf",
+    "training",
+)
 
 
 def main() -> None:

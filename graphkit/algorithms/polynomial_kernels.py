@@ -11,7 +11,7 @@ from typing import Any
 import numba
 import numpy as np
 
-_jit = numba.njit(nogil=True, cache=True)
+_jit: Any = numba.njit(nogil=True, cache=True)
 
 
 @_jit

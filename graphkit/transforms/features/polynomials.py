@@ -77,23 +77,23 @@ class _Polynomials(Precompute):
         dtype = torch.get_default_dtype() if data.x is None else data.x.dtype
         if self.pairwise():
             index, table = _pair_table(self._values(data), n, self.max_entries, name)
-            data.polynomial_index, data.polynomial_attr = index, self._normalized(table).to(dtype)
+            data.polynomial_index, data.polynomial_attr = index, self._normalized(table, dtype)
             return data
         if data.x is not None and data.x.layout != torch.strided:
             raise ValueError(f"{name}: x is sparse; add features before SparseFeatures")
         columns = [np.broadcast_to(value, (n,)) for value in self._values(data)]
-        table = self._normalized(np.stack(columns, axis=1) if columns else np.empty((n, 0))).to(dtype)
-        data.x = table if data.x is None else torch.cat([data.x, table], dim=1)
+        added = self._normalized(np.stack(columns, axis=1) if columns else np.empty((n, 0)), dtype)
+        data.x = added if data.x is None else torch.cat([data.x, added], dim=1)
         return data
 
-    def _normalized(self, table: np.ndarray) -> Tensor:
+    def _normalized(self, table: np.ndarray, dtype: torch.dtype) -> Tensor:
         if self.normalize == "log":
             table = np.sign(table) * np.log1p(np.abs(table))
         elif self.normalize == "unit":
             for axis in (1, 0):
                 length = np.linalg.norm(table, axis=axis, keepdims=True)
                 table = table / np.where(length == 0, 1, length)
-        return torch.from_numpy(np.ascontiguousarray(table))
+        return torch.from_numpy(np.ascontiguousarray(table)).to(dtype)
 
 
 class EquivariantPolynomials(_Polynomials):
