@@ -112,10 +112,10 @@ class PPGNpp(LayeredModel):
 
     @classmethod
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
-        polynomials = task.graphs[0].get("polynomial_attr")
+        polynomials, edge_attr = (task.graphs[0].get(key) for key in ("polynomial_attr", "edge_attr"))
         found = {
-            "polynomials": 0 if polynomials is None else polynomials.size(1),
-            "edge_dim": task.num_edge_features or None,
+            "polynomials": 0 if polynomials is None else _columns(polynomials),
+            "edge_dim": None if edge_attr is None else _columns(edge_attr),
         }
         return super().from_task(task, **found | arguments)
 
@@ -171,12 +171,14 @@ class PPGNpp(LayeredModel):
 
     def _feature(self, batch: Data, key: str, argument: str, width: int) -> Tensor:
         value = batch.get(key)
-        if value is not None and value.dim() == 1:
-            value = value.unsqueeze(1)
-        if value is None or value.size(1) != width:
-            found = "nothing" if value is None else f"{value.size(1)} columns"
+        if value is None or _columns(value) != width:
+            found = "nothing" if value is None else f"{_columns(value)} columns"
             raise ValueError(
                 f"PPGNpp: {argument}={width}, but {key} of the batch has {found}; build the model with from_task, from "
                 "a task that has the feature (a strategy that adds nodes leaves it out)"
             )
-        return cast(Tensor, value)
+        return cast(Tensor, value).view(-1, width)
+
+
+def _columns(features: Tensor) -> int:
+    return features.size(1) if features.dim() > 1 else 1
