@@ -106,7 +106,7 @@ def connected_multigraphs(
             for h in (layer if degree > 1 else [Multigraph(())])
             for edge in _further_edges(h, simple, directed)
             for colour in range(num_colours)
-            if not (simple and _has(h, edge, colour, directed))
+            if not simple or (edge, colour) not in zip(h.edges, h.colours)
         )
         layer = {h.canonical(directed) for h in grown}
         pinned = {
@@ -146,20 +146,12 @@ def ppgn_computes(h: Multigraph) -> bool:
 
 def _further_edges(h: Multigraph, simple: bool, directed: bool) -> Iterator[tuple[int, int]]:
     """Edges by which a connected multigraph may grow; the nodes are 0, 1, ..."""
-    size = len(h.nodes)
-    if size == 0:
-        yield from [(0, 1)] if simple else [(0, 0), (0, 1)]
-        return
+    size = max(len(h.nodes), 1)
     for u in range(size):
-        for v in range(u if not simple else u + 1, size + 1):
+        for v in range(u + simple, size + 1):
             yield (u, v)
             if directed and u != v:
                 yield (v, u)
-
-
-def _has(h: Multigraph, edge: tuple[int, int], colour: int, directed: bool) -> bool:
-    known = set(zip(h.edges, h.colours))
-    return (edge, colour) in known or (not directed and (edge[::-1], colour) in known)
 
 
 def _labellings(edges: list[_Edge], colouring: list[int], directed: bool) -> Iterator[tuple[_Edge, ...]]:

@@ -15,7 +15,7 @@ _jit: Any = numba.njit(nogil=True, cache=True)
 
 
 @_jit
-def sum_rows(indptr: Any, data: Any, indices: Any, w: Any) -> Any:
+def sum_rows(indptr: Any, indices: Any, data: Any, w: Any) -> Any:
     """``F w``."""
     n = indptr.size - 1
     out = np.zeros(n)

@@ -157,8 +157,7 @@ def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> 
     if name == "multiply":
         return np.multiply.reduce(given)
     if name == "sum_rows":
-        matrix, weight = given
-        return kernels.sum_rows(matrix.indptr, matrix.data, matrix.indices, weight)
+        return kernels.sum_rows(*given[0], given[1])
     if name == "product":
         left, weight, right = given
         indptr = kernels.count_product(left.indptr, left.indices, right.indptr, right.indices)
