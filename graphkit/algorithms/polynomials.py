@@ -120,10 +120,14 @@ def _is_symmetric(matrix: Any) -> bool:
 
 def _run(plan: Plan, inputs: list[Any], limit: int) -> Iterator[_Value]:
     """The values of the outputs; others are forgotten after their last use."""
-    uses = Counter(number for op in plan.ops for number in _arguments(op))
-    uses.update(plan.outputs)
+    uses = Counter(plan.outputs)
+    for number, op in reversed(list(enumerate(plan.ops))):
+        if uses[number]:  # some are only there transposed
+            uses.update(_arguments(op))
     values: dict[int, Any] = {}
     for number, op in enumerate(plan.ops):
+        if not uses[number]:
+            continue
         values[number] = _evaluate(op, values, inputs, limit)
         for used in _arguments(op):
             uses[used] -= 1

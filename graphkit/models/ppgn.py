@@ -126,13 +126,14 @@ class PPGNpp(LayeredModel):
         edges = pairs.number(*batch.edge_index.long())
         weight = batch.get("edge_weight")
         weight = x.new_ones(edges.numel(), 1) if weight is None else weight.view(-1, 1)
-        parts = [(edges, weight)]
+        parts = []
+        if self.polynomials or batch.get("polynomial_attr") is not None:
+            values = self._feature(batch, "polynomial_attr", "polynomials", self.polynomials)
+            parts.append((pairs.number(*batch.polynomial_index), values))
+        parts.append((edges, weight))
         if self.edge_dim is not None:
             parts.append((edges, self._feature(batch, "edge_attr", "edge_dim", self.edge_dim)))
         parts.append((pairs.diagonal, x))
-        if self.polynomials or batch.get("polynomial_attr") is not None:
-            values = self._feature(batch, "polynomial_attr", "polynomials", self.polynomials)
-            parts.insert(0, (pairs.number(*batch.polynomial_index), values))
         zeros = x.new_zeros(pairs.row.numel(), 1)
         return torch.cat([zeros.expand(-1, v.size(1)).index_add(0, i, v.to(x.dtype)) for i, v in parts], dim=1)
 
@@ -145,13 +146,13 @@ class PPGNpp(LayeredModel):
             return self.head(h if self.readout is None else h[batch.readout_mask])
         pairs = self._pairs(batch)
         n = pairs.sizes.unsqueeze(1).to(h.dtype)
-        trace = segment(h[pairs.diagonal], pairs.ptr)
+        trace = segment(h.index_select(0, pairs.diagonal), pairs.ptr)
         total = segment(h, F.pad(pairs.sizes.square().cumsum(0), (1, 0)))
         off_diagonal = (total - trace) / (n * (n - 1)).clamp(min=1)
         return self.head(torch.cat([trace / n.clamp(min=1), off_diagonal], dim=1))
 
     def node_states(self, h: Tensor, batch: Data) -> Tensor:
-        return h[self._pairs(batch).diagonal]
+        return h.index_select(0, self._pairs(batch).diagonal)
 
     def reset_parameters(self) -> None:
         for module in (*self.layers, *self.head):

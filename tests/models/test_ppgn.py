@@ -8,6 +8,7 @@ import torch
 from torch_geometric.data import Batch, Data
 
 import graphkit as gk
+from graphkit.diagnostics import dirichlet_energy, energies
 from graphkit.models import PPGNpp
 from graphkit.nn.ppgn import Pairs, PPGNBlock
 from graphkit.testing import random_graph
@@ -126,6 +127,16 @@ def test_polynomials_help_where_it_counts_diamonds():
     result = gk.Trainer(max_epochs=60, lr=0.01, seed=0, progress=False).fit(model, task)
     spread = (task.labels - task.labels.median()).abs().mean()
     assert result.test < 0.3 * spread
+
+
+def test_energies_are_those_of_the_nodes():
+    data = random_graph(5, 8)
+    model = with_biases(PPGNpp(5, 6, num_layers=1))
+    expected = [
+        dirichlet_energy(h, data.edge_index)
+        for h in (data.x, model.node_states(model.step(0, [model.encode(data)], data), data))
+    ]
+    assert energies(model, data) == pytest.approx([float(energy) for energy in expected])
 
 
 def test_refusals():
