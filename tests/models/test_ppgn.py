@@ -136,7 +136,7 @@ def test_energies_are_those_of_the_nodes():
         dirichlet_energy(h, data.edge_index)
         for h in (data.x, model.node_states(model.step(0, [model.encode(data)], data), data))
     ]
-    assert energies(model, data) == pytest.approx([float(energy) for energy in expected])
+    assert energies(model, data) == pytest.approx([energy.item() for energy in expected])
 
 
 def test_refusals():
