@@ -7,7 +7,20 @@ import importlib
 
 from benchmarks.speed import common
 
-MODULES = ("aggregation", "drew", "forward", "grand", "kl", "link", "ops", "path_nn", "rewiring", "sheaf", "training")
+MODULES = (
+    "aggregation",
+    "drew",
+    "forward",
+    "grand",
+    "kl",
+    "link",
+    "ops",
+    "path_nn",
+    "polynomials",
+    "rewiring",
+    "sheaf",
+    "training",
+)
 
 
 def main() -> None:

@@ -73,7 +73,7 @@ def energies(model: LayeredModel, batch: Data, laplacian: Any = None, normalize:
         model.train(training)
     states = [h.to_dense() if isinstance(h, SparseMatrix) else h for h in history]
     graph = batch.edge_index if laplacian is None else laplacian
-    return [float(dirichlet_energy(h, graph, normalize)) for h in states]
+    return [float(dirichlet_energy(model.node_states(h, batch), graph, normalize)) for h in states]
 
 
 def plot_energies(curves: dict[str, list[float]], path: str | os.PathLike[str] | None = None) -> Any:

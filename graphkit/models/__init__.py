@@ -14,6 +14,7 @@ from graphkit.models.link_predictor import LinkPredictor
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
 from graphkit.models.path_nn import PathNN
+from graphkit.models.ppgn import PPGNpp
 from graphkit.models.relational import RelationalGNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.sheaf_network import SheafNetwork
@@ -32,6 +33,7 @@ __all__ = [
     "LayerStack",
     "LayeredModel",
     "LinkPredictor",
+    "PPGNpp",
     "PathNN",
     "PyGModel",
     "RelationalGNN",

@@ -55,6 +55,10 @@ class LayeredModel(Configurable, nn.Module, ABC):
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         r"""State :math:`h_{i+1}`, from the states :math:`h_0, \dots, h_i` so far."""
 
+    def node_states(self, h: Tensor, batch: Data) -> Tensor:
+        """The states of nodes ``[num_nodes, channels]`` within a state that has more rows (default: all of it)."""
+        return h
+
     @abstractmethod
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""

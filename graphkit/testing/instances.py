@@ -106,6 +106,8 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "MLP": [{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}],
     "LaplacianEigenvectors": [{"num_vectors": 3}],
     "LaplacianPE": [{"num_vectors": 3}],
+    "PPGNpp": [{}, {"readout": "mean", "num_layers": 3, "head_channels": 5}],
+    "PPGNPolynomials": [{}, {"official_duplicates": True, "normalize": None, "channels": [1, 2, 5]}],
     "PathConv": [
         {},
         {"edge_dim": None, "aggr": "mean"},
@@ -128,6 +130,11 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "Cut": [lambda: Compose([RandomEdges(num_edges=3), Cut(num_edges=2)])],
     "DIGL": [{"eps": 0.05}, {"alpha": 0.3, "eps": 0.1, "weighted": False}],
     "EffectiveResistance": [{"num_edges": 8}, {"num_edges": 0.5, "backend": "sketch"}, {"official_score": True}],
+    "EquivariantPolynomials": [
+        {"degree": 3},
+        {"degree": 2, "pins": "graph", "multigraphs": True, "directed": True, "normalize": None},
+        {"degree": 3, "pins": "pair", "normalize": "unit"},
+    ],
     "Expander": [{}, {"seed": 0}],
     "FoSR": [{"num_edges": 3}, {"num_edges": 0.5, "report": False}],
     "LASER": [{"num_snapshots": 3}, {"num_snapshots": 4, "rho": 1.0}],
@@ -156,6 +163,7 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
     "Expander": {"permutation": "nodes take the matrices of the Cayley graph by number"},
     "FoSR": {"permutation": "the power iteration starts from a vector drawn by node number"},
     "LaplacianPE": {"permutation": "where eigenvalues repeat, directions of eigenvectors depend on node numbers"},
+    "PPGNpp": {"gradcheck": "new biases are 0, which puts pairs without an edge at the kink of ReLU"},
     "RandomEdges": {"permutation": "edges are drawn by node number, so a relabelled graph gets other edges"},
     "SDRF": {"permutation": "equal curvatures are told apart by node number"},
     "VirtualNode": {

@@ -102,6 +102,8 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     reads_outputs = strategy in {"Backprop", "TargetProjection"}  # the others read states
     if isinstance(model, LinkPredictor) and reads_outputs and kind != "link":
         return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
+    if strategy == "SingleForward" and getattr(model, "polynomials", 0):
+        return ValueError, "polynomial_attr of the batch has nothing; .*a strategy that adds nodes leaves it out"
     if not kind.startswith("graph") and reads_outputs and _reads_graphs(model):
         return ValueError, r"a (node|link) task needs a model without readout|needs outputs of shape"
     return None

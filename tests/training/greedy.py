@@ -62,4 +62,5 @@ class _Greedy(Strategy):
         return history
 
     def _head(self, h: Tensor, i: int, batch: Data) -> Tensor:
+        h = self.model.node_states(h, batch)
         return self.heads[i](h if self.task.kind != "graph" else global_mean_pool(h, batch.batch))

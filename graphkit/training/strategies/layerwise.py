@@ -138,7 +138,7 @@ class Layerwise(Strategy):
             for i in range(upto):
                 out = self.engine.forward(self.model.step, i, history, batch)
                 if visit is not None:
-                    visit(i, out)
+                    visit(i, self.model.node_states(out, batch))
                 out = self.shown(out if extra is None else torch.cat([out, extra], dim=1))
                 history = [*history, out] if self.model.looks_back else [out]
         return history
@@ -146,12 +146,16 @@ class Layerwise(Strategy):
     def local(self, i: int, batch: Data, history: list[State], rows: Tensor | None = None) -> Callable[[], Tensor]:
         """A function that gives (some rows of) the output of layer ``i`` for the weights that it has when called."""
         model = self.model
+
+        def step(history: list[State]) -> Tensor:
+            return _take(model.node_states(model.step(i, history, batch), batch), rows)
+
         if i == 0 and self.encodes:
-            return lambda: _take(model.step(0, [self.shown(model.encode(batch))], batch), rows)
+            return lambda: step([self.shown(model.encode(batch))])
         h: Any = history[-1]
         matrix = model.aggregation(batch, h.shape[0], h.dtype)
         if matrix is None:
-            return lambda: _take(model.step(i, history, batch), rows)
+            return lambda: step(history)
         aggregated = aggregate(matrix, h, rows)
         return lambda: model.update(i, aggregated)
 

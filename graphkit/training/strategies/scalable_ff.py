@@ -125,6 +125,6 @@ class ScalableFF(Layerwise):
             for i in block:
                 history.append(self.engine.forward(self.model.step, i, history, batch))
             history[-1] = self.norms[b](history[-1])
-            q = self.heads[b](history[-1])
+            q = self.heads[b](self.model.node_states(history[-1], batch))
             visit(b, per_answer(q.square() if self.goodness == "square" else q, batch, self.task))
             history = [detached(h) for h in history] if self.model.looks_back else [history[-1].detach()]

@@ -77,7 +77,7 @@ class TargetProjection(Layerwise):
         logged: dict[str, Tensor] = {}
         for i in range(self.num_hidden):
             out = self.engine.forward(self.model.step, i, history, batch)
-            loss = self.local_loss(i, out[rows], target)
+            loss = self.local_loss(i, self.model.node_states(out, batch)[rows], target)
             self.engine.optimize(loss, phase.optimizers[i])
             logged[f"loss_layer_{i + 1}"] = loss.detach()
             history = [*map(detached, history), out.detach()] if self.model.looks_back else [out.detach()]

@@ -1,0 +1,185 @@
+"""PPGN++: matrix products of states of pairs of nodes, with polynomials that it could not compute."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.core.validate import check_choice, check_edge_index
+from graphkit.models.base import LayeredModel, State
+from graphkit.nn import Linear
+from graphkit.nn.ppgn import Pairs, PPGNBlock
+from graphkit.ops import segment
+
+M = TypeVar("M", bound="PPGNpp")
+
+
+class PPGNpp(LayeredModel):
+    r"""PPGN++: layers multiply matrices of states of pairs of nodes; polynomials are further input channels.
+
+    From `"Equivariant Polynomials for Graph Neural Networks" <https://arxiv.org/abs/2302.11556>`_ (Puny, Lim, Kiani,
+    Maron, Lipman, ICML 2023).
+
+    The state is a row per ordered pair of nodes of a graph. The input's channels are the polynomials of the pair
+    (``polynomial_attr``, which :class:`~graphkit.transforms.features.PPGNPolynomials` adds), the weight of its edge
+    (1 by default, 0 without an edge; parallel edges add up), the edge's features, and on the diagonal the nodes'
+    features. Layers are :class:`~graphkit.nn.ppgn.PPGNBlock`, without activations between them. With a readout, of
+    graphs of :math:`n` nodes,
+
+    .. math::
+        y = W_2 \,\mathrm{ReLU}\Big(W_1 \Big[\frac1n \sum_i h_{ii}, \;
+        \frac{1}{n (n - 1)} \sum_{i \ne j} h_{ij} \Big] + b_1\Big) + b_2
+
+    where the second mean is 0 for a single node, for which the official code divides by 0. Without, :math:`h_{ii}` is
+    read for node :math:`i`. Without polynomials this is PPGN with the same blocks.
+
+    Where this differs from the official code: that adds 1 to codes of nodes, so that 0 is seen, for which the identity
+    matrix that every block appends makes up. It trains with the optimizer LAMB, which torch does not have; ``AdamW``
+    comes near.
+
+    Args:
+        in_channels: The number of node features.
+        hidden_channels: The width of states (default: 64).
+        num_layers: The number of blocks (default: 4).
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        head_channels: The width between :math:`W_1` and :math:`W_2` (default: ``hidden_channels``).
+        polynomials: The number of channels in ``polynomial_attr``; built from a task, as many as it has (default: 0).
+        edge_dim: The number of edge features to read; built from a task, as many as it has (default: none).
+        readout: ``None`` for one output per node; for one per graph ``"mean"``, or ``"mask"`` to read the node that
+            ``readout_mask`` marks (default: ``None``).
+        max_pairs: The largest number of pairs in a batch (default: 5 million).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index``, and
+          ``edge_attr``, ``polynomial_index`` and ``polynomial_attr`` as the arguments say
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Raises:
+        ValueError: If an argument is out of range or unknown, features are missing, or a batch has too many pairs.
+
+    Cost: :math:`O(n^2)` memory and :math:`O(n^3)` time per graph of :math:`n` nodes and channel.
+
+    Example:
+        >>> from graphkit.transforms.features import PPGNPolynomials
+        >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+        >>> model = PPGNpp(4, 8, num_layers=2, out_channels=2, polynomials=12, readout="mean")
+        >>> model(PPGNPolynomials()(data)).shape
+        torch.Size([1, 2])
+    """
+
+    looks_back = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 4,
+        out_channels: int | None = None,
+        head_channels: int | None = None,
+        polynomials: int = 0,
+        edge_dim: int | None = None,
+        readout: str | None = None,
+        max_pairs: int = 5_000_000,
+    ) -> None:
+        super().__init__()
+        if num_layers < 1 or polynomials < 0:
+            raise ValueError(
+                f"PPGNpp: num_layers={num_layers} must be at least 1, polynomials={polynomials} at least 0"
+            )
+        if readout is not None:
+            check_choice(readout, ("mean", "mask"), "readout of PPGNpp")
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.head_channels = head_channels
+        self.polynomials = polynomials
+        self.edge_dim = edge_dim
+        self.readout = readout
+        self.max_pairs = max_pairs
+
+        h, width = hidden_channels, polynomials + 1 + (edge_dim or 0) + in_channels
+        self.layers = nn.ModuleList(PPGNBlock(h if i else width, h) for i in range(num_layers))
+        between = h if head_channels is None else head_channels
+        self.head = nn.Sequential(
+            Linear(2 * h if readout == "mean" else h, between), nn.ReLU(), Linear(between, self.out_channels)
+        )
+        self.reset_parameters()
+
+    @classmethod
+    def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
+        polynomials, edge_attr = (task.graphs[0].get(key) for key in ("polynomial_attr", "edge_attr"))
+        found = {
+            "polynomials": 0 if polynomials is None else _columns(polynomials),
+            "edge_dim": None if edge_attr is None else _columns(edge_attr),
+        }
+        return super().from_task(task, **found | arguments)
+
+    def encode(self, batch: Data) -> State:
+        pairs = self._pairs(batch)
+        x = batch.x.to_dense() if batch.x.is_sparse_csr else batch.x
+        check_edge_index(batch.edge_index, x.size(0), "PPGNpp")
+        edges = pairs.number(*batch.edge_index.long())
+        weight = batch.get("edge_weight")
+        weight = x.new_ones(edges.numel(), 1) if weight is None else weight.view(-1, 1)
+        parts = []
+        if self.polynomials or batch.get("polynomial_attr") is not None:
+            values = self._feature(batch, "polynomial_attr", "polynomials", self.polynomials)
+            parts.append((pairs.number(*batch.polynomial_index), values))
+        parts.append((edges, weight))
+        if self.edge_dim is not None:
+            parts.append((edges, self._feature(batch, "edge_attr", "edge_dim", self.edge_dim)))
+        parts.append((pairs.diagonal, x))
+        zeros = x.new_zeros(pairs.row.numel(), 1)
+        return torch.cat([zeros.expand(-1, v.size(1)).index_add(0, i, v.to(x.dtype)) for i, v in parts], dim=1)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        return self.layers[i](history[-1], self._pairs(batch))
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        if self.readout != "mean":
+            h = self.node_states(h, batch)
+            return self.head(h if self.readout is None else h[batch.readout_mask])
+        pairs = self._pairs(batch)
+        n = pairs.sizes.unsqueeze(1).to(h.dtype)
+        trace = segment(h.index_select(0, pairs.diagonal), pairs.ptr)
+        total = segment(h, F.pad(pairs.sizes.square().cumsum(0), (1, 0)))
+        off_diagonal = (total - trace) / (n * (n - 1)).clamp(min=1)
+        return self.head(torch.cat([trace / n.clamp(min=1), off_diagonal], dim=1))
+
+    def node_states(self, h: Tensor, batch: Data) -> Tensor:
+        return h.index_select(0, self._pairs(batch).diagonal)
+
+    def reset_parameters(self) -> None:
+        for module in (*self.layers, *self.head):
+            if not isinstance(module, nn.ReLU):
+                module.reset_parameters()
+
+    def _pairs(self, batch: Data) -> Pairs:
+        ptr = batch.get("ptr")  # a single graph is a batch of one
+        ptr = torch.tensor([0, batch.x.size(0)], device=batch.x.device) if ptr is None else ptr
+        count = int(ptr.diff().square().sum())
+        if count > self.max_pairs:
+            raise ValueError(
+                f"PPGNpp: the batch has {count:,} pairs of nodes, more than max_pairs={self.max_pairs:,} (a state "
+                f"takes {4 * count * self.hidden_channels / 1e9:.1f} GB); take smaller batches, or allow more"
+            )
+        return Pairs(ptr)
+
+    def _feature(self, batch: Data, key: str, argument: str, width: int) -> Tensor:
+        value = batch.get(key)
+        if value is None or _columns(value) != width:
+            found = "nothing" if value is None else f"{_columns(value)} columns"
+            raise ValueError(
+                f"PPGNpp: {argument}={width}, but {key} of the batch has {found}; build the model with from_task, from "
+                "a task that has the feature (a strategy that adds nodes leaves it out)"
+            )
+        return cast(Tensor, value).view(-1, width)
+
+
+def _columns(features: Tensor) -> int:
+    return features.size(1) if features.dim() > 1 else 1
