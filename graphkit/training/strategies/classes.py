@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.tasks import Task
+from graphkit.training.strategies.base import Strategy
 
 
 def num_classes(task: Task, strategy: str) -> int:
@@ -28,6 +30,21 @@ def num_classes(task: Task, strategy: str) -> int:
         f"{strategy} compares classes with one another, but task {task.name!r} is a {task.target} task; use Backprop, "
         "TargetProjection, or ScalableFF(goodness='linear')"
     )
+
+
+def refuse_class_options(strategy: Strategy, task: Task, names: Sequence[str]) -> None:
+    """Refuse arguments that say how classes are shown, for a task about links.
+
+    Raises:
+        ValueError: If one of them was given.
+    """
+    known = inspect.signature(type(strategy).__init__).parameters
+    for name in names:
+        if name in known and getattr(strategy, name) != known[name].default:
+            raise ValueError(
+                f"{type(strategy).__name__}({name}={getattr(strategy, name)!r}) is about classes of nodes, but task "
+                f"{task.name!r} is a link task, whose negatives are pairs of nodes; leave {name} at its default"
+            )
 
 
 def class_ids(batch: Data) -> Tensor:

@@ -19,6 +19,8 @@ from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
 from graphkit.training.strategies.inputs import Chain
 
+PAIRS = ("edge_label_index", "edge_label")
+
 
 class Layerwise(Strategy):
     """Training of each layer by a loss of its own; no gradient crosses from a layer to the one below.
@@ -28,7 +30,7 @@ class Layerwise(Strategy):
     are run in evaluation mode and never touched again; in a sweep all layers take a step per batch.
 
     What does not change while a layer trains (the states below it, products with the adjacency matrix) is computed once
-    for node tasks, whose batch is always the same graph, and again as soon as a weight below has changed.
+    for node and link tasks, whose batches share their graph, and again as soon as a weight below has changed.
     """
 
     model: LayeredModel
@@ -147,21 +149,31 @@ class Layerwise(Strategy):
         """A function that gives (some rows of) the output of layer ``i`` for the weights that it has when called."""
         model = self.model
         if i == 0 and self.encodes:
-            return lambda: _take(model.step(0, [self.shown(model.encode(batch))], batch), rows)
+            return lambda: taken(model.step(0, [self.shown(model.encode(batch))], batch), rows)
         h: Any = history[-1]
         matrix = model.aggregation(batch, h.shape[0], h.dtype)
         if matrix is None:
-            return lambda: _take(model.step(i, history, batch), rows)
+            return lambda: taken(model.step(i, history, batch), rows)
         aggregated = aggregate(matrix, h, rows)
         return lambda: model.update(i, aggregated)
 
-    def kept(self, key: str, batch: Data, i: int, make: Callable[[], Any]) -> Any:
-        """``make()``, kept for a node task until a weight of the first ``i`` layers changes."""
-        if self.task.kind != "node":
+    def kept(self, key: str, batch: Data, i: int, make: Callable[[], Any], pairs: bool = False) -> Any:
+        """``make()``, kept for the one graph of a task until a weight of the first ``i`` layers changes.
+
+        Args:
+            key: What it is.
+            batch: The graph.
+            i: The number of layers that it depends on.
+            make: Makes it.
+            pairs: Whether it depends on the pairs of a link task, too; batches with others may share the graph.
+        """
+        if self.task.kind == "graph":
             return make()
         weights = tuple(p._version for own in self.own[:i] for p in own.values())
         stamp = (i, weights)
-        place = (key, id(batch))
+        place: tuple[Any, ...] = (key, id(batch))
+        if self.task.kind == "link":
+            place = (key, *(id(value) for name, value in batch if pairs or name not in PAIRS))
         if self._kept.get(place, (None,))[0] != stamp:
             self._kept.pop(place, None)  # the memory is free before it is needed again
             self._kept[place] = (stamp, make(), batch)
@@ -214,7 +226,8 @@ def detached(h: Any) -> Any:
     return h.detach() if isinstance(h, Tensor) else h
 
 
-def _take(h: Tensor, rows: Tensor | None) -> Tensor:
+def taken(h: Tensor, rows: Tensor | None) -> Tensor:
+    """Some rows, or all of them."""
     return h if rows is None else h[rows]
 
 

@@ -1,6 +1,6 @@
 """Forward learning of graph networks: inputs, outputs, losses, gradients, weights after steps, predictions.
 
-Of nodes here, by the strategies as the trainer runs them; of links in :mod:`tests.golden.adapters.forwardgnn_links`.
+By the strategies as the trainer runs them; of nodes here, of links in :mod:`tests.golden.adapters.forwardgnn_links`.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class _Run:
 
     def check_single_forward(self, i: int) -> None:
         graph = self.strategy.graph(self.batch)
-        history, _ = self.strategy._below(self.batch, i)
+        history = self.strategy._below(self.batch, i)
         z = self.model.step(i, history, graph)
         self.close(f"step1.layer{i}.output", z)
         self.close(f"step1.layer{i}.edge_index", graph.edge_index)
@@ -252,5 +252,5 @@ class _Run:
         if self.mode == "sf" and self.updates == 0:
             history = [self.strategy.shown(self.strategy.graph(batch).x)]
             for i in range(len(self.model.layers)):
-                history, _ = self.strategy._below(batch, i)
+                history = self.strategy._below(batch, i)
                 self.close(f"eval0.layer{i}.output", self.model.step(i, history, self.strategy.graph(batch)))
