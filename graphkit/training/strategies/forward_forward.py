@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
@@ -215,10 +216,9 @@ class ForwardForward(Layerwise):
 
     def goodness(self, z: Tensor, found: Hypotheses, batch: Data) -> Tensor:
         """The goodness of each judged node, graph or pair under each hypothesis, ``[V, n]``, from ``[V, rows, H]``."""
-        squares = z.square()
         if self.task.kind == "link":  # the sum of the squares of the products of two nodes' entries
-            return torch.stack([sddmm(batch.edge_label_index, own, own) for own in squares])
-        per_node = squares.sum(-1)
+            return torch.stack([sddmm(batch.edge_label_index, own, own) for own in z.square()])
+        per_node = _SquaredLength.apply(z)
         if found.rows is not None:
             return per_node
         of_graph = batch.batch
@@ -392,6 +392,21 @@ class ForwardForward(Layerwise):
 
         extra = features if self.append_label == "all" else None
         return Hypotheses(classes.size(0), graph, rows, None, extra, shared=not predicting)
+
+
+class _SquaredLength(torch.autograd.Function):
+    """The sum of squares of each row, whose gradient takes one pass over all hypotheses."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return torch.linalg.vector_norm(z, dim=-1).square()  # no copy of z
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        return z * (2 * grad).unsqueeze(-1)
 
 
 class _Lazy:

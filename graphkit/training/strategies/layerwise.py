@@ -240,9 +240,11 @@ def _gradients(out: Tensor, parameters: list[nn.Parameter]) -> list[Tensor | Non
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode, for a while."""
-    training = model.training
+    if not model.training:  # nothing to set in any of its parts
+        yield
+        return
     model.train(False)
     try:
         yield
     finally:
-        model.train(training)
+        model.train(True)

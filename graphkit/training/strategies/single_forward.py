@@ -147,7 +147,8 @@ class SingleForward(Layerwise):
             agreement = sddmm(batch.edge_label_index, z, z)
             found = torch.stack([torch.zeros_like(agreement), agreement], dim=1)
         else:
-            found = z[: -self.num_classes] @ z[-self.num_classes :].t()
+            nodes, virtual = z.split([z.size(0) - self.num_classes, self.num_classes])
+            found = nodes @ virtual.t()
         return found / self.temperature
 
     def loss(self, z: Tensor, batch: Data) -> Tensor:
