@@ -90,8 +90,9 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
         return ValueError, "compares the squared goodness of several classes, .* use goodness='linear'"
     if strategy != "Backprop" and not isinstance(model, LayeredModel):
         return TypeError, "trains layer by layer and needs a LayeredModel, got PyGModel"
-    if strategy == "TargetProjection" and kind == "link":
-        return ValueError, "TargetProjection trains on node and graph tasks, but '.*' is a link task"
+    by_projections = {"TargetProjection", "DirectFeedbackAlignment"}
+    if strategy in by_projections and kind == "link":
+        return ValueError, f"{strategy} trains on node and graph tasks, but '.*' is a link task"
     if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
         return ValueError, f"{strategy} trains on node and link tasks, but '.*' is a graph task"
     if strategy not in {"Backprop", "greedy"} and getattr(model, "shares_parameters", False) and len(model.layers) > 1:
@@ -101,7 +102,7 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     if strategy in widened and not isinstance(model, LayerStack):
         stack = "read the states below them and nothing else, .* use a stack of layers such as GCN"
         return TypeError, f"{stack}|trains an encoder below that; use target='loss'"
-    reads_outputs = strategy in {"Backprop", "TargetProjection"}  # the others read states
+    reads_outputs = strategy in {"Backprop"} | by_projections  # the others read states
     if isinstance(model, LinkPredictor) and reads_outputs and kind != "link":
         return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
     if not kind.startswith("graph") and reads_outputs and _reads_graphs(model):

@@ -16,6 +16,7 @@ from graphkit.models import GCN, GRAND, MLP
 from graphkit.models.stack import LayerStack
 from graphkit.training.engine import Engine
 from graphkit.training.strategies import (
+    DirectFeedbackAlignment,
     ForwardForward,
     LayerCollaborationFF,
     ScalableFF,
@@ -43,8 +44,9 @@ NODE: dict[str, Any] = {
     "linear heads": lambda: ScalableFF("linear", layers_per_block=2),
     "tpSGD": lambda: TargetProjection(),
     "DRTP": lambda: TargetProjection("drtp"),
+    "DFA": lambda: DirectFeedbackAlignment(),
 }
-GRAPH = ["FF-LA", "FF-LA symba", "collaboration", "scalable", "linear heads", "tpSGD", "DRTP"]
+GRAPH = ["FF-LA", "FF-LA symba", "collaboration", "scalable", "linear heads", "tpSGD", "DRTP", "DFA"]
 LINK = ["SF", "FF-LA", "top to input", "top to loss", "collaboration"]
 GREEDY = ["SF", "SF all labels", "FF-LA", "FF-LA symba", "FF-VN", "FF-VN all labels"]
 
@@ -427,6 +429,15 @@ def test_widths_must_agree_for_averages():
     task = tiny.task("node multiclass")
     with pytest.raises(ValueError, match=r"their widths are \[8, 3\]; use equal ones"):
         fit(TopDownForward("loss"), task, GCN.from_task(task, hidden_channels=8))
+
+
+def test_errors_spread_over_one_graph_by_a_constant_matrix():
+    task = tiny.task("graph multiclass")
+    with pytest.raises(ValueError, match=r"spread=True\) is about errors of nodes, but 'tiny graph multiclass'"):
+        fit(DirectFeedbackAlignment(spread=True), task)
+    task = tiny.task("node multiclass")
+    with pytest.raises(TypeError, match="do not do so with a constant matrix; use a GCN without batch norm"):
+        fit(DirectFeedbackAlignment(spread=True), task, model_for(task, norm="batch_norm"))
 
 
 def test_a_part_of_a_sweep_predicts_nothing():
