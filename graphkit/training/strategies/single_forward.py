@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -111,7 +110,9 @@ class SingleForward(Layerwise):
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         i = self.last_layer(phase.upto_layer)
         rows = self._rows(batch, "train")
-        z = self.engine.forward(self.kept("train", batch, i, lambda: self._layer(batch, i, rows)))
+        graph = self.graph(batch)
+        layer = self.kept("train", batch, i, lambda: self.local(i, graph, self._below(batch, i)[0], rows))
+        z = self.engine.forward(layer)
         loss = self.loss(z, batch)
         self.engine.optimize(loss, phase.optimizers[0])
         return {"loss": loss.detach()}
@@ -119,12 +120,13 @@ class SingleForward(Layerwise):
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         i = self.last_layer(upto_layer)
-        rows = self._rows(batch, stage)
+        rows, graph = self._rows(batch, stage), self.graph(batch)
         with evaluating(self.model):
-            layer = self.kept(f"predict {stage}", batch, i, lambda: self._layer(batch, i, rows))
+            history, below = self._below(batch, i, pairs=True)
+            layer = self.kept(f"predict {stage}", batch, i, lambda: self.local(i, graph, history, rows))
             scores = self.logits(self.engine.forward(layer), batch).log_softmax(1)
-            below = self.kept(f"answers {stage}", batch, i, lambda: self._answers(batch, i, rows), pairs=True)
-        scores = scores if below is None else torch.logaddexp(scores, below)
+        if below is not None:
+            scores = torch.logaddexp(scores, taken(below, None if rows is None else rows[: -self.num_classes]))
         return self._outputs(scores - math.log(i + 1), batch, stage)
 
     def state_dict(self) -> dict[str, Any]:
@@ -174,22 +176,24 @@ class SingleForward(Layerwise):
         graph = with_virtual_nodes(batch, x, class_ids(batch)[ids], ids, self.bidirectional)
         return prepared(graph, self.model.required_transform())
 
-    def _climb(self, batch: Data, i: int, visit: Callable[[int, Tensor], None] | None = None) -> list[State]:
-        extra = self.labels(batch) if self.append_label == "all" else None
-        return self.climb(self.graph(batch), i, extra, visit)
+    def _below(self, batch: Data, i: int, pairs: bool = False) -> tuple[list[State], Tensor | None]:
+        """The states under layer ``i``, and the sum of the finished layers' softmax (its logarithm).
 
-    def _below(self, batch: Data, i: int) -> list[State]:
-        """The states under layer ``i``."""
-        return self.kept("below", batch, i, lambda: self._climb(batch, i))
+        The sum is right for the pairs of this very batch only if ``pairs``.
+        """
 
-    def _answers(self, batch: Data, i: int, rows: Tensor | None) -> Tensor | None:
-        """The sum of the softmax of the layers below ``i`` (its logarithm), for some rows."""
-        found: list[Tensor] = []
-        self._climb(batch, i, lambda _, z: found.append(self.logits(taken(z, rows), batch).log_softmax(1)))
-        return torch.stack(found).logsumexp(0) if found else None
+        def climb() -> tuple[list[State], Tensor | None]:
+            total: Tensor | None = None
 
-    def _layer(self, batch: Data, i: int, rows: Tensor | None) -> Any:
-        return self.local(i, self.graph(batch), self._below(batch, i), rows)
+            def visit(_: int, out: Tensor) -> None:
+                nonlocal total
+                scores = self.logits(out, batch).log_softmax(1)
+                total = scores if total is None else torch.logaddexp(total, scores)
+
+            extra = self.labels(batch) if self.append_label == "all" else None
+            return self.climb(self.graph(batch), i, extra, visit), total
+
+        return self.kept("below", batch, i, climb, pairs)
 
     def _rows(self, batch: Data, stage: str) -> Tensor | None:
         """The nodes that count at a stage, then the virtual ones; all (``None``) for links."""

@@ -205,14 +205,14 @@ class _Run:
 
     def check_single_forward(self, i: int) -> None:
         graph = self.strategy.graph(self.batch)
-        history = self.strategy._below(self.batch, i)
+        history, _ = self.strategy._below(self.batch, i)
         z = self.model.step(i, history, graph)
         self.close(f"step1.layer{i}.output", z)
         self.close(f"step1.layer{i}.edge_index", graph.edge_index)
         raw = self.file.tensor(f"step1.layer{i}.input")
         torch.testing.assert_close(history[-1], self.strategy.shown(raw), atol=TOLERANCE, rtol=0)
         rows = self.strategy._rows(self.batch, "train")
-        torch.testing.assert_close(self.strategy._layer(self.batch, i, rows)(), z[rows], atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(self.strategy.local(i, graph, history, rows)(), z[rows], atol=TOLERANCE, rtol=0)
 
     def check_top_down(self) -> None:
         """The states before the step, and the outputs: those of a sweep that does not learn."""
@@ -252,5 +252,5 @@ class _Run:
         if self.mode == "sf" and self.updates == 0:
             history = [self.strategy.shown(self.strategy.graph(batch).x)]
             for i in range(len(self.model.layers)):
-                history = self.strategy._below(batch, i)
+                history, _ = self.strategy._below(batch, i)
                 self.close(f"eval0.layer{i}.output", self.model.step(i, history, self.strategy.graph(batch)))

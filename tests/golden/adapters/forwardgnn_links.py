@@ -99,7 +99,7 @@ class _Run:
             return
         (i,) = layers
         if self.mode == "link_ce":
-            h = strategy._below(batch, i)[-1]
+            h = strategy._below(batch, i)[0][-1]
         else:
             found = strategy._hypotheses(batch, "train")
             histories, _ = strategy._below(batch, i, "train", found)
