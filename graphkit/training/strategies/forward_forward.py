@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
@@ -25,12 +24,18 @@ from graphkit.training.strategies.classes import (
     label_features,
     num_classes,
     prepared,
-    refuse_class_options,
     with_columns,
     with_virtual_nodes,
 )
 from graphkit.training.strategies.inputs import Variants, differing_columns
-from graphkit.training.strategies.layerwise import Layerwise, aggregate, evaluating, inverse_lengths, normalize_rows
+from graphkit.training.strategies.layerwise import (
+    Layerwise,
+    SquaredLengths,
+    aggregate,
+    evaluating,
+    inverse_lengths,
+    normalize_rows,
+)
 from graphkit.training.strategies.single_forward import APPEND
 
 Histories = list[list[Any]]
@@ -144,10 +149,7 @@ class ForwardForward(Layerwise):
         self.reveal_validation = reveal_validation
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        if task.kind == "link":
-            refuse_class_options(self, task, self.about_classes)
-        else:
-            self.num_classes = num_classes(task, type(self).__name__)
+        self.num_classes = num_classes(self, task)
         if self.labels == "virtual" and task.kind == "graph":
             raise ValueError(
                 f"{type(self).__name__}(labels='virtual') links the nodes of one graph, but task {task.name!r} has "
@@ -165,8 +167,6 @@ class ForwardForward(Layerwise):
                 self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
 
     def extra_channels(self, batch: Data) -> list[int]:
-        if self.task.kind == "link":
-            return [0] * self.num_layers
         k = self.num_classes
         if self.labels == "appended":
             return [k] + [0] * (self.num_layers - 1)
@@ -218,7 +218,7 @@ class ForwardForward(Layerwise):
         """The goodness of each judged node, graph or pair under each hypothesis, ``[V, n]``, from ``[V, rows, H]``."""
         if self.task.kind == "link":  # the sum of the squares of the products of two nodes' entries
             return torch.stack([sddmm(batch.edge_label_index, own, own) for own in z.square()])
-        per_node = _SquaredLength.apply(z)
+        per_node = SquaredLengths.apply(z)
         if found.rows is not None:
             return per_node
         of_graph = batch.batch
@@ -392,21 +392,6 @@ class ForwardForward(Layerwise):
 
         extra = features if self.append_label == "all" else None
         return Hypotheses(classes.size(0), graph, rows, None, extra, shared=not predicting)
-
-
-class _SquaredLength(torch.autograd.Function):
-    """The sum of squares of each row, whose gradient takes one pass over all hypotheses."""
-
-    @staticmethod
-    def forward(ctx: Any, z: Tensor) -> Tensor:
-        ctx.save_for_backward(z)
-        return torch.linalg.vector_norm(z, dim=-1).square()  # no copy of z
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (z,) = ctx.saved_tensors
-        return z * (2 * grad).unsqueeze(-1)
 
 
 class _Lazy:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch_geometric.data import Data
 
 from graphkit.models import LayeredModel
@@ -36,6 +37,7 @@ class Layerwise(Strategy):
     model: LayeredModel
     greedy: bool = True
     kinds: tuple[str, ...] = ("node", "graph")
+    about_classes: tuple[str, ...] = ()  # arguments that mean nothing to a link task
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
         name = type(self).__name__
@@ -193,6 +195,21 @@ def inverse_lengths(h: Any) -> Tensor:
     else:
         length = h.norm(dim=1)
     return (length + 1e-8).reciprocal()
+
+
+class SquaredLengths(torch.autograd.Function):
+    """The sum of squares of each row, with a gradient that takes a single pass over the rows."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        ctx.save_for_backward(h)
+        return torch.linalg.vector_norm(h, dim=-1).square()  # needs no copy of h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (h,) = ctx.saved_tensors
+        return h * (2 * grad).unsqueeze(-1)
 
 
 def aggregate(matrix: SparseMatrix, h: Any, rows: Tensor | None = None) -> Any:

@@ -23,7 +23,6 @@ from graphkit.training.strategies.classes import (
     label_features,
     num_classes,
     prepared,
-    refuse_class_options,
     with_virtual_nodes,
 )
 from graphkit.training.strategies.layerwise import Layerwise, evaluating, normalize_rows, taken
@@ -75,7 +74,7 @@ class SingleForward(Layerwise):
     """
 
     kinds = ("node", "link")
-    about_classes: tuple[str, ...] = ("append_label", "bidirectional")
+    about_classes = ("append_label", "bidirectional")
 
     def __init__(self, temperature: float = 1.0, append_label: str = "none", bidirectional: bool = True) -> None:
         if not temperature > 0:
@@ -85,10 +84,7 @@ class SingleForward(Layerwise):
         self.bidirectional = bidirectional
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        if task.kind == "link":
-            refuse_class_options(self, task, self.about_classes)
-        else:
-            self.num_classes = num_classes(task, type(self).__name__)
+        self.num_classes = num_classes(self, task)
         super().adapt(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
@@ -99,18 +95,16 @@ class SingleForward(Layerwise):
             self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
 
     def extra_channels(self, batch: Data) -> list[int]:
-        if self.append_label == "none":
-            return [0] * self.num_layers
         later = self.num_classes if self.append_label == "all" else 0
-        return [self.num_classes] + [later] * (self.num_layers - 1)
+        first = later if self.append_label == "none" else self.num_classes
+        return [first] + [later] * (self.num_layers - 1)
 
     def shown(self, h: Any) -> Any:
         return normalize_rows(h)
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         i = self.last_layer(phase.upto_layer)
-        rows = self._rows(batch, "train")
-        graph = self.graph(batch)
+        rows, graph = self._rows(batch, "train"), self.graph(batch)
         layer = self.kept("train", batch, i, lambda: self.local(i, graph, self._below(batch, i)[0], rows))
         z = self.engine.forward(layer)
         loss = self.loss(z, batch)

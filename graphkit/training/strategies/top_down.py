@@ -118,7 +118,7 @@ class TopDownForward(SingleForward):
     @property
     def top_width(self) -> int:
         """How many channels the last layer reads from above: label features, which links do not have."""
-        return 0 if self.task.kind == "link" else self.num_classes
+        return self.num_classes
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         if self.states is None:
