@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -27,6 +26,7 @@ from graphkit.training.strategies.classes import (
     with_columns,
     with_virtual_nodes,
 )
+from graphkit.training.strategies.hypotheses import Histories, Hypotheses, Lazy
 from graphkit.training.strategies.inputs import Variants, differing_columns
 from graphkit.training.strategies.layerwise import (
     Layerwise,
@@ -37,29 +37,6 @@ from graphkit.training.strategies.layerwise import (
     normalize_rows,
 )
 from graphkit.training.strategies.single_forward import APPEND
-
-Histories = list[list[Any]]
-
-
-@dataclass
-class Hypotheses:
-    """Graphs that differ only in the labels that they show; the first shows the right ones while training.
-
-    Attributes:
-        count: The number of graphs :math:`V`.
-        graph: Makes one of them.
-        rows: The nodes that are judged (``None``: all, averaged per graph or multiplied per pair).
-        columns: The label features that were appended, ``[V, num_nodes, K]``; ``None`` without.
-        extra: Label features for the inputs of later layers, made by number, or ``None``.
-        shared: Whether all graphs read the states of the first one.
-    """
-
-    count: int
-    graph: Callable[[int], Data]
-    rows: Tensor | None
-    columns: Tensor | None
-    extra: Callable[[int], Tensor] | None = None
-    shared: bool = False
 
 
 class ForwardForward(Layerwise):
@@ -267,7 +244,7 @@ class ForwardForward(Layerwise):
         return new * found.count if found.shared else new
 
     def _bottom(self, found: Hypotheses) -> Histories:
-        return _Lazy(found.count, lambda v: [self.shown(self.model.encode(found.graph(v)))])  # type: ignore[return-value]
+        return Lazy(found.count, lambda v: [self.shown(self.model.encode(found.graph(v)))])  # type: ignore[return-value]
 
     def _below(self, batch: Data, i: int, key: str, found: Hypotheses) -> tuple[Histories | None, list[Tensor]]:
         """The states under layer ``i``, and the scores ``[V, n]`` of each finished layer."""
@@ -392,15 +369,3 @@ class ForwardForward(Layerwise):
 
         extra = features if self.append_label == "all" else None
         return Hypotheses(classes.size(0), graph, rows, None, extra, shared=not predicting)
-
-
-class _Lazy:
-    """A list of histories that are made when asked for."""
-
-    def __init__(self, count: int, make: Callable[[int], list[Any]]) -> None:
-        self.count, self.make = count, cache(make)
-
-    def __getitem__(self, v: int) -> list[Any]:
-        if v >= self.count:
-            raise IndexError(v)
-        return self.make(v)

@@ -10,7 +10,8 @@ from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.forward_forward import ForwardForward, Histories
+from graphkit.training.strategies.forward_forward import ForwardForward
+from graphkit.training.strategies.hypotheses import Histories
 from graphkit.training.strategies.layerwise import evaluating
 
 
