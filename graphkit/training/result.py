@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,6 +160,11 @@ def format_score(value: float, metric: str) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of Python, graphkit and the packages that decide numbers."""
+    return dict(_versions())
+
+
+@cache
+def _versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     import graphkit

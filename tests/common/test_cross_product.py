@@ -84,22 +84,25 @@ Refusal = tuple[type[Exception] | tuple[type[Exception], ...], str]
 def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
     by_classes = {"SingleForward", "ForwardForward", "LayerCollaborationFF", "TopDownForward"}
-    if strategy in by_classes and not kind.endswith(("multiclass", "binary")):
+    if strategy in by_classes and not kind.endswith(("multiclass", "binary", "link")):
         return ValueError, f"{strategy} compares classes with one another, but task '.*' is a .* task; use Backprop"
     if strategy == "ScalableFF" and not kind.endswith("multiclass"):
         return ValueError, "compares the squared goodness of several classes, .* use goodness='linear'"
     if strategy != "Backprop" and not isinstance(model, LayeredModel):
         return TypeError, "trains layer by layer and needs a LayeredModel, got PyGModel"
-    if strategy == "TargetProjection" and kind == "link":
-        return ValueError, "TargetProjection trains on node and graph tasks, but '.*' is a link task"
+    by_projections = {"TargetProjection", "DirectFeedbackAlignment"}
+    if strategy in by_projections and kind == "link":
+        return ValueError, f"{strategy} trains on node and graph tasks, but '.*' is a link task"
     if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
-        return ValueError, f"{strategy} trains on node tasks, but '.*' is a graph task"
+        return ValueError, f"{strategy} trains on node and link tasks, but '.*' is a graph task"
     if strategy not in {"Backprop", "greedy"} and getattr(model, "shares_parameters", False) and len(model.layers) > 1:
         apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
         return (ValueError, TypeError), f"{apart}|read the states below them and nothing else"
-    if strategy in by_classes - {"SingleForward"} and not isinstance(model, LayerStack):
-        return TypeError, "read the states below them and nothing else, .* use a stack of layers such as GCN"
-    reads_outputs = strategy in {"Backprop", "TargetProjection"}  # the others read states
+    widened = {"TopDownForward"} if kind == "link" else by_classes - {"SingleForward"}
+    if strategy in widened and not isinstance(model, LayerStack):
+        stack = "read the states below them and nothing else, .* use a stack of layers such as GCN"
+        return TypeError, f"{stack}|trains an encoder below that; use target='loss'"
+    reads_outputs = strategy in {"Backprop"} | by_projections  # the others read states
     if isinstance(model, LinkPredictor) and reads_outputs and kind != "link":
         return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
     if strategy == "SingleForward" and getattr(model, "polynomials", 0):

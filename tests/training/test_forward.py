@@ -16,6 +16,7 @@ from graphkit.models import GCN, GRAND, MLP
 from graphkit.models.stack import LayerStack
 from graphkit.training.engine import Engine
 from graphkit.training.strategies import (
+    DirectFeedbackAlignment,
     ForwardForward,
     LayerCollaborationFF,
     ScalableFF,
@@ -43,8 +44,10 @@ NODE: dict[str, Any] = {
     "linear heads": lambda: ScalableFF("linear", layers_per_block=2),
     "tpSGD": lambda: TargetProjection(),
     "DRTP": lambda: TargetProjection("drtp"),
+    "DFA": lambda: DirectFeedbackAlignment(),
 }
-GRAPH = ["FF-LA", "FF-LA symba", "collaboration", "scalable", "linear heads", "tpSGD", "DRTP"]
+GRAPH = ["FF-LA", "FF-LA symba", "collaboration", "scalable", "linear heads", "tpSGD", "DRTP", "DFA"]
+LINK = ["SF", "FF-LA", "top to input", "top to loss", "collaboration"]
 GREEDY = ["SF", "SF all labels", "FF-LA", "FF-LA symba", "FF-VN", "FF-VN all labels"]
 
 
@@ -79,7 +82,7 @@ class _PlainGCN(GCN):
 
 
 def model_for(task, cls=GCN, num_layers=3, **arguments):
-    readout = "nodes" if task.kind == "node" else "mean"
+    readout = "mean" if task.kind == "graph" else "nodes"
     return cls.from_task(task, hidden_channels=8, num_layers=num_layers, readout=readout, **arguments)
 
 
@@ -90,8 +93,11 @@ def fit(strategy, task=None, model=None, **settings):
     return gk.Trainer(strategy=strategy, **settings).fit(model, task), model
 
 
-def cases(names_of_graph_tasks=tuple(GRAPH)):
-    return [(name, "node") for name in NODE] + [(name, "graph") for name in names_of_graph_tasks]
+KINDS = {"node": "node multiclass", "graph": "graph multiclass", "link": "link"}
+
+
+def cases():
+    return [(name, kind) for kind, names in (("node", NODE), ("graph", GRAPH), ("link", LINK)) for name in names]
 
 
 # --- what makes it local ----------------------------------------------------------------------------------------------
@@ -125,7 +131,7 @@ def test_no_graph_spans_two_layers(name, kind, cls, monkeypatch):
         optimize(self, loss, optimizer)
 
     monkeypatch.setattr(Engine, "optimize", spy)
-    task = tiny.task(f"{kind} multiclass")
+    task = tiny.task(KINDS[kind])
     fit(strategy, task, model_for(task, cls), max_epochs=2)
     if name == "linear heads":  # blocks of two layers
         assert {frozenset(owners) for owners in reached} == {frozenset({0, 1}), frozenset({2})}
@@ -134,9 +140,9 @@ def test_no_graph_spans_two_layers(name, kind, cls, monkeypatch):
     assert set().union(*reached) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("name", GREEDY)
-def test_finished_layers_stay_as_they_are(name):
-    task = tiny.task("node multiclass")
+@pytest.mark.parametrize(("name", "kind"), [*((name, "node") for name in GREEDY), ("SF", "link"), ("FF-LA", "link")])
+def test_finished_layers_stay_as_they_are(name, kind):
+    task = tiny.task(KINDS[kind])
     strategy = NODE[name]()
     snapshots = []
     make = strategy.optimizers
@@ -180,7 +186,7 @@ def test_shared_weights_are_refused_and_a_single_layer_is_not():
 @pytest.mark.parametrize("cls", [_SAGE, _GAT, _GIN, MLP])
 @pytest.mark.parametrize(("name", "kind"), cases())
 def test_any_layers_train(name, kind, cls):
-    task = tiny.task(f"{kind} multiclass")
+    task = tiny.task(KINDS[kind])
     result, _ = fit(NODE[name](), task, model_for(task, cls, num_layers=2), max_epochs=8, lr=0.02)
     first, *_, last = result.history[:8]
     key = "train_loss_layer_1" if "train_loss_layer_1" in first else "train_loss"  # the output's may rise
@@ -270,7 +276,7 @@ def test_validation_labels_are_shown_at_test_time_only_when_asked():
 
 @pytest.mark.parametrize(("name", "kind"), cases())
 def test_resuming_is_exact(name, kind, tmp_path):
-    task = tiny.task(f"{kind} multiclass")
+    task = tiny.task(KINDS[kind])
 
     def run(interrupt_at: int | None, resume: bool = False, folder=None):
         strategy = NODE[name]()
@@ -423,6 +429,15 @@ def test_widths_must_agree_for_averages():
     task = tiny.task("node multiclass")
     with pytest.raises(ValueError, match=r"their widths are \[8, 3\]; use equal ones"):
         fit(TopDownForward("loss"), task, GCN.from_task(task, hidden_channels=8))
+
+
+def test_errors_spread_over_one_graph_by_a_constant_matrix():
+    task = tiny.task("graph multiclass")
+    with pytest.raises(ValueError, match=r"spread=True\) is about errors of nodes, but 'tiny graph multiclass'"):
+        fit(DirectFeedbackAlignment(spread=True), task)
+    task = tiny.task("node multiclass")
+    with pytest.raises(TypeError, match="do not do so with a constant matrix; use a GCN without batch norm"):
+        fit(DirectFeedbackAlignment(spread=True), task, model_for(task, norm="batch_norm"))
 
 
 def test_a_part_of_a_sweep_predicts_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -10,24 +11,35 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.tasks import Task
+from graphkit.training.strategies.layerwise import Layerwise
 
 
-def num_classes(task: Task, strategy: str) -> int:
-    """The number of classes of a task that has them.
+def num_classes(strategy: Layerwise, task: Task) -> int:
+    """The number of classes that a strategy shows to layers; 0 of links, which are judged as pairs.
 
     Raises:
-        ValueError: If the labels are not classes.
+        ValueError: If the labels are neither classes nor links, or an argument is about classes and the labels are not.
     """
+    name = type(strategy).__name__
     if task.target == "binary":
         return 2
     if task.target == "multiclass" and task.num_classes > 1:
         return task.num_classes
     if task.target == "multiclass":
-        raise ValueError(f"{strategy} compares classes with one another, but task {task.name!r} has a single one")
-    raise ValueError(
-        f"{strategy} compares classes with one another, but task {task.name!r} is a {task.target} task; use Backprop, "
-        "TargetProjection, or ScalableFF(goodness='linear')"
-    )
+        raise ValueError(f"{name} compares classes with one another, but task {task.name!r} has a single one")
+    if task.target != "link":
+        raise ValueError(
+            f"{name} compares classes with one another, but task {task.name!r} is a {task.target} task; use Backprop, "
+            "TargetProjection, or ScalableFF(goodness='linear')"
+        )
+    known = inspect.signature(type(strategy).__init__).parameters
+    for option in strategy.about_classes:
+        if option in known and getattr(strategy, option) != known[option].default:
+            raise ValueError(
+                f"{name}({option}={getattr(strategy, option)!r}) is about classes of nodes, but task {task.name!r} is "
+                f"a link task, whose negatives are pairs of nodes; leave {option} at its default"
+            )
+    return 0
 
 
 def class_ids(batch: Data) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
-from graphkit.ops import SparseMatrix
+from graphkit.ops import SparseMatrix, sddmm
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
@@ -27,32 +26,17 @@ from graphkit.training.strategies.classes import (
     with_columns,
     with_virtual_nodes,
 )
+from graphkit.training.strategies.hypotheses import Histories, Hypotheses, Lazy
 from graphkit.training.strategies.inputs import Variants, differing_columns
-from graphkit.training.strategies.layerwise import Layerwise, aggregate, evaluating, inverse_lengths, normalize_rows
+from graphkit.training.strategies.layerwise import (
+    Layerwise,
+    SquaredLengths,
+    aggregate,
+    evaluating,
+    inverse_lengths,
+    normalize_rows,
+)
 from graphkit.training.strategies.single_forward import APPEND
-
-Histories = list[list[Any]]
-
-
-@dataclass
-class Hypotheses:
-    """Graphs that differ only in the labels that they show; the first shows the right ones while training.
-
-    Attributes:
-        count: The number of graphs :math:`V`.
-        graph: Makes one of them.
-        rows: The nodes that are judged (``None``: all, averaged per graph).
-        columns: The label features that were appended, ``[V, num_nodes, K]``; ``None`` with virtual nodes.
-        extra: Label features for the inputs of later layers, made by number, or ``None``.
-        shared: Whether all graphs read the states of the first one.
-    """
-
-    count: int
-    graph: Callable[[int], Data]
-    rows: Tensor | None
-    columns: Tensor | None
-    extra: Callable[[int], Tensor] | None = None
-    shared: bool = False
 
 
 class ForwardForward(Layerwise):
@@ -80,6 +64,11 @@ class ForwardForward(Layerwise):
     :math:`\theta` over the layers. Of a graph task each node gets its graph's label, and a graph has the mean goodness
     of its nodes. The model's ``decode`` is not used.
 
+    On a link task no labels are shown. Judged are pairs of nodes, by the goodness
+    :math:`g_{uv} = \sum_d (z_{ud} z_{vd})^2`: links are right, the task's pairs without a link wrong, each side with
+    its own mean in the loss. Predictions average :math:`\sigma(g - \theta)` over the layers. Of the arguments only
+    :math:`\theta` applies.
+
     The official code shows the validation labels when it predicts test nodes; this needs ``reveal_validation=True``.
 
     Args:
@@ -94,7 +83,7 @@ class ForwardForward(Layerwise):
         reveal_validation: Whether test predictions see the labels of validation nodes (default: ``False``).
 
     Raises:
-        ValueError: If a value is out of range, or the task is not about classes.
+        ValueError: If a value is out of range, or the task is not about classes or links.
         TypeError: If the model is not layered or cannot take appended labels.
 
     Example:
@@ -105,6 +94,9 @@ class ForwardForward(Layerwise):
         >>> 0 <= result.test <= 1
         True
     """
+
+    kinds = ("node", "graph", "link")
+    about_classes = ("labels", "num_negatives", "loss", "append_label", "bidirectional", "reveal_validation")
 
     def __init__(
         self,
@@ -134,7 +126,7 @@ class ForwardForward(Layerwise):
         self.reveal_validation = reveal_validation
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        self.num_classes = num_classes(task, type(self).__name__)
+        self.num_classes = num_classes(self, task)
         if self.labels == "virtual" and task.kind == "graph":
             raise ValueError(
                 f"{type(self).__name__}(labels='virtual') links the nodes of one graph, but task {task.name!r} has "
@@ -168,9 +160,10 @@ class ForwardForward(Layerwise):
             "train", batch, i, lambda: self.outputs(i, found, self._below(batch, i, "train", found)[0], found.rows)
         )
         goodness = self.goodness(self.engine.forward(layer), found, batch)
-        loss = self.loss_of(goodness)
+        loss = self.loss_of(goodness, batch)
         self.engine.optimize(loss, phase.optimizers[0])
-        return {"loss": loss.detach(), "goodness_gap": (goodness[0] - goodness[1:]).mean().detach()}
+        right, wrong = self._sides(goodness.detach(), batch)
+        return {"loss": loss.detach(), "goodness_gap": right.mean() - wrong.mean()}
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
@@ -179,10 +172,13 @@ class ForwardForward(Layerwise):
         with evaluating(self.model):
             histories, below = self._below(batch, i, f"predict {stage}", found)
             layer = self.kept(f"predict {stage}", batch, i, lambda: self.outputs(i, found, histories, found.rows))
-            scores = below + self._score(self.engine.forward(layer), found, batch)
-        scores = scores.t()
+            answers = [*below, self._score(self.engine.forward(layer), found, batch)]
+        if self.task.kind == "link":  # what the mean of the layers' probabilities is the sigmoid of
+            scores = torch.cat(answers)
+            return (F.logsigmoid(scores).logsumexp(0) - F.logsigmoid(-scores).logsumexp(0)).unsqueeze(1)
+        scores = torch.stack(answers).sum(0).t()
         if self.task.kind == "node":
-            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, found.rows, scores)
+            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, batch[f"{stage}_index"], scores)
         return as_outputs(scores, self.task)
 
     def state_dict(self) -> dict[str, Any]:
@@ -196,22 +192,33 @@ class ForwardForward(Layerwise):
     # Goodness ------------------------------------------------------------------------------------------------------
 
     def goodness(self, z: Tensor, found: Hypotheses, batch: Data) -> Tensor:
-        """The sum of squares of each judged node or graph under each hypothesis, ``[V, n]``, from ``[V, rows, H]``."""
-        per_node = z.square().sum(-1)
+        """The goodness of each judged node, graph or pair under each hypothesis, ``[V, n]``, from ``[V, rows, H]``."""
+        if self.task.kind == "link":  # the sum of the squares of the products of two nodes' entries
+            return torch.stack([sddmm(batch.edge_label_index, own, own) for own in z.square()])
+        per_node = SquaredLengths.apply(z)
         if found.rows is not None:
             return per_node
         of_graph = batch.batch
         sums = per_node.new_zeros(found.count, batch.num_graphs).index_add(1, of_graph, per_node)
         return sums / torch.bincount(of_graph, minlength=batch.num_graphs)
 
-    def loss_of(self, goodness: Tensor) -> Tensor:
-        """The loss from the goodness of the right labels (row 0) and of wrong ones."""
+    def loss_of(self, goodness: Tensor, batch: Data) -> Tensor:
+        """The loss from the goodness ``[V, n]`` of what is judged."""
+        right, wrong = self._sides(goodness, batch)
         if self.loss == "symba":
-            return F.softplus(-self.alpha * (goodness[:1] - goodness[1:])).mean()
-        return F.softplus(self.theta - goodness[0]).mean() + F.softplus(goodness[1:] - self.theta).mean()
+            return F.softplus(-self.alpha * (right - wrong)).mean()
+        return F.softplus(self.theta - right).mean() + F.softplus(wrong - self.theta).mean()
+
+    def _sides(self, goodness: Tensor, batch: Data) -> tuple[Tensor, Tensor]:
+        """The goodness of right labels, or links, and of wrong ones."""
+        if self.task.kind == "link":
+            linked = batch.edge_label > 0
+            return goodness[:, linked], goodness[:, ~linked]
+        return goodness[:1], goodness[1:]
 
     def _score(self, z: Tensor, found: Hypotheses, batch: Data) -> Tensor:
-        return self.goodness(z, found, batch) / z.size(-1) - self.theta
+        width = 1 if self.task.kind == "link" else z.size(-1)
+        return self.goodness(z, found, batch) / width - self.theta
 
     # States --------------------------------------------------------------------------------------------------------
 
@@ -237,24 +244,24 @@ class ForwardForward(Layerwise):
         return new * found.count if found.shared else new
 
     def _bottom(self, found: Hypotheses) -> Histories:
-        return _Lazy(found.count, lambda v: [self.shown(self.model.encode(found.graph(v)))])  # type: ignore[return-value]
+        return Lazy(found.count, lambda v: [self.shown(self.model.encode(found.graph(v)))])  # type: ignore[return-value]
 
-    def _below(self, batch: Data, i: int, key: str, found: Hypotheses) -> tuple[Histories | None, Any]:
-        """The states under layer ``i``, and the scores of the finished layers."""
+    def _below(self, batch: Data, i: int, key: str, found: Hypotheses) -> tuple[Histories | None, list[Tensor]]:
+        """The states under layer ``i``, and the scores ``[V, n]`` of each finished layer."""
 
-        def climb() -> tuple[Histories | None, Any]:
+        def climb() -> tuple[Histories | None, list[Tensor]]:
             histories: Histories | None = None
-            scores: Any = 0.0
+            scores: list[Tensor] = []
             with torch.no_grad(), evaluating(self.model):
                 for layer in range(i):
                     out = self.engine.forward(self._all_outputs(layer, found, histories))
                     histories = self.advance(layer, found, histories, out)
                     if not found.shared:
                         judged = out if found.rows is None else out[:, found.rows]
-                        scores = scores + self._score(judged, found, batch)
+                        scores.append(self._score(judged, found, batch))
             return histories, scores
 
-        return self.kept(f"below {key}", batch, i, climb)
+        return self.kept(f"below {key}", batch, i, climb, pairs=key != "train")  # scores are for predictions
 
     def _all_outputs(self, i: int, found: Hypotheses, histories: Histories | None) -> Callable[[], Tensor]:
         """As :meth:`outputs`, of all nodes; only of the first graph if the others read its states."""
@@ -301,6 +308,8 @@ class ForwardForward(Layerwise):
         return (classes.unsqueeze(1) + shifts.to(classes.device)) % self.num_classes
 
     def _hypotheses(self, batch: Data, stage: str, predicting: bool = False) -> Hypotheses:
+        if self.task.kind == "link":  # no labels are shown: the negatives are pairs of nodes
+            return Hypotheses(1, lambda v: batch, None, None)
         make = self._of_nodes if self.task.kind == "node" else self._of_graphs
         return self.kept(f"labels {stage} {predicting}", batch, 0, lambda: make(batch, stage, predicting))
 
@@ -360,15 +369,3 @@ class ForwardForward(Layerwise):
 
         extra = features if self.append_label == "all" else None
         return Hypotheses(classes.size(0), graph, rows, None, extra, shared=not predicting)
-
-
-class _Lazy:
-    """A list of histories that are made when asked for."""
-
-    def __init__(self, count: int, make: Callable[[int], list[Any]]) -> None:
-        self.count, self.make = count, cache(make)
-
-    def __getitem__(self, v: int) -> list[Any]:
-        if v >= self.count:
-            raise IndexError(v)
-        return self.make(v)

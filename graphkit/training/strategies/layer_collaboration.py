@@ -10,7 +10,8 @@ from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.forward_forward import ForwardForward, Histories
+from graphkit.training.strategies.forward_forward import ForwardForward
+from graphkit.training.strategies.hypotheses import Histories
 from graphkit.training.strategies.layerwise import evaluating
 
 
@@ -21,7 +22,7 @@ class LayerCollaborationFF(ForwardForward):
     AAAI 2024).
 
     The loss of :class:`ForwardForward` with :math:`g_i + \gamma_i` in place of the goodness :math:`g_i`, where
-    :math:`\gamma_i` is the sum of the same node's (or graph's) goodness in ``"all"`` other layers, or in those
+    :math:`\gamma_i` is the sum of the same node's (graph's, pair's) goodness in ``"all"`` other layers, or in those
     ``"preceding"`` it, without gradient: examples that the network as a whole gets right no longer drive a layer. All
     layers take one step per batch, from the first to the last, each on activations of the newest weights. The threshold
     should grow with the number of layers. No official code is known; the paper has no graphs.
@@ -36,7 +37,7 @@ class LayerCollaborationFF(ForwardForward):
         reveal_validation: Whether test predictions see the labels of validation nodes (default: ``False``).
 
     Raises:
-        ValueError: If a value is out of range, or the task is not about classes.
+        ValueError: If a value is out of range, or the task is not about classes or links.
         TypeError: If the model is not layered or cannot take appended labels.
 
     Example:
@@ -78,7 +79,7 @@ class LayerCollaborationFF(ForwardForward):
         for i, optimizer in enumerate(phase.optimizers):
             others = done + (self._answers_above(batch, i, histories) if self.gamma == "all" else [])
             goodness = self.goodness(self.engine.forward(self._layer(batch, i, histories)), found, batch)
-            loss = self.loss_of(goodness + sum(others)) if others else self.loss_of(goodness)
+            loss = self.loss_of(goodness + sum(others) if others else goodness, batch)
             self.engine.optimize(loss, optimizer)
             logged[f"loss_layer_{i + 1}"] = loss.detach()
             with torch.no_grad(), evaluating(self.model):

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch_geometric.data import Data
 
 from graphkit.models import LayeredModel
@@ -19,6 +20,8 @@ from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
 from graphkit.training.strategies.inputs import Chain
 
+PAIRS = ("edge_label_index", "edge_label")
+
 
 class Layerwise(Strategy):
     """Training of each layer by a loss of its own; no gradient crosses from a layer to the one below.
@@ -28,12 +31,13 @@ class Layerwise(Strategy):
     are run in evaluation mode and never touched again; in a sweep all layers take a step per batch.
 
     What does not change while a layer trains (the states below it, products with the adjacency matrix) is computed once
-    for node tasks, whose batch is always the same graph, and again as soon as a weight below has changed.
+    for node and link tasks, whose batches share their graph, and again as soon as a weight below has changed.
     """
 
     model: LayeredModel
     greedy: bool = True
     kinds: tuple[str, ...] = ("node", "graph")
+    about_classes: tuple[str, ...] = ()  # arguments that mean nothing to a link task
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
         name = type(self).__name__
@@ -148,7 +152,7 @@ class Layerwise(Strategy):
         model = self.model
 
         def step(history: list[State]) -> Tensor:
-            return _take(model.node_states(model.step(i, history, batch), batch), rows)
+            return taken(model.node_states(model.step(i, history, batch), batch), rows)
 
         if i == 0 and self.encodes:
             return lambda: step([self.shown(model.encode(batch))])
@@ -159,13 +163,23 @@ class Layerwise(Strategy):
         aggregated = aggregate(matrix, h, rows)
         return lambda: model.update(i, aggregated)
 
-    def kept(self, key: str, batch: Data, i: int, make: Callable[[], Any]) -> Any:
-        """``make()``, kept for a node task until a weight of the first ``i`` layers changes."""
-        if self.task.kind != "node":
+    def kept(self, key: str, batch: Data, i: int, make: Callable[[], Any], pairs: bool = False) -> Any:
+        """``make()``, kept for the one graph of a task until a weight of the first ``i`` layers changes.
+
+        Args:
+            key: What it is.
+            batch: The graph.
+            i: The number of layers that it depends on.
+            make: Makes it.
+            pairs: Whether it depends on the pairs of a link task, too; batches with others may share the graph.
+        """
+        if self.task.kind == "graph":
             return make()
         weights = tuple(p._version for own in self.own[:i] for p in own.values())
         stamp = (i, weights)
-        place = (key, id(batch))
+        place: tuple[Any, ...] = (key, id(batch))
+        if self.task.kind == "link":
+            place = (key, *(id(value) for name, value in batch if pairs or name not in PAIRS))
         if self._kept.get(place, (None,))[0] != stamp:
             self._kept.pop(place, None)  # the memory is free before it is needed again
             self._kept[place] = (stamp, make(), batch)
@@ -185,6 +199,21 @@ def inverse_lengths(h: Any) -> Tensor:
     else:
         length = h.norm(dim=1)
     return (length + 1e-8).reciprocal()
+
+
+class SquaredLengths(torch.autograd.Function):
+    """The sum of squares of each row, with a gradient that takes a single pass over the rows."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        ctx.save_for_backward(h)
+        return torch.linalg.vector_norm(h, dim=-1).square()  # needs no copy of h
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (h,) = ctx.saved_tensors
+        return h * (2 * grad).unsqueeze(-1)
 
 
 def aggregate(matrix: SparseMatrix, h: Any, rows: Tensor | None = None) -> Any:
@@ -218,7 +247,8 @@ def detached(h: Any) -> Any:
     return h.detach() if isinstance(h, Tensor) else h
 
 
-def _take(h: Tensor, rows: Tensor | None) -> Tensor:
+def taken(h: Tensor, rows: Tensor | None) -> Tensor:
+    """Some rows, or all of them."""
     return h if rows is None else h[rows]
 
 
@@ -231,9 +261,11 @@ def _gradients(out: Tensor, parameters: list[nn.Parameter]) -> list[Tensor | Non
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """The model in evaluation mode, for a while."""
-    training = model.training
+    if not model.training:  # nothing to set in any of its parts
+        yield
+        return
     model.train(False)
     try:
         yield
     finally:
-        model.train(training)
+        model.train(True)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
+from graphkit.models.base import State
+from graphkit.ops import sddmm
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
@@ -23,7 +25,7 @@ from graphkit.training.strategies.classes import (
     prepared,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.layerwise import Layerwise, evaluating, normalize_rows
+from graphkit.training.strategies.layerwise import Layerwise, evaluating, normalize_rows, taken
 
 APPEND = ("none", "input", "all")
 
@@ -32,7 +34,7 @@ class SingleForward(Layerwise):
     r"""Forward learning of graph networks from positive samples alone: nodes are to agree with the node of their class.
 
     From `"Forward Learning of Graph Neural Networks" <https://arxiv.org/abs/2403.11004>`_ (Park et al., ICLR 2024),
-    there "SF".
+    there "SF"; on link tasks "CE".
 
     The graph gets a virtual node per class with fixed random features, linked to the training nodes of that class.
     Layer after layer is trained to the end, on the normalised output of the finished ones, with the loss
@@ -45,6 +47,10 @@ class SingleForward(Layerwise):
     node is in the graph. The model's ``decode`` is not used. The paper's layers all have the same width and an
     activation: ``GCN(..., readout="nodes")``.
 
+    On a link task the graph stays as it is, and a layer is judged by the cross-entropy of the dot products of pairs,
+    :math:`\langle z_u, z_v \rangle / \tau`, links against pairs without one. Predictions average the sigmoid of these
+    products over the layers; the official code returns half of that, which ranks alike.
+
     The paper trains with Adam (``lr=0.001, weight_decay=5e-4``), at most 1000 epochs per layer, a validation every two
     epochs and a patience of 100 validations: ``Trainer(max_epochs=1000, validate_every=2, patience=200)``.
 
@@ -55,7 +61,7 @@ class SingleForward(Layerwise):
         bidirectional: Whether class edges lead back from the virtual nodes (default: ``True``).
 
     Raises:
-        ValueError: If a value is out of range, or the task is not about classes of nodes.
+        ValueError: If a value is out of range, or the task is not about classes of nodes or links.
         TypeError: If the model is not layered or cannot take appended labels.
 
     Example:
@@ -67,7 +73,8 @@ class SingleForward(Layerwise):
         ['layer 1', 'layer 2']
     """
 
-    kinds = ("node",)
+    kinds = ("node", "link")
+    about_classes = ("append_label", "bidirectional")
 
     def __init__(self, temperature: float = 1.0, append_label: str = "none", bidirectional: bool = True) -> None:
         if not temperature > 0:
@@ -77,13 +84,15 @@ class SingleForward(Layerwise):
         self.bidirectional = bidirectional
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        self.num_classes = num_classes(task, type(self).__name__)
+        self.num_classes = num_classes(self, task)
         super().adapt(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
-        batch = self._example()
-        self.virtual_x = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
+        self._fixed: dict[str, Tensor] = {}
+        if task.kind == "node":
+            batch = self._example()
+            self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
 
     def extra_channels(self, batch: Data) -> list[int]:
         later = self.num_classes if self.append_label == "all" else 0
@@ -95,46 +104,58 @@ class SingleForward(Layerwise):
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         i = self.last_layer(phase.upto_layer)
-        rows = self._rows(batch, "train")
-        z = self.engine.forward(self.kept("train", batch, i, lambda: self._layer(batch, i, rows)))
-        loss = self.loss(z, class_ids(batch)[batch.train_index])
+        rows, graph = self._rows(batch, "train"), self.graph(batch)
+        layer = self.kept("train", batch, i, lambda: self.local(i, graph, self._below(batch, i)[0], rows))
+        z = self.engine.forward(layer)
+        loss = self.loss(z, batch)
         self.engine.optimize(loss, phase.optimizers[0])
         return {"loss": loss.detach()}
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         i = self.last_layer(upto_layer)
-        rows = self._rows(batch, stage)
+        rows, graph = self._rows(batch, stage), self.graph(batch)
         with evaluating(self.model):
-            layer = self.kept(f"predict {stage}", batch, i, lambda: self._layer(batch, i, rows))
-            scores = self.logits(self.engine.forward(layer)).log_softmax(1)
-        ids = rows[: -self.num_classes]
-        _, below = self._below(batch, i)
+            history, below = self._below(batch, i, pairs=True)
+            layer = self.kept(f"predict {stage}", batch, i, lambda: self.local(i, graph, history, rows))
+            scores = self.logits(self.engine.forward(layer), batch).log_softmax(1)
         if below is not None:
-            scores = torch.logaddexp(scores, below[ids])
-        return self._spread(scores - math.log(i + 1), ids, batch)
+            scores = torch.logaddexp(scores, taken(below, None if rows is None else rows[: -self.num_classes]))
+        return self._outputs(scores - math.log(i + 1), batch, stage)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"virtual_x": self.virtual_x}
+        return dict(self._fixed)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if not torch.equal(state["virtual_x"], self.virtual_x):
-            self.virtual_x = state["virtual_x"].to(self.virtual_x)
+        if any(not torch.equal(state[name], value) for name, value in self._fixed.items()):
+            self._fixed = {name: state[name].to(value) for name, value in self._fixed.items()}
             self._kept.clear()
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
-    def logits(self, z: Tensor) -> Tensor:
-        """How each node agrees with each virtual node, which are the last rows of ``z``."""
-        return z[: -self.num_classes] @ z[-self.num_classes :].t() / self.temperature
+    def logits(self, z: Tensor, batch: Data) -> Tensor:
+        """What each judged node or pair agrees with, ``[n, K]``.
 
-    def loss(self, z: Tensor, classes: Tensor) -> Tensor:
-        """The loss of one layer's outputs for nodes of known classes, followed by the virtual nodes."""
-        return F.cross_entropy(self.logits(z), classes)
+        A node with each virtual node, which are the last rows of ``z``; the nodes of a pair with nothing (no link) and
+        with one another.
+        """
+        if self.task.kind == "link":
+            agreement = sddmm(batch.edge_label_index, z, z)
+            found = torch.stack([torch.zeros_like(agreement), agreement], dim=1)
+        else:
+            nodes, virtual = z.split([z.size(0) - self.num_classes, self.num_classes])
+            found = nodes @ virtual.t()
+        return found / self.temperature
+
+    def loss(self, z: Tensor, batch: Data) -> Tensor:
+        """The loss of one layer's outputs, of the rows that :meth:`_rows` names."""
+        link = self.task.kind == "link"
+        classes = batch.edge_label.long() if link else class_ids(batch)[batch.train_index]
+        return F.cross_entropy(self.logits(z, batch), classes)
 
     def graph(self, batch: Data) -> Data:
-        """The graph with virtual nodes and, if wanted, label features."""
-        return self.kept("graph", batch, 0, lambda: self._augmented(batch))
+        """The graph with virtual nodes and, if wanted, label features; as it is for links."""
+        return batch if self.task.kind == "link" else self.kept("graph", batch, 0, lambda: self._augmented(batch))
 
     def labels(self, batch: Data) -> Tensor:
         """Label features of all nodes, the virtual ones included."""
@@ -144,37 +165,43 @@ class SingleForward(Layerwise):
 
     def _augmented(self, batch: Data) -> Data:
         ids = batch.train_index
-        x = joined(batch.x, self.virtual_x, dim=0)
+        x = joined(batch.x, self._fixed["virtual_x"], dim=0)
         x = x if self.append_label == "none" else joined(x, self.labels(batch), dim=1)
         graph = with_virtual_nodes(batch, x, class_ids(batch)[ids], ids, self.bidirectional)
         return prepared(graph, self.model.required_transform())
 
-    def _below(self, batch: Data, i: int) -> tuple[Any, Tensor | None]:
-        """The states under layer ``i``, and the sum of the finished layers' softmax (its logarithm)."""
+    def _below(self, batch: Data, i: int, pairs: bool = False) -> tuple[list[State], Tensor | None]:
+        """The states under layer ``i``, and the sum of the finished layers' softmax (its logarithm).
 
-        def climb() -> tuple[Any, Tensor | None]:
+        The sum is right for the pairs of this very batch only if ``pairs``.
+        """
+
+        def climb() -> tuple[list[State], Tensor | None]:
             total: Tensor | None = None
 
             def visit(_: int, out: Tensor) -> None:
                 nonlocal total
-                scores = self.logits(out).log_softmax(1)
+                scores = self.logits(out, batch).log_softmax(1)
                 total = scores if total is None else torch.logaddexp(total, scores)
 
             extra = self.labels(batch) if self.append_label == "all" else None
             return self.climb(self.graph(batch), i, extra, visit), total
 
-        return self.kept("below", batch, i, climb)
+        return self.kept("below", batch, i, climb, pairs)
 
-    def _layer(self, batch: Data, i: int, rows: Tensor) -> Any:
-        return self.local(i, self.graph(batch), self._below(batch, i)[0], rows)
+    def _rows(self, batch: Data, stage: str) -> Tensor | None:
+        """The nodes that count at a stage, then the virtual ones; all (``None``) for links."""
+        if self.task.kind == "link":
+            return None
 
-    def _rows(self, batch: Data, stage: str) -> Tensor:
         def rows() -> Tensor:
             ids = batch[f"{stage}_index"]
             return torch.cat([ids, batch.num_nodes + torch.arange(self.num_classes, device=ids.device)])
 
         return self.kept(f"rows {stage}", batch, 0, rows)
 
-    def _spread(self, scores: Tensor, ids: Tensor, batch: Data) -> Tensor:
-        out = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, ids, scores)
-        return as_outputs(out, self.task)
+    def _outputs(self, scores: Tensor, batch: Data, stage: str) -> Tensor:
+        """Scores ``[n, K]`` of what is judged at a stage as the task expects them."""
+        if self.task.kind == "node":
+            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, batch[f"{stage}_index"], scores)
+        return as_outputs(scores, self.task)

@@ -15,9 +15,8 @@ from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.classes import class_ids
 from graphkit.training.strategies.inputs import Blocks, Remembered
-from graphkit.training.strategies.layerwise import aggregate, evaluating
+from graphkit.training.strategies.layerwise import aggregate, evaluating, taken
 from graphkit.training.strategies.single_forward import SingleForward
 
 
@@ -25,7 +24,7 @@ class TopDownForward(SingleForward):
     r"""Forward learning whose layers hear from those above; all take a step per epoch, on states that they exchange.
 
     From `"Forward Learning of Graph Neural Networks" <https://arxiv.org/abs/2403.11004>`_ (Park et al., ICLR 2024),
-    there "SF-Top-To-Input" and "SF-Top-To-Loss".
+    there "SF-Top-To-Input" and "SF-Top-To-Loss"; on link tasks "CE-Top-To-Input".
 
     Graph, virtual nodes and loss are those of :class:`SingleForward`. States :math:`h_1, \dots, h_L` are kept from
     epoch to epoch; they start from a pass upwards. In each epoch layer :math:`j = 0, \dots, L - 1` computes
@@ -43,6 +42,9 @@ class TopDownForward(SingleForward):
     without learning and averages the softmax over layers and ``counted_steps``; ``"loss"`` averages that of :math:`m_j`
     over layers.
 
+    On a link task there are no virtual nodes and no label features, so the last layer hears nothing from above, and
+    the loss is that of pairs. The paper has no ``"loss"`` for links, and trains them without weight decay.
+
     The paper gives one merging rule for both; this is what the official code does. For ``"loss"`` that clips each
     layer's gradient: ``Trainer(clip_norm=1.0)``.
 
@@ -56,7 +58,7 @@ class TopDownForward(SingleForward):
         counted_steps: The repetitions whose outputs count, from 0 (default: all but the first two).
 
     Raises:
-        ValueError: If a value is out of range, or the task is not about classes of nodes.
+        ValueError: If a value is out of range, or the task is not about classes of nodes or links.
         TypeError: If the model is not layered, or its layers cannot take a state from above.
 
     Example:
@@ -115,19 +117,18 @@ class TopDownForward(SingleForward):
 
     @property
     def top_width(self) -> int:
-        """How many channels the last layer reads from above."""
+        """How many channels the last layer reads from above: label features, which links do not have."""
         return self.num_classes
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         if self.states is None:
             self.states = self._start(batch)
-        classes = class_ids(batch)[batch.train_index]
         rows = self._rows(batch, "train")
         losses = []
 
         def learn(j: int, layer: Callable[[], Tensor], above: list[Tensor]) -> Tensor:
             z = self.engine.forward(layer)
-            loss = self.loss(_mean([z, *above], rows), classes)
+            loss = self.loss(_mean([z, *above], rows), batch)
             self.engine.optimize(loss, phase.optimizers[j])
             losses.append((j, loss.detach()))
             return z.detach()
@@ -147,7 +148,7 @@ class TopDownForward(SingleForward):
         def look(j: int, layer: Callable[[], Tensor], above: list[Tensor]) -> Tensor:
             z = self.engine.forward(layer)
             if counts:
-                scores.append(self.logits(_mean([z, *above], rows)).log_softmax(1))
+                scores.append(self.logits(_mean([z, *above], rows), batch).log_softmax(1))
             return z
 
         with evaluating(self.model):
@@ -156,14 +157,15 @@ class TopDownForward(SingleForward):
                 counts = self.target == "loss" or step in counted
                 self._sweep(batch, states, look)
         mean = torch.stack(scores).logsumexp(0) - math.log(len(scores))
-        return self._spread(mean, rows[: -self.num_classes], batch)
+        return self._outputs(mean, batch, stage)
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"states": self.states and list(self.states)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
-        self.states = state["states"] and [value.to(self.virtual_x) for value in state["states"]]
+        like = next(self.model.parameters())
+        self.states = state["states"] and [value.to(like) for value in state["states"]]
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
@@ -240,9 +242,9 @@ class TopDownForward(SingleForward):
         return self.kept("labels", batch, 0, lambda: self.labels(batch))
 
 
-def _mean(states: list[Tensor], rows: Tensor) -> Tensor:
+def _mean(states: list[Tensor], rows: Tensor | None) -> Tensor:
     """The mean of some rows of the states."""
-    first, *others = (state[rows] for state in states)
+    first, *others = (taken(state, rows) for state in states)
     for other in others:
         first = first + other
     return first / len(states) if others else first

@@ -1,6 +1,6 @@
 """Forward learning of graph networks: inputs, outputs, losses, gradients, weights after steps, predictions.
 
-Of nodes here, by the strategies as the trainer runs them; of links in :mod:`tests.golden.adapters.forwardgnn_links`.
+By the strategies as the trainer runs them; of nodes here, of links in :mod:`tests.golden.adapters.forwardgnn_links`.
 """
 
 from __future__ import annotations
@@ -212,7 +212,7 @@ class _Run:
         raw = self.file.tensor(f"step1.layer{i}.input")
         torch.testing.assert_close(history[-1], self.strategy.shown(raw), atol=TOLERANCE, rtol=0)
         rows = self.strategy._rows(self.batch, "train")
-        torch.testing.assert_close(self.strategy._layer(self.batch, i, rows)(), z[rows], atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(self.strategy.local(i, graph, history, rows)(), z[rows], atol=TOLERANCE, rtol=0)
 
     def check_top_down(self) -> None:
         """The states before the step, and the outputs: those of a sweep that does not learn."""

@@ -1,180 +1,145 @@
-"""Forward learning of links: the machinery of the node strategies with the losses of pairs."""
+"""Forward learning of links by the strategies, as the trainer runs them on a link task."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit import NodeTask, Split
+from graphkit import LinkSplit, LinkTask
 from graphkit.training.engine import Engine
-from graphkit.training.strategies import TopDownForward
-from graphkit.training.strategies.layerwise import Layerwise, evaluating, normalize_rows
+from graphkit.training.strategies import ForwardForward, SingleForward, TopDownForward
 from tests.golden.files import GoldenFile
 
 TOLERANCE = 1e-8
-
-
-class _Pairs:
-    """Scores and losses of pairs of nodes."""
-
-    def __init__(self, file: GoldenFile, mode: str) -> None:
-        self.is_ff = mode == "link_ff"
-        self.theta = float(file.scalar("cfg.theta")) if self.is_ff else 0.0
-        self.name = "edge_goodness" if self.is_ff else "edge_logit"
-
-    def scores(self, z: Tensor, batch: Data) -> Tensor:
-        products = z[batch.edge_label_index[0]] * z[batch.edge_label_index[1]]
-        return products.square().sum(1) if self.is_ff else products.sum(1)
-
-    def loss(self, scores: Tensor, batch: Data) -> Tensor:
-        label = batch.edge_label
-        if not self.is_ff:
-            return F.binary_cross_entropy_with_logits(scores, label)
-        return F.softplus(self.theta - scores[label > 0]).mean() + F.softplus(scores[label == 0] - self.theta).mean()
-
-
-class _Greedy(Layerwise):
-    """Layer after layer on normalised states."""
-
-    pairs: _Pairs
-
-    def shown(self, h: Any) -> Any:
-        return normalize_rows(h)
-
-    def train_step(self, batch: Data, phase: Any) -> dict[str, Tensor]:
-        i = phase.upto_layer - 1
-        below = self.kept("below", batch, i, lambda: self.climb(batch, i))
-        z = self.local(i, batch, below)()
-        loss = self.pairs.loss(self.pairs.scores(z, batch), batch)
-        self.engine.optimize(loss, phase.optimizers[0])
-        self.seen = {i: (z.detach(), loss.detach(), {"input": below[-1]})}
-        return {}
-
-    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        found: list[Tensor] = []
-        self.climb(
-            batch, self.num_layers, visit=lambda _, z: found.append(self.pairs.scores(z, batch) - self.pairs.theta)
-        )
-        return torch.stack(found).sigmoid().mean(0)
-
-
-class _TopDown(TopDownForward):
-    """Without virtual nodes, so that the last layer hears nothing from above."""
-
-    pairs: _Pairs
-    top_width = 0  # type: ignore[assignment]
-
-    def graph(self, batch: Data) -> Data:
-        return batch
-
-    def train_step(self, batch: Data, phase: Any) -> dict[str, Tensor]:
-        self.states = self._start(batch) if self.states is None else self.states
-        states, self.seen = self.states, {}
-        alternating = self.alternating
-
-        def learn(j: int, layer: Any, above: list[Tensor]) -> Tensor:
-            z = layer()
-            loss = self.pairs.loss(self.pairs.scores(z, batch), batch)
-            self.engine.optimize(loss, phase.optimizers[j])
-            old = states if alternating else before
-            inputs = {"x_prev": batch.x if j == 0 else old[j - 1]}
-            if j + 1 < len(states):
-                inputs["x_next"] = old[j + 1]
-            self.seen[j] = (z.detach(), loss.detach(), dict(inputs))
-            return z.detach()
-
-        before = list(states)
-        self._sweep(batch, states, learn)
-        return {}
-
-    @torch.no_grad()
-    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        found: list[Tensor] = []
-
-        def look(j: int, layer: Any, above: list[Tensor]) -> Tensor:
-            z = layer()
-            if step in self.counted_steps:
-                found.append(self.pairs.scores(z, batch).sigmoid())
-            return z
-
-        with evaluating(self.model):
-            states = self._start(batch)
-            for step in range(self.test_steps):  # noqa: B007
-                self._sweep(batch, states, look)
-        return torch.stack(found).mean(0)
+STAGES = ("train", "val", "test")
 
 
 def check_links(file: GoldenFile, mode: str, build: Any, load: Any, adam: Any) -> None:
     for updates in (0, 1, 3):
-        _check_run(file, mode, updates, build(file), load, adam)
+        _Run(file, mode, updates, build, load, adam).check()
 
 
-def _check_run(file: GoldenFile, mode: str, updates: int, model: Any, load: Any, adam: Any) -> None:
-    strategy: Any = _Greedy()
-    if mode == "link_topdown":
-        strategy = _TopDown(
-            alternating=bool(file.scalar("cfg.alternating_update")),
-            test_steps=int(file.scalar("cfg.test_time_steps")),
-            counted_steps=file["cfg.storable_time_steps"].tolist(),
-        )
-    strategy.pairs = _Pairs(file, mode)
-    batches = {stage: _batch(file, stage) for stage in ("train", "val", "test")}
-    task = _stand_in(batches["train"])
-    engine = Engine("cpu", 1, "64-true", None)
-    strategy.adapt(model, task, engine)
-    strategy.setup(model, task, engine)
-    load(file, model)
-    for phase in strategy.phases():
-        phase.optimizers = strategy.optimizers(phase, lambda parameters: adam(file, parameters))
-        for _ in range(updates):
-            strategy.train_step(batches["train"], phase)
-            if updates == 1:
-                _check_step(file, strategy, model, batches["train"])
-    if updates:
-        for i, layer in enumerate(model.layers):
-            for name, p in layer.named_parameters():
-                file.assert_close(f"after{updates}.layer{i}.{name}", p, TOLERANCE)
-    for stage in ("val", "test"):
-        scores, key = strategy.predict(batches[stage]), f"eval{updates}.{stage}"
-        file.assert_close(f"{key}.scores", scores, TOLERANCE)
-        if f"{key}.official_scores" in file:
-            file.assert_close(f"{key}.official_scores", scores / 2, TOLERANCE)
-        label = batches[stage].edge_label
-        ahead = scores[label > 0].unsqueeze(1) - scores[label == 0].unsqueeze(0)
-        auc = ((ahead > 0).double() + 0.5 * (ahead == 0).double()).mean()
-        file.assert_close(f"{key}.auc", auc, TOLERANCE)
-
-
-def _check_step(file: GoldenFile, strategy: Any, model: Any, batch: Data) -> None:
-    for i, (z, loss, inputs) in strategy.seen.items():
-        key = f"step1.layer{i}"
-        file.assert_close(f"{key}.output", z, TOLERANCE)
-        file.assert_close(f"{key}.loss", loss, TOLERANCE)
-        for name, value in inputs.items():
-            file.assert_close(f"{key}.{name}", value, TOLERANCE)
-        scores = strategy.pairs.scores(z, batch)
-        for sign, chosen in (("pos", batch.edge_label > 0), ("neg", batch.edge_label == 0)):
-            file.assert_close(f"{key}.{strategy.pairs.name}_{sign}", scores[chosen], TOLERANCE)
-        for name, p in model.layers[i].named_parameters():
-            file.assert_close(f"{key}.grad.{name}", p.grad, TOLERANCE)
-
-
-def _batch(file: GoldenFile, stage: str) -> Data:
-    return Data(
-        x=file.tensor("x"),
-        edge_index=file.tensor(f"{stage}_edge_index"),
-        edge_label_index=file.tensor(f"{stage}_edge_label_index"),
-        edge_label=file.tensor(f"{stage}_edge_label").double(),
+def _strategy(file: GoldenFile, mode: str) -> Any:
+    if mode == "link_ce":
+        return SingleForward()
+    if mode == "link_ff":
+        return ForwardForward(theta=file.scalar("cfg.theta"))
+    return TopDownForward(
+        alternating=bool(file.scalar("cfg.alternating_update")),
+        test_steps=int(file.scalar("cfg.test_time_steps")),
+        counted_steps=file["cfg.storable_time_steps"].tolist(),
     )
 
 
-def _stand_in(batch: Data) -> NodeTask:
-    """A node task on the same graph: setting a strategy up needs one."""
-    n = batch.num_nodes
-    data = Data(x=batch.x, edge_index=batch.edge_index, y=torch.arange(n) % 2)
-    ids = torch.arange(n)
-    return NodeTask("links", data, Split("all", ids[:-2], ids[-2:-1], ids[-1:]))
+def _pairs(file: GoldenFile, stage: str, linked: bool) -> Tensor:
+    pairs, label = (file.tensor(f"{stage}_edge_{key}") for key in ("label_index", "label"))
+    return pairs[:, (label > 0) == linked]
+
+
+def _task(file: GoldenFile) -> LinkTask:
+    """The file's links and negatives; its message edges must follow from them."""
+    links = {stage: _pairs(file, stage, True) for stage in STAGES}
+    negatives = {f"{stage}_negatives": _pairs(file, stage, False) for stage in STAGES}
+    hidden = torch.cat([links["test"], links["test"].flip(0)], dim=1)
+    edge_index = torch.cat([file.tensor("test_edge_index"), hidden], dim=1)
+    data = Data(x=file.tensor("x"), edge_index=edge_index)
+    task = LinkTask("golden", data, LinkSplit("golden", **links, **negatives))
+    for stage in STAGES:
+        found, expected = task.batches(stage)[0].edge_index, file.tensor(f"{stage}_edge_index")
+        same = sorted(found.t().tolist()) == sorted(expected.t().tolist())
+        assert same, f"golden file {file.path}: the split does not lead to the edges of {stage}_edge_index"
+    return task
+
+
+class _Run:
+    """All layers trained by a number of updates each, and what comes of it."""
+
+    def __init__(self, file: GoldenFile, mode: str, updates: int, build: Any, load: Any, adam: Any) -> None:
+        self.file, self.mode, self.updates, self.adam = file, mode, updates, adam
+        self.task = _task(file)
+        self.model, self.strategy = build(file), _strategy(file, mode)
+        engine = Engine("cpu", 1, "64-true", None)
+        self.batches = {stage: engine.to_device(self.task.batches(stage)[0]) for stage in STAGES}
+        self.strategy.adapt(self.model, self.task, engine)
+        self.strategy.setup(self.model, self.task, engine)
+        load(file, self.model)
+
+    def close(self, key: str, value: Tensor) -> None:
+        self.file.assert_close(key, value.double(), TOLERANCE)
+
+    def check(self) -> None:
+        batch = self.batches["train"]
+        for phase in self.strategy.phases():
+            phase.optimizers = self.strategy.optimizers(phase, lambda parameters: self.adam(self.file, parameters))
+            layers = range(len(self.model.layers)) if phase.upto_layer is None else [phase.upto_layer - 1]
+            if self.updates == 1:
+                self.check_outputs(layers)
+            for _ in range(self.updates):
+                logged = self.strategy.train_step(batch, phase)
+            for i in layers if self.updates == 1 else []:
+                self.close(f"step1.layer{i}.loss", logged.get(f"loss_layer_{i + 1}", logged["loss"]))
+                for name, p in self.model.layers[i].named_parameters():
+                    self.close(f"step1.layer{i}.grad.{name}", p.grad)
+        for i, layer in enumerate(self.model.layers if self.updates else []):
+            for name, p in layer.named_parameters():
+                self.close(f"after{self.updates}.layer{i}.{name}", p)
+        for stage in ("val", "test"):
+            self.check_predictions(stage)
+
+    # Before the step: what goes in and comes out ------------------------------------------------------------------
+
+    @torch.no_grad()
+    def check_outputs(self, layers: Any) -> None:
+        batch, strategy = self.batches["train"], self.strategy
+        if self.mode == "link_topdown":
+            self.check_sweep(batch)
+            return
+        (i,) = layers
+        if self.mode == "link_ce":
+            h = strategy._below(batch, i)[0][-1]
+        else:
+            found = strategy._hypotheses(batch, "train")
+            histories, _ = strategy._below(batch, i, "train", found)
+            h = (strategy._bottom(found) if histories is None else histories)[0][-1]
+        self.close(f"step1.layer{i}.input", h)
+        self.check_output(i, self.model.step(i, [h], batch), batch)
+
+    def check_sweep(self, batch: Data) -> None:
+        states = self.strategy._start(batch)
+        seen = states if self.strategy.alternating else list(states)
+
+        def look(j: int, layer: Any, above: list[Tensor]) -> Tensor:
+            z = layer()
+            self.close(f"step1.layer{j}.x_prev", batch.x if j == 0 else seen[j - 1])
+            if j + 1 < len(states):
+                self.close(f"step1.layer{j}.x_next", seen[j + 1])
+            self.check_output(j, z, batch)
+            return z
+
+        self.strategy._sweep(batch, states, look)
+
+    def check_output(self, i: int, z: Tensor, batch: Data) -> None:
+        self.close(f"step1.layer{i}.output", z)
+        if self.mode == "link_ff":
+            name, scores = "goodness", self.strategy.goodness(z.unsqueeze(0), None, batch)[0]
+        else:
+            name, scores = "logit", self.strategy.logits(z, batch)[:, 1]
+        self.close(f"step1.layer{i}.edge_{name}_pos", scores[batch.edge_label > 0])
+        self.close(f"step1.layer{i}.edge_{name}_neg", scores[batch.edge_label == 0])
+
+    # Predictions ---------------------------------------------------------------------------------------------------
+
+    def check_predictions(self, stage: str) -> None:
+        key, batch = f"eval{self.updates}.{stage}", self.batches[stage]
+        out, label = self.task.select(self.strategy.predict(batch, None, stage), batch, stage)
+        ahead = out[label > 0] - out[label == 0].t()
+        self.close(f"{key}.auc", ((ahead > 0).double() + 0.5 * (ahead == 0).double()).mean())
+        listed = torch.empty(label.numel(), dtype=torch.float64)  # the file's pairs may come in another order
+        linked = self.file.tensor(f"{stage}_edge_label") > 0
+        listed[linked], listed[~linked] = out[label > 0, 0].sigmoid(), out[label == 0, 0].sigmoid()
+        self.close(f"{key}.scores", listed)
+        if f"{key}.official_scores" in self.file:
+            self.close(f"{key}.official_scores", listed / 2)

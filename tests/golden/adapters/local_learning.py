@@ -15,7 +15,13 @@ from graphkit import NodeTask, Split
 from graphkit.models import GCN
 from graphkit.nn import GCNConv
 from graphkit.training.engine import Engine
-from graphkit.training.strategies import ForwardForward, LayerCollaborationFF, ScalableFF, TargetProjection
+from graphkit.training.strategies import (
+    DirectFeedbackAlignment,
+    ForwardForward,
+    LayerCollaborationFF,
+    ScalableFF,
+    TargetProjection,
+)
 from tests.golden.files import GoldenFile
 
 TOLERANCE = 1e-9
@@ -26,8 +32,10 @@ def check(file: GoldenFile) -> None:
     _check_symba(file)
     for gamma in ("all", "prev"):
         _check_collaboration(file, gamma)
-    for rule in ("l2", "l1", "drtp"):
-        _check_target_projection(file, rule)
+    for rule in ("tpsgd_l2", "tpsgd_l1", "drtp"):
+        _check_projections(file, rule, TargetProjection(rule.removeprefix("tpsgd_")))
+    for rule, spread in (("dfa", False), ("dfa_graph", True)):
+        _check_projections(file, rule, DirectFeedbackAlignment(spread))
     for goodness, name in (("linear", "mono_forward"), ("square", "sff_node")):
         _check_heads(file, goodness, name)
 
@@ -143,15 +151,13 @@ def _network(file: GoldenFile) -> list[Tensor]:
     return [file.tensor(f"V{i}") for i in range(3)]
 
 
-def _check_target_projection(file: GoldenFile, rule: str) -> None:
+def _check_projections(file: GoldenFile, key: str, strategy: TargetProjection) -> None:
     task = _task(file)
     model = _model(_network(file), None, None)
-    strategy = TargetProjection(rule)
     (phase,) = _ready(strategy, task, model)
     strategy.load_state_dict({"projections": [file.tensor(f"tp.P{i}") for i in range(2)]})
     batch = next(iter(task.batches("train")))
     logged = strategy.train_step(batch, phase)
-    key = rule if rule == "drtp" else f"tpsgd_{rule}"
     for i in range(2):
         file.assert_close(f"{key}.layer{i}.grad", model.layers[i].lin.weight.grad.t(), TOLERANCE)
         if f"{key}.layer{i}.loss" in file:
