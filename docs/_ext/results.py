@@ -23,7 +23,13 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 def measured(kind: str) -> list[dict]:
     """All result files of one kind, told by a key that only this kind has; speed files have none."""
     found = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("*.json"))]
-    marks = {"verdict": "recipes", "variants": "comparisons", "points": "sweeps", "by depth": "memory"}
+    marks = {
+        "verdict": "recipes",
+        "variants": "comparisons",
+        "points": "sweeps",
+        "by depth": "memory",
+        "suites": "expressivity",
+    }
     return [content for content in found if next((marks[key] for key in marks if key in content), "speed") == kind]
 
 
@@ -116,6 +122,45 @@ def memory_tables() -> list[str]:
     return lines
 
 
+def expressivity_tables() -> list[str]:
+    """All suites by total, BREC by category with the published counts, and the pictures."""
+    from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
+    from graphkit.expressivity.result import exact_cell
+
+    found = measured("expressivity")
+    totals = [{suite: [part] for suite, part in result["suites"].items()} for result in found]
+    columns = list(dict.fromkeys(suite for parts in totals for suite in parts))
+    brec = [result for result in found if "brec" in result["suites"]]
+    categories = [result["suites"]["brec"]["categories"] for result in brec]
+    grouped = [{key: [part[name] for name in names] for key, names in COLUMNS.items()} for part in categories]
+    paper = [[name, *map(str, counts), str(sum(counts))] for name, counts in BREC.items()]
+    for parts in grouped:
+        parts["total"] = [part for group in list(parts.values()) for part in group]
+
+    def table(names: list[str], rows: list[dict], columns: list[str], further: Sequence[Sequence[str]] = ()) -> list:
+        known = {column: next(row[column] for row in rows if column in row) for column in columns}
+        counts = [
+            [name, *(str(sum(p["separated"] for p in row[c])) if c in row else "—" for c in columns)]
+            for name, row in zip(names, rows, strict=True)
+        ]
+        sizes = {column: sum(part["pairs"] for part in parts) for column, parts in known.items()}
+        for bound in next(iter(known.values()))[0]["exact"]:
+            exact = {c: [sum(p["exact"][bound][i] for p in parts) for i in (0, 1)] for c, parts in known.items()}
+            counts.append([f"*{bound}*", *(exact_cell(exact[c], sizes[c]) for c in columns)])
+        return [*list_table(["", *(f"{c} ({sizes[c]})" for c in columns)], [*counts, *further]), ""]
+
+    if not found:
+        return []
+    lines = table([result["expressivity"] for result in found], totals, columns)
+    if brec:
+        names = [result["expressivity"] for result in brec]
+        lines += [f"BREC, below with the counts of {SOURCE}:", ""]
+        lines += table(names, grouped, [*COLUMNS, "total"], paper)
+    for result in found:
+        lines += [f"``{result['command']}``", ""]
+    return lines
+
+
 def dataset_table() -> list[str]:
     from graphkit.datasets import cards
 
@@ -134,7 +179,12 @@ class Generated(Directive):
 
     def run(self) -> list[nodes.Node]:
         tables = {"recipes": recipe_table, "comparisons": comparison_tables, "sweeps": sweep_tables}
-        tables |= {"speed": speed_table, "memory": memory_tables, None: dataset_table}
+        tables |= {
+            "speed": speed_table,
+            "memory": memory_tables,
+            "expressivity": expressivity_tables,
+            None: dataset_table,
+        }
         lines = tables[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)
