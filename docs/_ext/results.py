@@ -22,7 +22,10 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 
 def measured(kind: str) -> list[dict]:
     """All result files of one kind, told by a key that only this kind has; speed files have none."""
-    found = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("*.json"))]
+    found = [
+        json.loads(path.read_text()) | {"picture": str(path.relative_to(RESULTS).with_suffix(".png"))}
+        for path in sorted(RESULTS.rglob("*.json"))
+    ]
     marks = {
         "verdict": "recipes",
         "variants": "comparisons",
@@ -123,42 +126,46 @@ def memory_tables() -> list[str]:
 
 
 def expressivity_tables() -> list[str]:
-    """All suites by total, BREC by category with the published counts, and the pictures."""
+    """All suites, then BREC in the paper's categories with the published counts, then the commands and charts."""
     from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
-    from graphkit.expressivity.result import exact_cell
 
-    found = measured("expressivity")
-    totals = [{suite: [part] for suite, part in result["suites"].items()} for result in found]
-    columns = list(dict.fromkeys(suite for parts in totals for suite in parts))
-    brec = [result for result in found if "brec" in result["suites"]]
-    categories = [result["suites"]["brec"]["categories"] for result in brec]
-    grouped = [{key: [part[name] for name in names] for key, names in COLUMNS.items()} for part in categories]
-    paper = [[name, *map(str, counts), str(sum(counts))] for name, counts in BREC.items()]
-    for parts in grouped:
-        parts["total"] = [part for group in list(parts.values()) for part in group]
-
-    def table(names: list[str], rows: list[dict], columns: list[str], further: Sequence[Sequence[str]] = ()) -> list:
-        known = {column: next(row[column] for row in rows if column in row) for column in columns}
-        counts = [
-            [name, *(str(sum(p["separated"] for p in row[c])) if c in row else "—" for c in columns)]
-            for name, row in zip(names, rows, strict=True)
-        ]
-        sizes = {column: sum(part["pairs"] for part in parts) for column, parts in known.items()}
-        for bound in next(iter(known.values()))[0]["exact"]:
-            exact = {c: [sum(p["exact"][bound][i] for p in parts) for i in (0, 1)] for c, parts in known.items()}
-            counts.append([f"*{bound}*", *(exact_cell(exact[c], sizes[c]) for c in columns)])
-        return [*list_table(["", *(f"{c} ({sizes[c]})" for c in columns)], [*counts, *further]), ""]
-
-    if not found:
-        return []
-    lines = table([result["expressivity"] for result in found], totals, columns)
+    suites, brec, commands = {}, {}, []
+    for result in measured("expressivity"):
+        name = result["expressivity"]
+        suites[name] = {suite: [part] for suite, part in result["suites"].items()}
+        if "brec" in result["suites"]:
+            parts = result["suites"]["brec"]["categories"]
+            brec[name] = {column: [parts[part] for part in names] for column, names in COLUMNS.items()}
+            brec[name]["total"] = list(parts.values())
+        commands += [f"``{result['command']}``", "", f".. image:: /../benchmarks/results/{result['picture']}", ""]
+    published = [[f"{name} (published)", *map(str, counts), str(sum(counts))] for name, counts in BREC.items()]
+    lines = told_apart(suites) if suites else []
     if brec:
-        names = [result["expressivity"] for result in brec]
-        lines += [f"BREC, below with the counts of {SOURCE}:", ""]
-        lines += table(names, grouped, [*COLUMNS, "total"], paper)
-    for result in found:
-        lines += [f"``{result['command']}``", ""]
-    return lines
+        lines += [f"BREC by category; published counts are those of {SOURCE}.", "", *told_apart(brec, published)]
+    return lines + commands
+
+
+def told_apart(found: dict[str, dict[str, list[dict]]], further: Sequence[Sequence[str]] = ()) -> list[str]:
+    """By name and column the parts of results that belong there; a row per name, then one per exact algorithm."""
+    from graphkit.expressivity import BOUNDS
+    from graphkit.expressivity.result import share
+
+    columns = {column: parts for row in found.values() for column, parts in row.items()}
+    pairs = {column: sum(part["pairs"] for part in parts) for column, parts in columns.items()}
+
+    def cell(parts: list[dict], told: Iterable[int], lacking: Iterable[int]) -> str:
+        total = sum(part["pairs"] for part in parts)
+        return share(sum(told), total - sum(lacking), total)
+
+    rows = []
+    for name, row in found.items():
+        cells = [(parts, [p["separated"] for p in parts], [p["refused"] for p in parts]) for parts in row.values()]
+        shown = dict(zip(row, (cell(*counts) for counts in cells)))
+        rows.append([name, *(shown.get(column, "—") for column in columns)])
+    for bound in BOUNDS:
+        cells = [(p, [q["exact"][bound] for q in p], [q["not computed"][bound] for q in p]) for p in columns.values()]
+        rows.append([f"*{bound}*", *(cell(*counts) for counts in cells)])
+    return [*list_table(["", *(f"{column} ({count})" for column, count in pairs.items())], [*rows, *further]), ""]
 
 
 def dataset_table() -> list[str]:

@@ -99,6 +99,6 @@ def graph_outputs(model: nn.Module, graphs: Sequence[Data], batch_size: int = 32
     finally:
         model.train(training)
     out = torch.cat(rows)
-    if out.dim() != 2 or out.size(0) != len(graphs):
-        raise ValueError(f"{len(graphs)} graphs gave outputs of shape {list(out.shape)}; the model needs a readout")
-    return out
+    if out.size(0) != len(graphs):
+        raise ValueError(f"{len(graphs)} graphs gave {out.size(0)} rows of outputs; the model needs a readout")
+    return out.view(len(graphs), -1)

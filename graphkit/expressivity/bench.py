@@ -77,23 +77,24 @@ def expressivity(
     protocol = RandomWeights() if protocol is None else protocol
     loaded = [load_suite(suite) if isinstance(suite, str) else suite for suite in suites]
     subject = Subject(model, transform)
-    started = time.perf_counter()
-    results = {}
+    results, seconds = {}, 0.0
     with double_precision():
         described = [_probe(subject, suite) for suite in loaded]  # a model that cannot run fails before any work
         name = name or _name(described[0][0], transform)
         for suite, (_, digest) in zip(loaded, described):
             key = hash_config([digest, suite.hash, protocol.config(), versions()], 16)
             place = Path(folder) / slug(name) / f"{suite.name}-{protocol.name.replace(' ', '-')}-{key}.json"
-            found = _Kept(place, key, fresh).complete(subject, suite, protocol, jobs, progress)
+            kept = _Kept(place, key, fresh)
+            found = kept.complete(subject, suite, protocol, jobs, progress)
             results[suite.name] = SuiteResult(suite, protocol.judge(suite, found))
+            seconds += kept.seconds
         return Expressivity(
             name=name,
             model=repr(described[0][0]),
             transform=None if transform is None else repr(transform),
             protocol=protocol.config(),
             suites=results,
-            seconds=time.perf_counter() - started,
+            seconds=seconds,
             hardware=hardware(torch.device("cpu")),
             versions=versions(),
         )
@@ -104,7 +105,10 @@ class _Kept:
 
     def __init__(self, path: Path, key: str, fresh: bool) -> None:
         self.path, self.key = path, key
-        self.found: dict[str, Any] = {} if fresh else self._read()
+        self.found: dict[str, Any] = {}  # by unit
+        self.seconds = 0.0
+        if not fresh:
+            self._read()
 
     def complete(
         self, subject: Subject, suite: Suite, protocol: Protocol, jobs: int, progress: bool | None
@@ -112,13 +116,16 @@ class _Kept:
         """The findings of all units, those that are not there yet measured."""
         units = protocol.units(suite)
         todo = {unit: graphs for unit, graphs in enumerate(units) if str(unit) not in self.found}
-        saved = time.monotonic()
+        before, started = self.seconds, time.monotonic()
+        saved = started
         try:
             for unit, finding in _measure_all(subject, suite, protocol, todo, len(units), jobs, progress):
                 self.found[str(unit)] = finding
-                if time.monotonic() - saved > _SAVE_SECONDS:
+                now = time.monotonic()
+                self.seconds = before + now - started
+                if now - saved > _SAVE_SECONDS:
                     self._write()
-                    saved = time.monotonic()
+                    saved = now
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{len(self.found)} of {len(units)} parts of {suite.name} are kept in {self.path}; the same command "
@@ -129,17 +136,18 @@ class _Kept:
                 self._write()
         return [self.found[str(unit)] for unit in range(len(units))]
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> None:
         """What is there; nothing, if the file is damaged."""
         try:
             content = json.loads(self.path.read_text())
-            return dict(content["units"]) if content["key"] == self.key else {}
+            if content["key"] == self.key:
+                self.found, self.seconds = dict(content["units"]), float(content["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
-            return {}
+            pass
 
     def _write(self) -> None:
         with atomic_write(self.path) as temporary:
-            temporary.write_text(json.dumps({"key": self.key, "units": self.found}))
+            temporary.write_text(json.dumps({"key": self.key, "seconds": self.seconds, "units": self.found}))
 
 
 def _measure_all(

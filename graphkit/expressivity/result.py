@@ -50,7 +50,7 @@ class SuiteResult:
     def categories(self) -> dict[str, dict[str, Any]]:
         """By category: the numbers of pairs, of those told apart, unreliable and refused, and the exact counts.
 
-        Exact counts are pairs ``[told apart, not computed]``.
+        ``exact`` holds how many each algorithm tells apart, ``not computed`` for how many its verdict is unknown.
         """
         masks = {name: self.suite.category == number for number, name in enumerate(self.suite.categories)}
         return {name: self._count(mask) for name, mask in masks.items()}
@@ -60,16 +60,14 @@ class SuiteResult:
         return self._count(torch.ones(len(self.suite), dtype=torch.bool))
 
     def _count(self, mask: Tensor) -> dict[str, Any]:
-        exact = {
-            bound: [int((verdicts[mask] == 1).sum()), int((verdicts[mask] == -1).sum())]
-            for bound, verdicts in self.suite.exact.items()
-        }
+        verdicts = {bound: verdict[mask] for bound, verdict in self.suite.exact.items()}
         return {
             "pairs": int(mask.sum()),
             "separated": int(self.verdict.separated[mask].sum()),
             "unreliable": int(self.verdict.unreliable[mask].sum()),
             "refused": int(self.verdict.refused[mask].sum()),
-            "exact": exact,
+            "exact": {bound: int((verdict == 1).sum()) for bound, verdict in verdicts.items()},
+            "not computed": {bound: int((verdict == -1).sum()) for bound, verdict in verdicts.items()},
         }
 
 
@@ -83,7 +81,7 @@ class Expressivity:
         transform: The transform in words; ``None`` without one.
         protocol: The protocol's name and settings.
         suites: The result of each suite, by name.
-        seconds: How long it took; what was kept from before took less.
+        seconds: How long it took, earlier sessions included.
         hardware: Where it ran.
         versions: Versions of graphkit and what it computes with.
     """
@@ -111,7 +109,12 @@ class Expressivity:
             parts = result.categories()
             parts = parts | {"total": result.total()} if len(parts) > 1 else {"": result.total()}
             for category, part in parts.items():
-                exact = [exact_cell(part["exact"].get(bound), part["pairs"]) for bound in BOUNDS]
+                exact = [
+                    share(part["exact"][bound], part["pairs"] - part["not computed"][bound], part["pairs"])
+                    if bound in part["exact"]
+                    else "—"
+                    for bound in BOUNDS
+                ]
                 rows.append([name, category, *(str(part[key]) for key in counts), *exact])
         return rows
 
@@ -195,9 +198,9 @@ class Expressivity:
         axes.bar(range(len(parts)), shares, 0.8, color="0.8", label=self.name)
         for number, bound in enumerate(BOUNDS):
             known = {  # marks of one category stand side by side
-                place - 0.3 + 0.2 * number: 100 * part["exact"][bound][0] / part["pairs"]
+                place - 0.3 + 0.2 * number: 100 * part["exact"][bound] / part["pairs"]
                 for place, part in enumerate(parts.values())
-                if bound in part["exact"] and part["exact"][bound][1] == 0
+                if part["not computed"].get(bound) == 0
             }
             axes.plot(list(known), list(known.values()), "_", color=f"C{number}", markersize=9, mew=2.5, label=bound)
         axes.set_xticks(range(len(parts)), list(parts), rotation=60, ha="right", fontsize=8)
@@ -213,11 +216,11 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9+.-]+", "-", name.lower().replace(" + ", "+")).strip("-")
 
 
-def exact_cell(counts: Sequence[int] | None, pairs: int) -> str:
-    """An exact count as tables print it: with the number of pairs for which it is known, where these are not all."""
-    if counts is None or counts[1] == pairs:
+def share(count: int, known: int, pairs: int) -> str:
+    """A count as tables print it: with the number of pairs for which it is known, where these are not all."""
+    if known == 0:
         return "—"
-    return str(counts[0]) if counts[1] == 0 else f"{counts[0]} of {pairs - counts[1]}"
+    return str(count) if known == pairs else f"{count} of {known}"
 
 
 def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:

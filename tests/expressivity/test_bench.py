@@ -49,7 +49,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, prot
     again = expressivity(gin, ["pairs"], RandomWalkPE(8), protocol, folder=tmp_path / "parts")
     assert kept(tmp_path / "parts").name == kept(tmp_path / "whole").name
     parts, all_at_once = (json.loads(kept(tmp_path / name).read_text()) for name in ("parts", "whole"))
-    assert parts == all_at_once
+    assert parts["units"] == all_at_once["units"]
+    assert again.seconds == parts["seconds"] > 0
     assert torch.equal(again.suites["pairs"].verdict.separated, whole.suites["pairs"].verdict.separated)
 
 
@@ -63,7 +64,7 @@ def test_what_is_finished_is_not_measured_again(tmp_path, monkeypatch):
     whole = path.read_text()
     path.write_text(whole[: len(whole) // 2])  # damaged: measured anew
     expressivity(gin, ["pairs"], protocol=ONE, folder=tmp_path)
-    assert path.read_text() == whole
+    assert json.loads(path.read_text())["units"] == json.loads(whole)["units"]
     for other in (
         {"model": lambda n: GIN(n, 8, num_layers=3, readout="sum")},
         {"transform": RandomWalkPE(8)},
@@ -104,7 +105,7 @@ class Same(nn.Module):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda n: GIN(n, 8), r"2 graphs gave outputs of shape \[12, 8\]; the model needs a readout"),
+        (lambda n: GIN(n, 8), "2 graphs gave 12 rows of outputs; the model needs a readout"),
         (lambda n: Same(float("nan")), "the model's outputs are not finite"),
         (lambda n: Same(0.0), None),
     ],
@@ -143,7 +144,7 @@ def test_the_table_the_file_and_the_picture(tmp_path):
     assert content["transform"] == "RandomWalkPE(walk_length=16)"
     assert content["suites"]["pairs"]["separated pairs"] == "0-2"
     assert content["suites"]["pairs"]["beyond"] == {"1-WL": 3, "1,1-WL": 0, "2-FWL": 0, "1,2-WL": 0}
-    assert content["suites"]["pairs"]["categories"]["CFI(K5)"]["exact"]["1,2-WL"] == [0, 0]
+    assert content["suites"]["pairs"]["categories"]["CFI(K5)"]["exact"]["1,2-WL"] == 0
     assert content["suites"]["csl"]["separated"] == 45
     found.plot(tmp_path / "walks.png")
     assert (tmp_path / "walks.png").read_bytes()[:4] == b"\x89PNG"
