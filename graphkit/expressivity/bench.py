@@ -18,16 +18,18 @@ from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config, hash_tensors
 from graphkit.expressivity.protocols import Protocol, RandomWeights
 from graphkit.expressivity.result import Expressivity, SuiteResult, slug
-from graphkit.expressivity.subject import Factory, Subject, double_precision
+from graphkit.expressivity.subject import Factory, Subject, reproducible
 from graphkit.expressivity.suites import Suite, load_suite
+from graphkit.models import PyGModel
 from graphkit.training.result import hardware, versions
+from graphkit.transforms import Precompute
 
 _SAVE_SECONDS = 5.0
 
 
 def expressivity(
     model: Factory | nn.Module,
-    suites: Sequence[str | Suite] = ("pairs", "cfi", "csl"),
+    suites: str | Suite | Sequence[str | Suite] = ("pairs", "cfi", "csl"),
     transform: BaseTransform | None = None,
     protocol: Protocol | None = None,
     name: str | None = None,
@@ -39,14 +41,14 @@ def expressivity(
     """Count the pairs of graphs that a model tells apart, beside exact Weisfeiler-Leman verdicts and published counts.
 
     Finished units (graphs, or trained pairs) are kept in a file per suite; the same call goes on where one was
-    interrupted. The file is named by a digest of the graphs, the protocol, the random model, and its outputs for the
-    first pair.
+    interrupted. The file is named by a digest of graphs, protocol, transform, model, and what it gives for the first
+    pair. Everything runs on the CPU.
 
     Args:
         model: A function from the number of node features to a model with one output row per graph; or such a model,
             whose weights are drawn anew by ``reset_parameters``.
-        suites: Names of :data:`~graphkit.expressivity.NAMES`, or your own :class:`Suite` (default: those that need no
-            files).
+        suites: Names of :data:`~graphkit.expressivity.NAMES`, or your own :class:`Suite`; one or several (default:
+            those that need no files).
         transform: Any PyG transform, e.g. a feature or a rewiring, applied to every graph and every relabelled copy.
             What it adds as further attributes of nodes is joined to ``x`` (default: none).
         protocol: :class:`RandomWeights` or :class:`PairedTraining` (default: ``RandomWeights()``).
@@ -75,11 +77,12 @@ def expressivity(
         3
     """
     protocol = RandomWeights() if protocol is None else protocol
-    loaded = [load_suite(suite) if isinstance(suite, str) else suite for suite in suites]
+    chosen = [suites] if isinstance(suites, str | Suite) else suites
+    loaded = [load_suite(suite) if isinstance(suite, str) else suite for suite in chosen]
     subject = Subject(model, transform)
     results, seconds = {}, 0.0
-    with double_precision():
-        described = [_probe(subject, suite) for suite in loaded]  # a model that cannot run fails before any work
+    with reproducible():
+        described = [_probe(subject, suite, protocol) for suite in loaded]  # what cannot run fails before any work
         name = name or _name(described[0][0], transform)
         for suite, (_, digest) in zip(loaded, described):
             key = hash_config([digest, suite.hash, protocol.config(), versions()], 16)
@@ -175,21 +178,25 @@ def _measure_all(
 
 def _measure(protocol: Protocol, subject: Subject, graphs: list[Data], unit: int) -> tuple[int, dict[str, Any]]:
     """One unit, in whatever process joblib chose."""
-    with double_precision():
+    with reproducible():
         try:
             return unit, protocol.measure(subject, graphs, unit)
         except ValueError as error:  # it could take the first pair: this one is too large, or otherwise not for it
             return unit, {"refused": str(error)}
 
 
-def _probe(subject: Subject, suite: Suite) -> tuple[nn.Module, str]:
-    """A model with random weights, and a digest of these and of its outputs for the first pair."""
+def _probe(subject: Subject, suite: Suite, protocol: Protocol) -> tuple[nn.Module, str]:
+    """A model with random weights, and a digest of model, transform, and what they give for the first pair."""
     prepared = subject.prepare([suite.graphs[position] for position in suite.pairs[0].tolist()])
     out = subject.outputs(prepared, 0)
+    if protocol.channels not in (None, out.size(1)):
+        raise ValueError(f"{protocol.name} needs {protocol.channels} outputs, the model has {out.size(1)}")
     model = subject.build(prepared[0].num_features, 0)
-    return model, hash_config([repr(model), hash_tensors(out), hash_tensors(*(p.x for p in prepared))], 32)
+    transform = subject.transform
+    words = [repr(model), transform.fingerprint() if isinstance(transform, Precompute) else repr(transform)]
+    return model, hash_config([*words, hash_tensors(out, *(graph.x for graph in prepared))], 32)
 
 
 def _name(model: nn.Module, transform: BaseTransform | None) -> str:
-    model = getattr(model, "module", model)  # PyG's, with a readout
+    model = model.module if isinstance(model, PyGModel) else model
     return type(model).__name__ + ("" if transform is None else f" + {type(transform).__name__}")

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from graphkit.datasets.generators.base import at_least
 from graphkit.diagnostics.separation import graph_outputs
-from graphkit.expressivity.subject import Subject, copies
+from graphkit.expressivity.subject import OUTPUTS, Subject, copies
 from graphkit.expressivity.suites import Suite
 
 
@@ -34,10 +35,17 @@ class Verdict:
 
 
 class Protocol(ABC):
-    """Divides a suite into units of work that are measured one by one, in any order, and judges the whole."""
+    """Divides a suite into units of work that are measured one by one, in any order, and judges the whole.
+
+    Attributes:
+        name: What it is called.
+        seeds: How many random models are tried.
+        channels: How many outputs a model must have; ``None`` if any number will do.
+    """
 
     name: str
     seeds: int
+    channels: int | None = None
 
     @abstractmethod
     def units(self, suite: Suite) -> list[list[int]]:
@@ -79,6 +87,9 @@ class RandomWeights(Protocol):
     copies: int = 4
     name = "random weights"
     factor = 1e3
+
+    def __post_init__(self) -> None:
+        at_least(1, seeds=self.seeds, copies=self.copies)
 
     def units(self, suite: Suite) -> list[list[int]]:
         return [[position] for position in range(len(suite.graphs))]
@@ -142,6 +153,10 @@ class PairedTraining(Protocol):
     copies = 32
     batch_size = 16
     threshold = 72.34
+    channels = OUTPUTS
+
+    def __post_init__(self) -> None:
+        at_least(1, seeds=self.seeds, epochs=self.epochs)
 
     def units(self, suite: Suite) -> list[list[int]]:
         return suite.pairs.tolist()

@@ -109,13 +109,14 @@ def copies(graph: Data, count: int, seed: int) -> list[Data]:
 
 
 @contextmanager
-def double_precision() -> Iterator[None]:
-    """Everything that asks for the default precision gets the double one, and one thread: bit-equal anywhere."""
+def reproducible() -> Iterator[None]:
+    """Double precision by default and one thread, so that numbers are equal anywhere; all is as before afterwards."""
     dtype, threads = torch.get_default_dtype(), torch.get_num_threads()
     torch.set_default_dtype(torch.float64)
     torch.set_num_threads(1)
     try:
-        yield
+        with torch.random.fork_rng(devices=[]):
+            yield
     finally:
         torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)

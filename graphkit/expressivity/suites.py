@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.hashing import hash_config, hash_data
+from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.datasets import load_graphs
 from graphkit.datasets.generators.cfi import CFI_BASES, PAIRS
@@ -55,18 +55,23 @@ class Suite:
             name: What the suite is called.
             pairs: The two graphs of each pair, with ``x`` and ``edge_index``.
 
+        Raises:
+            ValueError: If there are none.
+
         Example:
             >>> rook, shrikhande = load_graphs("sr16")
             >>> Suite.from_pairs("mine", [(rook, shrikhande)]).pairs.tolist()
             [[0, 1]]
         """
+        if not pairs:
+            raise ValueError(f"suite {name!r} has no pairs")
         graphs = [graph for pair in pairs for graph in pair]
         return cls(name, graphs, _twos(len(graphs)), torch.zeros(len(pairs), dtype=torch.long), (name,))
 
     @property
     def hash(self) -> str:
         """A digest of all graphs and pairs."""
-        return hash_config([*(hash_data(graph) for graph in self.graphs), self.pairs.shape])
+        return hash_config([*(hash_data(graph) for graph in self.graphs), hash_tensors(self.pairs)])
 
     def __len__(self) -> int:
         return self.pairs.size(0)

@@ -19,7 +19,7 @@ ONE = RandomWeights(seeds=1, copies=2)
 
 
 def gin(in_channels):
-    return GIN(in_channels, 8, readout="sum")
+    return GIN(in_channels, 8, out_channels=16, readout="sum")
 
 
 def kept(folder):
@@ -66,7 +66,7 @@ def test_what_is_finished_is_not_measured_again(tmp_path, monkeypatch):
     expressivity(gin, ["pairs"], protocol=ONE, folder=tmp_path)
     assert json.loads(path.read_text())["units"] == json.loads(whole)["units"]
     for other in (
-        {"model": lambda n: GIN(n, 8, num_layers=3, readout="sum")},
+        {"model": lambda n: GIN(n, 8, num_layers=3, out_channels=16, readout="sum")},
         {"transform": RandomWalkPE(8)},
         {"transform": RandomWalkPE(9)},
         {"protocol": RandomWeights(seeds=1, copies=3)},
@@ -82,7 +82,6 @@ def test_processes_change_nothing(tmp_path):
     stored = [json.loads(kept(tmp_path / name).read_text())["units"] for name in ("alone", "two")]
     assert stored[0] == stored[1]
     assert alone.suites["pairs"].num_separated == 3
-    assert torch.get_default_dtype() == torch.float32
 
 
 def test_a_given_model_is_drawn_anew_and_stays_as_it_was(tmp_path):
@@ -107,17 +106,35 @@ class Same(nn.Module):
     [
         (lambda n: GIN(n, 8), "2 graphs gave 12 rows of outputs; the model needs a readout"),
         (lambda n: Same(float("nan")), "the model's outputs are not finite"),
-        (lambda n: Same(0.0), None),
     ],
 )
 def test_a_model_that_cannot_run_fails_before_any_work(tmp_path, model, message):
-    if message is None:
-        found = expressivity(model, ["pairs"], folder=tmp_path)
-        assert found.suites["pairs"].num_separated == 0
-        return
     with pytest.raises(ValueError, match=message):
-        expressivity(model, ["pairs"], folder=tmp_path)
+        expressivity(model, "pairs", folder=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_without_weights_and_with_equal_outputs(tmp_path):
+    found = expressivity(lambda n: Same(0.0), "pairs", folder=tmp_path)
+    assert found.suites["pairs"].num_separated == 0
+
+
+def test_settings_that_cannot_be(tmp_path):
+    with pytest.raises(ValueError, match="copies must be at least 1, got 0"):
+        RandomWeights(copies=0)
+    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+        PairedTraining(epochs=0)
+    with pytest.raises(ValueError, match="paired training needs 16 outputs, the model has 2"):
+        expressivity(lambda n: Same(0.0), "pairs", protocol=PairedTraining(), folder=tmp_path)
+    with pytest.raises(ValueError, match="suite 'none' has no pairs"):
+        Suite.from_pairs("none", [])
+
+
+def test_nothing_global_changes(tmp_path):
+    before = torch.random.get_rng_state()
+    expressivity(gin, Suite.from_pairs("one", [tuple(load_graphs("sr16"))]), folder=tmp_path)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.parametrize("protocol", [ONE, PairedTraining(seeds=1, epochs=1)], ids=lambda protocol: protocol.name)

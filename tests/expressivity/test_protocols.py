@@ -134,12 +134,12 @@ def test_eigenvectors_depend_on_the_numbering_and_eigenvalues_do_not(run):
 
 def test_paired_training_is_brecs(monkeypatch):
     """Loss, optimiser, order and the end of training, against a plain loop."""
-    from graphkit.expressivity.subject import Subject, copies, double_precision
+    from graphkit.expressivity.subject import Subject, copies, reproducible
 
     graphs = load_graphs("pairs")[:2]
     protocol = PairedTraining(seeds=1, epochs=3)
     subject = Subject(gin, RandomWalkPE(3))
-    with double_precision():
+    with reproducible():
         (statistic, reference), *_ = protocol.measure(subject, graphs, 0)["t_squared"]
         first, second = (subject.prepare(copies(graph, 32, seed)) for graph, seed in zip(graphs, (0, 1)))
         same = subject.prepare(copies(graphs[0], 64, -1))
