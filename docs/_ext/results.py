@@ -22,17 +22,9 @@ def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str
 
 def measured(kind: str) -> list[dict]:
     """All result files of one kind, told by a key that only this kind has; speed files have none."""
-    found = [
-        json.loads(path.read_text()) | {"picture": str(path.relative_to(RESULTS).with_suffix(".png"))}
-        for path in sorted(RESULTS.rglob("*.json"))
-    ]
-    marks = {
-        "verdict": "recipes",
-        "variants": "comparisons",
-        "points": "sweeps",
-        "by depth": "memory",
-        "suites": "expressivity",
-    }
+    found = [json.loads(path.read_text()) for path in sorted(RESULTS.rglob("*.json"))]
+    marks = {"verdict": "recipes", "variants": "comparisons", "points": "sweeps", "by depth": "memory"}
+    marks |= {"suites": "expressivity"}
     return [content for content in found if next((marks[key] for key in marks if key in content), "speed") == kind]
 
 
@@ -130,14 +122,16 @@ def expressivity_tables() -> list[str]:
     from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
 
     suites, brec, commands = {}, {}, []
-    for result in measured("expressivity"):
+    for path in sorted((RESULTS / "expressivity").glob("*.json")):
+        result = json.loads(path.read_text())
         name = result["expressivity"]
         suites[name] = {suite: [part] for suite, part in result["suites"].items()}
         if "brec" in result["suites"]:
             parts = result["suites"]["brec"]["categories"]
             brec[name] = {column: [parts[part] for part in names] for column, names in COLUMNS.items()}
             brec[name]["total"] = list(parts.values())
-        commands += [f"``{result['command']}``", "", f".. image:: /../benchmarks/results/{result['picture']}", ""]
+        commands += [f"``{result['command']}``", ""]
+        commands += [f".. image:: /../benchmarks/results/expressivity/{path.stem}.png", f"   :alt: {name}", ""]
     published = [[f"{name} (published)", *map(str, counts), str(sum(counts))] for name, counts in BREC.items()]
     lines = told_apart(suites) if suites else []
     if brec:
@@ -186,12 +180,8 @@ class Generated(Directive):
 
     def run(self) -> list[nodes.Node]:
         tables = {"recipes": recipe_table, "comparisons": comparison_tables, "sweeps": sweep_tables}
-        tables |= {
-            "speed": speed_table,
-            "memory": memory_tables,
-            "expressivity": expressivity_tables,
-            None: dataset_table,
-        }
+        tables |= {"speed": speed_table, "memory": memory_tables, None: dataset_table}
+        tables |= {"expressivity": expressivity_tables}
         lines = tables[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)
