@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from graphkit import datasets, diagnostics, models, nn, ops, recipes, testing, transforms
+    from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, testing, transforms
     from graphkit.datasets import load
     from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
     from graphkit.training import Result, Trainer, strategies
@@ -32,6 +32,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "features": ("graphkit.transforms.features", None),
     "datasets": ("graphkit.datasets", None),
     "diagnostics": ("graphkit.diagnostics", None),
+    "expressivity": ("graphkit.expressivity", None),
     "strategies": ("graphkit.training.strategies", None),
     "recipes": ("graphkit.recipes", None),
     "testing": ("graphkit.testing", None),
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "datasets",
     "diagnostics",
+    "expressivity",
     "features",
     "load",
     "models",

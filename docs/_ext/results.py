@@ -82,6 +82,51 @@ def leaderboard_table() -> list[str]:
     return list_table(header, rows) if rows else []
 
 
+def expressivity_tables() -> list[str]:
+    """All suites, then BREC in the paper's categories with the published counts, then the commands and charts."""
+    from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
+
+    suites, brec, commands = {}, {}, []
+    for path in sorted((RESULTS / "expressivity").glob("*.json")):
+        result = json.loads(path.read_text())
+        name = result["expressivity"]
+        suites[name] = {suite: [part] for suite, part in result["suites"].items()}
+        if "brec" in result["suites"]:
+            parts = result["suites"]["brec"]["categories"]
+            brec[name] = {column: [parts[part] for part in names] for column, names in COLUMNS.items()}
+            brec[name]["total"] = list(parts.values())
+        commands += [f"``{result['command']}``", ""]
+        commands += [f".. image:: /../benchmarks/results/expressivity/{path.stem}.png", f"   :alt: {name}", ""]
+    published = [[f"{name} (published)", *map(str, counts), str(sum(counts))] for name, counts in BREC.items()]
+    lines = told_apart(suites) if suites else []
+    if brec:
+        lines += [f"BREC by category; published counts are those of {SOURCE}.", "", *told_apart(brec, published)]
+    return lines + commands
+
+
+def told_apart(found: dict[str, dict[str, list[dict]]], further: Sequence[Sequence[str]] = ()) -> list[str]:
+    """By name and column the parts of results that belong there; a row per name, then one per exact algorithm."""
+    from graphkit.expressivity import BOUNDS
+    from graphkit.expressivity.result import share
+
+    columns = {column: parts for row in found.values() for column, parts in row.items()}
+    pairs = {column: sum(part["pairs"] for part in parts) for column, parts in columns.items()}
+
+    def cell(parts: list[dict], told: Iterable[int], lacking: Iterable[int]) -> str:
+        total = sum(part["pairs"] for part in parts)
+        return share(sum(told), total - sum(lacking), total)
+
+    rows = []
+    for name, row in found.items():
+        cells = [(parts, [p["separated"] for p in parts], [p["refused"] for p in parts]) for parts in row.values()]
+        shown = dict(zip(row, (cell(*counts) for counts in cells)))
+        rows.append([name, *(shown.get(column, "—") for column in columns)])
+    for bound in BOUNDS:
+        cells = [(p, [q["exact"][bound] for q in p], [q["not computed"][bound] for q in p]) for p in columns.values()]
+        rows.append([f"*{bound}*", *(cell(*counts) for counts in cells)])
+    return [*list_table(["", *(f"{column} ({count})" for column, count in pairs.items())], [*rows, *further]), ""]
+
+
 def dataset_table() -> list[str]:
     from graphkit.datasets import cards
 
@@ -106,6 +151,7 @@ class Generated(Directive):
             "speed": speed_table,
             "memory": memory_tables,
             "leaderboards": leaderboard_table,
+            "expressivity": expressivity_tables,
             None: dataset_table,
         }
         lines = makers[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]

@@ -1,4 +1,4 @@
-"""The command line: ``graphkit train | reproduce | rewire | list | doctor | data``.
+"""The command line: ``graphkit train | reproduce | rewire | expressivity | list | doctor | data``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -18,6 +18,7 @@ COMMANDS = {
     "train": ("graphkit.cli.train", "train"),
     "reproduce": ("graphkit.cli.reproduce", "reproduce"),
     "rewire": ("graphkit.cli.rewire", "rewire"),
+    "expressivity": ("graphkit.cli.expressivity", "expressivity"),
     "list": ("graphkit.cli.catalogue", "list_names"),
     "data": ("graphkit.cli.catalogue", "data"),
     "doctor": ("graphkit.doctor", "main"),
@@ -26,12 +27,13 @@ COMMANDS = {
 USAGE = """usage: graphkit COMMAND [options]
 
 commands:
-  train      train a model on a task: graphkit train --model GCN --task cora
-  reproduce  run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
-  rewire     rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10
-  list       list models, rewirings, features, strategies, tasks or recipes
-  data       list, check, fetch or clear datasets
-  doctor     versions, live sparse backend, GPU, data; exit code 1 on a problem
+  train         train a model on a task: graphkit train --model GCN --task cora
+  reproduce     run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
+  rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10
+  expressivity  count graphs that a model or feature tells apart: graphkit expressivity RandomWalkPE --suite brec
+  list          list models, rewirings, features, strategies, tasks or recipes
+  data          list, check, fetch or clear datasets
+  doctor        versions, live sparse backend, GPU, data; exit code 1 on a problem
 
 options:
   -h, --help   this text; graphkit COMMAND --help tells a command's options

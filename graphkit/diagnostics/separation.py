@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphkit.models.base import LayeredModel
@@ -28,7 +28,6 @@ class Separation:
     distances: Tensor
 
 
-@torch.no_grad()
 def separation(
     model: LayeredModel,
     graphs: Sequence[Data],
@@ -59,22 +58,47 @@ def separation(
         >>> found.separated, found.pairs
         (0, 1)
     """
-    dtype = next(model.parameters()).dtype
-    required = model.required_transform()
-    prepared = [graph if required is None else required(graph) for graph in graphs]
-    prepared = [graph.clone().apply(lambda v: v.to(dtype) if v.is_floating_point() else v) for graph in prepared]
-    training = model.training
-    model.eval()
-    try:
-        starts = range(0, len(prepared), batch_size)
-        rows = [model(Batch.from_data_list(prepared[start : start + batch_size])) for start in starts]
-    finally:
-        model.train(training)
-    out = torch.cat(rows)
-    if out.size(0) != len(prepared):
-        raise ValueError(f"{len(prepared)} graphs gave {out.size(0)} rows of outputs; the model needs a readout")
-    chosen = torch.tensor(list(combinations(range(len(prepared)), 2) if pairs is None else pairs)).view(-1, 2)
+    out = graph_outputs(model, prepare(model, graphs), batch_size)
+    chosen = torch.tensor(list(combinations(range(len(graphs)), 2) if pairs is None else pairs)).view(-1, 2)
     first, second = out[chosen[:, 0]], out[chosen[:, 1]]
     scale = torch.maximum(first.norm(dim=1), second.norm(dim=1)).clamp(min=1)
     distances = (first - second).norm(dim=1) / scale
     return Separation(int((distances > tolerance).sum()), chosen.size(0), distances)
+
+
+def prepare(model: nn.Module, graphs: Sequence[Data]) -> list[Data]:
+    """The graphs with the structure and the precision that a model wants.
+
+    Args:
+        model: A model; one without ``required_transform()`` wants no structure.
+        graphs: The graphs; they are not changed.
+    """
+    dtype = next((parameter.dtype for parameter in model.parameters()), torch.get_default_dtype())
+    required = model.required_transform() if isinstance(model, LayeredModel) else None
+    prepared = [graph if required is None else required(graph) for graph in graphs]
+    return [graph.clone().apply(lambda v: v.to(dtype) if v.is_floating_point() else v) for graph in prepared]
+
+
+@torch.no_grad()
+def graph_outputs(model: nn.Module, graphs: Sequence[Data], batch_size: int = 32) -> Tensor:
+    """A model's outputs in evaluation mode, one row per graph.
+
+    Args:
+        model: A model with one output row per graph.
+        graphs: The graphs, as :func:`prepare` returns them.
+        batch_size: Graphs per forward pass (default: 32).
+
+    Raises:
+        ValueError: If the outputs do not have one row per graph.
+    """
+    training = model.training
+    model.eval()
+    try:
+        starts = range(0, len(graphs), batch_size)
+        rows = [model(Batch.from_data_list(list(graphs[start : start + batch_size]))) for start in starts]
+    finally:
+        model.train(training)
+    out = torch.cat(rows)
+    if out.size(0) != len(graphs):
+        raise ValueError(f"{len(graphs)} graphs gave {out.size(0)} rows of outputs; the model needs a readout")
+    return out.view(len(graphs), -1)

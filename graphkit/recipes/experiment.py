@@ -95,12 +95,7 @@ class Experiment:
         choose(found, task["split"])
         defaults = _option_defaults(found)
         task |= {key: value for key, value in parsed["task"].items() if value != defaults[key]}
-        complete: dict[str, Any] = {"task": task, "transforms": chosen.transforms}
-        for part in PARTS:
-            complete[part] = None
-            if part in chosen.classes:
-                complete[part] = {"class_path": chosen.names[part], "init_args": parsed.get(part, {})}
-        complete["trainer"] = parsed["trainer"]
+        complete = {"task": task, "transforms": chosen.transforms, **chosen.parts(parsed), "trainer": parsed["trainer"]}
         experiment = cls(_plain(complete))
         experiment.build_trainer()  # refuses values that no type can: lr=-1
         return experiment
@@ -115,7 +110,7 @@ class Experiment:
         digested = self.config | {"trainer": {key: trainer[key] for key in trainer if key not in NOT_HASHED}}
         for part in PARTS:
             if found := self.config[part]:
-                arguments = _not_default(_class(part, found["class_path"]), found["init_args"])
+                arguments = _not_default(find_class(part, found["class_path"]), found["init_args"])
                 digested[part] = {"class_path": found["class_path"], "init_args": arguments}
         return hash_config(digested)
 
@@ -131,13 +126,13 @@ class Experiment:
         parts = [("transforms", part) for part in self.config["transforms"]]
         parts += [(key, self.config[key]) for key in ("features", "rewiring") if self.config[key]]
         for key, part in parts:
-            task = task.transform(_class(key, part["class_path"])(**part["init_args"]))
+            task = task.transform(find_class(key, part["class_path"])(**part["init_args"]))
         return task
 
     def build_model(self, task: Task) -> nn.Module:
         """The model, with ``in_channels``, ``out_channels`` and a graph task's readout taken from the task."""
         part = self.config["model"]
-        cls = _class("model", part["class_path"])
+        cls = find_class("model", part["class_path"])
         known = inspect.signature(cls).parameters
         given = _not_default(cls, part["init_args"])  # a default leaves the choice to the task (readout)
         if issubclass(cls, LayeredModel):
@@ -150,7 +145,7 @@ class Experiment:
     def build_trainer(self, **changes: Any) -> Trainer:
         """The trainer; ``changes`` replace its arguments."""
         part = self.config["strategy"]
-        strategy = part and _class("strategy", part["class_path"])(**part["init_args"])
+        strategy = part and find_class("strategy", part["class_path"])(**part["init_args"])
         return Trainer(**self.config["trainer"] | {"strategy": strategy} | changes)
 
     def run(self, resume: bool = False, split: int | str | None = None, **changes: Any) -> Result:
@@ -200,15 +195,34 @@ def with_choices(
     return chosen
 
 
-def flags_help(config: Mapping[str, Any]) -> str:
-    """The help text of all flags that a configuration's classes offer."""
-    return _Chosen(config).parser.format_help()
+def parse_parts(config: Mapping[str, Any], flags: Sequence[str] = ()) -> dict[str, Any]:
+    """Model, features and rewiring with all arguments, for what needs neither a task nor a trainer.
+
+    Args:
+        config: ``model``, ``features`` and ``rewiring``, as for :meth:`Experiment.from_config`.
+        flags: Arguments in the form of a command line; they win.
+
+    Raises:
+        ValueError: As :meth:`Experiment.from_config`.
+
+    Example:
+        >>> parse_parts({"model": "gin"}, ["--model.num_layers", "3"])["model"]["init_args"]["num_layers"]
+        3
+    """
+    chosen = _Chosen(config, trained=False)
+    return _plain(chosen.parts(chosen.parse(flags)))
+
+
+def flags_help(config: Mapping[str, Any], trained: bool = True) -> str:
+    """The help text of all flags that a configuration's classes offer, with those of the trainer if it is trained."""
+    return _Chosen(config, trained).parser.format_help()
 
 
 class _Chosen:
     """The classes that a configuration names, and the parser for their arguments."""
 
-    def __init__(self, config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], trained: bool = True) -> None:
+        self.trained = trained
         self.values: dict[str, Any] = {}
         task = config.get("task") or {}
         task = dict(task) if isinstance(task, Mapping) else {"name": task}
@@ -219,7 +233,7 @@ class _Chosen:
         for part in PARTS:
             if config.get(part):
                 path, arguments = _split_part(config[part], part)
-                self.classes[part] = _class(part, path)
+                self.classes[part] = find_class(part, path)
                 self.names[part] = path if "." in path else self.classes[part].__name__
                 self._collect(part, arguments)
         self._collect("trainer", config.get("trainer") or {})
@@ -240,6 +254,13 @@ class _Chosen:
         tokens = [f"--{key}={_text(value)}" for key, value in self.values.items() if key not in given]
         with _readable_errors():
             return self.parser.parse_args([*tokens, *flags]).as_dict()
+
+    def parts(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
+        """Each part's class and arguments; ``None`` for one that is not there."""
+        return {
+            part: {"class_path": self.names[part], "init_args": parsed.get(part, {})} if part in self.classes else None
+            for part in PARTS
+        }
 
     def _collect(self, part: str, arguments: Any) -> None:
         if not isinstance(arguments, Mapping):
@@ -263,7 +284,8 @@ class _Chosen:
         for part, cls in self.classes.items():
             skipped = set(SIZES) & set(inspect.signature(cls).parameters) if part == "model" else set()
             _add_class(parser, cls, part, skipped)
-        _add_class(parser, Trainer, "trainer", {"strategy"})
+        if self.trained:
+            _add_class(parser, Trainer, "trainer", {"strategy"})
         return parser
 
 
@@ -292,7 +314,7 @@ def _transform(value: Any, position: int) -> dict[str, Any]:
 
     key = f"transforms[{position}]"
     path, arguments = _split_part(value, key)
-    cls = _class("transforms", path)
+    cls = find_class("transforms", path)
     parser = ArgumentParser(exit_on_error=False, add_help=False)
     added = parser.add_class_arguments(cls, as_group=False, fail_untyped=False)
     for name in arguments:
@@ -314,8 +336,12 @@ def _split_part(value: Any, key: str) -> tuple[str, Mapping[str, Any]]:
     return value["class_path"], value.get("init_args") or {}
 
 
-def _class(part: str, path: str) -> Any:
-    """The class of one part, by its registered name or by an import path."""
+def find_class(part: str, path: str) -> Any:
+    """The class of one part, by its registered name or by an import path.
+
+    Raises:
+        ValueError: If there is none, or it is not of the part's kind.
+    """
     registry, base = PARTS.get(part, (None, BaseTransform))
     if "." not in path:
         if registry is None:

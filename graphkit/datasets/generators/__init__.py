@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from graphkit.datasets.generators import (
+    cfi,
     expressive,
     gnp_tasks,
     matching,
@@ -17,7 +18,7 @@ _FUNCTIONS: list[Callable[..., Generated]] = [
     transfer.ring_transfer, transfer.crossed_ring, transfer.clique_path, transfer.tree_transfer,
     matching.tree_neighbors_match, minesweeper.minesweeper, expressive.csl, expressive.sr16, expressive.karate,
     second_minimum.second_minimum, pna_multitask.pna_multitask, gnp_tasks.gnp_sets, gnp_tasks.gnp_graphs,
-    gnp_tasks.gnp_nodes,
+    gnp_tasks.gnp_nodes, cfi.cfi, cfi.pairs,
 ]  # fmt: skip
 
 GENERATORS: dict[str, Callable[..., Generated]] = {function.__name__: function for function in _FUNCTIONS}

@@ -1,0 +1,202 @@
+"""Run suites unit by unit, keep what is finished, judge the whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.files import atomic_write
+from graphkit.core.hashing import hash_config, hash_tensors
+from graphkit.expressivity.protocols import Protocol, RandomWeights
+from graphkit.expressivity.result import Expressivity, SuiteResult, slug
+from graphkit.expressivity.subject import Factory, Subject, reproducible
+from graphkit.expressivity.suites import Suite, load_suite
+from graphkit.models import PyGModel
+from graphkit.training.result import hardware, versions
+from graphkit.transforms import Precompute
+
+_SAVE_SECONDS = 5.0
+
+
+def expressivity(
+    model: Factory | nn.Module,
+    suites: str | Suite | Sequence[str | Suite] = ("pairs", "cfi", "csl"),
+    transform: BaseTransform | None = None,
+    protocol: Protocol | None = None,
+    name: str | None = None,
+    jobs: int = 1,
+    folder: str | os.PathLike[str] = "runs/expressivity",
+    fresh: bool = False,
+    progress: bool | None = None,
+) -> Expressivity:
+    """Count the pairs of graphs that a model tells apart, beside exact Weisfeiler-Leman verdicts and published counts.
+
+    Finished units (graphs, or trained pairs) are kept in a file per suite; the same call goes on where one was
+    interrupted. The file is named by a digest of graphs, protocol, transform, model, and what it gives for the first
+    pair. Everything runs on the CPU.
+
+    Args:
+        model: A function from the number of node features to a model with one output row per graph; or such a model,
+            whose weights are drawn anew by ``reset_parameters``.
+        suites: Names of :data:`~graphkit.expressivity.NAMES`, or your own :class:`Suite`; one or several (default:
+            those that need no files).
+        transform: Any PyG transform, e.g. a feature or a rewiring, applied to every graph and every relabelled copy.
+            What it adds as further attributes of nodes is joined to ``x`` (default: none).
+        protocol: :class:`RandomWeights` or :class:`PairedTraining` (default: ``RandomWeights()``).
+        name: What the model is called in tables (default: its class and the transform's).
+        jobs: Parallel processes of joblib; results are bit-equal for any number (default: 1).
+        folder: Where finished units are kept (default: ``runs/expressivity``).
+        fresh: Measure finished units again (default: ``False``).
+        progress: Show a bar (default: on a terminal).
+
+    Raises:
+        ValueError: If a suite does not exist, or the model does not give one finite row per graph of the first pair.
+            Later pairs for which it raises one are counted as refused.
+        FileNotFoundError: If a suite's raw files are missing and cannot be had; the message says how to place them.
+        KeyboardInterrupt: After Ctrl-C; says how much is kept.
+
+    Example:
+        >>> import tempfile
+        >>> from graphkit.models import GIN
+        >>> from graphkit.transforms.features import RandomWalkPE
+        >>> found = expressivity(GIN(1, 8, readout="sum"), ["pairs"], folder=tempfile.mkdtemp())
+        >>> found.suites["pairs"].num_separated
+        0
+        >>> model = lambda num_features: GIN(num_features, 8, readout="sum")
+        >>> found = expressivity(model, ["pairs"], RandomWalkPE(8), folder=tempfile.mkdtemp())
+        >>> found.suites["pairs"].num_separated
+        3
+    """
+    protocol = RandomWeights() if protocol is None else protocol
+    chosen = [suites] if isinstance(suites, str | Suite) else suites
+    loaded = [load_suite(suite) if isinstance(suite, str) else suite for suite in chosen]
+    subject = Subject(model, transform)
+    results, seconds = {}, 0.0
+    with reproducible():
+        described = [_probe(subject, suite, protocol) for suite in loaded]  # what cannot run fails before any work
+        name = name or _name(described[0][0], transform)
+        for suite, (_, digest) in zip(loaded, described):
+            key = hash_config([digest, suite.hash, protocol.config(), versions()], 16)
+            place = Path(folder) / slug(name) / f"{suite.name}-{protocol.name.replace(' ', '-')}-{key}.json"
+            kept = _Kept(place, key, fresh)
+            found = kept.complete(subject, suite, protocol, jobs, progress)
+            results[suite.name] = SuiteResult(suite, protocol.judge(suite, found))
+            seconds += kept.seconds
+        return Expressivity(
+            name=name,
+            model=repr(described[0][0]),
+            transform=None if transform is None else repr(transform),
+            protocol=protocol.config(),
+            suites=results,
+            seconds=seconds,
+            hardware=hardware(torch.device("cpu")),
+            versions=versions(),
+        )
+
+
+class _Kept:
+    """What is finished of one suite, and its file."""
+
+    def __init__(self, path: Path, key: str, fresh: bool) -> None:
+        self.path, self.key = path, key
+        self.found: dict[str, Any] = {}  # by unit
+        self.seconds = 0.0
+        if not fresh:
+            self._read()
+
+    def complete(
+        self, subject: Subject, suite: Suite, protocol: Protocol, jobs: int, progress: bool | None
+    ) -> list[dict[str, Any]]:
+        """The findings of all units, those that are not there yet measured."""
+        units = protocol.units(suite)
+        todo = {unit: graphs for unit, graphs in enumerate(units) if str(unit) not in self.found}
+        before, started = self.seconds, time.monotonic()
+        saved = started
+        try:
+            for unit, finding in _measure_all(subject, suite, protocol, todo, len(units), jobs, progress):
+                self.found[str(unit)] = finding
+                now = time.monotonic()
+                self.seconds = before + now - started
+                if now - saved > _SAVE_SECONDS:
+                    self._write()
+                    saved = now
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{len(self.found)} of {len(units)} parts of {suite.name} are kept in {self.path}; the same command "
+                "does the rest"
+            ) from None
+        finally:
+            if todo:
+                self._write()
+        return [self.found[str(unit)] for unit in range(len(units))]
+
+    def _read(self) -> None:
+        """What is there; nothing, if the file is damaged."""
+        try:
+            content = json.loads(self.path.read_text())
+            if content["key"] == self.key:
+                self.found, self.seconds = dict(content["units"]), float(content["seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+
+    def _write(self) -> None:
+        with atomic_write(self.path) as temporary:
+            temporary.write_text(json.dumps({"key": self.key, "seconds": self.seconds, "units": self.found}))
+
+
+def _measure_all(
+    subject: Subject,
+    suite: Suite,
+    protocol: Protocol,
+    todo: dict[int, list[int]],
+    total: int,
+    jobs: int,
+    progress: bool | None,
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    from joblib import Parallel, delayed
+    from tqdm import tqdm
+
+    calls = (
+        delayed(_measure)(protocol, subject, [suite.graphs[position] for position in graphs], unit)
+        for unit, graphs in todo.items()
+    )
+    disable = None if progress is None else not progress
+    with tqdm(total=total, initial=total - len(todo), desc=suite.name, disable=disable) as bar:
+        for result in Parallel(n_jobs=jobs, return_as="generator_unordered")(calls) if todo else ():
+            bar.update()
+            yield result
+
+
+def _measure(protocol: Protocol, subject: Subject, graphs: list[Data], unit: int) -> tuple[int, dict[str, Any]]:
+    """One unit, in whatever process joblib chose."""
+    with reproducible():
+        try:
+            return unit, protocol.measure(subject, graphs, unit)
+        except ValueError as error:  # it could take the first pair: this one is too large, or otherwise not for it
+            return unit, {"refused": str(error)}
+
+
+def _probe(subject: Subject, suite: Suite, protocol: Protocol) -> tuple[nn.Module, str]:
+    """A model with random weights, and a digest of model, transform, and what they give for the first pair."""
+    prepared = subject.prepare([suite.graphs[position] for position in suite.pairs[0].tolist()])
+    out = subject.outputs(prepared, 0)
+    if protocol.channels not in (None, out.size(1)):
+        raise ValueError(f"{protocol.name} needs {protocol.channels} outputs, the model has {out.size(1)}")
+    model = subject.build(prepared[0].num_features, 0)
+    transform = subject.transform
+    words = [repr(model), transform.fingerprint() if isinstance(transform, Precompute) else repr(transform)]
+    return model, hash_config([*words, hash_tensors(out, *(graph.x for graph in prepared))], 32)
+
+
+def _name(model: nn.Module, transform: BaseTransform | None) -> str:
+    model = model.module if isinstance(model, PyGModel) else model
+    return type(model).__name__ + ("" if transform is None else f" + {type(transform).__name__}")

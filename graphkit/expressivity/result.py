@@ -1,0 +1,248 @@
+"""Counts of pairs told apart: as a table, a file and a picture."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkit.core.files import atomic_write
+from graphkit.expressivity.protocols import Verdict
+from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
+from graphkit.expressivity.suites import BOUNDS, Suite
+
+_LISTED_PAIRS = 1000  # a file lists which pairs were told apart in suites of up to this size
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """What a model tells apart in one suite.
+
+    Attributes:
+        suite: The suite.
+        verdict: What was found for each pair.
+    """
+
+    suite: Suite
+    verdict: Verdict
+
+    @property
+    def num_separated(self) -> int:
+        """How many pairs are told apart."""
+        return int(self.verdict.separated.sum())
+
+    def beyond(self, bound: str) -> int:
+        """How many pairs are told apart that a Weisfeiler-Leman algorithm does not.
+
+        Args:
+            bound: One of :data:`~graphkit.expressivity.BOUNDS`.
+        """
+        return int((self.verdict.separated & (self.suite.exact[bound] == 0)).sum()) if self.suite.exact else 0
+
+    def categories(self) -> dict[str, dict[str, Any]]:
+        """By category: the numbers of pairs, of those told apart, unreliable and refused, and the exact counts.
+
+        ``exact`` holds how many each algorithm tells apart, ``not computed`` for how many its verdict is unknown.
+        """
+        masks = {name: self.suite.category == number for number, name in enumerate(self.suite.categories)}
+        return {name: self._count(mask) for name, mask in masks.items()}
+
+    def total(self) -> dict[str, Any]:
+        """The same for all pairs."""
+        return self._count(torch.ones(len(self.suite), dtype=torch.bool))
+
+    def _count(self, mask: Tensor) -> dict[str, Any]:
+        verdicts = {bound: verdict[mask] for bound, verdict in self.suite.exact.items()}
+        return {
+            "pairs": int(mask.sum()),
+            "separated": int(self.verdict.separated[mask].sum()),
+            "unreliable": int(self.verdict.unreliable[mask].sum()),
+            "refused": int(self.verdict.refused[mask].sum()),
+            "exact": {bound: int((verdict == 1).sum()) for bound, verdict in verdicts.items()},
+            "not computed": {bound: int((verdict == -1).sum()) for bound, verdict in verdicts.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Expressivity:
+    """What a model tells apart.
+
+    Attributes:
+        name: What the model is called.
+        model: The model in words.
+        transform: The transform in words; ``None`` without one.
+        protocol: The protocol's name and settings.
+        suites: The result of each suite, by name.
+        seconds: How long it took, earlier sessions included.
+        hardware: Where it ran.
+        versions: Versions of graphkit and what it computes with.
+    """
+
+    name: str
+    model: str
+    transform: str | None
+    protocol: dict[str, Any]
+    suites: dict[str, SuiteResult]
+    seconds: float
+    hardware: str
+    versions: dict[str, str]
+
+    @property
+    def slug(self) -> str:
+        """The name as files are called."""
+        return slug(self.name)
+
+    def rows(self) -> list[list[str]]:
+        """The table: a row per category of each suite, with the exact counts."""
+        counts = ["pairs", "separated"]
+        counts += [key for key in ("unreliable", "refused") if any(r.total()[key] for r in self.suites.values())]
+        rows = [["suite", "category", *counts, *BOUNDS]]
+        for name, result in self.suites.items():
+            parts = result.categories()
+            parts = parts | {"total": result.total()} if len(parts) > 1 else {"": result.total()}
+            for category, part in parts.items():
+                exact = [
+                    share(part["exact"][bound], part["pairs"] - part["not computed"][bound], part["pairs"])
+                    if bound in part["exact"]
+                    else "—"
+                    for bound in BOUNDS
+                ]
+                rows.append([name, category, *(str(part[key]) for key in counts), *exact])
+        return rows
+
+    def published_rows(self) -> list[list[str]]:
+        """BREC in the paper's grouping: this model, then the published counts; empty without the suite."""
+        if "brec" not in self.suites:
+            return []
+        parts = self.suites["brec"].categories()
+        ours = [sum(parts[name]["separated"] for name in names) for names in COLUMNS.values()]
+        rows = [["BREC", *COLUMNS, "total"]]
+        for name, counts in ((self.name, ours), *BREC.items()):
+            rows.append([name, *map(str, counts), str(sum(counts))])
+        return rows
+
+    def __str__(self) -> str:
+        settings = ", ".join(f"{key} {value}" for key, value in self.protocol.items() if key != "name")
+        lines = [f"{self.name}: pairs told apart by {self.protocol['name']} ({settings})", *_aligned(self.rows())]
+        for name, result in self.suites.items():
+            beyond = [f"{count} beyond {bound}" for bound in BOUNDS if (count := result.beyond(bound))]
+            note = f"; {', '.join(beyond)}" if beyond else ""
+            lines.append(f"  {name}: relative noise of relabelled copies {result.verdict.noise:.1e}{note}")
+        if any(result.verdict.noise > 1e-6 for result in self.suites.values()):
+            lines.append("  outputs depend on the numbering of nodes: differences below that noise do not count")
+        if published := self.published_rows():
+            lines += [f"  published: {SOURCE}", *_aligned(published)]
+        lines.append(f"  {self.seconds:.1f} s on {self.hardware}")
+        return "\n".join(lines)
+
+    def content(self, command: str = "") -> dict[str, Any]:
+        """What :meth:`to_json` writes, as plain values."""
+        suites = {}
+        for name, result in self.suites.items():
+            part = result.total() | {
+                "beyond": {bound: result.beyond(bound) for bound in result.suite.exact},
+                "noise": float(f"{result.verdict.noise:.3g}"),
+                "categories": result.categories(),
+            }
+            if len(result.suite) <= _LISTED_PAIRS:
+                part["separated pairs"] = _ranges(result.verdict.separated.nonzero().view(-1).tolist())
+            suites[name] = part
+        return {
+            "expressivity": self.name,
+            "model": self.model,
+            "transform": self.transform,
+            "protocol": self.protocol,
+            "suites": suites,
+            "command": command,
+            "seconds": round(self.seconds, 2),
+            "hardware": self.hardware,
+            "versions": self.versions,
+            "date": datetime.now(UTC).date().isoformat(),
+        }
+
+    def to_json(self, path: str | os.PathLike[str], command: str = "") -> None:
+        """Write all counts, and which pairs of suites of up to 1000 pairs were told apart.
+
+        Args:
+            path: The file.
+            command: The command that repeats this (default: none).
+        """
+        with atomic_write(path) as temporary:
+            text = json.dumps(self.content(command), indent=1, ensure_ascii=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the share told apart in every category as bars, with the exact shares as marks.
+
+        Args:
+            path: The picture's file.
+        """
+        from matplotlib.figure import Figure
+
+        parts = {
+            f"{name}: {category}" if len(result.suite.categories) > 1 else name: part
+            for name, result in self.suites.items()
+            for category, part in result.categories().items()
+        }
+        figure = Figure(figsize=(max(6.0, 0.45 * len(parts) + 2), 4.5), layout="constrained")
+        axes = figure.add_subplot()
+        shares = [100 * part["separated"] / part["pairs"] for part in parts.values()]
+        axes.bar(range(len(parts)), shares, 0.8, color="0.8", label=self.name)
+        for number, bound in enumerate(BOUNDS):
+            known = {  # marks of one category stand side by side
+                place - 0.3 + 0.2 * number: 100 * part["exact"][bound] / part["pairs"]
+                for place, part in enumerate(parts.values())
+                if part["not computed"].get(bound) == 0
+            }
+            axes.plot(list(known), list(known.values()), "_", color=f"C{number}", markersize=9, mew=2.5, label=bound)
+        axes.set_xticks(range(len(parts)), list(parts), rotation=60, ha="right", fontsize=8)
+        axes.set(ylabel="pairs told apart (%)", ylim=(-3, 103))
+        axes.set_title(f"{self.name}, {self.protocol['name']}; marks: exact, where computed for all pairs", fontsize=9)
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
+        with atomic_write(Path(path)) as temporary:
+            figure.savefig(temporary, format="png", dpi=120)
+
+
+def slug(name: str) -> str:
+    """A name as files are called."""
+    return re.sub(r"[^a-z0-9+.-]+", "-", name.lower().replace(" + ", "+")).strip("-")
+
+
+def share(count: int, known: int, pairs: int) -> str:
+    """A count as tables print it: with the number of pairs for which it is known, where these are not all."""
+    if known == 0:
+        return "—"
+    return str(count) if known == pairs else f"{count} of {known}"
+
+
+def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
+    rows = list(rows)
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    words = 1 + (rows[0][0] == "suite")  # the columns of words stand left, those of numbers right
+    return [
+        "  "
+        + "  ".join(
+            cell.ljust(width) if column < words else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Ascending numbers in short: ``0-59,61``."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and parts[-1][-1] == number - 1:
+            parts[-1][1:] = [number]
+        else:
+            parts.append([number])
+    return ",".join("-".join(map(str, part)) for part in parts)
