@@ -47,8 +47,8 @@ axes.boxplot([100 * torch.tensor(values) for values in scores.values()], tick_la
 axes.set_ylabel("accuracy, % (10 seeds)")
 
 # %%
-# In a checkout, ``benchmarks/ogb`` has this as a script per dataset, with every model, feature, rewiring and strategy by
-# a flag, finished seeds kept, and the fields of a submission printed and saved::
+# In a checkout, ``benchmarks/ogb`` has this as a script per dataset, with every model, feature, rewiring and strategy
+# by a flag, finished seeds kept, and the fields of a submission printed and saved::
 #
 #     python -m benchmarks.ogb.molhiv
 #     python -m benchmarks.ogb.molhiv --task ogbg-molbace --model PathNN --rewiring FoSR
