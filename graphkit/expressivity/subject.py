@@ -19,6 +19,7 @@ from graphkit.diagnostics.separation import graph_outputs, prepare
 from graphkit.models import PyGModel
 from graphkit.recipes.experiment import find_class
 from graphkit.testing import relabelled
+from graphkit.transforms.base import of_pairs
 
 OUTPUTS = 16  # BREC's embeddings
 
@@ -136,4 +137,6 @@ class _Redrawn:
 
 def _is_feature(graph: Data, key: str) -> bool:
     value = graph[key]
-    return isinstance(value, Tensor) and value.is_floating_point() and graph.is_node_attr(key)
+    return (
+        isinstance(value, Tensor) and value.is_floating_point() and graph.is_node_attr(key) and not of_pairs(graph, key)
+    )

@@ -26,8 +26,8 @@ from graphkit.testing.subject import Subject
 from graphkit.testing.transforms import TRANSFORM
 from graphkit.transforms import features, rewiring
 
-# Their outputs are rows of pairs, which the checks' graphs do not have.
-OF_PAIRS = {"LinkPredictor"}
+# They read pairs of nodes, or integer codes, which the checks' graphs do not have.
+OF_OTHER_GRAPHS = {"LinkPredictor", "OneHotCodes"}
 
 CHECKS: dict[str, dict[str, Any]] = {
     "layer": COMMON | {"edge_direction": check_edge_direction, "edge_weights": check_edge_weights},
@@ -61,14 +61,13 @@ def discover() -> dict[str, dict[str, type]]:
     """
     in_models = {name: getattr(models, name) for name in models.__all__}
     of_models = _concrete(in_models, nn.Module) | models.registry.classes()
+    transforms = _concrete(vars(importlib.import_module("graphkit.transforms")), BaseTransform)
+    transforms |= _concrete(vars(rewiring), BaseTransform) | rewiring.registry.classes() | features.registry.classes()
     return {
         "layer": layers.registry.classes(),
         "aggregation": layers.aggr.registry.classes(),
-        "model": {name: cls for name, cls in of_models.items() if name not in OF_PAIRS},
-        "transform": _concrete(vars(importlib.import_module("graphkit.transforms")), BaseTransform)
-        | _concrete(vars(rewiring), BaseTransform)
-        | rewiring.registry.classes()
-        | features.registry.classes(),
+        "model": {name: cls for name, cls in of_models.items() if name not in OF_OTHER_GRAPHS},
+        "transform": {name: cls for name, cls in transforms.items() if name not in OF_OTHER_GRAPHS},
     }
 
 

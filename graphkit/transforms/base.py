@@ -38,6 +38,15 @@ class Precompute(Configurable, BaseTransform):
         return hash_config([cls.__module__, cls.__qualname__, self.version, self.config()])
 
 
+def of_pairs(data: Data, key: str) -> bool:
+    """Whether an attribute belongs to other pairs or sets than the edges, such as ``hop_index`` and ``hop_distance``.
+
+    PyG takes one for an attribute of nodes or edges where there happen to be as many.
+    """
+    family = key.rpartition("_")[0]
+    return family != "edge" and f"{family}_index" in data
+
+
 def apply(
     transform: BaseTransform,
     graphs: Sequence[Data],

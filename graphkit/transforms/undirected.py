@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce, remove_self_loops
 
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.base import Precompute, of_pairs
 
 
 class Undirected(Precompute):
@@ -30,7 +30,7 @@ class Undirected(Precompute):
     def forward(self, data: Data) -> Data:
         """Replace the edges in ``data`` (a shallow copy when called through ``transform(data)``)."""
         edge_index, n = data.edge_index, data.num_nodes
-        names = [key for key in data.edge_attrs() if key != "edge_index"]
+        names = [key for key in data.edge_attrs() if key != "edge_index" and not of_pairs(data, key)]
         if not names and _is_simple(edge_index, n):
             return data
         inner, mask = remove_self_loops(edge_index, torch.arange(edge_index.size(1), device=edge_index.device))

@@ -98,6 +98,9 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     if strategy not in {"Backprop", "greedy"} and getattr(model, "shares_parameters", False) and len(model.layers) > 1:
         apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
         return (ValueError, TypeError), f"{apart}|read the states below them and nothing else"
+    of_nodes = not isinstance(model, LayeredModel) or type(model).node_states is LayeredModel.node_states
+    if strategy in {"ForwardForward", "LayerCollaborationFF"} and not of_nodes:
+        return TypeError, "passes states of nodes from layer to layer, but those of .* have other rows"
     widened = {"TopDownForward"} if kind == "link" else by_classes - {"SingleForward"}
     if strategy in widened and not isinstance(model, LayerStack):
         stack = "read the states below them and nothing else, .* use a stack of layers such as GCN"
@@ -105,7 +108,7 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     reads_outputs = strategy in {"Backprop"} | by_projections  # the others read states
     if isinstance(model, LinkPredictor) and reads_outputs and kind != "link":
         return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
-    if strategy == "SingleForward" and getattr(model, "polynomials", 0):
+    if strategy == "SingleForward" and getattr(model, "polynomials", 0) and kind != "link":
         return ValueError, "polynomial_attr of the batch has nothing; .*a strategy that adds nodes leaves it out"
     if not kind.startswith("graph") and reads_outputs and _reads_graphs(model):
         return ValueError, r"a (node|link) task needs a model without readout|needs outputs of shape"

@@ -25,7 +25,8 @@ LARGE = {
     "router", "squirrel", "squirrel-traffic", "sr351668", "yeast", "zinc-rebuilt",
 }  # fmt: skip
 NOT_AT_HAND = {
-    "amazon-ratings", "cora-full", "ogbg-molhiv", "ogbg-molpcba", "ogbn-arxiv", "ogbn-products", "peptides-struct",
+    "amazon-ratings", "cora-full", "ogbg-molhiv", "ogbg-molpcba", "ogbl-collab", "ogbl-ppa", "ogbn-arxiv",
+    "ogbn-products", "ogbn-proteins", "peptides-struct",
     "pubmed", "pubmed-full", "pubmed-full-links", "pubmed-links", "qm9-ggnn", "questions", "reddit-multi-5k",
     "roman-empire", "wikics", "zinc",
 }  # fmt: skip

@@ -22,3 +22,13 @@ def test_a_simple_undirected_graph_keeps_its_edges():
     data = Data(edge_index=edge_index, num_nodes=5)
     assert Undirected()(data).edge_index is edge_index
     assert Undirected()(Data(edge_index=edge_index[:, :0], num_nodes=2)).num_edges == 0
+
+
+def test_attributes_of_other_pairs_are_left_alone():
+    data = Data(edge_index=torch.tensor([[0, 1], [1, 2]]), edge_attr=torch.tensor([[1.0], [2.0]]), num_nodes=3)
+    data.hop_index, data.hop_distance = torch.tensor([[0, 0], [2, 1]]), torch.tensor([2, 1])  # as many as edges
+    made = Undirected()(data)
+    assert made.edge_index.size(1) == 4
+    assert made.edge_attr.size(0) == 4
+    assert torch.equal(made.hop_index, data.hop_index)
+    assert torch.equal(made.hop_distance, data.hop_distance)

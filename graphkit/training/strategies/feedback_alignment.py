@@ -86,7 +86,8 @@ class DirectFeedbackAlignment(TargetProjection):
         for i in reversed(range(self.num_hidden)):
             if self.spread and i + 1 < self.num_layers:
                 error = self._matrix(batch).T @ error  # type: ignore[union-attr]
-            local = (per_answer(hidden[i], batch, self.task) * (error @ self.projections[i])).sum()
+            states = self.model.node_states(hidden[i], batch)
+            local = (per_answer(states, batch, self.task) * (error @ self.projections[i])).sum()
             self.engine.optimize(local, phase.optimizers[i])
             logged[f"loss_layer_{i + 1}"] = local.detach()
         self.engine.optimize(loss, phase.optimizers[-1])

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
+from graphkit.models import LayeredModel
 from graphkit.ops import SparseMatrix, sddmm
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
@@ -131,6 +132,11 @@ class ForwardForward(Layerwise):
             raise ValueError(
                 f"{type(self).__name__}(labels='virtual') links the nodes of one graph, but task {task.name!r} has "
                 "many; use labels='appended'"
+            )
+        if isinstance(model, LayeredModel) and type(model).node_states is not LayeredModel.node_states:
+            raise TypeError(
+                f"{type(self).__name__} passes states of nodes from layer to layer, but those of "
+                f"{type(model).__name__} have other rows; use SingleForward"
             )
         super().adapt(model, task, engine)
 
