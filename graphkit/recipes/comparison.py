@@ -14,7 +14,7 @@ from graphkit.core.files import atomic_write
 from graphkit.core.resources import shipped
 from graphkit.metrics import METRICS
 from graphkit.recipes.recipe import Recipe
-from graphkit.recipes.reproduction import Reproduction, results_folder, score
+from graphkit.recipes.reproduction import Reproduction, results_folder, score, split_title
 
 
 class Comparison:
@@ -120,7 +120,7 @@ class ComparisonResult:
 
     def rows(self) -> list[list[str]]:
         """The table: variant, scores on the own test part and on each further one, runs, published value, verdict."""
-        header = ["variant", self.first.split, *self.first.also_test, "n", "published", "verdict"]
+        header = ["variant", split_title(self.first.split), *self.first.also_test, "n", "published", "verdict"]
         rows = [header]
         for variant, result in self.variants.items():
             paper = "—" if result.published is None else f"{result.published.value:g}"
@@ -186,7 +186,7 @@ class ComparisonResult:
         """
         from matplotlib.figure import Figure
 
-        splits = [self.first.split, *self.first.also_test]
+        splits = [split_title(self.first.split), *self.first.also_test]
         figure = Figure(figsize=(max(6.0, 1.2 * len(self.variants)), 4.0), layout="constrained")
         axes = figure.add_subplot()
         scores = {

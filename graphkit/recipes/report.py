@@ -15,7 +15,7 @@ from typing import Any
 
 from graphkit.core.files import atomic_write
 from graphkit.recipes.recipe import Published
-from graphkit.recipes.reproduction import score
+from graphkit.recipes.reproduction import score, split_title
 
 START = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -95,7 +95,7 @@ class Report:
                     paper = "—" if part["published"] is None else f"{part['published']['value']:g}"
                     cells = [score(found["mean"], found["std"]) for found in scores]
                     rows.append([variant, *cells, str(part["n"]), paper])
-                header = ["variant", content["split"], *further, "n", "published"]
+                header = ["variant", split_title(content["split"]), *further, "n", "published"]
                 tables.append(Table(_title(content), header, rows, content["note"], self._picture(name)))
         return tables
 
@@ -210,7 +210,7 @@ def _row(name: str, part: dict[str, Any]) -> list[str]:
         spread = "" if found.std is None else f" ± {found.std}"
         paper = f"{f'{found.value}{spread} {found.unit}'.strip()} ({', '.join(filter(None, details))})"
     measured = f"{score(part['mean'], part['std'])} {part['unit']}".strip()
-    split = f"{part['split']} [{part['split_hash']}]"
+    split = f"{split_title(part['split'])} [{part['split_hash']}]"
     return [name, paper, measured, str(part["n"]), part["verdict"], split, part["date"]]
 
 

@@ -255,6 +255,18 @@ def score(mean: float, std: float | None) -> str:
     return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
 
 
+def split_title(split: str) -> str:
+    """The splits of a result, in short where there are many.
+
+    Example:
+        >>> split_title("cv-10/0, cv-10/1, cv-10/2, cv-10/3"), split_title("public")
+        ('cv-10 (4 splits)', 'public')
+    """
+    names = split.split(", ")
+    families = {name.rpartition("/")[0] for name in names}
+    return f"{families.pop()} ({len(names)} splits)" if len(names) > 3 and len(families) == 1 else split
+
+
 def in_unit(value: float, unit: str) -> float:
     """A metric's value in the unit of tables."""
     if unit == "log10":
