@@ -35,6 +35,7 @@ class DeepSets(MLP):
         readout: The name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that ``readout_mask``
             marks (default: ``"sum"``).
         readout_kwargs: Further arguments of the readout (default: none).
+        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``
@@ -62,6 +63,7 @@ class DeepSets(MLP):
         norm: str | None = None,
         readout: str = "sum",
         readout_kwargs: dict[str, Any] | None = None,
+        input_dropout: float | None = None,
     ) -> None:
         if head_layers < 1:
             raise ValueError(f"DeepSets: head_layers={head_layers}, must be at least 1")
@@ -75,6 +77,7 @@ class DeepSets(MLP):
             norm=norm,
             readout=readout,
             readout_kwargs=readout_kwargs,
+            input_dropout=input_dropout,
         )
         self.head_layers = head_layers
         widths = [hidden_channels] * head_layers + [self.out_channels]

@@ -30,6 +30,7 @@ class GIN(LayerStack):
             ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         bias: Whether layers have biases (default: ``True``).
         readout_kwargs: Further arguments of the readout (default: none).
+        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``

@@ -29,6 +29,7 @@ class MLP(LayerStack):
             ``readout_mask`` marks (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout (default: none).
+        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``

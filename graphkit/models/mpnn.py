@@ -40,6 +40,7 @@ class MPNN(LayerStack):
             graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the nodes that
             ``readout_mask`` marks (default: ``None``).
         readout_kwargs: Further arguments of the readout (default: none).
+        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
@@ -65,6 +66,7 @@ class MPNN(LayerStack):
         residual: bool = False,
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
+        input_dropout: float | None = None,
     ) -> None:
         self._aggregation = (aggr, hidden_channels, aggr_kwargs or {})  # for make_layer
         super().__init__(
@@ -78,6 +80,7 @@ class MPNN(LayerStack):
             residual=residual,
             readout=readout,
             readout_kwargs=readout_kwargs,
+            input_dropout=input_dropout,
         )
         self.aggr = aggr
         self.aggr_kwargs = aggr_kwargs

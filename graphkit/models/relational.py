@@ -36,6 +36,7 @@ class RelationalGNN(LayerStack):
         readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
             ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         readout_kwargs: Further arguments of the readout (default: none).
+        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
@@ -63,6 +64,7 @@ class RelationalGNN(LayerStack):
         residual: bool = False,
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
+        input_dropout: float | None = None,
     ) -> None:
         self._relations = (num_relations, conv)  # for make_layer
         super().__init__(
@@ -76,6 +78,7 @@ class RelationalGNN(LayerStack):
             residual=residual,
             readout=readout,
             readout_kwargs=readout_kwargs,
+            input_dropout=input_dropout,
         )
         self.conv = conv
         self.num_relations = num_relations

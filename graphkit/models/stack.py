@@ -49,9 +49,10 @@ class LayerStack(LayeredModel):
             ``readout_mask`` marks; ``None`` or ``"nodes"`` for one output per node (default: ``None``).
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout, e.g. ``{"project": False}`` (default: none).
+        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Raises:
-        ValueError: If ``num_layers`` is smaller than 1, ``dropout`` is outside [0, 1), or a name is unknown.
+        ValueError: If ``num_layers`` is smaller than 1, a dropout is outside [0, 1), or a name is unknown.
     """
 
     def __init__(
@@ -67,13 +68,15 @@ class LayerStack(LayeredModel):
         readout: str | None = None,
         bias: bool = True,
         readout_kwargs: dict[str, Any] | None = None,
+        input_dropout: float | None = None,
     ) -> None:
         super().__init__()
         name = type(self).__name__
         if num_layers < 1:
             raise ValueError(f"{name}: num_layers={num_layers}, must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"{name}: dropout={dropout}, must be in [0, 1)")
+        for argument, rate in (("dropout", dropout), ("input_dropout", input_dropout or 0.0)):
+            if not 0 <= rate < 1:
+                raise ValueError(f"{name}: {argument}={rate}, must be in [0, 1)")
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.num_layers = num_layers
@@ -85,6 +88,7 @@ class LayerStack(LayeredModel):
         self.readout = readout
         self.bias = bias
         self.readout_kwargs = readout_kwargs
+        self.input_dropout = input_dropout
 
         last_width = self.out_channels if readout is None else hidden_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
@@ -117,7 +121,8 @@ class LayerStack(LayeredModel):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = history[-1]
-        out = self.propagate(self.layers[i], dropout(h, self.dropout, self.training), batch)
+        rate = self.dropout if i > 0 or self.input_dropout is None else self.input_dropout
+        out = self.propagate(self.layers[i], dropout(h, rate, self.training), batch)
         out = self._finish(i, out)
         if self.residual and isinstance(h, Tensor) and h.shape == out.shape:
             out = out + h
@@ -129,7 +134,8 @@ class LayerStack(LayeredModel):
         return self.activation(out if self.norm is None else self.norms[i](out))
 
     def aggregation(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        node_by_node = self.norm != "batch_norm" and not self.residual and not (self.training and self.dropout > 0)
+        drops = self.training and max(self.dropout, self.input_dropout or 0.0) > 0
+        node_by_node = self.norm != "batch_norm" and not self.residual and not drops
         return self.average(batch, size, dtype) if node_by_node else None
 
     def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:

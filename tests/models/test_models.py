@@ -8,6 +8,7 @@ from torch import nn
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GCN as PyGGCN
 
+from graphkit import models
 from graphkit.models import GCN, MLP, PyGModel
 from graphkit.ops import gcn_norm
 from graphkit.testing import random_graph
@@ -111,3 +112,23 @@ def test_the_adapter_passes_what_the_batch_has():
         TypeError, match=r"_ByName\.forward needs 'edge_index', which the batch does not have \(it has x\)"
     ):
         PyGModel(_ByName())(Data(x=GRAPH.x))
+
+
+@pytest.mark.parametrize("name", ["GCN", "MLP", "GIN", "RelationalGNN", "MPNN"])
+def test_features_may_be_dropped_less_than_states(name):
+    torch.manual_seed(0)
+    data = Data(x=torch.rand(6, 4), edge_index=torch.tensor([[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]]))
+    make = getattr(models, name)
+
+    def random(**rates):
+        model = make(4, 8, num_layers=2, out_channels=2, **rates)
+        return not torch.equal(model.train()(data), model.eval()(data))
+
+    assert random(dropout=0.5)
+    assert random(dropout=0.5, input_dropout=0.0)
+    assert random(input_dropout=0.5)
+    assert not random(dropout=0.0)
+    kept = make(4, 8, num_layers=1, out_channels=2, dropout=0.5, input_dropout=0.0)
+    assert torch.equal(kept.train()(data), kept.eval()(data))
+    with pytest.raises(ValueError, match=r"input_dropout=1\.0, must be in"):
+        make(4, 8, input_dropout=1.0)
