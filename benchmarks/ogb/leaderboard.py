@@ -24,12 +24,13 @@ import torch
 from torch import Tensor
 
 import graphkit
-from graphkit.core.files import atomic_write
+from graphkit.core.files import write_json
 from graphkit.recipes import Experiment
 from graphkit.recipes.experiment import with_choices
 from graphkit.training import Result
 
-PARTS = ("model", "features", "rewiring", "strategy", "task")
+CLASSES = ("model", "features", "rewiring", "strategy")
+PARTS = (*CLASSES, "task")
 ROOMS = {"ogbn": "nodeproppred", "ogbl": "linkproppred", "ogbg": "graphproppred"}
 RESULTS = Path(__file__).parents[1] / "results" / "ogb"
 
@@ -51,8 +52,7 @@ def main(config: dict[str, Any]) -> None:
     print("\n".join(f"{key:<12}{value}" for key, value in report.items() if key != "runs"))
     model = experiment.config["model"]["class_path"].rpartition(".")[2].lower()
     path = options.output / f"{experiment.config['task']['name']}-{model}.json"
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(report, indent=1) + "\n")
+    write_json(path, report)
 
 
 def run(experiment: Experiment, seed: int) -> dict[str, Any]:
@@ -69,8 +69,7 @@ def run(experiment: Experiment, seed: int) -> dict[str, Any]:
     found |= {"epochs": result.epochs, "best_epoch": result.best_epoch, "hardware": result.hardware}
     for stage in ("val", "test"):
         found[stage] = ogb_score(evaluator, *trainer.predict(task, stage))
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(found))
+    write_json(path, found)
     print(f"seed {seed}: valid {found['val']:.4f}, test {found['test']:.4f}, {found['seconds']} s", flush=True)
     return found
 
@@ -91,7 +90,7 @@ def ogb_score(evaluator: Any, prediction: Tensor, label: Tensor) -> float:
 def summary(experiment: Experiment, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields of a submission; deviations are unbiased."""
     config = experiment.config
-    used = [config[part]["class_path"] for part in ("model", "features", "rewiring", "strategy") if config[part]]
+    used = [config[part]["class_path"] for part in CLASSES if config[part]]
     scores = {stage: torch.tensor([run[stage] for run in runs], dtype=torch.float64) for stage in ("test", "val")}
     report: dict[str, Any] = {
         "dataset": config["task"]["name"],

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphkit.cli.common import Parser, UsageError, usage
+from graphkit.core.text import aligned
 
 
 def list_names(arguments: list[str]) -> int:
@@ -48,9 +49,8 @@ def _first_sentence(cls: type) -> str:
 
 
 def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in aligned(rows):
+        print(line)
 
 
 def data(arguments: list[str]) -> int:

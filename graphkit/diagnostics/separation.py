@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
-from graphkit.models.base import LayeredModel
+from graphkit.models.base import LayeredModel, required_by
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def prepare(model: nn.Module, graphs: Sequence[Data]) -> list[Data]:
         graphs: The graphs; they are not changed.
     """
     dtype = next((parameter.dtype for parameter in model.parameters()), torch.get_default_dtype())
-    required = model.required_transform() if isinstance(model, LayeredModel) else None
+    required = required_by(model)
     prepared = [graph if required is None else required(graph) for graph in graphs]
     return [graph.clone().apply(lambda v: v.to(dtype) if v.is_floating_point() else v) for graph in prepared]
 

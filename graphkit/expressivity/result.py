@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphkit.core.files import atomic_write
+from graphkit.core.files import atomic_write, write_json
 from graphkit.expressivity.protocols import Verdict
 from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
 from graphkit.expressivity.suites import BOUNDS, Suite
@@ -175,9 +174,7 @@ class Expressivity:
             path: The file.
             command: The command that repeats this (default: none).
         """
-        with atomic_write(path) as temporary:
-            text = json.dumps(self.content(command), indent=1, ensure_ascii=False)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(path, self.content(command))
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Draw the share told apart in every category as bars, with the exact shares as marks.

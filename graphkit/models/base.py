@@ -142,3 +142,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
         elif task.kind == "graph" and "readout" in known and known["readout"].default is None:
             sizes["readout"] = "mean"
         return cls(**{name: value for name, value in sizes.items() if name in known} | arguments)
+
+
+def required_by(model: nn.Module) -> BaseTransform | None:
+    """What a model wants precomputed in each graph; ``None`` for modules that are no :class:`LayeredModel`."""
+    return model.required_transform() if isinstance(model, LayeredModel) else None

@@ -14,7 +14,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.validate import check_choice
 from graphkit.models.adapter import PyGModel
-from graphkit.models.base import LayeredModel, State
+from graphkit.models.base import LayeredModel, State, required_by
 from graphkit.nn import Linear, dropout
 from graphkit.ops import sddmm
 
@@ -150,7 +150,7 @@ class LinkPredictor(LayeredModel):
         return out
 
     def required_transform(self) -> BaseTransform | None:
-        return self.encoder.required_transform() if isinstance(self.encoder, LayeredModel) else None
+        return required_by(self.encoder)
 
     def reset_parameters(self) -> None:
         (self.encoder.module if isinstance(self.encoder, PyGModel) else self.encoder).reset_parameters()  # type: ignore[operator]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,8 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from graphkit.core.files import atomic_write
+from graphkit.core.files import atomic_write, write_json
 from graphkit.core.resources import shipped
+from graphkit.core.text import aligned
 from graphkit.metrics import METRICS
 from graphkit.recipes.recipe import Recipe
 from graphkit.recipes.reproduction import Reproduction, results_folder, score, split_title
@@ -134,9 +134,7 @@ class ComparisonResult:
         lines = [f"{self.recipe}: {task}, test {self.first.metric}{unit}"]
         if self.missing:
             return f"{lines[0]}\n  verdict     {self.first.verdict}"
-        rows = self.rows()
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+        lines += [f"  {line}" for line in aligned(self.rows())]
         seconds = sum(run["seconds"] for result in self.variants.values() for run in result.runs)
         lines.append(f"  cost        {seconds:.1f} s of training on {self.first.hardware}")
         if self.note:
@@ -173,8 +171,7 @@ class ComparisonResult:
         if self.missing:
             raise ValueError(f"recipe {self.recipe}: nothing was measured ({self.first.verdict})")
         path = self.default_path if path is None else Path(path)
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(self.content(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, self.content())
         self.plot(path.with_suffix(".png"))
         return path
 

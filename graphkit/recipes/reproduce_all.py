@@ -12,7 +12,7 @@ from graphkit.recipes.comparison import Comparison
 from graphkit.recipes.recipe import Recipe, available, load
 from graphkit.recipes.report import Report
 from graphkit.recipes.reproduction import results_folder
-from graphkit.recipes.running import OutOfTime
+from graphkit.recipes.running import Execution, OutOfTime
 from graphkit.recipes.sweep import Sweep
 
 
@@ -35,7 +35,7 @@ def reproduce_all(
         The report; ``reproduced.md`` and ``reproduced.html`` in ``output`` show it.
     """
     folder = results_folder(True) if output is None else Path(output)
-    deadline = None if budget is None else time.monotonic() + budget
+    execution["deadline"] = None if budget is None else time.monotonic() + budget
     recipes = {name: load(name) for name in available()}
     times = {name: _known_seconds(name, folder) for name in recipes}
     failures: dict[str, str] = {}
@@ -43,12 +43,12 @@ def reproduce_all(
         recipe = recipes[name]
         if is_done(recipe, folder / f"{name}.json"):
             continue
-        if deadline is not None and time.monotonic() >= deadline:
+        if not Execution(**execution).has_time:
             failures[name] = "not started: the budget was spent"
             continue
         print(f"{name} ...", flush=True)
         try:
-            result = recipe.run(deadline=deadline, **execution)
+            result = recipe.run(**execution)
         except OutOfTime as error:
             failures[name] = str(error)
             continue
@@ -67,29 +67,27 @@ def reproduce_all(
 
 def is_done(recipe: Recipe | Comparison | Sweep, path: Path) -> bool:
     """Whether a file holds the result of this very experiment with all its seeds and splits."""
+    wanted = [(part.experiment.hash, len(part.seeds) * len(part.splits)) for part in recipe.parts]
+    return [(digest, len(seconds)) for digest, seconds in _runs(path)] == wanted
+
+
+def _runs(path: Path) -> list[tuple[str, list[float]]]:
+    """Digest and seconds of all runs of each part of a result file: itself, its variants, or those of its points.
+
+    Empty if the file is not there or damaged.
+    """
     try:
-        found = _parts(json.loads(path.read_text(encoding="utf-8")))
-        hashes = [part["config_hash"] for part in found]
-        runs = [len(part["runs"]) for part in found]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        comparisons = content["points"].values() if "points" in content else [content]
+        parts = [part for found in comparisons for part in found.get("variants", {"": found}).values()]
+        return [(part["config_hash"], [run["seconds"] for run in part["runs"]]) for part in parts]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
-    return hashes == [part.experiment.hash for part in recipe.parts] and runs == [
-        len(part.seeds) * len(part.splits) for part in recipe.parts
-    ]
-
-
-def _parts(content: dict[str, Any]) -> list[dict[str, Any]]:
-    """The results in a file: one, one per variant, or one per point and variant."""
-    comparisons = content["points"].values() if "points" in content else [content]
-    return [part for found in comparisons for part in found.get("variants", {"": found}).values()]
+        return []
 
 
 def _known_seconds(name: str, folder: Path) -> float:
     """What a recipe took the last time; infinite if nobody knows."""
     for place in (folder, results_folder(True)):
-        try:
-            parts = _parts(json.loads((place / f"{name}.json").read_text(encoding="utf-8")))
-            return sum(run["seconds"] for part in parts for run in part["runs"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            continue
+        if found := _runs(place / f"{name}.json"):
+            return sum(sum(seconds) for _, seconds in found)
     return float("inf")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import statistics
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphkit.core.files import atomic_write
+from graphkit.core.files import write_json
 from graphkit.core.hashing import hash_config
 from graphkit.core.resources import checkout
 from graphkit.metrics import METRICS
@@ -238,9 +237,7 @@ class Reproduction:
         if not self.runs:
             raise ValueError(f"recipe {self.recipe}: nothing was measured ({self.verdict})")
         path = self.default_path if path is None else Path(path)
-        content = self.summary()
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, self.summary())
         return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from graphkit.core.files import atomic_write
+from graphkit.core.files import atomic_write, write_json
+from graphkit.core.text import aligned
 from graphkit.metrics import METRICS
 from graphkit.recipes.comparison import Comparison, ComparisonResult, merged
 from graphkit.recipes.recipe import Recipe
@@ -122,9 +122,7 @@ class SweepResult:
         lines = [f"{self.recipe}: test {first.metric}{unit}"]
         if self.missing:
             return f"{lines[0]}\n  verdict     {first.verdict}"
-        rows = self.rows()
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines += ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+        lines += [f"  {line}" for line in aligned(self.rows())]
         return "\n".join(lines + ([f"  note        {self.note}"] if self.note else []))
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
@@ -146,8 +144,7 @@ class SweepResult:
         content |= {"note": self.note, "command": self.command, "date": datetime.now(UTC).date().isoformat()}
         own = ("split", "split_hash", "variants")
         content["points"] = {point: {key: part[key] for key in own} for point, part in contents.items()}
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(path, content)
         self.plot(path.with_suffix(".png"))
         return path
 

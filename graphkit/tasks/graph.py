@@ -62,7 +62,7 @@ class GraphTask(Task):
         labels = labels.view(-1) if target in ("multiclass", "binary") and labels.size(1) == 1 else labels
         super().__init__(name, graphs, split, target, metric)
         self._set_labels(labels, split, num_outputs, allow_missing_classes)
-        self._collators: dict[str, Collator] = {}
+        self._shuffled: dict[str, Collator] = {}
         self._evaluation: dict[tuple[str, int], list[Data]] = {}
 
     def batches(
@@ -75,18 +75,18 @@ class GraphTask(Task):
     ) -> Iterable[Data]:
         check_choice(stage, STAGES, "stage")
         size = 32 if batch_size is None else batch_size
-        if stage not in self._collators:
-            self._collators[stage] = Collator(self._labelled(stage))
-        collator, count = self._collators[stage], len(getattr(self.split, stage))
+        count = len(getattr(self.split, stage))
         if shuffle:
+            if stage not in self._shuffled:
+                self._shuffled[stage] = Collator(self._labelled(stage))
             # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other
             # times.
             order = torch.randperm(count, generator=generator)
             rank, world = shard
             rounded = -(-count // world) * world  # every process must take the same number of steps
-            return collator.batches(order.repeat(-(-rounded // count))[:rounded][rank::world], size)
+            return self._shuffled[stage].batches(order.repeat(-(-rounded // count))[:rounded][rank::world], size)
         if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
-            self._evaluation[stage, size] = list(collator.batches(torch.arange(count), size))
+            self._evaluation[stage, size] = list(Collator(self._labelled(stage)).batches(torch.arange(count), size))
         return self._evaluation[stage, size]
 
     def _labelled(self, stage: str) -> list[Data]:

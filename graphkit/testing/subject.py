@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.models import LayeredModel
+from graphkit.models.base import required_by
 from graphkit.testing.graphs import random_graph
 
 KINDS = ("layer", "aggregation", "model")
@@ -36,7 +36,7 @@ class Subject:
 
     def prepare(self, module: nn.Module, data: Data) -> Data:
         """The graph with the structure that a model wants precomputed."""
-        required = module.required_transform() if isinstance(module, LayeredModel) else None
+        required = required_by(module)
         return data if required is None else required(data)
 
     def arguments(self, module: nn.Module, data: Data) -> tuple[tuple[Any, ...], dict[str, Any]]:

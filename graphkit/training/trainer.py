@@ -16,6 +16,7 @@ from graphkit.core.config import Configurable
 from graphkit.core.files import atomic_write
 from graphkit.core.validate import check_choice, unknown_name
 from graphkit.models import LayeredModel, PyGModel
+from graphkit.models.base import required_by
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import check_fingerprint, load_checkpoint, seed_everything
 from graphkit.training.engine import Engine
@@ -173,9 +174,7 @@ class Trainer(Configurable):
             raise ValueError("resume=True needs run_dir, the folder that holds the checkpoint")
         engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm)
         network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
-        required = network.required_transform() if isinstance(network, LayeredModel) else None
-        if required is not None:
-            task = task.transform(required)
+        task = _prepared(task, network)
         network = engine.place(network)
         self.strategy.adapt(network, task, engine)
         self._initialise(network, task, engine)
@@ -243,8 +242,7 @@ class Trainer(Configurable):
         strategy = self.strategy
         if not hasattr(strategy, "model"):
             raise RuntimeError("predict needs a trained model: call fit(model, task) first")
-        if isinstance(strategy.model, LayeredModel) and (required := strategy.model.required_transform()) is not None:
-            task = task.transform(required)
+        task = _prepared(task, strategy.model)
         strategy.model.eval()
         batches = map(strategy.engine.to_device, task.batches(stage, self.batch_size))
         parts = [task.select(strategy.predict(batch, stage=stage), batch, stage) for batch in batches]
@@ -335,6 +333,12 @@ class Trainer(Configurable):
             hardware=hardware(loop.engine.device),
             run_dir=None if self.run_dir is None else str(self.run_dir),
         )
+
+
+def _prepared(task: Task, network: nn.Module) -> Task:
+    """The task with the structure that a model wants precomputed."""
+    required = required_by(network)
+    return task if required is None else task.transform(required)
 
 
 def _torch_class(module: Any, name: str, base: type, what: str) -> Any:
