@@ -35,7 +35,8 @@ class MPNN(LayerStack):
         dropout: The probability of dropping an entry before each layer (default: 0).
         act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
-        residual: Whether a layer adds its input where widths agree (default: ``False``).
+        residual: ``True`` adds a layer's input where widths agree, ``"linear"`` adds a linear map of it before norm and
+            activation (default: ``False``).
         readout: ``None`` for one output per node, ``"nodes"`` for one by a linear head on hidden states; for one per
             graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the nodes that
             ``readout_mask`` marks (default: ``None``).
@@ -63,7 +64,7 @@ class MPNN(LayerStack):
         dropout: float = 0.0,
         act: str = "relu",
         norm: str | None = None,
-        residual: bool = False,
+        residual: bool | str = False,
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: float | None = None,

@@ -27,7 +27,8 @@ class LayerStack(LayeredModel):
     r"""A stack of equal layers; a subclass names the layer.
 
     .. math::
-        h_{i+1} = \sigma(\mathrm{norm}(\mathrm{layer}_i(\mathrm{dropout}(h_i)))) \; [+ \, h_i]
+        h_{i+1} = \sigma(\mathrm{norm}(\mathrm{layer}_i(\mathrm{dropout}(h_i)) \; [+ \, W_i \,\mathrm{dropout}(h_i)]))
+        \; [+ \, h_i]
 
     Without a readout the last layer maps to ``out_channels`` and has neither norm nor activation. With one, all layers
     are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to ``out_channels``; the
@@ -43,7 +44,8 @@ class LayerStack(LayeredModel):
         dropout: The probability of dropping an entry before each layer (default: 0).
         act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
-        residual: Whether a layer adds its input where widths agree (default: ``False``).
+        residual: ``True`` adds a layer's input where widths agree, ``"linear"`` adds a linear map of it before norm and
+            activation (default: ``False``).
         readout: How node states become a graph state, by the name of an aggregation: graphkit's (``"lcm"``, ``"gnp"``,
             ``"recurrent"``) or PyG's (``"mean"``, ``"sum"``, ``"max"``, ...), or ``"mask"`` for the node that
             ``readout_mask`` marks; ``None`` or ``"nodes"`` for one output per node (default: ``None``).
@@ -64,7 +66,7 @@ class LayerStack(LayeredModel):
         dropout: float = 0.0,
         act: str = "relu",
         norm: str | None = None,
-        residual: bool = False,
+        residual: bool | str = False,
         readout: str | None = None,
         bias: bool = True,
         readout_kwargs: dict[str, Any] | None = None,
@@ -77,6 +79,8 @@ class LayerStack(LayeredModel):
         for argument, rate in (("dropout", dropout), ("input_dropout", input_dropout or 0.0)):
             if not 0 <= rate < 1:
                 raise ValueError(f"{name}: {argument}={rate}, must be in [0, 1)")
+        if isinstance(residual, str):
+            check_choice(residual, ("linear",), f"residual of {name}")
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.num_layers = num_layers
@@ -95,6 +99,7 @@ class LayerStack(LayeredModel):
         num_hidden = num_layers - 1 if readout is None else num_layers
         self.layers = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
         self._widths, self.extra = widths, [0] * num_layers
+        self.skips = nn.ModuleList(Linear(*pair) for pair in pairwise(widths) if residual == "linear")
         norms = []
         if norm is not None:
             norm_class = NORMS[check_choice(norm, NORMS, f"norm of {name}")]
@@ -122,7 +127,10 @@ class LayerStack(LayeredModel):
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = history[-1]
         rate = self.dropout if i > 0 or self.input_dropout is None else self.input_dropout
-        out = self.propagate(self.layers[i], dropout(h, rate, self.training), batch)
+        dropped = dropout(h, rate, self.training)
+        out = self.propagate(self.layers[i], dropped, batch)
+        if self.skips:
+            return self._finish(i, out + self.skips[i](dropped))
         out = self._finish(i, out)
         if self.residual and isinstance(h, Tensor) and h.shape == out.shape:
             out = out + h
@@ -150,7 +158,10 @@ class LayerStack(LayeredModel):
             if more != before:
                 below, above = self._widths[i : i + 2]
                 like = next(self.layers[i].parameters())
-                self.layers[i] = self.make_layer(below if below == -1 else below + more, above).to(like)
+                width = below if below == -1 else below + more
+                self.layers[i] = self.make_layer(width, above).to(like)
+                if self.skips:
+                    self.skips[i] = Linear(width, above).to(like)
         self.extra = list(extra)
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
@@ -160,6 +171,6 @@ class LayerStack(LayeredModel):
         return SparseFeatures()
 
     def reset_parameters(self) -> None:
-        for module in [*self.layers, *self.norms, self.pool, self.head]:
+        for module in [*self.layers, *self.skips, *self.norms, self.pool, self.head]:
             if module is not None:
                 module.reset_parameters()

@@ -48,6 +48,14 @@ def test_residual_and_norm_and_activation():
     torch.testing.assert_close(model(data), model.layers[1](h, data.edge_index) + h)
 
 
+def test_a_linear_residual_comes_before_norm_and_activation():
+    model = GCN(5, 6, num_layers=2, out_channels=3, norm="layer_norm", residual="linear").double()
+    h = model.norms[0](model.layers[0](GRAPH.x, GRAPH.edge_index) + model.skips[0](GRAPH.x)).relu()
+    torch.testing.assert_close(model(GRAPH), model.layers[1](h, GRAPH.edge_index) + model.skips[1](h))
+    with pytest.raises(ValueError, match="residual of GCN"):
+        GCN(5, residual="linaer")
+
+
 @pytest.mark.parametrize("readout", ["mean", "sum", "max"])
 def test_readouts(readout):
     model = GCN(5, 6, out_channels=2, readout=readout).double()
