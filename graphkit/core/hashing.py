@@ -29,7 +29,8 @@ def hash_tensors(*tensors: Tensor | None, length: int = 12) -> str:
             continue
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{array.dtype}{list(array.shape)}".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if array.numel():  # an empty tensor may keep a stride that forbids the view
+            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:length]
 
 

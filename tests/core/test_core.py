@@ -151,6 +151,7 @@ def test_sha256(tmp_path):
 
 def test_hashes_are_stable():
     assert hash_tensors(torch.arange(3)) == "918fb6b2e45d"
+    assert hash_tensors(torch.empty(4, 2)[:, :1][:0]) == hash_tensors(torch.empty(0, 1))
     assert hash_config({"b": [1, 2.5], "a": None}) == "6b1d84977084"
     assert hash_data(Data(x=torch.eye(2), name="pair")) == "00dc7f40ab1a"
     assert hash_config({"a": 1, "b": 2}) == hash_config({"b": 2, "a": 1})

@@ -37,6 +37,13 @@ def test_walk_encodings_refuse_sparse_features():
         RandomWalkPE()(data)
 
 
+def test_features_turn_codes_into_floats_and_keep_float64():
+    edge_index = torch.tensor([[0, 1], [1, 0]])
+    out = RandomWalkPE(walk_length=2)(Data(x=torch.tensor([[3], [4]]), edge_index=edge_index))
+    assert out.x.tolist() == [[3.0, 0.0, 1.0], [4.0, 0.0, 1.0]]
+    assert RandomWalkPE()(Data(x=torch.ones(2, 1).double(), edge_index=edge_index)).x.dtype == torch.float64
+
+
 def words(n=30, width=200, density=0.03, seed=0):
     generator = torch.Generator().manual_seed(seed)
     x = torch.rand(n, width, generator=generator) * (torch.rand(n, width, generator=generator) < density)

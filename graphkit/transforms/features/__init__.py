@@ -1,12 +1,20 @@
 """Features: transforms that add columns to ``data.x`` or features of pairs of nodes (public as ``gk.features``)."""
 
 from graphkit.core.registry import Registry
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.features.base import NodeFeatures
 from graphkit.transforms.features.klwl import KLWL
 from graphkit.transforms.features.laplacian import LaplacianPE
 from graphkit.transforms.features.polynomials import EquivariantPolynomials, PPGNPolynomials
 from graphkit.transforms.features.random_walk import RandomWalkPE
 
-__all__ = ["KLWL", "EquivariantPolynomials", "LaplacianPE", "PPGNPolynomials", "RandomWalkPE", "registry"]
+__all__ = [
+    "KLWL",
+    "EquivariantPolynomials",
+    "LaplacianPE",
+    "NodeFeatures",
+    "PPGNPolynomials",
+    "RandomWalkPE",
+    "registry",
+]
 
-registry: Registry[Precompute] = Registry("feature", Precompute, __name__)
+registry: Registry[NodeFeatures] = Registry("feature", NodeFeatures, __name__)

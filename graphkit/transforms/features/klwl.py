@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import colour_hashes
 from graphkit.algorithms.colouring import check_test
 from graphkit.core.validate import check_choice
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.features.base import NodeFeatures
 
 CODES = ("signs", "one_hot")
 
 
-class KLWL(Precompute):
+class KLWL(NodeFeatures):
     r"""Adds each node's colour by :math:`k,l`-WL, so that any network tells apart at least what this test does.
 
     From `"From Relational Pooling to Subgraph GNNs: A Universal Framework for More Expressive Graph Neural Networks"
@@ -58,8 +59,6 @@ class KLWL(Precompute):
         (True, False)
     """
 
-    expensive = True
-
     def __init__(
         self,
         k: int = 1,
@@ -85,20 +84,15 @@ class KLWL(Precompute):
         self.node_attr = node_attr
         self.edge_attr = edge_attr
 
-    def forward(self, data: Data) -> Data:
-        """Append the columns to ``data.x`` (a shallow copy when called through ``transform(data)``)."""
-        if data.x is not None and data.x.layout != torch.strided:
-            raise ValueError("KLWL: x is sparse; add features before SparseFeatures")
+    def columns(self, data: Data) -> Tensor:
+        """The colours ``[num_nodes, channels]``."""
         nodes, graph = colour_hashes(
             data, self.k, self.l, self.variant, self.iterations, self.node_attr, self.edge_attr
         )
         hashes = nodes.numpy().view(np.uint64)
         if self.whole:
             hashes = np.full_like(hashes, graph)
-        dtype = torch.get_default_dtype() if data.x is None else data.x.dtype
-        columns = torch.from_numpy(self._encoded(hashes)).to(data.edge_index.device, dtype)
-        data.x = columns if data.x is None else torch.cat([data.x, columns], dim=1)
-        return data
+        return torch.from_numpy(self._encoded(hashes))
 
     def _encoded(self, hashes: np.ndarray) -> np.ndarray:
         column = np.arange(self.channels, dtype=np.uint64)

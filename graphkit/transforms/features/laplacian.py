@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.features.base import NodeFeatures
 from graphkit.transforms.laplacian import LaplacianEigenvectors
 
 
-class LaplacianPE(Precompute):
+class LaplacianPE(NodeFeatures):
     r"""Adds the smoothest eigenvectors of the normalised Laplacian but the first.
 
     From `"Benchmarking Graph Neural Networks" <https://arxiv.org/abs/2003.00982>`_ (Dwivedi et al., JMLR 2023); the
@@ -31,22 +31,16 @@ class LaplacianPE(Precompute):
         ValueError: If a graph has more than 10,000 nodes: a dense matrix is decomposed.
 
     Example:
+        >>> import torch
         >>> data = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
         >>> LaplacianPE(2)(data).x.round(decimals=3).tolist()
         [[1.0, 0.707..., 0.0], [1.0, -0.707..., 0.0]]
     """
 
-    expensive = True
-
     def __init__(self, num_vectors: int = 8) -> None:
         self.num_vectors = num_vectors
 
-    def forward(self, data: Data) -> Data:
-        """Append the columns to ``data.x`` (a shallow copy when called through ``transform(data)``)."""
-        if data.x is not None and data.x.layout != torch.strided:
-            raise ValueError("LaplacianPE: x is sparse; add features before SparseFeatures")
-        n = int(data.num_nodes or 0)
-        x = torch.zeros(n, 0, device=data.edge_index.device) if data.x is None else data.x
-        found = LaplacianEigenvectors(self.num_vectors + 1)(Data(x=x, edge_index=data.edge_index, num_nodes=n))
-        data.x = torch.cat([x, found.laplacian_vectors[:, 1:].nan_to_num(nan=0.0)], dim=1)
-        return data
+    def columns(self, data: Data) -> Tensor:
+        """The eigenvectors ``[num_nodes, num_vectors]``."""
+        found = LaplacianEigenvectors(self.num_vectors + 1)(data)
+        return found.laplacian_vectors[:, 1:].nan_to_num(nan=0.0)

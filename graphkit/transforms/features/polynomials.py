@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms.multigraphs import Multigraph, connected_multigraphs
 from graphkit.algorithms.polynomials import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.core.validate import check_choice, check_edge_index
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.features.base import NodeFeatures
 
 PINS = {"graph": 0, "node": 1, "pair": 2}
 NORMALIZE = ("log", "unit")
@@ -22,10 +22,9 @@ NORMALIZE = ("log", "unit")
 P = TypeVar("P", bound="_Polynomials")
 
 
-class _Polynomials(Precompute):
+class _Polynomials(NodeFeatures):
     """Computes the channels of a basis, normalises them and writes them where models find them."""
 
-    expensive = True
     channels: list[int] | None
     normalize: str | None
     max_entries: int
@@ -73,27 +72,28 @@ class _Polynomials(Precompute):
 
     def forward(self, data: Data) -> Data:
         """Add the channels to ``data`` (a shallow copy when called through ``transform(data)``)."""
-        name, n = type(self).__name__, int(data.num_nodes or 0)
+        if not self.pairwise():
+            return super().forward(data)
+        n = int(data.num_nodes or 0)
+        index, table = _pair_table(self._values(data), n, self.max_entries, type(self).__name__)
         dtype = torch.get_default_dtype() if data.x is None else data.x.dtype
-        if self.pairwise():
-            index, table = _pair_table(self._values(data), n, self.max_entries, name)
-            data.polynomial_index, data.polynomial_attr = index, self._normalized(table, dtype)
-            return data
-        if data.x is not None and data.x.layout != torch.strided:
-            raise ValueError(f"{name}: x is sparse; add features before SparseFeatures")
-        columns = [np.broadcast_to(value, (n,)) for value in self._values(data)]
-        added = self._normalized(np.stack(columns, axis=1) if columns else np.empty((n, 0)), dtype)
-        data.x = added if data.x is None else torch.cat([data.x, added], dim=1)
+        data.polynomial_index, data.polynomial_attr = index, self._normalized(table).to(dtype)
         return data
 
-    def _normalized(self, table: np.ndarray, dtype: torch.dtype) -> Tensor:
+    def columns(self, data: Data) -> Tensor:
+        """The channels ``[num_nodes, num_channels]``."""
+        n = int(data.num_nodes or 0)
+        columns = [np.broadcast_to(value, (n,)) for value in self._values(data)]
+        return self._normalized(np.stack(columns, axis=1) if columns else np.empty((n, 0)))
+
+    def _normalized(self, table: np.ndarray) -> Tensor:
         if self.normalize == "log":
             table = np.sign(table) * np.log1p(np.abs(table))
         elif self.normalize == "unit":
             for axis in (1, 0):
                 length = np.linalg.norm(table, axis=axis, keepdims=True)
                 table = table / np.where(length == 0, 1, length)
-        return torch.from_numpy(np.ascontiguousarray(table)).to(dtype)
+        return torch.from_numpy(np.ascontiguousarray(table))
 
 
 class EquivariantPolynomials(_Polynomials):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE
 
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.features.base import NodeFeatures
 
 
-class RandomWalkPE(Precompute):
+class RandomWalkPE(NodeFeatures):
     r"""Adds the probabilities that a random walk is back at its start after 1, ..., K steps.
 
     From `"Graph Neural Networks with Learnable Structural and Positional Representations"
@@ -32,19 +33,12 @@ class RandomWalkPE(Precompute):
         [[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
     """
 
-    expensive = True
-
     def __init__(self, walk_length: int = 8) -> None:
         self.walk_length = walk_length
 
-    def forward(self, data: Data) -> Data:
-        """Append the columns to ``data.x`` (a shallow copy when called through ``transform(data)``)."""
-        if data.x is not None and data.x.layout != torch.strided:
-            raise ValueError("RandomWalkPE: x is sparse; add features before SparseFeatures")
+    def columns(self, data: Data) -> Tensor:
+        """The probabilities ``[num_nodes, walk_length]``."""
+        if not data.num_edges:
+            return torch.zeros(data.num_nodes, self.walk_length)
         bare = Data(edge_index=data.edge_index, num_nodes=data.num_nodes)
-        if data.num_edges:
-            encoding = AddRandomWalkPE(self.walk_length, attr_name="pe")(bare).pe
-        else:
-            encoding = torch.zeros(data.num_nodes, self.walk_length)
-        data.x = encoding if data.x is None else torch.cat([data.x, encoding.to(data.x.dtype)], dim=1)
-        return data
+        return AddRandomWalkPE(self.walk_length, attr_name="pe")(bare).pe
