@@ -360,6 +360,7 @@ def test_variants_change_what_they_name_and_nothing_else():
         ({"a": {"modell": "GCN"}}, "variants.a: unknown key 'modell'; did you mean 'model'?"),
         ({"a": {"model": {"init_args": {"readot": "sum"}}}}, "variants.a: unknown argument 'model.readot'"),
         ({"a": {"seeds": 3}}, "variants.a: 'seeds' is shared by all variants"),
+        ({"a": {}, "b": {"against": "c"}}, "variants.b: against: 'c' is no other variant"),
     ],
 )
 def test_a_wrong_variant_is_named(variants, message, tmp_path):
@@ -388,6 +389,19 @@ def test_a_comparison_is_trained_once_scored_twice_and_kept(tmp_path, capsys, tr
         assert part["also_test"]["extrapolation"]["mean"] == pytest.approx(statistics.fmean(scores), abs=1e-4)
     assert main(["reproduce", "mine.yaml", "--seeds", "3"]) == 0
     assert trainings[4:] == [2, 2]
+
+
+def test_a_variant_is_compared_run_by_run():
+    variants = VARIANTS | {"wide": VARIANTS["wide"] | {"against": "narrow"}}
+    result = Comparison("mine", comparison(variants=variants)).run(progress=False)
+    narrow, wide = ([run["test"] for run in result.variants[name].runs] for name in variants)
+    gains = [after - before for before, after in zip(narrow, wide, strict=True)]
+    change = result.changes()["wide"]
+    assert change.mean == pytest.approx(statistics.fmean(gains), abs=1e-4)
+    assert change.standard_error == pytest.approx(statistics.stdev(gains) / 2**0.5, abs=1e-4)
+    header, first, second = result.rows()
+    assert (header[-1], first[-1], second[-1]) == ("change ± standard error", "—", str(change))
+    assert result.content()["variants"]["wide"]["change"]["against"] == "narrow"
 
 
 def test_a_further_split_is_scored_as_training_on_it_would_be():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from graphkit.core.files import atomic_write, write_json
 from graphkit.core.resources import shipped
@@ -21,7 +23,8 @@ class Comparison:
     r"""A recipe with ``variants``: names, and what each changes in the rest of the file.
 
     Changes are merged key by key; a variant may change the model, the strategy, features, rewiring and the trainer, and
-    has its own published value. Task, splits and seeds are shared.
+    has its own published value. Task, splits and seeds are shared. A variant may name another with ``against``: the
+    table then has the mean of its differences to that one, run by run with the same seed and split.
 
     Args:
         name: ``method/dataset``.
@@ -39,13 +42,19 @@ class Comparison:
         self.name = name
         self.path = path
         self.variants: dict[str, Recipe] = {}
+        self.against: dict[str, str] = {}
         shared = {key: value for key, value in config.items() if key != "variants"}
         for variant, part in changes.items():
             for key in ("task", "seeds", "splits", "also_test", "unit"):
                 if key in part:
                     raise ValueError(f"variants.{variant}: {key!r} is shared by all variants; put it at the top")
+            own = dict(part)
+            if (other := own.pop("against", None)) is not None:
+                if other == variant or other not in changes:
+                    raise ValueError(f"variants.{variant}: against: {other!r} is no other variant")
+                self.against[str(variant)] = str(other)
             try:
-                self.variants[str(variant)] = Recipe(f"{name}/{variant}", merged(shared, part), path)
+                self.variants[str(variant)] = Recipe(f"{name}/{variant}", merged(shared, own), path)
             except ValueError as error:
                 raise ValueError(f"variants.{variant}: {error}") from error
         first = next(iter(self.variants.values()))
@@ -74,7 +83,7 @@ class Comparison:
         any_result = next(iter(results.values()))
         name = any_result.name.replace(f"{self.name}/{next(iter(results))}", self.name)
         command = any_result.command.replace(any_result.recipe, self.name)
-        return ComparisonResult(self.name, results, command, self.note, name)
+        return ComparisonResult(self.name, results, command, self.note, name, self.against)
 
     def __repr__(self) -> str:
         task = self.experiment.config["task"]["name"]
@@ -90,6 +99,30 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
+@dataclass(frozen=True)
+class Change:
+    """The mean difference of one variant's runs to another's with the same seed and split.
+
+    Attributes:
+        against: The other variant.
+        mean: The mean difference, in the table's unit.
+        standard_error: Its standard error.
+
+    Example:
+        >>> print(Change("GCN", -1.5, 2.0))
+        -1.50 ± 2.00 to GCN
+    """
+
+    TITLE: ClassVar[str] = "change ± standard error"
+
+    against: str
+    mean: float
+    standard_error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.2f} ± {self.standard_error:.2f} to {self.against}"
+
+
 @dataclass
 class ComparisonResult:
     """What running a comparison gave.
@@ -100,6 +133,7 @@ class ComparisonResult:
         command: The command that repeats this.
         note: The recipe's note.
         name: The result file's name.
+        against: Which variant another is compared with.
     """
 
     recipe: str
@@ -107,6 +141,7 @@ class ComparisonResult:
     command: str = ""
     note: str = ""
     name: str = ""
+    against: dict[str, str] = field(default_factory=dict)
 
     @property
     def first(self) -> Reproduction:
@@ -118,14 +153,31 @@ class ComparisonResult:
         """The first raw file that is not at hand; then there are no runs."""
         return self.first.missing
 
+    def changes(self) -> dict[str, Change]:
+        """What each variant with an ``against`` gains or loses, over the runs that both have."""
+        found = {}
+        for variant, other in self.against.items():
+            theirs = {(run["seed"], run["split"]): run["test"] for run in self.variants[other].runs}
+            pairs = [(run["test"], theirs.get((run["seed"], run["split"]))) for run in self.variants[variant].runs]
+            differences = [test - before for test, before in pairs if before is not None]
+            if len(differences) > 1:
+                error = statistics.stdev(differences) / math.sqrt(len(differences))
+                found[variant] = Change(other, round(statistics.fmean(differences), 4), round(error, 4))
+        return found
+
     def rows(self) -> list[list[str]]:
-        """The table: variant, scores on the own test part and on each further one, runs, published value, verdict."""
+        """The table: variant, scores on the own test part and on each further one, runs, published value, verdict.
+
+        Where variants have an ``against``, the last column is :meth:`changes`.
+        """
+        changes = self.changes()
         header = ["variant", split_title(self.first.split), *self.first.also_test, "n", "published", "verdict"]
-        rows = [header]
+        rows = [header + [Change.TITLE] * bool(changes)]
         for variant, result in self.variants.items():
             paper = "—" if result.published is None else f"{result.published.value:g}"
             scores = [score(result.mean, result.std), *(score(*found) for found in result.also_test.values())]
-            rows.append([variant, *scores, str(result.n), paper, result.verdict])
+            change = [str(changes.get(variant, "—"))] * bool(changes)
+            rows.append([variant, *scores, str(result.n), paper, result.verdict, *change])
         return rows
 
     def __str__(self) -> str:
@@ -157,6 +209,8 @@ class ComparisonResult:
         content["variants"] = {
             variant: {key: summary[key] for key in own if key in summary} for variant, summary in summaries.items()
         }
+        for variant, change in self.changes().items():
+            content["variants"][variant]["change"] = asdict(change)
         return content
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.core.files import atomic_write
+from graphkit.recipes.comparison import Change
 from graphkit.recipes.recipe import Published
 from graphkit.recipes.reproduction import score, split_title
 
@@ -89,13 +90,16 @@ class Report:
         for name, content in self.contents.items():
             if variants := content.get("variants"):
                 further = list(next(iter(variants.values()))["also_test"])
+                changes = {name: str(Change(**part["change"])) for name, part in variants.items() if "change" in part}
                 rows = []
                 for variant, part in variants.items():
                     scores = [part, *(part["also_test"][split] for split in further)]
                     paper = "—" if part["published"] is None else f"{part['published']['value']:g}"
                     cells = [score(found["mean"], found["std"]) for found in scores]
-                    rows.append([variant, *cells, str(part["n"]), paper])
+                    change = [changes.get(variant, "—")] * bool(changes)
+                    rows.append([variant, *cells, str(part["n"]), paper, *change])
                 header = ["variant", split_title(content["split"]), *further, "n", "published"]
+                header += [Change.TITLE] * bool(changes)
                 tables.append(Table(_title(content), header, rows, content["note"], self._picture(name)))
         return tables
 
