@@ -230,7 +230,7 @@ class ComparisonResult:
         return path
 
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw the scores of all variants, one group of bars (or, with many splits, one line) each.
+        """Draw the scores of all variants with published values: a group of bars each; with many splits, a line each.
 
         Args:
             path: The picture's file.
@@ -238,27 +238,37 @@ class ComparisonResult:
         from matplotlib.figure import Figure
 
         splits = [split_title(self.first.split), *self.first.also_test]
-        figure = Figure(figsize=(max(6.0, 1.2 * len(self.variants)), 4.0), layout="constrained")
+        by_line = len(splits) > 3
+        height = 4.0 if by_line else 1.2 + 0.12 * (len(splits) + 2) * len(self.variants)
+        figure = Figure(figsize=(7.0, height), layout="constrained")
         axes = figure.add_subplot()
-        scores = {
-            variant: [(result.mean, result.std), *result.also_test.values()]
-            for variant, result in self.variants.items()
-        }
-        if len(splits) > 3:
-            for variant, values in scores.items():
-                axes.errorbar(splits, [v[0] for v in values], [v[1] or 0.0 for v in values], label=variant, capsize=2)
-            axes.tick_params(axis="x", rotation=45)
-        else:
-            width = 0.8 / len(splits)
-            for position, split in enumerate(splits):
-                places = [i + position * width for i in range(len(scores))]
-                means, stds = zip(*(values[position] for values in scores.values()))
-                axes.bar(places, means, width, yerr=[std or 0.0 for std in stds], label=split, capsize=2)
-            axes.set_xticks([i + width * (len(splits) - 1) / 2 for i in range(len(scores))], list(scores))
         better = "higher" if METRICS[self.first.metric].higher_is_better else "lower"
         unit = f", {self.first.unit}" if self.first.unit else ""
-        axes.set_ylabel(f"test {self.first.metric}{unit} ({better} is better)")
+        label = f"test {self.first.metric}{unit} ({better} is better)"
+        if by_line:
+            for variant, result in self.variants.items():
+                means, stds = zip((result.mean, result.std), *result.also_test.values())
+                axes.errorbar(splits, means, [std or 0.0 for std in stds], label=variant, capsize=2)
+            axes.tick_params(axis="x", rotation=45)
+            axes.set_ylabel(label)
+        else:
+            self._draw_bars(axes, splits)
+            axes.set_xlabel(label)
         axes.set_title(self.recipe)
-        axes.legend()
+        if by_line or len(axes.get_legend_handles_labels()[0]) > 1:
+            figure.legend(loc="outside lower center", ncols=4)
         with atomic_write(Path(path)) as temporary:
             figure.savefig(temporary, format="png", dpi=120)
+
+    def _draw_bars(self, axes: Any, splits: Sequence[str]) -> None:
+        width = 0.8 / len(splits)
+        scores = [[(result.mean, result.std), *result.also_test.values()] for result in self.variants.values()]
+        for i, split in enumerate(splits):
+            means, stds = zip(*(found[i] for found in scores))
+            places = [place + i * width for place in range(len(scores))]
+            axes.barh(places, means, width, xerr=[std or 0.0 for std in stds], label=split, capsize=2, color=f"C{i}")
+        papers = [(i, found.published.value) for i, found in enumerate(self.variants.values()) if found.published]
+        if papers:
+            axes.plot([value for _, value in papers], [i for i, _ in papers], "kD", markersize=5, label="published")
+        axes.set_yticks([i + width * (len(splits) - 1) / 2 for i in range(len(scores))], list(self.variants))
+        axes.invert_yaxis()
