@@ -38,7 +38,7 @@ def _with_dictionaries(graph: Data) -> Tensor:
         count = len(names)
 
 
-@benchmark("one_wl", goal=5.0)
+@benchmark("one_wl")
 def one_wl() -> Benchmark:
     """1-WL: a uniform graph of 20k nodes and 100k edges; the details have 1M edges."""
     graph = _both_ways(20_000, 100_000)
