@@ -221,7 +221,8 @@ def _without(batch: Data, graph: Structure, pairs: Tensor) -> Data:
     out = copy.copy(batch)
     out.edge_index = torch.stack([graph.col[kept], graph.row[kept]])  # sorted: its structure comes cheaply
     for key in set(batch.keys()) - {"edge_index", "edge_label_index", "edge_label"}:
-        if key.startswith("edge_") and batch[key].size(0) == graph.num_edges:
-            out[key] = graph.to_csr(batch[key])[kept]
+        value = batch[key]
+        if key.startswith("edge_") and isinstance(value, Tensor) and value.size(0) == graph.num_edges:
+            out[key] = graph.to_csr(value)[kept]
     out.edge_label_index = pairs
     return out
