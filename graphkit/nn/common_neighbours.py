@@ -15,6 +15,7 @@ from graphkit.algorithms.common_neighbours import (
     neighbourhoods,
 )
 from graphkit.ops import SparseMatrix, Structure
+from graphkit.ops.dropout import dropout as drop
 
 _NEIGHBOURS = 1 << 22  # of so many pairs at a time that their nodes have about this many neighbours
 _ROWS = 4096  # pairs at a time in the maps where no gradient is needed: their states stay in the cache
@@ -156,7 +157,7 @@ class CommonNeighbourDecoder(nn.Module):
             return nn.LayerNorm(width) if layer_norm and there else nn.Identity()
 
         def rest(there: bool = True) -> list[nn.Module]:
-            return [nn.Dropout(dropout), nn.ReLU()] if there else [nn.Identity(), nn.Identity()]
+            return [_Dropout(dropout), nn.ReLU()] if there else [nn.Identity(), nn.Identity()]
 
         w, h = in_channels, hidden_channels
         self.xlin = nn.Sequential(linear(w, w), *rest(), linear(w, w), norm(w), *rest()) if use_xlin else None
@@ -224,6 +225,20 @@ class CommonNeighbourDecoder(nn.Module):
         kept = (torch.rand(graph.num_edges, device=graph.device) >= self.edge_dropout).nonzero().squeeze(1)
         rowptr = torch._convert_indices_from_coo_to_csr(graph.row[kept], graph.num_rows)
         return Structure(rowptr, graph.col[kept], None, graph.num_cols)
+
+
+class _Dropout(nn.Module):
+    """torch's ``Dropout`` with cheap random numbers."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return drop(x, self.p, self.training)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}"
 
 
 def _blocks(graph: Structure, pairs: Tensor) -> Iterator[Tensor]:
