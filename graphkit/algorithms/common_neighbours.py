@@ -36,8 +36,8 @@ def neighbourhoods(graph: Tensor | Structure, num_nodes: int) -> Structure:
 def common_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> Structure:
     r"""The common neighbours :math:`N(i) \cap N(j)` of pairs of nodes, as a pattern of pairs by nodes.
 
-    ``SparseMatrix(common_neighbours(...)) @ h`` is their sum of ``h``. Never more than one mark per node and the result
-    itself are held in memory.
+    ``SparseMatrix(common_neighbours(...)) @ h`` is their sum of ``h``. Memory is that of the result and of a few
+    numbers per node and per pair.
 
     Args:
         graph: Edges ``[2, num_edges]``, or the neighbours of each node as :func:`neighbourhoods` gives them.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from graphkit.models.pair_scorer import PairScorer
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
 from graphkit.ops import Structure, structure
 
-_LARGEST_SHARE = 3  # at most one of so many edges is hidden at a time
+_PARTS = 3  # at most one of so many edges is hidden at a time
 
 
 class NCN(PairScorer):
@@ -101,8 +102,8 @@ class NCN(PairScorer):
         if not self.training or pairs is None:
             return super().forward(batch)
         graph = structure(batch.edge_index, batch.num_nodes)
-        share = _between(graph, pairs).double().mean().nan_to_num().item()
-        parts = min(max(1, -int(-share * _LARGEST_SHARE // 1)), max(1, pairs.size(1)))
+        hidden = int(_between(graph, pairs).sum())
+        parts = max(1, min(math.ceil(_PARTS * hidden / max(1, graph.num_edges)), pairs.size(1)))
         scores = [super(NCN, self).forward(_without(batch, graph, pairs[:, k::parts])) for k in range(parts)]
         order = torch.cat([torch.arange(k, pairs.size(1), parts) for k in range(parts)])
         return torch.cat(scores)[order.argsort().to(pairs.device)]

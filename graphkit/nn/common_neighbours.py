@@ -99,7 +99,8 @@ class CommonNeighbourDecoder(nn.Module):
         in_channels: The width of the states.
         hidden_channels: The width of the maps (default: 64).
         dropout: The probability of dropping an entry in the networks (default: 0).
-        edge_dropout: The probability that a node forgets a neighbour while training (default: 0).
+        edge_dropout: The probability that a node forgets a neighbour while training; sums are not scaled up (default:
+            0).
         layer_norm: Whether there is layer normalisation (default: ``True``).
         use_xlin: Whether :math:`\tilde h` differs from :math:`h` (default: ``True``).
         tail_act: Whether ``xcnlin`` and ``xijlin`` end with their rectifier (default: ``False``).

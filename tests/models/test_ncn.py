@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import pickle
 
 import pytest
 import torch
@@ -281,6 +282,22 @@ def test_by_name():
         "NCNC(PureGCN(34, hidden_channels=4, out_channels=4, jumping=True), hidden_channels=5, alpha=0.5)"
     )
     assert len(experiment.run(max_epochs=2, progress=False).history) == 2
+
+
+def test_copies_and_state_dicts():
+    data = graph()
+    torch.manual_seed(0)
+    first, second = (NCNC(GCN(6, 8), beta=0.5).double().eval() for _ in range(2))
+    expected = first(data)
+    assert not torch.equal(second(data), expected)
+    second.load_state_dict(first.state_dict())
+    for other in (second, copy.deepcopy(first), pickle.loads(pickle.dumps(first))):
+        assert torch.equal(other(data), expected)
+    for network in (first, second):
+        torch.manual_seed(1)
+        network.reset_parameters()
+    assert torch.equal(first(data), second(data))
+    assert first.scorer.beta.item() == 0.5
 
 
 def test_sparse_features_reach_the_encoder():
