@@ -54,6 +54,8 @@ def test_train_on_links(capsys):
     assert run("data", "check", "karate-links") == 0
     assert run("train", "--model", "LinkPredictor", "--model.encoder", "MLP", "--task", "karate-links", *SMALL) == 0
     assert "LinkPredictor(MLP(34, out_channels=64))" in capsys.readouterr().out
+    assert run("train", "--model", "NCNC", "--model.alpha", "0.5", "--task", "karate-links", *SMALL) == 0
+    assert "NCNC(GCN(34, out_channels=64), alpha=0.5)" in capsys.readouterr().out
 
 
 def test_every_class_argument_is_a_flag():

@@ -164,6 +164,13 @@ def test_a_script_runs_on_ogbs_files(name, script, capsys):
     assert "test" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("name", "model"), [("collab", "NCNC"), ("ddi", "NCN"), ("ppa", "NCN")])
+def test_links_by_common_neighbours(name, model, script):
+    report = script(name, "--model", model, "--model.encoder", json.dumps(GCN), "--trainer.batch_size", "16")
+    assert report["method"] == model
+    assert all(0 <= run[stage] <= 1 for run in report["runs"] for stage in ("test", "val"))
+
+
 def test_any_model_rewiring_and_strategy_by_flags_and_seeds_are_kept(script, monkeypatch):
     flags = ["--model", "DeepSets", "--rewiring", "RandomEdges", "--rewiring.num_edges", "2"]
     report = script("molhiv", *flags)

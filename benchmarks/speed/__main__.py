@@ -14,6 +14,7 @@ MODULES = (
     "grand",
     "kl",
     "link",
+    "ncn",
     "ops",
     "path_nn",
     "polynomials",

@@ -2,6 +2,12 @@
 
 from graphkit.algorithms.colour_hash import colour_hashes, graph_hash
 from graphkit.algorithms.colouring import Colouring, weisfeiler_leman
+from graphkit.algorithms.common_neighbours import (
+    common_neighbours,
+    distinct_pairs,
+    joint_neighbours,
+    neighbourhoods,
+)
 from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.greedy_resistance import greedy_resistance
@@ -22,14 +28,18 @@ __all__ = [
     "balanced_forman_curvature",
     "biharmonic_distance",
     "colour_hashes",
+    "common_neighbours",
     "commute_time",
     "connected_multigraphs",
+    "distinct_pairs",
     "effective_resistance",
     "enumerate_paths",
     "equivariant_polynomials",
     "graph_hash",
     "greedy_resistance",
     "hop_pairs",
+    "joint_neighbours",
+    "neighbourhoods",
     "node_subsets",
     "ollivier_ricci_curvature",
     "ppgn_computes",

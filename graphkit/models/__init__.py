@@ -13,8 +13,11 @@ from graphkit.models.kl_gnn import KLGNN
 from graphkit.models.link_predictor import LinkPredictor
 from graphkit.models.mlp import MLP
 from graphkit.models.mpnn import MPNN
+from graphkit.models.ncn import NCN, NCNC
+from graphkit.models.pair_scorer import PairScorer
 from graphkit.models.path_nn import PathNN
 from graphkit.models.ppgn import PPGNpp
+from graphkit.models.pure_gcn import PureGCN
 from graphkit.models.relational import RelationalGNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.sheaf_network import SheafNetwork
@@ -27,6 +30,8 @@ __all__ = [
     "KLGNN",
     "MLP",
     "MPNN",
+    "NCN",
+    "NCNC",
     "ConnectionSheaf",
     "DRew",
     "DeepSets",
@@ -34,7 +39,9 @@ __all__ = [
     "LayeredModel",
     "LinkPredictor",
     "PPGNpp",
+    "PairScorer",
     "PathNN",
+    "PureGCN",
     "PyGModel",
     "RelationalGNN",
     "SheafDiffusion",

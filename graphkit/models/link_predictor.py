@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -10,11 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.validate import check_choice
-from graphkit.models.adapter import PyGModel
-from graphkit.models.base import LayeredModel, State, required_by
+from graphkit.models.pair_scorer import PairScorer
 from graphkit.nn import Linear, dropout
 from graphkit.ops import sddmm
 
@@ -22,7 +19,7 @@ DECODERS = ("mlp", "bilinear", "cosine")
 _BLOCK = 1 << 16  # pairs at a time where no gradient is needed
 
 
-class LinkPredictor(LayeredModel):
+class LinkPredictor(PairScorer):
     r"""Node embeddings of any model, and a decoder that scores the pairs of a link task.
 
     With :math:`h_u` the encoder's output for node :math:`u` and :math:`\odot` the entrywise product, the score of
@@ -74,24 +71,16 @@ class LinkPredictor(LayeredModel):
         dropout: float = 0.0,
         embedding_channels: int | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(encoder, embedding_channels)
         if num_layers < 1:
             raise ValueError(f"LinkPredictor: num_layers={num_layers}, must be at least 1")
         if not 0 <= dropout < 1:
             raise ValueError(f"LinkPredictor: dropout={dropout}, must be in [0, 1)")
-        module = encoder.module if isinstance(encoder, PyGModel) else encoder
-        if not hasattr(module, "reset_parameters"):
-            raise TypeError(f"LinkPredictor: the encoder {type(module).__name__} needs a method reset_parameters")
-        width = getattr(module, "out_channels", None) if embedding_channels is None else embedding_channels
-        if width is None:
-            raise ValueError(f"LinkPredictor: {type(module).__name__} has no out_channels; give embedding_channels")
-        self.encoder = encoder if isinstance(encoder, LayeredModel | PyGModel) else PyGModel(encoder)
         self.decoder = check_choice(decoder, DECODERS, "decoder")
         self.hidden_channels = hidden_channels
         self.num_layers = num_layers
         self.dropout = dropout
-        self.embedding_channels = embedding_channels
-        self.shares_parameters = getattr(encoder, "shares_parameters", True)
+        width = self._width
         widths = [width] + [hidden_channels] * (num_layers - 1) + [1]
         if decoder == "mlp":
             self.maps = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
@@ -101,39 +90,7 @@ class LinkPredictor(LayeredModel):
             self.maps = nn.ModuleList([Linear(1, 1)])
         self.reset_parameters()
 
-    @classmethod
-    def from_task(cls, task: Any, encoder: Any = "GCN", **arguments: Any) -> LinkPredictor:
-        if not isinstance(encoder, nn.Module):
-            from graphkit.models import registry
-
-            part = encoder if isinstance(encoder, Mapping) else {"class_path": encoder}
-            encoder = registry.get(part["class_path"]).from_task(task, **(part.get("init_args") or {}))
-        return super().from_task(task, encoder=encoder, **arguments)
-
-    @property
-    def layers(self) -> nn.ModuleList:  # type: ignore[override]
-        """The encoder's layers; none if it cannot be run layer by layer."""
-        return self.encoder.layers if isinstance(self.encoder, LayeredModel) else nn.ModuleList()
-
-    def encode(self, batch: Data) -> State:
-        return self.encoder.encode(batch) if isinstance(self.encoder, LayeredModel) else self.encoder(batch)
-
-    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
-        return self.encoder.step(i, history, batch)  # type: ignore[operator]
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        pairs = batch.get("edge_label_index")
-        if pairs is None:
-            raise ValueError(
-                "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
-            )
-        if isinstance(self.encoder, LayeredModel):
-            h = self.encoder.decode(h, batch)
-        if h.size(0) != batch.num_nodes:
-            raise ValueError(
-                f"LinkPredictor: the encoder gave {h.size(0)} rows for {batch.num_nodes} nodes; it must be a model "
-                "without readout"
-            )
+    def score(self, h: Tensor, pairs: Tensor, batch: Data) -> Tensor:
         if self.decoder == "bilinear":
             return sddmm(pairs, self.maps[0](h), h).unsqueeze(1)
         if self.decoder == "cosine":
@@ -149,11 +106,8 @@ class LinkPredictor(LayeredModel):
             out = linear(out if i == 0 else dropout(out.relu(), self.dropout, self.training))
         return out
 
-    def required_transform(self) -> BaseTransform | None:
-        return required_by(self.encoder)
-
     def reset_parameters(self) -> None:
-        (self.encoder.module if isinstance(self.encoder, PyGModel) else self.encoder).reset_parameters()  # type: ignore[operator]
+        super().reset_parameters()
         for linear in self.maps:
             linear.reset_parameters()  # type: ignore[operator]
         if self.decoder == "cosine":

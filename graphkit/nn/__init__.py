@@ -11,6 +11,7 @@ from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.linear import Linear
 from graphkit.nn.path_conv import PathConv
+from graphkit.nn.pure_gcn_conv import PureGCNConv
 from graphkit.nn.relational_conv import RelationalConv
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "GINConv",
     "Linear",
     "PathConv",
+    "PureGCNConv",
     "RelationalConv",
     "aggr",
     "dropout",

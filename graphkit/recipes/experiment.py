@@ -292,10 +292,16 @@ class _Chosen:
 def _add_class(parser: ArgumentParser, cls: type, key: str, skip: set[str]) -> None:
     group = parser.add_argument_group(f"{key}: {cls.__name__}" if key != "trainer" else key)
     group.add_class_arguments(cls, key, as_group=False, skip=skip, fail_untyped=False)
-    if key == "model" and not issubclass(cls, LayeredModel):
+    if key == "model":
         known = inspect.signature(cls).parameters
-        missing = [name for name in PYG_DEFAULTS if name in known and known[name].default is inspect.Parameter.empty]
-        parser.set_defaults({f"model.{name}": PYG_DEFAULTS[name] for name in missing})
+        missing = [name for name, parameter in known.items() if parameter.default is inspect.Parameter.empty]
+        usual = _from_task_defaults(cls) if issubclass(cls, LayeredModel) else PYG_DEFAULTS
+        parser.set_defaults({f"model.{name}": usual[name] for name in missing if name in usual})
+
+
+def _from_task_defaults(cls: type[LayeredModel]) -> dict[str, Any]:
+    parameters = inspect.signature(cls.from_task).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
 def _loader(found: Card) -> Callable[..., Any]:

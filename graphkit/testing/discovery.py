@@ -27,7 +27,7 @@ from graphkit.testing.transforms import TRANSFORM
 from graphkit.transforms import features, rewiring
 
 # They read pairs of nodes, or integer codes, which the checks' graphs do not have.
-OF_OTHER_GRAPHS = {"LinkPredictor", "OneHotCodes"}
+OF_OTHER_GRAPHS = {"LinkPredictor", "NCN", "NCNC", "OneHotCodes"}
 
 CHECKS: dict[str, dict[str, Any]] = {
     "layer": COMMON | {"edge_direction": check_edge_direction, "edge_weights": check_edge_weights},

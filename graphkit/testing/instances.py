@@ -122,6 +122,12 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         {"paths": "shortest", "num_layers": 1, "l2_norm": True, "norm": None, "edge_dim": None, "head_layers": 1},
     ],
     "Paths": [{}, {"length": 2, "paths": "simple"}, {"paths": "all_shortest"}],
+    "PureGCN": [
+        {"dropout": 0.5},
+        {"jumping": True, "residual": True, "readout": "mean", "out_channels": 6},
+        {"num_layers": 1, "normalize": None, "out_channels": 6},
+    ],
+    "PureGCNConv": [{}, {"num_layers": 3, "jumping": True}, {"num_layers": 1, "normalize": None, "residual": True}],
     "PyGModel": [
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4)),
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4), readout="sum"),

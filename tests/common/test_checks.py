@@ -58,7 +58,8 @@ def test_every_layer_and_transform_of_the_package_is_public():
     public = {getattr(place, name) for place in [*PLACES, gk.nn.aggr] for name in place.__all__}
     public |= {gk.models.LayerStack, gk.models.grand_equation.Equation, gk.nn.aggr.base.SetAggregation}  # parts
     public |= {gk.nn.encoders.CodeEncoder, gk.nn.encoders.LaplacianEncoder}  # no graphs, no layers: tests/nn has them
-    public |= {gk.nn.ppgn.PPGNBlock}  # works on pairs of nodes: tests/models has it
+    # these work on pairs of nodes: tests/models has them
+    public |= {gk.nn.ppgn.PPGNBlock, gk.nn.common_neighbours.CommonNeighbourDecoder}
     for place in [*PLACES, gk.nn.aggr]:
         for info in pkgutil.iter_modules(place.__path__, place.__name__ + "."):
             module = importlib.import_module(info.name)

@@ -17,7 +17,7 @@ from torch_geometric.nn import GCN as PyGGCN
 from torch_geometric.nn import global_mean_pool
 
 import graphkit as gk
-from graphkit.models import LayeredModel, LinkPredictor, PyGModel
+from graphkit.models import LayeredModel, PairScorer, PyGModel
 from graphkit.models.stack import LayerStack
 from graphkit.testing.instances import factories
 from tests import tiny
@@ -102,12 +102,13 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     if strategy in {"ForwardForward", "LayerCollaborationFF"} and not of_nodes:
         return TypeError, "passes states of nodes from layer to layer, but those of .* have other rows"
     widened = {"TopDownForward"} if kind == "link" else by_classes - {"SingleForward"}
-    if strategy in widened and not isinstance(model, LayerStack):
+    nothing_above = kind == "link" and len(getattr(model, "layers", [])) == 1
+    if strategy in widened and not isinstance(model, LayerStack) and not nothing_above:
         stack = "read the states below them and nothing else, .* use a stack of layers such as GCN"
         return TypeError, f"{stack}|trains an encoder below that; use target='loss'"
     reads_outputs = strategy in {"Backprop"} | by_projections  # the others read states
-    if isinstance(model, LinkPredictor) and reads_outputs and kind != "link":
-        return ValueError, "LinkPredictor scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
+    if isinstance(model, PairScorer) and reads_outputs and kind != "link":
+        return ValueError, ".* scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
     if strategy == "SingleForward" and getattr(model, "polynomials", 0) and kind != "link":
         return ValueError, "polynomial_attr of the batch has nothing; .*a strategy that adds nodes leaves it out"
     if not kind.startswith("graph") and reads_outputs and _reads_graphs(model):
@@ -150,7 +151,7 @@ def test_trains_or_says_why_not(model, strategy, kind):
 LAYERED = [
     name
     for name, make in MODELS.items()
-    if isinstance(model := make(TASKS["node multiclass"]), LayeredModel) and not isinstance(model, LinkPredictor)
+    if isinstance(model := make(TASKS["node multiclass"]), LayeredModel) and not isinstance(model, PairScorer)
 ]
 FOR_NODES = [name for name in LAYERED if not _reads_graphs(MODELS[name](TASKS["node multiclass"]))]
 

@@ -1,0 +1,149 @@
+"""Whom two nodes both know, and whom only one of them knows, for many pairs of nodes at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from graphkit.core.validate import check_edge_index
+from graphkit.ops import Structure, structure
+
+
+def neighbourhoods(graph: Tensor | Structure, num_nodes: int) -> Structure:
+    r"""The neighbours :math:`N(i)` of each node: row :math:`i` of a symmetric pattern without repetitions.
+
+    Directions and repetitions of an edge do not count; a node with a self-loop is its own neighbour. Kept with the
+    graph's structure.
+
+    Args:
+        graph: Edges ``[2, num_edges]``, or anything else that :func:`graphkit.ops.structure` takes.
+        num_nodes: The number of nodes.
+
+    Raises:
+        TypeError, IndexError: If ``graph`` does not hold ids of nodes.
+
+    Example:
+        >>> neighbourhoods(torch.tensor([[0, 0, 2], [1, 1, 0]]), num_nodes=3).col.split([2, 1, 1])
+        (tensor([1, 2]), tensor([0]), tensor([0]))
+    """
+    given = structure(graph, num_nodes)
+    if "neighbourhoods" not in given.memo:
+        given.memo["neighbourhoods"] = _simple(given)
+    # a graph that is its own must not refer to itself, or it would never be freed
+    return given.memo["neighbourhoods"] or given
+
+
+def common_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> Structure:
+    r"""The common neighbours :math:`N(i) \cap N(j)` of pairs of nodes, as a pattern of pairs by nodes.
+
+    ``SparseMatrix(common_neighbours(...)) @ h`` is their sum of ``h``. Memory is that of the result and of a few
+    numbers per node and per pair.
+
+    Args:
+        graph: Edges ``[2, num_edges]``, or the neighbours of each node as :func:`neighbourhoods` gives them.
+        pairs: Pairs of nodes ``[2, num_pairs]``, in any order.
+        num_nodes: The number of nodes.
+
+    Returns:
+        A :class:`~graphkit.ops.Structure` with a row per pair, whose columns are the common neighbours in order.
+
+    Raises:
+        TypeError, IndexError: If ``graph`` or ``pairs`` do not hold ids of nodes.
+
+    Cost: :math:`O(\sum_{(i, j)} \min(d_i, d_j) + |V| + |E|)` with the numbers of neighbours :math:`d`.
+
+    Example:
+        >>> square = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]])
+        >>> found = common_neighbours(square, torch.tensor([[0, 0, 1], [2, 1, 3]]), num_nodes=4)
+        >>> found.rowptr.tolist(), found.col.tolist()
+        ([0, 2, 2, 4], [1, 3, 0, 2])
+    """
+    from graphkit.algorithms import common_neighbour_kernels as kernels
+
+    ends = _ends(pairs, num_nodes, "common_neighbours")
+    rowptr, nodes = kernels.common(*_arrays(graph, num_nodes), *ends)
+    return _pattern(rowptr, nodes, num_nodes, pairs.device)
+
+
+def joint_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> tuple[Structure, Tensor]:
+    r"""The neighbours :math:`N(i) \cup N(j)` of either node of each pair, and whose neighbours they are.
+
+    Args:
+        graph: Edges ``[2, num_edges]``, or the neighbours of each node as :func:`neighbourhoods` gives them.
+        pairs: Pairs of nodes ``[2, num_pairs]``, in any order.
+        num_nodes: The number of nodes.
+
+    Returns:
+        A :class:`~graphkit.ops.Structure` with a row per pair, whose columns are the neighbours in order; and for each
+        entry 0 for a common neighbour, 1 for one of :math:`i` alone and 2 for one of :math:`j` alone, int8.
+
+    Raises:
+        TypeError, IndexError: If ``graph`` or ``pairs`` do not hold ids of nodes.
+
+    Cost: :math:`O(\sum_{(i, j)} (d_i + d_j))` with the numbers of neighbours :math:`d`.
+
+    Example:
+        >>> path = torch.tensor([[0, 1, 2], [1, 2, 3]])
+        >>> found, side = joint_neighbours(path, torch.tensor([[0], [2]]), num_nodes=4)
+        >>> found.col.tolist(), side.tolist()
+        ([1, 3], [0, 2])
+    """
+    from graphkit.algorithms import common_neighbour_kernels as kernels
+
+    ends = _ends(pairs, num_nodes, "joint_neighbours")
+    rowptr, nodes, side = kernels.joint(*_arrays(graph, num_nodes), *ends)
+    return _pattern(rowptr, nodes, num_nodes, pairs.device), torch.from_numpy(side).to(pairs.device)
+
+
+def distinct_pairs(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+    r"""Each unordered pair once, and which of them each given pair is.
+
+    Args:
+        graph: Edges ``[2, num_edges]``, or the neighbours of each node as :func:`neighbourhoods` gives them. The node
+            of more neighbours comes first in each pair, and pairs with the same first node follow one another, whose
+            common neighbours are found quickly.
+        pairs: Pairs of nodes ``[2, num_pairs]``.
+        num_nodes: The number of nodes.
+
+    Returns:
+        The distinct pairs ``[2, num_distinct]`` and a position among them for each pair, ``[num_pairs]``.
+
+    Raises:
+        TypeError, IndexError: If ``graph`` or ``pairs`` do not hold ids of nodes.
+
+    Example:
+        >>> distinct_pairs(torch.tensor([[0, 1], [1, 2]]), torch.tensor([[2, 0, 1], [1, 1, 2]]), num_nodes=3)
+        (tensor([[1, 1],
+                [2, 0]]), tensor([0, 1, 0]))
+    """
+    from graphkit.algorithms import common_neighbour_kernels as kernels
+
+    rowptr, _ = _arrays(graph, num_nodes)
+    *found, inverse = kernels.distinct(rowptr, *_ends(pairs, num_nodes, "distinct_pairs"))
+    first, second, inverse = (torch.from_numpy(ids).to(pairs.device) for ids in (*found, inverse))
+    return torch.stack([first, second]), inverse
+
+
+def _simple(graph: Structure) -> Structure | None:
+    """The symmetric pattern without repetitions, ``None`` if that is the graph itself."""
+    row, col = graph.row, graph.col
+    repeated = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
+    if graph.is_symmetric and not bool(repeated.any()):
+        return None
+    n = graph.num_rows
+    keys = torch.cat([row * n + col, col * n + row]).unique()
+    return structure(torch.stack([keys % n, keys // n]) if n > 0 else keys.new_empty(2, 0), n)
+
+
+def _arrays(graph: Tensor | Structure, num_nodes: int) -> tuple:
+    near = graph if isinstance(graph, Structure) else neighbourhoods(graph, num_nodes)
+    return near.rowptr.cpu().numpy(), near.col.cpu().numpy()
+
+
+def _ends(pairs: Tensor, num_nodes: int, where: str) -> tuple:
+    check_edge_index(pairs, num_nodes, f"{where}: pairs")
+    return tuple(pairs.long().cpu().contiguous().numpy())
+
+
+def _pattern(rowptr: object, nodes: object, num_nodes: int, device: torch.device) -> Structure:
+    return Structure(torch.from_numpy(rowptr).to(device), torch.from_numpy(nodes).to(device), None, num_nodes)

@@ -1,0 +1,100 @@
+"""The common shape of models that score pairs of nodes: any encoder of nodes, and something on top."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.models.adapter import PyGModel
+from graphkit.models.base import LayeredModel, State, required_by
+
+P = TypeVar("P", bound="PairScorer")
+
+
+class PairScorer(LayeredModel):
+    r"""Node embeddings of any model, and scores of the pairs of a link task; a subclass says how these come about.
+
+    The layers are the encoder's; none if it cannot be run layer by layer.
+
+    Args:
+        encoder: A model for nodes: graphkit's, PyG's or any other that has ``reset_parameters`` and that
+            :class:`PyGModel` can call. :meth:`from_task` also takes the name of a graphkit model, or its ``class_path``
+            and ``init_args``.
+        embedding_channels: The width of the embeddings (default: the encoder's ``out_channels``).
+
+    Raises:
+        TypeError: If the encoder has no ``reset_parameters``.
+        ValueError: If the width of the embeddings is unknown; or (when called) if the batch names no pairs.
+    """
+
+    def __init__(self, encoder: Any, embedding_channels: int | None = None) -> None:
+        super().__init__()
+        name = type(self).__name__
+        module = encoder.module if isinstance(encoder, PyGModel) else encoder
+        if not hasattr(module, "reset_parameters"):
+            raise TypeError(f"{name}: the encoder {type(module).__name__} needs a method reset_parameters")
+        width = getattr(module, "out_channels", None) if embedding_channels is None else embedding_channels
+        if width is None:
+            raise ValueError(f"{name}: {type(module).__name__} has no out_channels; give embedding_channels")
+        self.encoder = encoder if isinstance(encoder, LayeredModel | PyGModel) else PyGModel(encoder)
+        self.embedding_channels = embedding_channels
+        self.shares_parameters = getattr(encoder, "shares_parameters", True)
+        self._width: int = width
+
+    @classmethod
+    def from_task(cls: type[P], task: Any, encoder: Any = "GCN", **arguments: Any) -> P:
+        """Build the model with the sizes that a task needs.
+
+        Args:
+            task: A link task.
+            encoder: A model, the name of one, or its ``class_path`` and ``init_args`` (default: ``"GCN"``).
+            **arguments: The model's other arguments.
+
+        Raises:
+            ValueError: If an argument or a name does not exist.
+        """
+        if not isinstance(encoder, nn.Module):
+            from graphkit.models import registry
+
+            part = encoder if isinstance(encoder, Mapping) else {"class_path": encoder}
+            encoder = registry.get(part["class_path"]).from_task(task, **(part.get("init_args") or {}))
+        return super().from_task(task, encoder=encoder, **arguments)
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        """The encoder's layers; none if it cannot be run layer by layer."""
+        return self.encoder.layers if isinstance(self.encoder, LayeredModel) else nn.ModuleList()
+
+    def encode(self, batch: Data) -> State:
+        return self.encoder.encode(batch) if isinstance(self.encoder, LayeredModel) else self.encoder(batch)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        return self.encoder.step(i, history, batch)  # type: ignore[operator]
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        name, pairs = type(self).__name__, batch.get("edge_label_index")
+        if pairs is None:
+            raise ValueError(f"{name} scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask")
+        if isinstance(self.encoder, LayeredModel):
+            h = self.encoder.decode(h, batch)
+        if h.size(0) != batch.num_nodes:
+            raise ValueError(
+                f"{name}: the encoder gave {h.size(0)} rows for {batch.num_nodes} nodes; it must be a model without "
+                "readout"
+            )
+        return self.score(h, pairs, batch)
+
+    @abstractmethod
+    def score(self, h: Tensor, pairs: Tensor, batch: Data) -> Tensor:
+        """The scores ``[num_pairs, 1]`` of pairs of nodes with the embeddings ``h``."""
+
+    def required_transform(self) -> BaseTransform | None:
+        return required_by(self.encoder)
+
+    def reset_parameters(self) -> None:
+        (self.encoder.module if isinstance(self.encoder, PyGModel) else self.encoder).reset_parameters()  # type: ignore[operator]

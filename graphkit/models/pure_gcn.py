@@ -1,0 +1,114 @@
+"""PureGCN: graph convolutions without weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import make_pool, read_out
+from graphkit.nn import Linear, PureGCNConv, dropout
+from graphkit.ops import SparseMatrix
+from graphkit.transforms import SparseFeatures
+
+
+class PureGCN(LayeredModel):
+    r"""A linear map and averages over neighbours: :class:`~graphkit.nn.PureGCNConv`, the encoder of NCN on most graphs.
+
+    From `"Neural Common Neighbor with Completion for Link Prediction" <https://arxiv.org/abs/2302.00890>`_ (Wang, Yang,
+    Zhang, ICLR 2024), "puregcn" and "puresum" in the official code. As all averages belong to one linear map, the model
+    has a single step.
+
+    Args:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The width of states (default: 64).
+        num_layers: The number of averages (default: 1).
+        out_channels: The number of outputs (default: ``hidden_channels``). Another linear map leads there, unless
+            there are as many as hidden channels and there is no readout.
+        dropout: The probability of dropping an entry after the linear map (default: 0).
+        input_dropout: The same for features (default: 0).
+        tail_dropout: The same after the last average (default: 0).
+        jumping: Whether all averages are summed with trained weights (default: ``False``).
+        residual: Whether averages are added to what they are of (default: ``False``).
+        normalize: ``"sym"`` for averages as in :class:`~graphkit.nn.GCNConv`, ``None`` for sums over neighbours without
+            the node itself (default: ``"sym"``).
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
+        readout_kwargs: Further arguments of the readout (default: none).
+
+    Raises:
+        ValueError: If an argument is out of range or a name is unknown.
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Example:
+        >>> import torch
+        >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))
+        >>> PureGCN(4, 8, num_layers=2)(data).shape
+        torch.Size([3, 8])
+    """
+
+    looks_back = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        num_layers: int = 1,
+        out_channels: int | None = None,
+        dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        tail_dropout: float = 0.0,
+        jumping: bool = False,
+        residual: bool = False,
+        normalize: str | None = "sym",
+        readout: str | None = None,
+        readout_kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if not 0 <= input_dropout < 1:
+            raise ValueError(f"PureGCN: input_dropout={input_dropout}, must be in [0, 1)")
+        self.in_channels = in_channels
+        self.hidden_channels = hidden_channels
+        self.num_layers = num_layers
+        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.tail_dropout = tail_dropout
+        self.jumping = jumping
+        self.residual = residual
+        self.normalize = normalize
+        self.readout = readout
+        self.readout_kwargs = readout_kwargs
+        conv = PureGCNConv(
+            in_channels, hidden_channels, num_layers, jumping, residual, normalize, dropout, tail_dropout
+        )
+        self.layers = nn.ModuleList([conv])
+        self.pool = make_pool(readout, hidden_channels, **(readout_kwargs or {}))
+        plain = readout is None and self.out_channels == hidden_channels
+        self.head = None if plain else Linear(hidden_channels, self.out_channels)
+        self.reset_parameters()
+
+    def encode(self, batch: Data) -> State:
+        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
+        return dropout(x, self.input_dropout, self.training)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        return self.layers[i](history[-1], batch.edge_index, batch.get("edge_weight"))
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        h = read_out(self.readout, self.pool, h, batch)
+        return h if self.head is None else self.head(h)
+
+    def required_transform(self) -> BaseTransform | None:
+        return SparseFeatures()
+
+    def reset_parameters(self) -> None:
+        for module in (*self.layers, self.pool, self.head):
+            if module is not None:
+                module.reset_parameters()
