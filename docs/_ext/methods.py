@@ -73,7 +73,7 @@ class Method:
         counts: dict[str, int] = {}
         for _, count, adapter in self.golden:
             counts[adapter.ORACLE] = counts.get(adapter.ORACLE, 0) + count
-        cells = [f"{count} files of {oracle}" for oracle, count in counts.items()]
+        cells = [f"{oracle} ({files(count)})" for oracle, count in counts.items()]
         return self.section(", ".join(cells)) if cells else NOT_YET
 
     def recipes_cell(self) -> str:
@@ -86,13 +86,18 @@ class Method:
     def speed_cell(self) -> str:
         ratios: dict[str, list[float]] = {}
         for row in self.speed:
-            opponent = re.split(r"[:;(]", row["against"])[0].strip()
+            opponent = re.sub(r"torch_geometric\.(?:\w+\.)*(\w+)", r"PyG's \1", row["against"])
+            opponent = re.split(r"[:;(]", opponent)[0].strip()
             ratios.setdefault(opponent, []).append(row["ratio"])
         cells = [f"{span(found)} ({opponent})" for opponent, found in ratios.items()]
         return self.section("; ".join(cells)) if cells else NOT_YET
 
     def gallery_cell(self) -> str:
         return ", ".join(script.link(str(script.number)) for script in self.scripts) or NOT_YET
+
+
+def files(count: int) -> str:
+    return f"{count} file{'s' if count > 1 else ''}"
 
 
 def span(ratios: Iterable[float]) -> str:
@@ -192,7 +197,7 @@ def section(method: Method) -> list[str]:
     lines += [f"{method.link}: {method.first_sentence()}", "", f"Paper: {'; '.join(method.papers())}", ""]
     lines += [f"Golden files: {'' if method.golden else NOT_YET}", ""]
     for folder, count, adapter in method.golden:
-        lines += [f"- ``{folder}``, {count} files of {adapter.ORACLE}. {adapter.__doc__.strip().splitlines()[0]}"]
+        lines += [f"- ``{folder}``: {files(count)}, {adapter.ORACLE}. {adapter.__doc__.strip().splitlines()[0]}"]
     lines += ["", f"Published values: {'' if method.recipes else NOT_YET}", ""]
     if method.recipes:
         rows = [[f"``{row[0]}``", *row[1:5]] for row in method.recipes]
