@@ -47,5 +47,6 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "capture_repr": ("__str__",),
     "download_all_examples": False,
+    "within_subsection_order": "FileNameSortKey",
     "reference_url": {"graphkit": None},  # names in the scripts' code lead to the API pages
 }
