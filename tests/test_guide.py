@@ -22,6 +22,7 @@ import pytest
 from graphkit.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
+RESULTS = DOCS.parent / "benchmarks" / "results"
 PAGES = [DOCS / "index.rst", *sorted((DOCS / "guide").glob("*.rst"))]
 BLOCK = re.compile(
     r"^\.\. (testcode|testoutput|code-block)::[ ]*(\S*)\n((?:[ ]{3}:\w+:.*\n)*)\n((?:[ ]{3}.*\n|\n)+)", re.M
@@ -118,9 +119,13 @@ def test_page(page: Path) -> None:
 @pytest.mark.usefixtures("reader", "mirror")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_what_takes_long(page: Path) -> None:
+    measured = {path: path.read_bytes() for path in RESULTS.rglob("*.json")}
     for block in blocks(page):
         if block.slow:
             run_commands(block)
+    assert {path: path.read_bytes() for path in RESULTS.rglob("*.json")} == measured, (
+        "a page must not overwrite results"
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
