@@ -124,7 +124,7 @@ def test_what_takes_long(page: Path) -> None:
         if block.slow:
             run_commands(block)
     assert {path: path.read_bytes() for path in RESULTS.rglob("*.json")} == measured, (
-        "a page must not overwrite results"
+        "a page overwrites results"
     )
 
 
