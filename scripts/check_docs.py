@@ -9,6 +9,7 @@ scrolling, and the search finds what it should. The browser is driven by its own
 from __future__ import annotations
 
 import argparse
+import fcntl
 import functools
 import http.server
 import importlib
@@ -128,13 +129,14 @@ class Browser:
         to_child, self._write = os.pipe()
         self._read, from_child = os.pipe()
 
-        def place_pipes() -> None:
-            os.dup2(to_child, 13), os.dup2(from_child, 14)  # clear of 3 and 4, which either may be
-            os.dup2(13, 3), os.dup2(14, 4)
+        def place_pipes() -> None:  # Chrome reads from 3 and writes to 4
+            ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (to_child, from_child)]
+            os.dup2(ends[0], 3), os.dup2(ends[1], 4)
 
         flags = ["--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+        alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"  # the same with and without a network
         self._process = subprocess.Popen(
-            [program, *flags, "about:blank"],
+            [program, *flags, alone, "about:blank"],
             preexec_fn=place_pipes,
             close_fds=False,
             stdout=subprocess.DEVNULL,
