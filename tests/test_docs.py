@@ -91,7 +91,7 @@ def test_methods_have_what_is_known_of_them(methods: Any) -> None:
     assert {"gcn_layer", "gcn_cora_epochs"} <= {row["name"] for row in gcn.speed}
     assert not any(row[0].startswith("forward/") for row in gcn.recipes), "a strategy's number is not its model's"
     assert [folder for folder, _, _ in found["FoSR"].golden] == ["rewiring-peers"]
-    nothing = methods.Method(gcn.cls, "Models")
+    nothing = methods.Method(gcn.cls, gcn.room)
     cells = [nothing.golden_cell(), nothing.recipes_cell(), nothing.speed_cell(), nothing.gallery_cell()]
     assert cells == ["not yet"] * 4
 

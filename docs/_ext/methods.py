@@ -1,6 +1,6 @@
 """What is known of every method: the table of the first page and the sections of the page ``methods``.
 
-A method is a class of one of the rooms below whose docstring names a paper. What is told of it comes from the golden
+A method is a class of a room with a registry whose docstring names a paper. What is told of it comes from the golden
 files and the ``METHODS`` of their adapters, the measured recipes, the measured speed and the scripts of the gallery.
 """
 
@@ -22,16 +22,13 @@ from sphinx.util.nodes import nested_parse_with_titles
 
 import graphkit as gk
 from benchmarks.speed.__main__ import registered
+from graphkit.core.registry import Registry
 from graphkit.recipes.report import Report
 from tests.golden.files import find_adapter, golden_root
 
-ROOMS = {
-    "Models": gk.models,
-    "Aggregations": gk.nn.aggr,
-    "Strategies": gk.strategies,
-    "Rewirings": gk.rewiring,
-    "Features": gk.features,
-}
+# Every room that `import graphkit` offers and that has a registry; of the layers only those that stand alone.
+OFFERED = [gk.models, gk.nn.aggr, *(getattr(gk, name) for name in gk.__all__ if name != "nn")]
+ROOMS = {room.__name__: room for room in OFFERED if isinstance(getattr(room, "registry", None), Registry)}
 NOT_YET = "not yet"
 
 
@@ -53,7 +50,7 @@ class Method:
 
     @property
     def link(self) -> str:
-        return f":class:`~{ROOMS[self.room].__name__}.{self.name}`"
+        return f":class:`~{self.room}.{self.name}`"
 
     def section(self, text: str) -> str:
         """A link to the method's section."""
@@ -162,9 +159,10 @@ def comparisons() -> Iterator[tuple[str, str]]:
 def about(recipe: Any) -> str:
     """The method that a recipe is about: its strategy, rewiring, features or learned aggregation, else its model."""
     config = recipe.experiment.config
-    for part in ("strategy", "rewiring", "features"):
-        if config[part] is not None:
-            return config[part]["class_path"].rpartition(".")[2]
+    parts = [part for name, part in config.items() if name != "model" and isinstance(part, dict)]
+    chosen = [part["class_path"] for part in parts if "class_path" in part]
+    if chosen:
+        return chosen[-1].rpartition(".")[2]
     aggregations = {name.removesuffix("Aggregation").lower(): name for name in gk.nn.aggr.registry.classes()}
     for value in config["model"]["init_args"].values():
         if isinstance(value, str) and value in aggregations:
@@ -219,6 +217,7 @@ class Methods(Directive):
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
+        self.state.document.settings.env.note_reread()  # what it tells of may have changed since the last build
         lines = sections() if self.arguments == ["sections"] else table()
         container = nodes.section()
         container.document = self.state.document
