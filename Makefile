@@ -35,8 +35,10 @@ lint: $(STAMP) ## style, types of the public surface, direction of imports
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
 
-docs: $(STAMP) ## documentation in docs/_build/html; a warning is an error
+docs: $(STAMP) ## documentation in docs/_build/html, checked; a warning is an error
+	@rm -rf docs/_build/html
 	@$(PY) -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
+	@$(PY) scripts/check_docs.py docs/_build/html
 	@echo "docs/_build/html/index.html"
 
 bench: $(STAMP) ## speed ratios against stated opponents, written to benchmarks/results

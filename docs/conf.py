@@ -4,10 +4,11 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]  # extensions; golden adapters and benchmarks, which they read
 os.environ["MPLBACKEND"] = "Agg"
 
-import graphkit
+import graphkit  # noqa: E402
 
 project = "graphkit"
 author = "the graphkit authors"
@@ -16,13 +17,16 @@ release = version = graphkit.__version__
 
 extensions = [
     "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",  # testcode and testoutput; tests/test_guide.py runs them
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
+    "gallery",
+    "methods",
     "results",
 ]
-exclude_patterns = ["_build", "gallery/*.py", "gallery/GALLERY_HEADER.rst"]
+exclude_patterns = ["_build", "gallery/*.py", "gallery/GALLERY_HEADER.rst", "**sg_execution_times.rst"]
 html_theme = "furo"
 html_title = f"graphkit {release}"
 
@@ -43,4 +47,6 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "capture_repr": ("__str__",),
     "download_all_examples": False,
+    "within_subsection_order": "FileNameSortKey",
+    "reference_url": {"graphkit": None},  # names in the scripts' code lead to the API pages
 }

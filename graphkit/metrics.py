@@ -50,7 +50,7 @@ class Metric:
     Args:
         name: A key of ``METRICS``.
         target: The kind of target: ``"multiclass"``, ``"binary"``, ``"multilabel"``, ``"regression"`` or ``"link"``.
-        num_classes: The number of classes, for ``"multiclass"``.
+        num_classes: The number of classes, for ``"multiclass"`` (default: 0).
 
     Raises:
         ValueError: If the name is unknown or does not fit the target.

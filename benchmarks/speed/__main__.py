@@ -24,21 +24,27 @@ MODULES = (
 )
 
 
-def main() -> None:
-    """Run the named benchmarks, print a table and write one JSON file each."""
+def registered() -> dict[str, common.Entry]:
+    """All benchmarks by name."""
     for module in MODULES:
         importlib.import_module(f"benchmarks.speed.{module}")
+    return common.REGISTRY
+
+
+def main() -> None:
+    """Run the named benchmarks, print a table and write one JSON file each."""
+    registry = registered()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.speed", description=__doc__)
-    parser.add_argument("names", nargs="*", help=f"any of: {', '.join(common.REGISTRY)}")
+    parser.add_argument("names", nargs="*", help=f"any of: {', '.join(registry)}")
     parser.add_argument("--dry-run", action="store_true", help="print only, write no result files")
     arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(common.REGISTRY):
-        parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; choose from {', '.join(common.REGISTRY)}")
+    if unknown := set(arguments.names) - set(registry):
+        parser.error(f"unknown benchmark {', '.join(sorted(unknown))}; choose from {', '.join(registry)}")
     calibration = common.calibrate()
     print("calibration: " + ", ".join(f"{name} {1e3 * seconds:.1f} ms" for name, seconds in calibration.items()))
     print(f"{'benchmark':<28}{'ours':>11}{'opponent':>11}{'ratio':>8}{'goal':>6}  against")
-    for name in arguments.names or common.REGISTRY:
-        row = common.measure(common.REGISTRY[name])
+    for name in arguments.names or registry:
+        row = common.measure(registry[name])
         goal = "-" if row["goal"] is None else f"{row['goal']:g}x"
         print(
             f"{name:<28}{1e3 * row['ours_seconds']:>8.1f} ms{1e3 * row['opponent_seconds']:>8.1f} ms"

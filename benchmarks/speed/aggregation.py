@@ -44,7 +44,7 @@ def _pyg_lcm() -> torch.nn.Module:
     return PyGLCMAggregation(CHANNELS, CHANNELS, project=False)
 
 
-@benchmark("lcm", goal=80.0)
+@benchmark("lcm", goal=80.0, of="LCMAggregation")
 def lcm() -> Benchmark:
     """LCM in training (random order), forward and backward: Barabasi-Albert, 3000 nodes, m = 5, 32 channels."""
     edge_index = _barabasi_albert()
@@ -62,7 +62,7 @@ def lcm() -> Benchmark:
     )
 
 
-@benchmark("gnp", goal=0.5)
+@benchmark("gnp", goal=0.5, of="GNPAggregation")
 def gnp() -> Benchmark:
     """GNP with two exponents and a linear map, forward and backward: the same graph, half of the messages zero."""
     edge_index = _barabasi_albert()

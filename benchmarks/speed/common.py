@@ -3,7 +3,7 @@
 A benchmark is a function that returns a :class:`Benchmark`: two callables that do the same work, ours and the
 opponent's, on inputs made once. Register it with :func:`benchmark`::
 
-    @benchmark("gcn_layer", goal=5.0)
+    @benchmark("gcn_layer", goal=5.0, of="GCN")
     def gcn_layer() -> Benchmark:
         '''GCN layer, forward and backward: 100k nodes, 1M edges, 64 channels.'''
         inputs = ...
@@ -63,21 +63,24 @@ class Benchmark:
 
 @dataclasses.dataclass
 class Entry:
-    """A registered benchmark: its name, the ratio that is promised and the function that makes it."""
+    """A registered benchmark: its name, the ratio promised, the class whose speed it is, and what makes it."""
 
     name: str
     goal: float | None
+    of: str | None
     make: Callable[[], Benchmark]
 
 
 REGISTRY: dict[str, Entry] = {}
 
 
-def benchmark(name: str, goal: float | None = None) -> Callable[[Callable[[], Benchmark]], Callable[[], Benchmark]]:
-    """Register a benchmark under ``name``; ``goal`` is the ratio that the project promises."""
+def benchmark(
+    name: str, goal: float | None = None, of: str | None = None
+) -> Callable[[Callable[[], Benchmark]], Callable[[], Benchmark]]:
+    """Register a benchmark under ``name``; ``goal`` is the ratio promised, ``of`` the class whose speed it is."""
 
     def register(make: Callable[[], Benchmark]) -> Callable[[], Benchmark]:
-        REGISTRY[name] = Entry(name, goal, make)
+        REGISTRY[name] = Entry(name, goal, of, make)
         return make
 
     return register

@@ -126,14 +126,14 @@ def _register(conv: str, width: int, goal: float) -> None:
         f"DRew ({conv}), forward and backward: {GRAPHS} graphs of {NODES} nodes, {LAYERS} layers of {width} channels, "
         "nu = 1, every pass on a new batch."
     )
-    benchmark(f"drew_{conv}", goal=goal)(make)
+    benchmark(f"drew_{conv}", goal=goal, of="DRew")(make)
 
 
 def _warm_and_run(conv: str, width: int, position: int) -> tuple[Callable[[], object], Callable[[], object]]:
     return _passes(conv, width, 1)[position], _passes(conv, width)[position]
 
 
-@benchmark("drew_hops", goal=4.0)
+@benchmark("drew_hops", goal=4.0, of="DRew")
 def drew_hops() -> Benchmark:
     """All pairs up to 15 hops apart in 16 graphs of 150 nodes."""
     graphs = [_edges(seed) for seed in range(GRAPHS)]

@@ -264,7 +264,7 @@ def _register(name: str, goal: float, what: str, make: Callable[[], Benchmark]) 
     run.__doc__ = (
         f"{what}: {EPOCHS} epochs per layer or time steps, validation every 2; GCN, 2 layers of 128, Cora's size."
     )
-    benchmark(name, goal)(run)
+    benchmark(name, goal, of=what.replace(",", "").split()[0])(run)
 
 
 S = gk.strategies

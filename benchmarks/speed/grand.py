@@ -95,13 +95,13 @@ def _benchmark(diffusivity: str, solver: str) -> Benchmark:
     )
 
 
-@benchmark("grand_linear", goal=6.0)
+@benchmark("grand_linear", goal=6.0, of="GRAND")
 def grand_linear() -> Benchmark:
     """GRAND-l training step by the closed form: 2708 nodes, 10,556 edges, 1433 sparse features, 80 channels."""
     return _benchmark("linear", "exact")
 
 
-@benchmark("grand_nonlinear", goal=1.7)
+@benchmark("grand_nonlinear", goal=1.7, of="GRAND")
 def grand_nonlinear() -> Benchmark:
     """GRAND-nl training step by dopri5: 2708 nodes, 10,556 edges, 1433 sparse features, 80 channels, 8 heads."""
     return _benchmark("nonlinear", "dopri5")

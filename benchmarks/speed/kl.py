@@ -38,7 +38,7 @@ def _with_dictionaries(graph: Data) -> Tensor:
         count = len(names)
 
 
-@benchmark("one_wl")
+@benchmark("one_wl", of="KLWL")
 def one_wl() -> Benchmark:
     """1-WL: a uniform graph of 20k nodes and 100k edges; the details have 1M edges."""
     graph = _both_ways(20_000, 100_000)
@@ -159,19 +159,19 @@ def _id_mpnn(l: int, rate: float, max_distance: int | None, expand: bool) -> Ben
     )
 
 
-@benchmark("id_mpnn_2_labels", goal=3.0)
+@benchmark("id_mpnn_2_labels", goal=3.0, of="KLGNN")
 def id_mpnn_2_labels() -> Benchmark:
     """ID-MPNN for ZINC (hid 64, 8/5/5/4 layers), l=2, all 2 x 253 sets, forward and backward: two 23-node strips."""
     return _id_mpnn(2, 1.0, None, False)
 
 
-@benchmark("id_mpnn_4_labels", goal=3.0)
+@benchmark("id_mpnn_4_labels", goal=3.0, of="KLGNN")
 def id_mpnn_4_labels() -> Benchmark:
     """The same, l=4, rate .1 of 355 + 2915 sets of nodes up to 6 hops apart."""
     return _id_mpnn(4, 0.1, 6, True)
 
 
-@benchmark("id_mpnn_4_labels_sampled_first", goal=None)
+@benchmark("id_mpnn_4_labels_sampled_first", goal=None, of="KLGNN")
 def id_mpnn_4_labels_sampled_first() -> Benchmark:
     """The same against dense matrices of the sampled sets alone."""
     return _id_mpnn(4, 0.1, 6, False)

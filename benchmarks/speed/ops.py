@@ -127,7 +127,7 @@ def block_spmm() -> Benchmark:
     )
 
 
-@benchmark("gcn_layer", goal=5.0)
+@benchmark("gcn_layer", goal=5.0, of="GCN")
 def gcn_layer() -> Benchmark:
     """GCN layer on a plain edge_index, forward and backward: 100k nodes, 1M edges, 64 channels."""
     edge_index, x = random_graph(), _features()

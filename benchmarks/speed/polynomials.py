@@ -62,7 +62,7 @@ def _seconds(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-@benchmark("polynomials_12", goal=100.0)
+@benchmark("polynomials_12", goal=100.0, of="PPGNPolynomials")
 def polynomials_12() -> Benchmark:
     """The twelve polynomials that PPGN lacks, dense results: gnm(60, 120); 150 and 2000 nodes in the details."""
     larger = {n: _gnm(n, 2 * n) for n in (150, 2000)}
@@ -87,7 +87,7 @@ def _degree_6() -> tuple[Callable[[], object], Callable[[], object]]:
     return warm, run
 
 
-@benchmark("polynomials_nodes", goal=20.0)
+@benchmark("polynomials_nodes", goal=20.0, of="EquivariantPolynomials")
 def polynomials_nodes() -> Benchmark:
     """All 58 node polynomials of degree up to 5: gnm(400, 1200); 100k nodes in the details."""
     sparse = _large(400, 1200)
@@ -168,7 +168,7 @@ def _padded(model: PPGNpp, batch: Batch) -> Tensor:
     return model.head(torch.cat([trace / n, (x.sum((2, 3)) - trace) / (n * (n - 1))], dim=1))
 
 
-@benchmark("ppgnpp", goal=1.5)
+@benchmark("ppgnpp", goal=1.5, of="PPGNpp")
 def ppgnpp() -> Benchmark:
     """PPGN++ (2 blocks of width 95), forward and backward: 128 molecule-like graphs of 12 to 37 nodes, as in ZINC."""
     batch = _molecules()

@@ -55,7 +55,7 @@ def _exact(graph: SimpleGraph, num_edges: int) -> torch.Tensor:
     return torch.from_numpy(greedy_resistance(graph, num_edges, "exact").drops)
 
 
-@benchmark("resistance_exact_setup", goal=10.0)
+@benchmark("resistance_exact_setup", goal=10.0, of="EffectiveResistance")
 def resistance_exact_setup() -> Benchmark:
     """Greedy total resistance up to the first edge: gnm(2000, 4000)."""
     graph = _gnm()
@@ -68,7 +68,7 @@ def resistance_exact_setup() -> Benchmark:
     )
 
 
-@benchmark("resistance_exact_50_edges", goal=8.0)
+@benchmark("resistance_exact_50_edges", goal=8.0, of="EffectiveResistance")
 def resistance_exact_50_edges() -> Benchmark:
     """Greedy total resistance, 50 edges: gnm(2000, 4000)."""
     graph = _gnm()
@@ -107,7 +107,7 @@ def _dense_fosr(a: np.ndarray, x: np.ndarray, num_edges: int, steps: int) -> np.
     return pairs
 
 
-@benchmark("fosr", goal=50.0)
+@benchmark("fosr", goal=50.0, of="FoSR")
 def fosr() -> Benchmark:
     """FoSR, 50 edges: the largest component of gnm(2000, 4000)."""
     graph = _gnm()
@@ -122,7 +122,7 @@ def fosr() -> Benchmark:
     )
 
 
-@benchmark("resistance_sketch", goal=1.0)
+@benchmark("resistance_sketch", goal=1.0, of="EffectiveResistance")
 def resistance_sketch() -> Benchmark:
     """Greedy total resistance with candidates, 50 edges: gnm(5000, 10000)."""
     graph = _gnm(5000, 10_000)

@@ -98,7 +98,7 @@ def _register(name: str, maps: str, size: Size, goal: float, **options: Any) -> 
         f"SheafDiffusion ({maps}), forward and backward: {num_nodes} nodes, {num_pairs} undirected edges, "
         f"{num_features} features, stalks of {options['stalk_dim']} x 32, 5 layers."
     )
-    benchmark(name, goal=goal)(make)
+    benchmark(name, goal=goal, of="SheafDiffusion")(make)
 
 
 def _set_up(size: Size) -> Benchmark:
@@ -126,4 +126,4 @@ for _maps in ("diag", "bundle", "general"):
     _register(f"sheaf_{_maps}_sparse_graph", _maps, LARGE, 1.5, stalk_dim=3)
 _make = functools.partial(_set_up, SMALL)
 _make.__doc__ = _set_up.__doc__
-benchmark("sheaf_set_up", goal=5.0)(_make)
+benchmark("sheaf_set_up", goal=5.0, of="SheafDiffusion")(_make)

@@ -154,6 +154,7 @@ class Generated(Directive):
             "expressivity": expressivity_tables,
             None: dataset_table,
         }
+        self.state.document.settings.env.note_reread()  # what it tells of may have changed since the last build
         lines = makers[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
         container = nodes.container()
         self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)

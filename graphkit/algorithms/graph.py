@@ -44,7 +44,7 @@ class SimpleGraph:
             edge_index: Edges ``[2, num_edges]``.
             num_nodes: The number of nodes (default: the largest id plus one).
             edge_weight: Conductances ``[num_edges]``, not negative (default: ones).
-            where: The place named in messages.
+            where: The place named in messages (default: ``"graph"``).
 
         Raises:
             TypeError, ValueError, IndexError: If edges or weights are not what they should be.

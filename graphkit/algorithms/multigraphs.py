@@ -124,6 +124,9 @@ def ppgn_computes(h: Multigraph) -> bool:
     Nodes without pin that have one neighbour are deleted, those that have two are replaced by an edge, as long as there
     are any. PPGN computes the polynomial exactly if no node without a pin is left.
 
+    Args:
+        h: The multigraph.
+
     Example:
         >>> ppgn_computes(Multigraph(((0, 1), (0, 2), (1, 2), (1, 3), (2, 3)), pins=(0, 3)))
         False

@@ -15,6 +15,10 @@ from graphkit import ops
 def edge_homophily(edge_index: Tensor, y: Tensor) -> float:
     """The share of edges that join equal labels.
 
+    Args:
+        edge_index: Edges ``[2, num_edges]``.
+        y: Labels ``[num_nodes]``.
+
     Example:
         >>> edge_homophily(torch.tensor([[0, 1], [1, 2]]), torch.tensor([0, 0, 1]))
         0.5
@@ -68,6 +72,10 @@ def label_informativeness(edge_index: Tensor, y: Tensor) -> float:
 
     Platonov et al.: `"Characterizing Graph Datasets for Node Classification" <https://arxiv.org/abs/2209.06177>`_,
     NeurIPS 2023.
+
+    Args:
+        edge_index: Edges ``[2, num_edges]``.
+        y: Labels ``[num_nodes]``.
     """
     joint = _joint(edge_index, y)
     joint = joint / joint.sum()

@@ -90,6 +90,9 @@ class LayeredModel(Configurable, nn.Module, ABC):
         Args:
             i: The layer.
             aggregated: A tensor ``[..., channels]``, or anything that can be multiplied with a matrix from the right.
+
+        Raises:
+            TypeError: If the model has no such layers.
         """
         raise TypeError(f"{type(self).__name__} has no layers that average first")
 

@@ -20,8 +20,9 @@ class DiffusionODE:
         operator: :math:`A`: a matrix makes the equation linear; a function of the state nonlinear.
         rate: The speed :math:`s`, a scalar.
         source: The source :math:`b` (default: none).
-        strength: The scalar :math:`\beta` of the source.
-        parameters: What the function, if it is one, depends on besides the state; the adjoint method needs to know.
+        strength: The scalar :math:`\beta` of the source (default: none, so no source).
+        parameters: What the function, if it is one, depends on besides the state; the adjoint method needs to know
+            (default: nothing).
 
     Example:
         >>> swap = SparseMatrix.from_edges(torch.tensor([[0, 1], [1, 0]]))

@@ -38,7 +38,7 @@ def exact_diffusion(
         rate: :math:`s`, a scalar of either sign.
         duration: :math:`T`.
         source: :math:`b`, ``[num_nodes, channels]`` (default: none).
-        strength: :math:`\beta`, a scalar.
+        strength: :math:`\beta`, a scalar (default: none, so no source).
 
     Example:
         >>> swap = SparseMatrix.from_edges(torch.tensor([[0, 1], [1, 0]]))

@@ -36,7 +36,7 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: Structure, merge: 
 
     Args:
         index: Nodes of each path, first the one where it ends, as :class:`~graphkit.algorithms.PathSet` has them.
-        distance: The distance that is read with each node (default: none is).
+        distance: The distance that is read with each node; ``None`` if none is.
         graph: The graph, whose edges the paths run along.
         merge: Whether paths share cells (default: ``True``).
 

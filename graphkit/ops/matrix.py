@@ -53,7 +53,11 @@ class SparseMatrix:
 
     @classmethod
     def from_tensor(cls, tensor: Tensor) -> SparseMatrix:
-        """Take over a sparse CSR, CSC or COO tensor; gradients flow back to it, except to CSC."""
+        """Take over a sparse CSR, CSC or COO tensor; gradients flow back to it, except to CSC.
+
+        Raises:
+            ValueError: If a CSC tensor requires a gradient.
+        """
         if tensor.layout == torch.sparse_csc and tensor.requires_grad:
             raise ValueError("torch cannot accumulate gradients in a CSC tensor; use tensor.to_sparse_csr()")
         if tensor.layout == torch.sparse_coo:
@@ -122,7 +126,12 @@ class SparseMatrix:
         return self.matmul(x)
 
     def matmul(self, x: Tensor, reduce: str = "sum") -> Tensor:
-        """Aggregate ``x [num_sources, ...]`` over the entries of each row; see :func:`graphkit.ops.spmm`."""
+        """Aggregate ``x [num_sources, ...]`` over the entries of each row; see :func:`graphkit.ops.spmm`.
+
+        Raises:
+            ValueError: If ``x`` does not have one row per column of the matrix.
+            TypeError: If ``x`` is not floating point.
+        """
         if x.dim() == 0 or x.size(0) != self.structure.num_cols:
             raise ValueError(
                 f"x has shape {list(x.shape)}, but the sparse matrix has {self.shape[1]} columns (sources); "

@@ -74,8 +74,8 @@ def softmax(src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None,
 
     Args:
         src: Values, e.g. attention logits per edge and head.
-        index: Group of each row; give this or ``ptr``.
-        ptr: Start of each group of consecutive rows, then the number of rows.
+        index: Group of each row (default: ``ptr`` tells).
+        ptr: Start of each group of consecutive rows, then the number of rows (default: ``index`` tells).
         dim_size: Number of groups (default: the largest index plus one).
 
     Shapes:

@@ -122,6 +122,9 @@ class Structure:
             The new structure, in which the old edges keep their ids and the added loops follow, and the nodes that
             got a loop (in the order of the new edge ids). Cached.
 
+        Raises:
+            ValueError: If sources and targets are not the same nodes.
+
         Example:
             >>> s, nodes = structure(torch.tensor([[0, 1], [0, 0]]), size=2).with_self_loops()
             >>> s.edge_index().tolist(), nodes.tolist()

@@ -74,7 +74,8 @@ class Experiment:
                 ``rewiring`` and ``strategy`` (each a name, or ``class_path`` and ``init_args``), ``transforms`` (a list
                 of those) and ``trainer`` (its arguments). A class is named as in ``graphkit list``, or by the import
                 path of any PyG or own class.
-            flags: Arguments in the form of a command line, e.g. ``["--model.dropout", "0.5"]``; they win.
+            flags: Arguments in the form of a command line, e.g. ``["--model.dropout", "0.5"]``; they win
+                (default: none).
 
         Raises:
             ValueError: If a key, class, argument, dataset or split does not exist, or a value has the wrong type; the
@@ -118,7 +119,7 @@ class Experiment:
         """The task with all transforms applied.
 
         Args:
-            split: Another split than the configuration's.
+            split: A split (default: the configuration's).
         """
         options = dict(self.config["task"])
         name, own = options.pop("name"), options.pop("split")
@@ -152,8 +153,8 @@ class Experiment:
         """Load, build and train.
 
         Args:
-            resume: Continue from the checkpoint in the trainer's ``run_dir``.
-            split: Another split than the configuration's.
+            resume: Continue from the checkpoint in the trainer's ``run_dir`` (default: ``False``).
+            split: A split (default: the configuration's).
             **changes: Replace arguments of the trainer.
         """
         task = self.load_task(split)
@@ -200,7 +201,7 @@ def parse_parts(config: Mapping[str, Any], flags: Sequence[str] = ()) -> dict[st
 
     Args:
         config: ``model``, ``features`` and ``rewiring``, as for :meth:`Experiment.from_config`.
-        flags: Arguments in the form of a command line; they win.
+        flags: Arguments in the form of a command line; they win (default: none).
 
     Raises:
         ValueError: As :meth:`Experiment.from_config`.

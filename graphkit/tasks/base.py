@@ -121,10 +121,11 @@ class Task(ABC):
         Args:
             stage: ``"train"``, ``"val"`` or ``"test"``.
             batch_size: The number of graphs per batch (graph tasks), or of links to train on (link tasks; each such
-                batch has the whole graph). Node tasks are one batch.
-            shuffle: Whether to draw an order (graph and link tasks).
-            generator: The source of randomness for ``shuffle`` and for negatives that are drawn.
-            shard: This process's rank and the number of processes; each gets an equal share of a shuffled order.
+                batch has the whole graph). Node tasks are one batch (default: 32 graphs, or all links).
+            shuffle: Whether to draw an order of graph and link tasks (default: ``False``).
+            generator: The source of randomness for ``shuffle`` and for negatives that are drawn (default: torch's).
+            shard: This process's rank and the number of processes; each gets an equal share of a shuffled order
+                (default: one process).
 
         Raises:
             ValueError: If the task cannot be divided as asked.

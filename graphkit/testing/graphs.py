@@ -22,12 +22,12 @@ def random_graph(
     """A directed graph without repeated edges and self-loops, with features in double precision.
 
     Args:
-        num_nodes: The number of nodes.
-        num_edges: The number of directed edges (fewer where a graph has no room for them).
+        num_nodes: The number of nodes (default: 8).
+        num_edges: The number of directed edges (default: 20), fewer where a graph has no room for them.
         num_isolated: How many of the last nodes have no edge (default: 0).
         weighted: Whether there is an ``edge_weight`` in [0.5, 1.5] (default: ``False``).
         edge_dim: The number of edge features; ``None`` for no ``edge_attr`` (default: 3).
-        seed: The seed.
+        seed: The seed (default: 0).
 
     Example:
         >>> random_graph(4, 6)

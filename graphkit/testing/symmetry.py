@@ -53,7 +53,7 @@ def assert_permutation_equivariant(
         function: Maps a graph to ``[num_nodes, ...]``.
         data: The graph.
         seed: The seed of the permutation (default: 0).
-        tolerance: As in :func:`assert_close`.
+        tolerance: The error allowed (default: that of :func:`assert_close`).
 
     Raises:
         AssertionError: With the largest componentwise error.
@@ -77,7 +77,7 @@ def assert_permutation_invariant(
         function: Maps a graph to a tensor.
         data: The graph.
         seed: The seed of the permutation (default: 0).
-        tolerance: As in :func:`assert_close`.
+        tolerance: The error allowed (default: that of :func:`assert_close`).
 
     Raises:
         AssertionError: With the largest componentwise error.
@@ -92,7 +92,7 @@ def assert_batch_independent(function: Function, graphs: Sequence[Data], *, tole
     Args:
         function: Maps a PyG ``Batch`` to ``[num_nodes, ...]`` or ``[num_graphs, ...]``.
         graphs: The graphs; of different sizes, so that padding would be noticed.
-        tolerance: As in :func:`assert_close`.
+        tolerance: The error allowed (default: that of :func:`assert_close`).
 
     Raises:
         AssertionError: With the largest componentwise error.

@@ -119,7 +119,7 @@ def plot_results(results: list[Result], path: str | os.PathLike[str] | None = No
 
     Args:
         results: The runs.
-        path: Where to save the picture, if anywhere; the ending names the format.
+        path: Where to save the picture; the ending names the format (default: nowhere).
     """
     from matplotlib.figure import Figure
 

@@ -158,7 +158,8 @@ class Trainer(Configurable):
             model: A graphkit model, a PyG model, or any module (see :class:`~graphkit.models.PyGModel`). It is trained
                 in place and ends with the best weights.
             task: The task.
-            resume: Continue from the checkpoint in ``run_dir``; without one, start from the beginning.
+            resume: Continue from the checkpoint in ``run_dir``; without one, start from the beginning
+                (default: ``False``).
 
         Raises:
             TypeError: If the model or the strategy does not fit the task.

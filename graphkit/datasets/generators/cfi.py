@@ -71,7 +71,7 @@ def cfi(*, bases: Sequence[str] = tuple(CFI_BASES)) -> Generated:
     """Pairs of untwisted and twisted graphs over small base graphs: graphs ``2i`` and ``2i + 1``.
 
     Args:
-        bases: Names of base graphs.
+        bases: Names of base graphs (default: all ten of ``CFI_BASES``).
     """
     chosen = [CFI_BASES[check_choice(name, CFI_BASES, "base of cfi")] for name in bases]
     return Generated([_plain(*cfi_edges(base, twisted)) for base in chosen for twisted in (False, True)])

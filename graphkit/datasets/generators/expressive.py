@@ -26,10 +26,10 @@ def csl(*, num_nodes: int = 41, skips: Sequence[int] = CSL_SKIPS, copies: int = 
     """Circular skip link graphs of Murphy et al. (2019), each class one graph under random numberings.
 
     Args:
-        num_nodes: The number of nodes.
-        skips: One skip length per class.
-        copies: The number of numberings per class.
-        seed: The seed of the numberings.
+        num_nodes: The number of nodes (default: 41).
+        skips: One skip length per class (default: the ten of the dataset CSL).
+        copies: The number of numberings per class (default: 15).
+        seed: The seed of the numberings (default: 0).
     """
     at_least(1, copies=copies)
     at_least(5, num_nodes=num_nodes)

@@ -52,13 +52,14 @@ def gnp_sets(
     """Sets of positive numbers; the label is one of their statistics.
 
     Args:
-        target: ``"sum"``, ``"mean"``, ``"max"``, ``"min"``, ``"cardinality"`` or ``"std"``.
-        values: ``"uniform"`` in 0..1, or ``"mixture"``: the absolute values of two Gaussians, other ones for each set.
-        num_train: Training sets, of 20 to 40 elements.
-        num_val: Validation sets of the same sizes.
-        num_test: Test sets of the same sizes.
-        num_extrapolation: Test sets of 50 to 100 elements.
-        seed: The seed.
+        target: ``"sum"``, ``"mean"``, ``"max"``, ``"min"``, ``"cardinality"`` or ``"std"`` (default: ``"max"``).
+        values: ``"uniform"`` in 0..1, or ``"mixture"``: the absolute values of two Gaussians, other ones for each set
+            (default: ``"uniform"``).
+        num_train: Training sets, of 20 to 40 elements (default: 2000).
+        num_val: Validation sets of the same sizes (default: 500).
+        num_test: Test sets of the same sizes (default: 500).
+        num_extrapolation: Test sets of 50 to 100 elements (default: 500).
+        seed: The seed (default: 0).
     """
     function = SET_TARGETS[check_choice(target, SET_TARGETS, "target")]
     check_choice(values, ("uniform", "mixture"), "values")
@@ -85,12 +86,13 @@ def gnp_graphs(
     """Random graphs of mean degree 2 to 6 with a value in 0.1..1 at every node; the label is of the whole graph.
 
     Args:
-        target: ``"max_degree"``, ``"harmonic"`` (the harmonic mean of the values) or ``"inverse_size"``.
-        num_train: As for :func:`gnp_sets`, like the remaining options.
-        num_val: Validation graphs.
-        num_test: Test graphs of the same sizes.
-        num_extrapolation: Larger test graphs.
-        seed: The seed.
+        target: ``"max_degree"``, ``"harmonic"`` (the harmonic mean of the values) or ``"inverse_size"``
+            (default: ``"max_degree"``).
+        num_train: As for :func:`gnp_sets`, like the remaining options (default: 2000).
+        num_val: Validation graphs (default: 500).
+        num_test: Test graphs of the same sizes (default: 500).
+        num_extrapolation: Larger test graphs (default: 500).
+        seed: The seed (default: 0).
     """
     function = GRAPH_TARGETS[check_choice(target, GRAPH_TARGETS, "target")]
     counts = _checked(num_train, num_val, num_test, num_extrapolation)
@@ -116,12 +118,12 @@ def gnp_nodes(
 
     Args:
         target: ``"distance"`` from the source (0 if there is no path), or ``"neighbourhood"`` (the mean value of the
-            neighbours).
-        num_train: As for :func:`gnp_sets`, like the remaining options.
-        num_val: Validation graphs.
-        num_test: Test graphs of the same sizes.
-        num_extrapolation: Larger test graphs.
-        seed: The seed.
+            neighbours) (default: ``"distance"``).
+        num_train: As for :func:`gnp_sets`, like the remaining options (default: 2000).
+        num_val: Validation graphs (default: 500).
+        num_test: Test graphs of the same sizes (default: 500).
+        num_extrapolation: Larger test graphs (default: 500).
+        seed: The seed (default: 0).
     """
     function = NODE_TARGETS[check_choice(target, NODE_TARGETS, "target")]
     counts = _checked(num_train, num_val, num_test, num_extrapolation)

@@ -43,10 +43,11 @@ def tree_neighbors_match(*, depth: int = 3, one_hot: bool = True, seed: int = 0)
     paper, whose remaining 20 % (there used for selection and test at once) are halved into validation and test.
 
     Args:
-        depth: The depth of the tree and the distance that information must travel.
+        depth: The depth of the tree and the distance that information must travel (default: 3).
         one_hot: Features are one-hot keys and one-hot values side by side, so that one linear layer is the authors'
-            sum of two embeddings; otherwise the two numbers. The one-hot form takes 2 GB at depth 6.
-        seed: The seed of the permutations and of the split.
+            sum of two embeddings; otherwise the two numbers. The one-hot form takes 2 GB at depth 6
+            (default: ``True``).
+        seed: The seed of the permutations and of the split (default: 0).
     """
     at_least(2, depth=depth)
     rng = np.random.default_rng(seed)

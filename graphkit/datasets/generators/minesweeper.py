@@ -42,11 +42,11 @@ def minesweeper(
     """A fresh field: which nodes are mines?
 
     Args:
-        rows: The height of the grid.
-        columns: The width of the grid.
-        mines: The share of mines, met exactly.
-        unknown: The share of nodes whose count is hidden, met exactly.
-        seed: The seed of both draws.
+        rows: The height of the grid (default: 100).
+        columns: The width of the grid (default: 100).
+        mines: The share of mines, met exactly (default: 0.2).
+        unknown: The share of nodes whose count is hidden, met exactly (default: 0.5).
+        seed: The seed of both draws (default: 0).
     """
     at_least(2, rows=rows, columns=columns)
     for name, share in (("mines", mines), ("unknown", unknown)):

@@ -36,15 +36,16 @@ def pna_multitask(
     are whether it is connected, its diameter and its spectral radius. Each is divided by its maximum over training.
 
     Args:
-        level: ``"graphs"`` or ``"nodes"``: whose targets to predict.
+        level: ``"graphs"`` or ``"nodes"``: whose targets to predict (default: ``"graphs"``).
         variant: ``"faithful"``: as the authors' code, in which a connected *bipartite* graph counts as not connected,
             and only sizes 15 to 19 are validated and tested on; or ``"corrected"``: connected graphs are connected, and
-            all ten sizes are used, with half as many graphs of each.
-        num_train: Training graphs of each of ten sizes.
-        num_val: Validation graphs of each of five sizes.
-        num_test: Test graphs of each of five sizes.
-        num_extrapolation: Test graphs of each of the five sizes of each further test part (256 in the paper).
-        seed: The seed.
+            all ten sizes are used, with half as many graphs of each (default: ``"faithful"``).
+        num_train: Training graphs of each of ten sizes (default: 512).
+        num_val: Validation graphs of each of five sizes (default: 128).
+        num_test: Test graphs of each of five sizes (default: 256).
+        num_extrapolation: Test graphs of each of the five sizes of each further test part (256 in the paper)
+            (default: 16).
+        seed: The seed (default: 0).
     """
     check_choice(level, ("graphs", "nodes"), "level")
     check_choice(variant, ("faithful", "corrected"), "variant")

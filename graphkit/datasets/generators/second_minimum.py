@@ -35,15 +35,15 @@ def second_minimum(
     The second smallest counts with multiplicity: of two copies of the minimum it is the minimum.
 
     Args:
-        num_bits: The number of bits of a number.
-        num_train: Training sets.
-        num_val: Validation sets.
-        num_test: Test sets of the same sizes.
-        num_extrapolation: Larger test sets.
-        min_size: The smallest set to train, validate and test on.
-        max_size: The largest one; sizes are uniform in between.
-        extrapolation_size: The size of the larger sets.
-        seed: The seed.
+        num_bits: The number of bits of a number (default: 8).
+        num_train: Training sets (default: 65536).
+        num_val: Validation sets (default: 1024).
+        num_test: Test sets of the same sizes (default: 1024).
+        num_extrapolation: Larger test sets (default: 1024).
+        min_size: The smallest set to train, validate and test on (default: 2).
+        max_size: The largest one; sizes are uniform in between (default: 16).
+        extrapolation_size: The size of the larger sets (default: 32).
+        seed: The seed (default: 0).
     """
     at_least(1, num_train=num_train, num_val=num_val, num_test=num_test, num_extrapolation=num_extrapolation)
     at_least(1, num_bits=num_bits)

@@ -58,14 +58,14 @@ def ring_transfer(
     """Transfer over a cycle; the target is the antipode of the source.
 
     Args:
-        num_nodes: The length of the cycle (even in the paper).
-        num_classes: The number of classes, which is also the number of features.
-        num_train: Training samples; all samples of one class are equal unless ``random_target`` is set.
-        num_val: Validation samples.
-        num_test: Test samples.
-        duplicate_edges: Keep the repeated edges of the authors' generator, for parity with it.
-        random_target: Draw the target uniformly for every sample.
-        seed: The seed of ``random_target``.
+        num_nodes: The length of the cycle, even in the paper (default: 10).
+        num_classes: The number of classes, which is also the number of features (default: 5).
+        num_train: Training samples; all samples of one class are equal unless ``random_target`` is set (default: 5000).
+        num_val: Validation samples (default: 500).
+        num_test: Test samples (default: 500).
+        duplicate_edges: Keep the repeated edges of the authors' generator, for parity with it (default: ``False``).
+        random_target: Draw the target uniformly for every sample (default: ``False``).
+        seed: The seed of ``random_target`` (default: 0).
     """
     at_least(2, num_nodes=num_nodes)
     sizes = (num_train, num_val, num_test)
@@ -123,14 +123,14 @@ def tree_transfer(
     """Transfer from the last leaf of a complete tree to its root.
 
     Args:
-        depth: The distance between root and leaves.
-        arity: The number of children per node.
-        num_classes: As for :func:`ring_transfer`, like the remaining options.
-        num_train: Training samples.
-        num_val: Validation samples.
-        num_test: Test samples.
-        random_target: Draw the target uniformly for every sample.
-        seed: The seed of ``random_target``.
+        depth: The distance between root and leaves (default: 3).
+        arity: The number of children per node (default: 2).
+        num_classes: As for :func:`ring_transfer`, like the remaining options (default: 5).
+        num_train: Training samples (default: 5000).
+        num_val: Validation samples (default: 500).
+        num_test: Test samples (default: 500).
+        random_target: Draw the target uniformly for every sample (default: ``False``).
+        seed: The seed of ``random_target`` (default: 0).
     """
     at_least(1, depth=depth, arity=arity)
     edges = tree_edges(depth, arity)

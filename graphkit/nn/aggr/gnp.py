@@ -43,8 +43,8 @@ def gnp(
         x: Non-negative elements.
         p: The exponent, not 0: a number, or one per channel.
         q: The exponent of the size: a number, or one per channel.
-        index: The set of each element, in any order.
-        ptr: Start of each set of consecutive elements, then their number; instead of ``index``.
+        index: The set of each element, in any order (default: ``ptr`` tells).
+        ptr: Start of each set of consecutive elements, then their number (default: ``index`` tells).
         dim_size: The number of sets (default: the largest index plus one).
 
     Shapes:

@@ -18,6 +18,9 @@ class Backprop(Strategy):
     forward pass, as :class:`~graphkit.nn.aggr.LCMAggregation` has) gets it added to the task's loss while training;
     it is logged as ``train_auxiliary_loss``. Validation and test know the task's loss alone.
 
+    Raises:
+        ValueError: If a prediction of the first layers alone is asked for.
+
     Example:
         >>> Backprop()
         Backprop()

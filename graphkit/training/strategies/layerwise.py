@@ -171,7 +171,8 @@ class Layerwise(Strategy):
             batch: The graph.
             i: The number of layers that it depends on.
             make: Makes it.
-            pairs: Whether it depends on the pairs of a link task, too; batches with others may share the graph.
+            pairs: Whether it depends on the pairs of a link task, too; batches with others may share the graph
+                (default: ``False``).
         """
         if self.task.kind == "graph":
             return make()

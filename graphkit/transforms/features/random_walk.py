@@ -27,6 +27,9 @@ class RandomWalkPE(NodeFeatures):
     Shapes:
         ``x``: ``[num_nodes, F]`` becomes ``[num_nodes, F + walk_length]``.
 
+    Raises:
+        ValueError: If ``x`` is sparse.
+
     Example:
         >>> data = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
         >>> RandomWalkPE(walk_length=2)(data).x.tolist()

@@ -8,6 +8,9 @@ from graphkit.nn import sheaf
 from graphkit.transforms.connection_maps import alignments, maps_of_transports, tangent_bases
 from tests.golden.files import GoldenFile
 
+METHODS = ("ConnectionSheaf",)
+ORACLE = "independent computation"
+
 TOLERANCE = 1e-8
 
 

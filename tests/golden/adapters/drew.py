@@ -12,6 +12,9 @@ from graphkit.datasets.generators import transfer
 from graphkit.transforms import Hops
 from tests.golden.files import GoldenFile
 
+METHODS = ("DRew",)
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-11
 # Their parameters by ours; k counts hops from 0 after the shifts below.
 NAMES = [

@@ -13,6 +13,9 @@ from graphkit.algorithms.resistance import total
 from graphkit.transforms.rewiring import EffectiveResistance
 from tests.golden.files import GoldenFile
 
+METHODS = ("EffectiveResistance",)
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-9
 TIE = 1e-6  # below this relative gap another of the tied edges may be taken
 

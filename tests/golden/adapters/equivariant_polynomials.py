@@ -15,6 +15,9 @@ from graphkit.nn.ppgn import Pairs
 from graphkit.transforms.features import PPGNPolynomials
 from tests.golden.files import GoldenFile
 
+METHODS = ("EquivariantPolynomials", "PPGNPolynomials", "PPGNpp")
+ORACLE = "authors' code"
+
 FEATURES, NETWORK = 1e-9, 1e-6
 
 

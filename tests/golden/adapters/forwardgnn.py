@@ -20,6 +20,9 @@ from graphkit.training.strategies import ForwardForward, SingleForward, TopDownF
 from tests.golden.adapters.forwardgnn_links import check_links
 from tests.golden.files import GoldenFile
 
+METHODS = ("ForwardForward", "SingleForward", "TopDownForward")
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-8
 HEADS = 4
 

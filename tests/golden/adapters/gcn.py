@@ -9,6 +9,9 @@ from torch_geometric.data import Data
 from graphkit import models, nn, ops
 from tests.golden.files import GoldenFile
 
+METHODS = ("GCN",)
+ORACLE = "independent computation"
+
 TOLERANCE = 1e-10
 
 

@@ -10,6 +10,9 @@ from torch import Tensor
 from graphkit.nn.aggr import gnp
 from tests.golden.files import GoldenFile
 
+METHODS = ("GNPAggregation",)
+ORACLE = "independent computation"
+
 TOLERANCE = 1e-8
 LARGE = 400.0  # an exponent of 400 is within log(n) / 400 of the limit
 _INFINITE = {"plus_inf": LARGE, "minus_inf": -LARGE}

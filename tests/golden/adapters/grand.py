@@ -14,6 +14,9 @@ from graphkit.nn.diffusion_ode import DiffusionODE
 from graphkit.nn.ode import ADAPTIVE, ODESolver
 from tests.golden.files import GoldenFile
 
+METHODS = ("GRAND",)
+ORACLE = "authors' code"
+
 FIXED_TOLERANCE, ADAPTIVE_TOLERANCE, ADAPTIVE_GRADIENT = 1e-9, 1e-5, 1e-4
 ATTENTION = {"scaled_dot": "scaled_dot", "cosine_sim": "cosine", "pearson": "pearson", "exp_kernel": "exp_kernel"}
 AXES = ("row", "column")

@@ -8,6 +8,9 @@ import torch
 from graphkit import diagnostics
 from tests.golden.files import GoldenFile
 
+METHODS = ()
+ORACLE = "independent computation"
+
 TOLERANCE = 1e-9
 
 

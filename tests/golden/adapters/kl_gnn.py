@@ -11,6 +11,9 @@ from graphkit.models import KLGNN
 from graphkit.transforms.features import RandomWalkPE
 from tests.golden.files import GoldenFile
 
+METHODS = ("KLGNN",)
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-9
 KEYS = ("l", "hid", "layers", "id", "global", "regression", "se_dim", "rw_steps", "max_distance")
 POOLS = {"add": "sum", "mean": "mean", "max": "max"}

@@ -12,6 +12,9 @@ from torch_geometric.data import Data
 from graphkit.algorithms import weisfeiler_leman
 from tests.golden.files import GoldenFile
 
+METHODS = ("KLWL",)
+ORACLE = "independent computation"
+
 ALGORITHM = re.compile(r"k(\d+)(oblivious|folklore)?_l(\d+)")
 
 

@@ -9,6 +9,9 @@ from torch_geometric.nn import SimpleConv
 from graphkit.nn.aggr import LCMAggregation
 from tests.golden.files import GoldenFile
 
+METHODS = ("LCMAggregation",)
+ORACLE = "independent computation"
+
 TOLERANCE = 1e-9
 _PARAMETERS = {"gru": "f", "lin": "lin"}
 

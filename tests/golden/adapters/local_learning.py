@@ -24,6 +24,9 @@ from graphkit.training.strategies import (
 )
 from tests.golden.files import GoldenFile
 
+METHODS = ("DirectFeedbackAlignment", "ForwardForward", "LayerCollaborationFF", "ScalableFF", "TargetProjection")
+ORACLE = "independent computation"
+
 TOLERANCE = 1e-9
 
 

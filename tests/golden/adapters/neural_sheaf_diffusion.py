@@ -12,6 +12,9 @@ from graphkit import models
 from graphkit.nn import sheaf
 from tests.golden.files import GoldenFile
 
+METHODS = ("SheafDiffusion",)
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-9
 FINE_TOLERANCE = 1e-6  # of 100 steps; the file has 2000, and the activation has kinks
 

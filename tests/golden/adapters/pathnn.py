@@ -12,6 +12,9 @@ from graphkit.nn.path_lstm import read_paths
 from graphkit.ops import structure
 from tests.golden.files import GoldenFile
 
+METHODS = ("PathNN",)
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-9
 KINDS = {"sp": "shortest", "sp_plus": "all_shortest", "ap": "simple"}
 

@@ -15,6 +15,9 @@ from graphkit.transforms.rewiring import SDRF, FoSR
 from graphkit.transforms.rewiring.base import Change, PairRewiring
 from tests.golden.files import GoldenFile
 
+METHODS = ("FoSR", "SDRF")
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-9
 TIE = 1e-9
 

@@ -7,6 +7,9 @@ import torch
 from graphkit.nn import sheaf
 from tests.golden.files import GoldenFile
 
+METHODS = ("SheafNetwork",)
+ORACLE = "independent computation"
+
 TOLERANCE = 1e-9
 
 

@@ -1,0 +1,230 @@
+"""What is known of every method: the table of the first page and the sections of the page ``methods``.
+
+A method is a class of a room with a registry whose docstring names a paper. What is told of it comes from the golden
+files and the ``METHODS`` of their adapters, the measured recipes, the measured speed and the scripts of the gallery.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from gallery import Script, key, uses
+from results import RESULTS, list_table, measured
+from sphinx.util.nodes import nested_parse_with_titles
+
+import graphkit as gk
+from benchmarks.speed.__main__ import registered
+from graphkit.core.registry import Registry
+from graphkit.recipes.report import Report
+from tests.golden.files import find_adapter, golden_root
+
+# Every room that `import graphkit` offers and that has a registry; of the layers only those that stand alone.
+OFFERED = [gk.models, gk.nn.aggr, *(getattr(gk, name) for name in gk.__all__ if name != "nn")]
+ROOMS = {room.__name__: room for room in OFFERED if isinstance(getattr(room, "registry", None), Registry)}
+NOT_YET = "not yet"
+
+
+@dataclass
+class Method:
+    """One method and what is known of it."""
+
+    cls: type
+    room: str
+    golden: list[tuple[str, int, Any]] = field(default_factory=list)  # folder, number of files, adapter
+    recipes: list[list[str]] = field(default_factory=list)  # rows of the table of published values
+    compared: list[str] = field(default_factory=list)  # recipes without a published value
+    speed: list[dict[str, Any]] = field(default_factory=list)
+    scripts: list[Script] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        return self.cls.__name__
+
+    @property
+    def link(self) -> str:
+        return f":class:`~{self.room}.{self.name}`"
+
+    def section(self, text: str) -> str:
+        """A link to the method's section."""
+        return f":ref:`{text} <method-{self.name.lower()}>`"
+
+    def papers(self) -> list[str]:
+        """The papers that the docstring links to, as links."""
+        text = " ".join((inspect.getdoc(self.cls) or "").split())
+        return [f"`{title} <{url}>`__" for title, url in re.findall(r'`"?([^`<"]+)"? <(https?://[^>]+)>`_', text)]
+
+    def first_sentence(self) -> str:
+        return " ".join((inspect.getdoc(self.cls) or "").split("\n\n")[0].split())
+
+    # The cells of the table ---------------------------------------------------------------------------------------
+
+    def golden_cell(self) -> str:
+        counts: dict[str, int] = {}
+        for _, count, adapter in self.golden:
+            counts[adapter.ORACLE] = counts.get(adapter.ORACLE, 0) + count
+        cells = [f"{oracle} ({files(count)})" for oracle, count in counts.items()]
+        return self.section(", ".join(cells)) if cells else NOT_YET
+
+    def recipes_cell(self) -> str:
+        verdicts = [row[4] for row in self.recipes]
+        judged = [verdict for verdict in verdicts if verdict in ("reproduced", "missed")]
+        if judged:
+            return self.section(f"{judged.count('reproduced')} of {len(judged)} values")
+        return self.section("compared, nothing published") if self.compared else NOT_YET
+
+    def speed_cell(self) -> str:
+        ratios: dict[str, list[float]] = {}
+        for row in self.speed:
+            opponent = re.sub(r"torch_geometric\.(?:\w+\.)*(\w+)", r"PyG's \1", row["against"])
+            opponent = re.split(r"[:;(]", opponent)[0].strip()
+            ratios.setdefault(opponent, []).append(row["ratio"])
+        cells = [f"{span(found)} ({opponent})" for opponent, found in ratios.items()]
+        return self.section("; ".join(cells)) if cells else NOT_YET
+
+    def gallery_cell(self) -> str:
+        return ", ".join(script.link(str(script.number)) for script in self.scripts) or NOT_YET
+
+
+def files(count: int) -> str:
+    return f"{count} file{'s' if count > 1 else ''}"
+
+
+def span(ratios: Iterable[float]) -> str:
+    """The lowest and the highest ratio."""
+    low, high = (f"{end:.2g}" if end < 10 else f"{end:.0f}" for end in (min(ratios), max(ratios)))
+    return f"{low}x" if low == high else f"{low}x to {high}x"
+
+
+@functools.cache
+def methods() -> dict[str, Method]:
+    """All methods by name."""
+    found = {
+        name: Method(cls, room)
+        for room, package in ROOMS.items()
+        for name, cls in package.registry.classes().items()
+        if cls.__module__.startswith("graphkit.")
+    }
+    found = {name: method for name, method in found.items() if method.papers()}
+    for folder, count, adapter in golden_folders():
+        for name in adapter.METHODS:
+            found[name].golden.append((folder, count, adapter))
+    for owner, row in published_rows():
+        if owner in found:
+            found[owner].recipes.append(row)
+    for owner, recipe in comparisons():
+        if owner in found and recipe not in found[owner].compared:
+            found[owner].compared.append(recipe)
+    benchmarks = registered()
+    for row in measured("speed"):
+        owner = benchmarks[row["name"]].of
+        if owner in found:
+            found[owner].speed.append(row)
+    for method in found.values():
+        method.scripts = uses().get(key(method.cls), [])
+    return found
+
+
+def golden_folders() -> Iterator[tuple[str, int, Any]]:
+    """Name, number of files and adapter of each folder of golden files."""
+    for folder in sorted(path for path in golden_root().iterdir() if path.is_dir()):
+        adapter = find_adapter(folder.name)
+        if adapter is not None:
+            yield folder.name, len(list(folder.glob("*.npz"))), adapter
+
+
+def published_rows() -> Iterator[tuple[str, list[str]]]:
+    """The rows of published and measured values, each with the method that it is about."""
+    for row in Report.of(RESULTS).published().rows:
+        name, _, variant = row[0].partition(": ")
+        recipe = gk.recipes.load(name)
+        yield about(recipe.variants[variant] if variant else recipe), row
+
+
+def comparisons() -> Iterator[tuple[str, str]]:
+    """The recipes that compare variants, with the method of each."""
+    for name, content in Report.of(RESULTS).contents.items():
+        if "verdict" not in content:
+            for part in gk.recipes.load(name).parts:
+                yield about(part), name
+
+
+def about(recipe: Any) -> str:
+    """The method that a recipe is about: its strategy, rewiring, features or learned aggregation, else its model."""
+    config = recipe.experiment.config
+    parts = [part for name, part in config.items() if name != "model" and isinstance(part, dict)]
+    chosen = [part["class_path"] for part in parts if "class_path" in part]
+    if chosen:
+        return chosen[-1].rpartition(".")[2]
+    aggregations = {name.removesuffix("Aggregation").lower(): name for name in gk.nn.aggr.registry.classes()}
+    for value in config["model"]["init_args"].values():
+        if isinstance(value, str) and value in aggregations:
+            return aggregations[value]
+    return config["model"]["class_path"].rpartition(".")[2]
+
+
+def table() -> list[str]:
+    """A row per method."""
+    header = ["method", "matches", "reproduces", "speed ratio", "gallery"]
+    return list_table(
+        header,
+        [[m.link, m.golden_cell(), m.recipes_cell(), m.speed_cell(), m.gallery_cell()] for m in methods().values()],
+    )
+
+
+def sections() -> list[str]:
+    """A section per method, below one per room."""
+    lines = []
+    for room in ROOMS:
+        lines += [room, "=" * len(room), ""]
+        for method in methods().values():
+            if method.room == room:
+                lines += section(method)
+    return lines
+
+
+def section(method: Method) -> list[str]:
+    lines = [f".. _method-{method.name.lower()}:", "", method.name, "-" * len(method.name), ""]
+    lines += [f"{method.link}: {method.first_sentence()}", "", f"Paper: {'; '.join(method.papers())}", ""]
+    lines += [f"Golden files: {'' if method.golden else NOT_YET}", ""]
+    for folder, count, adapter in method.golden:
+        lines += [f"- ``{folder}``: {files(count)}, {adapter.ORACLE}. {adapter.__doc__.strip().splitlines()[0]}"]
+    lines += ["", f"Published values: {'' if method.recipes else NOT_YET}", ""]
+    if method.recipes:
+        rows = [[f"``{row[0]}``", *row[1:5]] for row in method.recipes]
+        lines += [*list_table(["recipe", "published", "measured", "n", "verdict"], rows), ""]
+    if method.compared:
+        names = ", ".join(f"``{name}``" for name in method.compared)
+        lines += [f"Compared with others, without a published value: {names} (:doc:`/results`)", ""]
+    lines += [f"Speed: {'' if method.speed else NOT_YET}", ""]
+    if method.speed:
+        rows = [[row["what"], row["against"], f"{row['ratio']:.2f}x"] for row in method.speed]
+        lines += [*list_table(["what", "against", "ratio"], rows), ""]
+    lines += [f"Gallery: {', '.join(script.link() for script in method.scripts) or NOT_YET}", ""]
+    return lines
+
+
+class Methods(Directive):
+    """``.. methods::`` is the table, ``.. methods:: sections`` the sections."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        self.state.document.settings.env.note_reread()  # what it tells of may have changed since the last build
+        lines = sections() if self.arguments == ["sections"] else table()
+        container = nodes.section()
+        container.document = self.state.document
+        nested_parse_with_titles(self.state, StringList(lines, source="generated"), container)
+        return container.children
+
+
+def setup(app: Any) -> dict[str, bool]:
+    app.add_directive("methods", Methods)
+    return {"parallel_read_safe": True}

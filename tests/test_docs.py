@@ -1,0 +1,106 @@
+"""The checker of the built pages can fail, and the tables of methods pick up what is there."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+HEAD = '<meta name="viewport" content="width=device-width">'
+
+
+def module(folder: str, name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    pytest.importorskip("sphinx_gallery")  # a part of the extra `docs`
+    monkeypatch.syspath_prepend(str(ROOT / folder))
+    return importlib.import_module(name)
+
+
+@pytest.fixture
+def check_docs(monkeypatch: pytest.MonkeyPatch) -> Any:
+    found = module("scripts", "check_docs", monkeypatch)
+    monkeypatch.setattr(found, "check_search_index", lambda site: [])
+    return found
+
+
+@pytest.fixture
+def methods(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return module("docs/_ext", "methods", monkeypatch)
+
+
+def test_a_good_page_passes(check_docs: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(
+        f'{HEAD}<h1 id="top">A</h1><a href="a.html#top">x</a><a href="https://a.b/c">y</a>'
+    )
+    assert list(check_docs.check_files(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        ('<a href="b.html">x</a>', "a.html: b.html does not exist"),
+        ('<img src="b.png">', "a.html: b.png does not exist"),
+        ('<a href="#b">x</a>', "a.html: #b names an anchor that does not exist"),
+        ('<div style="width: 500px">x</div>', "a.html: <div> of 500 pixels, beyond a phone's width"),
+    ],
+)
+def test_a_bad_page_does_not(check_docs: Any, tmp_path: Path, body: str, complaint: str) -> None:
+    (tmp_path / "a.html").write_text(HEAD + body)
+    assert list(check_docs.check_files(tmp_path)) == [complaint]
+
+
+def test_wide_tables_may_scroll(check_docs: Any, tmp_path: Path) -> None:
+    page = tmp_path / "a.html"
+    page.write_text(f'{HEAD}<div class="table-wrapper"><table style="width: 900px"></table></div>')
+    assert list(check_docs.check_files(tmp_path)) == []
+    page.write_text("<p>x</p>")
+    assert list(check_docs.check_files(tmp_path)) == ["a.html: no viewport for small screens"]
+
+
+def test_public_names_must_be_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check_docs = module("scripts", "check_docs", monkeypatch)
+    index = {"objects": {"graphkit.models": [[0, 0, 1, "", "GCN"]]}}
+    (tmp_path / "searchindex.js").write_text(f"Search.setIndex({json.dumps(index)})")
+    complaints = list(check_docs.check_search_index(tmp_path))
+    assert "searchindex.js: graphkit.models.GRAND cannot be found" in complaints
+    assert not any(".GCN " in complaint for complaint in complaints)
+
+
+def test_every_adapter_says_whose_files_it_checks(methods: Any) -> None:
+    adapters = [adapter for _, _, adapter in methods.golden_folders()]
+    for adapter in adapters:
+        assert hasattr(adapter, "METHODS"), f"{adapter.__file__}: add METHODS, the names of the classes that it checks"
+        oracle = getattr(adapter, "ORACLE", None)
+        assert oracle in ("authors' code", "independent computation"), f"{adapter.__file__}: ORACLE is {oracle!r}"
+    found = methods.methods()
+    for adapter in adapters:
+        assert set(adapter.METHODS) <= set(found), f"{adapter.__file__}: METHODS names what is no method"
+    assert {entry.of for entry in methods.registered().values()} - {None} <= set(found)
+
+
+def test_methods_have_what_is_known_of_them(methods: Any) -> None:
+    found = methods.methods()
+    assert "MLP" not in found, "no paper, no method"
+    gcn = found["GCN"]
+    assert ["gcn/cora", "reproduced"] in [[row[0], row[4]] for row in gcn.recipes]
+    assert {"gcn_layer", "gcn_cora_epochs"} <= {row["name"] for row in gcn.speed}
+    assert not any(row[0].startswith("forward/") for row in gcn.recipes), "a strategy's number is not its model's"
+    assert [folder for folder, _, _ in found["FoSR"].golden] == ["rewiring-peers"]
+    nothing = methods.Method(gcn.cls, gcn.room)
+    cells = [nothing.golden_cell(), nothing.recipes_cell(), nothing.speed_cell(), nothing.gallery_cell()]
+    assert cells == ["not yet"] * 4
+
+
+def test_the_gallery_leads_to_classes(methods: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    gallery = sys.modules["gallery"]
+    ways = [
+        {"module": "graphkit.models.gcn", "name": "GCN"},
+        {"module": "graphkit.models", "name": "LayerStack"},
+        {"module": "torch.nn", "name": "Module"},
+    ]
+    assert [target.__name__ for target in gallery.own(ways)] == ["GCN"], "not the classes that it derives from"
