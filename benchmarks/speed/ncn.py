@@ -79,13 +79,13 @@ def _make(depth: int, official: str, rounds: int) -> Benchmark:
     )
 
 
-@benchmark("ncn", goal=1.5)
+@benchmark("ncn", goal=1.5, of="NCN")
 def ncn() -> Benchmark:
     """NCN scores, forward and backward: the first 1000 edges of a Barabasi-Albert graph, 20k nodes, 64 channels."""
     return _make(0, "0.048 s", 9)
 
 
-@benchmark("ncnc", goal=5.0)
+@benchmark("ncnc", goal=5.0, of="NCNC")
 def ncnc() -> Benchmark:
     """NCNC scores, forward and backward: the first 1000 edges of a Barabasi-Albert graph, 20k nodes, 64 channels."""
     return _make(1, "3.65 s", 3)

@@ -12,6 +12,9 @@ from graphkit.algorithms import common_neighbours
 from graphkit.models import GCN, NCN, NCNC, PureGCN
 from tests.golden.files import GoldenFile
 
+METHODS = ("NCN", "NCNC")
+ORACLE = "authors' code"
+
 TOLERANCE = 1e-10
 ROUGH = 1e-6  # the official encoder has degrees in single precision
 
