@@ -11,6 +11,7 @@ from graphkit.algorithms.paths import PathSet, enumerate_paths
 from graphkit.algorithms.polynomials import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
 from graphkit.algorithms.spectral import spectral_gap
+from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource, partition
 from graphkit.algorithms.subsets import node_subsets
 
 __all__ = [
@@ -19,6 +20,8 @@ __all__ = [
     "Multigraph",
     "PathSet",
     "SimpleGraph",
+    "Subgraph",
+    "SubgraphSource",
     "balanced_forman_curvature",
     "biharmonic_distance",
     "colour_hashes",
@@ -32,6 +35,7 @@ __all__ = [
     "hop_pairs",
     "node_subsets",
     "ollivier_ricci_curvature",
+    "partition",
     "ppgn_computes",
     "spectral_gap",
     "total_resistance",
