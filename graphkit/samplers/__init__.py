@@ -8,6 +8,7 @@ from graphkit.core.registry import Registry
 from graphkit.samplers.base import EVALUATIONS, Sampler
 from graphkit.samplers.cluster import ClusterSampler
 from graphkit.samplers.graph_saint import GraphSAINTEdge, GraphSAINTNode, GraphSAINTRandomWalk
+from graphkit.samplers.layerwise import layerwise
 from graphkit.samplers.neighbor import NeighborSampler
 from graphkit.samplers.shadow import ShaDowKHop, ShaDowPPR
 
@@ -21,6 +22,7 @@ __all__ = [
     "Sampler",
     "ShaDowKHop",
     "ShaDowPPR",
+    "layerwise",
     "registry",
 ]
 

@@ -39,7 +39,7 @@ class Sampler(Configurable, ABC):
     Args:
         evaluate: How validation and test are predicted: ``"sampled"``, on batches of this sampler; ``"whole"``, on the
             whole graph at once; ``"layerwise"``, on the whole graph one layer at a time, in chunks of nodes, see
-            :func:`~graphkit.models.layerwise`.
+            :func:`layerwise`.
         inductive: Whether training sees the training nodes and the edges between them only.
 
     Attributes:
@@ -110,7 +110,7 @@ class Sampler(Configurable, ABC):
         if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:
             raise IndexError(f"{name}: roots must be nodes 0..{data.num_nodes - 1}, got {int(roots.max())}")
         source = subgraph_source(data.edge_index, data.num_nodes)
-        kinds = _kinds_of_attributes(data, name)
+        kinds = kinds_of_attributes(data, name)
         prepared = self.prepare(data, source, roots)
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         seed = int(torch.randint(2**62, (1,), generator=generator))
@@ -123,7 +123,7 @@ class Sampler(Configurable, ABC):
 
         def make(index: int) -> Data:
             subgraph = self.draw(source, jobs[index], seed, index)
-            batch = _batch(data, kinds, subgraph)
+            batch = cut_out(data, kinds, subgraph)
             grown = subgraph.roots is not None
             batch.root_index = subgraph.roots if grown else is_root[subgraph.nodes].nonzero().view(-1)
             self.annotate(batch, subgraph, source, prepared)
@@ -139,17 +139,19 @@ def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None)
     return list(roots.split(batch_size))
 
 
-def _kinds_of_attributes(data: Data, name: str) -> dict[str, str]:
+def kinds_of_attributes(data: Data, name: str) -> dict[str, str]:
     """Which attributes have a row per node, or per edge; those of neither kind stay behind."""
     kinds = {}
     for key, value in data:
-        if of_pairs(data, key):
-            raise ValueError(
-                f"{name}: {key} describes pairs of nodes of the whole graph; transform what is sampled instead: "
-                "task.sampled(sampler).transform(...)"
-            )
         if key == "edge_index" or not isinstance(value, Tensor) or value.dim() == 0:
             continue
+        if of_pairs(data, key):
+            if key.endswith("_index") and value.dim() == 2:
+                raise ValueError(
+                    f"{name}: {key} describes pairs of nodes of the whole graph; transform what is sampled instead: "
+                    "task.sampled(sampler).transform(...)"
+                )
+            continue  # ids, such as those of the training nodes
         if data.is_edge_attr(key) and ("edge" in key or value.size(0) != data.num_nodes):
             kinds[key] = "edge"
         elif data.is_node_attr(key):
@@ -157,14 +159,15 @@ def _kinds_of_attributes(data: Data, name: str) -> dict[str, str]:
     return kinds
 
 
-def _batch(data: Data, kinds: dict[str, str], subgraph: Subgraph) -> Data:
+def cut_out(data: Data, kinds: dict[str, str], subgraph: Subgraph) -> Data:
+    """The part of a graph that a subgraph names, with the attributes of its nodes and edges."""
     batch = Data(edge_index=subgraph.edge_index, n_id=subgraph.nodes, e_id=subgraph.edges)
     batch.num_nodes = subgraph.nodes.numel()
     added = subgraph.edges < 0
     for key, kind in kinds.items():
         value = data[key]
         if kind == "node":
-            batch[key] = rows_of(value, subgraph.nodes)
+            batch[key] = _rows_of(value, subgraph.nodes)
         elif not bool(added.any()):
             batch[key] = value[subgraph.edges]
         else:  # an added self-loop weighs 1 and has no features
@@ -174,7 +177,7 @@ def _batch(data: Data, kinds: dict[str, str], subgraph: Subgraph) -> Data:
     return batch
 
 
-def rows_of(value: Tensor, ids: Tensor) -> Tensor:
+def _rows_of(value: Tensor, ids: Tensor) -> Tensor:
     """Rows of a dense tensor, or of a sparse one in CSR form."""
     if value.layout == torch.strided:
         return value[ids]
