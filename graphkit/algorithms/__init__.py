@@ -7,11 +7,12 @@ from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.greedy_resistance import greedy_resistance
 from graphkit.algorithms.hops import hop_pairs
 from graphkit.algorithms.multigraphs import Multigraph, connected_multigraphs, ppgn_computes
+from graphkit.algorithms.partition import partition
 from graphkit.algorithms.paths import PathSet, enumerate_paths
 from graphkit.algorithms.polynomials import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
 from graphkit.algorithms.spectral import spectral_gap
-from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource, partition
+from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
 from graphkit.algorithms.subsets import node_subsets
 
 __all__ = [

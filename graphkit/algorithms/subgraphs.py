@@ -27,7 +27,7 @@ class Subgraph:
         edges: The graph's ids of the edges ``[e]``; -1 for a self-loop that was added.
         roots: Where the nodes stand that were asked for ``[r]`` (``None``: nobody asked for any).
         sizes: The number of nodes of each part of a disjoint union ``[r]`` (``None``: it is one graph).
-        hop: The distance of each node to the root of its part ``[n]``, -1 if it cannot be reached (``None``: one graph).
+        hop: The distance of each node to its root ``[n]``, -1 if it cannot be reached (``None``: it is one graph).
     """
 
     nodes: Tensor
@@ -70,7 +70,9 @@ class SubgraphSource:
     def __init__(self, graph: Tensor | Structure, num_nodes: int | None = None) -> None:
         pattern = structure(graph, num_nodes)
         if pattern.num_rows != pattern.num_cols:
-            raise ValueError(f"subgraphs need one set of nodes, got {pattern.num_cols} sources, {pattern.num_rows} targets")
+            raise ValueError(
+                f"subgraphs need one set of nodes, got {pattern.num_cols} sources, {pattern.num_rows} targets"
+            )
         self.num_nodes, self.num_edges = pattern.num_rows, pattern.num_edges
         self._rowptr, self._col = (part.cpu().numpy() for part in pattern.kernel_indices())
         self._perm = None if pattern.perm is None else pattern.perm.cpu()
@@ -150,7 +152,9 @@ class SubgraphSource:
         )
         return self.subgraph(nodes, count, sub, entry, torch.from_numpy(roots))
 
-    def saint(self, law: str, draws: int, steps: int = 0, seed: int = 0, index: int = 0) -> tuple[np.ndarray, ...]:
+    def saint(
+        self, law: str, draws: int, steps: int = 0, seed: int = 0, index: int = 0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         r"""One draw of GraphSAINT as it is counted and trained on; :mod:`graphkit.samplers` tells the laws.
 
         Args:
@@ -188,7 +192,7 @@ class SubgraphSource:
             seed: The seed (default: 0).
         """
         parts = self._in_shares(
-            lambda share: _kernels().hop_sets(self._rowptr, self._col, share, depth, budget, seed, self._local), roots
+            lambda share: _roots().hop_sets(self._rowptr, self._col, share, depth, budget, seed, self._local), roots
         )
         return tuple(np.concatenate(part) for part in zip(*parts))  # type: ignore[return-value]
 
@@ -205,7 +209,7 @@ class SubgraphSource:
             eps: The tolerance; see :func:`pagerank` (default: 1e-6).
         """
         parts = self._in_shares(
-            lambda share: _kernels().pagerank_sets(self._rowptr, self._col, share, teleport, eps, k, threshold), roots
+            lambda share: _roots().pagerank_sets(self._rowptr, self._col, share, teleport, eps, k, threshold), roots
         )
         return tuple(np.concatenate(part) for part in zip(*parts))  # type: ignore[return-value]
 
@@ -223,7 +227,7 @@ class SubgraphSource:
             eps: :math:`\epsilon` (default: 1e-6).
         """
         out = np.zeros((roots.numel(), self.num_nodes))
-        _kernels().pagerank_scores(self._rowptr, self._col, roots.numpy(), teleport, eps, out)
+        _roots().pagerank_scores(self._rowptr, self._col, roots.numpy(), teleport, eps, out)
         return torch.from_numpy(out)
 
     def neighborhoods(
@@ -237,7 +241,7 @@ class SubgraphSource:
             sizes: Their numbers per root ``[r]``.
             add_self_loops: Whether nodes get the self-loops that they lack (default: ``False``).
         """
-        count, sub, entry, places, hop = _kernels().extract(
+        count, sub, entry, places, hop = _roots().extract(
             self._rowptr, self._col, nodes, sizes, roots.numpy(), add_self_loops, self._local
         )
         found = self.subgraph(nodes, count, sub, entry, torch.from_numpy(places))
@@ -282,51 +286,15 @@ def _kernels() -> Any:
     return sampling_kernels
 
 
+def _roots() -> Any:
+    from graphkit.algorithms import neighborhood_kernels
+
+    return neighborhood_kernels
+
+
 def subgraph_source(edge_index: Tensor, num_nodes: int) -> SubgraphSource:
     """The :class:`SubgraphSource` of a graph, kept with its structure."""
     pattern = structure(edge_index, num_nodes)
     if "subgraphs" not in pattern.memo:
         pattern.memo["subgraphs"] = SubgraphSource(pattern)
     return pattern.memo["subgraphs"]
-
-
-def partition(edge_index: Tensor, num_nodes: int, num_parts: int, passes: int = 20) -> Tensor:
-    r"""Divide the nodes into parts of nearly equal size with few edges between them.
-
-    Nodes are read in breadth-first order, and each goes to the part that maximises
-
-    .. math::
-        |N(v) \cap P_i| \, \bigl(1 - |P_i| / C\bigr), \qquad C = \lceil 1.05\, n / k \rceil
-
-    From `"Streaming Graph Partitioning for Large Distributed Graphs" <https://doi.org/10.1145/2339530.2339722>`_
-    (Stanton and Kliot, KDD 2012), read again and again as in `"Restreaming Graph Partitioning"
-    <https://doi.org/10.1145/2487575.2487696>`_ (Nishimura and Ugander, KDD 2013). No part is larger than :math:`C`.
-
-    Args:
-        edge_index: Edges ``[2, E]``; directions, duplicates and self-loops do not matter.
-        num_nodes: The number of nodes :math:`n`.
-        num_parts: The number of parts :math:`k`, at most :math:`n`.
-        passes: How often the nodes are read (default: 20).
-
-    Returns:
-        The part of each node ``[num_nodes]``.
-
-    Raises:
-        ValueError: If ``num_parts`` is not in ``1..num_nodes``.
-
-    Example:
-        >>> two_triangles = torch.tensor([[0, 1, 2, 3, 4, 5, 2], [1, 2, 0, 4, 5, 3, 3]])
-        >>> partition(two_triangles, 6, 2).tolist()
-        [0, 0, 0, 1, 1, 1]
-    """
-    from scipy.sparse.csgraph import reverse_cuthill_mckee
-
-    from graphkit.algorithms.graph import SimpleGraph
-
-    if not 1 <= num_parts <= num_nodes:
-        raise ValueError(f"partition: num_parts={num_parts}, must be in 1..{num_nodes}, the number of nodes")
-    adjacency = SimpleGraph.from_edges(edge_index, num_nodes, where="partition").adjacency
-    order = reverse_cuthill_mckee(adjacency, symmetric_mode=True)
-    capacity = -(-105 * num_nodes // (100 * num_parts))
-    parts = _kernels().partition(adjacency.indptr, adjacency.indices, order, num_parts, capacity, passes)
-    return torch.from_numpy(np.unique(parts, return_inverse=True)[1].reshape(-1))

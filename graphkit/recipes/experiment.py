@@ -52,8 +52,8 @@ class Experiment:
     r"""A model, a task, transforms, a strategy and a trainer, as plain values with every argument spelled out.
 
     Made by :meth:`from_config` from what a YAML file or a command line says. Transforms are applied in the order
-    ``transforms``, ``features``, ``rewiring``: features describe the graph as it came. A ``sampler`` draws from what they
-    made.
+    ``transforms``, ``features``, ``rewiring``: features describe the graph as it came. A ``sampler`` draws from what
+    they made.
 
     Attributes:
         config: The complete configuration as plain values; ``from_config(config)`` gives an equal experiment.
@@ -75,9 +75,9 @@ class Experiment:
 
         Args:
             config: ``task`` (a name, or ``name``, ``split`` and the dataset's options), ``model``, ``features``,
-                ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and ``init_args``), ``transforms`` (a list
-                of those) and ``trainer`` (its arguments). A class is named as in ``graphkit list``, or by the import
-                path of any PyG or own class.
+                ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and ``init_args``),
+                ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in
+                ``graphkit list``, or by the import path of any PyG or own class.
             flags: Arguments in the form of a command line, e.g. ``["--model.dropout", "0.5"]``; they win.
 
         Raises:
@@ -185,7 +185,8 @@ def with_choices(
         config: The configuration.
         task: The name of a dataset (default: the configuration's).
         split: A split (default: the configuration's, or the dataset's first).
-        **names: Class names of ``model``, ``features``, ``rewiring``, ``sampler`` and ``strategy``; ``None`` keeps what there is.
+        **names: Class names of ``model``, ``features``, ``rewiring``, ``sampler`` and ``strategy``; ``None`` keeps what
+            there is.
     """
     chosen = dict(config)
     for part, name in names.items():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.algorithms.subgraphs import SubgraphSource, subgraph_source
+from graphkit.algorithms.subgraphs import subgraph_source
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import cut_out, kinds_of_attributes
 
@@ -61,33 +63,38 @@ class _Run:
     def __init__(self, model: LayeredModel, data: Data, chunk_size: int) -> None:
         self.model, self.data = model, data
         self.chunks = torch.arange(data.num_nodes).split(chunk_size)
-        self.source: SubgraphSource = subgraph_source(data.edge_index, data.num_nodes)
+        self.source = subgraph_source(data.edge_index, data.num_nodes)
         self.kinds = kinds_of_attributes(data, "layerwise")
         self.device = next((p.device for p in model.parameters()), data.edge_index.device)
 
     def outputs(self) -> Tensor:
         model = self.model
-        history = [self._per_chunk(lambda part, ids: model.encode(part), 0)]
+        history = [self._per_chunk(lambda part, _: model.encode(part))]
         for i in range(len(model.layers)):
-            matrix = model.aggregation(self.data, self.data.num_nodes, history[-1].dtype)
-            if matrix is not None:
-                rows = [matrix.select_rows(ids) @ history[-1] for ids in self.chunks]
-                new = torch.cat([model.update(i, part.to(self.device)).to(part.device) for part in rows])
-            else:
-                new = self._per_chunk(lambda part, ids, i=i: model.step(i, self._states(history, ids), part), model.reach)
+            new = self._averaged(i, history[-1])
+            if new is None:
+                new = self._per_chunk(partial(self._step, i), history, cast(int, model.reach))
             history = [*history, new] if model.looks_back else [new]
-        return self._per_chunk(lambda part, ids: model.decode(self._states(history, ids)[-1], part), 0)
+        return self._per_chunk(lambda part, states: model.decode(states[-1], part), history[-1:])
 
-    def _per_chunk(self, run: Any, reach: Any) -> Tensor:
-        """``run(part, ids)`` for the nodes of each chunk, with what is so many hops around them."""
+    def _averaged(self, i: int, h: Tensor) -> Tensor | None:
+        """The next state, where the layer averages with a constant matrix."""
+        matrix = self.model.aggregation(self.data, self.data.num_nodes, h.dtype)
+        if matrix is None:
+            return None
+        rows = (matrix.select_rows(ids) @ h for ids in self.chunks)
+        return torch.cat([self.model.update(i, part.to(self.device)).to(h.device) for part in rows])
+
+    def _step(self, i: int, part: Data, states: list[Any]) -> Tensor:
+        return self.model.step(i, states, part)
+
+    def _per_chunk(self, run: Any, history: Sequence[Tensor] = (), reach: int = 0) -> Tensor:
+        """``run(part, states)`` for the nodes of each chunk, with what is so many hops around them."""
         rows = []
         for chunk in self.chunks:
             found = self.source.neighbors(chunk, [-1] * reach)
             part = cut_out(self.data, self.kinds, found).to(self.device)
-            out = run(part, found.nodes)
+            out = run(part, [h[found.nodes].to(self.device) for h in history])
             out = out if isinstance(out, Tensor) else out.to_dense()  # sparse features
             rows.append(out[: chunk.numel()].to(self.data.edge_index.device))
         return torch.cat(rows)
-
-    def _states(self, history: list[Tensor], ids: Tensor) -> list[Any]:
-        return [h[ids].to(self.device) for h in history]

@@ -31,13 +31,14 @@ class _ShaDow(Sampler):
         sizes: Any = subgraph.sizes
         batch.batch = torch.arange(sizes.numel()).repeat_interleave(sizes)
         batch.ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
+        batch.num_graphs = sizes.numel()
         batch.hop = subgraph.hop
         batch.readout_mask = torch.zeros(batch.num_nodes, dtype=torch.bool)
         batch.readout_mask[batch.root_index] = True
 
 
 class ShaDowKHop(_ShaDow):
-    r"""shaDow-GNN with neighbourhoods of a few hops: each root has a graph of its own, and a model of any depth runs in it.
+    r"""shaDow-GNN with neighbourhoods of a few hops: a graph of its own per root, in which a model of any depth runs.
 
     From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
     NeurIPS 2021).
@@ -90,8 +91,8 @@ class ShaDowKHop(_ShaDow):
         self.add_self_loops = add_self_loops
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
-        sets = source.hop_sets(job, self.depth, self.budget, seed)
-        return source.neighborhoods(job, *sets, self.add_self_loops)
+        nodes, sizes = source.hop_sets(job, self.depth, self.budget, seed)
+        return source.neighborhoods(job, nodes, sizes, self.add_self_loops)
 
 
 class ShaDowPPR(_ShaDow):
@@ -157,7 +158,8 @@ class ShaDowPPR(_ShaDow):
             known.add(missing, *self._found(source, missing))
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
-        return source.neighborhoods(job, *source.memo[self._key].of(job), self.add_self_loops)
+        nodes, sizes = source.memo[self._key].of(job)
+        return source.neighborhoods(job, nodes, sizes, self.add_self_loops)
 
     @property
     def _key(self) -> tuple[Any, ...]:
@@ -168,7 +170,8 @@ class ShaDowPPR(_ShaDow):
         name = hash_config([*self._key, source.hash, hash_tensors(roots)], length=24)
         path = data_root() / "samplers" / f"pagerank-{name}.pt"
         try:
-            return tuple(part.numpy() for part in load_tensors(path))  # type: ignore[return-value]
+            nodes, sizes = load_tensors(path)
+            return nodes.numpy(), sizes.numpy()
         except FileNotFoundError:
             pass
         except Exception:  # a damaged file: whatever is wrong with it, it is made again

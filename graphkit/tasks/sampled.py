@@ -23,9 +23,9 @@ CHUNK = 8192  # nodes per chunk of a layer-wise evaluation
 class SampledNodeTask(NodeTask):
     r"""A node task that trains on subgraphs; ``task.sampled(sampler)`` makes one.
 
-    Training batches are those of the sampler, with the training nodes as roots. Validation and test are predicted as the
-    sampler's ``evaluate`` says. The trainer's ``batch_size`` is the number of roots per batch, for samplers that grow
-    subgraphs from roots.
+    Training batches are those of the sampler, with the training nodes as roots. Validation and test are predicted as
+    the sampler's ``evaluate`` says. The trainer's ``batch_size`` is the number of roots per batch, for samplers that
+    grow subgraphs from roots.
 
     What is transformed before ``sampled`` is the whole graph; transforms that come after it, and the structure that a
     model wants precomputed, are applied to each subgraph (and to the whole graph where that is evaluated)::
@@ -33,8 +33,8 @@ class SampledNodeTask(NodeTask):
         task.transform(features).sampled(sampler)   # features of the whole graph
         task.sampled(sampler).transform(features)   # features of each subgraph
 
-    Batches of GraphSAINT carry ``node_weight``; their loss is the weighted sum over the batch's training nodes, of which
-    the mean loss over all training nodes is the expectation.
+    Batches of GraphSAINT carry ``node_weight``; their loss is the weighted sum over the batch's training nodes, whose
+    expectation is the mean loss over all training nodes.
 
     Args:
         task: The node task.

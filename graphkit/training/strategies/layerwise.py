@@ -53,8 +53,8 @@ class Layerwise(Strategy):
             )
         if task.kind == "node" and task.redraws:
             raise ValueError(
-                f"{name} trains layer by layer on a whole graph, but {task.name!r} draws subgraphs of it; use Backprop, or "
-                "the task that is not sampled"
+                f"{name} trains layer by layer on a whole graph, but {task.name!r} draws subgraphs of it; use "
+                "Backprop, or the task that is not sampled"
             )
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
