@@ -48,4 +48,5 @@ def partition(edge_index: Tensor, num_nodes: int, num_parts: int, passes: int = 
     order = reverse_cuthill_mckee(adjacency, symmetric_mode=True)
     capacity = -(-105 * num_nodes // (100 * num_parts))
     parts = greedy(adjacency.indptr, adjacency.indices, order, num_parts, capacity, passes)
-    return torch.from_numpy(np.unique(parts, return_inverse=True)[1].reshape(-1))
+    _, first, part = np.unique(parts, return_index=True, return_inverse=True)
+    return torch.from_numpy(first.argsort().argsort()[part.reshape(-1)])  # numbered by first node

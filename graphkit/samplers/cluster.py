@@ -35,7 +35,7 @@ class ClusterSampler(Sampler):
     Example:
         >>> from torch_geometric.datasets import KarateClub
         >>> [batch.num_nodes for batch in ClusterSampler(4, clusters_per_batch=2).batches(KarateClub()[0])]
-        [18, 16]
+        [17, 17]
     """
 
     def __init__(

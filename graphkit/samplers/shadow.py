@@ -125,7 +125,7 @@ class ShaDowPPR(_ShaDow):
         >>> from torch_geometric.datasets import KarateClub
         >>> batch = next(ShaDowPPR(k=4).batches(KarateClub()[0], torch.tensor([11, 12])))
         >>> batch.n_id.tolist(), batch.root_index.tolist()
-        ([0, 2, 11, 33, 0, 3, 12, 33], [2, 6])
+        ([0, 1, 2, 11, 0, 1, 3, 12], [3, 7])
     """
 
     def __init__(
