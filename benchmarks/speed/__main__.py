@@ -18,6 +18,7 @@ MODULES = (
     "path_nn",
     "polynomials",
     "rewiring",
+    "samplers",
     "sheaf",
     "training",
 )

@@ -29,7 +29,8 @@ def hash_tensors(*tensors: Tensor | None, length: int = 12) -> str:
             continue
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{array.dtype}{list(array.shape)}".encode())
-        digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+        if array.numel() > 0:  # an empty one may have a stride that no view allows
+            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:length]
 
 

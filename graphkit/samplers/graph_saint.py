@@ -311,4 +311,5 @@ def _ratio(first: np.ndarray, second: np.ndarray, either: np.ndarray, draws: int
     A second one of 0 is the first itself.
     """
     p = _hit(first, draws)
-    return np.where(second == 0, 1.0, p / (p + _hit(second, draws) - _hit(either, draws)))
+    both = np.where(second == 0, p, p + _hit(second, draws) - _hit(either, draws))
+    return p / both
