@@ -122,9 +122,8 @@ def _average(batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix:
     weight = batch.get("edge_weight")
     if batch.get("full_degree") is None:
         return gcn_norm(batch.edge_index, weight, add_self_loops=False, norm="row", size=size, dtype=dtype)
-    return gcn_norm(
-        batch.edge_index, weight / batch.full_degree[batch.edge_index[1]], add_self_loops=False, norm=None, size=size
-    )
+    share = (1.0 if weight is None else weight) / batch.full_degree[batch.edge_index[1]]
+    return gcn_norm(batch.edge_index, share, add_self_loops=False, norm=None, size=size)
 
 
 class _HighOrder(nn.Module):

@@ -61,6 +61,8 @@ class ShaDowGNN(LayeredModel):
             ``False``; the official configurations do).
         readout: For graph tasks, how node states become a graph state, by the name of an aggregation, or ``"mask"``
             (default: ``None``).
+        norm_outputs: Whether outputs are standardised, too. The official code always does, which leaves the sign of two
+            outputs and nothing of one (default: from three outputs on).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``; optionally
@@ -91,6 +93,7 @@ class ShaDowGNN(LayeredModel):
         pooling: str = "center",
         hops: bool = False,
         readout: str | None = None,
+        norm_outputs: bool | None = None,
     ) -> None:
         super().__init__()
         if num_layers < 1:
@@ -111,6 +114,7 @@ class ShaDowGNN(LayeredModel):
         self.pooling = check_choice(pooling, POOLINGS, "pooling of ShaDowGNN")
         self.hops = hops
         self.readout = readout
+        self.norm_outputs = norm_outputs
         widths = [in_channels] + [hidden_channels] * (num_layers - 1)
         self.hop_encoder = Linear(HOP_COLUMNS, in_channels) if hops else None
         self.layers = nn.ModuleList(_CONVS[conv](width, hidden_channels, heads, act) for width in widths)
@@ -119,7 +123,9 @@ class ShaDowGNN(LayeredModel):
         joins = readout is None and pooling != "center"
         self.join = _Dense(2 * width, hidden_channels, act) if joins else None
         self.pool_subgraph = aggr.resolve(pooling, width) if joins else None
-        self.head = _Dense(hidden_channels if joins else width, self.out_channels, None)
+        width = hidden_channels if joins else width
+        normed = self.out_channels > 2 if norm_outputs is None else norm_outputs
+        self.head = _Dense(width, self.out_channels, None) if normed else Linear(width, self.out_channels)
         self.reset_parameters()
 
     @property

@@ -122,10 +122,10 @@ class Task(ABC):
 
         Args:
             stage: ``"train"``, ``"val"`` or ``"test"``.
-            batch_size: The number of graphs per batch (graph tasks), or of links to train on (link tasks; each such
-                batch has the whole graph). Node tasks are one batch.
-            shuffle: Whether to draw an order (graph and link tasks).
-            generator: The source of randomness for ``shuffle`` and for negatives that are drawn.
+            batch_size: The number of graphs per batch (graph tasks), of links to train on (link tasks; each such batch
+                has the whole graph), or of roots (sampled node tasks). Other node tasks are one batch.
+            shuffle: Whether to draw an order (all but node tasks of one batch).
+            generator: The source of randomness for ``shuffle``, for negatives and for subgraphs that are drawn.
             shard: This process's rank and the number of processes; each gets an equal share of a shuffled order.
 
         Raises:

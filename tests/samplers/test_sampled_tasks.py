@@ -96,16 +96,16 @@ def test_training_on_subgraphs_learns(name):
     ("model", "sampler"),
     [
         (GraphSAINT, gk.samplers.GraphSAINTRandomWalk(80, 2, inductive=True)),
-        (ShaDowGNN, gk.samplers.ShaDowKHop(2, 15)),
+        (ShaDowGNN, gk.samplers.ShaDowKHop(2, 8)),
     ],
 )
 def test_the_papers_own_networks_learn(model, sampler):
     task = communities()
-    size = {"batch_size": 60} if sampler.default_batch_size else {}
-    depth = {"num_layers": 3, "conv": "gcn", "pooling": "mean", "hops": True} if model is ShaDowGNN else {}
-    trainer = gk.Trainer(max_epochs=10, lr=0.005, clip_norm=5.0, progress=False, **size)
+    size = {"batch_size": 30} if sampler.default_batch_size else {}
+    depth = {"num_layers": 3, "conv": "sage", "pooling": "mean", "hops": True} if model is ShaDowGNN else {}
+    trainer = gk.Trainer(max_epochs=10, clip_norm=5.0, progress=False, **size)
     result = trainer.fit(model.from_task(task, hidden_channels=32, **depth), task.sampled(sampler))
-    assert result.test > 0.72  # features alone: 0.66
+    assert result.test > 0.85
 
 
 @pytest.mark.parametrize("target", ["multiclass", "binary", "multilabel", "regression"])

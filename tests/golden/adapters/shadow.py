@@ -106,6 +106,7 @@ def _check_network(file: GoldenFile, batch: Data) -> None:
         file["logits"].shape[1],
         conv,
         int(file.scalar("heads")),
+        norm_outputs="classifier.scale" in file,
         **text | {"act": {"I": "identity"}.get(text["act"], text["act"])},
     ).double()
     _load(file, model, conv)
@@ -132,7 +133,11 @@ def _load(file: GoldenFile, model: ShaDowGNN, conv: str) -> None:
     parts: list[tuple[nn.Module, str, tuple[str, ...]]] = [
         (layer, f"conv{i}.", _LINEAR[conv]) for i, layer in enumerate(model.layers)
     ]
-    parts.append((model.head, "classifier.", ("f_lin",)))
+    if "classifier.scale" in file:
+        parts.append((model.head, "classifier.", ("f_lin",)))
+    else:
+        model.head.weight.copy_(file.tensor("classifier.f_lin.weight"))
+        model.head.bias.copy_(file.tensor("classifier.f_lin.bias"))
     if model.join is not None:
         parts.append((model.join, "pool.", ("nn.1",)))
     for module, prefix, names in parts:
