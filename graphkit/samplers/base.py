@@ -116,20 +116,19 @@ class Sampler(Configurable, ABC):
         seed = int(torch.randint(2**62, (1,), generator=generator))
         jobs = self.plan(source, roots, size, generator if shuffle else None, prepared)
         rank, world = shard
-        jobs += jobs[: -len(jobs) % world]  # every process must take the same number of steps
-
+        steps = -(-len(jobs) // world)  # every process must take the same number of them
         is_root = torch.zeros(data.num_nodes, dtype=torch.bool)
         is_root[roots] = True
 
         def make(index: int) -> Data:
-            subgraph = self.draw(source, jobs[index], seed, index)
+            subgraph = self.draw(source, jobs[index % len(jobs)], seed, index)
             batch = cut_out(data, kinds, subgraph)
             grown = subgraph.roots is not None
             batch.root_index = subgraph.roots if grown else is_root[subgraph.nodes].nonzero().view(-1)
             self.annotate(batch, subgraph, source, prepared)
             return batch
 
-        return _ahead(make, range(rank, len(jobs), world))
+        return _ahead(make, range(rank, steps * world, world))
 
 
 def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:

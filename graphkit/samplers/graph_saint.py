@@ -44,6 +44,10 @@ class _GraphSAINT(Sampler):
 
     def prepare(self, data: Data, source: SubgraphSource, roots: Tensor) -> tuple[np.ndarray, Tensor, int]:
         """The probability of each node, its weighted in-degree, and the number of nodes that count."""
+        if source.num_edges == 0 and self.law()[0] != "walk":
+            raise ValueError(
+                f"{type(self).__name__} draws ends of edges, but the graph has no edges; use GraphSAINTRandomWalk"
+            )
         key = ("saint", self.law(), getattr(self, "coverage", 0))
         if key not in source.memo:
             source.memo[key] = self.node_probability(source)

@@ -115,11 +115,16 @@ def test_processes_take_equally_many_batches(sampler):
     assert len(shares[0]) == len(shares[1])
     together = [batch for pair in zip(*shares) for batch in pair]
     assert same(whole, together[: len(whole)])
+    assert {len(run(sampler, data, batch_size=size, shard=(rank, 50))) for rank in (0, 30, 49)} == {1}
 
 
 @each
 def test_graphs_without_edges(sampler):
     data = Data(x=torch.ones(6, 2), edge_index=torch.empty(2, 0, dtype=torch.long))
+    if isinstance(sampler, (samplers.GraphSAINTNode, samplers.GraphSAINTEdge)):
+        with pytest.raises(ValueError, match="the graph has no edges; use GraphSAINTRandomWalk"):
+            run(sampler, data)
+        return
     for batch in run(sampler, data):
         assert (batch.e_id < 0).all()
         assert torch.equal(batch.x, data.x[batch.n_id])
