@@ -312,6 +312,19 @@ def test_recipes_know_samplers():
         Experiment.from_config(plain | {"sampler": "NeighborSampler"})
 
 
+def test_reproducing_a_recipe_trains_on_subgraphs(tmp_path, monkeypatch):
+    from graphkit.recipes import Recipe
+
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    draw = gk.samplers.NeighborSampler.draw
+    monkeypatch.setattr(gk.samplers.NeighborSampler, "draw", lambda *a: asked.append(a[2].numel()) or draw(*a))
+    part = {"class_path": "NeighborSampler", "init_args": {"num_neighbors": [3, 2]}}
+    config = {"model": "GCN", "task": "karate", "trainer": {"max_epochs": 2, "batch_size": 2}, "sampler": part}
+    assert len(Recipe("mine", config).run(progress=False).runs) == 1
+    assert max(asked) == 2
+
+
 def test_hashes_of_experiments_without_a_sampler_stay(monkeypatch):
     from graphkit.recipes import experiment
 
