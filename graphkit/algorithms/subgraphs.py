@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.hashing import hash_tensors
+from graphkit.core.validate import check_choice
 from graphkit.ops import Structure, structure
 
 
@@ -168,6 +169,7 @@ class SubgraphSource:
             The sorted nodes, and their induced subgraph in CSR form: entries per row, columns, and which of the
             graph's entries they are.
         """
+        check_choice(law, ("node", "edge", "walk"), "law of GraphSAINT")
         number, starts, steps = {
             "node": (0, self._linked, 0),
             "edge": (1, self._linked, 1),
@@ -191,10 +193,7 @@ class SubgraphSource:
             budget: A node with more neighbours contributes so many draws with replacement; -1: all (default: -1).
             seed: The seed (default: 0).
         """
-        parts = self._in_shares(
-            lambda share: _roots().hop_sets(self._rowptr, self._col, share, depth, budget, seed, self._local), roots
-        )
-        return tuple(np.concatenate(part) for part in zip(*parts))  # type: ignore[return-value]
+        return _root_kernels().hop_sets(self._rowptr, self._col, roots.numpy(), depth, budget, seed, self._local)
 
     def pagerank_sets(
         self, roots: Tensor, k: int, threshold: float = 0.0, teleport: float = 0.15, eps: float = 1e-6
@@ -209,7 +208,8 @@ class SubgraphSource:
             eps: The tolerance; see :func:`pagerank` (default: 1e-6).
         """
         parts = self._in_shares(
-            lambda share: _roots().pagerank_sets(self._rowptr, self._col, share, teleport, eps, k, threshold), roots
+            lambda share: _root_kernels().pagerank_sets(self._rowptr, self._col, share, teleport, eps, k, threshold),
+            roots,
         )
         return tuple(np.concatenate(part) for part in zip(*parts))  # type: ignore[return-value]
 
@@ -227,7 +227,7 @@ class SubgraphSource:
             eps: :math:`\epsilon` (default: 1e-6).
         """
         out = np.zeros((roots.numel(), self.num_nodes))
-        _roots().pagerank_scores(self._rowptr, self._col, roots.numpy(), teleport, eps, out)
+        _root_kernels().pagerank_scores(self._rowptr, self._col, roots.numpy(), teleport, eps, out)
         return torch.from_numpy(out)
 
     def neighborhoods(
@@ -241,7 +241,7 @@ class SubgraphSource:
             sizes: Their numbers per root ``[r]``.
             add_self_loops: Whether nodes get the self-loops that they lack (default: ``False``).
         """
-        count, sub, entry, places, hop = _roots().extract(
+        count, sub, entry, places, hop = _root_kernels().extract(
             self._rowptr, self._col, nodes, sizes, roots.numpy(), add_self_loops, self._local
         )
         found = self.subgraph(nodes, count, sub, entry, torch.from_numpy(places))
@@ -260,13 +260,14 @@ class SubgraphSource:
 
     def _in_shares(self, run: Callable[[np.ndarray], Any], roots: Tensor, share: int = 64) -> list[Any]:
         """Run a kernel on shares of the roots, in as many threads as torch has."""
+        from tqdm import tqdm
+
         ids = roots.numpy()
         shares = [ids[i : i + share] for i in range(0, max(len(ids), 1), share)]
-        threads = min(torch.get_num_threads(), len(shares))
-        if threads == 1:
-            return [run(ids)]
-        with ThreadPoolExecutor(threads) as pool:
-            return list(pool.map(run, shares))
+        disable = None if len(shares) > 64 else True  # None leaves it to tqdm: on a terminal only
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            done = pool.map(run, shares)
+            return list(tqdm(done, total=len(shares), desc="neighbourhoods", unit=f"x{share} roots", disable=disable))
 
     def subgraph(
         self, nodes: np.ndarray, count: np.ndarray, sub: np.ndarray, entry: np.ndarray, roots: Tensor | None = None
@@ -286,7 +287,7 @@ def _kernels() -> Any:
     return sampling_kernels
 
 
-def _roots() -> Any:
+def _root_kernels() -> Any:
     from graphkit.algorithms import neighborhood_kernels
 
     return neighborhood_kernels
