@@ -56,7 +56,8 @@ class SubgraphSource:
         memo: What others compute once per graph.
 
     Raises:
-        TypeError, ValueError, IndexError: If the edges are not what they should be.
+        TypeError, ValueError, IndexError: If the edges are not what they should be, or a method is asked for a node
+            that is not there.
 
     Example:
         >>> path = torch.tensor([[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2]])
@@ -111,7 +112,7 @@ class SubgraphSource:
 
     def induced(self, nodes: np.ndarray) -> Subgraph:
         """The subgraph of some nodes ``[n]`` with all edges between them; nodes come sorted and once."""
-        nodes = np.unique(nodes).astype(np.int32)
+        nodes = np.unique(self._checked(nodes)).astype(np.int32)
         return self.subgraph(nodes, *_kernels().induced(self._rowptr, self._col, nodes, self._local))
 
     def neighbors(
@@ -142,7 +143,7 @@ class SubgraphSource:
         nodes, count, sub, entry, roots = _kernels().neighbors(
             self._rowptr,
             self._col,
-            seeds.numpy(),
+            self._checked(seeds.numpy()),
             chosen,
             replace,
             induced,
@@ -193,7 +194,8 @@ class SubgraphSource:
             budget: A node with more neighbours contributes so many draws with replacement; -1: all (default: -1).
             seed: The seed (default: 0).
         """
-        return _root_kernels().hop_sets(self._rowptr, self._col, roots.numpy(), depth, budget, seed, self._local)
+        ids = self._checked(roots.numpy())
+        return _root_kernels().hop_sets(self._rowptr, self._col, ids, depth, budget, seed, self._local)
 
     def pagerank_sets(
         self, roots: Tensor, k: int, threshold: float = 0.0, teleport: float = 0.15, eps: float = 1e-6
@@ -226,8 +228,8 @@ class SubgraphSource:
             teleport: :math:`a` (default: 0.15).
             eps: :math:`\epsilon` (default: 1e-6).
         """
-        out = np.zeros((roots.numel(), self.num_nodes))
-        _root_kernels().pagerank_scores(self._rowptr, self._col, roots.numpy(), teleport, eps, out)
+        ids, out = self._checked(roots.numpy()), np.zeros((roots.numel(), self.num_nodes))
+        _root_kernels().pagerank_scores(self._rowptr, self._col, ids, teleport, eps, out)
         return torch.from_numpy(out)
 
     def neighborhoods(
@@ -241,8 +243,9 @@ class SubgraphSource:
             sizes: Their numbers per root ``[r]``.
             add_self_loops: Whether nodes get the self-loops that they lack (default: ``False``).
         """
+        ids, nodes = self._checked(roots.numpy()), self._checked(nodes)
         count, sub, entry, places, hop = _root_kernels().extract(
-            self._rowptr, self._col, nodes, sizes, roots.numpy(), add_self_loops, self._local
+            self._rowptr, self._col, nodes, sizes, ids, add_self_loops, self._local
         )
         found = self.subgraph(nodes, count, sub, entry, torch.from_numpy(places))
         return Subgraph(
@@ -258,11 +261,18 @@ class SubgraphSource:
             self._workspaces.local = np.full(self.num_nodes, -1, np.int32)
         return self._workspaces.local
 
+    def _checked(self, ids: np.ndarray) -> np.ndarray:
+        """The ids, if they are nodes: compiled code does not look."""
+        if ids.size and (ids.min() < 0 or ids.max() >= self.num_nodes):
+            bad = ids.min() if ids.min() < 0 else ids.max()
+            raise IndexError(f"node {bad} is not in the graph, which has the nodes 0..{self.num_nodes - 1}")
+        return ids
+
     def _in_shares(self, run: Callable[[np.ndarray], Any], roots: Tensor, share: int = 64) -> list[Any]:
         """Run a kernel on shares of the roots, in as many threads as torch has."""
         from tqdm import tqdm
 
-        ids = roots.numpy()
+        ids = self._checked(roots.numpy())
         shares = [ids[i : i + share] for i in range(0, max(len(ids), 1), share)]
         disable = None if len(shares) > 64 else True  # None leaves it to tqdm: on a terminal only
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:

@@ -108,7 +108,8 @@ class Sampler(Configurable, ABC):
         if roots.numel() == 0:
             raise ValueError(f"{name}: there are no roots; give at least one node")
         if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:
-            raise IndexError(f"{name}: roots must be nodes 0..{data.num_nodes - 1}, got {int(roots.max())}")
+            bad = int(roots.min()) if int(roots.min()) < 0 else int(roots.max())
+            raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{data.num_nodes - 1}")
         source = subgraph_source(data.edge_index, data.num_nodes)
         kinds = kinds_of_attributes(data, name)
         prepared = self.prepare(data, source, roots)

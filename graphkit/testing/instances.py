@@ -145,7 +145,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "ShaDowGNN": [
         {"heads": 2, "residue": "concat"},
         {"conv": "gcn", "residue": "max", "readout": "mean"},
-        {"conv": "sage", "residue": "sum", "pooling": "max"},
+        {"conv": "sage", "residue": "sum", "norm_outputs": True},  # pooling: no node of a whole graph is alone
     ],
     "SheafDiffusion": [
         {"dropout": 0.5},

@@ -218,3 +218,11 @@ def test_bad_graphs():
     bipartite = structure(torch.tensor([[0], [1]]), (1, 2))
     with pytest.raises(ValueError, match="one set of nodes"):
         SubgraphSource(bipartite)
+    source = source_of(nx.path_graph(3))
+    for ask in (source.hop_sets, source.pagerank, source.pagerank_sets):
+        with pytest.raises(IndexError, match=r"node 3 is not in the graph, which has the nodes 0\.\.2"):
+            ask(torch.tensor([0, 3]), 1)
+    with pytest.raises(IndexError, match="node -1 is not in the graph"):
+        source.induced(np.array([-1]))
+    with pytest.raises(ValueError, match="did you mean 'walk'"):
+        source.saint("walks", 2)

@@ -303,7 +303,7 @@ def test_bad_requests():
         sampler.batches(data, batch_size=0)
     with pytest.raises(ValueError, match="leave batch_size at None"):
         samplers.GraphSAINTNode(3).batches(data, batch_size=4)
-    with pytest.raises(IndexError, match=r"roots must be nodes 0\.\.29, got 30"):
+    with pytest.raises(IndexError, match=r"root 30 is not in the graph, which has the nodes 0\.\.29"):
         sampler.batches(data, torch.tensor([0, 30]))
     with pytest.raises(ValueError, match="no roots"):
         sampler.batches(data, torch.empty(0, dtype=torch.long))
