@@ -54,7 +54,7 @@ class ShaDowGNN(LayeredModel):
         conv: ``"sage"``, ``"gcn"`` or ``"gat"`` (default: ``"gat"``).
         heads: The number of heads of ``"gat"`` (default: 1).
         dropout: The probability of dropping an entry of each layer's input (default: 0.25).
-        act: The activation, by PyG's names (default: ``"elu"``).
+        act: The activation, by PyG's names, or ``None`` for none (default: ``"elu"``).
         residue: ``"none"``, ``"concat"``, ``"sum"`` or ``"max"`` over layers (default: ``"none"``).
         pooling: ``"center"`` for the root alone, or ``"mean"``, ``"max"``, ``"sum"`` (default: ``"center"``).
         hops: Add a linear map of the one-hot distance to the root (``hop`` of the batch) to the features (default:
@@ -88,7 +88,7 @@ class ShaDowGNN(LayeredModel):
         conv: str = "gat",
         heads: int = 1,
         dropout: float = 0.25,
-        act: str = "elu",
+        act: str | None = "elu",
         residue: str = "none",
         pooling: str = "center",
         hops: bool = False,
@@ -199,7 +199,7 @@ class _Dense(_Normalised):
 
 
 class _SAGE(_Normalised):
-    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str | None) -> None:
         super().__init__([(in_channels, out_channels)] * 2, (2, out_channels), act)
 
     def forward(self, x: Tensor, batch: Data) -> Tensor:
@@ -209,7 +209,7 @@ class _SAGE(_Normalised):
 
 
 class _GCN(_Normalised):
-    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str | None) -> None:
         super().__init__([(in_channels, out_channels)], (1, out_channels), act)
 
     def forward(self, x: Tensor, batch: Data) -> Tensor:
@@ -218,7 +218,7 @@ class _GCN(_Normalised):
 
 
 class _GAT(_Normalised):
-    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str | None) -> None:
         shape = (2, heads, out_channels // heads)
         super().__init__([(in_channels, out_channels)] * 2, shape, act)
         self.attention = nn.Parameter(torch.empty(shape))

@@ -107,7 +107,7 @@ def _check_network(file: GoldenFile, batch: Data) -> None:
         conv,
         int(file.scalar("heads")),
         norm_outputs="classifier.scale" in file,
-        **text | {"act": {"I": "identity"}.get(text["act"], text["act"])},
+        **text | {"act": None if text["act"] in ("I", "identity") else text["act"]},
     ).double()
     _load(file, model, conv)
     model.eval()
