@@ -47,43 +47,47 @@ def hop_sets(rowptr: Any, col: Any, roots: Any, depth: int, budget: int, seed: i
 
 
 @_jit
-def _push(
-    rowptr: Any, col: Any, root: int, a: float, eps: float, score: Any, rest: Any, where: Any, queue: Any, nodes: Any
-) -> int:
+def _rests(rowptr: Any, eps: float) -> Any:
+    """Per node what is still to be pushed (0), beside the most that may stay; never 0, so that pushing ends."""
+    rest = np.zeros((rowptr.size - 1, 2))
+    for v in range(rowptr.size - 1):
+        rest[v, 1] = max(eps * (rowptr[v + 1] - rowptr[v]), 1e-300)
+    return rest
+
+
+@_jit
+def _push(rowptr: Any, col: Any, root: int, a: float, score: Any, rest: Any, queue: Any, nodes: Any) -> int:
     """Approximate personalised PageRank by pushing; returns how many nodes were reached (``nodes``).
 
-    ``where``: 0 for a node not yet reached, 1 for one that was, 2 for one that waits.
+    A node waits in the queue from when its rest passes its limit until it is pushed.
     """
     n = rowptr.size - 1
-    rest[root], queue[0], nodes[0], where[root] = 1.0, root, root, 2
+    rest[root, 0], queue[0], nodes[0] = 1.0, root, root
     head, waiting, reached = 0, 1, 1
     while waiting > 0:
         v = queue[head]
         head = head + 1 if head + 1 < n else 0
         waiting -= 1
-        where[v] = 1
         degree = rowptr[v + 1] - rowptr[v]
-        left, total = rest[v], 0.0
-        while left > eps * degree:  # the lazy walk comes back to where it is: push all of that first
+        left, total = rest[v, 0], 0.0
+        while left > rest[v, 1]:  # the lazy walk comes back to where it is: push all of that first
             total += left
             left *= (1 - a) / 2
-        rest[v] = left
+        rest[v, 0] = left
         score[v] += a * total
-        share = (1 - a) * total / (2 * degree) if degree > 0 else 0.0
+        if total == 0 or degree == 0:
+            continue
+        share = (1 - a) * total / (2 * degree)
         for e in range(rowptr[v], rowptr[v + 1]):
             u = col[e]
-            rest[u] += share
-            if where[u] != 2 and rest[u] > eps * (rowptr[u + 1] - rowptr[u]):
-                if where[u] == 0:
-                    nodes[reached] = u
-                    reached += 1
-                where[u] = 2
-                queue[head + waiting - (n if head + waiting >= n else 0)] = u
-                waiting += 1
-            elif where[u] == 0:
-                where[u] = 1
+            before, limit = rest[u, 0], rest[u, 1]
+            rest[u, 0] = before + share
+            if before == 0:
                 nodes[reached] = u
                 reached += 1
+            if before <= limit < before + share:
+                queue[head + waiting - (n if head + waiting >= n else 0)] = u
+                waiting += 1
     return reached
 
 
@@ -91,26 +95,26 @@ def _push(
 def pagerank_scores(rowptr: Any, col: Any, roots: Any, a: float, eps: float, out: Any) -> None:
     """The dense scores of each root."""
     n = rowptr.size - 1
-    score, rest, where = np.zeros(n), np.zeros(n), np.zeros(n, np.uint8)
+    score, rest = np.zeros(n), _rests(rowptr, eps)
     queue, nodes = np.empty(n, np.int32), np.empty(n, np.int32)
     for i in range(roots.size):
-        reached = _push(rowptr, col, roots[i], a, eps, score, rest, where, queue, nodes)
+        reached = _push(rowptr, col, roots[i], a, score, rest, queue, nodes)
         for j in range(reached):
             v = nodes[j]
             out[i, v] = score[v]
-            score[v], rest[v], where[v] = 0.0, 0.0, 0
+            score[v], rest[v, 0] = 0.0, 0.0
 
 
 @_jit
 def pagerank_sets(rowptr: Any, col: Any, roots: Any, a: float, eps: float, k: int, threshold: float) -> Any:
     """The sorted nodes of the ``k`` largest scores of each root, end to end, and how many each has."""
     n = rowptr.size - 1
-    score, rest, where = np.zeros(n), np.zeros(n), np.zeros(n, np.uint8)
+    score, rest = np.zeros(n), _rests(rowptr, eps)
     queue, nodes = np.empty(n, np.int32), np.empty(n, np.int32)
     flat, sizes = np.empty(min(k, n) * roots.size, np.int32), np.empty(roots.size, np.int64)
     total = 0
     for i in range(roots.size):
-        reached = _push(rowptr, col, roots[i], a, eps, score, rest, where, queue, nodes)
+        reached = _push(rowptr, col, roots[i], a, score, rest, queue, nodes)
         values = np.empty(reached)
         positive = 0
         for j in range(reached):
@@ -122,7 +126,7 @@ def pagerank_sets(rowptr: Any, col: Any, roots: Any, a: float, eps: float, k: in
         sizes[i] = chosen.size
         for j in range(reached):
             v = nodes[j]
-            score[v], rest[v], where[v] = 0.0, 0.0, 0
+            score[v], rest[v, 0] = 0.0, 0.0
     return flat[:total].copy(), sizes
 
 

@@ -185,6 +185,21 @@ def test_a_root_is_in_its_own_set():
     assert SubgraphSource(torch.empty(2, 0, dtype=torch.long), 3).pagerank_sets(torch.tensor([2]), 5)[0].tolist() == [2]
 
 
+def test_a_tolerance_above_all_residuals_leaves_the_root():
+    edge_index = torch.tensor([[1, 1, 1, 0], [0, 0, 0, 1]])
+    nodes, sizes = SubgraphSource(edge_index, 2).pagerank_sets(torch.tensor([0, 1, 0]), 2, eps=10.0)
+    assert nodes.tolist() == [0, 1, 0]
+    assert sizes.tolist() == [1, 1, 1]
+
+
+def test_dead_ends_keep_their_mass():
+    source = SubgraphSource(torch.tensor([[1, 2], [0, 0]]), 3)  # 1 and 2 have no neighbours of their own
+    scores = source.pagerank(torch.tensor([0]), eps=1e-12)[0]
+    a, stay = 0.15, 0.425
+    root = a / (1 - stay)
+    assert torch.allclose(scores, torch.tensor([root, *[root * 0.85 / 4 / (1 - stay)] * 2]).double(), atol=1e-6)
+
+
 def test_threads_change_nothing():
     source, roots = source_of(random_graph(300, 0.05)), torch.arange(300)
     results = []

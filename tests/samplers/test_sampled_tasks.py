@@ -29,6 +29,7 @@ SAMPLERS = {
 @pytest.fixture(autouse=True)
 def _own_files(tmp_path, monkeypatch):
     monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
+    torch.manual_seed(0)
 
 
 def node_task(target="multiclass"):
