@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, testing, transforms
+    from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, samplers, testing, transforms
     from graphkit.datasets import load
     from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
     from graphkit.training import Result, Trainer, strategies
@@ -28,6 +28,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "nn": ("graphkit.nn", None),
     "models": ("graphkit.models", None),
     "transforms": ("graphkit.transforms", None),
+    "samplers": ("graphkit.samplers", None),
     "rewiring": ("graphkit.transforms.rewiring", None),
     "features": ("graphkit.transforms.features", None),
     "datasets": ("graphkit.datasets", None),
@@ -67,6 +68,7 @@ __all__ = [
     "ops",
     "recipes",
     "rewiring",
+    "samplers",
     "strategies",
     "testing",
     "transforms",

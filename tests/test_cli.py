@@ -58,6 +58,16 @@ def test_train_on_links(capsys):
     assert "NCNC(GCN(34, out_channels=64), alpha=0.5)" in capsys.readouterr().out
 
 
+def test_train_on_subgraphs(capsys):
+    flags = "--task karate --sampler NeighborSampler --sampler.num_neighbors [3,2] --trainer.batch_size 2"
+    assert run("train", "--model", "GCN", *flags.split(), *SMALL) == 0
+    assert "NeighborSampler([3, 2])" in json.loads((run_folder() / "config.json").read_text())["task"]
+    assert run("train", "--model", "GCN", "--task", "karate", "--sampler", "GraphSAINTNode", *SMALL) == 2
+    assert "sampler.num_draws" in capsys.readouterr().err
+    assert run("list", "samplers") == 0
+    assert "ClusterSampler" in capsys.readouterr().out
+
+
 def test_every_class_argument_is_a_flag():
     flags = "--task minesweeper --task.rows 12 --task.columns=10 --split random-50-25-25/3 --model MLP --model.norm "
     flags += "layer_norm --features random-walk-pe --features.walk_length 3 --rewiring RandomEdges "

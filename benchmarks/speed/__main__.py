@@ -19,6 +19,7 @@ MODULES = (
     "path_nn",
     "polynomials",
     "rewiring",
+    "samplers",
     "sheaf",
     "training",
 )

@@ -13,10 +13,12 @@ from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.greedy_resistance import greedy_resistance
 from graphkit.algorithms.hops import hop_pairs
 from graphkit.algorithms.multigraphs import Multigraph, connected_multigraphs, ppgn_computes
+from graphkit.algorithms.partition import partition
 from graphkit.algorithms.paths import PathSet, enumerate_paths
 from graphkit.algorithms.polynomials import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
 from graphkit.algorithms.spectral import spectral_gap
+from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
 from graphkit.algorithms.subsets import node_subsets
 
 __all__ = [
@@ -25,6 +27,8 @@ __all__ = [
     "Multigraph",
     "PathSet",
     "SimpleGraph",
+    "Subgraph",
+    "SubgraphSource",
     "balanced_forman_curvature",
     "biharmonic_distance",
     "colour_hashes",
@@ -42,6 +46,7 @@ __all__ = [
     "neighbourhoods",
     "node_subsets",
     "ollivier_ricci_curvature",
+    "partition",
     "ppgn_computes",
     "spectral_gap",
     "total_resistance",

@@ -31,7 +31,7 @@ commands:
   reproduce     run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
   rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10
   expressivity  count graphs that a model or feature tells apart: graphkit expressivity RandomWalkPE --suite brec
-  list          list models, rewirings, features, strategies, tasks or recipes
+  list          list models, rewirings, features, samplers, strategies, tasks or recipes
   data          list, check, fetch or clear datasets
   doctor        versions, live sparse backend, GPU, data; exit code 1 on a problem
 

@@ -12,12 +12,12 @@ from graphkit.core.text import aligned
 def list_names(arguments: list[str]) -> int:
     """List what can be named."""
     parser = Parser(prog="graphkit list", description="What train and reproduce can be given, one line each.")
-    parser.add_argument("what", help="models, rewirings, features, strategies, tasks or recipes")
+    parser.add_argument("what", help="models, rewirings, features, samplers, strategies, tasks or recipes")
     options = parser.parse_args(arguments)
     with usage():
         from graphkit.core.validate import check_choice
 
-        kinds = ("models", "rewirings", "features", "strategies", "tasks", "recipes")
+        kinds = ("models", "rewirings", "features", "samplers", "strategies", "tasks", "recipes")
         what = check_choice(options.what.lower(), kinds, "kind")
     if what == "tasks":
         return data(["list"])
@@ -34,8 +34,7 @@ def list_names(arguments: list[str]) -> int:
 def _registry(what: str) -> Any:
     import graphkit as gk
 
-    rooms = {"models": gk.models, "rewirings": gk.rewiring, "features": gk.features, "strategies": gk.strategies}
-    return rooms[what].registry
+    return getattr(gk, "rewiring" if what == "rewirings" else what).registry
 
 
 def _first_sentence(cls: type) -> str:

@@ -28,6 +28,7 @@ def train(arguments: list[str]) -> int:
     parser.add_argument("--split", help="an index, 'family' or 'family/index'")
     parser.add_argument("--features", help="a name of `graphkit list features`, or the import path of a PyG transform")
     parser.add_argument("--rewiring", help="a name of `graphkit list rewirings`, or the import path of a PyG transform")
+    parser.add_argument("--sampler", help="a name of `graphkit list samplers`, or an import path")
     parser.add_argument("--strategy", help="a name of `graphkit list strategies`, or an import path")
     parser.add_argument("--resume", metavar="RUN_DIR", help="continue a run; flags may change e.g. max_epochs")
     parser.add_argument("--print_config", action="store_true", help="print the complete YAML config and stop")
@@ -87,7 +88,8 @@ def _train_config(options: argparse.Namespace) -> dict[str, Any]:
     if options.config:
         config |= read(find(options.config))
     config = {key: value for key, value in config.items() if key not in RECIPE_KEYS}
-    chosen = {part: getattr(options, part) for part in ("model", "features", "rewiring", "strategy", "task", "split")}
+    parts = ("model", "features", "rewiring", "sampler", "strategy", "task", "split")
+    chosen = {part: getattr(options, part) for part in parts}
     return with_choices(config, **chosen)
 
 

@@ -9,6 +9,7 @@ from graphkit.models.drew import DRew
 from graphkit.models.gcn import GCN
 from graphkit.models.gin import GIN
 from graphkit.models.grand import GRAND
+from graphkit.models.graph_saint import GraphSAINT
 from graphkit.models.kl_gnn import KLGNN
 from graphkit.models.link_predictor import LinkPredictor
 from graphkit.models.mlp import MLP
@@ -19,6 +20,7 @@ from graphkit.models.path_nn import PathNN
 from graphkit.models.ppgn import PPGNpp
 from graphkit.models.pure_gcn import PureGCN
 from graphkit.models.relational import RelationalGNN
+from graphkit.models.shadow_gnn import ShaDowGNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.sheaf_network import SheafNetwork
 from graphkit.models.stack import LayerStack
@@ -35,6 +37,7 @@ __all__ = [
     "ConnectionSheaf",
     "DRew",
     "DeepSets",
+    "GraphSAINT",
     "LayerStack",
     "LayeredModel",
     "LinkPredictor",
@@ -44,6 +47,7 @@ __all__ = [
     "PureGCN",
     "PyGModel",
     "RelationalGNN",
+    "ShaDowGNN",
     "SheafDiffusion",
     "SheafNetwork",
     "registry",

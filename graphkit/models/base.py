@@ -40,12 +40,15 @@ class LayeredModel(Configurable, nn.Module, ABC):
         looks_back: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps a
             single state, whatever the depth.
         extra: How many channels each layer takes besides the state below it; see :meth:`widen` (empty: none).
+        reach: How many hops of edges one step reads, when not training; ``None``: perhaps all. With it, a layer can be
+            computed for some nodes at a time; see :func:`graphkit.samplers.layerwise`.
     """
 
     layers: nn.ModuleList
     shares_parameters: bool = False
     looks_back: bool = True
     extra: Sequence[int] = ()
+    reach: int | None = None
 
     @abstractmethod
     def encode(self, batch: Data) -> State:

@@ -52,6 +52,8 @@ class GCN(LayerStack):
         torch.Size([3, 2])
     """
 
+    reach = 2  # the degrees of a node's neighbours count
+
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GCNConv(in_channels, out_channels, bias=self.bias)
 

@@ -44,6 +44,8 @@ class GIN(LayerStack):
         torch.Size([3, 2])
     """
 
+    reach = 1
+
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GINConv(in_channels, out_channels, bias=self.bias)
 

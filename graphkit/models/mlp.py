@@ -42,6 +42,8 @@ class MLP(LayerStack):
         torch.Size([3, 2])
     """
 
+    reach = 0
+
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return Linear(in_channels, out_channels, bias=self.bias)
 

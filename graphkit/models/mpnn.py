@@ -53,6 +53,8 @@ class MPNN(LayerStack):
         torch.Size([3, 2])
     """
 
+    reach = 1
+
     def __init__(
         self,
         in_channels: int,

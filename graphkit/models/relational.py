@@ -51,6 +51,8 @@ class RelationalGNN(LayerStack):
         torch.Size([4, 2])
     """
 
+    reach = 2  # the degrees of a node's neighbours count, for some layers
+
     def __init__(
         self,
         in_channels: int,

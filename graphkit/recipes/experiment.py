@@ -22,6 +22,8 @@ from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models import registry as models
+from graphkit.samplers import Sampler
+from graphkit.samplers import registry as samplers
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 from graphkit.training.strategies import Strategy
@@ -37,6 +39,7 @@ PARTS: dict[str, tuple[Any, type]] = {
     "model": (models, nn.Module),
     "features": (features, BaseTransform),
     "rewiring": (rewirings, BaseTransform),
+    "sampler": (samplers, Sampler),
     "strategy": (strategies, Strategy),
 }
 KEYS = ("task", "transforms", *PARTS, "trainer")
@@ -49,7 +52,8 @@ class Experiment:
     r"""A model, a task, transforms, a strategy and a trainer, as plain values with every argument spelled out.
 
     Made by :meth:`from_config` from what a YAML file or a command line says. Transforms are applied in the order
-    ``transforms``, ``features``, ``rewiring``: features describe the graph as it came.
+    ``transforms``, ``features``, ``rewiring``: features describe the graph as it came. A ``sampler`` draws from what
+    they made.
 
     Attributes:
         config: The complete configuration as plain values; ``from_config(config)`` gives an equal experiment.
@@ -71,9 +75,9 @@ class Experiment:
 
         Args:
             config: ``task`` (a name, or ``name``, ``split`` and the dataset's options), ``model``, ``features``,
-                ``rewiring`` and ``strategy`` (each a name, or ``class_path`` and ``init_args``), ``transforms`` (a list
-                of those) and ``trainer`` (its arguments). A class is named as in ``graphkit list``, or by the import
-                path of any PyG or own class.
+                ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and ``init_args``),
+                ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in
+                ``graphkit list``, or by the import path of any PyG or own class.
             flags: Arguments in the form of a command line, e.g. ``["--model.dropout", "0.5"]``; they win
                 (default: none).
 
@@ -113,6 +117,8 @@ class Experiment:
             if found := self.config[part]:
                 arguments = _not_default(find_class(part, found["class_path"]), found["init_args"])
                 digested[part] = {"class_path": found["class_path"], "init_args": arguments}
+        if not digested["sampler"]:
+            del digested["sampler"]
         return hash_config(digested)
 
     def load_task(self, split: int | str | None = None) -> Task:
@@ -128,7 +134,8 @@ class Experiment:
         parts += [(key, self.config[key]) for key in ("features", "rewiring") if self.config[key]]
         for key, part in parts:
             task = task.transform(find_class(key, part["class_path"])(**part["init_args"]))
-        return task
+        part = self.config["sampler"]
+        return task.sampled(find_class("sampler", part["class_path"])(**part["init_args"])) if part else task
 
     def build_model(self, task: Task) -> nn.Module:
         """The model, with ``in_channels``, ``out_channels`` and a graph task's readout taken from the task."""
@@ -179,7 +186,8 @@ def with_choices(
         config: The configuration.
         task: The name of a dataset (default: the configuration's).
         split: A split (default: the configuration's, or the dataset's first).
-        **names: Class names of ``model``, ``features``, ``rewiring`` and ``strategy``; ``None`` keeps what there is.
+        **names: Class names of ``model``, ``features``, ``rewiring``, ``sampler`` and ``strategy``; ``None`` keeps what
+            there is.
     """
     chosen = dict(config)
     for part, name in names.items():

@@ -159,7 +159,8 @@ def _test(trainer: Trainer, task: Task) -> float:
 
 
 def _task_config(experiment: Experiment) -> str:
-    return json.dumps({key: experiment.config[key] for key in ("task", "transforms", "features", "rewiring")})
+    parts = ("task", "transforms", "features", "rewiring", "sampler")
+    return json.dumps({key: experiment.config[key] for key in parts})
 
 
 @lru_cache(maxsize=1)  # all seeds of a split share the task

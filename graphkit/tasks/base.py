@@ -44,6 +44,8 @@ class Task(ABC):
     """
 
     kind: ClassVar[str]
+    redraws: ClassVar[bool] = True  # whether training batches differ from epoch to epoch
+    keeps_batches: ClassVar[bool] = True  # whether the batches of validation and test fit into memory
     targets: ClassVar[tuple[str, ...]] = TARGETS
     split: Split | LinkSplit
 
@@ -120,10 +122,12 @@ class Task(ABC):
 
         Args:
             stage: ``"train"``, ``"val"`` or ``"test"``.
-            batch_size: The number of graphs per batch (graph tasks), or of links to train on (link tasks; each such
-                batch has the whole graph). Node tasks are one batch (default: 32 graphs, or all links).
-            shuffle: Whether to draw an order of graph and link tasks (default: ``False``).
-            generator: The source of randomness for ``shuffle`` and for negatives that are drawn (default: torch's).
+            batch_size: The number of graphs per batch (graph tasks), of links to train on (link tasks; each such batch
+                has the whole graph), or of roots (sampled node tasks). Other node tasks are one batch (default: 32
+                graphs, or all links).
+            shuffle: Whether to draw an order, of all but node tasks of one batch (default: ``False``).
+            generator: The source of randomness for ``shuffle``, for negatives and for subgraphs that are drawn (default:
+                torch's).
             shard: This process's rank and the number of processes; each gets an equal share of a shuffled order
                 (default: one process).
 
@@ -144,19 +148,28 @@ class Task(ABC):
         prediction, label = self.select(out, batch, stage)
         return self.loss_of(prediction, label)
 
-    def loss_of(self, prediction: Tensor, label: Tensor) -> Tensor:
-        """The mean loss of selected predictions ``[n, num_outputs]`` against their labels."""
+    def loss_of(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The mean loss of selected predictions ``[n, num_outputs]`` against their labels.
+
+        With weights ``[n]`` it is the weighted sum instead; of several columns, the mean counts.
+        """
+        reduction = "mean" if weight is None else "none"
         if self.target == "multiclass":
-            return F.cross_entropy(prediction, label)
+            loss = F.cross_entropy(prediction, label, reduction=reduction)
+            return loss if weight is None else loss @ weight
         label = label.view_as(prediction).to(prediction.dtype)
         known = ~torch.isnan(label)
+        if weight is not None:
+            weight = (weight[:, None] / known.sum(1, keepdim=True).clamp(min=1)).expand_as(label)
         if not known.all():
-            prediction, label = prediction[known], label[known]
+            prediction, label, weight = prediction[known], label[known], None if weight is None else weight[known]
             if prediction.numel() == 0:  # the mean of nothing would be NaN
                 return prediction.sum()
         if self.target in ("binary", "multilabel", "link"):
-            return F.binary_cross_entropy_with_logits(prediction, label)
-        return F.l1_loss(prediction, label) if self.metric == "mae" else F.mse_loss(prediction, label)
+            loss = F.binary_cross_entropy_with_logits(prediction, label, reduction=reduction)
+        else:
+            loss = (F.l1_loss if self.metric == "mae" else F.mse_loss)(prediction, label, reduction=reduction)
+        return loss if weight is None else (loss * weight).sum()
 
     def new_metric(self) -> Metric:
         """A fresh metric for one evaluation."""
@@ -186,6 +199,17 @@ class Task(ABC):
         if key is not None:
             self._derived[key] = task
         return task
+
+    def sampled(self, sampler: Any) -> Task:
+        """A node task that trains on the subgraphs that a sampler draws, see :class:`SampledNodeTask`.
+
+        Raises:
+            ValueError: If this is no node task of a whole graph.
+        """
+        raise ValueError(
+            f"task {self.name!r} is a {self.kind} task, but samplers draw subgraphs around labelled nodes of one large "
+            "graph; for smaller batches set batch_size"
+        )
 
     @abstractmethod
     def with_split(self, split: Any) -> Task:

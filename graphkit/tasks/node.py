@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,6 +41,7 @@ class NodeTask(Task):
     """
 
     kind = "node"
+    redraws = False
     split: Split
 
     def __init__(
@@ -86,7 +88,10 @@ class NodeTask(Task):
     ) -> Iterable[Data]:
         check_choice(stage, STAGES, "stage")
         if batch_size is not None:
-            raise ValueError(f"task {self.name!r} trains on the whole graph at once; leave batch_size at None")
+            raise ValueError(
+                f"task {self.name!r} trains on the whole graph at once; leave batch_size at None, or "
+                "train on subgraphs: task.sampled(gk.samplers.NeighborSampler([15, 10]))"
+            )
         if shard[1] > 1:
             raise ValueError(f"task {self.name!r} trains on the whole graph at once; use devices=1")
         return [self._batch[stage]]
@@ -95,6 +100,11 @@ class NodeTask(Task):
         self._check_columns(out, batch.num_nodes, "a node task needs a model without readout")
         ids = batch[f"{stage}_index"]
         return out[ids], batch.y[ids]
+
+    def sampled(self, sampler: Any) -> NodeTask:
+        from graphkit.tasks.sampled import SampledNodeTask  # which is a NodeTask
+
+        return SampledNodeTask(self, sampler)
 
     def with_split(self, split: Split) -> NodeTask:
         return self._rebuilt(self.data, split)

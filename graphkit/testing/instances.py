@@ -92,6 +92,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         _FEW_HEADS | {"diffusivity": "hard", "attention": "cosine"},
         {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
     ],
+    "GraphSAINT": [{}, {"orders": (2, 0), "combine": "sum", "norm": False}, {"orders": (1, 1), "readout": "mean"}],
     "Hops": [{"max_hop": 3}],
     "KLGNN": [  # of nodes, a state is a mean over all labelled copies: no node is alone
         _ONE_OF_EACH | {"readout": "max", "fuse": "cat", "structure_features": 2, "structure_channels": 2},
@@ -147,6 +148,11 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
     "RandomEdges": [{"num_edges": 3}, {"num_edges": 0.5}],
     "SDRF": [{"num_edges": 3}, {"num_edges": 0.5, "tau": float("inf"), "removal_bound": None}],
     "RandomWalkPE": [{"walk_length": 3}],
+    "ShaDowGNN": [
+        {"heads": 2, "residue": "concat"},
+        {"conv": "gcn", "residue": "max", "readout": "mean"},
+        {"conv": "sage", "residue": "sum", "norm_outputs": True},  # pooling: no node of a whole graph is alone
+    ],
     "SheafDiffusion": [
         {"dropout": 0.5},
         {"maps": "bundle", "stalk_dim": 3, "low_pass": True, "sparse_learner": True, "readout": "mean"},

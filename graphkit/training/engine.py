@@ -53,16 +53,17 @@ class Engine:
         """The batch on the device, in the model's precision.
 
         A tensor that batches share, such as the graph of a link task, is copied once; so what is computed from it once
-        (normalised matrices) is found again.
+        (normalised matrices) is found again. A graph that is to be read in chunks (``chunk_size``) stays on the CPU.
         """
-        if self._dtype is None and self.device.type == "cpu":
+        device = torch.device("cpu") if "chunk_size" in batch else self.device
+        if self._dtype is None and device.type == "cpu":
             return batch
-        return copy.copy(batch).apply(self._place)
+        return copy.copy(batch).apply(lambda value: self._place(value, device))
 
-    def _place(self, value: Tensor) -> Tensor:
+    def _place(self, value: Tensor, device: torch.device) -> Tensor:
         if value in self._placed:
             return self._placed[value]
-        placed = value.to(device=self.device, dtype=self._dtype if value.is_floating_point() else None)
+        placed = value.to(device=device, dtype=self._dtype if value.is_floating_point() else None)
         if placed is not value:  # it would keep itself alive
             self._placed[value] = placed
         return placed

@@ -163,7 +163,7 @@ class Loop:
             self.best_strategy = copy.deepcopy(self.strategy.state_dict())
 
     def _train_batches(self) -> Iterator[Data]:
-        if self.task.kind == "node":
+        if not self.task.redraws:
             yield from self._device_batches("train")
             return
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
@@ -172,6 +172,8 @@ class Loop:
         yield from map(self.engine.to_device, batches)
 
     def _device_batches(self, stage: str) -> Iterable[Data]:
+        if not self.task.keeps_batches:
+            return map(self.engine.to_device, self.task.batches(stage, self.batch_size))
         if not hasattr(self, "_kept"):
             self._kept: dict[str, list[Data]] = {}
         if stage not in self._kept:

@@ -55,15 +55,15 @@ class Trainer(Configurable):
         optimizer_kwargs: Its further arguments (default: none).
         scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch (default: none).
         scheduler_kwargs: Its arguments (default: none).
-        batch_size: The number of graphs per batch of a graph task (default: 32), or of links to train on per step of a
-            link task (default: all).
+        batch_size: The number of graphs per batch of a graph task (default: 32), of links to train on per step of a
+            link task (default: all), or of root nodes per subgraph of a sampled node task (default: the sampler's).
         monitor: What decides the best epoch: the validation ``"metric"`` or ``"loss"`` (default: ``"metric"``).
         clip_norm: The largest norm of a gradient (default: no clipping).
         seed: The seed; ``None`` leaves generators and weights alone (default: 0).
         strategy: How weights are trained: a :class:`~graphkit.strategies.Strategy`, its class, or its name (default:
             ``Backprop()``).
         accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"`` (default: ``"auto"``).
-        devices: The number of devices; more than one for graph and link tasks only (default: 1).
+        devices: The number of devices; more than one not for node tasks of a whole graph (default: 1).
         precision: Fabric's names, e.g. ``"32-true"``, ``"64-true"``, ``"bf16-mixed"`` (default: ``"32-true"``).
         progress: Show a progress bar (default: on a terminal).
         run_dir: The folder of the run's files (default: none are written).

@@ -79,6 +79,6 @@ def test_tables_name_classes_and_checks_that_exist():
 
 
 def test_registries_are_found():
-    for place in [gk.nn, gk.nn.aggr, gk.models, gk.rewiring, gk.features, gk.strategies]:
+    for place in [gk.nn, gk.nn.aggr, gk.models, gk.rewiring, gk.features, gk.samplers, gk.strategies]:
         assert isinstance(place.registry, Registry)
         assert place.registry.names()

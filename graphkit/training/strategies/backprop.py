@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.samplers import layerwise
 from graphkit.training.strategies.base import Phase, Strategy
 
 
@@ -42,4 +43,6 @@ class Backprop(Strategy):
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         if upto_layer is not None:
             raise ValueError("Backprop trains all layers together and cannot predict from a part of them")
+        if "chunk_size" in batch:
+            return self.engine.forward(layerwise, self.model, batch, batch.chunk_size)
         return self.engine.forward(self.model, batch)

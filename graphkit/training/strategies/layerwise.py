@@ -51,6 +51,11 @@ class Layerwise(Strategy):
                 f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use "
                 "Backprop"
             )
+        if task.kind == "node" and task.redraws:
+            raise ValueError(
+                f"{name} trains layer by layer on a whole graph, but {task.name!r} draws subgraphs of it; use "
+                "Backprop, or the task that is not sampled"
+            )
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
         extra = self.extra_channels(batch)

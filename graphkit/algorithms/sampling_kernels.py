@@ -1,0 +1,276 @@
+"""Subgraphs of a graph in CSR form, compiled by numba; importing this module imports numba.
+
+Rows are targets, columns sources. ``local`` is a workspace of one entry per node, -1 wherever a kernel begins and ends.
+Random numbers depend on ``(seed, index)`` alone, so that results do not depend on who draws them first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+_jit = numba.njit(nogil=True, cache=True)
+
+_STEP, _MIX1, _MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+_S11, _S27, _S30, _S31 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(31)
+
+
+@_jit
+def _next(state: Any) -> Any:
+    """The next 64 random bits (SplitMix64)."""
+    state[0] += _STEP
+    z = state[0]
+    z = (z ^ (z >> _S30)) * _MIX1
+    z = (z ^ (z >> _S27)) * _MIX2
+    return z ^ (z >> _S31)
+
+
+@_jit
+def below(state: Any, n: int) -> Any:
+    """A random number in ``0..n-1``."""
+    return np.int64(np.float64(_next(state) >> _S11) * 2.0**-53 * n)
+
+
+@_jit
+def stream(seed: int, index: int) -> Any:
+    """The state of the random numbers of ``(seed, index)``."""
+    state = np.empty(1, np.uint64)
+    state[0] = np.uint64(seed)
+    state[0] = _next(state) + np.uint64(index) * _MIX1
+    state[0] = _next(state)
+    return state
+
+
+@_jit
+def room(array: Any, size: int, more: int) -> Any:
+    """The array, or a longer copy, with space for ``more`` entries after the first ``size``."""
+    if size + more <= array.size:
+        return array
+    longer = np.empty(max(2 * array.size, size + more), array.dtype)
+    longer[:size] = array[:size]
+    return longer
+
+
+@_jit
+def add(v: int, nodes: Any, size: int, local: Any) -> int:
+    """Append a node that is not there yet; ``nodes`` has room for it."""
+    if local[v] < 0:
+        local[v] = size
+        nodes[size] = v
+        return size + 1
+    return size
+
+
+@_jit
+def sort_nodes(nodes: Any, size: int, local: Any) -> Any:
+    """The sorted nodes, numbered in ``local`` in that order."""
+    if local.size < 32 * size:  # reading all of ``local`` costs less than sorting
+        out = np.empty(size, nodes.dtype)
+        found = 0
+        for v in range(local.size):
+            if local[v] >= 0:
+                out[found] = v
+                local[v] = found
+                found += 1
+        return out
+    out = nodes[:size].copy()
+    out.sort()
+    for i in range(size):
+        local[out[i]] = i
+    return out
+
+
+@_jit
+def induce(
+    rowptr: Any, col: Any, nodes: Any, local: Any, loops: bool, base: int, sub: Any, entry: Any, size: int
+) -> Any:
+    """Append the induced subgraph's rows; ``local`` numbers the nodes, and is cleared.
+
+    Returns:
+        The numbers of entries per row, the columns (``base`` added), the entries of ``col`` that they are (-1: a loop
+        that was added) and how many they are.
+    """
+    k, most = nodes.size, 0
+    for i in range(k):
+        most += rowptr[nodes[i] + 1] - rowptr[nodes[i]] + 1
+    sub, entry = room(sub, size, most), room(entry, size, most)
+    count = np.empty(k, np.int64)
+    for i in range(k):
+        start, stop, before = rowptr[nodes[i]], rowptr[nodes[i] + 1], size
+        if stop - start <= 4 * k:
+            for e in range(start, stop):
+                j = local[col[e]]
+                sub[size], entry[size] = base + j, e  # overwritten by the next one if it does not count
+                size += j >= 0
+        else:  # the row of a hub: look up the few kept nodes in it
+            for j in range(k):
+                e = start + np.searchsorted(col[start:stop], nodes[j])
+                while e < stop and col[e] == nodes[j]:
+                    sub[size], entry[size] = base + j, e
+                    size += 1
+                    e += 1
+        if loops:
+            e = size
+            while e > before and sub[e - 1] > base + i:
+                e -= 1
+            if e == before or sub[e - 1] != base + i:  # it has no loop: insert one where it keeps the row sorted
+                for j in range(size, e, -1):
+                    sub[j], entry[j] = sub[j - 1], entry[j - 1]
+                sub[e], entry[e] = base + i, -1
+                size += 1
+        count[i] = size - before
+    for i in range(k):
+        local[nodes[i]] = -1
+    return count, sub, entry, size
+
+
+# Subgraphs of GraphSAINT and of clusters ------------------------------------------------------------------------------
+
+
+@_jit
+def induced(rowptr: Any, col: Any, nodes: Any, local: Any) -> Any:
+    """The subgraph induced by sorted nodes: entries per row, columns, entries of ``col``."""
+    for i in range(nodes.size):
+        local[nodes[i]] = i
+    sub, entry = np.empty(0, np.int32), np.empty(0, rowptr.dtype)
+    count, sub, entry, size = induce(rowptr, col, nodes, local, False, 0, sub, entry, 0)
+    return count, sub[:size].copy(), entry[:size].copy()
+
+
+@_jit
+def saint(
+    law: int, rowptr: Any, col: Any, starts: Any, draws: int, steps: int, seed: int, index: int, local: Any
+) -> Any:
+    """One draw of GraphSAINT: the sorted nodes that it touches, and the subgraph that they induce.
+
+    Laws: 0, sources of uniform entries; 1, uniform members of ``starts`` and a uniform neighbour of each; 2, walks from
+    uniform members of ``starts``.
+    """
+    state = stream(seed, index)
+    nodes = np.empty(min(draws * (steps + 1), local.size), np.int32)
+    size = 0
+    for _ in range(draws):
+        if law == 0:
+            size = add(col[below(state, col.size)], nodes, size, local)
+            continue
+        v = starts[below(state, starts.size)]
+        size = add(v, nodes, size, local)
+        for _ in range(steps):
+            degree = rowptr[v + 1] - rowptr[v]
+            if degree == 0:  # a dead end stays where it is
+                break
+            v = col[rowptr[v] + below(state, degree)]
+            size = add(v, nodes, size, local)
+    nodes = sort_nodes(nodes, size, local)
+    sub, entry = np.empty(0, np.int32), np.empty(0, rowptr.dtype)
+    count, sub, entry, size = induce(rowptr, col, nodes, local, False, 0, sub, entry, 0)
+    return nodes, count, sub[:size].copy(), entry[:size].copy()
+
+
+@_jit
+def walk_avoids(rowptr: Any, col: Any, steps: int, first: int, second: int, mass: Any, new: Any) -> float:
+    """The share of nodes from which a walk of so many steps meets neither of two nodes, on average."""
+    n = rowptr.size - 1
+    for v in range(n):
+        mass[v] = 1.0
+    mass[first] = mass[second] = 0.0
+    for _ in range(steps):
+        for v in range(n):
+            degree, total = rowptr[v + 1] - rowptr[v], 0.0
+            for e in range(rowptr[v], rowptr[v + 1]):
+                total += mass[col[e]]
+            new[v] = total / degree if degree > 0 else mass[v]
+        new[first] = new[second] = 0.0
+        mass[:] = new
+    return mass.mean()
+
+
+@_jit
+def walk_probabilities(rowptr: Any, col: Any, draws: int, steps: int) -> Any:
+    """The probability that walks touch a node, per node, and that they touch both ends of an entry, per entry."""
+    n = rowptr.size - 1
+    mass, new = np.empty(n), np.empty(n)
+    missed, node, edge = np.empty(n), np.empty(n), np.empty(col.size)
+    for v in range(n):
+        missed[v] = walk_avoids(rowptr, col, steps, v, v, mass, new) ** draws
+        node[v] = 1 - missed[v]
+    for v in range(n):
+        for e in range(rowptr[v], rowptr[v + 1]):
+            u = col[e]
+            both = walk_avoids(rowptr, col, steps, v, u, mass, new) ** draws
+            edge[e] = node[v] if u == v else 1 - missed[v] - missed[u] + both
+    return node, edge
+
+
+# Neighbour sampling ---------------------------------------------------------------------------------------------------
+
+
+@_jit
+def neighbors(
+    rowptr: Any,
+    col: Any,
+    seeds: Any,
+    fanouts: Any,
+    replace: bool,
+    whole_graph: bool,
+    seed: int,
+    index: int,
+    local: Any,
+    taken: Any,
+) -> Any:
+    """Sampled neighbourhoods of seeds: nodes in the order found, entries per row, columns, entries, places of seeds.
+
+    ``taken`` is a workspace of zeros of the size of the largest degree.
+    """
+    state = stream(seed, index)
+    nodes = np.empty(4 * seeds.size + 16, np.int32)
+    places = np.empty(seeds.size, np.int64)
+    size = 0
+    for i in range(seeds.size):
+        size = add(seeds[i], nodes, size, local)
+        places[i] = local[seeds[i]]
+    sub, entry = np.empty(4 * seeds.size + 16, np.int32), np.empty(4 * seeds.size + 16, rowptr.dtype)
+    count = np.zeros(4 * seeds.size + 16, np.int64)
+    total, begin = 0, 0
+    for fanout in fanouts:
+        end = size
+        for i in range(begin, end):
+            start = rowptr[nodes[i]]
+            degree = rowptr[nodes[i] + 1] - start
+            whole = fanout < 0 or (degree <= fanout and not replace)
+            number = degree if whole else (fanout if degree > 0 else 0)
+            nodes = room(nodes, size, number)
+            sub, entry = room(sub, total, number), room(entry, total, number)
+            for j in range(number):
+                if whole:
+                    pick = j
+                elif replace:
+                    pick = below(state, degree)
+                else:  # Floyd: one draw per element of a random subset
+                    last = degree - number + j
+                    pick = below(state, last + 1)
+                    if taken[pick] != 0:
+                        pick = last
+                    taken[pick] = 1
+                entry[total + j] = start + pick
+                u = col[start + pick]
+                size = add(u, nodes, size, local)
+                sub[total + j] = local[u]
+            if not whole and not replace:
+                for j in range(number):
+                    taken[entry[total + j] - start] = 0
+            count = room(count, i, 1)
+            count[i] = number
+            total += number
+        begin = end
+    nodes = nodes[:size].copy()
+    if whole_graph:
+        counts, sub, entry, total = induce(rowptr, col, nodes, local, False, 0, sub, entry, 0)
+    else:
+        counts = np.zeros(size, np.int64)
+        counts[:begin] = count[:begin]
+        for i in range(size):
+            local[nodes[i]] = -1
+    return nodes, counts, sub[:total].copy(), entry[:total].copy(), places

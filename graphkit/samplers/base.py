@@ -1,0 +1,204 @@
+"""What all samplers share: from a graph and the nodes to be judged to batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource, subgraph_source
+from graphkit.core.config import Configurable
+from graphkit.core.validate import check_choice
+from graphkit.ops import SparseMatrix
+from graphkit.transforms.base import of_pairs
+
+EVALUATIONS = ("sampled", "whole", "layerwise")
+
+
+class Sampler(Configurable, ABC):
+    r"""Draws the subgraphs on which a model is trained.
+
+    A batch is a PyG ``Data`` with the features, labels and edges of the subgraph and, by PyG's names,
+
+    ==================  =============================================================================================
+    ``n_id``            the graph's ids of the nodes ``[n]``
+    ``e_id``            the graph's ids of the edges ``[e]``, -1 for a self-loop that was added
+    ``root_index``      where the nodes stand that count in the loss ``[r]``
+    ==================  =============================================================================================
+
+    Messages only reach a node along the edges that enter it, so a sampler follows edges from their targets to their
+    sources. The same generator gives bit-equal batches, whatever the number of threads. Subgraphs are drawn ahead, in
+    as many threads as torch has.
+
+    Args:
+        evaluate: How validation and test are predicted: ``"sampled"``, on batches of this sampler; ``"whole"``, on the
+            whole graph at once; ``"layerwise"``, on the whole graph one layer at a time, in chunks of nodes, see
+            :func:`layerwise`.
+        inductive: Whether training sees the training nodes and the edges between them only.
+
+    Attributes:
+        default_batch_size: The number of roots per batch where none is given; ``None`` for a sampler whose own
+            arguments say how large its subgraphs are.
+    """
+
+    default_batch_size: ClassVar[int | None] = None
+
+    def __init__(self, evaluate: str, inductive: bool) -> None:
+        name = type(self).__name__
+        self.evaluate = check_choice(evaluate, EVALUATIONS, f"evaluate of {name}")
+        if evaluate == "sampled" and self.default_batch_size is None:
+            raise ValueError(
+                f"{name}: its subgraphs hold random nodes, so evaluate='sampled' cannot judge given ones; choose "
+                "'whole' or 'layerwise'"
+            )
+        self.inductive = inductive
+
+    @abstractmethod
+    def plan(
+        self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
+    ) -> list:
+        """What each batch of one pass over the roots begins with; in random order with a generator."""
+
+    @abstractmethod
+    def draw(self, source: SubgraphSource, job: Any, seed: int, index: int) -> Subgraph:
+        """The subgraph of one entry of :meth:`plan`, number ``index`` of the pass."""
+
+    def prepare(self, data: Data, source: SubgraphSource, roots: Tensor) -> Any:
+        """What a pass needs to know of the graph; what costs much is kept in ``source.memo``."""
+
+    def annotate(self, batch: Data, subgraph: Subgraph, source: SubgraphSource, prepared: Any) -> None:
+        """Add the sampler's own attributes to a batch."""
+
+    def batches(
+        self,
+        data: Data,
+        roots: Tensor | None = None,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Iterator[Data]:
+        """One pass over the roots.
+
+        Args:
+            data: The graph, with ``edge_index`` ``[2, num_edges]``; its other attributes of nodes and edges go along.
+            roots: The nodes that count ``[r]`` (default: all).
+            batch_size: The number of roots per batch (default: the sampler's).
+            shuffle: Whether to draw an order of the roots (default: ``False``).
+            generator: The source of randomness (default: one of seed 0).
+            shard: This process's rank and the number of processes; each gets equally many batches (default: all).
+
+        Raises:
+            ValueError: If ``batch_size`` or the graph does not suit this sampler.
+            IndexError: If a root is no node of the graph.
+        """
+        name = type(self).__name__
+        if batch_size is not None and self.default_batch_size is None:
+            raise ValueError(f"{name}: its own arguments say how large a subgraph is; leave batch_size at None")
+        size = self.default_batch_size or 1 if batch_size is None else batch_size
+        if size < 1:
+            raise ValueError(f"{name}: batch_size={size}, must be at least 1")
+        roots = torch.arange(data.num_nodes) if roots is None else roots.cpu()
+        if roots.numel() == 0:
+            raise ValueError(f"{name}: there are no roots; give at least one node")
+        if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:
+            bad = int(roots.min()) if int(roots.min()) < 0 else int(roots.max())
+            raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{data.num_nodes - 1}")
+        source = subgraph_source(data.edge_index, data.num_nodes)
+        kinds = kinds_of_attributes(data, name)
+        prepared = self.prepare(data, source, roots)
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        jobs = self.plan(source, roots, size, generator if shuffle else None, prepared)
+        rank, world = shard
+        steps = -(-len(jobs) // world)  # every process must take the same number of them
+        is_root = torch.zeros(data.num_nodes, dtype=torch.bool)
+        is_root[roots] = True
+
+        def make(index: int) -> Data:
+            subgraph = self.draw(source, jobs[index % len(jobs)], seed, index)
+            batch = cut_out(data, kinds, subgraph)
+            grown = subgraph.roots is not None
+            batch.root_index = subgraph.roots if grown else is_root[subgraph.nodes].nonzero().view(-1)
+            self.annotate(batch, subgraph, source, prepared)
+            return batch
+
+        return _ahead(make, range(rank, steps * world, world))
+
+
+def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:
+    """The roots in groups of ``batch_size``, in random order with a generator."""
+    if generator is not None:
+        roots = roots[torch.randperm(roots.numel(), generator=generator)]
+    return list(roots.split(batch_size))
+
+
+def kinds_of_attributes(data: Data, name: str) -> dict[str, str]:
+    """Which attributes have a row per node, or per edge; those of neither kind stay behind."""
+    kinds = {}
+    for key, value in data:
+        if key == "edge_index" or not isinstance(value, Tensor) or value.dim() == 0:
+            continue
+        if of_pairs(data, key):
+            if key.endswith("_index") and value.dim() == 2:
+                raise ValueError(
+                    f"{name}: {key} describes pairs of nodes of the whole graph; transform what is sampled instead: "
+                    "task.sampled(sampler).transform(...)"
+                )
+            continue  # ids, such as those of the training nodes
+        if data.is_edge_attr(key) and ("edge" in key or value.size(0) != data.num_nodes):
+            kinds[key] = "edge"
+        elif data.is_node_attr(key):
+            kinds[key] = "node"
+    return kinds
+
+
+def cut_out(data: Data, kinds: dict[str, str], subgraph: Subgraph) -> Data:
+    """The part of a graph that a subgraph names, with the attributes of its nodes and edges."""
+    batch = Data(edge_index=subgraph.edge_index, n_id=subgraph.nodes, e_id=subgraph.edges)
+    batch.num_nodes = subgraph.nodes.numel()
+    added = subgraph.edges < 0
+    for key, kind in kinds.items():
+        value = data[key]
+        if kind == "node":
+            batch[key] = _rows_of(value, subgraph.nodes)
+        elif not bool(added.any()):
+            batch[key] = value[subgraph.edges]
+        else:  # an added self-loop weighs 1 and has no features
+            chosen = value.new_full((added.numel(), *value.shape[1:]), 1 if key == "edge_weight" else 0)
+            chosen[~added] = value[subgraph.edges[~added]]
+            batch[key] = chosen
+    return batch
+
+
+def _rows_of(value: Tensor, ids: Tensor) -> Tensor:
+    """Rows of a dense tensor, or of a sparse one in CSR form."""
+    if value.layout == torch.strided:
+        return value[ids]
+    return SparseMatrix.from_tensor(value).select_rows(ids).csr(value.dtype)
+
+
+def _ahead(make: Callable[[int], Data], indices: Sequence[int]) -> Iterator[Data]:
+    """The batches in order, made in threads a few ahead of the one that is used."""
+    threads = torch.get_num_threads()
+    if threads == 1 or len(indices) == 1:
+        yield from map(make, indices)
+        return
+    waiting: deque[Future[Data]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for index in indices:
+                waiting.append(pool.submit(make, index))
+                if len(waiting) > 2 * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:  # whoever stops early does not wait for the rest
+            for future in waiting:
+                future.cancel()

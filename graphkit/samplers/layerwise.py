@@ -1,0 +1,100 @@
+"""Exact outputs of all nodes of a large graph, one layer at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.algorithms.subgraphs import subgraph_source
+from graphkit.models import LayeredModel
+from graphkit.samplers.base import cut_out, kinds_of_attributes
+
+
+@torch.no_grad()
+def layerwise(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
+    r"""The outputs of a model for all nodes of a graph, equal to ``model(data)``, in little memory.
+
+    Each layer is computed for all nodes before the next one begins, in chunks of nodes with the neighbours that the
+    layer reads. Every state is computed once, whatever the depth, and nothing but states is kept. Where the layers
+    average with a constant matrix (:meth:`~graphkit.models.LayeredModel.aggregation`), a chunk is a product with some
+    of its rows.
+
+    Args:
+        model: A :class:`~graphkit.models.LayeredModel` without readout whose layers say how far they reach
+            (``model.reach``); it is run in evaluation mode.
+        data: The graph; it may stay on the CPU, chunks go where the model is.
+        chunk_size: The number of nodes per chunk (default: 8192).
+
+    Returns:
+        Outputs ``[num_nodes, out_channels]``, where ``data`` is.
+
+    Raises:
+        TypeError: If the model cannot be run for some nodes at a time; the message says what to use instead.
+        ValueError: If ``chunk_size`` is smaller than 1.
+
+    Example:
+        >>> from graphkit.models import GCN
+        >>> data = Data(x=torch.randn(5, 4), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
+        >>> model = GCN(4, 8, out_channels=2).eval()
+        >>> torch.allclose(layerwise(model, data, chunk_size=2), model(data), atol=1e-6)
+        True
+    """
+    if not isinstance(model, LayeredModel) or model.reach is None:
+        raise TypeError(
+            f"layerwise: the layers of this {type(model).__name__} may read the whole graph, so they cannot be run for "
+            "some nodes at a time; use a model such as GCN, GIN or MPNN, or evaluate='whole' or 'sampled'"
+        )
+    if chunk_size < 1:
+        raise ValueError(f"layerwise: chunk_size={chunk_size}, must be at least 1")
+    was_training = model.training
+    model.eval()
+    try:
+        return _Run(model, data, chunk_size).outputs()
+    finally:
+        model.train(was_training)
+
+
+class _Run:
+    def __init__(self, model: LayeredModel, data: Data, chunk_size: int) -> None:
+        self.model, self.data = model, data
+        self.chunks = torch.arange(data.num_nodes).split(chunk_size)
+        self.source = subgraph_source(data.edge_index, data.num_nodes)
+        self.kinds = kinds_of_attributes(data, "layerwise")
+        self.device = next((p.device for p in model.parameters()), data.edge_index.device)
+
+    def outputs(self) -> Tensor:
+        model = self.model
+        history = [self._per_chunk(lambda part, _: model.encode(part))]
+        for i in range(len(model.layers)):
+            new = self._averaged(i, history[-1])
+            if new is None:
+                new = self._per_chunk(partial(self._step, i), history, cast(int, model.reach))
+            history = [*history, new] if model.looks_back else [new]
+        return self._per_chunk(lambda part, states: model.decode(states[-1], part), history[-1:])
+
+    def _averaged(self, i: int, h: Tensor) -> Tensor | None:
+        """The next state, where the layer averages with a constant matrix."""
+        matrix = self.model.aggregation(self.data, self.data.num_nodes, h.dtype)
+        if matrix is None:
+            return None
+        rows = (matrix.select_rows(ids) @ h for ids in self.chunks)
+        return torch.cat([self.model.update(i, part.to(self.device)).to(h.device) for part in rows])
+
+    def _step(self, i: int, part: Data, states: list[Any]) -> Tensor:
+        return self.model.step(i, states, part)
+
+    def _per_chunk(self, run: Any, history: Sequence[Tensor] = (), reach: int = 0) -> Tensor:
+        """``run(part, states)`` for the nodes of each chunk, with what is so many hops around them."""
+        rows = []
+        for chunk in self.chunks:
+            found = self.source.neighbors(chunk, [-1] * reach)
+            part = cut_out(self.data, self.kinds, found).to(self.device)
+            out = run(part, [h[found.nodes].to(self.device) for h in history])
+            out = out if isinstance(out, Tensor) else out.to_dense()  # sparse features
+            rows.append(out[: chunk.numel()].to(self.data.edge_index.device))
+        return torch.cat(rows)

@@ -1,0 +1,83 @@
+"""GraphSAGE's neighbour sampling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
+from graphkit.core.validate import check_choice
+from graphkit.samplers.base import Sampler, in_chunks
+
+TYPES = ("directional", "induced")
+
+
+class NeighborSampler(Sampler):
+    r"""Neighbour sampling: so many random neighbours of the roots, so many of theirs, and so on.
+
+    From `"Inductive Representation Learning on Large Graphs" <https://arxiv.org/abs/1706.02216>`_ (Hamilton, Ying,
+    Leskovec, NeurIPS 2017).
+
+    .. math::
+        V_0 = B, \qquad V_{i+1} = V_i \cup \bigcup_{v \in V_i \setminus V_{i-1}} S_{k_i}(N(v))
+
+    where :math:`B` are the roots of a batch and :math:`S_k` draws :math:`k` neighbours uniformly, all if there are no
+    more. A model of :math:`L` layers needs :math:`L` fan-outs. With all neighbours (-1), roots get exactly what they
+    get on the whole graph, if layers read nothing but the neighbours' states; one that normalises by the degree of the
+    source, as GCN does, needs one hop more.
+
+    Roots come first among a batch's nodes; its ``batch_size`` says how many they are, as with PyG's ``NeighborLoader``.
+
+    Args:
+        num_neighbors: The number of neighbours per hop, e.g. ``[15, 10, 5]``; -1 takes all.
+        replace: Draw with replacement (default: ``False``).
+        subgraph_type: ``"directional"`` for the edges that were drawn, ``"induced"`` for all edges between the nodes
+            found (default: ``"directional"``).
+        evaluate: ``"sampled"``, ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"sampled"``).
+        inductive: Whether training sees training nodes only (default: ``False``).
+
+    Raises:
+        ValueError: If there are no fan-outs, or one is 0 or below -1.
+
+    Example:
+        >>> from torch_geometric.datasets import KarateClub
+        >>> batch = next(NeighborSampler([3, 2]).batches(KarateClub()[0], torch.tensor([0, 5]), batch_size=2))
+        >>> batch.n_id[:2].tolist(), batch.root_index.tolist(), batch.batch_size
+        ([0, 5], [0, 1], 2)
+    """
+
+    default_batch_size: ClassVar[int | None] = 1024
+
+    def __init__(
+        self,
+        num_neighbors: Sequence[int],
+        replace: bool = False,
+        subgraph_type: str = "directional",
+        evaluate: str = "sampled",
+        inductive: bool = False,
+    ) -> None:
+        super().__init__(evaluate, inductive)
+        fanouts = [num_neighbors] if isinstance(num_neighbors, int) else list(num_neighbors)
+        if not fanouts or any(k == 0 or k < -1 for k in fanouts):
+            raise ValueError(
+                f"NeighborSampler: num_neighbors={num_neighbors}, expected a number per layer, e.g. [15, 10], each at "
+                "least 1, or -1 for all"
+            )
+        self.num_neighbors = fanouts
+        self.replace = replace
+        self.subgraph_type = check_choice(subgraph_type, TYPES, "subgraph_type of NeighborSampler")
+
+    def plan(
+        self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
+    ) -> list[Tensor]:
+        return in_chunks(roots, batch_size, generator)
+
+    def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
+        return source.neighbors(job, self.num_neighbors, self.replace, self.subgraph_type == "induced", seed, index)
+
+    def annotate(self, batch: Data, subgraph: Subgraph, source: SubgraphSource, prepared: Any) -> None:
+        batch.batch_size = batch.root_index.numel()

@@ -1,0 +1,166 @@
+"""Labels of nodes of a graph that is too large to train on at once."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.validate import check_choice
+from graphkit.samplers import Sampler
+from graphkit.tasks.node import NodeTask
+from graphkit.tasks.split import STAGES, Split
+
+CHUNK = 8192  # nodes per chunk of a layer-wise evaluation
+
+
+class SampledNodeTask(NodeTask):
+    r"""A node task that trains on subgraphs; ``task.sampled(sampler)`` makes one.
+
+    Training batches are those of the sampler, with the training nodes as roots. Validation and test are predicted as
+    the sampler's ``evaluate`` says. The trainer's ``batch_size`` is the number of roots per batch, for samplers that
+    grow subgraphs from roots.
+
+    What is transformed before ``sampled`` is the whole graph; transforms that come after it, and the structure that a
+    model wants precomputed, are applied to each subgraph (and to the whole graph where that is evaluated)::
+
+        task.transform(features).sampled(sampler)   # features of the whole graph
+        task.sampled(sampler).transform(features)   # features of each subgraph
+
+    Batches of GraphSAINT carry ``node_weight``; their loss is the weighted sum over the batch's training nodes, whose
+    expectation is the mean loss over all training nodes.
+
+    Args:
+        task: The node task.
+        sampler: The sampler.
+
+    Raises:
+        TypeError: If ``sampler`` is none.
+
+    Example:
+        >>> import graphkit as gk
+        >>> task = gk.load("karate").sampled(gk.samplers.NeighborSampler([5, 5]))
+        >>> model = gk.models.GCN(task.num_features, 16, out_channels=task.num_outputs)
+        >>> result = gk.Trainer(max_epochs=3, batch_size=2, progress=False).fit(model, task)
+    """
+
+    redraws = True
+    keeps_batches = False
+
+    def __init__(self, task: NodeTask, sampler: Sampler) -> None:
+        if not isinstance(sampler, Sampler):
+            raise TypeError(
+                f"sampled needs a sampler such as gk.samplers.NeighborSampler([15, 10]), got {type(sampler).__name__}"
+            )
+        vars(self).update(vars(copy.copy(task)))
+        self._whole, self.sampler, self._transforms = task, sampler, list[BaseTransform]()
+        plain = copy.copy(task.data)
+        for stage in STAGES:
+            plain.pop(f"{stage}_mask", None)
+        self._plain = plain
+        self._plain.y = self._hidden(self.labels, self.split.test)
+
+    @property
+    def num_features(self) -> int:
+        return self._example.x.size(1) if self._transforms else super().num_features
+
+    @property
+    def num_edge_features(self) -> int:
+        return self._example.num_edge_features if self._transforms else super().num_edge_features
+
+    @cached_property
+    def _example(self) -> Data:
+        return next(iter(self._draw("train", self.split.train[:1] if self.sampler.default_batch_size else None)))
+
+    def batches(
+        self,
+        stage: str,
+        batch_size: int | None = None,
+        shuffle: bool = False,
+        generator: torch.Generator | None = None,
+        shard: tuple[int, int] = (0, 1),
+    ) -> Iterable[Data]:
+        check_choice(stage, STAGES, "stage")
+        if shuffle or self.sampler.evaluate == "sampled":
+            return self._draw(stage, None, batch_size, shuffle, generator, shard)
+        (batch,) = self._transformed_whole.batches(stage)
+        if self.sampler.evaluate == "layerwise":
+            batch = copy.copy(batch)
+            batch.chunk_size = CHUNK
+        return [batch]
+
+    def _draw(self, stage: str, roots: Tensor | None, *arguments: Any) -> Iterable[Data]:
+        data = self._plain
+        if stage == "test":
+            data = copy.copy(data)
+            data.y = self.labels
+        ids = getattr(self.split, stage) if roots is None else roots
+        if stage == "train" and self.sampler.inductive:
+            data, ids = self._training_graph, self._training_ids[ids]
+        return map(self._apply, self.sampler.batches(data, ids, *arguments))
+
+    def _apply(self, batch: Data) -> Data:
+        for transform in self._transforms:
+            batch = transform(batch)
+        return batch
+
+    @cached_property
+    def _training_graph(self) -> Data:
+        return self._plain.subgraph(self.split.train.sort().values)
+
+    @cached_property
+    def _training_ids(self) -> Tensor:
+        """The number of each training node in the training graph."""
+        train = self.split.train.sort().values
+        ids = torch.full((self.data.num_nodes,), -1)
+        ids[train] = torch.arange(train.numel())
+        return ids
+
+    @cached_property
+    def _transformed_whole(self) -> NodeTask:
+        task = self._whole
+        for transform in self._transforms:
+            task = cast(NodeTask, task.transform(transform))
+        return task
+
+    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        if "root_index" not in batch:
+            return self._whole.select(out, batch, stage)
+        roots = batch.root_index
+        if "readout_mask" in batch and isinstance(out, Tensor) and out.size(0) == roots.numel():
+            self._check_columns(out, roots.numel(), "")
+            return out, batch.y[roots]  # the model has read the roots itself
+        self._check_columns(out, batch.num_nodes, "a node task needs a model without readout")
+        return out[roots], batch.y[roots]
+
+    def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
+        prediction, label = self.select(out, batch, stage)
+        weight = batch.get("node_weight")
+        return self.loss_of(prediction, label, None if weight is None else weight[batch.root_index])
+
+    def transform(self, transform: BaseTransform, jobs: int | None = None) -> SampledNodeTask:
+        """A new task that applies a transform to each subgraph."""
+        task = self._copied(self._whole)
+        task._transforms = [*self._transforms, transform]
+        return task
+
+    def with_split(self, split: Split) -> SampledNodeTask:
+        return self._copied(self._whole.with_split(split))
+
+    def sampled(self, sampler: Sampler) -> SampledNodeTask:
+        raise ValueError(f"task {self.name!r} is sampled by {self.sampler} already")
+
+    def _copied(self, whole: NodeTask) -> SampledNodeTask:
+        task = SampledNodeTask(whole, self.sampler)
+        task._transforms = list(self._transforms)
+        return task
+
+    def describe(self) -> str:
+        transforms = "".join(f", {transform}" for transform in self._transforms)
+        return f"{super().describe()}, {self.sampler}{transforms}"
