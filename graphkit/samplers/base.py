@@ -42,6 +42,9 @@ class Sampler(Configurable, ABC):
             :func:`layerwise`.
         inductive: Whether training sees the training nodes and the edges between them only.
 
+    Raises:
+        ValueError: If ``evaluate`` is unknown, or ``"sampled"`` where subgraphs hold random nodes.
+
     Attributes:
         default_batch_size: The number of roots per batch where none is given; ``None`` for a sampler whose own
             arguments say how large its subgraphs are.

@@ -126,8 +126,8 @@ class Task(ABC):
                 has the whole graph), or of roots (sampled node tasks). Other node tasks are one batch (default: 32
                 graphs, or all links).
             shuffle: Whether to draw an order, of all but node tasks of one batch (default: ``False``).
-            generator: The source of randomness for ``shuffle``, for negatives and for subgraphs that are drawn (default:
-                torch's).
+            generator: The source of randomness for ``shuffle``, for negatives and for subgraphs that are drawn
+                (default: torch's).
             shard: This process's rank and the number of processes; each gets an equal share of a shuffled order
                 (default: one process).
 

@@ -42,6 +42,7 @@ class SampledNodeTask(NodeTask):
 
     Raises:
         TypeError: If ``sampler`` is none.
+        ValueError: If a sampled task is to be sampled again.
 
     Example:
         >>> import graphkit as gk
