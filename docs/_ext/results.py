@@ -89,7 +89,8 @@ def expressivity_tables() -> list[str]:
     suites, brec, commands = {}, {}, []
     for path in sorted((RESULTS / "expressivity").glob("*.json")):
         result = json.loads(path.read_text())
-        name = result["expressivity"]
+        if (name := result.get("expressivity")) is None:  # a recipe's
+            continue
         suites[name] = {suite: [part] for suite, part in result["suites"].items()}
         if "brec" in result["suites"]:
             parts = result["suites"]["brec"]["categories"]

@@ -14,16 +14,13 @@ class Undirected(Precompute):
     r"""Makes the graph undirected and simple: no self-loops, no duplicates, every edge in both directions.
 
     Edge attributes of merged edges (a duplicate, or an edge and its reverse) become their mean, the same in both
-    directions; whole numbers are codes, which must agree. A graph that is undirected, simple and has no edge attributes
-    is left as it is.
+    directions; of whole numbers, which are codes, the smallest is kept: an edge of the graph keeps its relation where a
+    rewiring adds its reverse. A graph that is undirected, simple and has no edge attributes is left as it is.
 
     Sheaf models ask for this transform by themselves.
 
     Shapes:
         ``edge_index``: ``[2, num_edges]`` to ``[2, num_new_edges]``; ``edge_weight`` and ``edge_attr`` follow.
-
-    Raises:
-        ValueError: If merged edges have different codes.
 
     Example:
         >>> data = Data(edge_index=torch.tensor([[0, 1, 1], [1, 1, 2]]), num_nodes=3)
@@ -40,25 +37,11 @@ class Undirected(Precompute):
             return data
         inner, mask = remove_self_loops(edge_index, torch.arange(edge_index.size(1), device=edge_index.device))
         both = torch.cat([inner, inner.flip(0)], dim=1)
-        data.edge_index = coalesce(both, num_nodes=n)
         for name in names:
-            data[name] = _merged(both, torch.cat([data[name][mask]] * 2), n, name)
+            value = torch.cat([data[name][mask]] * 2)
+            data[name] = coalesce(both, value, num_nodes=n, reduce="mean" if value.is_floating_point() else "min")[1]
+        data.edge_index = coalesce(both, num_nodes=n)
         return data
-
-
-def _merged(edge_index: Tensor, value: Tensor, n: int, name: str) -> Tensor:
-    """The attribute of merged edges: the mean of numbers, the common code."""
-    if value.is_floating_point():
-        return coalesce(edge_index, value, num_nodes=n, reduce="mean")[1]
-    merged, least = coalesce(edge_index, value, num_nodes=n, reduce="min")
-    differs = (least != coalesce(edge_index, value, num_nodes=n, reduce="max")[1]).view(least.size(0), -1).any(1)
-    if bool(differs.any()):
-        source, target = merged[:, differs][:, 0].tolist()
-        raise ValueError(
-            f"Undirected: {name} has different codes on edges between nodes {source} and {target}; make them agree, or "
-            "turn codes into numbers that have a mean (one-hot rows)"
-        )
-    return least
 
 
 def _is_simple(edge_index: Tensor, n: int) -> bool:

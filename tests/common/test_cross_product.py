@@ -102,8 +102,10 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
     if strategy in {"ForwardForward", "LayerCollaborationFF"} and not of_nodes:
         return TypeError, "passes states of nodes from layer to layer, but those of .* have other rows"
     widened = {"TopDownForward"} if kind == "link" else by_classes - {"SingleForward"}
-    nothing_above = kind == "link" and len(getattr(model, "layers", [])) == 1
-    if strategy in widened and not isinstance(model, LayerStack) and not nothing_above:
+    layer_alone = len(getattr(model, "layers", [])) == 1 and all(
+        n.startswith("layers.") for n, _ in model.named_parameters()
+    )
+    if strategy in widened and not isinstance(model, LayerStack) and not (kind == "link" and layer_alone):
         stack = "read the states below them and nothing else, .* use a stack of layers such as GCN"
         return TypeError, f"{stack}|trains an encoder below that; use target='loss'"
     reads_outputs = strategy in {"Backprop"} | by_projections  # the others read states
