@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
 from graphkit.samplers.base import Sampler
+from graphkit.transforms.base import float_dtype
 
 LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
 
@@ -71,7 +72,7 @@ class _GraphSAINT(Sampler):
 
     def annotate(self, batch: Data, subgraph: Subgraph, source: SubgraphSource, prepared: Any) -> None:
         probability, degree, num_roots = prepared
-        dtype = batch.x.dtype if batch.x is not None else torch.get_default_dtype()
+        dtype = float_dtype(batch)
         nodes, (neighbor, target) = subgraph.nodes.numpy(), subgraph.edge_index.numpy()
         ratio = self.aggregator_norm(source, nodes[target], nodes[neighbor], subgraph.edges.numpy())
         weight = torch.from_numpy(ratio).to(dtype)
@@ -80,7 +81,19 @@ class _GraphSAINT(Sampler):
         batch.full_degree = degree[subgraph.nodes].to(dtype)
 
 
-class GraphSAINTNode(_GraphSAINT):
+class _IndependentDraws(_GraphSAINT):
+    """A subgraph is that of several independent draws."""
+
+    def __init__(
+        self, num_draws: int, num_steps: int | None = None, evaluate: str = "whole", inductive: bool = False
+    ) -> None:
+        super().__init__(evaluate, inductive)
+        self.num_draws = num_draws
+        self.num_steps = num_steps
+        self._check("num_draws")
+
+
+class GraphSAINTNode(_IndependentDraws):
     r"""GraphSAINT's node sampler: the subgraph induced by nodes drawn in proportion to their degree.
 
     From `"GraphSAINT: Graph Sampling Based Inductive Learning Method" <https://arxiv.org/abs/1907.04931>`_ (Zeng, Zhou,
@@ -120,14 +133,6 @@ class GraphSAINTNode(_GraphSAINT):
         (True, True)
     """
 
-    def __init__(
-        self, num_draws: int, num_steps: int | None = None, evaluate: str = "whole", inductive: bool = False
-    ) -> None:
-        super().__init__(evaluate, inductive)
-        self.num_draws = num_draws
-        self.num_steps = num_steps
-        self._check("num_draws")
-
     def law(self) -> tuple[str, int, int]:
         return "node", self.num_draws, 0
 
@@ -147,7 +152,7 @@ class GraphSAINTNode(_GraphSAINT):
         return source.memo["leaving"]
 
 
-class GraphSAINTEdge(_GraphSAINT):
+class GraphSAINTEdge(_IndependentDraws):
     r"""GraphSAINT's edge sampler: the subgraph induced by the ends of edges, drawn so that the variance is small.
 
     From `"GraphSAINT: Graph Sampling Based Inductive Learning Method" <https://arxiv.org/abs/1907.04931>`_ (Zeng, Zhou,
@@ -176,14 +181,6 @@ class GraphSAINTEdge(_GraphSAINT):
         >>> bool((batch.edge_weight >= 1).all()), batch.num_nodes <= 20
         (True, True)
     """
-
-    def __init__(
-        self, num_draws: int, num_steps: int | None = None, evaluate: str = "whole", inductive: bool = False
-    ) -> None:
-        super().__init__(evaluate, inductive)
-        self.num_draws = num_draws
-        self.num_steps = num_steps
-        self._check("num_draws")
 
     def law(self) -> tuple[str, int, int]:
         return "edge", self.num_draws, 0

@@ -47,6 +47,12 @@ def of_pairs(data: Data, key: str) -> bool:
     return family != "edge" and f"{family}_index" in data
 
 
+def float_dtype(data: Data) -> torch.dtype:
+    """The dtype of numbers that join ``data.x``: its own, or torch's default where it is missing or holds codes."""
+    x = data.get("x")
+    return x.dtype if x is not None and x.is_floating_point() else torch.get_default_dtype()
+
+
 def apply(
     transform: BaseTransform,
     graphs: Sequence[Data],

@@ -6,7 +6,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_edge_index
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.base import Precompute, float_dtype
 
 _MAX_NODES = 10_000
 
@@ -70,7 +70,7 @@ class LaplacianEigenvectors(Precompute):
         largest = vectors.gather(0, vectors.abs().round(decimals=9).argmax(0, keepdim=True))
         vectors = vectors * torch.where(largest < 0, -1.0, 1.0)
         found = min(n, self.num_vectors)
-        dtype = data.x.dtype if data.get("x") is not None else torch.get_default_dtype()
+        dtype = float_dtype(data)
         for name, columns in (("laplacian_vectors", vectors), ("laplacian_values", values.expand(n, -1))):
             padded = torch.full((n, self.num_vectors), torch.nan, dtype=dtype)
             padded[:, :found] = columns[:, :found].to(dtype)

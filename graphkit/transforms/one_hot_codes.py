@@ -11,6 +11,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.molecules import ATOM_CODES
 from graphkit.core.validate import check_codes
+from graphkit.transforms.base import float_dtype
 
 
 class OneHotCodes(BaseTransform):
@@ -40,5 +41,5 @@ class OneHotCodes(BaseTransform):
         """Replace ``x`` in ``data`` (a shallow copy when called through ``transform(data)``)."""
         codes = check_codes(data.x, self.num_codes, "OneHotCodes")
         columns = [F.one_hot(column, count) for column, count in zip(codes.t(), self.num_codes, strict=True)]
-        data.x = torch.cat(columns, dim=1).to(data.x.dtype if data.x.is_floating_point() else torch.get_default_dtype())
+        data.x = torch.cat(columns, dim=1).to(float_dtype(data))
         return data

@@ -11,7 +11,9 @@ from torch_geometric.data import Data
 from graphkit.models import GCN, MLP
 from graphkit.nn import dropout
 from graphkit.ops import SparseMatrix
-from graphkit.transforms import SparseFeatures
+from graphkit.testing import random_graph
+from graphkit.testing.instances import factories
+from graphkit.transforms import SparseFeatures, features
 from graphkit.transforms.features import RandomWalkPE
 
 
@@ -35,6 +37,16 @@ def test_walk_encodings_refuse_sparse_features():
     data = Data(x=torch.eye(3).to_sparse_csr(), edge_index=torch.tensor([[0, 1], [1, 0]]))
     with pytest.raises(ValueError, match="x is sparse; add features before SparseFeatures"):
         RandomWalkPE()(data)
+
+
+@pytest.mark.parametrize("name", features.registry.names())
+def test_codes_do_not_round_features(name):
+    (make, *_) = factories(features.registry.get(name)).values()
+    graph = random_graph(9, 22, edge_dim=None)
+    coded = Data(x=torch.arange(9).view(-1, 1), edge_index=graph.edge_index)
+    real = Data(x=coded.x.to(torch.get_default_dtype()), edge_index=graph.edge_index)
+    for (key, found), (_, expected) in zip(make()(coded), make()(real), strict=True):
+        assert torch.equal(found.to(expected.dtype), expected), key
 
 
 def test_features_turn_codes_into_floats_and_keep_float64():

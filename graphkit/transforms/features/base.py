@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.base import Precompute, float_dtype
 
 
 class NodeFeatures(Precompute):
@@ -28,6 +28,7 @@ class NodeFeatures(Precompute):
     """
 
     expensive = True
+    version = 2  # an x of whole numbers became columns of whole numbers before
 
     @abstractmethod
     def columns(self, data: Data) -> Tensor:
@@ -38,7 +39,7 @@ class NodeFeatures(Precompute):
         x = data.x
         if x is not None and x.layout != torch.strided:
             raise ValueError(f"{type(self).__name__}: x is sparse; add features before SparseFeatures")
-        dtype = x.dtype if x is not None and x.is_floating_point() else torch.get_default_dtype()
+        dtype = float_dtype(data)
         columns = self.columns(data).to(data.edge_index.device, dtype)
         data.x = columns if x is None else torch.cat([x.to(dtype), columns], dim=1)
         return data

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms.multigraphs import Multigraph, connected_multigraphs
 from graphkit.algorithms.polynomials import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.core.validate import check_choice, check_edge_index
+from graphkit.transforms.base import float_dtype
 from graphkit.transforms.features.base import NodeFeatures
 
 PINS = {"graph": 0, "node": 1, "pair": 2}
@@ -76,8 +77,7 @@ class _Polynomials(NodeFeatures):
             return super().forward(data)
         n = int(data.num_nodes or 0)
         index, table = _pair_table(self._values(data), n, self.max_entries, type(self).__name__)
-        dtype = torch.get_default_dtype() if data.x is None else data.x.dtype
-        data.polynomial_index, data.polynomial_attr = index, self._normalized(table).to(dtype)
+        data.polynomial_index, data.polynomial_attr = index, self._normalized(table).to(float_dtype(data))
         return data
 
     def columns(self, data: Data) -> Tensor:
