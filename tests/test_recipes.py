@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from joblib import parallel_config
 
 import graphkit as gk
 from graphkit.cli import main
@@ -232,6 +233,35 @@ def test_parallel_runs_give_the_same_numbers():
     one = recipe.run(progress=False, folder="one")
     two = recipe.run(progress=False, folder="two", jobs=2)
     for first, second in zip(one.runs, two.runs, strict=True):
+        assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+@pytest.fixture(params=["dask", "ray"])
+def cluster(request):
+    """The name by which joblib calls into a local cluster of two processes."""
+    if request.param == "dask":
+        distributed = pytest.importorskip("distributed")
+        with (
+            distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as workers,
+            distributed.Client(workers),
+        ):
+            yield "dask"
+    else:
+        ray = pytest.importorskip("ray")
+        pytest.importorskip("ray.util.joblib").register_ray()
+        ray.init(num_cpus=2, include_dashboard=False)
+        yield "ray"
+        ray.shutdown()
+
+
+def test_a_cluster_gives_the_same_numbers(cluster, trainings):
+    recipe = Recipe("mine", changed())
+    here = recipe.run(progress=False, folder="here")
+    assert trainings == [0, 1, 2]
+    with parallel_config(cluster, n_jobs=2):
+        there = recipe.run(progress=False, folder="there")
+    assert trainings == [0, 1, 2]  # no training in this process
+    for first, second in zip(here.runs, there.runs, strict=True):
         assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 

@@ -16,6 +16,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config, hash_tensors
+from graphkit.core.parallel import parallel
 from graphkit.expressivity.protocols import Protocol, RandomWeights
 from graphkit.expressivity.result import Expressivity, SuiteResult, slug
 from graphkit.expressivity.subject import Factory, Subject, reproducible
@@ -162,7 +163,7 @@ def _measure_all(
     jobs: int,
     progress: bool | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    from joblib import Parallel, delayed
+    from joblib import delayed
     from tqdm import tqdm
 
     calls = (
@@ -171,7 +172,7 @@ def _measure_all(
     )
     disable = None if progress is None else not progress
     with tqdm(total=total, initial=total - len(todo), desc=suite.name, disable=disable) as bar:
-        for result in Parallel(n_jobs=jobs, return_as="generator_unordered")(calls) if todo else ():
+        for result in parallel(calls, jobs):
             bar.update()
             yield result
 

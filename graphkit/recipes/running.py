@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config
+from graphkit.core.parallel import parallel
 from graphkit.datasets import MissingFilesError, check, load_splits
 from graphkit.recipes.experiment import Experiment
 from graphkit.recipes.reproduction import RUN_KEYS, Reproduction, in_unit
@@ -36,7 +37,7 @@ class Execution:
 
     Args:
         jobs: Parallel processes of joblib; within ``joblib.parallel_config`` its backend is used, e.g. Dask or Ray
-            (default: 1).
+            (default: the ``n_jobs`` given there, else 1).
         threads: The threads of each run. Scores are bit-equal for any ``jobs``, but not for other ``threads``
             (default: 1).
         folder: Where finished runs are kept (default: ``runs/reproduce``).
@@ -117,7 +118,7 @@ def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], executi
 def _run_all(
     recipe: Recipe, todo: Sequence[Job], done: int, execution: Execution
 ) -> Iterator[tuple[Job, dict[str, Any]]]:
-    from joblib import Parallel, delayed
+    from joblib import delayed
     from tqdm import tqdm
 
     config = json.dumps(recipe.experiment.config)
@@ -125,7 +126,7 @@ def _run_all(
     calls = (delayed(_run_one)(config, split, seed, execution.threads, recipe.also_test) for split, seed in in_time)
     silent = None if execution.progress is None else not execution.progress
     with tqdm(total=done + len(todo), initial=done, unit="run", disable=silent) as bar:
-        for job, run in Parallel(n_jobs=execution.jobs, return_as="generator_unordered")(calls) if todo else ():
+        for job, run in parallel(calls, execution.jobs):
             bar.update()
             yield job, run
 

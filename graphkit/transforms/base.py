@@ -13,6 +13,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.config import Configurable
 from graphkit.core.files import atomic_write, load_tensors
 from graphkit.core.hashing import hash_config, hash_data
+from graphkit.core.parallel import parallel
 from graphkit.core.resources import data_root
 
 _CHUNK = 64
@@ -85,12 +86,11 @@ def apply(
     if jobs is None:
         jobs = -1 if expensive else 1
     if jobs == 1 or len(chunks) == 1:
-        done = (_apply_chunk(transform, chunk, folder) for chunk in chunks)
+        done: Iterable[list[Data]] = (_apply_chunk(transform, chunk, folder) for chunk in chunks)
     else:
-        from joblib import Parallel, delayed
+        from joblib import delayed
 
-        parallel = Parallel(n_jobs=jobs, return_as="generator")
-        done = parallel(delayed(_apply_chunk)(transform, chunk, folder) for chunk in chunks)
+        done = parallel((delayed(_apply_chunk)(transform, chunk, folder) for chunk in chunks), jobs, ordered=True)
     return [graph for chunk in _bar(done, len(chunks), transform, progress) for graph in chunk]
 
 
