@@ -122,6 +122,22 @@ def test_done_means_the_same_experiment_with_all_runs(tmp_path):
     assert not is_done(good, path)
 
 
+@pytest.mark.parametrize("file", ["good", "compared", "swept"])
+def test_fewer_seeds_never_replace_a_whole_result(tmp_path, capsys, file):
+    path = tmp_path / "mine" / f"{file}.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.safe_dump(FILES[f"mine/{file}"], sort_keys=False))
+    saved = tmp_path / "results" / f"{file}.json"
+    assert main(["reproduce", str(path), "--seeds", "1"]) == 0  # nothing is there yet
+    assert main(["reproduce", str(path)]) == 0
+    whole = saved.read_bytes()
+    assert main(["reproduce", str(path), "--seeds", "1"]) == 0
+    assert saved.read_bytes() == whole
+    assert "holds all seeds of the recipe; --output FILE keeps this result" in capsys.readouterr().out
+    assert main(["reproduce", str(path), "--seeds", "1", "--output", "one.json"]) == 0
+    assert (tmp_path / "one.json").exists()
+
+
 def test_a_damaged_result_is_named(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "x.json").write_text('{"recipe": ')

@@ -44,6 +44,7 @@ def _one(options: argparse.Namespace, execution: dict[str, Any]) -> int:
     from graphkit import recipes
     from graphkit.datasets import card
     from graphkit.datasets.splits import choose
+    from graphkit.recipes.reproduce_all import is_done
 
     with usage():
         if options.budget:
@@ -57,7 +58,10 @@ def _one(options: argparse.Namespace, execution: dict[str, Any]) -> int:
     print(result)
     if result.missing:
         return 1
-    print(f"  saved       {result.save(options.output)}")
+    if options.output is None and seeds is not None and is_done(recipe, result.default_path):
+        print(f"  not saved   {result.default_path} holds all seeds of the recipe; --output FILE keeps this result")
+    else:
+        print(f"  saved       {result.save(options.output)}")
     return 0
 
 
