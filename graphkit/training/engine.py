@@ -61,11 +61,12 @@ class Engine:
         return copy.copy(batch).apply(lambda value: self._place(value, device))
 
     def _place(self, value: Tensor, device: torch.device) -> Tensor:
-        if value in self._placed:
-            return self._placed[value]
+        copies = self._placed.get(value, {})  # by device: an evaluation in chunks reads the graph on the CPU
+        if device in copies:
+            return copies[device]
         placed = value.to(device=device, dtype=self._dtype if value.is_floating_point() else None)
         if placed is not value:  # it would keep itself alive
-            self._placed[value] = placed
+            self._placed[value] = copies | {device: placed}
         return placed
 
     def forward(self, model: Callable[..., Tensor], *arguments: Any) -> Tensor:
