@@ -86,16 +86,17 @@ def test_a_random_split_divides_as_pyg_does(graph, undirected, disjoint):
     assert not set.union(*negatives) & everything
 
 
+@pytest.mark.parametrize("val_messages", [True, False])
 @pytest.mark.parametrize("disjoint", [0.0, 0.5])
-def test_no_stage_sees_the_links_that_it_predicts(graph, disjoint):
-    split = LinkSplit.random(graph.edge_index, 60, 0.1, 0.2, disjoint=disjoint)
+def test_no_stage_sees_the_links_that_it_predicts(graph, disjoint, val_messages):
+    split = LinkSplit.random(graph.edge_index, 60, 0.1, 0.2, disjoint=disjoint, val_messages=val_messages)
     task = LinkTask("toy", graph, split)
     seen = {stage: undirected_set(task.batches(stage)[0].edge_index) for stage in STAGES}
     links = {stage: undirected_set(getattr(split, stage)) for stage in STAGES}
     assert not seen["train"] & (links["val"] | links["test"])
     assert not seen["val"] & (links["val"] | links["test"])
     assert not seen["test"] & links["test"]
-    assert seen["test"] == seen["val"] | links["val"]
+    assert seen["test"] == (seen["val"] | links["val"] if val_messages else seen["val"])
     if disjoint:
         assert not seen["train"] & links["train"]
         assert seen["val"] == seen["train"] | links["train"]

@@ -47,6 +47,7 @@ class SplitFamily:
         per_class: For drawn splits, the numbers of training and validation ids per class.
         fixed_negatives: For drawn links, whether negatives for training are fixed with the split rather than drawn
             anew in every epoch.
+        val_messages: For drawn links, whether those for validation carry messages at the test.
         metric: The score that papers report on these splits (default: the card's).
         allow_missing_classes: Whether some published split trains without some class.
         files: Raw files needed for these splits only.
@@ -60,6 +61,7 @@ class SplitFamily:
     fractions: tuple[float, ...] = ()
     per_class: tuple[int, ...] = ()
     fixed_negatives: bool = False
+    val_messages: bool = True
     metric: str = ""
     allow_missing_classes: bool = False
     files: tuple[RawFile, ...] = ()

@@ -52,6 +52,7 @@ def random_links(data: Data, family: SplitFamily, index: int, name: str) -> Link
         seed=index,
         undirected=data.is_undirected(),
         fixed_negatives=family.fixed_negatives,
+        val_messages=family.val_messages,
         name=name,
     )
 

@@ -24,7 +24,7 @@ class LinkSplit:
     ==========  ===================================================================================
     ``train``   validation and test links (and, with ``disjoint``, the links to train on)
     ``val``     validation and test links
-    ``test``    test links
+    ``test``    test links (and, without ``val_messages``, validation links)
     ==========  ===================================================================================
 
     Args:
@@ -41,6 +41,8 @@ class LinkSplit:
         recurring: Whether links come back, as in a graph that grows by events: then parts may share links, negatives
             may be links of another part, and all edges of the graph carry messages at all stages, so it must hold
             only those of the past (default: ``False``).
+
+        val_messages: Whether validation links carry messages at the test (default: ``True``).
 
     Raises:
         TypeError: If ids are not int64.
@@ -66,6 +68,7 @@ class LinkSplit:
     undirected: bool = True
     disjoint: bool = False
     recurring: bool = False
+    val_messages: bool = True
 
     def __post_init__(self) -> None:
         for stage in STAGES:
@@ -98,6 +101,7 @@ class LinkSplit:
         num_negatives: float = 1.0,
         fixed_negatives: bool = False,
         disjoint: float = 0.0,
+        val_messages: bool = True,
         name: str | None = None,
     ) -> LinkSplit:
         r"""Draw the links of every part uniformly, and as many distinct pairs without a link.
@@ -116,6 +120,7 @@ class LinkSplit:
             fixed_negatives: Whether those for training are drawn here, not every epoch (default: ``False``).
             disjoint: The share of training links to train on, while the others carry the messages; 0 lets all do both
                 (default: 0).
+            val_messages: Whether validation links carry messages at the test (default: ``True``).
             name: The split's name (default: ``"random/<seed>"``).
 
         Raises:
@@ -157,6 +162,7 @@ class LinkSplit:
             train_negatives=negatives.get("train"),
             undirected=undirected,
             disjoint=disjoint > 0,
+            val_messages=val_messages,
         )
 
     def negatives(self, stage: str) -> Tensor | None:
@@ -167,7 +173,7 @@ class LinkSplit:
         """A mask ``[num_edges]`` of the graph's edges that carry messages at one stage."""
         if self.recurring:
             return torch.ones(edge_index.size(1), dtype=torch.bool)
-        hidden = ["test"] if stage == "test" else ["val", "test"]
+        hidden = ["test"] if stage == "test" and self.val_messages else ["val", "test"]
         if stage == "train" and self.disjoint:
             hidden.append("train")
         num_nodes = max(self.num_nodes, int(edge_index.max()) + 1 if edge_index.numel() else 0)
@@ -188,7 +194,10 @@ class LinkSplit:
             for part in (getattr(self, stage), self.negatives(stage)):
                 known = None if part is None else link_keys(part.flatten(1), self.num_nodes, self.undirected)
                 keys.append(None if known is None else known.sort().values)
-        flags = [self.undirected, self.disjoint, *([True] if self.recurring else [])]
+        later = [self.recurring, not self.val_messages]
+        while later and not later[-1]:  # a split without them keeps the hash from before they came
+            later.pop()
+        flags = [self.undirected, self.disjoint, *later]
         return hash_tensors(torch.tensor(flags), *keys)
 
     @property

@@ -20,15 +20,19 @@ class Engine:
 
     Args:
         accelerator: Fabric's names: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
-        devices: The number of devices.
+        devices: The number of devices of each machine.
         precision: Fabric's names: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"``, ``"16-mixed"``, ...
         clip_norm: The largest norm of the gradient of one step (``None``: no clipping).
+        num_nodes: The number of machines (default: 1).
     """
 
-    def __init__(self, accelerator: str, devices: int, precision: str, clip_norm: float | None) -> None:
+    def __init__(
+        self, accelerator: str, devices: int, precision: str, clip_norm: float | None, num_nodes: int = 1
+    ) -> None:
         from lightning_fabric import Fabric
 
-        self.fabric = Fabric(accelerator=accelerator, devices=devices, precision=precision)  # type: ignore[arg-type]
+        where: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes}
+        self.fabric = Fabric(**where, precision=precision)  # type: ignore[arg-type]
         self.fabric.launch()
         self.clip_norm = clip_norm
         self._dtype = torch.float64 if precision == "64-true" else None

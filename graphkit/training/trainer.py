@@ -28,7 +28,8 @@ from graphkit.training.strategies import registry as strategies
 from graphkit.training.strategies.base import NamedParameters
 
 # Settings that may change between a checkpoint and the run that resumes it: they do not change any epoch.
-_FREE = {"max_epochs", "patience", "progress", "run_dir", "loggers", "checkpoint_seconds", "accelerator", "devices"}
+_FREE = {"max_epochs", "patience", "progress", "run_dir", "loggers", "checkpoint_seconds"}
+_FREE |= {"accelerator", "devices", "num_nodes"}
 
 
 class Trainer(Configurable):
@@ -48,9 +49,9 @@ class Trainer(Configurable):
     Args:
         max_epochs: The largest number of epochs of each phase (default: 200).
         patience: Stop a phase after this many epochs without a better validation (default: never).
-        lr: The learning rate (default: 0.01).
-        weight_decay: One number for all parameters, or a dict from name patterns to numbers, e.g.
-            ``{"layers.0.*": 5e-4}``; parameters that match nothing get 0 (default: 0).
+        lr: The learning rate, or a dict from name patterns to rates, of which the first that matches counts, e.g.
+            ``{"encoder.*": 0.004, "*": 0.002}`` (default: 0.01).
+        weight_decay: One number for all parameters, or such a dict; parameters that match nothing get 0 (default: 0).
         optimizer: The name of a class in ``torch.optim`` (default: ``"Adam"``).
         optimizer_kwargs: Its further arguments (default: none).
         scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch (default: none).
@@ -63,7 +64,8 @@ class Trainer(Configurable):
         strategy: How weights are trained: a :class:`~graphkit.strategies.Strategy`, its class, or its name (default:
             ``Backprop()``).
         accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"`` (default: ``"auto"``).
-        devices: The number of devices; more than one not for node tasks of a whole graph (default: 1).
+        devices: The number of devices of each machine; more than one not for node tasks of a whole graph (default: 1).
+        num_nodes: The number of machines, each of which runs the same script, e.g. by ``torchrun`` (default: 1).
         precision: Fabric's names, e.g. ``"32-true"``, ``"64-true"``, ``"bf16-mixed"`` (default: ``"32-true"``).
         progress: Show a progress bar (default: on a terminal).
         run_dir: The folder of the run's files (default: none are written).
@@ -88,7 +90,7 @@ class Trainer(Configurable):
         self,
         max_epochs: int = 200,
         patience: int | None = None,
-        lr: float = 0.01,
+        lr: float | Mapping[str, float] = 0.01,
         weight_decay: float | Mapping[str, float] = 0.0,
         optimizer: str = "Adam",
         optimizer_kwargs: Mapping[str, Any] | None = None,
@@ -101,6 +103,7 @@ class Trainer(Configurable):
         strategy: Strategy | type[Strategy] | str | None = None,
         accelerator: str = "auto",
         devices: int = 1,
+        num_nodes: int = 1,
         precision: str = "32-true",
         progress: bool | None = None,
         run_dir: str | Path | None = None,
@@ -114,6 +117,7 @@ class Trainer(Configurable):
             ("patience", patience, 1),
             ("validate_every", validate_every, 1),
             ("batch_size", batch_size, 1),
+            ("num_nodes", num_nodes, 1),
         ):
             if value is not None and value < least:
                 raise ValueError(f"Trainer: {name}={value}, must be at least {least}")
@@ -121,7 +125,7 @@ class Trainer(Configurable):
             raise ValueError(
                 f"Trainer: validate_every={validate_every} leaves max_epochs={max_epochs} without a validation"
             )
-        if lr <= 0:
+        if any(rate <= 0 for rate in _patterns(lr).values()):
             raise ValueError(f"Trainer: lr={lr}, must be positive")
         _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
         if scheduler is not None:
@@ -144,6 +148,7 @@ class Trainer(Configurable):
         self.strategy: Strategy = Backprop() if strategy is None else strategy
         self.accelerator = accelerator
         self.devices = devices
+        self.num_nodes = num_nodes
         self.precision = precision
         self.progress = progress
         self.run_dir = run_dir
@@ -173,7 +178,7 @@ class Trainer(Configurable):
             )
         if resume and self.run_dir is None:
             raise ValueError("resume=True needs run_dir, the folder that holds the checkpoint")
-        engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm)
+        engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
         network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
         task = _prepared(task, network)
         network = engine.place(network)
@@ -274,25 +279,28 @@ class Trainer(Configurable):
 
     def _optimizer(self, parameters: NamedParameters) -> torch.optim.Optimizer:
         cls = _torch_class(torch.optim, self.optimizer, torch.optim.Optimizer, "optimizer")
-        patterns = self.weight_decay if isinstance(self.weight_decay, Mapping) else {"*": self.weight_decay}
-        groups: dict[float, list[nn.Parameter]] = {}
+        rates, decays = _patterns(self.lr), _patterns(self.weight_decay)
+        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
         matched = set()
         for name, parameter in parameters:
             if not parameter.requires_grad:
                 continue
-            found = next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
-            matched.add(found)
-            groups.setdefault(0.0 if found is None else float(patterns[found]), []).append(parameter)
-        unused = [pattern for pattern in patterns if pattern not in matched and pattern != "*"]
-        if unused and len(self.strategy.phases()) == 1:
-            raise ValueError(f"Trainer: the weight_decay pattern {unused[0]!r} matches no parameter of the model")
+            rate, decay = (next((p for p in patterns if fnmatchcase(name, p)), None) for patterns in (rates, decays))
+            if rate is None:
+                raise ValueError(f"Trainer: no pattern of lr matches {name!r}; end with one for all others, '*'")
+            matched |= {rate, decay}
+            groups.setdefault((rates[rate], decays[decay] if decay else 0.0), []).append(parameter)
+        for what, patterns in (("lr", rates), ("weight_decay", decays)):
+            unused = [pattern for pattern in patterns if pattern not in matched and pattern != "*"]
+            if unused and len(self.strategy.phases()) == 1:
+                raise ValueError(f"Trainer: the {what} pattern {unused[0]!r} matches no parameter of the model")
         if not groups:
             raise ValueError("Trainer: the model has no trainable parameters; nothing can be learned from the task")
-        decayed = [{"params": chosen, "weight_decay": decay} for decay, chosen in groups.items()]
+        listed = [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in groups.items()]
         settings = dict(self.optimizer_kwargs or {})
         if "fused" in inspect.signature(cls).parameters and self.precision != "16-mixed":
             settings.setdefault("fused", True)  # one kernel per step; Fabric cannot unscale before it, hence not 16-bit
-        return cls(decayed, lr=self.lr, **settings)
+        return cls(listed, **settings)
 
     def _scheduler_factory(self) -> SchedulerFactory | None:
         if self.scheduler is None:
@@ -340,6 +348,12 @@ def _prepared(task: Task, network: nn.Module) -> Task:
     """The task with the structure that a model wants precomputed."""
     required = required_by(network)
     return task if required is None else task.transform(required)
+
+
+def _patterns(value: float | Mapping[str, float]) -> dict[str, float]:
+    """Name patterns and their numbers, in order."""
+    given = value if isinstance(value, Mapping) else {"*": value}
+    return {pattern: float(number) for pattern, number in given.items()}
 
 
 def _torch_class(module: Any, name: str, base: type, what: str) -> Any:

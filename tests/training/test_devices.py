@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,8 @@ from tests.training.test_devices import task_of
 torch.set_num_threads(1)
 task = task_of(sys.argv[2])
 model = GCN.from_task(task, hidden_channels=4)
-trainer = Trainer(max_epochs=4, batch_size=6, optimizer="SGD", accelerator="cpu", devices=2, progress=False,
-                  run_dir=sys.argv[1])
+trainer = Trainer(max_epochs=4, batch_size=6, optimizer="SGD", accelerator="cpu", devices=int(sys.argv[3]),
+                  num_nodes=2 // int(sys.argv[3]), progress=False, run_dir=sys.argv[1])
 result = trainer.fit(model, task)
 """
 
@@ -35,21 +36,33 @@ def task_of(kind):
     return task.sampled(NeighborSampler([-1, -1, -1])) if kind == "node" else task
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["graph", "node"])
-def test_two_processes_take_the_steps_of_one_with_twice_the_batch(kind, tmp_path):
-    (tmp_path / "script.py").write_text(SCRIPT)
+def launch(place, kind, devices, launcher=()):
+    """Start the script, by itself or by a launcher."""
     root = Path(__file__).parents[2]
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "run"), kind],
+    return subprocess.Popen(
+        [sys.executable, *launcher, str(place / "script.py"), str(place / "run"), kind, str(devices)],
         cwd=root,
         env={"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=300,
-        check=False,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "machines"), [("graph", 1), ("graph", 2), ("node", 1)])
+def test_two_processes_take_the_steps_of_one_with_twice_the_batch(kind, machines, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT)
+    if machines == 1:
+        started = [launch(tmp_path, kind, devices=2)]
+    else:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        torchrun = ["-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=1", f"--master_port={port}"]
+        started = [launch(tmp_path, kind, 1, [*torchrun, f"--node_rank={rank}"]) for rank in range(machines)]
+    for process in started:
+        _, errors = process.communicate(timeout=300)
+        assert process.returncode == 0, errors[-3000:]
     two = json.loads((tmp_path / "run" / "result.json").read_text())
 
     task = task_of(kind)

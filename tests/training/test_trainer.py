@@ -266,6 +266,27 @@ def test_weight_decay_by_name():
         fit(weight_decay={"layer.0.*": 0.1})
 
 
+def test_learning_rate_by_name():
+    task = tiny.task("node multiclass")
+    trainer = gk.Trainer(lr={"layers.0.*": 0.5, "*": 0.1}, weight_decay={"*.weight": 0.2})
+    model = GCN.from_task(task)
+    optimizer = trainer._optimizer(model.named_parameters())
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
+    assert {name: found[id(p)] for name, p in model.named_parameters()} == {
+        "layers.0.bias": (0.5, 0.0),
+        "layers.0.lin.weight": (0.5, 0.2),
+        "layers.1.bias": (0.1, 0.0),
+        "layers.1.lin.weight": (0.1, 0.2),
+    }
+    same, _ = fit(lr={"layers.*": 0.02, "*": 0.5}, max_epochs=3)
+    plain, _ = fit(lr=0.02, max_epochs=3)
+    assert [row["train_loss"] for row in same.history] == [row["train_loss"] for row in plain.history]
+    with pytest.raises(ValueError, match=r"no pattern of lr matches 'layers\.1\.bias'; end with one for all others"):
+        fit(lr={"layers.0.*": 0.1})
+    with pytest.raises(ValueError, match=r"lr=\{'\*': 0.0\}, must be positive"):
+        gk.Trainer(lr={"*": 0.0})
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "expected"),
     [
