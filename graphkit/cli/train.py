@@ -37,7 +37,7 @@ def train(arguments: list[str]) -> int:
     with usage():
         config = _train_config(options)
         if options.help:
-            from graphkit.recipes.experiment import flags_help
+            from graphkit.recipes.parts import flags_help
 
             print(parser.format_help())
             print(flags_help(config))
