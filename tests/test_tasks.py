@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch_geometric.data import Data
 from torch_geometric.transforms import Compose
 
+import graphkit as gk
 from graphkit import GraphTask, NodeTask, Split
 from graphkit.transforms import Hops
 from graphkit.transforms.rewiring import RandomEdges
@@ -182,6 +183,22 @@ def test_graph_batches():
     assert torch.equal(orders[0], orders[1])
     assert not torch.equal(orders[0], orders[2])
     assert sorted(orders[0][:, 0].tolist()) == sorted(torch.cat([b.x for b in batches])[:, 0].tolist())
+
+
+@pytest.mark.parametrize(("size", "expected"), [(11, [12]), (5, [5, 5, 2]), (1, [1] * 12), (12, [12])])
+def test_no_single_graph_is_left_over_to_train_on(size, expected):
+    shuffled = tiny.graph_task("binary").batches("train", size, shuffle=True, generator=torch.Generator())
+    assert [batch.num_graphs for batch in shuffled] == expected
+
+
+def test_a_graph_of_one_node_at_the_end_is_trained_on_with_batch_norm():
+    """As methane in the molecules of ogbg-molfreesolv."""
+    graphs = [Data(x=torch.ones(1, 2), edge_index=torch.empty(2, 0, dtype=torch.long), y=i % 2) for i in range(9)]
+    split = Split("s", torch.arange(5), torch.tensor([5, 6]), torch.tensor([7, 8]))
+    task = GraphTask("points", graphs, split, "binary")
+    model = gk.models.GIN.from_task(task, hidden_channels=4, norm="batch_norm")
+    result = gk.Trainer(max_epochs=3, batch_size=4, progress=False).fit(model, task)
+    assert len(result.history) == 3
 
 
 def test_batches_leave_the_global_generator_alone():

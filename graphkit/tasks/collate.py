@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,11 +26,6 @@ class Collator:
         self.graphs = graphs
         self._columns = _columns(graphs)
         self._num_nodes = torch.tensor([graph.num_nodes for graph in graphs])
-
-    def batches(self, order: Tensor, size: int) -> Iterator[Batch]:
-        """Batches of ``size`` graphs in the given order (positions ``[n]``); the last may be smaller."""
-        for ids in order.split(size):
-            yield self.batch(ids)
 
     def batch(self, ids: Tensor) -> Batch:
         """The batch of the graphs at the given positions ``[n]``."""

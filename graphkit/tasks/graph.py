@@ -84,9 +84,11 @@ class GraphTask(Task):
             order = torch.randperm(count, generator=generator)
             rank, world = shard
             rounded = -(-count // world) * world  # every process must take the same number of steps
-            return self._shuffled[stage].batches(order.repeat(-(-rounded // count))[:rounded][rank::world], size)
+            own = order.repeat(-(-rounded // count))[:rounded][rank::world]
+            return map(self._shuffled[stage].batch, _chunks(own, size))
         if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
-            self._evaluation[stage, size] = list(Collator(self._labelled(stage)).batches(torch.arange(count), size))
+            collator = Collator(self._labelled(stage))
+            self._evaluation[stage, size] = [collator.batch(ids) for ids in torch.arange(count).split(size)]
         return self._evaluation[stage, size]
 
     def _labelled(self, stage: str) -> list[Data]:
@@ -120,6 +122,14 @@ class GraphTask(Task):
     def _rebuilt(self, graphs: Sequence[Data], split: Split) -> GraphTask:
         outputs = self.num_outputs
         return GraphTask(self.name, graphs, split, self.target, self.metric, outputs, self._allow_missing_classes)
+
+
+def _chunks(order: Tensor, size: int) -> list[Tensor]:
+    """Parts of one size; a last part of one graph joins the one before: batch norms cannot be trained on one row."""
+    parts = list(order.split(size))
+    if size > 1 and len(parts) > 1 and parts[-1].numel() == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
 
 
 def _label_rows(y: Any, count: int, where: str) -> Tensor:
