@@ -37,7 +37,7 @@ class Execution:
 
     Args:
         jobs: Parallel processes of joblib; within ``joblib.parallel_config`` its backend is used, e.g. Dask or Ray
-            (default: the ``n_jobs`` given there, else 1).
+            (default: what joblib is told there, else 1).
         threads: The threads of each run. Scores are bit-equal for any ``jobs``, but not for other ``threads``
             (default: 1).
         folder: Where finished runs are kept (default: ``runs/reproduce``).

@@ -41,7 +41,6 @@ class LinkSplit:
         recurring: Whether links come back, as in a graph that grows by events: then parts may share links, negatives
             may be links of another part, and all edges of the graph carry messages at all stages, so it must hold
             only those of the past (default: ``False``).
-
         val_messages: Whether validation links carry messages at the test (default: ``True``).
 
     Raises:

@@ -31,8 +31,12 @@ class Engine:
     ) -> None:
         from lightning_fabric import Fabric
 
-        where: dict[str, Any] = {"accelerator": accelerator, "devices": devices, "num_nodes": num_nodes}
-        self.fabric = Fabric(**where, precision=precision)  # type: ignore[arg-type]
+        self.fabric = Fabric(
+            accelerator=accelerator,
+            devices=devices,
+            num_nodes=num_nodes,
+            precision=precision,  # type: ignore[arg-type]
+        )
         self.fabric.launch()
         self.clip_norm = clip_norm
         self._dtype = torch.float64 if precision == "64-true" else None

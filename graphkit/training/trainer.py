@@ -28,8 +28,17 @@ from graphkit.training.strategies import registry as strategies
 from graphkit.training.strategies.base import NamedParameters
 
 # Settings that may change between a checkpoint and the run that resumes it: they do not change any epoch.
-_FREE = {"max_epochs", "patience", "progress", "run_dir", "loggers", "checkpoint_seconds"}
-_FREE |= {"accelerator", "devices", "num_nodes"}
+_FREE = {
+    "max_epochs",
+    "patience",
+    "progress",
+    "run_dir",
+    "loggers",
+    "checkpoint_seconds",
+    "accelerator",
+    "devices",
+    "num_nodes",
+}
 
 
 class Trainer(Configurable):
@@ -281,19 +290,19 @@ class Trainer(Configurable):
         cls = _torch_class(torch.optim, self.optimizer, torch.optim.Optimizer, "optimizer")
         rates, decays = _patterns(self.lr), _patterns(self.weight_decay)
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        matched = set()
+        unused = {"lr": set(rates) - {"*"}, "weight_decay": set(decays) - {"*"}}
         for name, parameter in parameters:
             if not parameter.requires_grad:
                 continue
-            rate, decay = (next((p for p in patterns if fnmatchcase(name, p)), None) for patterns in (rates, decays))
+            rate, decay = _first_match(rates, name), _first_match(decays, name)
             if rate is None:
                 raise ValueError(f"Trainer: no pattern of lr matches {name!r}; end with one for all others, '*'")
-            matched |= {rate, decay}
+            unused["lr"].discard(rate)
+            unused["weight_decay"].discard(decay or "*")
             groups.setdefault((rates[rate], decays[decay] if decay else 0.0), []).append(parameter)
-        for what, patterns in (("lr", rates), ("weight_decay", decays)):
-            unused = [pattern for pattern in patterns if pattern not in matched and pattern != "*"]
-            if unused and len(self.strategy.phases()) == 1:
-                raise ValueError(f"Trainer: the {what} pattern {unused[0]!r} matches no parameter of the model")
+        for what, patterns in unused.items():
+            if patterns and len(self.strategy.phases()) == 1:
+                raise ValueError(f"Trainer: the {what} pattern {min(patterns)!r} matches no parameter of the model")
         if not groups:
             raise ValueError("Trainer: the model has no trainable parameters; nothing can be learned from the task")
         listed = [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in groups.items()]
@@ -354,6 +363,10 @@ def _patterns(value: float | Mapping[str, float]) -> dict[str, float]:
     """Name patterns and their numbers, in order."""
     given = value if isinstance(value, Mapping) else {"*": value}
     return {pattern: float(number) for pattern, number in given.items()}
+
+
+def _first_match(patterns: Mapping[str, float], name: str) -> str | None:
+    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
 
 
 def _torch_class(module: Any, name: str, base: type, what: str) -> Any:

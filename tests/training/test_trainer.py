@@ -283,6 +283,8 @@ def test_learning_rate_by_name():
     assert [row["train_loss"] for row in same.history] == [row["train_loss"] for row in plain.history]
     with pytest.raises(ValueError, match=r"no pattern of lr matches 'layers\.1\.bias'; end with one for all others"):
         fit(lr={"layers.0.*": 0.1})
+    with pytest.raises(ValueError, match=r"weight_decay pattern 'layers\.\*' matches no parameter"):
+        fit(lr={"layers.*": 0.1, "*": 0.2}, weight_decay={"*": 0.1, "layers.*": 0.2})  # behind one that matches all
     with pytest.raises(ValueError, match=r"lr=\{'\*': 0.0\}, must be positive"):
         gk.Trainer(lr={"*": 0.0})
 
