@@ -29,16 +29,13 @@ def rewire(arguments: list[str]) -> int:
     with usage():
         transform = _transform(options.method, options.budget, flags)
         datasets.card(options.task)
-    import torch
-
-    from graphkit.core.files import atomic_write
+    from graphkit.core.files import save_tensors
     from graphkit.diagnostics.rewiring import compare_graphs, small_pair
 
     task = datasets.load(options.task)
     rewired = task.transform(transform, jobs=options.jobs)
     folder = Path(options.output or Path("runs") / "rewire" / f"{task.name}-{type(transform).__name__}")
-    with atomic_write(folder / "graphs.pt") as temporary:
-        torch.save([graph.to_dict() for graph in rewired.graphs], temporary)
+    save_tensors(folder / "graphs.pt", [graph.to_dict() for graph in rewired.graphs])
     report = compare_graphs(task.graphs, rewired.graphs)
     report.save(folder / "report.json")
     report.plot(folder / "report.png", small_pair(task.graphs, rewired.graphs))

@@ -71,8 +71,21 @@ def _umask() -> int:
     return current
 
 
+def save_tensors(path: str | os.PathLike[str], content: Any) -> None:
+    """Write tensors and plain values by ``torch.save``, whole or not at all; see :func:`atomic_write`."""
+    import torch
+
+    with atomic_write(path) as temporary:
+        try:
+            torch.save(content, temporary)
+        except RuntimeError:  # torch does not say that the disk is full; a further write does
+            with temporary.open("ab", buffering=0) as file:
+                file.write(bytes(2**20))
+            raise
+
+
 def load_tensors(path: str | os.PathLike[str]) -> Any:
-    """Read what ``torch.save`` wrote, without executing anything that the file might contain.
+    """Read what :func:`save_tensors` wrote, without executing anything that the file might contain.
 
     Raises:
         FileNotFoundError: If there is no file.

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
-from graphkit.core.files import atomic_write, load_tensors
+from graphkit.core.files import load_tensors, save_tensors
 from graphkit.core.hashing import hash_config, hash_tensors
 from graphkit.core.resources import data_root
 from graphkit.samplers.base import Sampler, in_chunks
@@ -177,8 +177,7 @@ class ShaDowPPR(_ShaDow):
         except Exception:  # a damaged file: whatever is wrong with it, it is made again
             path.unlink(missing_ok=True)
         found = source.pagerank_sets(roots, self.k, self.threshold, 1 - self.alpha, self.eps)
-        with atomic_write(path) as temporary:
-            torch.save([torch.from_numpy(part) for part in found], temporary)
+        save_tensors(path, [torch.from_numpy(part) for part in found])
         return found
 
 

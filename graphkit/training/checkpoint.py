@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from graphkit.core.files import atomic_write, load_tensors
+from graphkit.core.files import load_tensors, save_tensors
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint atomically."""
-    with atomic_write(path) as temporary:
-        torch.save(state, temporary)
+    save_tensors(path, state)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.config import Configurable
-from graphkit.core.files import atomic_write
+from graphkit.core.files import atomic_write, save_tensors
 from graphkit.core.validate import check_choice, unknown_name
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
@@ -234,8 +234,7 @@ class Trainer(Configurable):
             progress.close()
         result = self._result(network, task, loop, config)
         if folder is not None:
-            with atomic_write(folder / "model.pt") as temporary:
-                torch.save(network.state_dict(), temporary)
+            save_tensors(folder / "model.pt", network.state_dict())
             result.save(folder / "result.json")
         return result
 

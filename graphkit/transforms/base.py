@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
-from graphkit.core.files import atomic_write, load_tensors
+from graphkit.core.files import load_tensors, save_tensors
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.parallel import parallel
 from graphkit.core.resources import data_root
@@ -82,16 +82,18 @@ def apply(
     """
     expensive = isinstance(transform, Precompute) and transform.expensive
     folder = _cache_folder(transform, cache_dir) if expensive else None
-    chunks = [list(graphs[start : start + _CHUNK]) for start in range(0, len(graphs), _CHUNK)]
+    starts = range(0, len(graphs), _CHUNK)
+    # Graphs of a dataset are views of the tensors of all graphs, which would go along into every file and process.
+    chunks = ([graph.clone() for graph in graphs[start : start + _CHUNK]] for start in starts)
     if jobs is None:
         jobs = -1 if expensive else 1
-    if jobs == 1 or len(chunks) == 1:
+    if jobs == 1 or len(starts) == 1:
         done: Iterable[list[Data]] = (_apply_chunk(transform, chunk, folder) for chunk in chunks)
     else:
         from joblib import delayed
 
         done = parallel((delayed(_apply_chunk)(transform, chunk, folder) for chunk in chunks), jobs, ordered=True)
-    return [graph for chunk in _bar(done, len(chunks), transform, progress) for graph in chunk]
+    return [graph for chunk in _bar(done, len(starts), transform, progress) for graph in chunk]
 
 
 def _cache_folder(transform: Precompute, cache_dir: str | os.PathLike[str] | None) -> Path:
@@ -122,6 +124,5 @@ def _apply_chunk(transform: BaseTransform, graphs: list[Data], folder: Path | No
     except Exception:  # a damaged file: whatever is wrong with it, the graphs are computed again
         path.unlink(missing_ok=True)
     results = [transform(graph) for graph in graphs]
-    with atomic_write(path) as temporary:
-        torch.save([result.to_dict() for result in results], temporary)
+    save_tensors(path, [result.to_dict() for result in results])
     return results

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from torch_geometric.data import Data
 
 from graphkit.core import resources
 from graphkit.core.config import Configurable
-from graphkit.core.files import atomic_write, sha256
+from graphkit.core.files import atomic_write, save_tensors, sha256
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.registry import Registry
 from graphkit.core.validate import check_choice
@@ -126,6 +127,20 @@ def test_a_full_disk_is_explained(place, target, monkeypatch):
     assert caught.value.errno == errno.ENOSPC
     assert target.read_text() == "old"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_really_full_disk_under_tensors(tmp_path, monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+
+    def device(prefix, suffix, dir):
+        (tmp_path / "full.tmp").symlink_to("/dev/full")
+        return os.open("/dev/full", os.O_WRONLY), str(tmp_path / "full.tmp")
+
+    monkeypatch.setattr(tempfile, "mkstemp", device)
+    with pytest.raises(OSError, match=r"no space left on the disk while writing .*weights\.pt; free some space"):
+        save_tensors(tmp_path / "weights.pt", torch.zeros(10))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_really_full_disk():

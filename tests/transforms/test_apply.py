@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphkit.core.hashing import hash_data
-from graphkit.transforms import apply
+from graphkit.transforms import Precompute, apply
 from graphkit.transforms import base as transforms_base
 from graphkit.transforms.features import RandomWalkPE
 from graphkit.transforms.rewiring import RandomEdges
@@ -21,6 +21,11 @@ class _Counted(RandomWalkPE):
     def forward(self, data):
         type(self).calls += 1
         return super().forward(data)
+
+
+class _Whole(Precompute):
+    def forward(self, data):
+        return data
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +87,20 @@ def test_several_processes_give_the_same_in_the_same_order(tmp_path, monkeypatch
     one = apply(RandomWalkPE(4), GRAPHS, jobs=1, cache_dir=tmp_path / "a")
     two = apply(RandomWalkPE(4), GRAPHS, jobs=2, cache_dir=tmp_path / "b")
     assert hashes(one) == hashes(two)
+
+
+def test_graphs_that_are_views_take_only_their_own_part_along(tmp_path, monkeypatch):
+    monkeypatch.setattr(transforms_base, "_CHUNK", 1)
+    everything = torch.rand(100_000, 6)
+    graphs = [graph.clone() for graph in GRAPHS]
+    for graph in graphs:
+        graph.x = everything[7 : 7 + graph.num_nodes]
+    for jobs in (1, 2):
+        folder = tmp_path / str(jobs)
+        out = apply(RandomWalkPE(4), graphs, jobs=jobs, cache_dir=folder)
+        assert hashes(out) == hashes([RandomWalkPE(4)(graph) for graph in graphs])
+        assert max(path.stat().st_size for path in folder.rglob("*.pt")) < 20_000
+    assert max(graph.x.untyped_storage().nbytes() for graph in apply(_Whole(), graphs)) < 1000
 
 
 def test_cheap_transforms_leave_no_files(tmp_path):
