@@ -181,13 +181,19 @@ class PathNN(LayeredModel):
                 f"PathNN: the batch has no path_index_{i + 1}; apply model.required_transform() to each graph "
                 "(Trainer.fit does)"
             )
-        edge_attr = None
-        if self.edge_encoder is not None:
-            if batch.edge_attr is None:
-                raise ValueError("PathNN: the batch has no edge_attr, which edge_types or edge_dim ask for")
-            edge_attr = self.edge_encoder(batch.edge_attr)
+        edge_attr, edge_kind = self._edges(batch)
         layer = cast(_PathLayer, self.layers[i])
-        return layer(h, batch.edge_index, edge_attr, path_index, batch.get(f"path_distance_{i + 1}"))
+        return layer(h, batch.edge_index, edge_attr, path_index, batch.get(f"path_distance_{i + 1}"), edge_kind)
+
+    def _edges(self, batch: Data) -> tuple[Tensor | None, Tensor | None]:
+        """What :class:`PathConv` reads of edges: their features and, for codes, which of them each edge has."""
+        if self.edge_encoder is None:
+            return None, None
+        if batch.edge_attr is None:
+            raise ValueError("PathNN: the batch has no edge_attr, which edge_types or edge_dim ask for")
+        if isinstance(self.edge_encoder, CodeEncoder):
+            return self.edge_encoder.distinct(batch.edge_attr)
+        return self.edge_encoder(batch.edge_attr), None
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.head(read_out(self.readout, self.pool, h, batch))

@@ -50,6 +50,19 @@ class CodeEncoder(nn.Module):
         codes = check_codes(x.unsqueeze(1) if x.dim() == 1 else x, self.num_codes, "CodeEncoder")
         return torch.stack([embedding(column) for embedding, column in zip(self.embeddings, codes.t())]).sum(0)
 
+    def distinct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The sums of all different rows, and which of them each row has: ``sums[which]`` is ``forward(x)``."""
+        codes = check_codes(x.unsqueeze(1) if x.dim() == 1 else x, self.num_codes, "CodeEncoder")
+        number = codes.new_zeros(codes.size(0))
+        for count, column in zip(self.num_codes, codes.t()):
+            number = number * count + column
+        numbers, which = number.unique(return_inverse=True)
+        columns = []
+        for count in reversed(self.num_codes):
+            columns.append(numbers % count)
+            numbers = numbers // count
+        return self(torch.stack(columns[::-1], dim=1)), which
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.out_channels}, num_codes={self.num_codes})"
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from graphkit.algorithms import PathSet, enumerate_paths
 from graphkit.algorithms.paths import PATHS
-from graphkit.core.validate import check_choice
+from graphkit.core.validate import check_choice, check_codes
 from graphkit.nn.path_lstm import path_lstm, read_paths
 from graphkit.ops import Structure, scatter, structure
 
@@ -52,7 +52,9 @@ class PathConv(nn.Module):
         - **input:** ``x`` ``[num_nodes, in_channels]``, ``edge_index`` ``[2, num_edges]``, ``edge_attr`` ``[num_edges,
           edge_dim]`` if there is an ``edge_dim``; optionally paths of one length as
           :class:`~graphkit.transforms.Paths` gives them, ``path_index`` ``[k + 1, num_paths]`` and, for simple paths,
-          ``path_distance`` ``[num_paths, k + 1]`` (default: computed, and kept as long as ``edge_index``)
+          ``path_distance`` ``[num_paths, k + 1]`` (default: computed, and kept as long as ``edge_index``); optionally
+          ``edge_kind`` ``[num_edges]``, the row of ``edge_attr`` that each edge has, where few kinds of edges make
+          products with fewer rows (default: ``edge_attr`` has one row per edge)
         - **output:** ``[num_nodes, out_channels]``
 
     Raises:
@@ -106,14 +108,14 @@ class PathConv(nn.Module):
         edge_attr: Tensor | None = None,
         path_index: Tensor | None = None,
         path_distance: Tensor | None = None,
+        edge_kind: Tensor | None = None,
     ) -> Tensor:
         """One convolution; see the class for shapes."""
         graph = structure(edge_index, x.size(0))
         if self.edge_dim is None:
-            edge_attr = None
-        elif edge_attr is None or edge_attr.shape != (graph.num_edges, self.edge_dim):
-            given = "none" if edge_attr is None else list(edge_attr.shape)
-            raise ValueError(f"PathConv needs edge_attr of shape [{graph.num_edges}, {self.edge_dim}], got {given}")
+            edge_attr = edge_kind = None
+        else:
+            self._check_edges(edge_attr, edge_kind, graph.num_edges)
         if path_index is None:
             found = self._enumerated(edge_index, graph)
             path_index, path_distance = found.nodes, found.distances
@@ -128,8 +130,17 @@ class PathConv(nn.Module):
             path_distance = torch.arange(path_index.size(0), device=x.device).expand(path_index.size(1), -1)
         elif path_distance is None:
             raise ValueError("PathConv: path_distance is missing; simple paths need it to encode distances")
-        states = self._read(x, edge_attr, path_index, path_distance, graph)
+        states = self._read(x, edge_attr, edge_kind, path_index, path_distance, graph)
         return scatter(states, path_index[0].long(), x.size(0), self.aggr)
+
+    def _check_edges(self, edge_attr: Tensor | None, edge_kind: Tensor | None, num_edges: int) -> None:
+        rows = edge_attr if edge_kind is None else edge_kind
+        if edge_attr is None or rows is None or (len(rows), edge_attr.size(-1)) != (num_edges, self.edge_dim):
+            given = "none" if edge_attr is None else list(edge_attr.shape)
+            kinds = "" if edge_kind is None else f" for edge_kind of shape {list(edge_kind.shape)}"
+            raise ValueError(f"PathConv needs edge_attr of shape [{num_edges}, {self.edge_dim}], got {given}{kinds}")
+        if edge_kind is not None:
+            check_codes(edge_kind.view(-1, 1), [len(edge_attr)], "edge_kind of PathConv")
 
     def _enumerated(self, edge_index: Tensor, graph: Structure) -> PathSet:
         key = ("paths", self.paths, self.length)
@@ -138,7 +149,13 @@ class PathConv(nn.Module):
         return cast(PathSet, graph.memo[key])
 
     def _read(
-        self, x: Tensor, edge_attr: Tensor | None, index: Tensor, distance: Tensor | None, graph: Structure
+        self,
+        x: Tensor,
+        edge_attr: Tensor | None,
+        edge_kind: Tensor | None,
+        index: Tensor,
+        distance: Tensor | None,
+        graph: Structure,
     ) -> Tensor:
         """The LSTM's last state for each path."""
         drops = self.training and self.dropout > 0
@@ -148,6 +165,8 @@ class PathConv(nn.Module):
         weight_ih, weight_hh = cast(Tensor, self.lstm.weight_ih_l0), cast(Tensor, self.lstm.weight_hh_l0)
         bias = cast(Tensor, self.lstm.bias_ih_l0) + cast(Tensor, self.lstm.bias_hh_l0)
         if drops:
+            if edge_attr is not None and edge_kind is not None:
+                edge_attr = edge_attr[edge_kind]
             inputs = []
             for step in steps:
                 parts = [x[step.node]]
@@ -165,8 +184,9 @@ class PathConv(nn.Module):
         table = F.linear(x, of_nodes, bias)
         rows = [step.node for step in steps]
         if edge_attr is not None:  # from the second step on, one row per edge: its features and those of its target
-            into = table.index_select(0, graph.edge_index()[1])
-            table = torch.cat([table, into + F.linear(edge_attr, of_edges)])
+            along = F.linear(edge_attr, of_edges)
+            along = along if edge_kind is None else along.index_select(0, edge_kind)
+            table = torch.cat([table, table.index_select(0, graph.edge_index()[1]) + along])
             rows[1:] = [x.size(0) + cast(Tensor, step.edge) for step in steps[1:]]
         hops = [step.distance for step in steps]
         distance_table = None if distances is None else F.linear(distances, of_distances)

@@ -11,6 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from graphkit.ops import Structure, backend
 
+sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
+
 
 class Step(NamedTuple):
     """One step of the LSTM for all its cells, each a path read so far.
@@ -165,16 +167,16 @@ class _PathLSTM(torch.autograd.Function):
                 i, f, g, o = gates[rows].view(-1, 4, width).unbind(1)
                 di, df, dg, do = grad[rows].view(-1, 4, width).unbind(1)
                 t, dh = tanh_c[rows], grad_h[rows]
-                torch.mul(dh * t, o * (1 - o), out=do)
-                dc = dh * o * (1 - t * t)
+                sigmoid_backward(dh * t, o, grad_input=do)
+                dc = tanh_backward(dh * o, t)
                 if grad_c is not None:
                     dc += grad_c[rows]
-                torch.mul(dc * g, i * (1 - i), out=di)
-                torch.mul(dc * i, 1 - g * g, out=dg)
+                sigmoid_backward(dc * g, i, grad_input=di)
+                tanh_backward(dc * i, g, grad_input=dg)
                 if parent_c is None:
                     df.zero_()
                 else:
-                    torch.mul(dc * parent_c.index_select(0, parent[rows]), f * (1 - f), out=df)
+                    sigmoid_backward(dc * parent_c.index_select(0, parent[rows]), f, grad_input=df)
                     torch.mul(dc, f, out=through_forget[rows])
             grad_table.index_add_(0, row, grad)
             if grad_distance is not None:

@@ -182,6 +182,10 @@ def test_codes_are_summed_embeddings_and_checked():
     x = torch.tensor([[2.0, 1.0], [0.0, 1.0]])
     expected = encoder.embeddings[0].weight[[2, 0]] + encoder.embeddings[1].weight[[1, 1]]
     assert torch.equal(encoder(x), expected)
+    repeated = x[[0, 1, 1, 0, 1]]
+    sums, which = encoder.distinct(repeated)
+    assert len(sums) == 2
+    assert torch.equal(sums[which], encoder(repeated))
     for bad in (3.0, -1.0, 0.5, float("nan")):
         with pytest.raises(ValueError, match=r"column 0 of row 1 is .* must be a whole number in 0..2"):
             encoder(torch.tensor([[2.0, 1.0], [bad, 1.0]]))

@@ -98,6 +98,25 @@ def test_dropout_acts_on_each_input_of_each_path(monkeypatch):
         torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_features_by_kind_equal_features_by_edge(dropout):
+    torch.manual_seed(0)
+    conv = PathConv(5, 7, 3, edge_dim=3, dropout=dropout).double().train()
+    kinds = torch.rand(4, 3, dtype=torch.float64, requires_grad=True)
+    kind = torch.randint(4, (GRAPH.num_edges,))
+    found = []
+    for edges in ((kinds[kind],), (kinds, None, None, kind)):
+        torch.manual_seed(1)
+        out = conv(GRAPH.x, GRAPH.edge_index, *edges)
+        found.append((out, *torch.autograd.grad(out.square().sum(), [kinds, *conv.parameters()])))
+    for by_edge, by_kind in zip(*found, strict=True):
+        torch.testing.assert_close(by_kind, by_edge, rtol=1e-10, atol=1e-10)
+    with pytest.raises(ValueError, match=r"edge_attr of shape \[34, 3\], got \[4, 3\] for edge_kind of shape \[33\]"):
+        conv(GRAPH.x, GRAPH.edge_index, kinds, None, None, kind[1:])
+    with pytest.raises(ValueError, match=r"edge_kind of PathConv: column 0 of row 0 is \d, .* in 0\.\.2"):
+        conv(GRAPH.x, GRAPH.edge_index, kinds[:3], None, None, torch.full((GRAPH.num_edges,), 3))
+
+
 def test_common_beginnings_are_run_once():
     star = torch.tensor([[0, 1, 1, 2, 1, 3], [1, 0, 2, 1, 3, 1]])  # 1 in the middle
     paths = enumerate_paths(star, 4, 2)[-1]
