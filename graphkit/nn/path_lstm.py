@@ -121,8 +121,9 @@ class _PathLSTM(torch.autograd.Function):
         h: Tensor | None = None
         c: Tensor | None = None
         saved: list[Tensor] = []
+        products = _workspace(table, steps[:-1])
         for parent, row, distance in steps:
-            recurrent: Tensor | None = None if h is None else h @ weight.t()
+            recurrent = None if h is None else torch.mm(h, weight.t(), out=products[: h.size(0)])
             gates = table.new_empty(row.numel(), table.size(1))
             new_h, new_c, tanh_c = (table.new_empty(row.numel(), weight.size(1)) for _ in range(3))
             for rows in _blocks(gates):
@@ -157,11 +158,12 @@ class _PathLSTM(torch.autograd.Function):
         grad_table = weight.new_zeros(ctx.num_rows, weight.size(0))
         grad_distance = None if ctx.num_distances is None else weight.new_zeros(ctx.num_distances, weight.size(0))
         grad_c = None
+        grads = _workspace(grad_table, ctx.steps)
         for level in range(len(ctx.steps) - 1, -1, -1):
             parent, row, distance = ctx.steps[level]
             gates, c, tanh_c = saved[3 * level : 3 * level + 3]
             parent_c = saved[3 * level - 2] if level > 0 else None
-            grad = torch.empty_like(gates)
+            grad = grads[: row.numel()]
             through_forget = torch.empty_like(c)
             for rows in _blocks(gates):
                 i, f, g, o = gates[rows].view(-1, 4, width).unbind(1)
@@ -190,6 +192,11 @@ class _PathLSTM(torch.autograd.Function):
                 grad_weight.addmm_(summed.t(), parent_h)
                 grad_h = summed @ weight
         return None, grad_weight, grad_table, grad_distance
+
+
+def _workspace(table: Tensor, steps: Sequence[tuple[Tensor | None, Tensor, Tensor | None]]) -> Tensor:
+    """One row for each cell of any one step, used by step after step: fresh memory would cost as much as the sums."""
+    return table.new_empty(max((row.numel() for _, row, _ in steps), default=0), table.size(1))
 
 
 def _blocks(gates: Tensor) -> list[slice]:
