@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource, subgraph_source
+from graphkit.core.batching import cut
 from graphkit.core.config import Configurable
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
@@ -136,10 +137,10 @@ class Sampler(Configurable, ABC):
 
 
 def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:
-    """The roots in groups of ``batch_size``, in random order with a generator."""
-    if generator is not None:
-        roots = roots[torch.randperm(roots.numel(), generator=generator)]
-    return list(roots.split(batch_size))
+    """The roots in groups of ``batch_size``, in random order with a generator, then no single one is left over."""
+    if generator is None:
+        return list(roots.split(batch_size))
+    return cut(roots[torch.randperm(roots.numel(), generator=generator)], batch_size)
 
 
 def kinds_of_attributes(data: Data, name: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.batching import cut
 from graphkit.core.validate import check_choice
 from graphkit.tasks.base import Task
 from graphkit.tasks.collate import Collator
@@ -85,7 +86,7 @@ class GraphTask(Task):
             rank, world = shard
             rounded = -(-count // world) * world  # every process must take the same number of steps
             own = order.repeat(-(-rounded // count))[:rounded][rank::world]
-            return map(self._shuffled[stage].batch, _chunks(own, size))
+            return map(self._shuffled[stage].batch, cut(own, size))
         if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
             collator = Collator(self._labelled(stage))
             self._evaluation[stage, size] = [collator.batch(ids) for ids in torch.arange(count).split(size)]
@@ -122,14 +123,6 @@ class GraphTask(Task):
     def _rebuilt(self, graphs: Sequence[Data], split: Split) -> GraphTask:
         outputs = self.num_outputs
         return GraphTask(self.name, graphs, split, self.target, self.metric, outputs, self._allow_missing_classes)
-
-
-def _chunks(order: Tensor, size: int) -> list[Tensor]:
-    """Parts of one size; a last part of one graph joins the one before: batch norms cannot be trained on one row."""
-    parts = list(order.split(size))
-    if size > 1 and len(parts) > 1 and parts[-1].numel() == 1:
-        parts[-2:] = [torch.cat(parts[-2:])]
-    return parts
 
 
 def _label_rows(y: Any, count: int, where: str) -> Tensor:

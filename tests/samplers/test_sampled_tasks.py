@@ -337,3 +337,13 @@ def test_hashes_of_experiments_without_a_sampler_stay(monkeypatch):
     assert before.config.get("sampler") is None
     before.config["sampler"] = None
     assert before.hash == today
+
+
+@pytest.mark.parametrize("name", ["NeighborSampler", "ShaDowKHop", "ShaDowPPR"])
+def test_an_isolated_root_at_the_end_is_trained_on_with_batch_norm(name):
+    data = Data(x=torch.rand(9, 3), edge_index=torch.empty(2, 0, dtype=torch.long), y=torch.arange(9) % 2)
+    split = gk.Split("s", torch.arange(5), torch.tensor([5, 6]), torch.tensor([7, 8]))
+    task = gk.NodeTask("points", data, split).sampled(SAMPLERS[name]())
+    readout = {"readout": "mask"} if name.startswith("ShaDow") else {}
+    model = GCN.from_task(task, hidden_channels=4, norm="batch_norm", **readout)
+    assert len(gk.Trainer(max_epochs=3, batch_size=4, progress=False).fit(model, task).history) == 3

@@ -1,0 +1,19 @@
+"""Cutting an order of training examples into batches."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def cut(order: Tensor, size: int) -> list[Tensor]:
+    """Parts of one size; a last part of one joins the part before: batch norms cannot be trained on one row.
+
+    Example:
+        >>> [part.tolist() for part in cut(torch.arange(5), 2)]
+        [[0, 1], [2, 3, 4]]
+    """
+    parts = list(order.split(size))
+    if size > 1 and len(parts) > 1 and parts[-1].numel() == 1:
+        parts[-2:] = [torch.cat(parts[-2:])]
+    return parts
