@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import statistics
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +19,7 @@ from graphkit.cli import main
 from graphkit.core.resources import shipped
 from graphkit.datasets import MissingFilesError
 from graphkit.recipes import Comparison, Experiment, Published, Recipe, Sweep, judge, running
+from graphkit.training.loop import Loop
 
 FILES = sorted(shipped("recipes").glob("*/*.yaml"))
 PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
@@ -301,6 +305,27 @@ def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
             recipe.run(progress=False)
     assert recipe.run(progress=False).n == 3
     assert trainings == [0, 1, 2]
+
+
+def test_ctrl_c_within_a_run_keeps_its_epochs(monkeypatch, tmp_path):
+    recipe, epochs = Recipe("mine", changed(trainer={"max_epochs": 6})), []
+    original = Loop._run_epoch
+
+    def epoch(self, phase):
+        epochs.append(self.order_seed)
+        if len(epochs) == 8:  # the second epoch of the second run
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, phase)
+
+    monkeypatch.setattr(Loop, "_run_epoch", epoch)
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 runs of mine are kept"):
+        recipe.run(progress=False)
+    result = recipe.run(progress=False)
+    assert epochs == [0] * 6 + [1] * 6 + [2] * 6
+    whole = recipe.run(progress=False, folder=tmp_path / "whole")
+    without_time = [[{**run, "seconds": 0} for run in each.runs] for each in (result, whole)]
+    assert without_time[0] == without_time[1]
+    assert sorted(path.name for path in Path("runs").rglob("*") if path.is_file()) == ["result.json"] * 3
 
 
 def test_every_split_with_every_seed():

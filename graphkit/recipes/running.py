@@ -1,11 +1,13 @@
-"""Runs over seeds and splits, each kept as soon as it is finished."""
+"""Runs over seeds and splits, each kept as soon as it is finished, the current one from minute to minute."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from graphkit.recipes.recipe import Recipe
 
 Job = tuple[int | str, int]  # split and seed
+CHECKPOINT_SECONDS = 60.0
 
 
 class OutOfTime(Exception):
@@ -42,7 +45,7 @@ class Execution:
             (default: 1).
         folder: Where finished runs are kept (default: ``runs/reproduce``).
         fresh: Repeat finished runs (default: ``False``).
-        progress: Show a bar over runs (default: on a terminal).
+        progress: Show a bar over runs and, where they run one by one, over each one's epochs (default: on a terminal).
         deadline: The ``time.monotonic()`` from which on no run is started (default: ``None``).
     """
 
@@ -86,7 +89,7 @@ def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], executi
         result.missing = next((path for path, state in states.items() if state == "missing"), "its raw files")
         return result
     folder = Path(execution.folder) / recipe.name
-    kept: dict[Job, tuple[Path, str]] = {}
+    kept: dict[Job, tuple[Path, str]] = {}  # the file of each run, and what made it
     for split in splits:
         for seed in seeds:
             place = folder / (str(split) if len(splits) > 1 or not own_splits else "") / f"seed-{seed}"
@@ -95,7 +98,9 @@ def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], executi
     found = {job: run for job, (path, key) in kept.items() if not execution.fresh and (run := _read(path, key))}
     state = f"{{}} of {len(kept)} runs of {recipe.name} are kept in {folder}; the same command does the rest"
     try:
-        for job, run in _run_all(recipe, [job for job in kept if job not in found], len(found), execution):
+        places = {job: file.with_name(f"unfinished-{key}").absolute() for job, (file, key) in kept.items()}
+        todo = {job: place for job, place in places.items() if job not in found}
+        for job, run in _run_all(recipe, todo, len(found), execution):
             found[job] = run
             path, key = kept[job]
             with atomic_write(path) as temporary:
@@ -116,40 +121,47 @@ def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], executi
 
 
 def _run_all(
-    recipe: Recipe, todo: Sequence[Job], done: int, execution: Execution
+    recipe: Recipe, todo: dict[Job, Path], done: int, execution: Execution
 ) -> Iterator[tuple[Job, dict[str, Any]]]:
-    from joblib import delayed
+    """Runs with the folders of their checkpoints."""
+    from joblib import delayed, effective_n_jobs
     from tqdm import tqdm
 
     config = json.dumps(recipe.experiment.config)
-    in_time = takewhile(lambda _: execution.has_time, todo)
-    calls = (delayed(_run_one)(config, split, seed, execution.threads, recipe.also_test) for split, seed in in_time)
-    silent = None if execution.progress is None else not execution.progress
-    with tqdm(total=done + len(todo), initial=done, unit="run", disable=silent) as bar:
+    shown = sys.stderr.isatty() if execution.progress is None else execution.progress
+    epochs = shown and effective_n_jobs(execution.jobs) == 1
+    calls = (
+        delayed(_run_one)(config, job, execution.threads, recipe.also_test, folder, not execution.fresh, epochs)
+        for job, folder in takewhile(lambda _: execution.has_time, todo.items())
+    )
+    with tqdm(total=done + len(todo), initial=done, unit="run", disable=not shown) as bar:
         for job, run in parallel(calls, execution.jobs):
             bar.update()
             yield job, run
 
 
 def _run_one(
-    config: str, split: int | str, seed: int, threads: int, also_test: list[int | str]
+    config: str, job: Job, threads: int, also_test: list[int | str], folder: Path, resume: bool, progress: bool
 ) -> tuple[Job, dict[str, Any]]:
-    """One training, in whatever process or on whatever machine joblib chose."""
+    """One training, in whatever process or on whatever machine joblib chose; its checkpoint goes when it is done."""
     import torch
 
+    split, seed = job
     experiment = Experiment(json.loads(config))
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         task = _task(_task_config(experiment), split)
-        trainer = experiment.build_trainer(seed=seed, progress=False, run_dir=None)
-        result = trainer.fit(experiment.build_model(task), task)
+        files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
+        trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
+        result = trainer.fit(experiment.build_model(task), task, resume=resume)
         further = _further(_task_config(experiment), split, tuple(also_test)) if also_test else []
         run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
         run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
     finally:
         torch.set_num_threads(before)
-    return (split, seed), run
+    shutil.rmtree(folder)
+    return job, run
 
 
 def _test(trainer: Trainer, task: Task) -> float:

@@ -23,7 +23,9 @@ class Progress:
         from tqdm import tqdm
 
         enabled = sys.stderr.isatty() if show is None else show
-        self._bar = tqdm(total=total, initial=done, unit="epoch", disable=not enabled, dynamic_ncols=True)
+        self._bar = tqdm(
+            total=total, initial=done, unit="epoch", disable=not enabled, dynamic_ncols=True, leave=None
+        )  # under another bar it goes when it is done
         self._next = 0.0
         self._latest: Record = {}
 
