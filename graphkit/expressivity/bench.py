@@ -166,8 +166,8 @@ def _measure_all(
     from joblib import delayed
     from tqdm import tqdm
 
-    calls = (
-        delayed(_measure)(protocol, subject, [suite.graphs[position] for position in graphs], unit)
+    calls = (  # copies, as graphs of a dataset are views of the tensors of all, which would go along
+        delayed(_measure)(protocol, subject, [suite.graphs[position].clone() for position in graphs], unit)
         for unit, graphs in todo.items()
     )
     disable = None if progress is None else not progress

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Data
 
 from graphkit.cli import main
 from graphkit.datasets import load_graphs
@@ -52,6 +54,22 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, prot
     assert parts["units"] == all_at_once["units"]
     assert again.seconds == parts["seconds"] > 0
     assert torch.equal(again.suites["pairs"].verdict.separated, whole.suites["pairs"].verdict.separated)
+
+
+def test_processes_get_only_the_graphs_of_their_part(tmp_path, monkeypatch):
+    sizes = []
+
+    def count(calls, jobs):
+        for call in calls:
+            sizes.append(len(pickle.dumps(call)))
+            yield call[0](*call[1])
+
+    monkeypatch.setattr("graphkit.expressivity.bench.parallel", count)
+    ones, ring = torch.ones(100_000, 1), torch.tensor([[0, 1, 2], [1, 2, 0]])
+    graphs = [Data(x=ones[3 * i : 3 * i + 3], edge_index=ring) for i in range(4)]
+    suite = Suite.from_pairs("mine", list(zip(graphs[:2], graphs[2:], strict=True)))
+    expressivity(gin, [suite], protocol=ONE, folder=tmp_path)
+    assert max(sizes) < 20_000
 
 
 def test_what_is_finished_is_not_measured_again(tmp_path, monkeypatch):
