@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.utils import coalesce, remove_self_loops
+from torch_geometric.utils import remove_self_loops, scatter
 
 from graphkit.transforms.base import Precompute, of_pairs
 
@@ -36,11 +36,13 @@ class Undirected(Precompute):
         if not names and _is_simple(edge_index, n):
             return data
         inner, mask = remove_self_loops(edge_index, torch.arange(edge_index.size(1), device=edge_index.device))
-        both = torch.cat([inner, inner.flip(0)], dim=1)
+        source, target = torch.cat([inner, inner.flip(0)], dim=1)
+        edges, which = (source * n + target).unique(return_inverse=True)
         for name in names:
             value = torch.cat([data[name][mask]] * 2)
-            data[name] = coalesce(both, value, num_nodes=n, reduce="mean" if value.is_floating_point() else "min")[1]
-        data.edge_index = coalesce(both, num_nodes=n)
+            reduce = "mean" if value.is_floating_point() else "min"
+            data[name] = scatter(value, which, dim_size=edges.numel(), reduce=reduce)
+        data.edge_index = torch.stack([edges // n, edges % n])
         return data
 
 
