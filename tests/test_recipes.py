@@ -290,6 +290,17 @@ def test_finished_seeds_are_kept_and_damaged_ones_repeated(trainings, tmp_path):
     assert trainings[8:] == [0, 1, 2]
 
 
+def test_pyg_models_read_where_the_task_says():
+    sizes = {"num_nodes": 6, "num_train": 4, "num_val": 4, "num_test": 4}
+    for name, options, readout in (("ring-transfer", sizes, "mask"), ("csl", {}, "mean")):
+        model = {"class_path": "torch_geometric.nn.GIN", "init_args": {"hidden_channels": 4, "num_layers": 2}}
+        experiment = Experiment.from_config({"model": model, "task": {"name": name, **options}})
+        task = experiment.load_task()
+        model = experiment.build_model(task)
+        assert model.readout == readout
+        assert model(next(iter(task.batches("val", 3)))).shape == (3, task.num_outputs)
+
+
 def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
     recipe = Recipe("mine", changed())
     original = running.Experiment.build_trainer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn.resolver import aggregation_resolver
+
+from graphkit.models.readout import make_pool, read_out
 
 
 class PyGModel(nn.Module):
@@ -19,10 +19,12 @@ class PyGModel(nn.Module):
         module: Any module. Its ``forward`` either takes the batch (one required argument, not called ``x``), or takes
             arguments by the names of the batch's attributes: ``x``, ``edge_index``, ``edge_weight``, ``edge_attr``,
             ``batch``, ... Optional ones that the batch lacks keep their defaults.
-        readout: PyG's name of an aggregation (``"mean"``, ``"sum"``, ...) that pools its node outputs per graph
-            (default: ``None``).
+        readout: The name of an aggregation (``"mean"``, ``"sum"``, ``"lcm"``, ...) that pools its node outputs per
+            graph, or ``"mask"`` to read the nodes that ``readout_mask`` marks (default: ``None``). One that learns
+            needs the module's ``out_channels``.
 
     Raises:
+        ValueError: If there is no such readout, or it needs a width that the module does not tell.
         TypeError: If a required argument is not an attribute of the batch (when called).
 
     Example:
@@ -36,19 +38,16 @@ class PyGModel(nn.Module):
         super().__init__()
         self.module = module
         self.readout = readout
-        self.pool = None if readout is None else aggregation_resolver(readout)
+        self.pool = make_pool(readout, getattr(module, "out_channels", None))
         parameters = inspect.signature(module.forward).parameters.values()
         self._named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         required = [p.name for p in self._named if p.default is p.empty]
         self._takes_batch = len(required) == 1 and required[0] not in ("x", "edge_index")
 
     def forward(self, batch: Data) -> Tensor:
-        """The module's outputs, pooled per graph if there is a readout."""
+        """The module's outputs, as the readout says."""
         out = self.module(batch) if self._takes_batch else self.module(**self._arguments(batch))
-        if self.pool is None:
-            return out
-        index = batch.batch if batch.get("batch") is not None else out.new_zeros(out.size(0), dtype=torch.long)
-        return self.pool(out, index)
+        return read_out(self.readout, self.pool, out, batch)
 
     def _arguments(self, batch: Data) -> dict[str, Tensor]:
         arguments = {p.name: batch[p.name] for p in self._named if batch.get(p.name) is not None}

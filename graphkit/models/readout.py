@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphkit.nn import aggr
 
 
-def make_pool(readout: str | None, channels: int, **kwargs: Any) -> nn.Module | None:
+def make_pool(readout: str | None, channels: int | None, **kwargs: Any) -> nn.Module | None:
     """The aggregation that a model's ``readout`` names; ``None``, ``"mask"`` and ``"nodes"`` need none."""
     return None if readout in (None, "mask", "nodes") else aggr.resolve(readout, channels, **kwargs)
 

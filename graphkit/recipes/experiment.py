@@ -121,7 +121,9 @@ class Experiment:
         sizes = dict(zip(SIZES, (task.num_features, task.num_outputs), strict=True))
         module = cls(**{key: size for key, size in sizes.items() if key in known} | given)
         node_level = cls.__module__.startswith("torch_geometric.")
-        return PyGModel(module, readout="mean") if task.kind == "graph" and node_level else module
+        if task.kind != "graph" or not node_level:
+            return module
+        return PyGModel(module, readout="mean" if task.graphs[0].get("readout_mask") is None else "mask")
 
     def build_trainer(self, **changes: Any) -> Trainer:
         """The trainer; ``changes`` replace its arguments."""

@@ -115,6 +115,13 @@ def test_the_adapter_passes_what_the_batch_has():
     torch.testing.assert_close(PyGModel(_ByName())(weighted), weighted.x + weighted.edge_weight.sum())
     batch = Batch.from_data_list([GRAPH, GRAPH])
     torch.testing.assert_close(PyGModel(_ByName(), readout="mean")(batch), torch.stack([GRAPH.x.mean(0)] * 2))
+    batch.readout_mask = torch.arange(batch.num_nodes) % GRAPH.num_nodes == 3
+    torch.testing.assert_close(PyGModel(_ByName(), readout="mask")(batch), torch.stack([GRAPH.x[3]] * 2))
+    with pytest.raises(ValueError, match=r"'gnp' needs to know how wide its elements are: in_channels"):
+        PyGModel(_ByName(), readout="gnp")
+    pooled = PyGModel(PyGGCN(5, 8, 2, 4), readout="gnp").double()
+    assert pooled(batch).shape == (2, 4)
+    assert any(name.startswith("pool.") for name, _ in pooled.named_parameters())
     assert repr(PyGModel(_ByName())) == "_ByName()"
     with pytest.raises(
         TypeError, match=r"_ByName\.forward needs 'edge_index', which the batch does not have \(it has x\)"

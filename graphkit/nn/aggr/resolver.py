@@ -12,18 +12,18 @@ from torch_geometric.nn.resolver import aggregation_resolver
 from graphkit.core.validate import unknown_name
 
 
-def resolve(name: str, channels: int, **kwargs: Any) -> Aggregation:
+def resolve(name: str, channels: int | None, **kwargs: Any) -> Aggregation:
     r"""Build the aggregation called ``name``: graphkit's (``"lcm"``, ``"gnp"``, ``"recurrent"``), else PyG's.
 
     Arguments called ``in_channels`` and ``out_channels`` get ``channels``.
 
     Args:
         name: The class name, with or without ``Aggregation``; case, dashes and underscores do not matter.
-        channels: The width of elements and results.
+        channels: The width of elements and results; ``None`` if it is unknown.
         **kwargs: Further arguments of the class.
 
     Raises:
-        ValueError: If there is no such aggregation.
+        ValueError: If there is no such aggregation, or it needs a width that is unknown.
 
     Example:
         >>> resolve("lcm", 8, project=False)
@@ -34,8 +34,10 @@ def resolve(name: str, channels: int, **kwargs: Any) -> Aggregation:
     cls = _find(name)
     if cls is None:
         return aggregation_resolver(name, **kwargs)
-    wanted = inspect.signature(cls).parameters
-    return cls(**{key: channels for key in ("in_channels", "out_channels") if key in wanted} | kwargs)
+    widths = {key: channels for key in ("in_channels", "out_channels") if key in inspect.signature(cls).parameters}
+    if channels is None and widths.keys() - kwargs:
+        raise ValueError(f"the aggregation {name!r} needs to know how wide its elements are: {', '.join(widths)}")
+    return cls(**widths | kwargs)
 
 
 def _find(name: str) -> type[Aggregation] | None:
