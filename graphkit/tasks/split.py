@@ -37,7 +37,6 @@ class Split:
     test: Tensor
 
     def __post_init__(self) -> None:
-        owner: dict[int, str] = {}
         for stage in STAGES:
             ids = getattr(self, stage)
             if ids.dtype != torch.int64 or ids.dim() != 1:
@@ -49,10 +48,9 @@ class Split:
                 raise ValueError(f"split {self.name!r}: the {stage} part is empty; give it at least one id")
             if ids.min() < 0:
                 raise ValueError(f"split {self.name!r}: the {stage} part has the negative id {int(ids.min())}")
-            before = len(owner)
-            owner.update(dict.fromkeys(ids.tolist(), stage))
-            if len(owner) != before + ids.numel():
-                raise ValueError(self._overlap())
+        ids = torch.cat([self.train, self.val, self.test])
+        if ids.unique().numel() < ids.numel():
+            raise ValueError(self._overlap())
 
     def _overlap(self) -> str:
         parts = {stage: set(getattr(self, stage).tolist()) for stage in STAGES}
