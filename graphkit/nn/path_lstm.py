@@ -200,7 +200,7 @@ def _tanh(x: Tensor, out: Tensor) -> Tensor:
 
 
 def _workspace(table: Tensor, steps: Sequence[tuple[Tensor | None, Tensor, Tensor | None]]) -> Tensor:
-    """One row for each cell of any one step, used by step after step: fresh memory would cost as much as the sums."""
+    """A row for each cell of the largest step, for all steps: fresh memory would take a third of a product's time."""
     return table.new_empty(max((row.numel() for _, row, _ in steps), default=0), table.size(1))
 
 
