@@ -28,6 +28,7 @@ class PyGModel(nn.Module):
         TypeError: If a required argument is not an attribute of the batch (when called).
 
     Example:
+        >>> import torch
         >>> from torch_geometric.nn import GCN
         >>> model = PyGModel(GCN(4, 8, num_layers=2, out_channels=2))
         >>> model(Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))).shape

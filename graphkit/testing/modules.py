@@ -186,8 +186,8 @@ def check_seed_matters(subject: Subject) -> None:
 def check_repr(subject: Subject) -> None:
     """``repr`` is the same for equal instances and shows no memory address."""
     first, second = repr(subject.build()), repr(subject.build())
-    assert first == second, f"equal instances print differently: {first} and {second}"
     assert " at 0x" not in first, f"repr shows a memory address: {first}"
+    assert first == second, f"equal instances print differently: {first} and {second}"
 
 
 def check_config(subject: Subject) -> None:

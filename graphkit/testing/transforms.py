@@ -98,8 +98,8 @@ def check_config(make: Make) -> None:
 def check_repr(make: Make) -> None:
     """``repr`` is the same for equal transforms and shows no memory address."""
     first, second = repr(make()), repr(make())
-    assert first == second, f"equal transforms print differently: {first} and {second}"
     assert " at 0x" not in first, f"repr shows a memory address: {first}"
+    assert first == second, f"equal transforms print differently: {first} and {second}"
 
 
 def check_pickle(make: Make) -> None:

@@ -136,7 +136,7 @@ BROKEN_LAYERS = [
     (_FixedRandomness, "determinism", "different numbers"),
     (_ForgetsTheBias, "reset_parameters", "does not reset bias"),
     (_SeedIgnored, "seed_matters", "do not depend on the seed"),
-    (_PrintsAnAddress, "repr", "print differently"),
+    (_PrintsAnAddress, "repr", "shows a memory address"),
     (_ChangesItsInput, "input_unchanged", "changed its input"),
     (_AlwaysDrops, "evaluation_mode", "outputs vary"),
     (_NeverDrops, "evaluation_mode", "drops nothing"),
