@@ -73,15 +73,20 @@ def _umask() -> int:
 
 def save_tensors(path: str | os.PathLike[str], content: Any) -> None:
     """Write tensors and plain values by ``torch.save``, whole or not at all; see :func:`atomic_write`."""
+    with atomic_write(path) as temporary:
+        write_tensors(temporary, content)
+
+
+def write_tensors(path: Path, content: Any) -> None:
+    """Call ``torch.save``, with the system's own error on a full disk; what was written till then stays."""
     import torch
 
-    with atomic_write(path) as temporary:
-        try:
-            torch.save(content, temporary)
-        except RuntimeError:  # torch does not say that the disk is full; a further write does
-            with temporary.open("ab", buffering=0) as file:
-                file.write(bytes(2**20))
-            raise
+    try:
+        torch.save(content, path)
+    except RuntimeError:  # torch does not say that the disk is full; a further write does
+        with path.open("ab", buffering=0) as file:
+            file.write(bytes(2**20))
+        raise
 
 
 def load_tensors(path: str | os.PathLike[str]) -> Any:

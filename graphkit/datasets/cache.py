@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.files import sha256
+from graphkit.core.files import sha256, write_tensors
 from graphkit.core.resources import data_root
 
 Ids = tuple[Tensor, Tensor, Tensor]
@@ -152,8 +152,7 @@ def _write(path: Path, parsed: Collated) -> None:
         "slices": {key: _pack(tensor) for key, tensor in parsed.slices.items()},
         "splits": [[_pack(ids) for ids in split] for split in parsed.splits],
     }
-    with path.open("wb") as file:
-        torch.save(content, file)
+    write_tensors(path, content)
 
 
 def _read(path: Path) -> Collated:

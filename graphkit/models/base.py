@@ -14,6 +14,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
 from graphkit.core.validate import unknown_name
+from graphkit.models.readout import default_readout
 from graphkit.ops import SparseMatrix
 
 State = Tensor | SparseMatrix
@@ -143,10 +144,9 @@ class LayeredModel(Configurable, nn.Module, ABC):
             choices = [name for name in known if name != "self"]
             raise ValueError(unknown_name(unknown[0], choices, f"argument of {cls.__name__}"))
         sizes: dict[str, Any] = {"in_channels": task.num_features, "out_channels": task.num_outputs}
-        if task.kind == "graph" and task.graphs[0].get("readout_mask") is not None:
-            sizes["readout"] = "mask"
-        elif task.kind == "graph" and "readout" in known and known["readout"].default is None:
-            sizes["readout"] = "mean"
+        readout = default_readout(task)
+        if readout == "mask" or (readout and "readout" in known and known["readout"].default is None):
+            sizes["readout"] = readout
         return cls(**{name: value for name, value in sizes.items() if name in known} | arguments)
 
 

@@ -57,11 +57,9 @@ class CodeEncoder(nn.Module):
         for count, column in zip(self.num_codes, codes.t()):
             number = number * count + column
         numbers, which = number.unique(return_inverse=True)
-        columns = []
-        for count in reversed(self.num_codes):
-            columns.append(numbers % count)
-            numbers = numbers // count
-        return self(torch.stack(columns[::-1], dim=1)), which
+        example = torch.empty_like(numbers)  # a row that has each number
+        example[which] = torch.arange(which.numel(), device=which.device)
+        return self(codes[example]), which
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.out_channels}, num_codes={self.num_codes})"

@@ -13,6 +13,7 @@ from graphkit.core.validate import unknown_name
 from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
+from graphkit.models.readout import default_readout
 from graphkit.recipes.parts import PARTS, SIZES, Chosen, find_class, option_defaults, plain
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
@@ -121,9 +122,7 @@ class Experiment:
         sizes = dict(zip(SIZES, (task.num_features, task.num_outputs), strict=True))
         module = cls(**{key: size for key, size in sizes.items() if key in known} | given)
         node_level = cls.__module__.startswith("torch_geometric.")
-        if task.kind != "graph" or not node_level:
-            return module
-        return PyGModel(module, readout="mean" if task.graphs[0].get("readout_mask") is None else "mask")
+        return PyGModel(module, default_readout(task)) if task.kind == "graph" and node_level else module
 
     def build_trainer(self, **changes: Any) -> Trainer:
         """The trainer; ``changes`` replace its arguments."""

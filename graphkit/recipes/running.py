@@ -89,21 +89,24 @@ def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], executi
         result.missing = next((path for path, state in states.items() if state == "missing"), "its raw files")
         return result
     folder = Path(execution.folder) / recipe.name
-    kept: dict[Job, tuple[Path, str]] = {}  # the file of each run, and what made it
+    kept: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
     for split in splits:
         for seed in seeds:
             place = folder / (str(split) if len(splits) > 1 or not own_splits else "") / f"seed-{seed}"
             key = _key(experiment, split, seed, execution.threads, recipe.also_test)
-            kept[split, seed] = (place / "result.json", key)
-    found = {job: run for job, (path, key) in kept.items() if not execution.fresh and (run := _read(path, key))}
+            kept[split, seed] = (place.absolute(), key)
+    found = {
+        job: run
+        for job, (place, key) in kept.items()
+        if not execution.fresh and (run := _read(place / "result.json", key))
+    }
+    todo = {job: place / f"unfinished-{key}" for job, (place, key) in kept.items() if job not in found}
     state = f"{{}} of {len(kept)} runs of {recipe.name} are kept in {folder}; the same command does the rest"
     try:
-        places = {job: file.with_name(f"unfinished-{key}").absolute() for job, (file, key) in kept.items()}
-        todo = {job: place for job, place in places.items() if job not in found}
         for job, run in _run_all(recipe, todo, len(found), execution):
             found[job] = run
-            path, key = kept[job]
-            with atomic_write(path) as temporary:
+            place, key = kept[job]
+            with atomic_write(place / "result.json") as temporary:
                 temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(state.format(len(found))) from None
