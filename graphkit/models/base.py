@@ -88,12 +88,27 @@ class LayeredModel(Configurable, nn.Module, ABC):
         """
         return None
 
-    def update(self, i: int, aggregated: Any) -> Tensor:
+    def neighborhood(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        r"""The constant matrix :math:`P` of a layer that sees own states, too: ``step(i, ...) = update(i, P @ h, h)``.
+
+        With it, a layer computes some nodes at the cost of these nodes, however many neighbours they have. The default
+        is the matrix of :meth:`aggregation`.
+
+        Args:
+            i: The layer.
+            batch: The graph.
+            size: Its number of nodes.
+            dtype: The dtype of the states.
+        """
+        return self.aggregation(batch, size, dtype)
+
+    def update(self, i: int, aggregated: Any, own: Tensor | None = None) -> Tensor:
         """State ``i + 1`` from the aggregated states, or from some rows of them; see :meth:`aggregation`.
 
         Args:
             i: The layer.
             aggregated: A tensor ``[..., channels]``, or anything that can be multiplied with a matrix from the right.
+            own: The same rows of the states themselves; see :meth:`neighborhood` (default: not read).
 
         Raises:
             TypeError: If the model has no such layers.

@@ -106,7 +106,21 @@ class GraphSAINT(LayeredModel):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h: Any = dropout(history[-1], self.dropout, self.training)
-        return self.layers[i](h, _average(batch, h.size(0), h.dtype))
+        average = _average(batch, h.size(0), h.dtype)
+        powers = [h]
+        for _ in range(self.orders[i]):
+            powers.append(average @ powers[-1])
+        return self.layers[i](*powers)
+
+    def neighborhood(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        if self.orders[i] > 1 or (self.training and self.dropout > 0):
+            return None
+        if self.orders[i] == 0:
+            return SparseMatrix.from_edges(batch.edge_index[:, :0], size=size)
+        return _average(batch, size, dtype)
+
+    def update(self, i: int, aggregated: Any, own: Tensor | None = None) -> Tensor:
+        return self.layers[i](*[own, aggregated][: self.orders[i] + 1])
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.head(l2_normalize(read_out(self.readout, self.pool, h, batch)))
@@ -134,12 +148,10 @@ class _HighOrder(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(out_channels, EPS) for _ in range(order + 1) if norm)
         self.activation = activation_resolver(act)
 
-    def forward(self, x: Tensor, average: SparseMatrix) -> Tensor:
-        parts = []
-        for k, lin in enumerate(self.lins):
-            x = x if k == 0 else average @ x
-            part = self.activation(lin(x))
-            parts.append(self.norms[k](part) if self.norms else part)
+    def forward(self, *powers: Tensor) -> Tensor:
+        parts = [self.activation(lin(h)) for lin, h in zip(self.lins, powers, strict=True)]
+        if self.norms:
+            parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
         return torch.cat(parts, dim=1) if self.combine == "concat" else torch.stack(parts).sum(0)
 
     def reset_parameters(self) -> None:

@@ -111,6 +111,7 @@ class LayerStack(LayeredModel):
         self.reset_parameters()
 
     looks_back = False
+    adds_own = False  # whether a layer itself sees a node's own state beside what its neighbours send
 
     @abstractmethod
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
@@ -128,7 +129,9 @@ class LayerStack(LayeredModel):
         h = history[-1]
         rate = self.dropout if i > 0 or self.input_dropout is None else self.input_dropout
         dropped = dropout(h, rate, self.training)
-        out = self.propagate(self.layers[i], dropped, batch)
+        return self._join(i, self.propagate(self.layers[i], dropped, batch), h, dropped)
+
+    def _join(self, i: int, out: Tensor, h: Any, dropped: Any) -> Tensor:
         if self.skips:
             return self._finish(i, out + self.skips[i](dropped))
         out = self._finish(i, out)
@@ -142,16 +145,21 @@ class LayerStack(LayeredModel):
         return self.activation(out if self.norm is None else self.norms[i](out))
 
     def aggregation(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        drops = self.training and max(self.dropout, self.input_dropout or 0.0) > 0
-        node_by_node = self.norm != "batch_norm" and not self.residual and not drops
-        return self.average(batch, size, dtype) if node_by_node else None
+        alone = self.norm != "batch_norm" and not self.residual and not self.adds_own
+        return self.neighborhood(0, batch, size, dtype) if alone else None
+
+    def neighborhood(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        drops = max(self.dropout, self.input_dropout or 0.0) > 0
+        changes = self.training and (drops or self.norm == "batch_norm")
+        return None if changes else self.average(batch, size, dtype)
 
     def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        """The constant matrix by which the layers average, where they do; see :meth:`aggregation`."""
+        """The constant matrix by which the layers average or add, where they do; see :meth:`neighborhood`."""
         return None
 
-    def update(self, i: int, aggregated: Any) -> Tensor:
-        return self._finish(i, self.layers[i].update(aggregated))  # type: ignore[operator]
+    def update(self, i: int, aggregated: Any, own: Tensor | None = None) -> Tensor:
+        out = self.layers[i].update(*([aggregated, own] if self.adds_own else [aggregated]))  # type: ignore[operator]
+        return self._join(i, out, own, own)
 
     def widen(self, extra: Sequence[int]) -> None:
         for i, (more, before) in enumerate(zip(extra, self.extra, strict=True)):

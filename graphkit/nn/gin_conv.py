@@ -68,7 +68,13 @@ class GINConv(nn.Module):
     ) -> Tensor:
         """One layer; see the class for shapes."""
         z = self.lin_in(x)
-        total = (1 + self.eps) * z + spmm(edge_index, z, edge_weight)
+        return self._perceptron((1 + self.eps) * z + spmm(edge_index, z, edge_weight))
+
+    def update(self, aggregated: Tensor, own: Tensor) -> Tensor:
+        """The layer's output, from (rows of) the sums over neighbours and the nodes' own input."""
+        return self._perceptron(self.lin_in((1 + self.eps) * own + aggregated))
+
+    def _perceptron(self, total: Tensor) -> Tensor:
         return self.lin_out(torch.relu(total if self.bias is None else total + self.bias))
 
     def __repr__(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -20,9 +20,9 @@ def layerwise(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
     r"""The outputs of a model for all nodes of a graph, equal to ``model(data)``, in little memory.
 
     Each layer is computed for all nodes before the next one begins, in chunks of nodes with the neighbours that the
-    layer reads. Every state is computed once, whatever the depth, and nothing but states is kept. Where the layers
-    average with a constant matrix (:meth:`~graphkit.models.LayeredModel.aggregation`), a chunk is a product with some
-    of its rows.
+    layer reads. Every state is computed once, whatever the depth, and nothing but states is kept. Where a layer
+    averages with a constant matrix (:meth:`~graphkit.models.LayeredModel.neighborhood`), a chunk is a product with some
+    of its rows, and no neighbour is computed twice.
 
     Args:
         model: A :class:`~graphkit.models.LayeredModel` without readout whose layers say how far they reach
@@ -79,22 +79,32 @@ class _Run:
 
     def _averaged(self, i: int, h: Tensor) -> Tensor | None:
         """The next state, where the layer averages with a constant matrix."""
-        matrix = self.model.aggregation(self.data, self.data.num_nodes, h.dtype)
+        matrix = self.model.neighborhood(i, self.data, self.data.num_nodes, h.dtype)
         if matrix is None:
             return None
-        rows = (matrix.select_rows(ids) @ h for ids in self.chunks)
-        return torch.cat([self.model.update(i, part.to(self.device)).to(h.device) for part in rows])
+        parts = ((matrix.select_rows(ids) @ h, h[ids]) for ids in self.chunks)
+        return self._joined(self.model.update(i, *(rows.to(self.device) for rows in part)) for part in parts)
 
     def _step(self, i: int, part: Data, states: list[Any]) -> Tensor:
         return self.model.step(i, states, part)
 
     def _per_chunk(self, run: Any, history: Sequence[Tensor] = (), reach: int = 0) -> Tensor:
         """``run(part, states)`` for the nodes of each chunk, with what is so many hops around them."""
-        rows = []
-        for chunk in self.chunks:
+
+        def rows(chunk: Tensor) -> Tensor:
             found = self.source.neighbors(chunk, [-1] * reach)
             part = cut_out(self.data, self.kinds, found).to(self.device)
             out = run(part, [h[found.nodes].to(self.device) for h in history])
             out = out if isinstance(out, Tensor) else out.to_dense()  # sparse features
-            rows.append(out[: chunk.numel()].to(self.data.edge_index.device))
-        return torch.cat(rows)
+            return out[: chunk.numel()]
+
+        return self._joined(map(rows, self.chunks))
+
+    def _joined(self, rows: Iterable[Tensor]) -> Tensor:
+        """The rows of all chunks as one tensor where the graph is; never twice in memory."""
+        out: Tensor | None = None
+        for chunk, part in zip(self.chunks, rows, strict=True):
+            if out is None:
+                out = part.new_empty(self.data.num_nodes, part.size(1), device=self.data.edge_index.device)
+            out[chunk] = part.to(out.device)
+        return cast(Tensor, out)

@@ -268,6 +268,38 @@ def test_layerwise_on_a_directed_graph_with_an_isolated_node(model):
     assert torch.allclose(out, network.eval()(data), atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GCN(6, 5, num_layers=3, out_channels=2, norm="batch_norm", residual=True),
+        lambda: GCN(6, 5, num_layers=3, norm="layer_norm", residual="linear", dropout=0.5),
+        lambda: GIN(6, 5, num_layers=3, out_channels=2, norm="batch_norm", dropout=0.5),
+        lambda: GIN(6, 6, num_layers=3, residual=True),
+        lambda: GIN(6, 5, num_layers=2, residual="linear"),
+        lambda: GraphSAINT(6, 5, out_channels=2, orders=(1, 0, 1)),
+        lambda: GraphSAINT(6, 5, out_channels=2, orders=(0, 1), combine="sum", norm=False),
+    ],
+)
+def test_layerwise_computes_no_neighbours_of_a_chunk(make, monkeypatch):
+    data = tiny.graph(24, 40, 5)
+    data.x, data.edge_weight = torch.randn(24, 6).double(), torch.rand(data.num_edges).double()
+    model = make().double().train()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) / 4)  # no epsilon or offset is 0
+        model(data)  # running statistics of batch norm
+    expected = model.eval()(data)
+    monkeypatch.setattr(type(model), "step", lambda *arguments: pytest.fail("a layer ran on more than the chunk"))
+    assert torch.allclose(layerwise(model, data, 7), expected, atol=1e-12)
+
+
+def test_layerwise_with_averages_of_averages():
+    data = tiny.graph(24, 40, 5)
+    data.x, data.edge_attr = torch.randn(24, 6).double(), None
+    model = GraphSAINT(6, 5, out_channels=2, orders=(2, 1, 0)).double().eval()
+    assert torch.allclose(layerwise(model, data, 7), model(data), atol=1e-12)
+
+
 def test_layerwise_refusals():
     data = tiny.graph()
     with pytest.raises(TypeError, match="Linear may read the whole graph"):

@@ -162,11 +162,13 @@ class Layerwise(Strategy):
         if i == 0 and self.encodes:
             return lambda: step([self.shown(model.encode(batch))])
         h: Any = history[-1]
-        matrix = model.aggregation(batch, h.shape[0], h.dtype)
+        dense = isinstance(h, Tensor)
+        graph = batch, h.shape[0], h.dtype
+        matrix = model.neighborhood(i, *graph) if dense else model.aggregation(*graph)
         if matrix is None:
             return lambda: step(history)
-        aggregated = aggregate(matrix, h, rows)
-        return lambda: model.update(i, aggregated)
+        aggregated, own = aggregate(matrix, h, rows), taken(h, rows) if dense else None
+        return lambda: model.update(i, aggregated, own)
 
     def kept(self, key: str, batch: Data, i: int, make: Callable[[], Any], pairs: bool = False) -> Any:
         """``make()``, kept for the one graph of a task until a weight of the first ``i`` layers changes.
