@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import runpy
+import shutil
+import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -17,6 +20,7 @@ import torch
 import graphkit as gk
 from graphkit.core.resources import shipped
 from graphkit.datasets import catalog
+from graphkit.training.loop import Loop
 
 pytest.importorskip("ogb")
 pytestmark = pytest.mark.filterwarnings("ignore:dataset .* no sha256 is known")
@@ -152,6 +156,7 @@ def test_a_script_runs_on_ogbs_files(name, script, capsys):
     flags += (
         ["--model.encoder", json.dumps(GCN)] if name in ("collab", "ddi", "ppa") else ["--model.hidden_channels", "8"]
     )
+    flags += ["--sampler.num_roots", "30"] if name == "products" else []
     report = script(name, *flags)
     assert report["dataset"] == MINIATURES[name][0]
     assert report["seeds"] == "0, 1"
@@ -171,12 +176,40 @@ def test_links_by_common_neighbours(name, model, script):
     assert all(0 <= run[stage] <= 1 for run in report["runs"] for stage in ("test", "val"))
 
 
+def test_any_sampler_by_flag(script):
+    flags = ["--model", "GCN", "--model.hidden_channels", "8", "--sampler", "NeighborSampler"]
+    report = script("products", *flags, "--sampler.num_neighbors", "[4, 4]", "--trainer.batch_size", "16")
+    assert report["method"] == "GCN + NeighborSampler"
+
+
 def test_any_model_rewiring_and_strategy_by_flags_and_seeds_are_kept(script, monkeypatch):
     flags = ["--model", "DeepSets", "--rewiring", "RandomEdges", "--rewiring.num_edges", "2"]
     report = script("molhiv", *flags)
     assert report["method"] == "DeepSets + RandomEdges"
     monkeypatch.setattr(gk.Trainer, "fit", lambda *arguments, **options: pytest.fail("a finished seed was repeated"))
     assert script("molhiv", *flags)["runs"] == report["runs"]
+
+
+def test_ctrl_c_within_a_seed_keeps_its_epochs(script, monkeypatch, tmp_path):
+    flags, epochs = ["--model", "DeepSets"], []
+    original = Loop._run_epoch
+
+    def epoch(self, phase):
+        epochs.append(self.order_seed)
+        if len(epochs) == 3:  # the first epoch of the second seed
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, phase)
+
+    monkeypatch.setattr(Loop, "_run_epoch", epoch)
+    with pytest.raises(KeyboardInterrupt):
+        script("molhiv", *flags)
+    report = script("molhiv", *flags)
+    assert epochs == [0, 0, 1, 1]
+    shutil.rmtree(tmp_path / "runs")
+    whole = script("molhiv", *flags)
+    for stage in ("test", "val"):
+        assert [run[stage] for run in report["runs"]] == [run[stage] for run in whole["runs"]]
+    assert {path.name for path in (tmp_path / "runs").rglob("*") if path.is_file()} == {"seed-0.json", "seed-1.json"}
 
 
 def test_scores_are_ogbs():

@@ -4,7 +4,8 @@ A script gives a configuration in the form of a recipe. Its classes are chosen b
 
     python -m benchmarks.ogb.molhiv --task ogbg-molbace --model PathNN --rewiring FoSR --model.hidden_channels 64
 
-Finished seeds are kept in ``runs/ogb`` and not repeated; the same command goes on after an interruption.
+Finished seeds are kept in ``runs/ogb`` and not repeated; the same command goes on after an interruption, from a
+checkpoint that is at most a minute old.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import warnings
@@ -29,7 +31,7 @@ from graphkit.recipes import Experiment
 from graphkit.recipes.experiment import with_choices
 from graphkit.training import Result
 
-CLASSES = ("model", "features", "rewiring", "strategy")
+CLASSES = ("model", "features", "rewiring", "sampler", "strategy")
 PARTS = (*CLASSES, "task")
 ROOMS = {"ogbn": "nodeproppred", "ogbl": "linkproppred", "ogbg": "graphproppred"}
 RESULTS = Path(__file__).parents[1] / "results" / "ogb"
@@ -50,26 +52,27 @@ def main(config: dict[str, Any]) -> None:
     runs = [run(experiment, seed) for seed in range(options.seeds)]
     report = summary(experiment, runs)
     print("\n".join(f"{key:<12}{value}" for key, value in report.items() if key != "runs"))
-    model = experiment.config["model"]["class_path"].rpartition(".")[2].lower()
-    path = options.output / f"{experiment.config['task']['name']}-{model}.json"
-    write_json(path, report)
+    method = report["method"].lower().replace(" + ", "-")
+    write_json(options.output / f"{report['dataset']}-{method}.json", report)
 
 
 def run(experiment: Experiment, seed: int) -> dict[str, Any]:
     """Train with one seed; the scores are ogb's, of the weights of the best validation epoch."""
     name = experiment.config["task"]["name"]
-    path = Path("runs") / "ogb" / f"{name}-{experiment.hash}-{graphkit.__version__}" / f"seed-{seed}.json"
+    folder = Path("runs") / "ogb" / f"{name}-{experiment.hash}-{graphkit.__version__}"
+    path, unfinished = folder / f"seed-{seed}.json", folder / f"unfinished-{seed}"
     if path.exists():
         return json.loads(path.read_text())
     task = experiment.load_task()
-    trainer = experiment.build_trainer(seed=seed)
-    result: Result = trainer.fit(experiment.build_model(task), task)
+    trainer = experiment.build_trainer(seed=seed, run_dir=unfinished, loggers=(), checkpoint_seconds=60)
+    result: Result = trainer.fit(experiment.build_model(task), task, resume=True)
     evaluator = _evaluator(name)
     found: dict[str, Any] = {"seed": seed, "parameters": result.num_parameters, "seconds": round(result.seconds, 1)}
     found |= {"epochs": result.epochs, "best_epoch": result.best_epoch, "hardware": result.hardware}
     for stage in ("val", "test"):
         found[stage] = ogb_score(evaluator, *trainer.predict(task, stage))
     write_json(path, found)
+    shutil.rmtree(unfinished)
     print(f"seed {seed}: valid {found['val']:.4f}, test {found['test']:.4f}, {found['seconds']} s", flush=True)
     return found
 
@@ -90,7 +93,7 @@ def ogb_score(evaluator: Any, prediction: Tensor, label: Tensor) -> float:
 def summary(experiment: Experiment, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields of a submission; deviations are unbiased."""
     config = experiment.config
-    used = [config[part]["class_path"] for part in CLASSES if config[part]]
+    used = [config[part]["class_path"].rpartition(".")[2] for part in CLASSES if config[part]]
     scores = {stage: torch.tensor([run[stage] for run in runs], dtype=torch.float64) for stage in ("test", "val")}
     report: dict[str, Any] = {
         "dataset": config["task"]["name"],
@@ -126,7 +129,8 @@ def _commit() -> str:
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True)
+        code = [*git, "status", "--porcelain", ":/", f":(exclude,top){RESULTS.relative_to(RESULTS.parents[2])}"]
+        changes = subprocess.run(code, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head.stdout.strip() + (" with changes" if changes.stdout.strip() else "")

@@ -1,11 +1,12 @@
-"""ogbn-products: the category of a product. Full-batch training needs about 60 GB."""
+"""ogbn-products: the category of a product. Trained on subgraphs, judged layer by layer: about 17 GB."""
 
 from benchmarks.ogb.leaderboard import main
 
 CONFIG = {
     "task": "ogbn-products",
-    "model": {"class_path": "GCN", "init_args": {"hidden_channels": 256, "num_layers": 3, "dropout": 0.5}},
-    "trainer": {"max_epochs": 300, "lr": 0.01, "monitor": "metric"},
+    "model": {"class_path": "GraphSAINT", "init_args": {"hidden_channels": 128, "dropout": 0.2}},
+    "sampler": {"class_path": "GraphSAINTRandomWalk", "init_args": {"num_roots": 6000, "evaluate": "layerwise"}},
+    "trainer": {"max_epochs": 30, "lr": 0.01, "clip_norm": 5.0, "monitor": "metric"},
 }
 
 if __name__ == "__main__":
