@@ -172,7 +172,8 @@ def test_a_script_runs_on_ogbs_files(name, script, capsys):
 @pytest.mark.parametrize(("name", "model"), [("collab", "NCNC"), ("ddi", "NCN"), ("ppa", "NCN")])
 def test_links_by_common_neighbours(name, model, script):
     report = script(name, "--model", model, "--model.encoder", json.dumps(GCN), "--trainer.batch_size", "16")
-    assert report["method"] == model
+    assert report["method"] == f"{model} (GCN)"
+    assert Path(f"results/{MINIATURES[name][0]}-{model.lower()}-gcn.json").exists()
     assert all(0 <= run[stage] <= 1 for run in report["runs"] for stage in ("test", "val"))
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,7 @@ def main(config: dict[str, Any]) -> None:
     runs = [run(experiment, seed) for seed in range(options.seeds)]
     report = summary(experiment, runs)
     print("\n".join(f"{key:<12}{value}" for key, value in report.items() if key != "runs"))
-    method = report["method"].lower().replace(" + ", "-")
+    method = "-".join(re.findall(r"\w+", report["method"].lower()))
     write_json(options.output / f"{report['dataset']}-{method}.json", report)
 
 
@@ -93,7 +94,7 @@ def ogb_score(evaluator: Any, prediction: Tensor, label: Tensor) -> float:
 def summary(experiment: Experiment, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """The fields of a submission; deviations are unbiased."""
     config = experiment.config
-    used = [config[part]["class_path"].rpartition(".")[2] for part in CLASSES if config[part]]
+    used = [_name(config[part]) for part in CLASSES if config[part]]
     scores = {stage: torch.tensor([run[stage] for run in runs], dtype=torch.float64) for stage in ("test", "val")}
     report: dict[str, Any] = {
         "dataset": config["task"]["name"],
@@ -115,6 +116,12 @@ def summary(experiment: Experiment, runs: list[dict[str, Any]]) -> dict[str, Any
         f"Python {platform.python_version()}",
         "runs": runs,
     }
+
+
+def _name(part: dict[str, Any]) -> str:
+    """A class, and the encoder in it: ``LinkPredictor (GCN)``."""
+    name, encoder = part["class_path"].rpartition(".")[2], part["init_args"].get("encoder")
+    return f"{name} ({_name(encoder)})" if isinstance(encoder, dict) else name
 
 
 def _evaluator(name: str) -> Any:
