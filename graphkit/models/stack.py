@@ -158,7 +158,8 @@ class LayerStack(LayeredModel):
         return None
 
     def update(self, i: int, aggregated: Any, own: Tensor | None = None) -> Tensor:
-        out = self.layers[i].update(*([aggregated, own] if self.adds_own else [aggregated]))  # type: ignore[operator]
+        layer: Any = self.layers[i]
+        out = layer.update(aggregated, own) if self.adds_own else layer.update(aggregated)
         return self._join(i, out, own, own)
 
     def widen(self, extra: Sequence[int]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
 from graphkit.transforms.base import of_pairs
 
+T = TypeVar("T")
 EVALUATIONS = ("sampled", "whole", "layerwise")
 
 
@@ -133,7 +134,7 @@ class Sampler(Configurable, ABC):
             self.annotate(batch, subgraph, source, prepared)
             return batch
 
-        return _ahead(make, range(rank, steps * world, world))
+        return ahead(make, range(rank, steps * world, world))
 
 
 def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:
@@ -188,13 +189,13 @@ def _rows_of(value: Tensor, ids: Tensor) -> Tensor:
     return SparseMatrix.from_tensor(value).select_rows(ids).csr(value.dtype)
 
 
-def _ahead(make: Callable[[int], Data], indices: Sequence[int]) -> Iterator[Data]:
-    """The batches in order, made in threads a few ahead of the one that is used."""
+def ahead(make: Callable[[int], T], indices: Iterable[int]) -> Iterator[T]:
+    """``make`` of each index in order, called in threads a few ahead of the one that is used."""
     threads = torch.get_num_threads()
-    if threads == 1 or len(indices) == 1:
+    if threads == 1:
         yield from map(make, indices)
         return
-    waiting: deque[Future[Data]] = deque()
+    waiting: deque[Future[T]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
             for index in indices:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler
+from graphkit.samplers.base import Sampler, ahead
 from graphkit.transforms.base import float_dtype
 
 LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
@@ -290,11 +291,12 @@ class GraphSAINTRandomWalk(_GraphSAINT):
             least = 0.0
         else:
             node, entry, drawn, seen = np.zeros(source.num_nodes), np.zeros(source.num_edges), 0, 0
-            while seen <= self.coverage * source.num_nodes:
-                nodes, _, _, entries = source.saint(*self.law(), index=drawn)
+            for nodes, _, _, entries in ahead(lambda index: source.saint(*self.law(), index=index), count()):
                 node[nodes] += 1
                 entry[entries] += 1
                 drawn, seen = drawn + 1, seen + nodes.size
+                if seen > self.coverage * source.num_nodes:
+                    break
             node, entry, least = node / drawn, entry / drawn, NEVER_SEEN / drawn
         source.memo[key] = node, source.to_edges(entry), least
         return source.memo[key]
