@@ -18,6 +18,8 @@ import shutil
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +32,7 @@ import graphkit
 from graphkit.core.files import write_json
 from graphkit.recipes import Experiment
 from graphkit.recipes.experiment import with_choices
+from graphkit.tasks import Task
 from graphkit.training import Result
 
 CLASSES = ("model", "features", "rewiring", "sampler", "strategy")
@@ -50,21 +53,22 @@ def main(config: dict[str, Any]) -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of results")
     options, flags = parser.parse_known_args()
     experiment = Experiment.from_config(with_choices(config, **{part: getattr(options, part) for part in PARTS}), flags)
-    runs = [run(experiment, seed) for seed in range(options.seeds)]
+    load = cache(experiment.load_task)  # once, for the first seed that is not finished
+    runs = [run(experiment, seed, load) for seed in range(options.seeds)]
     report = summary(experiment, runs)
     print("\n".join(f"{key:<12}{value}" for key, value in report.items() if key != "runs"))
     method = "-".join(re.findall(r"\w+", report["method"].lower()))
     write_json(options.output / f"{report['dataset']}-{method}.json", report)
 
 
-def run(experiment: Experiment, seed: int) -> dict[str, Any]:
+def run(experiment: Experiment, seed: int, load: Callable[[], Task]) -> dict[str, Any]:
     """Train with one seed; the scores are ogb's, of the weights of the best validation epoch."""
     name = experiment.config["task"]["name"]
     folder = Path("runs") / "ogb" / f"{name}-{experiment.hash}-{graphkit.__version__}"
     path, unfinished = folder / f"seed-{seed}.json", folder / f"unfinished-{seed}"
     if path.exists():
         return json.loads(path.read_text())
-    task = experiment.load_task()
+    task = load()
     trainer = experiment.build_trainer(seed=seed, run_dir=unfinished, loggers=(), checkpoint_seconds=60)
     result: Result = trainer.fit(experiment.build_model(task), task, resume=True)
     evaluator = _evaluator(name)
