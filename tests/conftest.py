@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 
 # One thread per process: sums in a fixed order, and the processes of pytest-xdist do not fight for cores.
@@ -13,6 +15,7 @@ os.environ.setdefault("OUTDATED_IGNORE", "1")  # ogb asks the network for a newe
 import pytest
 import torch
 
+from graphkit.training.loop import Loop
 from tests.golden.report import pytest_terminal_summary  # noqa: F401
 
 torch.set_num_threads(1)
@@ -33,3 +36,23 @@ def mirror() -> Path:
     if not folder:
         pytest.skip("GRAPHKIT_MIRROR is not set: no real data at hand")
     return Path(folder)
+
+
+@pytest.fixture
+def ctrl_c_in_epoch(monkeypatch) -> Callable[[int], list[int]]:
+    """Presses Ctrl-C in one of all epochs to come, counted from 1; the list gets the seed of every epoch."""
+
+    def arrange(number: int) -> list[int]:
+        epochs: list[int] = []
+        original = Loop._run_epoch
+
+        def epoch(self, phase):
+            epochs.append(self.order_seed)
+            if len(epochs) == number:
+                os.kill(os.getpid(), signal.SIGINT)
+            return original(self, phase)
+
+        monkeypatch.setattr(Loop, "_run_epoch", epoch)
+        return epochs
+
+    return arrange

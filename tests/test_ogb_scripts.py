@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import re
 import runpy
 import shutil
-import signal
 import sys
 import tomllib
 from pathlib import Path
@@ -20,7 +18,6 @@ import torch
 import graphkit as gk
 from graphkit.core.resources import shipped
 from graphkit.datasets import catalog
-from graphkit.training.loop import Loop
 
 pytest.importorskip("ogb")
 pytestmark = pytest.mark.filterwarnings("ignore:dataset .* no sha256 is known")
@@ -191,17 +188,8 @@ def test_any_model_rewiring_and_strategy_by_flags_and_seeds_are_kept(script, mon
     assert script("molhiv", *flags)["runs"] == report["runs"]
 
 
-def test_ctrl_c_within_a_seed_keeps_its_epochs(script, monkeypatch, tmp_path):
-    flags, epochs = ["--model", "DeepSets"], []
-    original = Loop._run_epoch
-
-    def epoch(self, phase):
-        epochs.append(self.order_seed)
-        if len(epochs) == 3:  # the first epoch of the second seed
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(self, phase)
-
-    monkeypatch.setattr(Loop, "_run_epoch", epoch)
+def test_ctrl_c_within_a_seed_keeps_its_epochs(script, ctrl_c_in_epoch, tmp_path):
+    flags, epochs = ["--model", "DeepSets"], ctrl_c_in_epoch(3)  # the first of the second seed
     with pytest.raises(KeyboardInterrupt):
         script("molhiv", *flags)
     report = script("molhiv", *flags)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import statistics
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +17,6 @@ from graphkit.cli import main
 from graphkit.core.resources import shipped
 from graphkit.datasets import MissingFilesError
 from graphkit.recipes import Comparison, Experiment, Published, Recipe, Sweep, judge, running
-from graphkit.training.loop import Loop
 
 FILES = sorted(shipped("recipes").glob("*/*.yaml"))
 PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
@@ -318,17 +315,9 @@ def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
     assert trainings == [0, 1, 2]
 
 
-def test_ctrl_c_within_a_run_keeps_its_epochs(monkeypatch, tmp_path):
-    recipe, epochs = Recipe("mine", changed(trainer={"max_epochs": 6})), []
-    original = Loop._run_epoch
-
-    def epoch(self, phase):
-        epochs.append(self.order_seed)
-        if len(epochs) == 8:  # the second epoch of the second run
-            os.kill(os.getpid(), signal.SIGINT)
-        return original(self, phase)
-
-    monkeypatch.setattr(Loop, "_run_epoch", epoch)
+def test_ctrl_c_within_a_run_keeps_its_epochs(ctrl_c_in_epoch, tmp_path):
+    recipe = Recipe("mine", changed(trainer={"max_epochs": 6}))
+    epochs = ctrl_c_in_epoch(8)  # the second of the second run
     with pytest.raises(KeyboardInterrupt, match="1 of 3 runs of mine are kept"):
         recipe.run(progress=False)
     result = recipe.run(progress=False)

@@ -32,6 +32,7 @@ import graphkit
 from graphkit.core.files import write_json
 from graphkit.recipes import Experiment
 from graphkit.recipes.experiment import with_choices
+from graphkit.recipes.running import CHECKPOINT_SECONDS
 from graphkit.tasks import Task
 from graphkit.training import Result
 
@@ -69,7 +70,7 @@ def run(experiment: Experiment, seed: int, load: Callable[[], Task]) -> dict[str
     if path.exists():
         return json.loads(path.read_text())
     task = load()
-    trainer = experiment.build_trainer(seed=seed, run_dir=unfinished, loggers=(), checkpoint_seconds=60)
+    trainer = experiment.build_trainer(seed=seed, run_dir=unfinished, loggers=(), checkpoint_seconds=CHECKPOINT_SECONDS)
     result: Result = trainer.fit(experiment.build_model(task), task, resume=True)
     evaluator = _evaluator(name)
     found: dict[str, Any] = {"seed": seed, "parameters": result.num_parameters, "seconds": round(result.seconds, 1)}
