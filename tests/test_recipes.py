@@ -371,7 +371,7 @@ def test_data_not_at_hand(monkeypatch, capsys, trainings):
     assert trainings == []
 
 
-def test_reproduce_on_the_command_line(tmp_path, capsys):
+def test_reproduce_on_the_command_line(tmp_path, capsys, caplog):
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changed(published=PAPER | {"value": 99.9, "verified": True})))
     assert main(["reproduce", "mine.yaml", "--seeds", "0,2", "--output", "out.json"]) == 0
     printed = capsys.readouterr().out
@@ -379,6 +379,8 @@ def test_reproduce_on_the_command_line(tmp_path, capsys):
     assert "verdict     missed" in printed
     content = json.loads((tmp_path / "out.json").read_text())
     assert [run["seed"] for run in content["runs"]] == [0, 2]
+    for run, line in zip(content["runs"], caplog.messages, strict=True):  # without a terminal, a line for each run
+        assert line.startswith(f"mine, split public, seed {run['seed']}: test {run['test']:.2f}, val {run['val']:.2f}")
     assert content["command"] == "graphkit reproduce mine.yaml --seeds 0,2"
     assert content["verdict"] == "missed"
 

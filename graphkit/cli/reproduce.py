@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import re
+import sys
 from typing import Any
 
 from graphkit.cli.common import Parser, UsageError, usage
@@ -37,6 +39,9 @@ def reproduce(arguments: list[str]) -> int:
     if options.all == bool(options.recipe):
         raise UsageError("expected a recipe, or --all")
     execution = {"jobs": options.jobs, "threads": options.threads}
+    if not sys.stderr.isatty():  # no bar, so a line for each finished run
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("graphkit").setLevel(logging.INFO)
     return _all(options, execution) if options.all else _one(options, execution)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import shutil
 import sys
@@ -25,6 +26,8 @@ from graphkit.training import Trainer
 
 if TYPE_CHECKING:
     from graphkit.recipes.recipe import Recipe
+
+_logger = logging.getLogger("graphkit.recipes")
 
 Job = tuple[int | str, int]  # split and seed
 CHECKPOINT_SECONDS = 60.0
@@ -108,6 +111,7 @@ def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], executi
             place, key = kept[job]
             with atomic_write(place / "result.json") as temporary:
                 temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
+            _logger.info("%s", _told(recipe, run))
     except KeyboardInterrupt:
         raise KeyboardInterrupt(state.format(len(found))) from None
     if len(found) < len(kept):
@@ -121,6 +125,12 @@ def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], executi
         result.runs.append(scaled)
         result.hardware, result.versions = run["hardware"], run["versions"]
     return result
+
+
+def _told(recipe: Recipe, run: dict[str, Any]) -> str:
+    test, val = (in_unit(run[key], recipe.unit) for key in ("test", "val"))
+    where = f"{recipe.name}, split {run['split']}, seed {run['seed']}"
+    return f"{where}: test {test:.2f}, val {val:.2f}, {run['epochs']} epochs, {run['seconds']:.0f} s"
 
 
 def _run_all(
