@@ -8,10 +8,12 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @contextmanager
@@ -104,6 +106,26 @@ def load_tensors(path: str | os.PathLike[str]) -> Any:
     if damaged is not None:
         raise zipfile.BadZipFile(f"checksum of {damaged} is wrong")
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def cached_tensors(path: str | os.PathLike[str], compute: Callable[[], Any], parse: Callable[[Any], T]) -> T:
+    """What is made of a file's content, which is computed and written if there is none or it is damaged.
+
+    Args:
+        path: The file; its name must say all that the content depends on.
+        compute: Returns the content: tensors and plain values.
+        parse: Makes of the content what is returned; content of which nothing can be made is damaged.
+    """
+    path = Path(path)
+    try:
+        return parse(load_tensors(path))
+    except FileNotFoundError:
+        pass
+    except Exception:  # whatever is wrong with the file
+        path.unlink(missing_ok=True)
+    content = compute()
+    save_tensors(path, content)
+    return parse(content)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -30,7 +30,7 @@ def hash_tensors(*tensors: Tensor | None, length: int = 12) -> str:
         array = tensor.detach().cpu().contiguous()
         digest.update(f"{array.dtype}{list(array.shape)}".encode())
         if array.numel():  # an empty tensor may keep a stride that forbids the view
-            digest.update(array.reshape(-1).view(torch.uint8).numpy().tobytes())
+            digest.update(array.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:length]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -15,6 +16,9 @@ from torch_geometric.data import Data
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource, subgraph_source
 from graphkit.core.batching import cut
 from graphkit.core.config import Configurable
+from graphkit.core.files import cached_tensors
+from graphkit.core.hashing import hash_config
+from graphkit.core.resources import data_root
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
 from graphkit.transforms.base import of_pairs
@@ -135,6 +139,24 @@ class Sampler(Configurable, ABC):
             return batch
 
         return ahead(make, range(rank, steps * world, world))
+
+
+def kept(key: tuple[Any, ...], source: SubgraphSource, compute: Callable[[], Iterable[np.ndarray]]) -> list[np.ndarray]:
+    """Arrays that cost much, from a file of graphkit's data folder if an earlier process has computed them.
+
+    Args:
+        key: What they are, and of which arguments they were made.
+        source: The graph of which they were made.
+        compute: Returns them.
+    """
+    from graphkit import __version__
+
+    name = f"{key[0]}-{hash_config([*key, source.hash, __version__], length=24)}.pt"
+    return cached_tensors(
+        data_root() / "samplers" / name,
+        lambda: [torch.from_numpy(part) for part in compute()],
+        lambda content: [part.numpy() for part in content],
+    )
 
 
 def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:

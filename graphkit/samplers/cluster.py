@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphkit.algorithms.partition import partition
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler, in_chunks
+from graphkit.samplers.base import Sampler, in_chunks, kept
 
 
 class ClusterSampler(Sampler):
@@ -21,7 +21,8 @@ class ClusterSampler(Sampler):
     A batch is the subgraph that is induced by the union of ``clusters_per_batch`` clusters, so that edges between these
     come back ("stochastic multiple partitions"). Every cluster with a node that counts is in one batch of each pass.
 
-    The paper divides the nodes by METIS, which is compiled; here :func:`~graphkit.algorithms.partition` does.
+    The paper divides the nodes by METIS, which is compiled; here :func:`~graphkit.algorithms.partition` does. Clusters
+    are kept in a file of graphkit's data folder.
 
     Args:
         num_clusters: The number of clusters.
@@ -53,7 +54,10 @@ class ClusterSampler(Sampler):
     ) -> list[Tensor]:
         key = ("clusters", self.num_clusters)
         if key not in source.memo:
-            source.memo[key] = partition(source.edge_index(), source.num_nodes, self.num_clusters)
+            parts = kept(
+                key, source, lambda: [partition(source.edge_index(), source.num_nodes, self.num_clusters).numpy()]
+            )
+            source.memo[key] = torch.from_numpy(parts[0])
         cluster = source.memo[key]
         useful = cluster[roots].unique()
         members = cluster.sort(stable=True).indices.split(cluster.bincount().tolist())

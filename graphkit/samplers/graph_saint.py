@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler, ahead
+from graphkit.samplers.base import Sampler, ahead, kept
 from graphkit.transforms.base import float_dtype
 
 LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
@@ -228,8 +228,9 @@ class GraphSAINTRandomWalk(_GraphSAINT):
 
     These are estimated as in the official code: subgraphs are drawn until they have ``coverage`` times as many nodes as
     the graph, and counted. An edge's weight :math:`C_v / C_{uv}` is cut off at 10,000 and is 0.1 for one that was
-    never seen; a node that was never seen counts as 0.1. The official code trains on the counted subgraphs, too; here
-    every epoch draws new ones. Batches are as :class:`GraphSAINTNode` describes them.
+    never seen; a node that was never seen counts as 0.1. They are kept in a file of graphkit's data folder. The
+    official code trains on the counted subgraphs, too; here every epoch draws new ones. Batches are as
+    :class:`GraphSAINTNode` describes them.
 
     Args:
         num_roots: The number of roots :math:`r`.
@@ -283,23 +284,35 @@ class GraphSAINTRandomWalk(_GraphSAINT):
 
     def _statistics(self, source: SubgraphSource) -> tuple[np.ndarray, np.ndarray, float]:
         """The shares of subgraphs that hold each node, and each edge; and the share that counts for a node of none."""
-        key = ("walk statistics", self.law(), self.coverage)
+        key = ("walks", self.num_roots, self.walk_length, self.coverage)
         if key in source.memo:
             return source.memo[key]
         if self.coverage is None:
-            node, entry = source.walk_probabilities(self.num_roots, self.walk_length)
-            least = 0.0
+            law = self.num_roots, self.walk_length
+            node, entry = kept(key, source, lambda: source.walk_probabilities(*law))
+            source.memo[key] = node, source.to_edges(entry), 0.0
         else:
-            node, entry, drawn, seen = np.zeros(source.num_nodes), np.zeros(source.num_edges), 0, 0
-            for nodes, _, _, entries in ahead(lambda index: source.saint(*self.law(), index=index), count()):
+            wanted = self.coverage * source.num_nodes
+            node, entry, drawn = kept(key, source, lambda: self._counted(source, wanted))
+            source.memo[key] = node / drawn, source.to_edges(entry / drawn), NEVER_SEEN / int(drawn)
+        return source.memo[key]
+
+    def _counted(self, source: SubgraphSource, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """How often each node and each edge is in subgraphs that have so many nodes together; and their number."""
+        from tqdm import tqdm
+
+        node, entry = np.zeros(source.num_nodes, np.int32), np.zeros(source.num_edges, np.int32)
+        drawn, seen = 0, 0
+        subgraphs = ahead(lambda index: source.saint(*self.law(), index=index), count())
+        with tqdm(total=wanted, desc="walks", unit="node", unit_scale=True, delay=1, disable=None) as bar:
+            for nodes, _, _, entries in subgraphs:
                 node[nodes] += 1
                 entry[entries] += 1
                 drawn, seen = drawn + 1, seen + nodes.size
-                if seen > self.coverage * source.num_nodes:
+                bar.update(nodes.size)
+                if seen > wanted:
                     break
-            node, entry, least = node / drawn, entry / drawn, NEVER_SEEN / drawn
-        source.memo[key] = node, source.to_edges(entry), least
-        return source.memo[key]
+        return node, entry, np.array(drawn)
 
 
 def _hit(share: np.ndarray, draws: int) -> np.ndarray:

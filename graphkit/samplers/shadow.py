@@ -10,10 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
-from graphkit.core.files import load_tensors, save_tensors
-from graphkit.core.hashing import hash_config, hash_tensors
-from graphkit.core.resources import data_root
-from graphkit.samplers.base import Sampler, in_chunks
+from graphkit.core.hashing import hash_tensors
+from graphkit.samplers.base import Sampler, in_chunks, kept
 
 
 class _ShaDow(Sampler):
@@ -155,7 +153,8 @@ class ShaDowPPR(_ShaDow):
         known = source.memo.setdefault(self._key, _Neighborhoods(source.num_nodes))
         missing = roots[~known.has(roots)].unique()
         if missing.numel() > 0:
-            known.add(missing, *self._found(source, missing))
+            key = (*self._key, hash_tensors(missing))
+            known.add(missing, *kept(key, source, lambda: self._found(source, missing)))
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
         nodes, sizes = source.memo[self._key].of(job)
@@ -166,19 +165,7 @@ class ShaDowPPR(_ShaDow):
         return "pagerank", self.k, self.threshold, self.alpha, self.eps
 
     def _found(self, source: SubgraphSource, roots: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """The neighbourhoods of roots, from a file if they were found before."""
-        name = hash_config([*self._key, source.hash, hash_tensors(roots)], length=24)
-        path = data_root() / "samplers" / f"pagerank-{name}.pt"
-        try:
-            nodes, sizes = load_tensors(path)
-            return nodes.numpy(), sizes.numpy()
-        except FileNotFoundError:
-            pass
-        except Exception:  # a damaged file: whatever is wrong with it, it is made again
-            path.unlink(missing_ok=True)
-        found = source.pagerank_sets(roots, self.k, self.threshold, 1 - self.alpha, self.eps)
-        save_tensors(path, [torch.from_numpy(part) for part in found])
-        return found
+        return source.pagerank_sets(roots, self.k, self.threshold, 1 - self.alpha, self.eps)
 
 
 class _Neighborhoods:

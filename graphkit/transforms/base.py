@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
-from graphkit.core.files import load_tensors, save_tensors
+from graphkit.core.files import cached_tensors
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.parallel import parallel
 from graphkit.core.resources import data_root
@@ -117,12 +117,8 @@ def _apply_chunk(transform: BaseTransform, graphs: list[Data], folder: Path | No
     if folder is None:
         return [transform(graph) for graph in graphs]
     path = folder / f"{hash_config([hash_data(graph, 64) for graph in graphs], length=24)}.pt"
-    try:
-        return [Data.from_dict(fields) for fields in load_tensors(path)]
-    except FileNotFoundError:
-        pass
-    except Exception:  # a damaged file: whatever is wrong with it, the graphs are computed again
-        path.unlink(missing_ok=True)
-    results = [transform(graph) for graph in graphs]
-    save_tensors(path, [result.to_dict() for result in results])
-    return results
+    return cached_tensors(
+        path,
+        lambda: [transform(graph).to_dict() for graph in graphs],
+        lambda content: [Data.from_dict(fields) for fields in content],
+    )

@@ -195,13 +195,28 @@ def test_hops_are_shown_as_the_card_says():
         network(Data(x=batch.x, edge_index=batch.edge_index))
 
 
-def test_pagerank_sets_come_from_a_file_the_second_time(monkeypatch):
+@pytest.mark.parametrize(
+    ("sampler", "other", "owner", "name"),
+    [
+        (samplers.ShaDowPPR(5), samplers.ShaDowPPR(6), SubgraphSource, "pagerank_sets"),
+        (samplers.ClusterSampler(3), samplers.ClusterSampler(4), samplers.cluster, "partition"),
+        (samplers.GraphSAINTRandomWalk(3), samplers.GraphSAINTRandomWalk(4), samplers.GraphSAINTRandomWalk, "_counted"),
+        (
+            samplers.GraphSAINTRandomWalk(3, coverage=None),
+            samplers.GraphSAINTRandomWalk(3, 3, coverage=None),
+            SubgraphSource,
+            "walk_probabilities",
+        ),
+    ],
+    ids=["pagerank", "clusters", "counted walks", "exact walks"],
+)
+def test_what_costs_much_comes_from_a_file_the_second_time(sampler, other, owner, name, monkeypatch):
     data = graph()
-    first = run(samplers.ShaDowPPR(5), data)
-    monkeypatch.setattr(SubgraphSource, "pagerank_sets", None)
-    assert same(first, run(samplers.ShaDowPPR(5), data.clone()))
+    first = run(sampler, data)
+    monkeypatch.setattr(owner, name, None)
+    assert same(first, run(sampler, data.clone()))
     with pytest.raises(TypeError):
-        run(samplers.ShaDowPPR(6), data.clone())
+        run(other, data.clone())
 
 
 # --- GraphSAINT -------------------------------------------------------------------------------------------------------
