@@ -7,6 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
+from graphkit.samplers import NeighborSampler
 
 
 def graph(num_nodes: int = 24, num_edges: int = 40, num_features: int = 6, seed: int = 0) -> Data:
@@ -26,6 +27,10 @@ def node_task(target: str = "multiclass", metric: str | None = None, seed: int =
     data = graph(seed=seed)
     data.y = _labels(data.x, target)
     return NodeTask(f"tiny node {target}", data, split(data.num_nodes), target, metric)
+
+
+def sampled_task(target: str = "multiclass") -> Task:
+    return node_task(target).sampled(NeighborSampler([3, 3]))
 
 
 def graph_task(target: str = "multiclass", metric: str | None = None) -> GraphTask:
@@ -58,6 +63,7 @@ TASKS: dict[str, tuple] = {
     "node multiclass": (node_task, "multiclass"),
     "node binary": (node_task, "binary"),
     "node regression": (node_task, "regression"),
+    "node sampled multiclass": (sampled_task, "multiclass"),
     "graph multiclass": (graph_task, "multiclass"),
     "graph multilabel": (graph_task, "multilabel"),
     "graph regression": (graph_task, "regression"),

@@ -112,7 +112,7 @@ class PPGNpp(LayeredModel):
 
     @classmethod
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
-        polynomials, edge_attr = (task.graphs[0].get(key) for key in ("polynomial_attr", "edge_attr"))
+        polynomials, edge_attr = (task.example.get(key) for key in ("polynomial_attr", "edge_attr"))
         found = {
             "polynomials": 0 if polynomials is None else _columns(polynomials),
             "edge_dim": None if edge_attr is None else _columns(edge_attr),

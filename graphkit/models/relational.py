@@ -88,7 +88,7 @@ class RelationalGNN(LayerStack):
 
     @classmethod
     def from_task(cls: type[R], task: Any, **arguments: Any) -> R:
-        types = [graph.edge_type for graph in task.graphs if graph.get("edge_type") is not None]
+        types = [graph.edge_type for graph in (*task.graphs, task.example) if graph.get("edge_type") is not None]
         largest = max((int(edge_type.max()) for edge_type in types if edge_type.numel()), default=0)
         return super().from_task(task, **{"num_relations": largest + 1} | arguments)
 

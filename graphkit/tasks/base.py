@@ -78,6 +78,11 @@ class Task(ABC):
     # What a model needs to know -----------------------------------------------------------------------------------
 
     @property
+    def example(self) -> Data:
+        """A graph as models see it: the first one, or a subgraph where these are drawn."""
+        return self.graphs[0]
+
+    @property
     def num_features(self) -> int:
         """The number of node features."""
         return self.graphs[0].x.size(1)

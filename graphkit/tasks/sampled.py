@@ -18,6 +18,7 @@ from graphkit.tasks.node import NodeTask
 from graphkit.tasks.split import STAGES, Split
 
 CHUNK = 8192  # nodes per chunk of a layer-wise evaluation
+EXAMPLE = 32  # roots of the subgraph from which sizes are read
 
 
 class SampledNodeTask(NodeTask):
@@ -34,7 +35,8 @@ class SampledNodeTask(NodeTask):
         task.sampled(sampler).transform(features)   # features of each subgraph
 
     Batches of GraphSAINT carry ``node_weight``; their loss is the weighted sum over the batch's training nodes, whose
-    expectation is the mean loss over all training nodes.
+    expectation is the mean loss over all training nodes. As in batches of a whole graph, ``train_index``, ``val_index``
+    and ``test_index`` are the nodes of each part of the split; those that count in the batch are ``root_index``.
 
     Args:
         task: The node task.
@@ -75,9 +77,14 @@ class SampledNodeTask(NodeTask):
     def num_edge_features(self) -> int:
         return self._example.num_edge_features if self._transforms else super().num_edge_features
 
+    @property
+    def example(self) -> Data:
+        return self._example
+
     @cached_property
     def _example(self) -> Data:
-        return next(iter(self._draw("train", self.split.train[:1] if self.sampler.default_batch_size else None)))
+        size = EXAMPLE if self.sampler.default_batch_size else None
+        return next(iter(self._draw("train", size, True, torch.Generator().manual_seed(0))))
 
     def batches(
         self,
@@ -89,27 +96,40 @@ class SampledNodeTask(NodeTask):
     ) -> Iterable[Data]:
         check_choice(stage, STAGES, "stage")
         if shuffle or self.sampler.evaluate == "sampled":
-            return self._draw(stage, None, batch_size, shuffle, generator, shard)
+            return self._draw(stage, batch_size, shuffle, generator, shard)
         (batch,) = self._transformed_whole.batches(stage)
         if self.sampler.evaluate == "layerwise":
             batch = copy.copy(batch)
             batch.chunk_size = CHUNK
         return [batch]
 
-    def _draw(self, stage: str, roots: Tensor | None, *arguments: Any) -> Iterable[Data]:
+    def _draw(self, stage: str, *arguments: Any) -> Iterable[Data]:
         data = self._plain
         if stage == "test":
             data = copy.copy(data)
             data.y = self.labels
-        ids = getattr(self.split, stage) if roots is None else roots
+        ids, parts = getattr(self.split, stage), self._parts
         if stage == "train" and self.sampler.inductive:
             data, ids = self._training_graph, self._training_ids[ids]
-        return map(self._apply, self.sampler.batches(data, ids, *arguments))
+            parts = torch.zeros(data.num_nodes)
 
-    def _apply(self, batch: Data) -> Data:
-        for transform in self._transforms:
-            batch = transform(batch)
-        return batch
+        def finished(batch: Data) -> Data:
+            part = parts[batch.n_id]
+            for transform in self._transforms:
+                batch = transform(batch)
+            for number, name in enumerate(STAGES):
+                batch[f"{name}_index"] = (part == number).nonzero().view(-1)
+            return batch
+
+        return map(finished, self.sampler.batches(data, ids, *arguments))
+
+    @cached_property
+    def _parts(self) -> Tensor:
+        """The part of the split that each node is in, -1 for none."""
+        parts = torch.full((self.data.num_nodes,), -1, dtype=torch.int8)
+        for number, name in enumerate(STAGES):
+            parts[getattr(self.split, name)] = number
+        return parts
 
     @cached_property
     def _training_graph(self) -> Data:

@@ -88,6 +88,8 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
         return ValueError, f"{strategy} compares classes with one another, but task '.*' is a .* task; use Backprop"
     if strategy == "ScalableFF" and not kind.endswith("multiclass"):
         return ValueError, "compares the squared goodness of several classes, .* use goodness='linear'"
+    if strategy == "TopDownForward" and "sampled" in kind:
+        return ValueError, "keeps the states of all nodes from step to step, but '.*' draws other subgraphs each time"
     if strategy != "Backprop" and not isinstance(model, LayeredModel):
         return TypeError, "trains layer by layer and needs a LayeredModel, got PyGModel"
     by_projections = {"TargetProjection", "DirectFeedbackAlignment"}
@@ -211,4 +213,4 @@ def test_nothing_is_missing():
     assert "Backprop" in STRATEGIES
     assert {"none", "RandomEdges"} <= set(REWIRINGS)
     assert {"none", "RandomWalkPE"} <= set(FEATURES)
-    assert len(TASKS) == 7
+    assert len(TASKS) == 8

@@ -322,10 +322,6 @@ def test_what_cannot_be_sampled_says_why():
         node_task().sampled(sampler).sampled(sampler)
     with pytest.raises(ValueError, match=r"leave batch_size at None, or train on subgraphs: task.sampled"):
         gk.Trainer(max_epochs=1, batch_size=3, progress=False).fit(GCN(6, 4, out_channels=3), node_task())
-    with pytest.raises(ValueError, match="trains layer by layer on a whole graph"):
-        gk.Trainer(max_epochs=1, strategy="ForwardForward", progress=False).fit(
-            GCN(6, 4, out_channels=3), node_task().sampled(sampler)
-        )
 
 
 def test_recipes_know_samplers():
@@ -356,7 +352,7 @@ def test_reproducing_a_recipe_trains_on_subgraphs(tmp_path, monkeypatch):
     part = {"class_path": "NeighborSampler", "init_args": {"num_neighbors": [3, 2]}}
     config = {"model": "GCN", "task": "karate", "trainer": {"max_epochs": 2, "batch_size": 2}, "sampler": part}
     assert len(Recipe("mine", config).run(progress=False).runs) == 1
-    assert max(asked) == 2
+    assert max(asked[1:]) == 2  # the first is the example, from which the number of features is read
 
 
 def test_hashes_of_experiments_without_a_sampler_stay(monkeypatch):

@@ -86,6 +86,11 @@ def with_virtual_nodes(batch: Data, x: Tensor, classes: Tensor, ids: Tensor, bid
     weight = batch.get("edge_weight")
     if weight is not None:
         found.edge_weight = torch.cat([weight, weight.new_ones(found.num_edges - weight.numel())])
+    degree = batch.get("full_degree")
+    if degree is not None:
+        new = found.edge_index[1, batch.num_edges :]
+        padded = torch.cat([degree, degree.new_zeros(x.size(0) - n)])
+        found.full_degree = padded.index_add(0, new, degree.new_ones(new.numel()))
     return found
 
 

@@ -12,7 +12,7 @@ from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.layerwise import detached, evaluating, per_answer
+from graphkit.training.strategies.layerwise import detached, evaluating, judged, per_answer
 from graphkit.training.strategies.target_projection import TargetProjection
 
 
@@ -86,8 +86,10 @@ class DirectFeedbackAlignment(TargetProjection):
         for i in reversed(range(self.num_hidden)):
             if self.spread and i + 1 < self.num_layers:
                 error = self._matrix(batch).T @ error  # type: ignore[union-attr]
-            states = self.model.node_states(hidden[i], batch)
-            local = (per_answer(states, batch, self.task) * (error @ self.projections[i])).sum()
+            states = per_answer(self.model.node_states(hidden[i], batch), batch, self.task)
+            if states.size(0) != error.size(0):  # the model has read the roots of a subgraph itself
+                states = states[judged(batch, "train")]
+            local = (states * (error @ self.projections[i])).sum()
             self.engine.optimize(local, phase.optimizers[i])
             logged[f"loss_layer_{i + 1}"] = local.detach()
         self.engine.optimize(loss, phase.optimizers[-1])

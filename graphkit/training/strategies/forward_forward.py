@@ -35,6 +35,7 @@ from graphkit.training.strategies.layerwise import (
     aggregate,
     evaluating,
     inverse_lengths,
+    judged,
     normalize_rows,
 )
 from graphkit.training.strategies.single_forward import APPEND
@@ -55,9 +56,10 @@ class ForwardForward(Layerwise):
         L = \frac{1}{|T|} \sum_{i \in T} \Big( \mathrm{softplus}(\theta - g_i^+) +
             \frac{1}{R} \sum_{r=1}^{R} \mathrm{softplus}(g_i^{-r} - \theta) \Big)
 
-    where :math:`g^+` comes from the right labels, :math:`g^{-r}` from wrong ones, drawn once, :math:`T` are the
-    training nodes and :math:`\theta` the threshold; or, after `"SymBa" <https://arxiv.org/abs/2303.08418>`_ (Lee and
-    Song, 2023), the mean of :math:`\mathrm{softplus}(-\alpha (g_i^+ - g_i^{-r}))`.
+    where :math:`g^+` comes from the right labels, :math:`g^{-r}` from wrong ones, drawn once (per batch, where batches
+    hold other graphs each time), :math:`T` are the training nodes and :math:`\theta` the threshold; or, after `"SymBa"
+    <https://arxiv.org/abs/2303.08418>`_ (Lee and Song, 2023), the mean of :math:`\mathrm{softplus}(-\alpha (g_i^+ -
+    g_i^{-r}))`.
 
     Labels are shown in one of two ways: ``"appended"`` to the features of nodes (one-hot; uniform where unknown), or by
     edges to ``"virtual"`` nodes, one per class with random features; then all graphs share the features that the right
@@ -145,7 +147,8 @@ class ForwardForward(Layerwise):
         self._fixed: dict[str, Tensor] = {}
         if task.kind == "node":
             batch = self._example()
-            self._fixed["negatives"] = self._wrong_classes(class_ids(batch))
+            if not self.is_sampled:
+                self._fixed["negatives"] = self._wrong_classes(class_ids(batch))
             if self.labels == "virtual":
                 self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
 
@@ -169,7 +172,7 @@ class ForwardForward(Layerwise):
         loss = self.loss_of(goodness, batch)
         self.engine.optimize(loss, phase.optimizers[0])
         right, wrong = self._sides(goodness.detach(), batch)
-        return {"loss": loss.detach(), "goodness_gap": right.mean() - wrong.mean()}
+        return {"loss": loss.detach(), "goodness_gap": self.mean(right, batch) - self.mean(wrong, batch)}
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
@@ -184,7 +187,7 @@ class ForwardForward(Layerwise):
             return (F.logsigmoid(scores).logsumexp(0) - F.logsigmoid(-scores).logsumexp(0)).unsqueeze(1)
         scores = torch.stack(answers).sum(0).t()
         if self.task.kind == "node":
-            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, batch[f"{stage}_index"], scores)
+            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, judged(batch, stage), scores)
         return as_outputs(scores, self.task)
 
     def state_dict(self) -> dict[str, Any]:
@@ -212,8 +215,8 @@ class ForwardForward(Layerwise):
         """The loss from the goodness ``[V, n]`` of what is judged."""
         right, wrong = self._sides(goodness, batch)
         if self.loss == "symba":
-            return F.softplus(-self.alpha * (right - wrong)).mean()
-        return F.softplus(self.theta - right).mean() + F.softplus(wrong - self.theta).mean()
+            return self.mean(F.softplus(-self.alpha * (right - wrong)), batch)
+        return self.mean(F.softplus(self.theta - right), batch) + self.mean(F.softplus(wrong - self.theta), batch)
 
     def _sides(self, goodness: Tensor, batch: Data) -> tuple[Tensor, Tensor]:
         """The goodness of right labels, or links, and of wrong ones."""
@@ -331,14 +334,15 @@ class ForwardForward(Layerwise):
         return self._appended(batch, torch.arange(batch.num_nodes, device=y.device), classes[:, batch.batch], None)
 
     def _of_nodes(self, batch: Data, stage: str, predicting: bool) -> Hypotheses:
-        y, rows = class_ids(batch), batch[f"{stage}_index"]
-        ids = rows
+        y, rows = class_ids(batch), judged(batch, stage)
         if predicting:
             ids = torch.cat([*(batch[f"{part}_index"] for part in self._known(stage)), rows])
             classes = y[ids].expand(self.num_classes, -1).clone()
             classes[:, ids.numel() - rows.numel() :] = torch.arange(self.num_classes, device=y.device).unsqueeze(1)
         else:
-            classes = torch.cat([y[rows].unsqueeze(0), self._fixed["negatives"][rows, : self.num_negatives].t()])
+            ids = batch[f"{stage}_index"]  # among them, in a subgraph, nodes that are shown and not judged
+            wrong = self._wrong_classes(y[ids]) if self.is_sampled else self._fixed["negatives"][ids]
+            classes = torch.cat([y[ids].unsqueeze(0), wrong[:, : self.num_negatives].t()])
         if self.labels == "appended":
             return self._appended(batch, ids, classes, rows)
         return self._linked(batch, ids, classes, rows, predicting)

@@ -31,7 +31,7 @@ class Layerwise(Strategy):
     are run in evaluation mode and never touched again; in a sweep all layers take a step per batch.
 
     What does not change while a layer trains (the states below it, products with the adjacency matrix) is computed once
-    for node and link tasks, whose batches share their graph, and again as soon as a weight below has changed.
+    for each graph that training comes back to, and again as soon as a weight below has changed.
     """
 
     model: LayeredModel
@@ -51,10 +51,11 @@ class Layerwise(Strategy):
                 f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use "
                 "Backprop"
             )
-        if task.kind == "node" and task.redraws:
+        sampler = getattr(task, "sampler", None)
+        if sampler is not None and sampler.evaluate == "layerwise":
             raise ValueError(
-                f"{name} trains layer by layer on a whole graph, but {task.name!r} draws subgraphs of it; use "
-                "Backprop, or the task that is not sampled"
+                f"{name} predicts in a way of its own, but {type(sampler).__name__} has evaluate='layerwise'; use "
+                "evaluate='whole' or 'sampled', or Backprop"
             )
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
@@ -66,6 +67,7 @@ class Layerwise(Strategy):
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         self._kept: dict[Any, tuple[Any, ...]] = {}
+        self._latest: Data | None = None
         self.find_owners(self._example())
 
     def extra_channels(self, batch: Data) -> list[int]:
@@ -73,7 +75,13 @@ class Layerwise(Strategy):
         return [0] * self.num_layers
 
     def _example(self) -> Data:
-        return self.engine.to_device(next(iter(self.task.batches("val"))))
+        batch = self.task.example if self.is_sampled else next(iter(self.task.batches("val")))
+        return self.engine.to_device(batch)
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the task draws subgraphs of its graph."""
+        return self.task.kind == "node" and self.task.redraws
 
     @property
     def num_layers(self) -> int:
@@ -120,6 +128,21 @@ class Layerwise(Strategy):
                 h = out.detach()
                 self.widths.append(h.size(1))
         self.rest = {name: p for name, p in named.items() if name not in owner}
+
+    # Rows ----------------------------------------------------------------------------------------------------------
+
+    def mean(self, values: Tensor, batch: Data, rows: Tensor | None = None) -> Tensor:
+        """The mean over values ``[..., n]`` of some nodes, which count as much as a sampled batch says.
+
+        Args:
+            values: The values; the mean of none is 0.
+            batch: The batch.
+            rows: The nodes (default: those that count while training).
+        """
+        weight = batch.get("node_weight")
+        if weight is not None:
+            return (values @ weight[judged(batch, "train") if rows is None else rows]).mean()
+        return values.mean() if values.numel() else values.sum()
 
     # States --------------------------------------------------------------------------------------------------------
 
@@ -171,7 +194,10 @@ class Layerwise(Strategy):
         return lambda: model.update(i, aggregated, own)
 
     def kept(self, key: str, batch: Data, i: int, make: Callable[[], Any], pairs: bool = False) -> Any:
-        """``make()``, kept for the one graph of a task until a weight of the first ``i`` layers changes.
+        """``make()``, kept until a weight of the first ``i`` layers changes.
+
+        It is kept for the one graph of a node or link task; where batches hold other graphs each time, until the next
+        batch comes.
 
         Args:
             key: What it is.
@@ -181,8 +207,9 @@ class Layerwise(Strategy):
             pairs: Whether it depends on the pairs of a link task, too; batches with others may share the graph
                 (default: ``False``).
         """
-        if self.task.kind == "graph":
-            return make()
+        if batch is not self._latest and (self.task.kind == "graph" or self.is_sampled):
+            self._kept.clear()
+            self._latest = batch
         weights = tuple(p._version for own in self.own[:i] for p in own.values())
         stamp = (i, weights)
         place: tuple[Any, ...] = (key, id(batch))
@@ -238,6 +265,11 @@ def pad_columns(h: Any, count: int) -> Any:
         s = h.structure
         return SparseMatrix(Structure(s.rowptr, s.col, s.perm, s.num_cols + count), h.values)
     return F.pad(h, (0, count))
+
+
+def judged(batch: Data, stage: str) -> Tensor:
+    """The nodes of a node task that count at a stage: the roots of a subgraph, or a part of the split."""
+    return batch.root_index if "root_index" in batch else batch[f"{stage}_index"]
 
 
 def per_answer(h: Tensor, batch: Data, task: Task) -> Tensor:

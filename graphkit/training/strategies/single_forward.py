@@ -25,7 +25,7 @@ from graphkit.training.strategies.classes import (
     prepared,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.layerwise import Layerwise, evaluating, normalize_rows, taken
+from graphkit.training.strategies.layerwise import Layerwise, evaluating, judged, normalize_rows, taken
 
 APPEND = ("none", "input", "all")
 
@@ -150,8 +150,8 @@ class SingleForward(Layerwise):
     def loss(self, z: Tensor, batch: Data) -> Tensor:
         """The loss of one layer's outputs, of the rows that :meth:`_rows` names."""
         link = self.task.kind == "link"
-        classes = batch.edge_label.long() if link else class_ids(batch)[batch.train_index]
-        return F.cross_entropy(self.logits(z, batch), classes)
+        classes = batch.edge_label.long() if link else class_ids(batch)[judged(batch, "train")]
+        return self.mean(F.cross_entropy(self.logits(z, batch), classes, reduction="none"), batch)
 
     def graph(self, batch: Data) -> Data:
         """The graph with virtual nodes and, if wanted, label features; as it is for links."""
@@ -195,7 +195,7 @@ class SingleForward(Layerwise):
             return None
 
         def rows() -> Tensor:
-            ids = batch[f"{stage}_index"]
+            ids = judged(batch, stage)
             return torch.cat([ids, batch.num_nodes + torch.arange(self.num_classes, device=ids.device)])
 
         return self.kept(f"rows {stage}", batch, 0, rows)
@@ -203,5 +203,5 @@ class SingleForward(Layerwise):
     def _outputs(self, scores: Tensor, batch: Data, stage: str) -> Tensor:
         """Scores ``[n, K]`` of what is judged at a stage as the task expects them."""
         if self.task.kind == "node":
-            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, batch[f"{stage}_index"], scores)
+            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, judged(batch, stage), scores)
         return as_outputs(scores, self.task)

@@ -14,7 +14,7 @@ from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase
 from graphkit.training.strategies.classes import class_ids
-from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating
+from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating, judged
 
 
 class TargetProjection(Layerwise):
@@ -77,7 +77,7 @@ class TargetProjection(Layerwise):
         logged: dict[str, Tensor] = {}
         for i in range(self.num_hidden):
             out = self.engine.forward(self.model.step, i, history, batch)
-            loss = self.local_loss(i, self.model.node_states(out, batch)[rows], target)
+            loss = self.mean(self.local_loss(i, self.model.node_states(out, batch)[rows], target), batch, rows)
             self.engine.optimize(loss, phase.optimizers[i])
             logged[f"loss_layer_{i + 1}"] = loss.detach()
             history = [*map(detached, history), out.detach()] if self.model.looks_back else [out.detach()]
@@ -101,12 +101,12 @@ class TargetProjection(Layerwise):
     # Parts ---------------------------------------------------------------------------------------------------------
 
     def local_loss(self, i: int, h: Tensor, target: Tensor) -> Tensor:
-        """The loss of hidden layer ``i``: from its outputs ``[n, H]`` and the labels ``[n, columns]``."""
+        """The losses ``[n]`` of hidden layer ``i``: from its outputs ``[n, H]`` and the labels ``[n, columns]``."""
         projected = target @ self.projections[i]
         if self.rule == "drtp":
-            return (projected * h).sum() / max(h.size(0), 1)  # its gradient with respect to h is the projected label
+            return (projected * h).sum(1)  # its gradient with respect to h is the projected label
         error = projected - h
-        return (error.square() if self.rule == "l2" else error.abs()).sum() / max(h.size(0), 1)
+        return (error.square() if self.rule == "l2" else error.abs()).sum(1)
 
     def targets(self, batch: Data) -> tuple[Tensor, Tensor]:
         """The labels of the training nodes as rows, and the ids of these nodes."""
@@ -115,7 +115,7 @@ class TargetProjection(Layerwise):
         else:
             y = batch.y.view(batch.y.size(0), -1)
         if self.task.kind == "node":
-            rows = batch.train_index
+            rows = judged(batch, "train")
             y = y[rows]
         elif batch.get("readout_mask") is not None:
             rows = batch.readout_mask.nonzero().view(-1)

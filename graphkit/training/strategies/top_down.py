@@ -93,6 +93,14 @@ class TopDownForward(SingleForward):
         self.test_steps = test_steps
         self.counted_steps = counted_steps
 
+    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        if task.kind == "node" and task.redraws:
+            raise ValueError(
+                f"TopDownForward keeps the states of all nodes from step to step, but {task.name!r} draws other "
+                "subgraphs each time; use SingleForward, or the task that is not sampled"
+            )
+        super().adapt(model, task, engine)
+
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         if self.target == "input" and self.encodes:
