@@ -91,10 +91,16 @@ def assert_builds(recipe):
         num_outputs=card.expect["outputs"] if card.kind != "link" else None,
         kind=card.kind,
         graphs=marked,
+        example=marked[0],
     )
     model = recipe.experiment.build_model(shape)
     trainer = recipe.experiment.build_trainer()
-    trainer._optimizer(model.named_parameters())  # every weight_decay pattern matches
+    optimizer = trainer._optimizer(model.named_parameters())  # every weight_decay pattern matches
+    if trainer.scheduler is not None:
+        scheduler = trainer._scheduler_factory()(optimizer)
+        for _ in range(0 if trainer.scheduler == "ReduceLROnPlateau" else trainer.max_epochs):
+            optimizer.step()
+            scheduler.step()
     assert Experiment.from_config(recipe.experiment.config).config == recipe.experiment.config
 
 

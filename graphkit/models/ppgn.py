@@ -49,8 +49,8 @@ class PPGNpp(LayeredModel):
         head_channels: The width between :math:`W_1` and :math:`W_2` (default: ``hidden_channels``).
         polynomials: The number of channels in ``polynomial_attr``; built from a task, as many as it has (default: 0).
         edge_dim: The number of edge features to read; built from a task, as many as it has (default: none).
-        readout: ``None`` for one output per node; for one per graph ``"mean"``, or ``"mask"`` to read the node that
-            ``readout_mask`` marks (default: ``None``).
+        readout: ``None`` for one output per node; for one per graph ``"mean"`` as above, ``"sum"`` for the same without
+            the divisions, or ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         max_pairs: The largest number of pairs in a batch (default: 5 million).
 
     Shapes:
@@ -91,7 +91,7 @@ class PPGNpp(LayeredModel):
                 f"PPGNpp: num_layers={num_layers} must be at least 1, polynomials={polynomials} at least 0"
             )
         if readout is not None:
-            check_choice(readout, ("mean", "mask"), "readout of PPGNpp")
+            check_choice(readout, ("mean", "sum", "mask"), "readout of PPGNpp")
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.num_layers = num_layers
@@ -106,7 +106,7 @@ class PPGNpp(LayeredModel):
         self.layers = nn.ModuleList(PPGNBlock(h if i else width, h) for i in range(num_layers))
         between = h if head_channels is None else head_channels
         self.head = nn.Sequential(
-            Linear(2 * h if readout == "mean" else h, between), nn.ReLU(), Linear(between, self.out_channels)
+            Linear(2 * h if readout in ("mean", "sum") else h, between), nn.ReLU(), Linear(between, self.out_channels)
         )
         self.reset_parameters()
 
@@ -141,15 +141,16 @@ class PPGNpp(LayeredModel):
         return self.layers[i](history[-1], self._pairs(batch))
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.readout != "mean":
+        if self.readout not in ("mean", "sum"):
             h = self.node_states(h, batch)
             return self.head(h if self.readout is None else h[batch.readout_mask])
         pairs = self._pairs(batch)
-        n = pairs.sizes.unsqueeze(1).to(h.dtype)
         trace = segment(h.index_select(0, pairs.diagonal), pairs.ptr)
-        total = segment(h, F.pad(pairs.sizes.square().cumsum(0), (1, 0)))
-        off_diagonal = (total - trace) / (n * (n - 1)).clamp(min=1)
-        return self.head(torch.cat([trace / n.clamp(min=1), off_diagonal], dim=1))
+        others = segment(h, F.pad(pairs.sizes.square().cumsum(0), (1, 0))) - trace
+        if self.readout == "mean":
+            n = pairs.sizes.unsqueeze(1).to(h.dtype)
+            trace, others = trace / n.clamp(min=1), others / (n * (n - 1)).clamp(min=1)
+        return self.head(torch.cat([trace, others], dim=1))
 
     def node_states(self, h: Tensor, batch: Data) -> Tensor:
         return h.index_select(0, self._pairs(batch).diagonal)
@@ -175,8 +176,8 @@ class PPGNpp(LayeredModel):
         if value is None or _columns(value) != width:
             found = "nothing" if value is None else f"{_columns(value)} columns"
             raise ValueError(
-                f"PPGNpp: {argument}={width}, but {key} of the batch has {found}; build the model with from_task, from "
-                "a task that has the feature (a strategy that adds nodes leaves it out)"
+                f"PPGNpp: {argument}={width}, but {key} of the batch has {found}; set {argument}, or build the model "
+                "with from_task, from a task that has the feature (a strategy that adds nodes leaves it out)"
             )
         return cast(Tensor, value).view(-1, width)
 

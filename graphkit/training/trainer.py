@@ -308,13 +308,13 @@ class Trainer(Configurable):
         settings = dict(self.optimizer_kwargs or {})
         if "fused" in inspect.signature(cls).parameters and self.precision != "16-mixed":
             settings.setdefault("fused", True)  # one kernel per step; Fabric cannot unscale before it, hence not 16-bit
-        return cls(listed, **settings)
+        return _made(cls, listed, settings, "optimizer_kwargs")
 
     def _scheduler_factory(self) -> SchedulerFactory | None:
         if self.scheduler is None:
             return None
         cls = _scheduler_class(self.scheduler)
-        return lambda optimizer: cls(optimizer, **(self.scheduler_kwargs or {}))
+        return lambda optimizer: _made(cls, optimizer, dict(self.scheduler_kwargs or {}), "scheduler_kwargs")
 
     def _describe(self, network: nn.Module) -> dict[str, Any]:
         trainer = self.config() | {"strategy": repr(self.strategy), "run_dir": str(self.run_dir)}
@@ -373,6 +373,14 @@ def _torch_class(module: Any, name: str, base: type, what: str) -> Any:
     if name not in choices:
         raise ValueError(unknown_name(name, sorted(set(choices) - {base.__name__}), what))
     return getattr(module, name)
+
+
+def _made(cls: Any, subject: Any, settings: dict[str, Any], argument: str) -> Any:
+    """An optimizer or scheduler; what torch says of its arguments comes with their values."""
+    try:
+        return cls(subject, **settings)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"Trainer: {argument}={settings} does not suit {cls.__name__}: {error}") from error
 
 
 def _scheduler_class(name: str) -> Any:

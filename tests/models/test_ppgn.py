@@ -53,7 +53,7 @@ def arguments(**more: object) -> dict:
     return {"in_channels": 5, "hidden_channels": 6, "num_layers": 3, "polynomials": 14, "edge_dim": 3} | more
 
 
-@pytest.mark.parametrize("readout", ["mean", None])
+@pytest.mark.parametrize("readout", ["mean", "sum", None])
 def test_batches_equal_dense_matrices(readout):
     torch.manual_seed(0)
     model = with_biases(PPGNpp(**arguments(out_channels=2, head_channels=4, readout=readout)))
@@ -68,8 +68,10 @@ def test_batches_equal_dense_matrices(readout):
             expected.append(model.head(diagonal))
         else:
             others = h[~torch.eye(n, dtype=torch.bool)]
-            mean = others.mean(0) if n > 1 else torch.zeros(6).double()
-            expected.append(model.head(torch.cat([diagonal.mean(0), mean])).unsqueeze(0))
+            parts = [diagonal.sum(0), others.sum(0)]
+            if readout == "mean":
+                parts = [parts[0] / n, parts[1] / max(n * (n - 1), 1)]
+            expected.append(model.head(torch.cat(parts)).unsqueeze(0))
     torch.testing.assert_close(model(Batch.from_data_list(graphs())), torch.cat(expected), rtol=1e-10, atol=1e-12)
 
 
@@ -151,5 +153,5 @@ def test_refusals():
         PPGNpp(5, max_pairs=15).double()(data)
     with pytest.raises(ValueError, match="num_layers=0 must be at least 1"):
         PPGNpp(5, num_layers=0)
-    with pytest.raises(ValueError, match="unknown readout of PPGNpp 'sum'"):
-        PPGNpp(5, readout="sum")
+    with pytest.raises(ValueError, match="unknown readout of PPGNpp 'max'"):
+        PPGNpp(5, readout="max")

@@ -438,6 +438,22 @@ def test_wrong_settings(settings, message):
         gk.Trainer(**settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"optimizer": "SGD", "optimizer_kwargs": {"betas": 1}}, r"optimizer_kwargs=.*'betas': 1.* not suit SGD"),
+        ({"optimizer": "SGD", "optimizer_kwargs": {"momentum": -1}}, r"not suit SGD: Invalid momentum value: -1"),
+        (
+            {"scheduler": "OneCycleLR", "scheduler_kwargs": {"max_lr": 1.0, "total_steps": 10, "pct_start": 0.1}},
+            r"scheduler_kwargs=.*'total_steps': 10.* does not suit OneCycleLR: .*division by zero",
+        ),
+    ],
+)
+def test_arguments_that_torch_refuses(settings, message):
+    with pytest.raises(ValueError, match=message):
+        fit(**settings)
+
+
 def test_wrong_logger(tmp_path):
     with pytest.raises(ValueError, match="unknown logger 'cvs'; did you mean 'csv'"):
         fit(run_dir=tmp_path, loggers=("cvs",))
