@@ -10,6 +10,8 @@ from graphkit.algorithms.curvature_kernels import (
     mark_neighbours,
     official_edge,
     official_formula,
+    official_sides,
+    position,
     walks,
 )
 
@@ -105,23 +107,19 @@ def draw(gains: Array, tau: float, uniform: float) -> int:
 
 
 @_jit
-def _position(lists: Array, start: Array, count: Array, u: int, v: int) -> int:
-    for a in range(count[u]):
-        if lists[start[u] + a] == v:
-            return a
-    return -1
-
-
-@_jit
-def _refresh(lists: Array, start: Array, count: Array, curvature: Array, u: int, near: Array, scratch: Array) -> None:
-    """Curvature of all edges of a node, each kept at its smaller end."""
-    for a in range(count[u]):
-        v = lists[start[u] + a]
-        value = official_edge(lists, start, count, u, v, near, scratch)
-        if u < v:
-            curvature[start[u] + a] = value
-        else:
-            curvature[start[v] + _position(lists, start, count, v, u)] = value
+def _refresh(
+    lists: Array, start: Array, count: Array, curvature: Array, sides: Array, stale: Array, ways: Array
+) -> None:
+    """Curvature of all edges of stale nodes, each kept at its smaller end."""
+    for u in np.flatnonzero(stale):
+        official_sides(lists, start, count, u, ways, sides)
+    for u in np.flatnonzero(stale):
+        for place in range(start[u], start[u] + count[u]):
+            v = lists[place]
+            if v < u and stale[v]:
+                continue  # done from there
+            back = position(lists, start, count, v, u)
+            curvature[place if u < v else back] = official_edge(count, u, v, sides[place], sides[back])
 
 
 @_jit
@@ -139,10 +137,9 @@ def _extreme(lists: Array, start: Array, count: Array, curvature: Array, sign: f
 
 
 @_jit
-def _remove(lists: Array, start: Array, count: Array, curvature: Array, u: int, v: int) -> None:
-    place = _position(lists, start, count, u, v)
-    for a in range(place, count[u] - 1):
-        lists[start[u] + a], curvature[start[u] + a] = lists[start[u] + a + 1], curvature[start[u] + a + 1]
+def _remove(lists: Array, start: Array, count: Array, u: int, v: int) -> None:
+    for place in range(position(lists, start, count, u, v), start[u] + count[u] - 1):
+        lists[place] = lists[place + 1]
     count[u] -= 1
 
 
@@ -154,16 +151,15 @@ def sdrf(lists: Array, start: Array, count: Array, uniform: Array, tau: float, b
         The pairs added and removed, ``[rounds, 2]`` each, in the order of the rounds; -1 for none.
     """
     added, removed = np.full((uniform.size, 2), -1, np.int64), np.full((uniform.size, 2), -1, np.int64)
-    near, scratch = np.zeros(count.size, np.bool_), np.empty(lists.size + uniform.size, np.int64)
-    curvature, capacity = np.empty(lists.size), count.copy()
-    for u in range(count.size):
-        _refresh(lists, start, count, curvature, u, near, scratch)
+    curvature, sides, capacity = np.empty(lists.size), np.empty((lists.size, 3), np.int64), count.copy()
+    ways, stale = np.zeros(count.size, np.int64), np.ones(count.size, np.bool_)
+    _refresh(lists, start, count, curvature, sides, stale, ways)
     for step in range(uniform.size):
         x, y = _extreme(lists, start, count, curvature, -1.0)
         if x < 0:
             return added[:step], removed[:step]
         high, low = _extreme(lists, start, count, curvature, 1.0)  # on the curvature before the addition
-        above = curvature[start[high] + _position(lists, start, count, high, low)] > bound
+        above = curvature[position(lists, start, count, high, low)] > bound
         pairs, gains = improvements(lists, start, count, x, y)
         if gains.size > 0:
             i, j = pairs[draw(gains, tau, uniform[step])]
@@ -171,20 +167,19 @@ def sdrf(lists: Array, start: Array, count: Array, uniform: Array, tau: float, b
             lists = append_neighbour(lists, start, count, capacity, i, j)
             lists = append_neighbour(lists, start, count, capacity, j, i)
             curvature = np.concatenate((curvature, np.empty(lists.size - curvature.size)))
+            sides = np.concatenate((sides, np.empty((lists.size - len(sides), 3), np.int64)))
         if above:
             removed[step, 0], removed[step, 1] = high, low
-            _remove(lists, start, count, curvature, high, low)
-            _remove(lists, start, count, curvature, low, high)
+            _remove(lists, start, count, high, low)
+            _remove(lists, start, count, low, high)
         if gains.size == 0 and not above:
             return added[:step], removed[:step]
         # an edge's curvature knows its ends, their neighbours and the neighbours of these
-        stale = np.zeros(count.size, np.bool_)
+        stale[:] = False
         for pair in (added[step], removed[step]):
             for end in pair:
                 if end >= 0:
                     stale[end] = True
                     mark_neighbours(lists, start, count, end, stale, True)
-        for u in range(count.size):
-            if stale[u]:
-                _refresh(lists, start, count, curvature, u, near, scratch)
+        _refresh(lists, start, count, curvature, sides, stale, ways)
     return added, removed
