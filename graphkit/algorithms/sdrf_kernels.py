@@ -111,9 +111,12 @@ def _refresh(
     lists: Array, start: Array, count: Array, curvature: Array, sides: Array, stale: Array, ways: Array
 ) -> None:
     """Curvature of all edges of stale nodes, each kept at its smaller end."""
-    for u in np.flatnonzero(stale):
-        official_sides(lists, start, count, u, ways, sides)
-    for u in np.flatnonzero(stale):
+    for u in range(count.size):
+        if stale[u]:
+            official_sides(lists, start, count, u, ways, sides)
+    for u in range(count.size):
+        if not stale[u]:
+            continue
         for place in range(start[u], start[u] + count[u]):
             v = lists[place]
             if v < u and stale[v]:
