@@ -120,5 +120,5 @@ def _apply_chunk(transform: BaseTransform, graphs: list[Data], folder: Path | No
     return cached_tensors(
         path,
         lambda: [transform(graph).to_dict() for graph in graphs],
-        lambda content: [Data.from_dict(fields) for fields in content],
+        lambda content: [type(graph).from_dict(fields) for graph, fields in zip(graphs, content, strict=True)],
     )

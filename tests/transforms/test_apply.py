@@ -6,6 +6,7 @@ import errno
 
 import pytest
 import torch
+from torch_geometric.data import Batch, Data
 
 from graphkit.core.hashing import hash_data
 from graphkit.transforms import Precompute, apply
@@ -46,6 +47,18 @@ def test_cached_results_are_not_computed_again(tmp_path):
     second = apply(_Counted(4), GRAPHS, cache_dir=tmp_path)
     assert _Counted.calls == 7
     assert hashes(first) == hashes(second) == hashes([RandomWalkPE(4)(graph) for graph in GRAPHS])
+
+
+def test_graphs_of_a_class_of_their_own_stay_so(tmp_path):
+    class Own(Data):
+        def __inc__(self, key, value, *args):
+            return 100 if key == "partner" else super().__inc__(key, value, *args)
+
+    graphs = [Own(**graph.to_dict(), partner=torch.tensor([1])) for graph in GRAPHS]
+    for _ in range(2):
+        batch = Batch.from_data_list(apply(_Counted(4), graphs, cache_dir=tmp_path))
+        assert batch.partner.tolist() == [100 * i + 1 for i in range(7)]
+    assert _Counted.calls == 7
 
 
 def test_another_argument_or_graph_or_version_is_computed(tmp_path, monkeypatch):
