@@ -17,6 +17,8 @@ from graphkit.ops import segment
 
 M = TypeVar("M", bound="PPGNpp")
 
+POOLED = ("mean", "sum")  # readouts of all pairs of a graph
+
 
 class PPGNpp(LayeredModel):
     r"""PPGN++: layers multiply matrices of states of pairs of nodes; polynomials are further input channels.
@@ -91,7 +93,7 @@ class PPGNpp(LayeredModel):
                 f"PPGNpp: num_layers={num_layers} must be at least 1, polynomials={polynomials} at least 0"
             )
         if readout is not None:
-            check_choice(readout, ("mean", "sum", "mask"), "readout of PPGNpp")
+            check_choice(readout, (*POOLED, "mask"), "readout of PPGNpp")
         self.in_channels = in_channels
         self.hidden_channels = hidden_channels
         self.num_layers = num_layers
@@ -106,7 +108,7 @@ class PPGNpp(LayeredModel):
         self.layers = nn.ModuleList(PPGNBlock(h if i else width, h) for i in range(num_layers))
         between = h if head_channels is None else head_channels
         self.head = nn.Sequential(
-            Linear(2 * h if readout in ("mean", "sum") else h, between), nn.ReLU(), Linear(between, self.out_channels)
+            Linear(2 * h if readout in POOLED else h, between), nn.ReLU(), Linear(between, self.out_channels)
         )
         self.reset_parameters()
 
@@ -141,7 +143,7 @@ class PPGNpp(LayeredModel):
         return self.layers[i](history[-1], self._pairs(batch))
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.readout not in ("mean", "sum"):
+        if self.readout not in POOLED:
             h = self.node_states(h, batch)
             return self.head(h if self.readout is None else h[batch.readout_mask])
         pairs = self._pairs(batch)

@@ -61,6 +61,6 @@ def _expanded(pattern: Structure, d: int, e: int) -> Structure:
             source, target = pattern.edge_index()
             rows = (target * d).view(-1, 1, 1) + torch.arange(d, device=pattern.device).view(1, d, 1)
             cols = (source * e).view(-1, 1, 1) + torch.arange(e, device=pattern.device).view(1, 1, e)
-            entries = torch.stack([cols.expand(-1, d, e).reshape(-1), rows.expand(-1, d, e).reshape(-1)])
-            pattern.memo[key] = _build(entries, pattern.num_cols * e, pattern.num_rows * d)
+            ids = cols.expand(-1, d, e).reshape(-1), rows.expand(-1, d, e).reshape(-1)
+            pattern.memo[key] = _build(*ids, pattern.num_cols * e, pattern.num_rows * d)
     return pattern.memo[key]

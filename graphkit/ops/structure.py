@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric import EdgeIndex
 
@@ -207,13 +206,11 @@ class Structure:
         lacks = torch.ones(self.num_rows, dtype=torch.bool, device=self.device)
         lacks[self.col[self.col == self.row]] = False
         nodes = lacks.nonzero().squeeze(1)
-        row, col = torch.cat([self.row, nodes]), torch.cat([self.col, nodes])
-        order = _sorted(row * self.num_cols + col, self.num_rows * self.num_cols)[1]
-        ids = torch.arange(row.numel(), device=self.device)
-        if self.perm is not None:
-            ids[: self.num_edges] = self.perm
-        rowptr = self.rowptr + F.pad(lacks.cumsum(0), (1, 0))
-        return Structure(rowptr, col.index_select(0, order), ids.index_select(0, order), self.num_cols), nodes
+        out = _build(torch.cat([self.col, nodes]), torch.cat([self.row, nodes]), self.num_cols, self.num_rows)
+        if self.perm is not None:  # entries are not edges
+            ids = torch.cat([self.perm, torch.arange(self.num_edges, out.num_edges, device=self.device)])
+            out.perm = ids if out.perm is None else ids.index_select(0, out.perm)
+        return out, nodes
 
     def _ones(self, dtype: torch.dtype) -> Tensor:
         return torch.ones(self.num_edges, dtype=dtype, device=self.device)
@@ -340,7 +337,8 @@ def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Struc
             size = int(edge_index.max()) + 1 if edge_index.numel() > 0 else 0
         num_sources, num_targets = (size, size) if isinstance(size, int) else size
         check_edge_index(edge_index, (num_sources, num_targets), "structure")
-        return _build(edge_index.long(), num_sources, num_targets)
+        source, target = edge_index.long()
+        return _build(source, target, num_sources, num_targets)
     num_rows, num_cols = graph.shape
     if graph.layout == torch.sparse_coo:
         target, source = copies[0]
@@ -348,13 +346,13 @@ def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Struc
         target, source = torch._convert_indices_from_csr_to_coo(*copies).long()
     else:
         source, target = torch._convert_indices_from_csr_to_coo(*copies).long()
-    out = _build(torch.stack([source, target]), num_cols, num_rows)
+    out = _build(source, target, num_cols, num_rows)
     _check_size(out, size)
     return out
 
 
-def _build(edge_index: Tensor, num_cols: int, num_rows: int) -> Structure:
-    source, target = edge_index.contiguous()  # torch's conversion to CSR ignores strides
+def _build(source: Tensor, target: Tensor, num_cols: int, num_rows: int) -> Structure:
+    """From contiguous ids: torch's conversion to CSR ignores strides."""
     key, limit, perm = target * num_cols + source, num_rows * num_cols, None
     if not _ascends(key):
         if _ascends(source):  # as PyG keeps edges: then the order of the targets is enough

@@ -288,8 +288,7 @@ class GraphSAINTRandomWalk(_GraphSAINT):
         if key in source.memo:
             return source.memo[key]
         if self.coverage is None:
-            law = self.num_roots, self.walk_length
-            node, entry = kept(key, source, lambda: source.walk_probabilities(*law))
+            node, entry = kept(key, source, lambda: source.walk_probabilities(self.num_roots, self.walk_length))
             source.memo[key] = node, source.to_edges(entry), 0.0
         else:
             wanted = self.coverage * source.num_nodes

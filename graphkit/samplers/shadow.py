@@ -154,7 +154,8 @@ class ShaDowPPR(_ShaDow):
         missing = roots[~known.has(roots)].unique()
         if missing.numel() > 0:
             key = (*self._key, hash_tensors(missing))
-            known.add(missing, *kept(key, source, lambda: self._found(source, missing)))
+            law = self.k, self.threshold, 1 - self.alpha, self.eps
+            known.add(missing, *kept(key, source, lambda: source.pagerank_sets(missing, *law)))
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
         nodes, sizes = source.memo[self._key].of(job)
@@ -163,9 +164,6 @@ class ShaDowPPR(_ShaDow):
     @property
     def _key(self) -> tuple[Any, ...]:
         return "pagerank", self.k, self.threshold, self.alpha, self.eps
-
-    def _found(self, source: SubgraphSource, roots: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        return source.pagerank_sets(roots, self.k, self.threshold, 1 - self.alpha, self.eps)
 
 
 class _Neighborhoods:

@@ -47,6 +47,7 @@ class Task(ABC):
     redraws: ClassVar[bool] = True  # whether training batches differ from epoch to epoch
     keeps_batches: ClassVar[bool] = True  # whether the batches of validation and test fit into memory
     targets: ClassVar[tuple[str, ...]] = TARGETS
+    sampler: Any = None  # what draws the subgraphs of a sampled task
     split: Split | LinkSplit
 
     def __init__(

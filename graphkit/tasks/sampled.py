@@ -71,18 +71,14 @@ class SampledNodeTask(NodeTask):
 
     @property
     def num_features(self) -> int:
-        return self._example.x.size(1) if self._transforms else super().num_features
+        return self.example.x.size(1) if self._transforms else super().num_features
 
     @property
     def num_edge_features(self) -> int:
-        return self._example.num_edge_features if self._transforms else super().num_edge_features
-
-    @property
-    def example(self) -> Data:
-        return self._example
+        return self.example.num_edge_features if self._transforms else super().num_edge_features
 
     @cached_property
-    def _example(self) -> Data:
+    def example(self) -> Data:
         size = EXAMPLE if self.sampler.default_batch_size else None
         return next(iter(self._draw("train", size, True, torch.Generator().manual_seed(0))))
 

@@ -56,7 +56,10 @@ def whole():
 @pytest.mark.parametrize("evaluate", ["whole", "sampled"])
 def test_a_subgraph_that_holds_all_is_trained_as_the_graph(name, evaluate, monkeypatch):
     """All neighbours of all training nodes, so far that no degree is cut off."""
-    in_order = lambda self, classes: (classes[:, None] + torch.arange(1, self.num_classes)) % self.num_classes  # noqa: E731
+
+    def in_order(self, classes):
+        return (classes[:, None] + torch.arange(1, self.num_classes)) % self.num_classes
+
     monkeypatch.setattr(gk.strategies.ForwardForward, "_wrong_classes", in_order)  # they are drawn at other times
     task = whole()
     expected = trained(task, STRATEGIES[name]())
@@ -113,24 +116,15 @@ def test_nodes_count_as_much_as_the_sampler_says():
         assert mean == pytest.approx(trainer.fit(network, task).history[0]["train_loss"], rel=0.015)
 
 
-def test_wrong_labels_stay_within_a_step(monkeypatch):
+@pytest.mark.parametrize(("make", "model"), [(tiny.sampled_task, GCN), (tiny.graph_task, GIN)], ids=["node", "graph"])
+def test_wrong_labels_stay_within_a_step(make, model):
     """Layers that add up their goodness must mean the same wrong labels by the same row."""
-    task = whole().sampled(NeighborSampler([3, 3]))
+    task = make()
     strategy = gk.strategies.LayerCollaborationFF(num_negatives=1)
-    model = GCN.from_task(task, hidden_channels=8)
-    engine = Engine("cpu", 1, "32-true", None)
-    strategy.adapt(model, task, engine)
-    strategy.setup(model, task, engine)
+    network, engine = model.from_task(task, hidden_channels=8), Engine("cpu", 1, "32-true", None)
+    strategy.adapt(network, task, engine)
+    strategy.setup(network, task, engine)
     first, second = list(task.batches("train", 6, shuffle=True))
-    found = strategy._hypotheses(first, "train")
-    assert strategy._hypotheses(first, "train") is found
-    assert strategy._hypotheses(second, "train") is not found
-    graphs = tiny.graph_task()
-    strategy = gk.strategies.LayerCollaborationFF(num_negatives=1)
-    model = GIN.from_task(graphs, hidden_channels=8)
-    strategy.adapt(model, graphs, engine)
-    strategy.setup(model, graphs, engine)
-    first, second = list(graphs.batches("train", 6))
     found = strategy._hypotheses(first, "train")
     assert strategy._hypotheses(first, "train") is found
     assert strategy._hypotheses(second, "train") is not found

@@ -147,7 +147,7 @@ class ForwardForward(Layerwise):
         self._fixed: dict[str, Tensor] = {}
         if task.kind == "node":
             batch = self._example()
-            if not self.is_sampled:
+            if task.sampler is None:
                 self._fixed["negatives"] = self._wrong_classes(class_ids(batch))
             if self.labels == "virtual":
                 self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
@@ -341,7 +341,7 @@ class ForwardForward(Layerwise):
             classes[:, ids.numel() - rows.numel() :] = torch.arange(self.num_classes, device=y.device).unsqueeze(1)
         else:
             ids = batch[f"{stage}_index"]  # among them, in a subgraph, nodes that are shown and not judged
-            wrong = self._wrong_classes(y[ids]) if self.is_sampled else self._fixed["negatives"][ids]
+            wrong = self._fixed["negatives"][ids] if self.task.sampler is None else self._wrong_classes(y[ids])
             classes = torch.cat([y[ids].unsqueeze(0), wrong[:, : self.num_negatives].t()])
         if self.labels == "appended":
             return self._appended(batch, ids, classes, rows)

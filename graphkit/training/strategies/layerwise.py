@@ -51,10 +51,9 @@ class Layerwise(Strategy):
                 f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use "
                 "Backprop"
             )
-        sampler = getattr(task, "sampler", None)
-        if sampler is not None and sampler.evaluate == "layerwise":
+        if task.sampler is not None and task.sampler.evaluate == "layerwise":
             raise ValueError(
-                f"{name} predicts in a way of its own, but {type(sampler).__name__} has evaluate='layerwise'; use "
+                f"{name} predicts in a way of its own, but {type(task.sampler).__name__} has evaluate='layerwise'; use "
                 "evaluate='whole' or 'sampled', or Backprop"
             )
         self.model, self.task, self.engine = model, task, engine
@@ -75,13 +74,8 @@ class Layerwise(Strategy):
         return [0] * self.num_layers
 
     def _example(self) -> Data:
-        batch = self.task.example if self.is_sampled else next(iter(self.task.batches("val")))
+        batch = self.task.example if self.task.sampler is not None else next(iter(self.task.batches("val")))
         return self.engine.to_device(batch)
-
-    @property
-    def is_sampled(self) -> bool:
-        """Whether the task draws subgraphs of its graph."""
-        return self.task.kind == "node" and self.task.redraws
 
     @property
     def num_layers(self) -> int:
@@ -207,7 +201,7 @@ class Layerwise(Strategy):
             pairs: Whether it depends on the pairs of a link task, too; batches with others may share the graph
                 (default: ``False``).
         """
-        if batch is not self._latest and (self.task.kind == "graph" or self.is_sampled):
+        if batch is not self._latest and (self.task.kind == "graph" or self.task.sampler is not None):
             self._kept.clear()
             self._latest = batch
         weights = tuple(p._version for own in self.own[:i] for p in own.values())

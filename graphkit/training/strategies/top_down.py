@@ -94,7 +94,7 @@ class TopDownForward(SingleForward):
         self.counted_steps = counted_steps
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        if task.kind == "node" and task.redraws:
+        if task.sampler is not None:
             raise ValueError(
                 f"TopDownForward keeps the states of all nodes from step to step, but {task.name!r} draws other "
                 "subgraphs each time; use SingleForward, or the task that is not sampled"
