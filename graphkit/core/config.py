@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any, TypeVar
 
+from graphkit.core.deprecation import adopt_renamed
+
 T = TypeVar("T", bound="Configurable")
 
 
@@ -13,6 +15,10 @@ class Configurable:
 
     The rule is scikit-learn's: the constructor keeps each argument under its own name.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        adopt_renamed(cls)
 
     @classmethod
     def _arguments(cls) -> list[inspect.Parameter]:

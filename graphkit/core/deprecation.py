@@ -1,0 +1,64 @@
+"""Old public names, which warn for one release."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+REMOVAL = "0.3"
+
+
+def warn_renamed(old: str, new: str) -> None:
+    """Say once per place that a name has changed."""
+    warnings.warn(f"{old} is now {new}; the old name goes in graphkit {REMOVAL}", FutureWarning, stacklevel=3)
+
+
+def renamed_members(module: Mapping[str, Any], names: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` that answers to the old names of its members with a warning.
+
+    Args:
+        module: The module's ``globals()``.
+        names: The new name by the old one.
+
+    Example:
+        >>> __getattr__ = renamed_members(globals(), {"Old": "REMOVAL"})
+        >>> with warnings.catch_warnings(action="ignore"):
+        ...     __getattr__("Old")
+        '0.3'
+    """
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
+        warn_renamed(f"{module['__name__']}.{name}", names[name])
+        return module[names[name]]
+
+    return get
+
+
+class RenamedAttribute:
+    """A class attribute or method under its old name, read with a warning.
+
+    Args:
+        new: The new name.
+    """
+
+    def __init__(self, new: str) -> None:
+        self.new = new
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.old = name
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        warn_renamed(f"{owner.__name__}.{self.old}", self.new)
+        return getattr(owner if instance is None else instance, self.new)
+
+
+def adopt_renamed(cls: type) -> None:
+    """Let what a new class defines under an old name of its base count under the new one, with a warning."""
+    for base in cls.__mro__[1:]:
+        for old, alias in vars(base).items():
+            if isinstance(alias, RenamedAttribute) and old in vars(cls):
+                warn_renamed(f"{cls.__name__}.{old}", alias.new)
+                setattr(cls, alias.new, vars(cls)[old])
