@@ -95,9 +95,11 @@ def assert_builds(recipe):
     )
     model = recipe.experiment.build_model(shape)
     trainer = recipe.experiment.build_trainer()
-    optimizer = trainer._optimizer(model.named_parameters())  # every weight_decay pattern matches
-    if trainer.scheduler is not None:
-        scheduler = trainer._scheduler_factory()(optimizer)
+    optimizers = trainer._optimizers()
+    optimizer = optimizers.make(model.named_parameters())
+    if isinstance(trainer.strategy, gk.strategies.Backprop):
+        optimizers.check_patterns()
+    for scheduler in optimizers.make_schedulers([optimizer]):
         for _ in range(0 if trainer.scheduler == "ReduceLROnPlateau" else trainer.max_epochs):
             optimizer.step()
             scheduler.step()

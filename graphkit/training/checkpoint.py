@@ -26,8 +26,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """
     try:
         state = load_tensors(path)
-        if not isinstance(state, dict) or "fingerprint" not in state:
+        if not isinstance(state, dict) or not state.keys() & {"settings", "fingerprint"}:
             raise ValueError("it is not one of graphkit's")
+        if "settings" not in state:
+            raise ValueError("an older graphkit wrote it, and only that can continue it")
     except FileNotFoundError:
         raise
     except Exception as error:
@@ -39,7 +41,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return state
 
 
-def check_fingerprint(path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
+def check_settings(path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:
     """Refuse to continue a run under other settings.
 
     Raises:

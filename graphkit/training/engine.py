@@ -41,7 +41,7 @@ class Engine:
         self.clip_norm = clip_norm
         self._dtype = torch.float64 if precision == "64-true" else None
         self._autocast = "mixed" in precision
-        self._placed: Any = WeakTensorKeyDictionary()
+        self._on_device: Any = WeakTensorKeyDictionary()
 
     @property
     def device(self) -> torch.device:
@@ -66,16 +66,16 @@ class Engine:
         device = torch.device("cpu") if "chunk_size" in batch else self.device
         if self._dtype is None and device.type == "cpu":
             return batch
-        return copy.copy(batch).apply(lambda value: self._place(value, device))
+        return copy.copy(batch).apply(lambda value: self._copy(value, device))
 
-    def _place(self, value: Tensor, device: torch.device) -> Tensor:
-        copies = self._placed.get(value, {})  # by device: an evaluation in chunks reads the graph on the CPU
+    def _copy(self, value: Tensor, device: torch.device) -> Tensor:
+        copies = self._on_device.get(value, {})  # by device: an evaluation in chunks reads the graph on the CPU
         if device in copies:
             return copies[device]
-        placed = value.to(device=device, dtype=self._dtype if value.is_floating_point() else None)
-        if placed is not value:  # it would keep itself alive
-            self._placed[value] = copies | {device: placed}
-        return placed
+        moved = value.to(device=device, dtype=self._dtype if value.is_floating_point() else None)
+        if moved is not value:  # it would keep itself alive
+            self._on_device[value] = copies | {device: moved}
+        return moved
 
     def forward(self, model: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """``model(*arguments)`` under the chosen precision; 16-bit outputs are returned as float32."""

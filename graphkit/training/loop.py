@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,26 @@ from graphkit.tasks import Task
 from graphkit.training.checkpoint import random_state, save_checkpoint, set_random_state
 from graphkit.training.engine import Engine
 from graphkit.training.logs import Logs, Progress, Record
-from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
+from graphkit.training.optimizers import Optimizers
+from graphkit.training.strategies.base import NamedParameters, Phase, Strategy
 
-SchedulerFactory = Callable[[torch.optim.Optimizer], Any]
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What the trainer was told about epochs and checkpoints, under the names of its arguments.
+
+    ``fixed`` holds all settings that a checkpoint and the run that continues it must share.
+    """
+
+    max_epochs: int
+    patience: int | None
+    monitor: str
+    validate_every: int
+    batch_size: int | None
+    seed: int | None
+    checkpoint: Path | None
+    checkpoint_seconds: float
+    fixed: dict[str, Any]
 
 
 class Loop:
@@ -37,36 +55,18 @@ class Loop:
         task: Task,
         strategy: Strategy,
         engine: Engine,
-        *,
-        max_epochs: int,
-        patience: int | None,
-        monitor: str,
-        validate_every: int,
-        batch_size: int | None,
-        seed: int | None,
-        make_optimizer: OptimizerFactory,
-        make_scheduler: SchedulerFactory | None,
-        checkpoint: Path | None,
-        checkpoint_seconds: float,
-        fingerprint: dict[str, Any],
+        optimizers: Optimizers,
+        settings: LoopSettings,
     ) -> None:
         self.model = model
         self.task = task
         self.strategy = strategy
         self.engine = engine
-        self.max_epochs = max_epochs
-        self.patience = patience
-        self.monitor = monitor
-        self.validate_every = validate_every
-        self.batch_size = batch_size
-        self.order_seed = torch.initial_seed() % 2**31 if seed is None else seed
-        self.make_optimizer = make_optimizer
-        self.make_scheduler = make_scheduler
-        self.checkpoint = checkpoint
-        self.checkpoint_seconds = checkpoint_seconds
-        self.fingerprint = fingerprint
+        self.optimizers = optimizers
+        self.settings = settings
+        self.order_seed = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
         self.metric = task.new_metric()
-        self.larger_is_better = task.higher_is_better if monitor == "metric" else False
+        self.larger_is_better = task.higher_is_better if settings.monitor == "metric" else False
 
         self.phases = strategy.phases()
         self.phase_index = 0
@@ -77,13 +77,18 @@ class Loop:
 
     def _begin_phase(self) -> None:
         phase = self.phases[self.phase_index]
-        phase.optimizers = self.strategy.optimizers(phase, self.make_optimizer)
-        self.schedulers = [self.make_scheduler(o) for o in phase.optimizers] if self.make_scheduler else []
+        phase.optimizers = self.strategy.optimizers(phase, self._make_optimizer)
+        if len(self.phases) == 1:
+            self.optimizers.check_patterns()
+        self.schedulers = self.optimizers.make_schedulers(phase.optimizers)
         self.epoch = 0
         self.best_epoch = 0
         self.best_score = -math.inf if self.larger_is_better else math.inf
         self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.best_strategy = copy.deepcopy(self.strategy.state_dict())
+
+    def _make_optimizer(self, parameters: NamedParameters) -> torch.optim.Optimizer:
+        return self.engine.setup_optimizer(self.optimizers.make(parameters))
 
     def _restore_best(self) -> None:
         self.model.load_state_dict(self.best_weights)
@@ -96,7 +101,7 @@ class Loop:
         start = time.monotonic()
         before = self.seconds
         saved = start
-        with _deferred_interrupt(self.checkpoint is not None) as interrupted:
+        with _deferred_interrupt(self.settings.checkpoint is not None) as interrupted:
             while True:
                 phase = self.phases[self.phase_index]
                 while not self._phase_is_over():
@@ -106,14 +111,14 @@ class Loop:
                     progress.update(record)
                     now = time.monotonic()
                     self.seconds = before + now - start
-                    if now - saved >= self.checkpoint_seconds or interrupted():
+                    if now - saved >= self.settings.checkpoint_seconds or interrupted():
                         self.save()
                         logs.flush()
                         saved = time.monotonic()
                     if interrupted():
                         raise KeyboardInterrupt(
                             f"stopped after epoch {self.epoch} of phase {phase.name!r}; continue with "
-                            f"fit(model, task, resume=True) (checkpoint: {self.checkpoint})"
+                            f"fit(model, task, resume=True) (checkpoint: {self.settings.checkpoint})"
                         )
                 if self.phase_index + 1 == len(self.phases):
                     break
@@ -125,8 +130,8 @@ class Loop:
             self._restore_best()
 
     def _phase_is_over(self) -> bool:
-        out_of_patience = self.patience is not None and self.epoch - self.best_epoch >= self.patience
-        return self.epoch >= self.max_epochs or out_of_patience
+        out_of_patience = self.settings.patience is not None and self.epoch - self.best_epoch >= self.settings.patience
+        return self.epoch >= self.settings.max_epochs or out_of_patience
 
     def _run_epoch(self, phase: Phase) -> Record:
         self.epoch += 1
@@ -140,13 +145,13 @@ class Loop:
         record: Record = {"phase": phase.name, "epoch": self.epoch}
         record |= {f"train_{key}": float(value) / count for key, value in totals.items()}
         self._check_finite(record, "train_loss", phase)
-        validates = self.epoch % self.validate_every == 0
+        validates = self.epoch % self.settings.validate_every == 0
         scores = self.evaluate("val", phase.upto_layer) if validates else (None, None)
         record["val_loss"], record[f"val_{self.task.metric}"] = scores
         record["lr"] = float(phase.optimizers[0].param_groups[0]["lr"]) if phase.optimizers else 0.0
         if validates:
             self._check_finite(record, "val_loss", phase)
-            score = record[f"val_{self.task.metric}"] if self.monitor == "metric" else record["val_loss"]
+            score = record[f"val_{self.task.metric}"] if self.settings.monitor == "metric" else record["val_loss"]
             self._keep_if_best(score)
         for scheduler in self.schedulers:
             if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
@@ -168,16 +173,20 @@ class Loop:
             return
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
         order = torch.Generator().manual_seed((self.order_seed * 1_000_003 + self.phase_index) * 1_000_003 + self.epoch)
-        batches = self.task.batches("train", self.batch_size, shuffle=True, generator=order, shard=self.engine.shard)
+        batches = self.task.batches(
+            "train", self.settings.batch_size, shuffle=True, generator=order, shard=self.engine.shard
+        )
         yield from map(self.engine.to_device, batches)
 
     def _device_batches(self, stage: str) -> Iterable[Data]:
         if not self.task.keeps_batches:
-            return map(self.engine.to_device, self.task.batches(stage, self.batch_size))
+            return map(self.engine.to_device, self.task.batches(stage, self.settings.batch_size))
         if not hasattr(self, "_kept"):
             self._kept: dict[str, list[Data]] = {}
         if stage not in self._kept:
-            self._kept[stage] = [self.engine.to_device(batch) for batch in self.task.batches(stage, self.batch_size)]
+            self._kept[stage] = [
+                self.engine.to_device(batch) for batch in self.task.batches(stage, self.settings.batch_size)
+            ]
         return self._kept[stage]
 
     @torch.no_grad()
@@ -202,7 +211,7 @@ class Loop:
     def summary(self, phase: Phase) -> dict[str, Any]:
         """What a finished phase reached: its epochs, and the scores of predictions by its layers as they are now."""
         rows = [row for row in self.history if row["phase"] == phase.name]
-        key = f"val_{self.task.metric}" if self.monitor == "metric" else "val_loss"
+        key = f"val_{self.task.metric}" if self.settings.monitor == "metric" else "val_loss"
         pick = max if self.larger_is_better else min
         best = pick((row for row in rows if row[key] is not None), key=lambda row: row[key])
         val, test = (self.evaluate(stage, phase.upto_layer)[1] for stage in ("val", "test"))
@@ -211,11 +220,13 @@ class Loop:
     def _check_finite(self, record: Record, key: str, phase: Phase) -> None:
         if math.isfinite(record[key]):
             return
-        if self.checkpoint is not None and self.checkpoint.exists():
-            good = f"the last good checkpoint is {self.checkpoint}"
+        if self.settings.checkpoint is not None and self.settings.checkpoint.exists():
+            good = f"the last good checkpoint is {self.settings.checkpoint}"
         else:
             good = (
-                "there is no checkpoint yet" if self.checkpoint else "no checkpoint was kept; set run_dir to keep one"
+                "there is no checkpoint yet"
+                if self.settings.checkpoint
+                else "no checkpoint was kept; set run_dir to keep one"
             )
         raise FloatingPointError(
             f"{key} is {record[key]} in epoch {self.epoch} of phase {phase.name!r}; {good}. Lower lr "
@@ -226,14 +237,14 @@ class Loop:
 
     def save(self) -> None:
         """Write the checkpoint, if there is a place for one."""
-        if self.checkpoint is not None and self.engine.shard[0] == 0:
-            save_checkpoint(self.checkpoint, self.state_dict())
+        if self.settings.checkpoint is not None and self.engine.shard[0] == 0:
+            save_checkpoint(self.settings.checkpoint, self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs to continue as if nothing had happened."""
         phase = self.phases[self.phase_index]
         return {
-            "fingerprint": self.fingerprint,
+            "settings": self.settings.fixed,
             "phase_index": self.phase_index,
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-import json
+import warnings
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,32 +11,20 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.config import Configurable
-from graphkit.core.files import atomic_write, save_tensors
-from graphkit.core.validate import check_choice, unknown_name
+from graphkit.core.files import save_tensors
+from graphkit.core.validate import check_choice
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
 from graphkit.tasks import Task
-from graphkit.training.checkpoint import check_fingerprint, load_checkpoint, seed_everything
+from graphkit.training.checkpoint import check_settings, load_checkpoint, seed_everything
+from graphkit.training.description import describe, fixed_settings, write_json
 from graphkit.training.engine import Engine
 from graphkit.training.logs import Logs, Progress
-from graphkit.training.loop import Loop, SchedulerFactory
+from graphkit.training.loop import Loop, LoopSettings
+from graphkit.training.optimizers import Optimizers
 from graphkit.training.result import Result, hardware, versions
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
-from graphkit.training.strategies.base import NamedParameters
-
-# Settings that may change between a checkpoint and the run that resumes it: they do not change any epoch.
-_FREE = {
-    "max_epochs",
-    "patience",
-    "progress",
-    "run_dir",
-    "loggers",
-    "checkpoint_seconds",
-    "accelerator",
-    "devices",
-    "num_nodes",
-}
 
 
 class Trainer(Configurable):
@@ -134,11 +120,6 @@ class Trainer(Configurable):
             raise ValueError(
                 f"Trainer: validate_every={validate_every} leaves max_epochs={max_epochs} without a validation"
             )
-        if any(rate <= 0 for rate in _patterns(lr).values()):
-            raise ValueError(f"Trainer: lr={lr}, must be positive")
-        _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
-        if scheduler is not None:
-            _scheduler_class(scheduler)
         self.max_epochs = max_epochs
         self.patience = patience
         self.validate_every = validate_every
@@ -164,6 +145,7 @@ class Trainer(Configurable):
         self.loggers = tuple(loggers)
         self.checkpoint_seconds = checkpoint_seconds
         self.warm_start = warm_start
+        self._optimizers()  # refuses wrong settings now
 
     def fit(self, model: nn.Module, task: Task, resume: bool = False) -> Result:
         """Train a model on a task.
@@ -198,32 +180,27 @@ class Trainer(Configurable):
         run_dir = None if self.run_dir is None else Path(self.run_dir)
         folder = run_dir if engine.shard[0] == 0 else None  # all processes read the checkpoint, one writes files
         checkpoint = None if run_dir is None else run_dir / "checkpoint.pt"
-        loop = Loop(
-            network,
-            task,
-            self.strategy,
-            engine,
+        config = describe(self, network)
+        settings = LoopSettings(
             max_epochs=self.max_epochs,
             patience=self.patience,
             monitor=self.monitor,
             validate_every=self.validate_every,
             batch_size=self.batch_size,
             seed=self.seed,
-            make_optimizer=lambda parameters: engine.setup_optimizer(self._optimizer(parameters)),
-            make_scheduler=self._scheduler_factory(),
             checkpoint=checkpoint,
             checkpoint_seconds=self.checkpoint_seconds,
-            fingerprint=self._fingerprint(network, task),
+            fixed={} if checkpoint is None else fixed_settings(config, network, task),
         )
+        loop = Loop(network, task, self.strategy, engine, self._optimizers(), settings)
         if resume and checkpoint is not None and checkpoint.exists():
             state = load_checkpoint(checkpoint)
-            check_fingerprint(checkpoint, state["fingerprint"], loop.fingerprint)
+            check_settings(checkpoint, state["settings"], settings.fixed)
             loop.load_state_dict(state)
         elif checkpoint is not None and folder is not None:
             checkpoint.unlink(missing_ok=True)  # of an earlier run: resuming this one must not find it
-        config = self._describe(network)
         if folder is not None:
-            _write_json(folder / "config.json", config | {"task": task.describe()})
+            write_json(folder / "config.json", config | {"task": task.describe()})
 
         total = self.max_epochs * len(loop.phases)
         progress = Progress(total, len(loop.history), self.progress)
@@ -277,55 +254,23 @@ class Trainer(Configurable):
         seed_everything(self.seed)
         fixed = _reset_parameters(network)
         if fixed:
-            import warnings
-
             warnings.warn(
                 f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "
                 "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
                 stacklevel=3,
             )
 
-    def _optimizer(self, parameters: NamedParameters) -> torch.optim.Optimizer:
-        cls = _torch_class(torch.optim, self.optimizer, torch.optim.Optimizer, "optimizer")
-        rates, decays = _patterns(self.lr), _patterns(self.weight_decay)
-        groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        unused = {"lr": set(rates) - {"*"}, "weight_decay": set(decays) - {"*"}}
-        for name, parameter in parameters:
-            if not parameter.requires_grad:
-                continue
-            rate, decay = _first_match(rates, name), _first_match(decays, name)
-            if rate is None:
-                raise ValueError(f"Trainer: no pattern of lr matches {name!r}; end with one for all others, '*'")
-            unused["lr"].discard(rate)
-            unused["weight_decay"].discard(decay or "*")
-            groups.setdefault((rates[rate], decays[decay] if decay else 0.0), []).append(parameter)
-        for what, patterns in unused.items():
-            if patterns and len(self.strategy.phases()) == 1:
-                raise ValueError(f"Trainer: the {what} pattern {min(patterns)!r} matches no parameter of the model")
-        if not groups:
-            raise ValueError("Trainer: the model has no trainable parameters; nothing can be learned from the task")
-        listed = [{"params": chosen, "lr": rate, "weight_decay": decay} for (rate, decay), chosen in groups.items()]
-        settings = dict(self.optimizer_kwargs or {})
-        if "fused" in inspect.signature(cls).parameters and self.precision != "16-mixed":
-            settings.setdefault("fused", True)  # one kernel per step; Fabric cannot unscale before it, hence not 16-bit
-        return _made(cls, listed, settings, "optimizer_kwargs")
-
-    def _scheduler_factory(self) -> SchedulerFactory | None:
-        if self.scheduler is None:
-            return None
-        cls = _scheduler_class(self.scheduler)
-        return lambda optimizer: _made(cls, optimizer, dict(self.scheduler_kwargs or {}), "scheduler_kwargs")
-
-    def _describe(self, network: nn.Module) -> dict[str, Any]:
-        trainer = self.config() | {"strategy": repr(self.strategy), "run_dir": str(self.run_dir)}
-        config = {"model": repr(network), "strategy": repr(self.strategy), "trainer": trainer}
-        return json.loads(json.dumps(config, default=str))  # as it will be read back
-
-    def _fingerprint(self, network: nn.Module, task: Task) -> dict[str, Any]:
-        settings = {name: value for name, value in self._describe(network)["trainer"].items() if name not in _FREE}
-        shapes = {name: list(value.shape) for name, value in network.state_dict().items()}
-        content = {"task": task.describe(), "task content": task.content_hash if self.run_dir else None}
-        return settings | {"model": repr(network), "parameter shapes": shapes} | content
+    def _optimizers(self) -> Optimizers:
+        return Optimizers(
+            self.lr,
+            self.weight_decay,
+            self.optimizer,
+            self.optimizer_kwargs,
+            self.scheduler,
+            self.scheduler_kwargs,
+            fused=self.precision
+            != "16-mixed",  # Fabric unscales gradients before the step, which a fused kernel cannot
+        )
 
     def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:
         phases = [loop.summary(phase) for phase in loop.phases]
@@ -358,35 +303,6 @@ def _prepared(task: Task, network: nn.Module) -> Task:
     return task if required is None else task.transform(required)
 
 
-def _patterns(value: float | Mapping[str, float]) -> dict[str, float]:
-    """Name patterns and their numbers, in order."""
-    given = value if isinstance(value, Mapping) else {"*": value}
-    return {pattern: float(number) for pattern, number in given.items()}
-
-
-def _first_match(patterns: Mapping[str, float], name: str) -> str | None:
-    return next((pattern for pattern in patterns if fnmatchcase(name, pattern)), None)
-
-
-def _torch_class(module: Any, name: str, base: type, what: str) -> Any:
-    choices = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
-    if name not in choices:
-        raise ValueError(unknown_name(name, sorted(set(choices) - {base.__name__}), what))
-    return getattr(module, name)
-
-
-def _made(cls: Any, subject: Any, settings: dict[str, Any], argument: str) -> Any:
-    """An optimizer or scheduler; what torch says of its arguments comes with their values."""
-    try:
-        return cls(subject, **settings)
-    except (TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(f"Trainer: {argument}={settings} does not suit {cls.__name__}: {error}") from error
-
-
-def _scheduler_class(name: str) -> Any:
-    return _torch_class(torch.optim.lr_scheduler, name, torch.optim.lr_scheduler.LRScheduler, "scheduler")
-
-
 def _reset_parameters(module: nn.Module) -> list[str]:
     """Draw new weights; returns the classes of the modules that could not."""
     reset = getattr(module, "reset_parameters", None)
@@ -395,8 +311,3 @@ def _reset_parameters(module: nn.Module) -> list[str]:
         return []
     own = [type(module).__name__] if any(True for _ in module.parameters(recurse=False)) else []
     return own + [name for child in module.children() for name in _reset_parameters(child)]
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, default=str))

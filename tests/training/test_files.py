@@ -113,7 +113,7 @@ class _Surprise:
 
 
 def _code(path: Path) -> None:
-    torch.save({"fingerprint": {}, "surprise": _Surprise()}, path)
+    torch.save({"settings": {}, "surprise": _Surprise()}, path)
 
 
 @pytest.mark.parametrize("damage", [_truncate, _flip_a_bit, _empty, _foreign, _text, _code])

@@ -254,7 +254,7 @@ def test_weight_decay_by_name():
     task = tiny.task("node multiclass")
     trainer = gk.Trainer(weight_decay={"layers.0.*": 0.5, "layers.1.lin.*": 0.1})
     model = GCN.from_task(task)
-    optimizer = trainer._optimizer(model.named_parameters())
+    optimizer = trainer._optimizers().make(model.named_parameters())
     decays = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     assert {name: decays[id(p)] for name, p in model.named_parameters()} == {
         "layers.0.bias": 0.5,
@@ -270,7 +270,7 @@ def test_learning_rate_by_name():
     task = tiny.task("node multiclass")
     trainer = gk.Trainer(lr={"layers.0.*": 0.5, "*": 0.1}, weight_decay={"*.weight": 0.2})
     model = GCN.from_task(task)
-    optimizer = trainer._optimizer(model.named_parameters())
+    optimizer = trainer._optimizers().make(model.named_parameters())
     found = {id(p): (group["lr"], group["weight_decay"]) for group in optimizer.param_groups for p in group["params"]}
     assert {name: found[id(p)] for name, p in model.named_parameters()} == {
         "layers.0.bias": (0.5, 0.0),
@@ -382,7 +382,7 @@ def test_double_precision():
     assert fit(GCN.from_task(graph_task, hidden_channels=4), graph_task, precision="64-true")[0].epochs == 6
 
 
-def test_what_batches_share_is_placed_once():
+def test_what_batches_share_is_copied_once():
     """A link task gives new pairs in every epoch, but the same graph, whose normalised matrix is kept by identity."""
     engine = Engine("cpu", 1, "64-true", None)
     task = tiny.task("link")
@@ -395,7 +395,7 @@ def test_what_batches_share_is_placed_once():
     assert not torch.equal(first.edge_label_index, second.edge_label_index)
     assert task.batches("val")[0].x.dtype == torch.float32
     gc.collect()
-    assert len(engine._placed) == 1, "what belongs to one batch goes with it"
+    assert len(engine._on_device) == 1, "what belongs to one batch goes with it"
 
 
 def test_sixteen_bit_precision():
