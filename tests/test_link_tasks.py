@@ -420,7 +420,7 @@ def test_a_model_learns_links():
             r"are shared by all links; give negatives of shape \[2, num_links, k\]",
         ),
         (path(), {"metric": "mae"}, ValueError, "metric 'mae' cannot judge a link target"),
-        (path(), {"metric": "hits@7"}, ValueError, "unknown metric 'hits@7'; did you mean 'hits@"),
+        (path(), {"metric": "hit@7"}, ValueError, "unknown metric 'hit@7'; did you mean 'hits@"),
         (path(), {"num_negatives": 0}, ValueError, "num_negatives=0, must be positive"),
         (path(x=None, num_nodes=5), {}, ValueError, "task 'toy' has no node features"),
         (path(x=torch.full((5, 2), float("nan"))), {}, ValueError, "feature 0 of node 0 is nan"),

@@ -9,14 +9,18 @@ import numpy as np
 import pytest
 import torch
 
+import graphkit as gk
 from graphkit.datasets.loaders.ogb import _import_without_version_check
-from graphkit.metrics import METRICS, Metric
+from graphkit.metrics import MeanReciprocalRank, Metric, is_percent, registry, resolve
+from graphkit.transforms.rewiring import RandomEdges
+from tests import tiny
 
 sklearn = pytest.importorskip("sklearn.metrics")
 
 
-def compute(name, target, out, label, num_classes=0):
-    metric = Metric(name, target, num_classes)
+def compute(name, target, out, label):
+    metric = resolve(name)
+    assert target in metric.targets
     for rows in torch.arange(out.size(0)).split(7):
         metric.update(out[rows], label[rows])
     value = metric.compute()
@@ -33,7 +37,7 @@ def rng():
 
 def test_multiclass(rng):
     out, label = torch.randn(50, 4, generator=rng), torch.randint(4, (50,), generator=rng)
-    assert compute("accuracy", "multiclass", out, label, 4) == pytest.approx(
+    assert compute("accuracy", "multiclass", out, label) == pytest.approx(
         sklearn.accuracy_score(label, out.argmax(1)), abs=1e-6
     )
 
@@ -97,7 +101,7 @@ def test_regression_with_missing_values(rng):
 
 
 def test_every_metric_says_what_is_better():
-    worse = {name for name, info in METRICS.items() if not info.higher_is_better}
+    worse = {name for name, info in registry.classes().items() if not info.higher_is_better}
     assert worse == {"mae", "mse", "rmse"}
 
 
@@ -144,12 +148,12 @@ def test_hits(k, dataset, num_negatives, ties, rng, evaluator):
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("block", [1, 10, 64, 1 << 22])
 def test_mean_reciprocal_rank(block, ties, rng, evaluator, monkeypatch):
-    monkeypatch.setattr("graphkit.metrics._MeanReciprocalRank.block", block)
+    monkeypatch.setattr("graphkit.metrics.MeanReciprocalRank.block", block)
     links, negatives = scores(40, 40 * 9, ties, rng)
     negatives = negatives.view(40, 9)
     out, label = torch.cat([links.unsqueeze(1), negatives], dim=1), torch.zeros(40, 10)
     label[:, 0] = 1
-    metric = Metric("mrr", "link")
+    metric = MeanReciprocalRank()
     for part in torch.arange(40).split(7):
         metric.update(out[part].view(-1, 1), label[part].view(-1))
     assert metric.compute() == pytest.approx(reciprocal_rank(links.numpy(), negatives.numpy()), abs=1e-12)
@@ -160,7 +164,7 @@ def test_mean_reciprocal_rank(block, ties, rng, evaluator, monkeypatch):
 
 
 def test_mean_reciprocal_rank_takes_any_number_of_negatives_per_link():
-    metric = Metric("mrr", "link")
+    metric = MeanReciprocalRank()
     metric.update(torch.tensor([[1.0], [2.0], [0.0], [3.0], [1.0], [2.0]]), torch.tensor([1.0, 0, 0, 1, 1, 0]))
     assert metric.compute() == pytest.approx((1 / 2 + 1 + 1 / 2) / 3)
     with pytest.raises(ValueError, match="mrr needs each link before its own negatives; the first pair is no link"):
@@ -177,4 +181,72 @@ def test_areas_of_links(name, rng):
 @pytest.mark.parametrize("name", ["hits@20", "mrr"])
 def test_rankings_judge_links_only(name):
     with pytest.raises(ValueError, match=f"metric '{name}' cannot judge a binary target; choose from: accuracy"):
-        Metric(name, "binary")
+        tiny.node_task("binary", name)
+
+
+# A user's own
+
+
+class Within(Metric):
+    """The share of values that are off by at most one half."""
+
+    name, targets = "within", ("regression",)
+
+    def __init__(self):
+        self.reset()
+
+    def update(self, out, label):
+        self.hits.append((out - label).abs() <= 0.5)
+
+    def compute(self):
+        return float(torch.cat(self.hits).float().mean())
+
+    def reset(self):
+        self.hits = []
+
+
+@pytest.mark.parametrize("given", ["within", Within, Within()])
+def test_a_users_own_metric_is_a_name_a_class_or_an_instance(given):
+    task = tiny.node_task("regression", given)
+    assert (task.metric, task.higher_is_better) == ("within", True)
+    assert task.transform(RandomEdges(2)).metric == "within", "it survives a transform"
+    trainer = gk.Trainer(max_epochs=2, progress=False)
+    result = trainer.fit(gk.models.MLP.from_task(task, hidden_channels=4), task)
+    prediction, label = trainer.predict(task)
+    assert result.test == pytest.approx(((prediction - label).abs() <= 0.5).float().mean().item())
+    assert {"val_within"} < set(result.history[0])
+    assert is_percent("within")
+    with pytest.raises(ValueError, match="metric 'within' cannot judge a multiclass target"):
+        tiny.node_task("multiclass", given)
+
+
+def test_metrics_of_torchmetrics_judge_raw_outputs():
+    from torchmetrics.classification import MulticlassF1Score
+
+    given = MulticlassF1Score(3)
+    task = tiny.node_task("multiclass", given)
+    trainer = gk.Trainer(max_epochs=3, progress=False)
+    result = trainer.fit(gk.models.GCN.from_task(task, hidden_channels=8), task)
+    prediction, label = trainer.predict(task)
+    assert result.test == pytest.approx(sklearn.f1_score(label, prediction.argmax(1), average="macro"), abs=1e-6)
+    assert result.metric == "MulticlassF1Score"
+    assert "MulticlassF1Score 0." in str(result), "printed as it is, not as a percentage"
+    assert not given.update_called, "the user's object is not written to"
+
+
+def test_what_is_no_metric_says_so():
+    with pytest.raises(TypeError, match="metric is of type int, which has no update, compute and reset"):
+        tiny.node_task("multiclass", 3)
+    from torchmetrics import CatMetric
+
+    with pytest.raises(TypeError, match="CatMetric does not say whether a larger value is a better one"):
+        tiny.node_task("multiclass", CatMetric())
+
+
+def test_any_k_of_hits_has_a_name():
+    metric = resolve("hits@2")
+    metric.update(torch.tensor([[3.0], [1.0], [2.5], [2.0]]), torch.tensor([1.0, 1.0, 0.0, 0.0]))
+    assert (metric.name, metric.compute()) == ("hits@2", 0.5)
+    for bad in ("hits@0", "hits", "hits@x", "mrr@3"):
+        with pytest.raises(ValueError, match=f"unknown metric '{bad}'"):
+            resolve(bad)

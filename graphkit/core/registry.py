@@ -15,6 +15,11 @@ def _normalise(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "").replace(" ", "")
 
 
+def _name(cls: type) -> str:
+    declared = vars(cls).get("name")
+    return declared if isinstance(declared, str) else cls.__name__
+
+
 class Registry(Generic[T]):
     r"""The classes of one family, found by discovery rather than by registration.
 
@@ -38,15 +43,18 @@ class Registry(Generic[T]):
         self.package = package
 
     def classes(self) -> dict[str, type[T]]:
-        """All members by class name: the package's own first, then those defined elsewhere by users."""
+        """All members by name: the package's own first, then those defined elsewhere by users.
+
+        The name is that of the class, or what it declares as ``name``.
+        """
         package = importlib.import_module(self.package)
         own = [getattr(package, name) for name in package.__all__]
-        found = {cls.__name__: cls for cls in own if self._is_member(cls)}
+        found = {_name(cls): cls for cls in own if self._is_member(cls)}
         if self.base.__module__.startswith("graphkit."):  # anybody may derive from nn.Module for any purpose
             for cls in self._subclasses(self.base):
                 private = cls.__name__.startswith("_") or cls.__module__.startswith("graphkit.")
                 if not private and not inspect.isabstract(cls):
-                    found.setdefault(cls.__name__, cls)
+                    found.setdefault(_name(cls), cls)
         return found
 
     def names(self) -> list[str]:

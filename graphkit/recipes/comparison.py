@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from graphkit.core.files import atomic_write, write_json
 from graphkit.core.resources import shipped
 from graphkit.core.text import aligned
-from graphkit.metrics import METRICS
+from graphkit.metrics import find as find_metric
 from graphkit.recipes.recipe import Recipe
 from graphkit.recipes.reproduction import Reproduction, results_folder, score, split_title
 
@@ -242,7 +242,7 @@ class ComparisonResult:
         height = 4.0 if by_line else 1.2 + 0.12 * (len(splits) + 2) * len(self.variants)
         figure = Figure(figsize=(7.0, height), layout="constrained")
         axes = figure.add_subplot()
-        better = "higher" if METRICS[self.first.metric].higher_is_better else "lower"
+        better = "higher" if find_metric(self.first.metric).higher_is_better else "lower"
         unit = f", {self.first.unit}" if self.first.unit else ""
         label = f"test {self.first.metric}{unit} ({better} is better)"
         if by_line:

@@ -12,7 +12,7 @@ from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
 from graphkit.datasets import card
 from graphkit.datasets.splits import choose
-from graphkit.metrics import METRICS
+from graphkit.metrics import is_percent
 from graphkit.recipes.experiment import KEYS, Experiment
 from graphkit.recipes.reproduction import Reproduction
 from graphkit.recipes.running import Execution, reproduce
@@ -122,7 +122,7 @@ class Recipe:
         if others:
             raise ValueError(f"splits: they are judged by different metrics, {self.metric} and {others[0]}")
         self.published = Published.from_config(config["published"]) if config.get("published") else None
-        percent = METRICS[self.metric].percent
+        percent = is_percent(self.metric)
         self.unit = unit = config.get("unit") or ("%" if percent else "")
         if unit not in (("%",) if percent else ("", "log10")):
             raise ValueError(

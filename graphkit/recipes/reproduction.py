@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from graphkit.core.files import write_json
 from graphkit.core.hashing import hash_config
 from graphkit.core.resources import checkout
-from graphkit.metrics import METRICS
+from graphkit.metrics import find as find_metric
 
 if TYPE_CHECKING:
     from graphkit.recipes.recipe import Published
@@ -148,7 +148,7 @@ class Reproduction:
         return self._judged()[0]
 
     def _judged(self) -> tuple[str, float]:
-        better = METRICS[self.metric].higher_is_better
+        better = find_metric(self.metric).higher_is_better
         return judge(self.mean, self.std, self.n, self.published, self.tolerance, better)
 
     @property

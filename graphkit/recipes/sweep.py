@@ -11,7 +11,7 @@ from typing import Any
 
 from graphkit.core.files import atomic_write, write_json
 from graphkit.core.text import aligned
-from graphkit.metrics import METRICS
+from graphkit.metrics import find as find_metric
 from graphkit.recipes.comparison import Comparison, ComparisonResult, merged
 from graphkit.recipes.recipe import Recipe
 from graphkit.recipes.reproduction import results_folder, score
@@ -169,7 +169,7 @@ class SweepResult:
                 capsize=2,
             )
         first = self._results[0].first
-        better = "higher" if METRICS[first.metric].higher_is_better else "lower"
+        better = "higher" if find_metric(first.metric).higher_is_better else "lower"
         axes.set_ylabel(f"test {first.metric}{', ' + first.unit if first.unit else ''} ({better} is better)")
         axes.set_title(self.recipe)
         axes.legend()

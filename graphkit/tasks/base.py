@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -15,7 +16,9 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
-from graphkit.metrics import METRICS, Metric
+from graphkit.metrics import Metric
+from graphkit.metrics import registry as metrics
+from graphkit.metrics import resolve as resolve_metric
 from graphkit.tasks.checks import check_classes, check_graphs, check_split, check_values
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.split import STAGES, Split
@@ -41,6 +44,9 @@ class Task(ABC):
 
     Test labels are hidden (-1 or NaN, or the pairs are absent) in every batch but those of :meth:`batches` for the
     stage ``"test"``.
+
+    Raises:
+        ValueError: If the metric cannot judge the target.
     """
 
     kind: ClassVar[str]
@@ -50,18 +56,21 @@ class Task(ABC):
     sampler: Any = None  # what draws the subgraphs of a sampled task
     split: Split | LinkSplit
 
-    def __init__(
-        self, name: str, graphs: Sequence[Data], split: Split | LinkSplit, target: str, metric: str | None
-    ) -> None:
+    def __init__(self, name: str, graphs: Sequence[Data], split: Split | LinkSplit, target: str, metric: Any) -> None:
         self.name = name
         self.split = split
         self.target = check_choice(target, self.targets, "target")
-        self.metric = check_choice(metric or ("mae" if target == "regression" else "accuracy"), METRICS, "metric")
+        self._metric = resolve_metric(metric or ("mae" if target == "regression" else "accuracy"))
+        self.metric = self._metric.name
         self.graphs = list(graphs)
         self.num_classes = 0
         check_graphs(self.graphs, f"task {name!r}")
         self._derived: dict[str, Task] = {}
-        self.new_metric()  # fails now if the metric does not fit the target
+        if self._metric.targets and target not in self._metric.targets:
+            fitting = [name for name, cls in metrics.classes().items() if target in cls.targets]
+            raise ValueError(
+                f"metric {self.metric!r} cannot judge a {target} target; choose from: {', '.join(fitting)}"
+            )
 
     def _set_labels(self, labels: Tensor, split: Split, num_outputs: int | None, allow_missing_classes: bool) -> None:
         """Check and keep the labels of all nodes or graphs."""
@@ -106,7 +115,7 @@ class Task(ABC):
     @property
     def higher_is_better(self) -> bool:
         """Whether a larger metric is a better one."""
-        return METRICS[self.metric].higher_is_better
+        return self._metric.higher_is_better
 
     @cached_property
     def content_hash(self) -> str:
@@ -179,7 +188,9 @@ class Task(ABC):
 
     def new_metric(self) -> Metric:
         """A fresh metric for one evaluation."""
-        return Metric(self.metric, self.target, self.num_classes)
+        metric = copy.deepcopy(self._metric)
+        metric.reset()
+        return metric
 
     # Changes -----------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ class GraphTask(Task):
             ``[num_marked]`` or ``[num_marked, num_outputs]``; their split still divides graphs.
         split: The graphs to train on, to validate on and to test on.
         target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
-        metric: The score (default: accuracy, or ``mae`` for a regression).
+        metric: As for :class:`NodeTask` (default: accuracy, or ``mae`` for a regression).
         num_outputs: The number of classes or label columns (default: as found in the labels).
         allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
 
@@ -44,7 +44,7 @@ class GraphTask(Task):
         graphs: Sequence[Data],
         split: Split,
         target: str = "multiclass",
-        metric: str | None = None,
+        metric: str | type | Any = None,
         num_outputs: int | None = None,
         allow_missing_classes: bool = False,
     ) -> None:
@@ -122,7 +122,7 @@ class GraphTask(Task):
 
     def _rebuilt(self, graphs: Sequence[Data], split: Split) -> GraphTask:
         outputs = self.num_outputs
-        return GraphTask(self.name, graphs, split, self.target, self.metric, outputs, self._allow_missing_classes)
+        return GraphTask(self.name, graphs, split, self.target, self._metric, outputs, self._allow_missing_classes)
 
 
 def _label_rows(y: Any, count: int, where: str) -> Tensor:

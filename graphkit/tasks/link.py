@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -58,7 +59,7 @@ class LinkTask(Task):
     split: LinkSplit
 
     def __init__(
-        self, name: str, data: Data, split: LinkSplit, metric: str | None = "roc_auc", num_negatives: float = 1.0
+        self, name: str, data: Data, split: LinkSplit, metric: str | type | Any = "roc_auc", num_negatives: float = 1.0
     ) -> None:
         place = f"task {name!r}"
         if not isinstance(split, LinkSplit):
@@ -175,7 +176,7 @@ class LinkTask(Task):
             raise ValueError(
                 f"task {self.name!r} was transformed, which depends on its split; load the other split and transform it"
             )
-        return LinkTask(self.name, self._data, split, self.metric, self.num_negatives)
+        return LinkTask(self.name, self._data, split, self._metric, self.num_negatives)
 
     def _with_graphs(self, graphs: list[Data]) -> LinkTask:
         check_graphs(graphs, f"task {self.name!r}")

@@ -24,7 +24,8 @@ class NodeTask(Task):
             ``y`` ``[num_nodes]`` or ``[num_nodes, num_outputs]``.
         split: The nodes to train on, to validate on and to test on.
         target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
-        metric: The score (default: accuracy, or ``mae`` for a regression).
+        metric: The score: a name, or a :class:`~graphkit.metrics.Metric` of your own or of torchmetrics (default:
+            accuracy, or ``mae`` for a regression).
         num_outputs: The number of classes or label columns (default: as found in ``y``).
         allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
 
@@ -50,7 +51,7 @@ class NodeTask(Task):
         data: Data,
         split: Split,
         target: str = "multiclass",
-        metric: str | None = None,
+        metric: str | type | Any = None,
         num_outputs: int | None = None,
         allow_missing_classes: bool = False,
     ) -> None:
@@ -114,4 +115,4 @@ class NodeTask(Task):
 
     def _rebuilt(self, data: Data, split: Split) -> NodeTask:
         outputs = self.num_outputs
-        return NodeTask(self.name, data, split, self.target, self.metric, outputs, self._allow_missing_classes)
+        return NodeTask(self.name, data, split, self.target, self._metric, outputs, self._allow_missing_classes)

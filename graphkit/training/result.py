@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from graphkit.core.files import atomic_write
-from graphkit.metrics import METRICS
+from graphkit.metrics import is_percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,7 +155,7 @@ def plot_results(results: list[Result], path: str | os.PathLike[str] | None = No
 
 def format_score(value: float, metric: str) -> str:
     """A score as tables print it: shares in percent, errors as they are."""
-    return f"{100 * value:.2f} %" if METRICS[metric].percent else f"{value:.4f}"
+    return f"{100 * value:.2f} %" if is_percent(metric) else f"{value:.4f}"
 
 
 def versions() -> dict[str, str]:

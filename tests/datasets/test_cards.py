@@ -12,7 +12,7 @@ from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.link_splits import LINK_READERS
 from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.splits import READERS
-from graphkit.metrics import METRICS
+from graphkit.metrics import find as find_metric
 from graphkit.tasks import TARGETS
 from tests.datasets.conftest import Toy
 
@@ -35,7 +35,7 @@ def test_every_card_names_what_exists(name: str) -> None:
     for family in found.splits:
         assert family.reader in (LINK_READERS if found.kind == "link" else READERS)
         assert family.count >= 0
-        assert found.target in METRICS[family.metric or found.metric].targets
+        assert found.target in find_metric(family.metric or found.metric).targets
         assert not family.fractions or sum(family.fractions) == pytest.approx(1)
         assert bool(family.fractions) == (family.reader in ("fractions", "random_links"))
         assert (len(family.per_class) == 2) == (family.reader == "per_class")
@@ -43,7 +43,7 @@ def test_every_card_names_what_exists(name: str) -> None:
             assert len(family.sizes) == family.count
     if found.kind != "list":
         assert found.target in (("link",) if found.kind == "link" else TARGETS)
-        assert found.target in METRICS[found.metric].targets
+        assert found.target in find_metric(found.metric).targets
     for file in found.all_files:
         assert all(url.startswith(("https://", "http://snap.stanford.edu/")) for url in file.urls)
         assert file.sha256 or file.urls, "neither known nor obtainable"

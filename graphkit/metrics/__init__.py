@@ -1,0 +1,84 @@
+"""Metrics: one class and file each, found by name, computed by torchmetrics where it has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphkit.core.registry import Registry
+from graphkit.metrics.accuracy import Accuracy
+from graphkit.metrics.average_precision import AveragePrecision
+from graphkit.metrics.base import Metric
+from graphkit.metrics.exact_match import ExactMatch
+from graphkit.metrics.foreign import ForeignMetric
+from graphkit.metrics.hits import HitsAt
+from graphkit.metrics.mean_absolute_error import MeanAbsoluteError
+from graphkit.metrics.mean_reciprocal_rank import MeanReciprocalRank
+from graphkit.metrics.mean_squared_error import MeanSquaredError, RootMeanSquaredError
+from graphkit.metrics.roc_auc import RocAUC
+
+__all__ = [
+    "Accuracy",
+    "AveragePrecision",
+    "ExactMatch",
+    "HitsAt",
+    "MeanAbsoluteError",
+    "MeanReciprocalRank",
+    "MeanSquaredError",
+    "Metric",
+    "RocAUC",
+    "RootMeanSquaredError",
+    "find",
+    "is_percent",
+    "registry",
+    "resolve",
+]
+
+registry: Registry[Metric] = Registry("metric", Metric, __name__)
+
+
+def resolve(metric: str | type | Any) -> Metric:
+    """A new metric, by its name, its class or an instance; those of torchmetrics are wrapped.
+
+    Args:
+        metric: A name such as ``"accuracy"`` or ``"hits@20"``, a class, or an object with ``update``, ``compute``,
+            ``reset`` and ``higher_is_better``.
+
+    Raises:
+        ValueError: If there is no metric of this name.
+        TypeError: If it is no metric.
+
+    Example:
+        >>> resolve("hits@20").k
+        20
+    """
+    if isinstance(metric, str):
+        number, cls = metric.partition("@")[2], find(metric)
+        return cls(int(number)) if number.isdigit() else cls()  # type: ignore[call-arg]
+    made = metric() if isinstance(metric, type) else metric
+    return made if isinstance(made, Metric) else ForeignMetric(made)
+
+
+def find(name: str) -> type[Metric]:
+    """The class of a metric's name, which says whether higher is better and whether it is a share.
+
+    Args:
+        name: The name; ``"hits@20"`` stands for K = 20.
+
+    Raises:
+        ValueError: If there is no metric of this name.
+    """
+    word, _, number = name.partition("@")
+    general = f"{word}@K" if number.isdigit() and int(number) > 0 else name
+    return registry.get(general if general in registry.classes() else name)
+
+
+def is_percent(name: str) -> bool:
+    """Whether tables print a metric times 100; one that is not of graphkit is printed as it is.
+
+    Args:
+        name: The name.
+    """
+    try:
+        return find(name).percent
+    except ValueError:
+        return False

@@ -1,0 +1,18 @@
+"""The area under the ROC curve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphkit.metrics.columns import RankMetric
+
+
+class RocAUC(RankMetric):
+    """The area under the receiver operating characteristic: how often a positive example scores above a negative."""
+
+    name = "roc_auc"
+
+    def make(self) -> Any:
+        from torchmetrics.classification import BinaryAUROC
+
+        return BinaryAUROC(validate_args=False)
