@@ -1,25 +1,30 @@
 """Graph algorithms without learning."""
 
-from graphkit.algorithms.colour_hash import colour_hashes, graph_hash
-from graphkit.algorithms.colouring import Colouring, weisfeiler_leman
-from graphkit.algorithms.common_neighbours import (
+from graphkit.algorithms.colouring.hashing import colour_hashes, graph_hash
+from graphkit.algorithms.colouring.refinement import Colouring, weisfeiler_leman
+from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
+from graphkit.algorithms.graph import SimpleGraph
+from graphkit.algorithms.paths.common_neighbours import (
     common_neighbours,
     distinct_pairs,
     joint_neighbours,
     neighbourhoods,
 )
-from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
-from graphkit.algorithms.graph import SimpleGraph
-from graphkit.algorithms.greedy_resistance import greedy_resistance
-from graphkit.algorithms.hops import hop_pairs
-from graphkit.algorithms.multigraphs import Multigraph, connected_multigraphs, ppgn_computes
-from graphkit.algorithms.partition import partition
-from graphkit.algorithms.paths import PathSet, enumerate_paths
-from graphkit.algorithms.polynomials import PPGN_CHANNELS, equivariant_polynomials
-from graphkit.algorithms.resistance import biharmonic_distance, commute_time, effective_resistance, total_resistance
-from graphkit.algorithms.spectral import spectral_gap
-from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
-from graphkit.algorithms.subsets import node_subsets
+from graphkit.algorithms.paths.enumeration import PathSet, enumerate_paths
+from graphkit.algorithms.paths.hops import hop_pairs
+from graphkit.algorithms.paths.subsets import node_subsets
+from graphkit.algorithms.polynomials.evaluation import PPGN_CHANNELS, equivariant_polynomials
+from graphkit.algorithms.polynomials.multigraphs import Multigraph, connected_multigraphs, ppgn_computes
+from graphkit.algorithms.sampling.partition import partition
+from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
+from graphkit.algorithms.spectral.gap import spectral_gap
+from graphkit.algorithms.spectral.greedy_resistance import greedy_resistance
+from graphkit.algorithms.spectral.resistance import (
+    biharmonic_distance,
+    commute_time,
+    effective_resistance,
+    total_resistance,
+)
 
 __all__ = [
     "PPGN_CHANNELS",

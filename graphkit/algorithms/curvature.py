@@ -44,7 +44,7 @@ def balanced_forman_curvature(edge_index: Tensor, num_nodes: int | None = None, 
         >>> balanced_forman_curvature(triangle)
         tensor([1.5000, 1.5000, 1.5000], dtype=torch.float64)
     """
-    from graphkit.algorithms import curvature_kernels as kernels
+    from graphkit.algorithms.kernels import curvature as kernels
 
     check_choice(definition, DEFINITIONS, "definition of balanced_forman_curvature")
     graph = SimpleGraph.from_edges(edge_index, num_nodes, where="balanced_forman_curvature")
@@ -72,7 +72,7 @@ def ollivier_ricci_curvature(edge_index: Tensor, num_nodes: int | None = None) -
         >>> ollivier_ricci_curvature(torch.tensor([[0, 1, 2], [1, 2, 0]]))  # complete: (n - 2) / (n - 1)
         tensor([0.5000, 0.5000, 0.5000], dtype=torch.float64)
     """
-    from graphkit.algorithms.curvature_kernels import ollivier_ricci
+    from graphkit.algorithms.kernels.curvature import ollivier_ricci
 
     graph = SimpleGraph.from_edges(edge_index, num_nodes, where="ollivier_ricci_curvature")
     pairs = edge_index.t().cpu().numpy().astype(np.int64)

@@ -14,8 +14,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphkit.algorithms import SimpleGraph, balanced_forman_curvature
-from graphkit.algorithms.resistance import total
-from graphkit.algorithms.spectral import gap
+from graphkit.algorithms.spectral.gap import gap
+from graphkit.algorithms.spectral.resistance import total
 from graphkit.core.files import atomic_write
 
 CURVATURE_BINS = tuple(np.linspace(-2.0, 3.0, 26).round(1).tolist())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from graphkit.algorithms.common_neighbours import (
+from graphkit.algorithms.paths.common_neighbours import (
     common_neighbours,
     distinct_pairs,
     joint_neighbours,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.algorithms.colouring import refinements
+from graphkit.algorithms.colouring.refinement import refinements
 from graphkit.ops import SparseMatrix, Structure, split_edges, structure
 
 _MAX_ROWS = 2**27
@@ -111,7 +111,7 @@ class LabelledCopies:
 
     def _colours(self, label: Tensor, num_layers: int, num_orders: int) -> list[Tensor]:
         """The colour of each row before and after each layer."""
-        from graphkit.algorithms import colouring_kernels as kernels
+        from graphkit.algorithms.kernels import colouring as kernels
 
         whole, width = self._whole, self._node_start.diff()
         copies = torch.bincount(self.graph.cpu(), minlength=width.numel()) * num_orders

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkit.algorithms import PathSet, enumerate_paths
-from graphkit.algorithms.paths import PATHS
+from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.validate import check_choice, check_codes
 from graphkit.nn.path_lstm import path_lstm, read_paths
 from graphkit.ops import Structure, scatter, structure

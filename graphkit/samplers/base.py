@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource, subgraph_source
+from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource, subgraph_source
 from graphkit.core.batching import cut
 from graphkit.core.config import Configurable
 from graphkit.core.files import cached_tensors

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from graphkit.algorithms.partition import partition
-from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
+from graphkit.algorithms.sampling.partition import partition
+from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.samplers.base import Sampler, in_chunks, kept
 
 

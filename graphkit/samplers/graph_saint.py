@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
+from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.samplers.base import Sampler, ahead, kept
 from graphkit.transforms.base import float_dtype
 

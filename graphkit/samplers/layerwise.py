@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.algorithms.subgraphs import subgraph_source
+from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import cut_out, kinds_of_attributes
 

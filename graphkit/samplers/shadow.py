@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.algorithms.subgraphs import Subgraph, SubgraphSource
+from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.core.hashing import hash_tensors
 from graphkit.samplers.base import Sampler, in_chunks, kept
 

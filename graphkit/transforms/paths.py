@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch_geometric.data import Data
 
 from graphkit.algorithms import enumerate_paths
-from graphkit.algorithms.paths import PATHS
+from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.validate import check_choice
 from graphkit.transforms.base import Precompute
 

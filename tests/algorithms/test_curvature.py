@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from graphkit.algorithms import balanced_forman_curvature, ollivier_ricci_curvature
-from graphkit.algorithms.curvature_kernels import transport
+from graphkit.algorithms.kernels.curvature import transport
 
 
 def edges(graph):

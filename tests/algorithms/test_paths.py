@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch_geometric.data import Batch, Data
 
 from graphkit.algorithms import enumerate_paths
-from graphkit.algorithms.paths import PATHS
+from graphkit.algorithms.paths.enumeration import PATHS
 
 KINDS = pytest.mark.parametrize("kind", PATHS)
 

@@ -16,7 +16,7 @@ from graphkit.algorithms import (
     equivariant_polynomials,
     ppgn_computes,
 )
-from graphkit.algorithms.polynomial_plan import make_plan
+from graphkit.algorithms.polynomials.plan import make_plan
 
 K5 = Multigraph(tuple(itertools.combinations(range(5), 2)))
 PRISM = Multigraph(((0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 3), (0, 3), (1, 4), (2, 5)))

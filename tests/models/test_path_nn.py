@@ -8,7 +8,7 @@ from torch_geometric.data import Batch
 
 import graphkit as gk
 from graphkit import testing
-from graphkit.algorithms.paths import PATHS
+from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.datasets import load_graphs
 from graphkit.diagnostics import separation
 from graphkit.models import PathNN

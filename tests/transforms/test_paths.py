@@ -7,7 +7,7 @@ import torch
 from torch_geometric.data import Batch
 
 from graphkit.algorithms import enumerate_paths
-from graphkit.algorithms.paths import PATHS
+from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.testing import random_graph
 from graphkit.transforms import Paths, apply
 

@@ -15,7 +15,7 @@ from torch_geometric.data import Batch, Data
 
 import graphkit as gk
 from graphkit.algorithms import SimpleGraph, balanced_forman_curvature, greedy_resistance
-from graphkit.algorithms.sdrf_kernels import draw
+from graphkit.algorithms.kernels.sdrf import draw
 from graphkit.core.hashing import hash_data
 from graphkit.testing.instances import factories
 from graphkit.transforms.rewiring import BORF, DIGL, LASER, SDRF, Cut, EffectiveResistance, Expander, FoSR, RandomEdges

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import colour_hashes
-from graphkit.algorithms.colouring import check_test
+from graphkit.algorithms.colouring.refinement import check_test
 from graphkit.core.validate import check_choice
 from graphkit.transforms.features.base import NodeFeatures
 
@@ -99,7 +99,7 @@ class KLWL(NodeFeatures):
         if self.code == "one_hot":
             return (hashes[:, None] % np.uint64(self.channels) == column).astype(np.float64)
 
-        from graphkit.algorithms.colour_hash_kernels import hash_rows
+        from graphkit.algorithms.kernels.colour_hash import hash_rows
 
         word = column // np.uint64(64)  # a hash has 64 bits; further ones come from hashes of the hash
         further = [hash_rows(np.stack([hashes, np.full_like(hashes, i)], axis=1)) for i in range(1, int(word[-1]) + 1)]

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.algorithms.multigraphs import Multigraph, connected_multigraphs
-from graphkit.algorithms.polynomials import PPGN_CHANNELS, equivariant_polynomials
+from graphkit.algorithms.polynomials.evaluation import PPGN_CHANNELS, equivariant_polynomials
+from graphkit.algorithms.polynomials.multigraphs import Multigraph, connected_multigraphs
 from graphkit.core.validate import check_choice, check_edge_index
 from graphkit.transforms.base import float_dtype
 from graphkit.transforms.features.base import NodeFeatures

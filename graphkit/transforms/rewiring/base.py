@@ -11,8 +11,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.graph import SimpleGraph, as_pairs
-from graphkit.algorithms.resistance import total
-from graphkit.algorithms.spectral import gap
+from graphkit.algorithms.spectral.gap import gap
+from graphkit.algorithms.spectral.resistance import total
 from graphkit.transforms.base import Precompute
 
 REPORT_EPS = 0.25  # the standard error of a large graph's total resistance in reports, at most

@@ -73,7 +73,7 @@ class BORF(PairRewiring):
 
 def _batch(graph: SimpleGraph, num_added: int, num_removed: int) -> tuple[np.ndarray, np.ndarray]:
     """The pairs to add and to remove."""
-    from graphkit.algorithms.curvature_kernels import ollivier_ricci
+    from graphkit.algorithms.kernels.curvature import ollivier_ricci
 
     pairs = graph.pairs()
     curvature, dearest = ollivier_ricci(*graph.neighbours(), pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.algorithms.greedy_resistance import BACKENDS, greedy_resistance
+from graphkit.algorithms.spectral.greedy_resistance import BACKENDS, greedy_resistance
 from graphkit.core.validate import check_choice
 from graphkit.transforms.rewiring.base import Change, PairRewiring, budget, check_budget
 

@@ -62,7 +62,7 @@ class FoSR(PairRewiring):
 
     def sequence(self, graph: SimpleGraph, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pairs chosen from a given first vector, and the last vector."""
-        from graphkit.algorithms.fosr_kernels import fosr
+        from graphkit.algorithms.kernels.fosr import fosr
 
         num_edges = budget(self.num_edges, graph)
         return fosr(*graph.neighbours(), start, num_edges, self.initial_steps)

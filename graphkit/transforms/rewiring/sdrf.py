@@ -71,7 +71,7 @@ class SDRF(PairRewiring):
 
     def sequence(self, graph: SimpleGraph) -> tuple[np.ndarray, np.ndarray]:
         """The pairs added and removed in each round, -1 for none."""
-        from graphkit.algorithms.sdrf_kernels import sdrf
+        from graphkit.algorithms.kernels.sdrf import sdrf
 
         rounds = budget(self.num_edges, graph)
         uniform = np.random.default_rng(self.seed).random(rounds)

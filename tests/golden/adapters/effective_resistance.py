@@ -8,8 +8,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import SimpleGraph, biharmonic_distance, effective_resistance, greedy_resistance
-from graphkit.algorithms.laplacian import pseudo_inverse
-from graphkit.algorithms.resistance import total
+from graphkit.algorithms.spectral.laplacian import pseudo_inverse
+from graphkit.algorithms.spectral.resistance import total
 from graphkit.transforms.rewiring import EffectiveResistance
 from tests.golden.files import GoldenFile
 

@@ -9,8 +9,8 @@ import torch
 from torch_geometric.data import Data
 
 from graphkit.algorithms import SimpleGraph, balanced_forman_curvature, spectral_gap
-from graphkit.algorithms.curvature_kernels import balanced_forman, official_balanced_forman
-from graphkit.algorithms.sdrf_kernels import improvements
+from graphkit.algorithms.kernels.curvature import balanced_forman, official_balanced_forman
+from graphkit.algorithms.kernels.sdrf import improvements
 from graphkit.transforms.rewiring import SDRF, FoSR
 from graphkit.transforms.rewiring.base import Change, PairRewiring
 from tests.golden.files import GoldenFile

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit import samplers
-from graphkit.algorithms import SubgraphSource, neighborhood_kernels
+from graphkit.algorithms import SubgraphSource
+from graphkit.algorithms.kernels import neighborhoods as kernels
 from graphkit.models import ShaDowGNN
 from tests.golden.adapters.graphsaint import _edges
 from tests.golden.files import GoldenFile
@@ -63,7 +64,7 @@ def _check_pagerank(file: GoldenFile, edge_index: Tensor, n: int) -> None:
     for root in range(n):  # the rule, on the stored scores
         reached = np.flatnonzero(~np.isnan(file["ppr_official_push_float32"][root])).astype(np.int32)
         values = official[root][reached]
-        chosen = neighborhood_kernels.select(reached, values, int((values > 0).sum()), root, k, threshold)
+        chosen = kernels.select(reached, values, int((values > 0).sum()), root, k, threshold)
         assert chosen.tolist() == stored[root].tolist(), f"{file.path}: root {root}"
     _check_own_sets(file, source, stored, own)
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.algorithms.laplacian import LaplacianSolver
+from graphkit.algorithms.spectral.laplacian import LaplacianSolver
 
 DENSE_NODES = 500
 

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphkit.algorithms.multigraphs import Multigraph
-from graphkit.algorithms.polynomial_plan import ONES, Op, Plan, make_plan
+from graphkit.algorithms.polynomials.multigraphs import Multigraph
+from graphkit.algorithms.polynomials.plan import ONES, Op, Plan, make_plan
 
 _NO_WEIGHT = np.empty(0)
 
@@ -52,7 +52,7 @@ def equivariant_polynomials(
     (kinds of edges) each edge of :math:`H` reads the one of its colour.
 
     All polynomials are compiled together to sparse products that share their parts, in the cheapest order (see
-    ``graphkit.algorithms.polynomial_plan``); nothing dense is made for connected :math:`H`. Numbers are float64, so
+    ``graphkit.algorithms.polynomials.plan``); nothing dense is made for connected :math:`H`. Numbers are float64, so
     counts are exact up to :math:`2^{53}`.
 
     Args:
@@ -146,7 +146,7 @@ def _arguments(op: Op) -> list[int]:
 
 
 def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> _Value:
-    from graphkit.algorithms import polynomial_kernels as kernels
+    from graphkit.algorithms.kernels import polynomials as kernels
 
     name, *of = op
     n = inputs[0].shape[0]
@@ -194,7 +194,7 @@ def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> 
 
 
 def _join(of: list[Any], values: dict[int, Any], n: int, limit: int) -> _Value:
-    from graphkit.algorithms import polynomial_kernels as kernels
+    from graphkit.algorithms.kernels import polynomials as kernels
 
     out, weights, factors = of
     vectors = np.ones((len(weights), n))

@@ -1,4 +1,4 @@
-"""Neighbours of pairs of nodes, compiled by numba; importing this module imports numba.
+"""Neighbours of pairs of nodes, compiled by numba.
 
 A graph is a CSR pattern whose rows are sorted and hold no node twice.
 """

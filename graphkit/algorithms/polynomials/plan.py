@@ -7,7 +7,7 @@ from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
-from graphkit.algorithms.multigraphs import Multigraph
+from graphkit.algorithms.polynomials.multigraphs import Multigraph
 
 ONES = -1  # in place of a vector
 _DEGREE = 8.0  # of a typical node, in estimates of cost

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.algorithms.colouring import check_test
-from graphkit.algorithms.graph_union import GraphUnion
+from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
+from graphkit.algorithms.colouring.refinement import check_test
 
 _MAX_TUPLES = 2**27
 
@@ -63,9 +63,9 @@ def colour_hashes(
     if n**k > _MAX_TUPLES:
         raise ValueError(f"colour_hashes: {n} nodes have {n**k:.2g} tuples of k={k}, more than 2**27; use a smaller k")
 
-    from graphkit.algorithms import colour_hash_kernels as kernels
+    from graphkit.algorithms.kernels import colour_hash as kernels
 
-    union = GraphUnion.build(graph, node_attr, edge_attr, lambda rows: _words(kernels.hash_rows(_words(rows))))
+    union = DisjointUnion.build(graph, node_attr, edge_attr, lambda rows: _words(kernels.hash_rows(_words(rows))))
     order = np.argsort(union.target, kind="stable")
     rowptr = np.searchsorted(union.target[order], np.arange(n + 1))
     relations = union.relations(0) if k > 1 else np.zeros((0, 0), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Approximate Cholesky factors of graph Laplacians, and substitution with them; importing this imports numba."""
+"""Approximate Cholesky factors of graph Laplacians, and substitution with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sparse operations of polynomial plans, compiled by numba; importing this module imports numba.
+"""Sparse operations of polynomial plans, compiled by numba.
 
 A matrix is ``indptr`` (int64), ``indices`` (int32) and ``data`` (float64); no row has an entry twice, and entries need
 not be sorted. A vector of length 0 stands for ones.

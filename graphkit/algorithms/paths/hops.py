@@ -39,13 +39,13 @@ def hop_pairs(edge_index: Tensor, num_nodes: int, max_hop: int, max_pairs: int =
         >>> pairs.tolist(), distance.tolist()
         ([[1, 2, 0, 2, 0, 1], [0, 0, 1, 1, 2, 2]], [1, 2, 1, 1, 2, 1])
     """
-    from graphkit.algorithms import hop_kernels
+    from graphkit.algorithms.kernels import hops as kernels
 
     if not 1 <= max_hop < 2**15:
         raise ValueError(f"hop_pairs: max_hop={max_hop}, must be in 1..{2**15 - 1}")
     graph = structure(edge_index, num_nodes)
     rowptr, col = graph.rowptr.cpu().numpy(), graph.col.cpu().numpy()
-    total, rows = hop_kernels.count(rowptr, col, max_hop, max_pairs)
+    total, rows = kernels.count(rowptr, col, max_hop, max_pairs)
     if total > max_pairs:
         estimate = total if rows == num_nodes else total * num_nodes // rows
         raise ValueError(
@@ -54,5 +54,5 @@ def hop_pairs(edge_index: Tensor, num_nodes: int, max_hop: int, max_pairs: int =
         )
     pairs = torch.empty(2, total, dtype=torch.int32)
     distance = torch.empty(total, dtype=torch.uint8 if max_hop < 2**8 else torch.int16)
-    hop_kernels.fill(rowptr, col, max_hop, pairs[0].numpy(), pairs[1].numpy(), distance.numpy())
+    kernels.fill(rowptr, col, max_hop, pairs[0].numpy(), pairs[1].numpy(), distance.numpy())
     return pairs.to(edge_index.device), distance.to(edge_index.device)

@@ -71,12 +71,12 @@ def enumerate_paths(
     if not 1 <= length <= 127:
         raise ValueError(f"enumerate_paths: length={length}, must be in 1..127")
     graph = structure(edge_index, num_nodes)
-    from graphkit.algorithms import path_kernels
+    from graphkit.algorithms.kernels import paths as kernels
 
-    kernel: Callable[..., int] = path_kernels.branching
+    kernel: Callable[..., int] = kernels.branching
     inputs: tuple[Any, ...] = (graph.rowptr, graph.col, kind == "all_shortest")
     if kind == "shortest":
-        kernel, inputs = path_kernels.one_shortest, (graph.rowptr, graph.col, graph.colptr, graph.csc_row)
+        kernel, inputs = kernels.one_shortest, (graph.rowptr, graph.col, graph.colptr, graph.csc_row)
     counts = torch.zeros(num_nodes, length, dtype=torch.int64)
     nothing32, nothing8 = torch.empty(0, dtype=torch.int32), torch.empty(0, dtype=torch.int8)
     plan = torch.zeros(length, 2, dtype=torch.int64)  # per length: the first place in the buffer, the number of paths

@@ -1,4 +1,4 @@
-"""Streaming graph partitioning, compiled by numba; importing this module imports numba."""
+"""Streaming graph partitioning, compiled by numba."""
 
 from __future__ import annotations
 

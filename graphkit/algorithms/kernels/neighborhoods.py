@@ -1,6 +1,6 @@
-"""Small graphs around roots for shaDow, compiled by numba; importing this module imports numba.
+"""Small graphs around roots for shaDow, compiled by numba.
 
-Rows are targets, columns sources; ``local`` is a workspace as in :mod:`graphkit.algorithms.sampling_kernels`.
+Rows are targets, columns sources; ``local`` is a workspace as in :mod:`graphkit.algorithms.kernels.sampling`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from graphkit.algorithms.sampling_kernels import add, below, induce, room, sort_nodes, stream
+from graphkit.algorithms.kernels.sampling import add, below, induce, room, sort_nodes, stream
 
 _jit = numba.njit(nogil=True, cache=True)
 

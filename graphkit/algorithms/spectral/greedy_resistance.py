@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.algorithms.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
+from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
 from graphkit.core.validate import check_choice
 
 EXACT_NODES = 3000  # "auto" is exact for components up to this size
@@ -105,7 +105,7 @@ class _Component:
         self._search(zeros, zeros, 0.0, 0.0)
 
     def _search(self, v: np.ndarray, w: np.ndarray, r: float, b: float) -> None:
-        from graphkit.algorithms.greedy_kernels import best_edge
+        from graphkit.algorithms.kernels.greedy_resistance import best_edge
 
         self.gain, self._s, self._t = best_edge(
             self._inverse, self._square, self._d, self._p, v, w, r, b, self._lists, self._start, self._count
@@ -113,7 +113,7 @@ class _Component:
 
     def take(self) -> np.ndarray:
         """Add the best edge, find the next, and return the nodes of the one added."""
-        from graphkit.algorithms.greedy_kernels import difference
+        from graphkit.algorithms.kernels.greedy_resistance import difference
 
         s, t = self._s, self._t
         pair = np.sort(self._candidates[[s, t]])

@@ -49,7 +49,7 @@ class LaplacianSolver:
     """
 
     def __init__(self, graph: SimpleGraph, tolerance: float = 1e-10, seed: int = 0) -> None:
-        from graphkit.algorithms.cholesky_kernels import factorize
+        from graphkit.algorithms.kernels.cholesky import factorize
 
         self.graph, self.tolerance = graph, tolerance
         self._laplacian = graph.laplacian()
@@ -58,7 +58,7 @@ class LaplacianSolver:
 
     def precondition(self, r: np.ndarray) -> np.ndarray:
         """Approximately :math:`L^+ r` for ``r`` ``[num_nodes, k]``."""
-        from graphkit.algorithms.cholesky_kernels import substitute
+        from graphkit.algorithms.kernels.cholesky import substitute
 
         out = np.array(r, dtype=np.float64, order="C")
         substitute(*self._factors, out)

@@ -1,4 +1,4 @@
-"""One step of the greedy reduction of total resistance, compiled; importing this imports numba."""
+"""One step of the greedy reduction of total resistance, compiled."""
 
 from __future__ import annotations
 

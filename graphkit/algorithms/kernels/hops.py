@@ -1,4 +1,4 @@
-"""Breadth-first searches, compiled by numba; importing this module imports numba."""
+"""Breadth-first searches, compiled by numba."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def common_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) 
         >>> found.rowptr.tolist(), found.col.tolist()
         ([0, 2, 2, 4], [1, 3, 0, 2])
     """
-    from graphkit.algorithms import common_neighbour_kernels as kernels
+    from graphkit.algorithms.kernels import common_neighbours as kernels
 
     ends = _ends(pairs, num_nodes, "common_neighbours")
     rowptr, nodes = kernels.common(*_arrays(graph, num_nodes), *ends)
@@ -88,7 +88,7 @@ def joint_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -
         >>> found.col.tolist(), side.tolist()
         ([1, 3], [0, 2])
     """
-    from graphkit.algorithms import common_neighbour_kernels as kernels
+    from graphkit.algorithms.kernels import common_neighbours as kernels
 
     ends = _ends(pairs, num_nodes, "joint_neighbours")
     rowptr, nodes, side = kernels.joint(*_arrays(graph, num_nodes), *ends)
@@ -116,7 +116,7 @@ def distinct_pairs(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> 
         (tensor([[1, 1],
                 [2, 0]]), tensor([0, 1, 0]))
     """
-    from graphkit.algorithms import common_neighbour_kernels as kernels
+    from graphkit.algorithms.kernels import common_neighbours as kernels
 
     rowptr, _ = _arrays(graph, num_nodes)
     *found, inverse = kernels.distinct(rowptr, *_ends(pairs, num_nodes, "distinct_pairs"))

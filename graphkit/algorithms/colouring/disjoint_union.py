@@ -20,7 +20,7 @@ def numbered_rows(rows: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class GraphUnion:
+class DisjointUnion:
     """Graphs side by side, as the refinements read them.
 
     Attributes:
@@ -44,7 +44,7 @@ class GraphUnion:
         node_attr: str | None = None,
         edge_attr: str | None = None,
         colours: Callable[[np.ndarray], np.ndarray] = numbered_rows,
-    ) -> GraphUnion:
+    ) -> DisjointUnion:
         """Check and join graphs.
 
         Args:

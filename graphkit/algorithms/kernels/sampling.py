@@ -1,4 +1,4 @@
-"""Subgraphs of a graph in CSR form, compiled by numba; importing this module imports numba.
+"""Subgraphs of a graph in CSR form, compiled by numba.
 
 Rows are targets, columns sources. ``local`` is a workspace of one entry per node, -1 wherever a kernel begins and ends.
 Random numbers depend on ``(seed, index)`` alone, so that results do not depend on who draws them first.

@@ -1,4 +1,4 @@
-"""Curvature of edges and optimal transport, compiled; importing this imports numba."""
+"""Curvature of edges and optimal transport, compiled."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def partition(edge_index: Tensor, num_nodes: int, num_parts: int, passes: int = 
     """
     from scipy.sparse.csgraph import reverse_cuthill_mckee
 
-    from graphkit.algorithms.partition_kernels import greedy
+    from graphkit.algorithms.kernels.partition import greedy
 
     if not 1 <= num_parts <= num_nodes:
         raise ValueError(f"partition: num_parts={num_parts}, must be in 1..{num_nodes}, the number of nodes")

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.algorithms.hops import hop_pairs
+from graphkit.algorithms.paths.hops import hop_pairs
 from graphkit.core.validate import check_edge_index
 
 _MAX_NODES = 20_000
@@ -66,14 +66,14 @@ def node_subsets(
         allowed &= group[:, None] == group
     np.fill_diagonal(allowed, False)
 
-    from graphkit.algorithms import subset_kernels
+    from graphkit.algorithms.kernels import subsets as kernels
 
-    count = subset_kernels.cliques(allowed, size, max_subsets, np.empty((size, 0), dtype=np.int32))
+    count = kernels.cliques(allowed, size, max_subsets, np.empty((size, 0), dtype=np.int32))
     if count > max_subsets:
         raise ValueError(
             f"the graph ({num_nodes} nodes) has more than max_subsets={max_subsets} sets of {size} nodes; use smaller "
             "sets, a smaller max_distance, or a larger max_subsets"
         )
     found = np.empty((size, count), dtype=np.int32)
-    subset_kernels.cliques(allowed, size, max_subsets, found)
+    kernels.cliques(allowed, size, max_subsets, found)
     return torch.from_numpy(found).to(edge_index.device)

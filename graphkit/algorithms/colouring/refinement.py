@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.algorithms.graph_union import GraphUnion
+from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
 from graphkit.core.validate import check_choice
 
 VARIANTS = ("oblivious", "folklore")
@@ -111,7 +111,7 @@ def weisfeiler_leman(
         7
     """
     check_test(k, l, variant)
-    union = GraphUnion.build(graphs, node_attr, edge_attr)
+    union = DisjointUnion.build(graphs, node_attr, edge_attr)
     copies = [math.perm(n, l) for n in union.num_nodes.tolist()]
     _check_size(union, np.array(copies, dtype=float), k, variant, max_messages)
     labels = [_labels(n, l) for n in union.num_nodes.tolist()]
@@ -123,9 +123,9 @@ def weisfeiler_leman(
         colour = refined
         classes.append(number)
 
-    from graphkit.algorithms import colouring_kernels
+    from graphkit.algorithms.kernels import colouring as kernels
 
-    colour = colouring_kernels.renumbered(colour, classes[-1])
+    colour = kernels.renumbered(colour, classes[-1])
     parts = np.split(colour, layout.row_start[1:-1])
     matrices = [part.reshape(*shape) for part, shape in zip(parts, zip(copies, (union.num_nodes**k).tolist()))]
     return Colouring(
@@ -153,9 +153,9 @@ def check_test(k: int, l: int, variant: str | None) -> None:  # noqa: E741
         )
 
 
-def row_layout(union: GraphUnion, copies: np.ndarray, k: int = 1, variant: str | None = None) -> Any:
+def row_layout(union: DisjointUnion, copies: np.ndarray, k: int = 1, variant: str | None = None) -> Any:
     """The rows of some copies of each graph."""
-    from graphkit.algorithms import colouring_kernels as kernels
+    from graphkit.algorithms.kernels import colouring as kernels
 
     width = union.num_nodes**k
     rowptr = np.searchsorted(union.source, np.arange(union.node_start[-1] + 1))
@@ -176,7 +176,7 @@ def row_layout(union: GraphUnion, copies: np.ndarray, k: int = 1, variant: str |
 
 def refinements(layout: Any, first: np.ndarray) -> Any:
     """Yield the colours of all rows and their number after each round that changes them; not to be written to."""
-    from graphkit.algorithms import colouring_kernels as kernels
+    from graphkit.algorithms.kernels import colouring as kernels
 
     rows, number = first.size, int(first.max(initial=-1)) + 1
     size = np.zeros(rows, dtype=np.int64)
@@ -192,7 +192,7 @@ def refinements(layout: Any, first: np.ndarray) -> Any:
             yield state.of, number
 
 
-def _check_size(union: GraphUnion, copies: np.ndarray, k: int, variant: str | None, limit: int) -> None:
+def _check_size(union: DisjointUnion, copies: np.ndarray, k: int, variant: str | None, limit: int) -> None:
     n = union.num_nodes.astype(float)
     if k == 1:
         num_edges = np.diff(np.searchsorted(union.source, union.node_start))
@@ -217,7 +217,7 @@ def _labels(num_nodes: int, l: int) -> np.ndarray:  # noqa: E741
     return labels
 
 
-def _first_colours(union: GraphUnion, labels: list[np.ndarray], k: int) -> np.ndarray:
+def _first_colours(union: DisjointUnion, labels: list[np.ndarray], k: int) -> np.ndarray:
     """The colour of each row before the first round, numbered from 0."""
     num_labels = max((int(part.max(initial=0)) for part in labels), default=0) + 1
     nodes = [
@@ -249,7 +249,7 @@ def _numbered(values: np.ndarray) -> np.ndarray:
 
 def _pooled(matrices: list[np.ndarray]) -> Tensor:
     """A number per matrix of colours: equal for equal multisets over rows of the multisets in rows."""
-    from graphkit.algorithms.colouring_kernels import group_multisets
+    from graphkit.algorithms.kernels.colouring import group_multisets
 
     values: list[np.ndarray] = [matrix.reshape(-1) for matrix in matrices]
     widths = [np.full(matrix.shape[0], matrix.shape[1]) for matrix in matrices]

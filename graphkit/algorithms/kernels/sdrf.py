@@ -1,11 +1,11 @@
-"""Stochastic discrete Ricci flow, compiled; importing this imports numba."""
+"""Stochastic discrete Ricci flow, compiled."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from graphkit.algorithms.curvature_kernels import (
+from graphkit.algorithms.kernels.curvature import (
     append_neighbour,
     mark_neighbours,
     official_edge,

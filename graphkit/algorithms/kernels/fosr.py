@@ -1,11 +1,11 @@
-"""First-order spectral rewiring, compiled; importing this imports numba."""
+"""First-order spectral rewiring, compiled."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from graphkit.algorithms.curvature_kernels import append_neighbour
+from graphkit.algorithms.kernels.curvature import append_neighbour
 
 Array = np.ndarray
 _jit = numba.njit(cache=True, nogil=True)

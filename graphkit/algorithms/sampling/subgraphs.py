@@ -292,15 +292,15 @@ class SubgraphSource:
 
 
 def _kernels() -> Any:
-    from graphkit.algorithms import sampling_kernels
+    from graphkit.algorithms.kernels import sampling
 
-    return sampling_kernels
+    return sampling
 
 
 def _root_kernels() -> Any:
-    from graphkit.algorithms import neighborhood_kernels
+    from graphkit.algorithms.kernels import neighborhoods
 
-    return neighborhood_kernels
+    return neighborhoods
 
 
 def subgraph_source(edge_index: Tensor, num_nodes: int) -> SubgraphSource:

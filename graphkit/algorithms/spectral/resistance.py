@@ -39,7 +39,7 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.algorithms.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
+from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
 from graphkit.core.validate import check_choice
 
 DENSE_NODES = 2000  # components up to this size are inverted

@@ -1,0 +1,1 @@
+"""Colours of nodes by the Weisfeiler-Leman tests, and hashes of them."""

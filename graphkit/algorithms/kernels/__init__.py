@@ -1,0 +1,1 @@
+"""What the algorithms have compiled, one file per problem; importing one of them imports numba."""

@@ -1,0 +1,1 @@
+"""Paths and hops: who is how far from whom, along which nodes."""

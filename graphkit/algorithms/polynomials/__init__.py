@@ -1,0 +1,1 @@
+"""Equivariant polynomials of a graph's matrices: multigraphs, plans and their evaluation."""

@@ -1,0 +1,1 @@
+"""Parts of a large graph: subgraphs that are drawn, and partitions."""

@@ -1,0 +1,1 @@
+"""The graph Laplacian: products with its pseudo-inverse, the spectral gap, effective resistance."""
