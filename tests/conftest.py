@@ -46,11 +46,11 @@ def ctrl_c_in_epoch(monkeypatch) -> Callable[[int], list[int]]:
         epochs: list[int] = []
         original = Loop._run_epoch
 
-        def epoch(self, phase):
+        def epoch(self):
             epochs.append(self.order_seed)
             if len(epochs) == number:
                 os.kill(os.getpid(), signal.SIGINT)
-            return original(self, phase)
+            return original(self)
 
         monkeypatch.setattr(Loop, "_run_epoch", epoch)
         return epochs

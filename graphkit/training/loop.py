@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from torch_geometric.data import Data
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import random_state, save_checkpoint, set_random_state
 from graphkit.training.engine import Engine
+from graphkit.training.lifecycle import evaluation, start_epoch, start_stage
 from graphkit.training.logs import Logs, Progress, Record
 from graphkit.training.optimizers import Optimizers
 from graphkit.training.strategies.base import NamedParameters, Phase, Strategy
@@ -68,19 +69,51 @@ class Loop:
         self.metric = task.new_metric()
         self.larger_is_better = task.higher_is_better if settings.monitor == "metric" else False
 
-        self.phases = strategy.phases()
-        self.phase_index = 0
-        self.schedulers: list[Any] = []
+        planned = strategy.phases()
+        self.planned = list(planned) if isinstance(planned, Sequence) else None
+        self._undrawn = iter(planned)
+        self.phases: list[Phase] = []
+        self.finished: list[dict[str, Any]] = []
+        strategy.finished = self.finished
         self.history: list[Record] = []
         self.seconds = 0.0
+        self._draw_phase()
         self._begin_phase()
 
+    @property
+    def phase(self) -> Phase:
+        """The phase that is being trained."""
+        return self.phases[-1]
+
+    @property
+    def num_epochs(self) -> int:
+        """The largest number of epochs of the phases that are known."""
+        return sum(self._limit(phase) for phase in self.planned or self.phases)
+
+    def _limit(self, phase: Phase) -> int:
+        return min(phase.max_epochs or self.settings.max_epochs, self.settings.max_epochs)
+
+    def _draw_phase(self) -> bool:
+        """Take the next phase of the strategy; ``False`` if there is none."""
+        phase = next(self._undrawn, None)
+        if phase is None:
+            return False
+        if phase.name in [earlier.name for earlier in self.phases]:
+            raise ValueError(f"{self.strategy!r} has two phases named {phase.name!r}; give each a name of its own")
+        if self._limit(phase) < self.settings.validate_every:
+            raise ValueError(
+                f"Trainer: validate_every={self.settings.validate_every} leaves phase {phase.name!r} of "
+                f"{self._limit(phase)} epochs without a validation"
+            )
+        self.phases.append(phase)
+        return True
+
     def _begin_phase(self) -> None:
-        phase = self.phases[self.phase_index]
-        phase.optimizers = self.strategy.optimizers(phase, self._make_optimizer)
-        if len(self.phases) == 1:
+        for phase in self.phase.trained():
+            phase.optimizers = self.strategy.optimizers(phase, self._make_optimizer)
+            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers)
+        if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
-        self.schedulers = self.optimizers.make_schedulers(phase.optimizers)
         self.epoch = 0
         self.best_epoch = 0
         self.best_score = -math.inf if self.larger_is_better else math.inf
@@ -89,6 +122,9 @@ class Loop:
 
     def _make_optimizer(self, parameters: NamedParameters) -> torch.optim.Optimizer:
         return self.engine.setup_optimizer(self.optimizers.make(parameters))
+
+    def _optimizers_and_schedulers(self) -> list[Any]:
+        return [each for phase in self.phase.trained() for each in [*phase.optimizers, *phase.schedulers]]
 
     def _restore_best(self) -> None:
         self.model.load_state_dict(self.best_weights)
@@ -103,9 +139,8 @@ class Loop:
         saved = start
         with _deferred_interrupt(self.settings.checkpoint is not None) as interrupted:
             while True:
-                phase = self.phases[self.phase_index]
                 while not self._phase_is_over():
-                    record = self._run_epoch(phase)
+                    record = self._run_epoch()
                     self.history.append(record)
                     logs.write(record)
                     progress.update(record)
@@ -117,13 +152,14 @@ class Loop:
                         saved = time.monotonic()
                     if interrupted():
                         raise KeyboardInterrupt(
-                            f"stopped after epoch {self.epoch} of phase {phase.name!r}; continue with "
+                            f"stopped after epoch {self.epoch} of phase {self.phase.name!r}; continue with "
                             f"fit(model, task, resume=True) (checkpoint: {self.settings.checkpoint})"
                         )
-                if self.phase_index + 1 == len(self.phases):
+                outcome = {"best_epoch": self.best_epoch, "score": self.best_score}
+                self.finished.append({"phase": self.phase.name, "epochs": self.epoch} | outcome)
+                if not self._draw_phase():
                     break
                 self._restore_best()
-                self.phase_index += 1
                 self._begin_phase()
             self.seconds = before + time.monotonic() - start
             self.save()  # with the last weights, not the best: a longer run can go on from here
@@ -131,29 +167,31 @@ class Loop:
 
     def _phase_is_over(self) -> bool:
         out_of_patience = self.settings.patience is not None and self.epoch - self.best_epoch >= self.settings.patience
-        return self.epoch >= self.settings.max_epochs or out_of_patience
+        return self.epoch >= self._limit(self.phase) or out_of_patience
 
-    def _run_epoch(self, phase: Phase) -> Record:
+    def _run_epoch(self) -> Record:
         self.epoch += 1
-        self.model.train()
+        phase, turn = self.phase, self.phase.turn(self.epoch)
+        start_epoch(self.model, self.strategy, self.epoch)
+        start_stage(self.model, self.strategy, "train")
         totals: dict[str, torch.Tensor] = {}
         count = 0
         for batch in self._train_batches():
-            for key, value in self.strategy.train_step(batch, phase).items():
+            for key, value in self.strategy.train_step(batch, turn).items():
                 totals[key] = totals.get(key, 0) + value
             count += 1
         record: Record = {"phase": phase.name, "epoch": self.epoch}
         record |= {f"train_{key}": float(value) / count for key, value in totals.items()}
-        self._check_finite(record, "train_loss", phase)
+        self._check_finite(record, "train_loss", turn)
         validates = self.epoch % self.settings.validate_every == 0
         scores = self.evaluate("val", phase.upto_layer) if validates else (None, None)
         record["val_loss"], record[f"val_{self.task.metric}"] = scores
-        record["lr"] = float(phase.optimizers[0].param_groups[0]["lr"]) if phase.optimizers else 0.0
+        record["lr"] = float(turn.optimizers[0].param_groups[0]["lr"]) if turn.optimizers else 0.0
         if validates:
-            self._check_finite(record, "val_loss", phase)
+            self._check_finite(record, "val_loss", turn)
             score = record[f"val_{self.task.metric}"] if self.settings.monitor == "metric" else record["val_loss"]
             self._keep_if_best(score)
-        for scheduler in self.schedulers:
+        for scheduler in turn.schedulers:
             if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
                 scheduler.step()
             elif validates:
@@ -172,10 +210,10 @@ class Loop:
             yield from self._device_batches("train")
             return
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
-        order = torch.Generator().manual_seed((self.order_seed * 1_000_003 + self.phase_index) * 1_000_003 + self.epoch)
-        batches = self.task.batches(
-            "train", self.settings.batch_size, shuffle=True, generator=order, shard=self.engine.shard
-        )
+        phase = self.order_seed * 1_000_003 + len(self.phases) - 1
+        order = torch.Generator().manual_seed(phase * 1_000_003 + self.epoch)
+        size = self.settings.batch_size
+        batches = self.task.batches("train", size, shuffle=True, generator=order, shard=self.engine.shard)
         yield from map(self.engine.to_device, batches)
 
     def _device_batches(self, stage: str) -> Iterable[Data]:
@@ -189,17 +227,16 @@ class Loop:
             ]
         return self._kept[stage]
 
-    @torch.no_grad()
     def evaluate(self, stage: str, upto_layer: int | None = None) -> tuple[float, float]:
         """The mean loss and the metric of one stage."""
-        self.model.eval()
         self.metric.reset()
         total, rows = 0.0, 0
-        for batch in self._device_batches(stage):
-            prediction, label = self.task.select(self.strategy.predict(batch, upto_layer, stage), batch, stage)
-            total += float(self.task.loss_of(prediction, label)) * prediction.size(0)
-            rows += prediction.size(0)
-            self.metric.update(prediction, label)
+        with evaluation(self.model, self.strategy, stage):
+            for batch in self._device_batches(stage):
+                prediction, label = self.task.select(self.strategy.predict(batch, upto_layer, stage), batch, stage)
+                total += float(self.task.loss_of(prediction, label)) * prediction.size(0)
+                rows += prediction.size(0)
+                self.metric.update(prediction, label)
         score = self.metric.compute()
         if math.isnan(score) and math.isfinite(total):  # a diverged model is not the split's fault
             raise ValueError(
@@ -208,26 +245,21 @@ class Loop:
             )
         return total / rows, score
 
-    def summary(self, phase: Phase) -> dict[str, Any]:
-        """What a finished phase reached: its epochs, and the scores of predictions by its layers as they are now."""
-        rows = [row for row in self.history if row["phase"] == phase.name]
-        key = f"val_{self.task.metric}" if self.settings.monitor == "metric" else "val_loss"
-        pick = max if self.larger_is_better else min
-        best = pick((row for row in rows if row[key] is not None), key=lambda row: row[key])
-        val, test = (self.evaluate(stage, phase.upto_layer)[1] for stage in ("val", "test"))
-        return {"phase": phase.name, "epochs": len(rows), "best_epoch": best["epoch"], "val": val, "test": test}
+    def summary(self) -> list[dict[str, Any]]:
+        """What the finished phases reached: epochs, and the scores of predictions by their layers as they are now."""
+        rows = []
+        for phase, row in zip(self.phases, self.finished, strict=True):
+            scores = {stage: self.evaluate(stage, phase.upto_layer)[1] for stage in ("val", "test")}
+            rows.append({key: row[key] for key in ("phase", "epochs", "best_epoch")} | scores)
+        return rows
 
     def _check_finite(self, record: Record, key: str, phase: Phase) -> None:
         if math.isfinite(record[key]):
             return
-        if self.settings.checkpoint is not None and self.settings.checkpoint.exists():
-            good = f"the last good checkpoint is {self.settings.checkpoint}"
-        else:
-            good = (
-                "there is no checkpoint yet"
-                if self.settings.checkpoint
-                else "no checkpoint was kept; set run_dir to keep one"
-            )
+        checkpoint = self.settings.checkpoint
+        good = "there is no checkpoint yet" if checkpoint else "no checkpoint was kept; set run_dir to keep one"
+        if checkpoint is not None and checkpoint.exists():
+            good = f"the last good checkpoint is {checkpoint}"
         raise FloatingPointError(
             f"{key} is {record[key]} in epoch {self.epoch} of phase {phase.name!r}; {good}. Lower lr "
             f"(it is {phase.optimizers[0].param_groups[0]['lr']:g} now) or set clip_norm"
@@ -242,10 +274,10 @@ class Loop:
 
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs to continue as if nothing had happened."""
-        phase = self.phases[self.phase_index]
         return {
             "settings": self.settings.fixed,
-            "phase_index": self.phase_index,
+            "phase": self.phase.name,
+            "finished": self.finished[: len(self.phases) - 1],  # a longer run goes on with the last phase
             "epoch": self.epoch,
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
@@ -255,23 +287,27 @@ class Loop:
             "model": self.model.state_dict(),
             "best_weights": self.best_weights,
             "best_strategy": self.best_strategy,
-            "optimizers": [optimizer.state_dict() for optimizer in phase.optimizers],
-            "schedulers": [scheduler.state_dict() for scheduler in self.schedulers],
+            "optimizers": [each.state_dict() for each in self._optimizers_and_schedulers()],
             "strategy": self.strategy.state_dict(),
             "random": random_state(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where a checkpoint was written."""
-        self.phase_index = state["phase_index"]
+        for row in state["finished"]:
+            self.finished.append(row)
+            self._draw_phase()
+        if [self.phase.name, len(self.phases)] != [state["phase"], len(state["finished"]) + 1]:
+            raise ValueError(
+                f"{self.strategy!r} draws phase {self.phase.name!r} where it drew {state['phase']!r} before; phases() "
+                "may decide from self.finished alone"
+            )
         self._begin_phase()
         self.model.load_state_dict(state["model"])
         for name, value in state["best_weights"].items():
             self.best_weights[name].copy_(value)
-        for optimizer, saved in zip(self.phases[self.phase_index].optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        for scheduler, saved in zip(self.schedulers, state["schedulers"], strict=True):
-            scheduler.load_state_dict(saved)
+        for each, saved in zip(self._optimizers_and_schedulers(), state["optimizers"], strict=True):
+            each.load_state_dict(saved)
         self.best_strategy, self.order_seed = state["best_strategy"], state["order_seed"]
         self.strategy.load_state_dict(state["strategy"])
         self.epoch, self.best_epoch, self.best_score = state["epoch"], state["best_epoch"], state["best_score"]

@@ -19,6 +19,7 @@ from graphkit.tasks import Task
 from graphkit.training.checkpoint import check_settings, load_checkpoint, seed_everything
 from graphkit.training.description import describe, fixed_settings, write_json
 from graphkit.training.engine import Engine
+from graphkit.training.lifecycle import evaluation
 from graphkit.training.logs import Logs, Progress
 from graphkit.training.loop import Loop, LoopSettings
 from graphkit.training.optimizers import Optimizers
@@ -116,10 +117,11 @@ class Trainer(Configurable):
         ):
             if value is not None and value < least:
                 raise ValueError(f"Trainer: {name}={value}, must be at least {least}")
-        if validate_every > max_epochs:
-            raise ValueError(
-                f"Trainer: validate_every={validate_every} leaves max_epochs={max_epochs} without a validation"
-            )
+        for name, epochs in (("max_epochs", max_epochs), ("patience", patience)):
+            if epochs is not None and validate_every > epochs:
+                raise ValueError(
+                    f"Trainer: validate_every={validate_every} leaves {name}={epochs} without a validation"
+                )
         self.max_epochs = max_epochs
         self.patience = patience
         self.validate_every = validate_every
@@ -202,8 +204,7 @@ class Trainer(Configurable):
         if folder is not None:
             write_json(folder / "config.json", config | {"task": task.describe()})
 
-        total = self.max_epochs * len(loop.phases)
-        progress = Progress(total, len(loop.history), self.progress)
+        progress = Progress(loop.num_epochs, len(loop.history), self.progress)
         try:
             with Logs(folder, self.loggers, loop.history) as logs:
                 loop.run(logs, progress)
@@ -215,7 +216,6 @@ class Trainer(Configurable):
             result.save(folder / "result.json")
         return result
 
-    @torch.no_grad()
     def predict(self, task: Task, stage: str = "test") -> tuple[Tensor, Tensor]:
         """What the model of the last :meth:`fit` predicts for one part of a task, by the strategy that trained it.
 
@@ -234,9 +234,9 @@ class Trainer(Configurable):
         if not hasattr(strategy, "model"):
             raise RuntimeError("predict needs a trained model: call fit(model, task) first")
         task = _prepared(task, strategy.model)
-        strategy.model.eval()
         batches = map(strategy.engine.to_device, task.batches(stage, self.batch_size))
-        parts = [task.select(strategy.predict(batch, stage=stage), batch, stage) for batch in batches]
+        with evaluation(strategy.model, strategy, stage):
+            parts = [task.select(strategy.predict(batch, stage=stage), batch, stage) for batch in batches]
         prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
         return prediction, label
 
@@ -273,7 +273,7 @@ class Trainer(Configurable):
         )
 
     def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:
-        phases = [loop.summary(phase) for phase in loop.phases]
+        phases = loop.summary()
         return Result(
             task=task.name,
             model=repr(network),

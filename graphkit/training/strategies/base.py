@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,23 +25,51 @@ OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
 class Phase:
     """One stretch of training with its own optimizers, early stopping and best weights.
 
+    Phases that alternate are the turns of one phase, which stops early and keeps its best weights as a whole.
+
     Attributes:
-        name: Shown in logs, e.g. ``"backprop"`` or ``"layer 1"``.
+        name: Shown in logs, e.g. ``"backprop"`` or ``"layer 1"``; unlike that of any other phase.
         upto_layer: The number of layers that predictions use in this phase; ``None`` for all.
-        optimizers: Made by :meth:`Strategy.optimizers` when the phase begins.
+        optimizers: Made by :meth:`Strategy.optimizers` when the phase begins; each turn has its own.
+        schedulers: The learning-rate schedulers of these optimizers, one each, or none.
+        max_epochs: The largest number of epochs, if smaller than the trainer's (default: the trainer's).
+        turns: Phases that take turns, an epoch each; one that stands here twice has two epochs per round, with the same
+            optimizers (default: none, the phase trains itself).
     """
 
     name: str
     upto_layer: int | None = None
     optimizers: list[torch.optim.Optimizer] = field(default_factory=list)
+    schedulers: list[Any] = field(default_factory=list)
+    max_epochs: int | None = None
+    turns: Sequence[Phase] = ()
+
+    def __post_init__(self) -> None:
+        if self.max_epochs is not None and self.max_epochs < 1:
+            raise ValueError(f"phase {self.name!r}: max_epochs={self.max_epochs}, must be at least 1")
+        for turn in self.turns:
+            if turn.turns or turn.max_epochs is not None:
+                raise ValueError(
+                    f"phase {self.name!r}: its turn {turn.name!r} lasts one epoch and has no turns or max_epochs of "
+                    "its own; name it several times to let it last longer"
+                )
+
+    def turn(self, epoch: int) -> Phase:
+        """The phase that trains in an epoch, counted from 1."""
+        return self.turns[(epoch - 1) % len(self.turns)] if self.turns else self
+
+    def trained(self) -> list[Phase]:
+        """The phases that have optimizers: the turns, each once, or this phase itself."""
+        return list({id(turn): turn for turn in self.turns or [self]}.values())
 
 
 class Strategy(Configurable, ABC):
     r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
 
     The trainer calls :meth:`adapt`, draws the weights and calls :meth:`setup`; then for each of :meth:`phases`
-    :meth:`optimizers`, and per batch :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase
-    the weights of its best validation epoch are put back before the next one begins.
+    :meth:`optimizers`, per epoch :meth:`on_epoch_start`, per stage of it :meth:`on_stage_start`, and per batch
+    :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its best
+    validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
     """
@@ -49,6 +77,7 @@ class Strategy(Configurable, ABC):
     model: nn.Module
     task: Task
     engine: Engine
+    finished: list[dict[str, Any]]
 
     def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.
@@ -80,12 +109,26 @@ class Strategy(Configurable, ABC):
         self.engine = engine
 
     @abstractmethod
-    def phases(self) -> list[Phase]:
-        """The phases in order; backpropagation has one, greedy layer-wise training one per layer."""
+    def phases(self) -> Iterable[Phase]:
+        """The phases in order; backpropagation has one, greedy layer-wise training one per layer.
+
+        A generator is asked for the next phase when the one before has ended. It may decide from ``self.finished``, a
+        dict per finished phase with its name (``phase``), ``epochs``, ``best_epoch`` and the best ``score``, and from
+        nothing else that changes in training: a resumed run asks again.
+        """
 
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
         """The optimizers of one phase; ``make(named_parameters)`` builds one as the trainer was told to."""
         return [make(self.model.named_parameters())]
+
+    def on_epoch_start(self, epoch: int) -> None:
+        """Called at the start of every epoch of a phase, counted from 1; modules may have such a method, too."""
+
+    def on_stage_start(self, stage: str) -> None:
+        """Called before the first batch of ``"train"``, ``"val"`` or ``"test"``; modules may have such a method, too.
+
+        What an evaluation changes in buffers of the model is put back when it ends; what it changes elsewhere stays.
+        """
 
     @abstractmethod
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:

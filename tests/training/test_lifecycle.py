@@ -1,0 +1,310 @@
+"""Epochs and stages that modules hear of, evaluations that leave no trace, phases that alternate or are drawn late."""
+
+from __future__ import annotations
+
+import copy
+import json
+from itertools import pairwise
+
+import pytest
+import torch
+from torch import nn
+
+import graphkit as gk
+from graphkit.models import MLP
+from graphkit.training.strategies import Backprop, Phase
+from tests import tiny
+
+TASK = tiny.task("node multiclass")
+
+
+class _Memory(nn.Module):
+    """Adds a running mean of all rows it has seen, in training and evaluation alike, and counts its passes."""
+
+    def __init__(self, change="in place"):
+        super().__init__()
+        self.change = change
+        self.lin = nn.Linear(6, 3)
+        self.register_buffer("passes", torch.zeros(()))
+        self.register_buffer("mean", torch.zeros(3))
+
+    def forward(self, x):
+        h = self.lin(x)
+        mean = self.mean + 0.5 * (h.detach().mean(0) - self.mean)
+        if self.change == "in place":
+            self.passes += 1
+            self.mean.copy_(mean)
+        elif self.change == "behind autograd":
+            self.passes.data += 1
+            self.mean.data.copy_(mean)
+        else:
+            self.passes = self.passes + 1
+            self.mean = mean
+        return h + mean
+
+    def reset_parameters(self):
+        self.lin.reset_parameters()
+        self.passes, self.mean = torch.zeros(()), torch.zeros(3)
+
+
+class _Forgetful(_Memory):
+    """Forgets at the start of every stage, and notes what it hears."""
+
+    def __init__(self):
+        super().__init__()
+        self.heard = []
+
+    def on_epoch_start(self, epoch):
+        self.heard.append(("epoch", epoch, int(self.passes)))
+
+    def on_stage_start(self, stage):
+        self.heard.append((stage, self.training, int(self.passes)))
+        self.passes.zero_()
+        self.mean.zero_()
+
+
+class _Watching(Backprop):
+    """Notes the passes that the model has counted when a stage starts."""
+
+    def on_stage_start(self, stage):
+        self.starts = [*getattr(self, "starts", []), (stage, int(self.model.module.passes))]
+
+
+def fit(model, resume=False, **settings):
+    settings = {"max_epochs": 4, "progress": False, "checkpoint_seconds": 0.0, "lr": 0.1} | settings
+    return gk.Trainer(**settings).fit(model, TASK, resume=resume)
+
+
+def weights(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def assert_equal(first, second):
+    assert first.keys() == second.keys()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+
+# --- epochs and stages ------------------------------------------------------------------------------------------------
+
+
+def test_modules_hear_of_epochs_and_stages_and_may_forget():
+    model = _Forgetful()
+    fit(model, max_epochs=2, validate_every=2)
+    assert model.heard == [
+        ("epoch", 1, 0),
+        ("train", True, 0),
+        ("epoch", 2, 1),
+        ("train", True, 1),
+        ("val", False, 1),  # put back to 1 when it ends: what the best weights hold
+        ("val", False, 1),
+        ("test", False, 1),
+    ]
+
+
+@pytest.mark.parametrize("change", ["in place", "behind autograd", "replaced"])
+def test_evaluations_leave_no_trace_in_buffers(change):
+    strategy, model = _Watching(), _Memory(change)
+    result = fit(model, strategy=strategy)
+    trained = [(stage, epoch + (stage == "val")) for epoch in range(4) for stage in ("train", "val")]
+    assert strategy.starts == [*trained, ("val", result.best_epoch), ("test", result.best_epoch)]
+    assert int(model.passes) == result.best_epoch, "best weights are those that training left"
+    assert result.val == result.history[result.best_epoch - 1]["val_accuracy"]
+
+
+def test_memory_is_that_of_a_hand_written_loop():
+    model = _Memory()
+    history = fit(model, optimizer="SGD").history
+    torch.manual_seed(0)
+    reference = _Memory()
+    torch.manual_seed(0)
+    reference.reset_parameters()
+    batch, optimizer = TASK.batches("train")[0], torch.optim.SGD(reference.parameters(), lr=0.1)
+    for row in history:
+        optimizer.zero_grad()
+        loss = TASK.loss(reference(batch.x), batch, "train")
+        loss.backward()
+        optimizer.step()
+        assert row["train_loss"] == pytest.approx(loss.item(), rel=1e-6)
+        shown = copy.deepcopy(reference)(TASK.batches("val")[0].x)
+        assert row["val_loss"] == pytest.approx(TASK.loss(shown, TASK.batches("val")[0], "val").item(), rel=1e-6)
+
+
+def test_buffers_of_an_evaluation_go_with_it():
+    class Lazy(_Memory):
+        def forward(self, x):
+            if not self.training:
+                self.register_buffer("seen", x)
+            return super().forward(x)
+
+    model = Lazy()
+    fit(model)
+    assert set(model.state_dict()) == {"lin.weight", "lin.bias", "passes", "mean"}
+
+
+def test_predictions_leave_no_trace_either():
+    trainer, model = gk.Trainer(max_epochs=3, progress=False), _Memory()
+    result = trainer.fit(model, TASK)
+    before = weights(model)
+    first, second = trainer.predict(TASK), trainer.predict(TASK)
+    assert torch.equal(first[0], second[0])
+    assert float((first[0].argmax(1) == first[1]).float().mean()) == pytest.approx(result.test)
+    assert_equal(weights(model), before)
+
+
+@pytest.mark.parametrize("make", [_Memory, _Forgetful])
+def test_resuming_with_memory_is_exact(make, tmp_path):
+    whole, resumed = make(), make()
+    straight = fit(whole, max_epochs=7)
+    fit(resumed, max_epochs=3, run_dir=tmp_path)
+    again = make()
+    longer = fit(again, max_epochs=7, run_dir=tmp_path, resume=True)
+    assert longer.history == straight.history
+    assert_equal(weights(again), weights(whole))
+
+
+# --- phases that alternate --------------------------------------------------------------------------------------------
+
+
+class _InTurn(Backprop):
+    """Two epochs of the first layer, one of the second, again and again."""
+
+    def phases(self):
+        first, second = Phase("first"), Phase("second")
+        return [Phase("both", turns=[first, first, second])]
+
+    def optimizers(self, phase, make):
+        layer = self.model.layers[0 if phase.name == "first" else 1]
+        return [make(layer.named_parameters())]
+
+
+def in_turn(**settings):
+    model = MLP.from_task(TASK, hidden_channels=8, num_layers=2)
+    return fit(model, strategy=_InTurn(), scheduler="ExponentialLR", scheduler_kwargs={"gamma": 0.9}, **settings), model
+
+
+def test_alternating_phases_are_those_of_a_hand_written_loop():
+    result, model = in_turn(max_epochs=8)
+    reference = MLP.from_task(TASK, hidden_channels=8, num_layers=2)
+    torch.manual_seed(0)
+    reference.reset_parameters()
+    optimizers = [torch.optim.Adam(layer.parameters(), lr=0.1) for layer in reference.layers]
+    schedulers = [torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.9) for optimizer in optimizers]
+    batch, best, states = TASK.batches("train")[0], -1.0, {}
+    for number, row in enumerate(result.history, 1):
+        turn = (0, 0, 1)[(number - 1) % 3]
+        assert row["lr"] == pytest.approx(schedulers[turn].get_last_lr()[0])
+        reference.zero_grad()
+        loss = TASK.loss(reference(batch), batch, "train")
+        loss.backward()
+        optimizers[turn].step()
+        schedulers[turn].step()
+        assert row["train_loss"] == pytest.approx(loss.item(), rel=1e-5)
+        if row["val_accuracy"] > best:
+            best, states = row["val_accuracy"], weights(reference)
+    assert [row["phase"] for row in result.history] == ["both"] * 8
+    assert result.phases[0]["epochs"] == 8
+    for name, value in weights(model).items():
+        torch.testing.assert_close(value, states[name])
+
+
+def test_alternating_phases_stop_as_a_whole():
+    result, _ = in_turn(max_epochs=100, patience=7)
+    scores = [row["val_accuracy"] for row in result.history]
+    assert result.best_epoch == scores.index(max(scores)) + 1 == result.epochs - 7
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 4])
+def test_resuming_between_two_turns_is_exact(epochs, tmp_path):
+    straight, whole = in_turn(max_epochs=8)
+    in_turn(max_epochs=epochs, run_dir=tmp_path)
+    longer, resumed = in_turn(max_epochs=8, run_dir=tmp_path, resume=True)
+    assert longer.history == straight.history
+    assert_equal(weights(resumed), weights(whole))
+
+
+# --- phases drawn one after another -----------------------------------------------------------------------------------
+
+
+class _UntilItHelpsNoMore(Backprop):
+    """Round after round from the best weights of the one before, as long as the loss falls."""
+
+    def phases(self):
+        yield Phase("round 1", max_epochs=2)
+        while len(self.finished) < 2 or self.finished[-1]["score"] < self.finished[-2]["score"]:
+            yield Phase(f"round {len(self.finished) + 1}")
+
+
+def rounds(**settings):
+    model = MLP.from_task(TASK, hidden_channels=8, num_layers=2)
+    return fit(model, strategy=_UntilItHelpsNoMore(), lr=0.01, monitor="loss", max_epochs=5, **settings), model
+
+
+def test_a_phase_is_drawn_from_the_results_of_those_before():
+    result, _ = rounds()
+    epochs = [phase["epochs"] for phase in result.phases]
+    scores = [min(row["val_loss"] for row in result.history if row["phase"] == p["phase"]) for p in result.phases]
+    assert epochs == [2] + [5] * (len(epochs) - 1)
+    assert len(epochs) > 2
+    assert all(later < earlier for earlier, later in pairwise(scores[:-1]))
+    assert scores[-1] >= scores[-2]
+
+
+def test_resuming_draws_the_same_phases(tmp_path, ctrl_c_in_epoch):
+    straight, whole = rounds()
+    ctrl_c_in_epoch(9)
+    with pytest.raises(KeyboardInterrupt, match="stopped after epoch 2 of phase 'round 3'"):
+        rounds(run_dir=tmp_path)
+    longer, resumed = rounds(run_dir=tmp_path, resume=True)
+    assert (longer.history, longer.phases) == (straight.history, straight.phases)
+    assert_equal(weights(resumed), weights(whole))
+
+
+def test_phases_that_are_not_drawn_again_are_refused(tmp_path, ctrl_c_in_epoch):
+    class Fickle(Backprop):
+        names = iter("abcdef")
+
+        def phases(self):
+            yield Phase(next(self.names))
+
+    ctrl_c_in_epoch(2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(_Memory(), strategy=Fickle(), run_dir=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"draws phase 'b' where it drew 'a' before; phases\(\) may decide from self.fin"
+    ):
+        fit(_Memory(), strategy=Fickle(), run_dir=tmp_path, resume=True)
+
+
+def test_wrong_phases():
+    class Given(Backprop):
+        given: tuple[Phase, ...] = ()
+
+        def phases(self):
+            return self.given
+
+    def train(*phases, **settings):
+        strategy = Given()
+        strategy.given = phases
+        return fit(_Memory(), strategy=strategy, **settings)
+
+    with pytest.raises(ValueError, match=r"Given\(\) has two phases named 'a'; give each a name of its own"):
+        train(Phase("a"), Phase("a"))
+    with pytest.raises(ValueError, match="validate_every=3 leaves phase 'short' of 2 epochs without a validation"):
+        train(Phase("short", max_epochs=2), validate_every=3)
+    with pytest.raises(ValueError, match=r"phase 'whole': its turn 'part' lasts one epoch.*name it several times"):
+        Phase("whole", turns=[Phase("part", max_epochs=2)])
+    with pytest.raises(ValueError, match="phase 'none': max_epochs=0, must be at least 1"):
+        Phase("none", max_epochs=0)
+    assert [row["phase"] for row in train(Phase("a", max_epochs=1), Phase("b", max_epochs=9)).history] == list("abbbb")
+    with pytest.raises(ValueError, match="validate_every=5 leaves patience=3 without a validation"):
+        gk.Trainer(validate_every=5, patience=3)
+
+
+def test_a_checkpoint_of_an_older_release_is_refused(tmp_path):
+    fit(_Memory(), run_dir=tmp_path)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    state["fingerprint"] = state.pop("settings")
+    torch.save(state, tmp_path / "checkpoint.pt")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read \(an older graphkit wrote it.*resume=False"):
+        fit(_Memory(), run_dir=tmp_path, resume=True)
+    assert json.loads((tmp_path / "result.json").read_text())["epochs"] == 4, "nothing was touched"
