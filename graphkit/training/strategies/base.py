@@ -35,6 +35,9 @@ class Phase:
         max_epochs: The largest number of epochs, if smaller than the trainer's (default: the trainer's).
         turns: Phases that take turns, an epoch each; one that stands here twice has two epochs per round, with the same
             optimizers (default: none, the phase trains itself).
+
+    Raises:
+        ValueError: If ``max_epochs`` is below 1, or a turn has turns or a limit of its own.
     """
 
     name: str
