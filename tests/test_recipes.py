@@ -16,7 +16,7 @@ import graphkit as gk
 from graphkit.cli import main
 from graphkit.core.resources import shipped
 from graphkit.datasets import MissingFilesError
-from graphkit.recipes import Comparison, Experiment, Published, Recipe, Sweep, judge, running
+from graphkit.recipes import Experiment, Paper, Published, Recipe, RecipeResult, judge, running
 
 FILES = sorted(shipped("recipes").glob("*/*.yaml"))
 PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
@@ -48,6 +48,18 @@ def trainings(monkeypatch):
     return seeds
 
 
+def saved(path):
+    """A result file, with the content of its only cell."""
+    content = json.loads(path.read_text())
+    (cell,) = content["cells"]
+    return content | cell
+
+
+def cells(path):
+    """The cells of a result file by point and variant."""
+    return {(cell["point"], cell["variant"]): cell for cell in json.loads(path.read_text())["cells"]}
+
+
 def changed(**parts):
     return {key: value for key, value in (CONFIG | parts).items() if value is not None}
 
@@ -62,29 +74,23 @@ def test_every_recipe_is_sound(path):
     assert recipe.name == name
     assert gk.recipes.load(path).name == name
     assert recipe.name in gk.recipes.available()
-    for part in recipe.points.values() if isinstance(recipe, Sweep) else [recipe]:
-        assert_sound(part)
+    few = "because of the time" in recipe.note
+    published = None if not recipe.is_single else recipe.cell.published
+    wanted = 2 if not recipe.is_single else min(10, published.n or 10) if published else 10
+    assert few or len(recipe.seeds) * len(recipe.splits) >= wanted, "fewer runs than published, too few for a mean"
+    assert recipe.is_single or all(len(cells) >= 2 for cells in recipe.points.values())
+    for cell in recipe.cells.values():
+        assert_builds(cell)
 
 
-def assert_sound(recipe):
-    few = "because of the time" in " ".join(recipe.note.split())
-    if isinstance(recipe, Comparison):
-        assert few or len(recipe.seeds) * len(recipe.splits) >= 2, "a single run has no spread"
-        assert len(recipe.variants) >= 2
-        for part in recipe.variants.values():
-            assert_builds(part)
-    else:
-        wanted = min(10, recipe.published.n or 10) if recipe.published else 10
-        assert few or len(recipe.seeds) * len(recipe.splits) >= wanted, "fewer runs than published, too few for a mean"
-        assert_builds(recipe)
-
-
-def assert_builds(recipe):
-    if recipe.published is not None:
+def assert_builds(cell):
+    if cell.published is not None:
         # a value quoted from elsewhere may come without a link, but then nobody has checked it
-        assert recipe.published.url.startswith("https://") or not (recipe.published.url or recipe.published.verified)
-        assert recipe.published.verified or recipe.published.note, "say why the number is not verified"
-    card = gk.datasets.card(recipe.experiment.config["task"]["name"])
+        link = cell.published.url or cell.published.paper.link
+        assert link.startswith("https://") or not (link or cell.published.verified)
+        assert cell.published.paper.key, "papers.yaml holds the papers of graphkit's own recipes"
+        assert cell.published.verified or cell.published.note, "say why the number is not verified"
+    card = gk.datasets.card(cell.experiment.config["task"]["name"])
     marked = [{"readout_mask": None}] if card.generator != "pna_multitask" else [{"readout_mask": 1}]
     shape = SimpleNamespace(
         num_features=card.expect["features"],
@@ -93,8 +99,8 @@ def assert_builds(recipe):
         graphs=marked,
         example=marked[0],
     )
-    model = recipe.experiment.build_model(shape)
-    trainer = recipe.experiment.build_trainer()
+    model = cell.experiment.build_model(shape)
+    trainer = cell.experiment.build_trainer()
     optimizers = trainer._optimizers()
     optimizer = optimizers.make(model.named_parameters())
     if isinstance(trainer.strategy, gk.strategies.Backprop):
@@ -103,22 +109,22 @@ def assert_builds(recipe):
         for _ in range(0 if trainer.scheduler == "ReduceLROnPlateau" else trainer.max_epochs):
             optimizer.step()
             scheduler.step()
-    assert Experiment.from_config(recipe.experiment.config).config == recipe.experiment.config
+    assert Experiment.from_config(cell.experiment.config).config == cell.experiment.config
 
 
 def test_gcn_recipes_say_what_the_paper_says():
     for dataset, value in (("cora", 81.5), ("citeseer", 70.3), ("pubmed", 79.0)):
         recipe = gk.recipes.load(f"gcn/{dataset}")
-        arguments = recipe.experiment.config["model"]["init_args"]
-        assert recipe.published.value == value
-        assert recipe.published.n == 100
+        arguments = recipe.cell.experiment.config["model"]["init_args"]
+        assert recipe.cell.published.value == value
+        assert recipe.cell.published.n == 100
         assert {key: arguments[key] for key in ("hidden_channels", "num_layers", "dropout", "bias")} == {
             "hidden_channels": 16,
             "num_layers": 2,
             "dropout": 0.5,
             "bias": False,
         }
-        assert recipe.experiment.config["trainer"]["weight_decay"] == {"layers.0.*": 0.0005}
+        assert recipe.cell.experiment.config["trainer"]["weight_decay"] == {"layers.0.*": 0.0005}
         assert recipe.seeds == list(range(20))
 
 
@@ -212,27 +218,27 @@ def test_transforms_features_and_rewiring_are_applied_in_this_order():
 def test_statistics_and_saved_file(tmp_path):
     recipe = Recipe("mine", changed(published=PAPER | {"value": 5.0}, note="a  note\n on two lines"))
     result = recipe.run(progress=False)
-    scores = [run["test"] for run in result.runs]
-    expected = [100 * recipe.experiment.run(seed=seed, progress=False).test for seed in range(3)]
+    scores = [run["test"] for run in result.cell.runs]
+    expected = [100 * recipe.cell.experiment.run(seed=seed, progress=False).test for seed in range(3)]
     assert scores == pytest.approx(expected)
-    assert result.n == 3
-    assert result.mean == pytest.approx(statistics.fmean(scores))
-    assert result.std == pytest.approx(statistics.stdev(scores))
-    assert result.difference == pytest.approx(result.mean - 5.0)
+    assert result.cell.n == 3
+    assert result.cell.mean == pytest.approx(statistics.fmean(scores))
+    assert result.cell.std == pytest.approx(statistics.stdev(scores))
+    assert result.cell.difference == pytest.approx(result.cell.mean - 5.0)
     path = result.save()
     assert path.resolve() == tmp_path / "results" / "mine.json"
-    content = json.loads(path.read_text())
+    content = saved(path)
     for key in ("recipe", "published", "mean", "std", "n", "verdict", "difference", "runs", "command", "seconds",
                 "hardware", "versions", "config_hash", "split", "split_hash", "date"):  # fmt: skip
         assert content[key] not in (None, "", []), key
-    assert content["mean"] == pytest.approx(result.mean, abs=1e-4)
+    assert content["mean"] == pytest.approx(result.cell.mean, abs=1e-4)
     assert content["verdict"] == "reproduced"
     assert content["split"] == "public"
     assert content["split_hash"] == gk.load("karate").split.hash
     assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
     assert content["note"] == "a note on two lines"
     printed = str(result)
-    assert f"ours        {result.mean:.2f} ± {result.std:.2f} %, n=3" in printed
+    assert f"ours        {result.cell.mean:.2f} ± {result.cell.std:.2f} %, n=3" in printed
     assert "unverified" in printed
     assert "verdict     reproduced" in printed
 
@@ -241,7 +247,7 @@ def test_parallel_runs_give_the_same_numbers():
     recipe = Recipe("mine", changed())
     one = recipe.run(progress=False, folder="one")
     two = recipe.run(progress=False, folder="two", jobs=2)
-    for first, second in zip(one.runs, two.runs, strict=True):
+    for first, second in zip(one.cell.runs, two.cell.runs, strict=True):
         assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
@@ -270,7 +276,7 @@ def test_a_cluster_gives_the_same_numbers(cluster, trainings):
     with parallel_config(cluster, n_jobs=2):
         there = recipe.run(progress=False, folder="there")
     assert trainings == [0, 1, 2]  # no training in this process
-    for first, second in zip(here.runs, there.runs, strict=True):
+    for first, second in zip(here.cell.runs, there.cell.runs, strict=True):
         assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
@@ -280,14 +286,14 @@ def test_finished_seeds_are_kept_and_damaged_ones_repeated(trainings, tmp_path):
     assert trainings == [0, 1]
     again = recipe.run(progress=False)
     assert trainings == [0, 1, 2]
-    assert again.runs[:2] == first.runs
+    assert again.cell.runs[:2] == first.cell.runs
     kept = tmp_path / "runs" / "reproduce" / "mine"
     whole = (kept / "seed-1" / "result.json").read_text()
     (kept / "seed-1" / "result.json").write_text(whole[: len(whole) // 2])
     (kept / "seed-2" / "result.json").write_text("[1]")
     repeated = recipe.run(progress=False)
     assert trainings == [0, 1, 2, 1, 2]
-    without_time = [[{**run, "seconds": 0} for run in result.runs] for result in (again, repeated)]
+    without_time = [[{**run, "seconds": 0} for run in result.cell.runs] for result in (again, repeated)]
     assert without_time[0] == without_time[1]
     recipe.run(progress=False, fresh=True)
     assert trainings[5:] == [0, 1, 2]
@@ -319,7 +325,7 @@ def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
         patch.setattr(running.Experiment, "build_trainer", build)
         with pytest.raises(KeyboardInterrupt, match="2 of 3 runs of mine are kept"):
             recipe.run(progress=False)
-    assert recipe.run(progress=False).n == 3
+    assert recipe.run(progress=False).cell.n == 3
     assert trainings == [0, 1, 2]
 
 
@@ -331,7 +337,7 @@ def test_ctrl_c_within_a_run_keeps_its_epochs(ctrl_c_in_epoch, tmp_path):
     result = recipe.run(progress=False)
     assert epochs == [0] * 6 + [1] * 6 + [2] * 6
     whole = recipe.run(progress=False, folder=tmp_path / "whole")
-    without_time = [[{**run, "seconds": 0} for run in each.runs] for each in (result, whole)]
+    without_time = [[{**run, "seconds": 0} for run in each.cell.runs] for each in (result, whole)]
     assert without_time[0] == without_time[1]
     assert sorted(path.name for path in Path("runs").rglob("*") if path.is_file()) == ["result.json"] * 3
 
@@ -340,24 +346,24 @@ def test_every_split_with_every_seed():
     task = {"name": "minesweeper", "rows": 12, "columns": 12}
     recipe = Recipe("mine", changed(task=task, splits=[0, "random-50-25-25/1"], seeds=[3, 5]))
     result = recipe.run(progress=False)
-    assert [(run["split"], run["seed"]) for run in result.runs] == [
+    assert [(run["split"], run["seed"]) for run in result.cell.runs] == [
         ("random-50-25-25/0", 3),
         ("random-50-25-25/0", 5),
         ("random-50-25-25/1", 3),
         ("random-50-25-25/1", 5),
     ]
-    assert result.split == "random-50-25-25/0, random-50-25-25/1"
-    assert result.split_hash not in {run["split_hash"] for run in result.runs}
+    assert result.cell.split == "random-50-25-25/0, random-50-25-25/1"
+    assert result.cell.split_hash not in {run["split_hash"] for run in result.cell.runs}
 
 
 def test_another_split_is_not_compared_with_the_paper():
     task = {"name": "minesweeper", "rows": 12, "columns": 12}
     recipe = Recipe("mine", changed(task=task, published=PAPER | {"unit": "%"}, seeds=1))
-    assert recipe.run(progress=False).published is not None
+    assert recipe.run(progress=False).cell.published is not None
     other = recipe.run(splits=["random-50-25-25/1"], progress=False)
-    assert other.published is None
-    assert other.verdict == "no published value"
-    assert other.default_path.name == "mine-random-50-25-25-1.json"
+    assert other.cell.published is None
+    assert other.cell.verdict == "no published value"
+    assert other.path.name == "mine-random-50-25-25-1.json"
     assert other.command.endswith("--split random-50-25-25/1")
 
 
@@ -368,7 +374,7 @@ def test_data_not_at_hand(monkeypatch, capsys, trainings):
     monkeypatch.delenv("GRAPHKIT_MIRROR", raising=False)
     monkeypatch.setattr(Experiment, "load_task", missing)
     result = gk.recipes.load("gcn/cora").run(progress=False)
-    assert result.verdict == "data not at hand: planetoid/Cora/raw/ind.cora.x"
+    assert result.cell.verdict == "data not at hand: planetoid/Cora/raw/ind.cora.x"
     assert "79.0" not in str(result)
     assert "ours" not in str(result)
     with pytest.raises(ValueError, match="nothing was measured"):
@@ -385,7 +391,7 @@ def test_reproduce_on_the_command_line(tmp_path, capsys, caplog):
     printed = capsys.readouterr().out
     assert "paper       99.9 %; A and B (2020), Table 1, public\n" in printed
     assert "verdict     missed" in printed
-    content = json.loads((tmp_path / "out.json").read_text())
+    content = saved(tmp_path / "out.json")
     assert [run["seed"] for run in content["runs"]] == [0, 2]
     for run, line in zip(content["runs"], caplog.messages, strict=True):  # without a terminal, a line for each run
         assert line.startswith(f"mine, split public, seed {run['seed']}: test {run['test']:.2f}, val {run['val']:.2f}")
@@ -409,7 +415,7 @@ def comparison(**parts):
 
 
 def test_variants_change_what_they_name_and_nothing_else():
-    compared = Comparison("mine", comparison())
+    compared = Recipe("mine", comparison())
     narrow, wide = compared.variants.values()
     assert narrow.experiment.config["model"]["init_args"]["hidden_channels"] == 2
     assert wide.experiment.config["model"]["init_args"]["hidden_channels"] == 16
@@ -447,8 +453,8 @@ def test_a_comparison_is_trained_once_scored_twice_and_kept(tmp_path, capsys, tr
     assert (tmp_path / "out.png").stat().st_size > 1000
     content = json.loads((tmp_path / "out.json").read_text())
     assert content["command"] == "graphkit reproduce mine.yaml --seeds 2"
-    assert list(content["variants"]) == ["narrow", "wide"]
-    for part in content["variants"].values():
+    assert list(cells(tmp_path / "out.json")) == [("", "narrow"), ("", "wide")]
+    for part in cells(tmp_path / "out.json").values():
         assert part["n"] == 2
         scores = [run["also_test"]["extrapolation"] for run in part["runs"]]
         assert part["also_test"]["extrapolation"]["mean"] == pytest.approx(statistics.fmean(scores), abs=1e-4)
@@ -458,23 +464,23 @@ def test_a_comparison_is_trained_once_scored_twice_and_kept(tmp_path, capsys, tr
 
 def test_a_variant_is_compared_run_by_run():
     variants = VARIANTS | {"wide": VARIANTS["wide"] | {"against": "narrow"}}
-    result = Comparison("mine", comparison(variants=variants)).run(progress=False)
+    result = Recipe("mine", comparison(variants=variants)).run(progress=False)
     narrow, wide = ([run["test"] for run in result.variants[name].runs] for name in variants)
     gains = [after - before for before, after in zip(narrow, wide, strict=True)]
-    change = result.changes()["wide"]
+    change = result.differences()["wide"]
     assert change.mean == pytest.approx(statistics.fmean(gains), abs=1e-4)
     assert change.standard_error == pytest.approx(statistics.stdev(gains) / 2**0.5, abs=1e-4)
     header, first, second = result.rows()
     assert (header[-1], first[-1], second[-1]) == ("change ± standard error", "—", str(change))
-    assert result.content()["variants"]["wide"]["change"]["against"] == "narrow"
+    assert result.content()["cells"][1]["paired_difference"]["against"] == "narrow"
 
 
 def test_a_further_split_is_scored_as_training_on_it_would_be():
     own = Recipe("mine", {key: value for key, value in comparison().items() if key != "variants"})
-    (first, _) = own.run(progress=False).runs
-    far = Recipe("far", {"model": own.experiment.config["model"], "task": SETS | {"split": "extrapolation"},
+    (first, _) = own.run(progress=False).cell.runs
+    far = Recipe("far", {"model": own.cell.experiment.config["model"], "task": SETS | {"split": "extrapolation"},
                          "trainer": {"max_epochs": 2}})  # fmt: skip
-    (run,) = far.run(progress=False).runs
+    (run,) = far.run(progress=False).cell.runs
     assert run["val"] == first["val"]  # the training and validation parts are the same
     assert run["test"] == pytest.approx(first["also_test"]["extrapolation"], abs=1e-4)
 
@@ -483,8 +489,8 @@ def test_logarithms_of_errors():
     task = {"name": "gnp-sets", "num_train": 40, "num_val": 10, "num_test": 10, "num_extrapolation": 10}
     config = comparison(task=task, unit="log10", seeds=1) | {"variants": None}
     recipe = Recipe("mine", config)
-    (run,) = recipe.run(progress=False).runs
-    plain = recipe.experiment.run(seed=0, progress=False)
+    (run,) = recipe.run(progress=False).cell.runs
+    plain = recipe.cell.experiment.run(seed=0, progress=False)
     assert 10 ** run["test"] == pytest.approx(plain.test, rel=1e-4)
     with pytest.raises(ValueError, match="unit: 'log10' does not fit accuracy"):
         Recipe("mine", changed(unit="log10"))
@@ -521,11 +527,11 @@ def test_verdict(mean, std, n, published, tolerance, higher, expected):
 
 def test_scores_in_the_units_of_tables():
     recipe = Recipe("mine", changed(task={"name": "minesweeper", "rows": 12, "columns": 12}, seeds=1))
-    (run,) = recipe.run(progress=False).runs
-    assert run["test"] == pytest.approx(100 * recipe.experiment.run(progress=False, seed=0).test, abs=1e-5)
-    assert recipe.tolerance == 0.5
+    (run,) = recipe.run(progress=False).cell.runs
+    assert run["test"] == pytest.approx(100 * recipe.cell.experiment.run(progress=False, seed=0).test, abs=1e-5)
+    assert recipe.cell.tolerance == 0.5
     graphs = changed(model={"class_path": "GCN", "init_args": {"readout": "mean"}}, task="zinc-rebuilt")
-    assert Recipe("errors", graphs).tolerance == 0
+    assert Recipe("errors", graphs).cell.tolerance == 0
 
 
 # Sweeps
@@ -535,11 +541,11 @@ POINTS = {"small": {"task": {"num_train": 32}}, "large": {"model": {"init_args":
 
 def test_points_change_what_they_name_and_variants_come_last():
     variants = VARIANTS | {"shallow": {"model": {"init_args": {"num_layers": 1}}}}
-    swept = Sweep("mine", comparison(variants=variants, points=POINTS))
+    swept = Recipe("mine", comparison(variants=variants, points=POINTS))
     small, large = swept.points.values()
-    assert small.variants["wide"].experiment.config["task"]["num_train"] == 32
-    assert large.variants["wide"].experiment.config["task"]["num_train"] == 64
-    depths = {name: part.experiment.config["model"]["init_args"]["num_layers"] for name, part in large.variants.items()}
+    assert small["wide"].experiment.config["task"]["num_train"] == 32
+    assert large["wide"].experiment.config["task"]["num_train"] == 64
+    depths = {name: part.experiment.config["model"]["init_args"]["num_layers"] for name, part in large.items()}
     assert depths == {"narrow": 3, "wide": 3, "shallow": 1}
 
 
@@ -571,7 +577,7 @@ def test_a_sweep_has_a_column_per_point_and_is_kept(tmp_path, capsys, trainings)
     assert content["command"] == "graphkit reproduce mine.yaml --seeds 2"
     for point in ("small", "large"):
         for name in ("narrow", "wide"):
-            part = content["points"][point]["variants"][name]
+            part = cells(tmp_path / "out.json")[point, name]
             assert part["mean"] == pytest.approx(statistics.fmean(run["test"] for run in part["runs"]), abs=1e-4)
     assert main(["reproduce", "mine.yaml"]) == 0
     assert len(trainings) == 8, "nothing is trained twice"
@@ -582,3 +588,46 @@ def test_infinity_is_a_value(tmp_path):
     experiment = Experiment.from_config(config)
     assert experiment.config["model"]["init_args"]["nu"] == float("inf")
     assert Experiment.from_config(config, ["--model.nu", "2"]).config["model"]["init_args"]["nu"] == 2
+
+
+# Old names and files
+
+
+def test_old_names_warn_and_an_old_result_says_what_to_do(tmp_path):
+    with pytest.warns(FutureWarning, match="graphkit.recipes.Reproduction is now RecipeResult"):
+        assert gk.recipes.Reproduction is RecipeResult
+    recipe = Recipe("mine", changed())
+    with pytest.warns(FutureWarning, match="Recipe.experiment is now Recipe.cell.experiment"):
+        assert recipe.experiment is recipe.cell.experiment
+    with pytest.raises(ValueError, match="it has 2 cells; take one of variants"):
+        Recipe("mine", comparison()).cell  # noqa: B018
+    path = tmp_path / "old.json"
+    path.write_text('{"recipe": "gcn/cora", "mean": 81.5}')
+    with pytest.raises(ValueError, match=r"old\.json .*'cells', as in files of graphkit 0\.1.*; move it away"):
+        RecipeResult.load(path)
+
+
+def test_a_saved_result_is_read_as_it_was(tmp_path):
+    result = Recipe("mine", comparison(points=POINTS)).run(progress=False)
+    read = RecipeResult.load(result.save(tmp_path / "mine.json"))
+    assert read.content() == result.content()
+    assert str(read) == str(result)
+    assert read.cells == result.cells
+
+
+def test_papers_are_data():
+    kipf = Published(81.5, paper="kipf2017", table="T", split="S").paper
+    assert (kipf.authors, kipf.year, kipf.link) == (("Kipf", "Welling"), 2017, "https://arxiv.org/abs/1609.02907")
+    assert [
+        str(Paper.from_config(paper)) for paper in ("park2024", "A and B (2020)", {"authors": ["A"], "year": 2020})
+    ] == [
+        "Park et al. (ICLR 2024)",
+        "A and B (2020)",
+        "A (2020)",
+    ]
+    for paper in ("park2024", "A and B (2020)", {"authors": ["A"], "year": 2020}):
+        assert Paper.from_config(paper).config() == paper
+    with pytest.raises(ValueError, match="unknown paper 'kipf2018'; did you mean 'kipf2017'"):
+        Paper.from_config("kipf2018")
+    with pytest.raises(ValueError, match="paper: unknown field 'yaer'; did you mean 'year'"):
+        Paper.from_config({"yaer": 2020})

@@ -10,7 +10,7 @@ import yaml
 
 import graphkit as gk
 from graphkit.cli import main
-from graphkit.recipes import Comparison, Execution, OutOfTime, Recipe, Report, recipe, reproduce_all, running
+from graphkit.recipes import OutOfTime, Recipe, Report, RunOptions, files, reproduce_all, running
 from graphkit.recipes.reproduce_all import is_done
 
 PAPER = {"value": 50.0, "paper": "A & B (2020)", "table": "Table 1", "split": "public", "verified": True}
@@ -38,7 +38,7 @@ def _own_recipes(tmp_path, monkeypatch):
         path = tmp_path / "recipes" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-    monkeypatch.setattr(recipe, "shipped", lambda kind: tmp_path / kind)
+    monkeypatch.setattr(files, "shipped", lambda kind: tmp_path / kind)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_everything_in_one_table_and_nothing_twice(tmp_path, trainings):
     assert report.failures["mine/broken"].startswith("failed: ")
     measured = {row[0]: row for row in report.published().rows}
     assert list(measured) == ["mine/compared: MLP", "mine/good"]
-    good = json.loads((tmp_path / "out" / "mine" / "good.json").read_text())
+    (good,) = json.loads((tmp_path / "out" / "mine" / "good.json").read_text())["cells"]
     assert measured["mine/good"][2] == f"{good['mean']:.2f} ± {good['std']:.2f} %"
     assert measured["mine/good"][4] == good["verdict"]
     assert [[row[0] for row in table.rows] for table in report.comparisons()] == [["GCN", "MLP"]]
@@ -65,7 +65,7 @@ def test_everything_in_one_table_and_nothing_twice(tmp_path, trainings):
 
     again = reproduce_all("out", progress=False)
     assert len(trainings) == 16  # only the broken one was tried again
-    assert again.contents == report.contents
+    assert again.results == report.results
 
 
 def test_the_report_as_markdown_and_as_one_page(tmp_path):
@@ -98,14 +98,14 @@ def test_a_spent_budget_keeps_runs_and_the_next_call_goes_on(monkeypatch, traini
     monkeypatch.setattr(running, "_run_one", original)
     second = reproduce_all("out", progress=False)
     assert len(trainings) - done <= 15 - done + 1
-    assert len(second.contents) == 3
+    assert len(second.results) == 3
 
 
 def test_the_deadline_of_a_single_recipe():
     with pytest.raises(OutOfTime, match="0 of 2 runs of mine/good are kept in runs/reproduce/mine/good"):
         gk.recipes.load("mine/good").run(deadline=0.0, progress=False)
-    assert not Execution(deadline=0.0).has_time
-    assert Execution().has_time
+    assert not RunOptions(deadline=0.0).has_time
+    assert RunOptions().has_time
 
 
 def test_done_means_the_same_experiment_with_all_runs(tmp_path):
@@ -117,7 +117,7 @@ def test_done_means_the_same_experiment_with_all_runs(tmp_path):
     assert is_done(Recipe("mine", CONFIG | {"published": PAPER, "note": "other words"}), path)
     assert not is_done(Recipe("mine", CONFIG | {"seeds": 3}), path)
     assert not is_done(Recipe("mine", CONFIG | {"trainer": {"max_epochs": 3}}), path)
-    assert not is_done(Comparison("mine", FILES["mine/compared"]), path)
+    assert not is_done(Recipe("mine", FILES["mine/compared"]), path)
     path.write_text(path.read_text()[:100])
     assert not is_done(good, path)
 

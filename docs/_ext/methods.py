@@ -23,7 +23,7 @@ from sphinx.util.nodes import nested_parse_with_titles
 import graphkit as gk
 from benchmarks.speed.__main__ import registered
 from graphkit.core.registry import Registry
-from graphkit.recipes.report import Report
+from graphkit.recipes import Cell, Report
 from tests.golden.files import find_adapter, golden_root
 
 # Every room that `import graphkit` offers and that has a registry; of the layers only those that stand alone.
@@ -144,21 +144,20 @@ def published_rows() -> Iterator[tuple[str, list[str]]]:
     """The rows of published and measured values, each with the method that it is about."""
     for row in Report.of(RESULTS).published().rows:
         name, _, variant = row[0].partition(": ")
-        recipe = gk.recipes.load(name)
-        yield about(recipe.variants[variant] if variant else recipe), row
+        yield about(gk.recipes.load(name).variants[variant]), row
 
 
 def comparisons() -> Iterator[tuple[str, str]]:
     """The recipes that compare variants, with the method of each."""
-    for name, content in Report.of(RESULTS).contents.items():
-        if "verdict" not in content:
-            for part in gk.recipes.load(name).parts:
-                yield about(part), name
+    for name, result in Report.of(RESULTS).results.items():
+        if not result.is_single:
+            for cell in gk.recipes.load(name).cells.values():
+                yield about(cell), name
 
 
-def about(recipe: Any) -> str:
-    """The method that a recipe is about: its strategy, rewiring, features or learned aggregation, else its model."""
-    config = recipe.experiment.config
+def about(cell: Cell) -> str:
+    """What a cell of a recipe is about: its strategy, rewiring, features or learned aggregation, else its model."""
+    config = cell.experiment.config
     parts = [part for name, part in config.items() if name != "model" and isinstance(part, dict)]
     chosen = [part["class_path"] for part in parts if "class_path" in part]
     if chosen:

@@ -50,7 +50,7 @@ def expressivity(arguments: list[str]) -> int:
     with usage():
         config = _config(options.subject, options.base)
         if options.help:
-            from graphkit.recipes.parts import flags_help
+            from graphkit.recipes.config import flags_help
 
             print(parser.format_help())
             print(flags_help(config, trained=False))
@@ -88,7 +88,7 @@ def _config(name: str | None, base: str | None) -> dict[str, Any]:
 def _part(name: str) -> str:
     """Whether a name is that of a model, a feature or a rewiring."""
     from graphkit.core.validate import unknown_name
-    from graphkit.recipes.parts import PARTS, find_class
+    from graphkit.recipes.config import PARTS, find_class
 
     kinds = ("model", "features", "rewiring")
     for part in kinds:
@@ -106,7 +106,7 @@ def _part(name: str) -> str:
 def _subject(config: dict[str, Any], flags: Sequence[str]) -> tuple[Any, Any]:
     """The way to build models, and the transform in front of them."""
     from graphkit.expressivity import NamedModel
-    from graphkit.recipes.parts import find_class, parse_parts
+    from graphkit.recipes.config import find_class, parse_parts
 
     parts = parse_parts(config, flags)
     for key in ("features", "rewiring"):

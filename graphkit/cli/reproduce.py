@@ -38,14 +38,14 @@ def reproduce(arguments: list[str]) -> int:
             raise UsageError(f"--{name} must not be 0")
     if options.all == bool(options.recipe):
         raise UsageError("expected a recipe, or --all")
-    execution = {"jobs": options.jobs, "threads": options.threads}
+    how = {"jobs": options.jobs, "threads": options.threads}
     if not sys.stderr.isatty():  # no bar, so a line for each finished run
         logging.basicConfig(format="%(message)s")
         logging.getLogger("graphkit").setLevel(logging.INFO)
-    return _all(options, execution) if options.all else _one(options, execution)
+    return _all(options, how) if options.all else _one(options, how)
 
 
-def _one(options: argparse.Namespace, execution: dict[str, Any]) -> int:
+def _one(options: argparse.Namespace, how: dict[str, Any]) -> int:
     from graphkit import recipes
     from graphkit.datasets import card
     from graphkit.datasets.splits import choose
@@ -58,19 +58,19 @@ def _one(options: argparse.Namespace, execution: dict[str, Any]) -> int:
         seeds = _numbers(options.seeds, "--seeds")
         splits = [int(s) if s.isdecimal() else s for s in options.split.split(",")] if options.split else None
         for split in splits or ():
-            choose(card(recipe.experiment.config["task"]["name"]), split)
-    result = recipe.run(seeds, splits, fresh=options.fresh, **execution)
+            choose(card(recipe.task), split)
+    result = recipe.run(seeds, splits, fresh=options.fresh, **how)
     print(result)
     if result.missing:
         return 1
-    if options.output is None and seeds is not None and is_done(recipe, result.default_path):
-        print(f"  not saved   {result.default_path} holds all seeds of the recipe; --output FILE keeps this result")
+    if options.output is None and seeds is not None and is_done(recipe, result.path):
+        print(f"  not saved   {result.path} holds all seeds of the recipe; --output FILE keeps this result")
     else:
         print(f"  saved       {result.save(options.output)}")
     return 0
 
 
-def _all(options: argparse.Namespace, execution: dict[str, Any]) -> int:
+def _all(options: argparse.Namespace, how: dict[str, Any]) -> int:
     from graphkit.recipes import reproduce_all
 
     for name in ("seeds", "split", "fresh"):
@@ -78,7 +78,7 @@ def _all(options: argparse.Namespace, execution: dict[str, Any]) -> int:
             raise UsageError(
                 f"--{name} is for a single recipe; --all repeats nothing, so give an empty folder (--output)"
             )
-    report = reproduce_all(options.output, _seconds(options.budget), **execution)
+    report = reproduce_all(options.output, _seconds(options.budget), **how)
     for name, reason in report.failures.items():
         print(f"  {name}: {reason}")
     print(f"{report.summary()}\n  saved       {report.folder / 'reproduced.html'}, reproduced.md")

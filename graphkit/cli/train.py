@@ -37,7 +37,7 @@ def train(arguments: list[str]) -> int:
     with usage():
         config = _train_config(options)
         if options.help:
-            from graphkit.recipes.parts import flags_help
+            from graphkit.recipes.config import flags_help
 
             print(parser.format_help())
             print(flags_help(config))
@@ -77,7 +77,8 @@ def train(arguments: list[str]) -> int:
 def _train_config(options: argparse.Namespace) -> dict[str, Any]:
     """What the file says, without what only `reproduce` reads, with the classes that flags choose."""
     from graphkit.recipes.experiment import with_choices
-    from graphkit.recipes.recipe import RECIPE_KEYS, find, read
+    from graphkit.recipes.files import find, read
+    from graphkit.recipes.recipe import RECIPE_KEYS
 
     config: dict[str, Any] = {}
     if options.resume:

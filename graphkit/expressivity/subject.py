@@ -17,7 +17,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.diagnostics.separation import graph_outputs, prepare
 from graphkit.models import PyGModel
-from graphkit.recipes.parts import find_class
+from graphkit.recipes.config import find_class
 from graphkit.testing import relabelled
 from graphkit.transforms.base import of_pairs
 

@@ -1,28 +1,41 @@
 """Recipes: one file per published number, and the run that compares it with ours."""
 
-from graphkit.recipes.comparison import Comparison, ComparisonResult
+from graphkit.core.deprecation import renamed_members
 from graphkit.recipes.experiment import Experiment
-from graphkit.recipes.recipe import Published, Recipe, available, load
+from graphkit.recipes.papers import Paper
+from graphkit.recipes.published import CellResult, Published, judge
+from graphkit.recipes.recipe import Cell, Recipe, available, load
 from graphkit.recipes.report import Report
 from graphkit.recipes.reproduce_all import reproduce_all
-from graphkit.recipes.reproduction import Reproduction, judge
-from graphkit.recipes.running import Execution, OutOfTime
-from graphkit.recipes.sweep import Sweep, SweepResult
+from graphkit.recipes.result import PairedDifference, RecipeResult
+from graphkit.recipes.running import OutOfTime, RunOptions
 
 __all__ = [
-    "Comparison",
-    "ComparisonResult",
-    "Execution",
+    "Cell",
+    "CellResult",
     "Experiment",
     "OutOfTime",
+    "PairedDifference",
+    "Paper",
     "Published",
     "Recipe",
+    "RecipeResult",
     "Report",
-    "Reproduction",
-    "Sweep",
-    "SweepResult",
+    "RunOptions",
     "available",
     "judge",
     "load",
     "reproduce_all",
 ]
+
+__getattr__ = renamed_members(
+    globals(),
+    {
+        "Comparison": "Recipe",
+        "ComparisonResult": "RecipeResult",
+        "Execution": "RunOptions",
+        "Reproduction": "RecipeResult",
+        "Sweep": "Recipe",
+        "SweepResult": "RecipeResult",
+    },
+)

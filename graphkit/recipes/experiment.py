@@ -14,7 +14,7 @@ from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.readout import default_readout
-from graphkit.recipes.parts import PARTS, SIZES, Chosen, find_class, option_defaults, plain
+from graphkit.recipes.config import PARTS, SIZES, ConfigParser, find_class, option_defaults, plain
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 
@@ -65,16 +65,18 @@ class Experiment:
         for key in ("task", "model"):
             if not config.get(key):
                 raise ValueError(f"the key {key!r} is missing")
-        chosen = Chosen(config)
-        parsed = chosen.parse(flags)
-        found = card(chosen.task)
-        task = {"name": found.name, "split": parsed["task"].pop("split")}
-        if found.kind == "list":
-            raise ValueError(f"dataset {found.name!r} is a list of graphs to tell apart; there is nothing to train on")
-        choose(found, task["split"])
-        defaults = option_defaults(found)
+        parser = ConfigParser(config)
+        parsed = parser.parse(flags)
+        dataset = card(parser.task)
+        task = {"name": dataset.name, "split": parsed["task"].pop("split")}
+        if dataset.kind == "list":
+            raise ValueError(
+                f"dataset {dataset.name!r} is a list of graphs to tell apart; there is nothing to train on"
+            )
+        choose(dataset, task["split"])
+        defaults = option_defaults(dataset)
         task |= {key: value for key, value in parsed["task"].items() if value != defaults[key]}
-        complete = {"task": task, "transforms": chosen.transforms, **chosen.parts(parsed), "trainer": parsed["trainer"]}
+        complete = {"task": task, "transforms": parser.transforms, **parser.parts(parsed), "trainer": parsed["trainer"]}
         experiment = cls(plain(complete))
         experiment.build_trainer()  # refuses values that no type can: lr=-1
         return experiment
@@ -88,9 +90,9 @@ class Experiment:
         trainer = _not_default(Trainer, self.config["trainer"])
         digested = self.config | {"trainer": {key: trainer[key] for key in trainer if key not in NOT_HASHED}}
         for part in PARTS:
-            if found := self.config[part]:
-                arguments = _not_default(find_class(part, found["class_path"]), found["init_args"])
-                digested[part] = {"class_path": found["class_path"], "init_args": arguments}
+            if chosen := self.config[part]:
+                arguments = _not_default(find_class(part, chosen["class_path"]), chosen["init_args"])
+                digested[part] = {"class_path": chosen["class_path"], "init_args": arguments}
         if not digested["sampler"]:
             del digested["sampler"]
         return hash_config(digested)

@@ -1,154 +1,144 @@
-"""Recipe files: strict reading, and running over seeds and splits."""
+"""Recipes: strict reading of a table of cells, and running it over seeds and splits."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
-from graphkit.datasets import card
+from graphkit.datasets import MissingFilesError, card, check
 from graphkit.datasets.splits import choose
 from graphkit.metrics import is_percent
+from graphkit.recipes.cells import CellTable
 from graphkit.recipes.experiment import KEYS, Experiment
-from graphkit.recipes.reproduction import Reproduction
-from graphkit.recipes.running import Execution, reproduce
+from graphkit.recipes.files import find, is_shipped, read, recipe_files, results_folder
+from graphkit.recipes.papers import Paper
+from graphkit.recipes.published import CellResult, Published
+from graphkit.recipes.result import RecipeResult
+from graphkit.recipes.running import RUN_KEYS, RunOptions, Schedule
 
-if TYPE_CHECKING:
-    from graphkit.recipes.comparison import Comparison
-    from graphkit.recipes.sweep import Sweep
-
-RECIPE_KEYS = ("seeds", "splits", "also_test", "unit", "published", "tolerance", "note", "variants")
+TABLE_KEYS = ("seeds", "splits", "also_test", "unit")  # the same in all cells
+CELL_KEYS = (*TABLE_KEYS, "published", "tolerance", "note")
+RECIPE_KEYS = (*CELL_KEYS, "variants", "points")
 PERCENT_TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
-class Published:
-    """A number from a paper's table.
+class Cell:
+    """What is measured at one point with one variant.
 
     Attributes:
-        value: The mean, in ``unit``.
-        paper: Authors, venue and year.
-        table: Where it stands in the paper.
-        split: The paper's split, in words.
-        std: The standard deviation, if the table gives it.
-        n: The number of runs behind the mean, if the paper says so.
-        unit: ``"%"`` for shares, empty for errors, ``"log10"`` for their decimal logarithms.
-        url: The paper's address.
-        verified: Whether somebody compared the number with the paper.
-        note: What a reader of the comparison should know.
+        experiment: What is trained.
+        metric: The score's name.
+        unit: The unit of tables.
+        published: The published value, if there is one.
+        tolerance: The allowed deficit, in the table's unit.
+        against: The variant that it is compared with, run by run.
     """
 
-    value: float
-    paper: str
-    table: str
-    split: str
-    std: float | None = None
-    n: int | None = None
-    unit: str = "%"
-    url: str = ""
-    verified: bool = False
-    note: str = ""
+    experiment: Experiment
+    metric: str
+    unit: str
+    published: Published | None
+    tolerance: float
+    against: str = ""
 
     @classmethod
-    def from_config(cls, config: Any) -> Published:
-        """Check the keys and types of the ``published`` part of a recipe.
+    def from_config(cls, config: Mapping[str, Any], against: str = "") -> Cell:
+        """Check the merged content of a recipe's file for this cell.
+
+        Args:
+            config: The keys of :class:`Recipe` but ``variants`` and ``points``.
+            against: The variant that it is compared with (default: none).
 
         Raises:
-            ValueError: Naming the key.
+            ValueError: As :class:`Recipe`.
         """
-        known = {field.name: field for field in fields(cls)}
-        if not isinstance(config, Mapping):
-            raise ValueError(f"published: expected the keys {', '.join(known)}, got {config!r}")
-        for key, value in config.items():
-            if key not in known:
-                raise ValueError(f"published: {unknown_name(key, known, 'key')}")
-            wanted = str(known[key].type)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            fits = {
-                "float": number,
-                "float | None": value is None or number,
-                "int | None": value is None or (number and value == int(value)),
-                "bool": isinstance(value, bool),
-                "str": isinstance(value, str),
-            }
-            if not fits[wanted]:
-                raise ValueError(f"published.{key}: expected {wanted}, got {value!r}")
-        for key, field in known.items():
-            if field.default is MISSING and key not in config:
-                raise ValueError(f"published: the key {key!r} is missing")
-        return cls(**config)
+        for key in config:
+            if key not in (*KEYS, *CELL_KEYS):
+                raise ValueError(unknown_name(key, (*KEYS, *CELL_KEYS), "key"))
+        experiment = Experiment.from_config({key: config[key] for key in config if key in KEYS})
+        metric = _metric(experiment, config)
+        percent = is_percent(metric)
+        unit = config.get("unit") or ("%" if percent else "")
+        if unit not in (("%",) if percent else ("", "log10")):
+            raise ValueError(f"unit: {unit!r} does not fit {metric}, which is given in {'%' if percent else 'log10'}")
+        published = Published.from_config(config["published"]) if config.get("published") else None
+        if published is not None and published.unit != unit:
+            raise ValueError(f"published.unit is {published.unit!r}, but {metric} is given in {unit!r}")
+        tolerance = config.get("tolerance", PERCENT_TOLERANCE if percent else 0.0)
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or tolerance < 0:
+            raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance!r}")
+        return cls(experiment, metric, unit, published, tolerance, against)
 
 
-class Recipe:
-    r"""How one number of a paper is measured: an experiment, its seeds and splits, and the published value.
+class Recipe(CellTable[Cell]):
+    r"""How numbers of a paper are measured: a table of cells, each an experiment with its published value.
+
+    A plain recipe has one cell. ``variants`` are names, and what each changes in the rest of the file; changes are
+    merged key by key. A variant may change the model, the strategy, features, rewiring and the trainer, and has its own
+    published value; with ``against`` it is compared with another, run by run with the same seed and split. ``points``
+    are names, usually sizes, at which all variants are repeated; they may change the task's options, too. Variants are
+    merged last, so what they set holds at all points.
 
     Args:
         name: ``method/dataset``.
         config: The file's content: the keys of :class:`Experiment`, and ``seeds`` (a number or a list; default: 1),
             ``splits`` (a list; default: the task's split), ``also_test`` (a list of further splits on whose test parts
             the trained models are scored), ``unit`` (``"log10"`` for logarithms of errors), ``published`` (see
-            :class:`Published`), ``tolerance`` (in the table's unit; default: 0.5 for percentages, else 0) and ``note``.
+            :class:`Published`), ``tolerance`` (in the table's unit; default: 0.5 for percentages, else 0), ``note``,
+            ``variants`` and ``points``.
         path: The file it was read from, if any (default: ``None``).
 
     Raises:
-        ValueError: If a key, class, argument, dataset or split does not exist or a value has the wrong type.
+        ValueError: If a key, class, argument, dataset or split does not exist or a value has the wrong type; the
+            message names the point and the variant.
 
     Example:
         >>> recipe = load("gcn/cora")
-        >>> recipe.published.value, len(recipe.seeds)
+        >>> recipe.cell.published.value, len(recipe.seeds)
         (81.5, 20)
     """
 
     def __init__(self, name: str, config: Mapping[str, Any], path: Path | None = None) -> None:
-        if config.get("variants"):
-            raise ValueError("variants: only a whole comparison has them")
-        for key in config:
-            if key not in (*KEYS, *RECIPE_KEYS):
-                raise ValueError(unknown_name(key, (*KEYS, *RECIPE_KEYS), "key"))
         self.name = name
         self.path = path
-        self.experiment = Experiment.from_config({key: config[key] for key in config if key in KEYS})
-        task = self.experiment.config["task"]
-        found = card(task["name"])
+        points, variants = (_changes(config, key) for key in ("points", "variants"))
+        if points and not variants:
+            raise ValueError("points: there is nothing to compare without variants")
+        shared = {key: value for key, value in config.items() if key not in ("points", "variants")}
+        self.cells: dict[tuple[str, str], Cell] = {}
+        for point, change in (points or {"": {}}).items():
+            with _named("points", point):
+                _check_shared(change, (*TABLE_KEYS, "variants"), "points")
+                at_point = merged(shared, change)
+                for variant, part in (variants or {"": {}}).items():
+                    with _named("variants", variant):
+                        _check_shared(part, ("task", *TABLE_KEYS), "variants")
+                        self.cells[point, variant] = _cell(at_point, part, variant, variants)
+        self.metric, self.unit = self.first.metric, self.first.unit
+        if others := {cell.metric for cell in self.cells.values()} - {self.metric}:
+            raise ValueError(f"points: they are judged by different metrics, {self.metric} and {others.pop()}")
+        self.task: str = self.first.experiment.config["task"]["name"]
         self.seeds = _seeds(config.get("seeds", 1))
-        self.splits: list[int | str] = config.get("splits") or [task["split"]]
+        self.splits: list[int | str] = config.get("splits") or [self.first.experiment.config["task"]["split"]]
         self.also_test: list[int | str] = config.get("also_test") or []
-        families = [choose(found, split)[0] for split in [*self.splits, *self.also_test]]
-        self.metric, *others = dict.fromkeys(family.metric or found.metric for family in families)
-        if others:
-            raise ValueError(f"splits: they are judged by different metrics, {self.metric} and {others[0]}")
-        self.published = Published.from_config(config["published"]) if config.get("published") else None
-        percent = is_percent(self.metric)
-        self.unit = unit = config.get("unit") or ("%" if percent else "")
-        if unit not in (("%",) if percent else ("", "log10")):
-            raise ValueError(
-                f"unit: {unit!r} does not fit {self.metric}, which is given in {'%' if percent else 'log10'}"
-            )
-        if self.published is not None and self.published.unit != unit:
-            raise ValueError(f"published.unit is {self.published.unit!r}, but {self.metric} is given in {unit!r}")
-        self.tolerance = config.get("tolerance", PERCENT_TOLERANCE if percent else 0.0)
-        if isinstance(self.tolerance, bool) or not isinstance(self.tolerance, int | float) or self.tolerance < 0:
-            raise ValueError(f"tolerance: expected a number of at least 0, got {self.tolerance!r}")
         self.note = " ".join(str(config.get("note") or "").split())
 
     @property
     def is_shipped(self) -> bool:
         """Whether it is one of graphkit's own."""
-        return self.path is not None and self.path.resolve().is_relative_to(shipped("recipes").resolve())
-
-    @property
-    def parts(self) -> list[Recipe]:
-        """The recipes in it: itself."""
-        return [self]
+        return is_shipped(self.path)
 
     def run(
-        self, seeds: int | Sequence[int] | None = None, splits: Sequence[int | str] | None = None, **execution: Any
-    ) -> Reproduction:
-        """Train with every seed on every split and compare with the published value.
+        self, seeds: int | Sequence[int] | None = None, splits: Sequence[int | str] | None = None, **options: Any
+    ) -> RecipeResult:
+        """Train every cell with every seed on every split and compare with the published values.
 
         A finished run is kept and not repeated, unless the recipe or the version of graphkit or torch has changed. If
         the dataset is not at hand, the result says so and holds no numbers.
@@ -156,21 +146,58 @@ class Recipe:
         Args:
             seeds: A number (0, 1, ...) or a list (default: the recipe's).
             splits: Splits (default: the recipe's). Others are measured, but not compared with the published value.
-            execution: Arguments of :class:`Execution`, such as ``jobs=2``.
+            options: Arguments of :class:`RunOptions`, such as ``jobs=2``.
 
         Raises:
             KeyboardInterrupt: After Ctrl-C; says how many runs are kept.
             OutOfTime: If ``deadline`` came before the last run was started; says the same.
         """
         chosen = self.seeds if seeds is None else _seeds(seeds)
-        return reproduce(self, chosen, list(splits or self.splits), Execution(**execution))
+        own_splits = not splits or list(splits) == self.splits
+        splits = list(splits or self.splits)
+        how = RunOptions(**options)
+        slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
+        result = RecipeResult(
+            recipe=self.name,
+            task=self.task,
+            cells={key: _unmeasured(cell, own_splits) for key, cell in self.cells.items()},
+            note=self.note,
+            command=self._command(chosen, splits, how.threads),
+            date=datetime.now(UTC).date().isoformat(),
+            path=results_folder(self.is_shipped) / f"{self.name}{slug}.json",
+        )
+        by_split = len(splits) > 1 or not own_splits
+        for key, cell in self.cells.items():
+            name = "/".join(filter(None, [self.name, *key]))
+            schedule = Schedule(name, cell.experiment, chosen, splits, self.also_test, self.unit, by_split)
+            try:
+                runs = schedule.run(how)
+            except MissingFilesError:
+                states = check(cell.experiment.config["task"]["name"])
+                missing = (path for path, state in states.items() if state == "missing")
+                result.cells[key].missing = next(missing, "its raw files")
+                return result
+            if not result.hardware:
+                result.hardware, result.versions = runs[-1]["hardware"], runs[-1]["versions"]
+            kept = (*RUN_KEYS, "also_test") if self.also_test else RUN_KEYS
+            result.cells[key].runs = [{name: run[name] for name in kept} for run in runs]
+        return result
+
+    def _command(self, seeds: list[int], splits: list[int | str], threads: int) -> str:
+        listed = str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))
+        parts = ["graphkit reproduce", self.name if self.is_shipped else str(self.path), f"--seeds {listed}"]
+        parts += [] if splits == self.splits else [f"--split {','.join(map(str, splits))}"]
+        parts += [] if threads == 1 else [f"--threads {threads}"]
+        return " ".join(parts)
 
     def __repr__(self) -> str:
-        return f"Recipe({self.name}: {self.experiment}, {len(self.seeds)} seeds, {len(self.splits)} splits)"
+        names = [", ".join(filter(None, table)) for table in (self.variants, self.points)]
+        what = f"{names[0] or self.first.experiment}{f' at {names[1]}' if names[1] else ''}"
+        return f"Recipe({self.name}: {what} on {self.task}, {len(self.seeds)} seeds, {len(self.splits)} splits)"
 
 
-def load(name: str | os.PathLike[str]) -> Recipe | Comparison | Sweep:
-    """Read a recipe, a comparison (a recipe with ``variants``) or a sweep (a comparison with ``points``).
+def load(name: str | os.PathLike[str]) -> Recipe:
+    """Read a recipe.
 
     Args:
         name: ``method/dataset``, e.g. ``"gcn/cora"``, or the path of a YAML file.
@@ -178,14 +205,10 @@ def load(name: str | os.PathLike[str]) -> Recipe | Comparison | Sweep:
     Raises:
         ValueError: If there is no such recipe or its content is wrong; the message names the file and the key.
     """
-    from graphkit.recipes.comparison import Comparison
-    from graphkit.recipes.sweep import Sweep
-
     path = find(name)
     content = read(path)
     try:
-        kind = Sweep if content.get("points") else Comparison if content.get("variants") else Recipe
-        recipe = kind(path.stem, content, path)
+        recipe = Recipe(path.stem, content, path)
     except ValueError as error:
         raise ValueError(f"recipe {path}: {error}") from error
     if recipe.is_shipped:
@@ -200,48 +223,69 @@ def available() -> dict[str, str]:
         >>> available()["gcn/cora"]
         '81.5 %, Kipf and Welling (ICLR 2017), Table 2'
     """
-    root = shipped("recipes")
-    found = {}
-    for path in sorted(root.glob("*/*.yaml")):
-        known = read(path).get("published") or {}
+    compared = {}
+    for name, path in recipe_files().items():
+        content = read(path)
+        known = content.get("published") or {}
         parts = [f"{known['value']} {known.get('unit', '%')}".strip()] if "value" in known else ["no published value"]
-        parts += [known[key] for key in ("paper", "table") if known.get(key)]
-        variants = read(path).get("variants")
-        compared = f"compares {', '.join(variants)}" if variants else ", ".join(parts)
-        found[f"{path.parent.name}/{path.stem}"] = compared
-    return found
+        parts += [str(Paper.from_config(known["paper"]))] if known.get("paper") else []
+        parts += [known["table"]] if known.get("table") else []
+        variants = content.get("variants")
+        compared[name] = f"compares {', '.join(variants)}" if variants else ", ".join(parts)
+    return compared
 
 
-def find(name: str | os.PathLike[str]) -> Path:
-    """The file of a recipe, by its name or path."""
-    text = os.fspath(name)
-    if text.endswith((".yaml", ".yml")):
-        path = Path(text)
-        if not path.is_file():
-            raise ValueError(f"there is no file {path}")
-        return path
-    root = shipped("recipes")
-    names = [f"{path.parent.name}/{path.stem}" for path in sorted(root.glob("*/*.yaml"))]
-    if text.lower() not in names:
-        raise ValueError(unknown_name(text, names, "recipe"))
-    return root / f"{text.lower()}.yaml"
+def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with ``changes``, mappings key by key."""
+    result = dict(base)
+    for key, value in changes.items():
+        old = result.get(key)
+        result[key] = merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return result
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The content of a YAML file.
+def _changes(config: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
+    changes = config.get(key) or {}
+    if not isinstance(changes, Mapping) or not all(isinstance(part, Mapping) for part in changes.values()):
+        raise ValueError(f"{key}: expected names, and for each what it changes, got {changes!r}")
+    return {str(name): dict(part) for name, part in changes.items()}
 
-    Raises:
-        ValueError: If it is not YAML, or not a mapping.
-    """
-    import yaml
 
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected keys such as model, task and trainer, got {type(content).__name__}")
-    return content
+def _check_shared(change: Mapping[str, Any], keys: Sequence[str], place: str) -> None:
+    for key in keys:
+        if key in change:
+            raise ValueError(f"{key!r} is shared by all {place}; put it at the top")
+
+
+def _cell(config: Mapping[str, Any], change: Mapping[str, Any], variant: str, variants: Mapping[str, Any]) -> Cell:
+    own = dict(change)
+    other = own.pop("against", None)
+    if other is not None and (other == variant or other not in variants):
+        raise ValueError(f"against: {other!r} is no other variant")
+    return Cell.from_config(merged(config, own), str(other or ""))
+
+
+def _metric(experiment: Experiment, config: Mapping[str, Any]) -> str:
+    """The metric of all splits."""
+    task = experiment.config["task"]
+    dataset = card(task["name"])
+    splits = [*(config.get("splits") or [task["split"]]), *(config.get("also_test") or [])]
+    metric, *others = dict.fromkeys(choose(dataset, split)[0].metric or dataset.metric for split in splits)
+    if others:
+        raise ValueError(f"splits: they are judged by different metrics, {metric} and {others[0]}")
+    return metric
+
+
+def _unmeasured(cell: Cell, own_splits: bool) -> CellResult:
+    return CellResult(
+        model=cell.experiment.config["model"]["class_path"],
+        published=cell.published if own_splits else None,
+        tolerance=cell.tolerance,
+        metric=cell.metric,
+        unit=cell.unit,
+        config_hash=cell.experiment.hash,
+        against=cell.against,
+    )
 
 
 def _seeds(value: Any) -> list[int]:
@@ -252,3 +296,14 @@ def _seeds(value: Any) -> list[int]:
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"seeds: {value!r} repeats a seed, which would count one run twice")
     return list(seeds)
+
+
+@contextmanager
+def _named(kind: str, name: str) -> Iterator[None]:
+    """Name the point or the variant in whose part of the file something is wrong."""
+    try:
+        yield
+    except ValueError as error:
+        if not name:
+            raise
+        raise ValueError(f"{kind}.{name}: {error}") from error

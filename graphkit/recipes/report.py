@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import base64
 import html
-import io
-import json
 import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from graphkit.core.files import atomic_write
-from graphkit.recipes.comparison import Change
-from graphkit.recipes.recipe import Published
-from graphkit.recipes.reproduction import score, split_title
+from graphkit.recipes.drawing import draw_differences
+from graphkit.recipes.published import CellResult
+from graphkit.recipes.result import RecipeResult, score, split_title
 
 START = (
     '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -50,16 +47,16 @@ class Table:
 
 @dataclass(frozen=True)
 class Report:
-    """The results that lie in a folder, as :meth:`Reproduction.save` and its like have written them.
+    """The results that lie in a folder, as :meth:`RecipeResult.save` has written them.
 
     Attributes:
         folder: The folder.
-        contents: What the files hold, by recipe.
+        results: The results, by the names of their files.
         failures: Recipes without a result, and why (``graphkit reproduce --all`` fills them in).
     """
 
     folder: Path
-    contents: dict[str, dict[str, Any]]
+    results: dict[str, RecipeResult]
     failures: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -67,58 +64,33 @@ class Report:
         """Read all result files in and below a folder; JSON files of another kind are passed over.
 
         Raises:
-            ValueError: If a file is not JSON; the message names it.
+            ValueError: If a file is not JSON or has the layout of graphkit 0.1; the message names it.
         """
-        contents = {}
-        for path in sorted(Path(folder).rglob("*.json")):
-            try:
-                content = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise ValueError(f"{path} is not a result file ({error}); delete it and run its recipe again") from None
-            if isinstance(content, dict) and "recipe" in content:
-                contents[path.relative_to(folder).with_suffix("").as_posix()] = content
-        return cls(Path(folder), contents, failures or {})
+        paths = [
+            path for path in sorted(Path(folder).rglob("*.json")) if '"recipe": ' in path.read_text(encoding="utf-8")
+        ]
+        results = {path.relative_to(folder).with_suffix("").as_posix(): RecipeResult.load(path) for path in paths}
+        return cls(Path(folder), results, failures or {})
 
     def published(self) -> Table:
         """Every value that has a published one, and every single recipe: a row each."""
         header = ["recipe", "published", "measured", "n", "verdict", "split", "date"]
-        return Table("Published and measured", header, [_row(*found) for found in self._measured().items()])
+        rows = [_row(name, cell, result.date) for name, (result, cell) in self._measured().items()]
+        return Table("Published and measured", header, rows)
 
     def comparisons(self) -> list[Table]:
-        """A table per comparison, a row per variant."""
-        tables = []
-        for name, content in self.contents.items():
-            if variants := content.get("variants"):
-                further = list(next(iter(variants.values()))["also_test"])
-                changes = {name: str(Change(**part["change"])) for name, part in variants.items() if "change" in part}
-                rows = []
-                for variant, part in variants.items():
-                    scores = [part, *(part["also_test"][split] for split in further)]
-                    paper = "—" if part["published"] is None else f"{part['published']['value']:g}"
-                    cells = [score(found["mean"], found["std"]) for found in scores]
-                    change = [changes.get(variant, "—")] * bool(changes)
-                    rows.append([variant, *cells, str(part["n"]), paper, *change])
-                header = ["variant", split_title(content["split"]), *further, "n", "published"]
-                header += [Change.TITLE] * bool(changes)
-                tables.append(Table(_title(content), header, rows, content["note"], self._picture(name)))
-        return tables
+        """A table per recipe with variants, a row per variant."""
+        return [
+            self._table(name) for name, result in self.results.items() if not (result.is_single or result.has_points)
+        ]
 
     def sweeps(self) -> list[Table]:
-        """A table per sweep: a row per variant, a column per point."""
-        tables = []
-        for name, content in self.contents.items():
-            if points := content.get("points"):
-                rows = []
-                for variant in next(iter(points.values()))["variants"]:
-                    found = [point["variants"][variant] for point in points.values()]
-                    rows.append([variant, *(score(part["mean"], part["std"]) for part in found)])
-                header = ["variant", *points]
-                tables.append(Table(_title(content), header, rows, content["note"], self._picture(name)))
-        return tables
+        """A table per recipe with points: a row per variant, a column per point."""
+        return [self._table(name) for name, result in self.results.items() if result.has_points]
 
     def summary(self) -> str:
         """How many published values were reproduced and missed, in one line."""
-        verdicts = Counter(part["verdict"] for part in self._measured().values() if part["published"] is not None)
+        verdicts = Counter(cell.verdict for _, cell in self._measured().values() if cell.published is not None)
         failed = f"; {len(self.failures)} recipes without a result" if self.failures else ""
         return f"{verdicts['reproduced']} published values reproduced, {verdicts['missed']} missed{failed}"
 
@@ -156,24 +128,8 @@ class Report:
 
     def plot(self) -> bytes:
         """A PNG of measured minus published shares, with the standard deviation over our runs."""
-        from matplotlib.figure import Figure
-
-        shares = {name: part for name, part in self._measured().items() if part["published"] and part["unit"] == "%"}
-        figure = Figure(figsize=(8.0, 1.0 + 0.22 * len(shares)), layout="constrained")
-        axes = figure.add_subplot()
-        axes.barh(
-            list(shares),
-            [part["difference"] for part in shares.values()],
-            xerr=[part["std"] or 0.0 for part in shares.values()],
-            color=["tab:green" if part["verdict"] == "reproduced" else "tab:red" for part in shares.values()],
-            error_kw={"elinewidth": 0.7},
-        )
-        axes.axvline(0.0, color="black", linewidth=0.8)
-        axes.invert_yaxis()
-        axes.set_xlabel("measured - published, percentage points (green: reproduced, red: missed)")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
-        return buffer.getvalue()
+        measured = {name: cell for name, (_, cell) in self._measured().items()}
+        return draw_differences({name: cell for name, cell in measured.items() if cell.published and cell.unit == "%"})
 
     def save(self) -> Path:
         """Write ``reproduced.md`` and ``reproduced.html`` into the folder; returns the second."""
@@ -182,16 +138,14 @@ class Report:
                 temporary.write_text(text, encoding="utf-8")
         return self.folder / "reproduced.html"
 
-    def _measured(self) -> dict[str, dict[str, Any]]:
-        """Single recipes, and variants that have a published value, with what they share with their comparison."""
-        found = {}
-        for name, content in self.contents.items():
-            if "verdict" in content:
-                found[name] = content
-            for variant, part in content.get("variants", {}).items():
-                if part["published"] is not None:
-                    found[f"{name}: {variant}"] = content | part
-        return found
+    def _measured(self) -> dict[str, tuple[RecipeResult, CellResult]]:
+        """Single recipes, and variants that have a published value."""
+        return {
+            f"{name}: {variant}" if variant else name: (result, cell)
+            for name, result in self.results.items()
+            for (point, variant), cell in result.cells.items()
+            if not point and (result.is_single or cell.published is not None)
+        }
 
     def _tables(self) -> list[Table]:
         tables = [self.published(), *self.comparisons(), *self.sweeps()]
@@ -199,28 +153,26 @@ class Report:
             tables.append(Table("Without a result", ["recipe", "reason"], list(self.failures.items())))
         return [table for table in tables if table.rows]
 
-    def _picture(self, name: str) -> Path | None:
-        path = self.folder / f"{name}.png"
-        return path if path.is_file() else None
+    def _table(self, name: str) -> Table:
+        result = self.results[name]
+        header, *rows = result.rows(verdicts=False)
+        unit = f" ({result.unit})" if result.unit else ""
+        title = f"{result.recipe}: test {result.metric}{unit}, {result.date}"
+        picture = self.folder / f"{name}.png"
+        return Table(title, header, rows, result.note, picture if picture.is_file() else None)
 
 
-def _row(name: str, part: dict[str, Any]) -> list[str]:
+def _row(name: str, cell: CellResult, date: str) -> list[str]:
     paper = "—"
-    if part["published"] is not None:
-        found = Published(**part["published"])
-        details = [found.paper, found.table, found.split]
-        details += [f"n = {found.n}"] if found.n else []
-        details += [] if found.verified else ["not checked against the paper"]
-        spread = "" if found.std is None else f" ± {found.std}"
-        paper = f"{f'{found.value}{spread} {found.unit}'.strip()} ({', '.join(filter(None, details))})"
-    measured = f"{score(part['mean'], part['std'])} {part['unit']}".strip()
-    split = f"{split_title(part['split'])} [{part['split_hash']}]"
-    return [name, paper, measured, str(part["n"]), part["verdict"], split, part["date"]]
-
-
-def _title(content: dict[str, Any]) -> str:
-    unit = f" ({content['unit']})" if content["unit"] else ""
-    return f"{content['recipe']}: test {content['metric']}{unit}, {content['date']}"
+    if (known := cell.published) is not None:
+        details = [str(known.paper), known.table, known.split]
+        details += [f"n = {known.n}"] if known.n else []
+        details += [] if known.verified else ["not checked against the paper"]
+        spread = "" if known.std is None else f" ± {known.std}"
+        paper = f"{f'{known.value}{spread} {known.unit}'.strip()} ({', '.join(filter(None, details))})"
+    measured = f"{score(cell.mean, cell.std)} {cell.unit}".strip()
+    split = f"{split_title(cell.split)} [{cell.split_hash}]"
+    return [name, paper, measured, str(cell.n), cell.verdict, split, date]
 
 
 def _image(png: bytes, text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import sys
@@ -13,24 +14,21 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config
 from graphkit.core.parallel import parallel
-from graphkit.datasets import MissingFilesError, check, load_splits
+from graphkit.datasets import load_splits
 from graphkit.recipes.experiment import Experiment
-from graphkit.recipes.reproduction import RUN_KEYS, Reproduction, in_unit
 from graphkit.tasks import Task
 from graphkit.training import Trainer
-
-if TYPE_CHECKING:
-    from graphkit.recipes.recipe import Recipe
 
 _logger = logging.getLogger("graphkit.recipes")
 
 Job = tuple[int | str, int]  # split and seed
 CHECKPOINT_SECONDS = 60.0
+RUN_KEYS = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
 
 
 class OutOfTime(Exception):
@@ -38,7 +36,7 @@ class OutOfTime(Exception):
 
 
 @dataclass(frozen=True)
-class Execution:
+class RunOptions:
     """How the runs of a recipe are carried out.
 
     Args:
@@ -65,92 +63,109 @@ class Execution:
         return self.deadline is None or time.monotonic() < self.deadline
 
 
-def reproduce(recipe: Recipe, seeds: list[int], splits: list[int | str], execution: Execution) -> Reproduction:
-    """The work behind :meth:`graphkit.recipes.Recipe.run`."""
-    experiment = recipe.experiment
-    own_splits = splits == recipe.splits
-    slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
-    result = Reproduction(
-        recipe=recipe.name,
-        experiment=f"{experiment.config['model']['class_path']} on {experiment.config['task']['name']}",
-        published=recipe.published if own_splits else None,
-        metric=recipe.metric,
-        tolerance=recipe.tolerance,
-        runs=[],
-        command=_command(recipe, seeds, splits, execution.threads),
-        config_hash=experiment.hash,
-        note=recipe.note,
-        name=recipe.name + slug,
-        is_shipped=recipe.is_shipped,
-        unit=recipe.unit,
-    )
-    try:
-        for split in splits:
-            _task(_task_config(experiment), split)  # fetched and parsed once, before processes start
-    except MissingFilesError:
-        states = check(experiment.config["task"]["name"])
-        result.missing = next((path for path, state in states.items() if state == "missing"), "its raw files")
-        return result
-    folder = Path(execution.folder) / recipe.name
-    kept: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
-    for split in splits:
-        for seed in seeds:
-            place = folder / (str(split) if len(splits) > 1 or not own_splits else "") / f"seed-{seed}"
-            key = _key(experiment, split, seed, execution.threads, recipe.also_test)
-            kept[split, seed] = (place.absolute(), key)
-    found = {
-        job: run
-        for job, (place, key) in kept.items()
-        if not execution.fresh and (run := _read(place / "result.json", key))
-    }
-    todo = {job: place / f"unfinished-{key}" for job, (place, key) in kept.items() if job not in found}
-    state = f"{{}} of {len(kept)} runs of {recipe.name} are kept in {folder}; the same command does the rest"
-    try:
-        for job, run in _run_all(recipe, todo, len(found), execution):
-            found[job] = run
-            place, key = kept[job]
-            with atomic_write(place / "result.json") as temporary:
-                temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
-            _logger.info("%s", _told(recipe, run))
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(state.format(len(found))) from None
-    if len(found) < len(kept):
-        raise OutOfTime(state.format(len(found)))
-    for job in kept:
-        run = found[job]
-        scaled = {key: in_unit(run[key], recipe.unit) if key in ("test", "val") else run[key] for key in RUN_KEYS}
-        scaled = {key: round(x, 6) if isinstance(x, float) else x for key, x in scaled.items()}
-        if recipe.also_test:
-            scaled["also_test"] = {split: round(in_unit(x, recipe.unit), 6) for split, x in run["also_test"].items()}
-        result.runs.append(scaled)
-        result.hardware, result.versions = run["hardware"], run["versions"]
-    return result
+@dataclass(frozen=True)
+class Schedule:
+    """The runs of one cell of a recipe.
+
+    Attributes:
+        name: The cell's name.
+        experiment: What is trained.
+        seeds: Its seeds.
+        splits: Its splits.
+        also_test: Further splits on whose test parts the trained models are scored.
+        unit: The unit of tables.
+        by_split: Whether the runs of each split lie in a folder of their own.
+    """
+
+    name: str
+    experiment: Experiment
+    seeds: list[int]
+    splits: list[int | str]
+    also_test: list[int | str]
+    unit: str
+    by_split: bool
+
+    def run(self, options: RunOptions) -> list[dict[str, Any]]:
+        """Train with every seed on every split; scores are in the table's unit.
+
+        Raises:
+            MissingFilesError: If the dataset is not at hand.
+            KeyboardInterrupt: After Ctrl-C; says how many runs are kept.
+            OutOfTime: If the deadline came before the last run was started; says the same.
+        """
+        for split in self.splits:
+            _task(_task_config(self.experiment), split)  # fetched and parsed once, before processes start
+        folder = Path(options.folder) / self.name
+        places: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
+        for split in self.splits:
+            for seed in self.seeds:
+                place = folder / (str(split) if self.by_split else "") / f"seed-{seed}"
+                places[split, seed] = place.absolute(), self._key(split, seed, options.threads)
+        finished = {
+            job: run
+            for job, (place, key) in places.items()
+            if not options.fresh and (run := _read(place / "result.json", key))
+        }
+        unfinished = {job: place / f"unfinished-{key}" for job, (place, key) in places.items() if job not in finished}
+        state = f"{{}} of {len(places)} runs of {self.name} are kept in {folder}; the same command does the rest"
+        try:
+            for job, run in self._train(unfinished, len(finished), options):
+                finished[job] = run
+                place, key = places[job]
+                with atomic_write(place / "result.json") as temporary:
+                    temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
+                _logger.info("%s", self._told(run))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(state.format(len(finished))) from None
+        if len(finished) < len(places):
+            raise OutOfTime(state.format(len(finished)))
+        return [self._in_unit(finished[job]) for job in places]
+
+    def _train(
+        self, unfinished: dict[Job, Path], done: int, options: RunOptions
+    ) -> Iterator[tuple[Job, dict[str, Any]]]:
+        """Runs with the folders of their checkpoints."""
+        from joblib import delayed, effective_n_jobs
+        from tqdm import tqdm
+
+        config = json.dumps(self.experiment.config)
+        shown = sys.stderr.isatty() if options.progress is None else options.progress
+        epochs = shown and effective_n_jobs(options.jobs) == 1
+        calls = (
+            delayed(_run_one)(config, job, options.threads, self.also_test, folder, not options.fresh, epochs)
+            for job, folder in takewhile(lambda _: options.has_time, unfinished.items())
+        )
+        with tqdm(total=done + len(unfinished), initial=done, unit="run", disable=not shown) as bar:
+            for job, run in parallel(calls, options.jobs):
+                bar.update()
+                yield job, run
+
+    def _told(self, run: dict[str, Any]) -> str:
+        test, val = (in_unit(run[key], self.unit) for key in ("test", "val"))
+        where = f"{self.name}, split {run['split']}, seed {run['seed']}"
+        return f"{where}: test {test:.2f}, val {val:.2f}, {run['epochs']} epochs, {run['seconds']:.0f} s"
+
+    def _in_unit(self, run: dict[str, Any]) -> dict[str, Any]:
+        scores = {key: in_unit(run[key], self.unit) for key in ("test", "val")}
+        rounded = {key: round(x, 6) if isinstance(x, float) else x for key, x in (run | scores).items()}
+        rounded["also_test"] = {split: round(in_unit(x, self.unit), 6) for split, x in run["also_test"].items()}
+        return rounded
+
+    def _key(self, split: int | str, seed: int, threads: int) -> str:
+        import torch
+
+        import graphkit
+
+        versions = [graphkit.__version__, torch.__version__]
+        further = [self.also_test] if self.also_test else []
+        return hash_config([self.experiment.hash, split, seed, threads, *versions, *further])
 
 
-def _told(recipe: Recipe, run: dict[str, Any]) -> str:
-    test, val = (in_unit(run[key], recipe.unit) for key in ("test", "val"))
-    where = f"{recipe.name}, split {run['split']}, seed {run['seed']}"
-    return f"{where}: test {test:.2f}, val {val:.2f}, {run['epochs']} epochs, {run['seconds']:.0f} s"
-
-
-def _run_all(
-    recipe: Recipe, todo: dict[Job, Path], done: int, execution: Execution
-) -> Iterator[tuple[Job, dict[str, Any]]]:
-    """Runs with the folders of their checkpoints."""
-    from joblib import delayed, effective_n_jobs
-    from tqdm import tqdm
-
-    config = json.dumps(recipe.experiment.config)
-    shown = sys.stderr.isatty() if execution.progress is None else execution.progress
-    epochs = shown and effective_n_jobs(execution.jobs) == 1
-    calls = (
-        delayed(_run_one)(config, job, execution.threads, recipe.also_test, folder, not execution.fresh, epochs)
-        for job, folder in takewhile(lambda _: execution.has_time, todo.items())
-    )
-    with tqdm(total=done + len(todo), initial=done, unit="run", disable=not shown) as bar:
-        for job, run in parallel(calls, execution.jobs):
-            bar.update()
-            yield job, run
+def in_unit(value: float, unit: str) -> float:
+    """A metric's value in the unit of tables."""
+    if unit == "log10":
+        return math.log10(max(value, 1e-300))
+    return value * 100.0 if unit == "%" else value
 
 
 def _run_one(
@@ -201,15 +216,6 @@ def _further(config: str, split: int | str, others: tuple[int | str, ...]) -> li
     return [_task(config, split).with_split(other) for other in load_splits(name, others, **options)]
 
 
-def _key(experiment: Experiment, split: int | str, seed: int, threads: int, also_test: list[int | str]) -> str:
-    import torch
-
-    import graphkit
-
-    versions = [graphkit.__version__, torch.__version__]
-    return hash_config([experiment.hash, split, seed, threads, *versions, *([also_test] if also_test else [])])
-
-
 def _read(path: Path, key: str) -> dict[str, Any] | None:
     """A kept run, or ``None`` if there is none, it is damaged, or it was made in another way."""
     try:
@@ -219,11 +225,3 @@ def _read(path: Path, key: str) -> dict[str, Any] | None:
         return run if complete and run["versions"] and content["key"] == key else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _command(recipe: Recipe, seeds: list[int], splits: list[int | str], threads: int) -> str:
-    listed = str(len(seeds)) if seeds == list(range(len(seeds))) else ",".join(map(str, seeds))
-    parts = ["graphkit reproduce", recipe.name if recipe.is_shipped else str(recipe.path), f"--seeds {listed}"]
-    parts += [] if splits == recipe.splits else [f"--split {','.join(map(str, splits))}"]
-    parts += [] if threads == 1 else [f"--threads {threads}"]
-    return " ".join(parts)

@@ -57,16 +57,16 @@ def parse_parts(config: Mapping[str, Any], flags: Sequence[str] = ()) -> dict[st
         >>> parse_parts({"model": "gin"}, ["--model.num_layers", "3"])["model"]["init_args"]["num_layers"]
         3
     """
-    chosen = Chosen(config, trained=False)
-    return plain(chosen.parts(chosen.parse(flags)))
+    parser = ConfigParser(config, trained=False)
+    return plain(parser.parts(parser.parse(flags)))
 
 
 def flags_help(config: Mapping[str, Any], trained: bool = True) -> str:
     """The help text of all flags that a configuration's classes offer, with those of the trainer if it is trained."""
-    return Chosen(config, trained).parser.format_help()
+    return ConfigParser(config, trained).parser.format_help()
 
 
-class Chosen:
+class ConfigParser:
     """The classes that a configuration names, and the parser for their arguments."""
 
     def __init__(self, config: Mapping[str, Any], trained: bool = True) -> None:
@@ -120,15 +120,15 @@ class Chosen:
 
         parser = ArgumentParser(exit_on_error=False, add_help=False, usage=SUPPRESS)
         if self.task:
-            found = card(self.task)
-            group = parser.add_argument_group(f"task: {found.title}")
+            dataset = card(self.task)
+            group = parser.add_argument_group(f"task: {dataset.title}")
             group.add_argument("--task.split", type=int | str, default=0, help="an index, 'family' or 'family/index'")
-            function = _loader(found)
+            function = _loader(dataset)
             positional: set[str | int] = {
                 p.name for p in inspect.signature(function).parameters.values() if p.kind != p.KEYWORD_ONLY
             }
             group.add_function_arguments(function, "task", as_group=False, skip=positional, fail_untyped=False)
-            parser.set_defaults({f"task.{key}": value for key, value in option_defaults(found).items()})
+            parser.set_defaults({f"task.{key}": value for key, value in option_defaults(dataset).items()})
         for part, cls in self.classes.items():
             skipped = set(SIZES) & set(inspect.signature(cls).parameters) if part == "model" else set()
             _add_class(parser, cls, part, skipped)
@@ -152,15 +152,15 @@ def _from_task_defaults(cls: type[LayeredModel]) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def _loader(found: Card) -> Callable[..., Any]:
-    return GENERATORS[found.generator] if found.generator else LOADERS[found.loader]
+def _loader(dataset: Card) -> Callable[..., Any]:
+    return GENERATORS[dataset.generator] if dataset.generator else LOADERS[dataset.loader]
 
 
-def option_defaults(found: Card) -> dict[str, Any]:
+def option_defaults(dataset: Card) -> dict[str, Any]:
     """The options of a dataset, with the card's own values for them."""
-    parameters = inspect.signature(_loader(found)).parameters.values()
+    parameters = inspect.signature(_loader(dataset)).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    return defaults | {key: value for key, value in found.arguments.items() if key in defaults}
+    return defaults | {key: value for key, value in dataset.arguments.items() if key in defaults}
 
 
 def _transform(value: Any, position: int) -> dict[str, Any]:

@@ -1,0 +1,57 @@
+"""Where recipes and results lie, and the reading of YAML."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from graphkit.core.resources import checkout, shipped
+from graphkit.core.validate import unknown_name
+
+
+def recipe_files() -> dict[str, Path]:
+    """The recipes that come with graphkit, by name."""
+    return {f"{path.parent.name}/{path.stem}": path for path in sorted(shipped("recipes").glob("*/*.yaml"))}
+
+
+def find(name: str | os.PathLike[str]) -> Path:
+    """The file of a recipe, by its name or path."""
+    text = os.fspath(name)
+    if text.endswith((".yaml", ".yml")):
+        path = Path(text)
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}")
+        return path
+    files = recipe_files()
+    if text.lower() not in files:
+        raise ValueError(unknown_name(text, list(files), "recipe"))
+    return files[text.lower()]
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The content of a YAML file.
+
+    Raises:
+        ValueError: If it is not YAML, or not a mapping.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected keys such as model, task and trainer, got {type(content).__name__}")
+    return content
+
+
+def is_shipped(path: Path | None) -> bool:
+    """Whether a recipe is one of graphkit's own."""
+    return path is not None and path.resolve().is_relative_to(shipped("recipes").resolve())
+
+
+def results_folder(own: bool) -> Path:
+    """``benchmarks/results`` of a checkout for graphkit's own recipes, else ``results`` of the current folder."""
+    root = checkout()
+    return root / "benchmarks" / "results" if root is not None and own else Path("results")

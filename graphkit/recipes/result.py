@@ -1,0 +1,253 @@
+"""What running a recipe gave: the recipe's table, with runs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.files import write_json
+from graphkit.core.text import aligned
+from graphkit.metrics import find as find_metric
+from graphkit.recipes.cells import CellTable
+from graphkit.recipes.drawing import draw_bars, draw_curves
+from graphkit.recipes.published import CellResult
+
+MANY_SPLITS = 4  # bars would be too thin
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """The mean difference of one variant's runs to another's with the same seed and split.
+
+    Attributes:
+        against: The other variant.
+        mean: The mean difference, in the table's unit.
+        standard_error: Its standard error.
+
+    Example:
+        >>> print(PairedDifference("GCN", -1.5, 2.0))
+        -1.50 ± 2.00 to GCN
+    """
+
+    TITLE: ClassVar[str] = "change ± standard error"
+
+    against: str
+    mean: float
+    standard_error: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.2f} ± {self.standard_error:.2f} to {self.against}"
+
+
+@dataclass
+class RecipeResult(CellTable[CellResult]):
+    """What running a recipe gave: its cells by point and variant, each with its runs.
+
+    Attributes:
+        recipe: The recipe's name.
+        task: The dataset's name.
+        cells: The result of each point and variant.
+        note: The recipe's note.
+        command: The command that repeats this.
+        hardware: Where the runs ran.
+        versions: Versions of graphkit and what it computes with.
+        date: The day on which it was measured.
+        path: The file that :meth:`save` writes unless told otherwise.
+    """
+
+    recipe: str
+    task: str
+    cells: dict[tuple[str, str], CellResult]
+    note: str = ""
+    command: str = ""
+    hardware: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    date: str = ""
+    path: Path = Path("result.json")
+
+    default_path = RenamedAttribute("path")
+    changes = RenamedAttribute("differences")
+
+    @property
+    def metric(self) -> str:
+        """The score's name."""
+        return self.first.metric
+
+    @property
+    def unit(self) -> str:
+        """The unit of all scores."""
+        return self.first.unit
+
+    @property
+    def missing(self) -> str:
+        """The first raw file that is not at hand; then there is nothing to save."""
+        return next((cell.missing for cell in self.cells.values() if cell.missing), "")
+
+    def differences(self, point: str = "") -> dict[str, PairedDifference]:
+        """What each variant with an ``against`` gains or loses, over the runs that both have.
+
+        Args:
+            point: The point, if there are points (default: none).
+        """
+        cells = self.points[point]
+        pairs = {}
+        for variant, cell in cells.items():
+            theirs = {(run["seed"], run["split"]): run["test"] for run in cells[cell.against or variant].runs}
+            both = [(run["test"], theirs.get((run["seed"], run["split"]))) for run in cell.runs]
+            gains = [ours - other for ours, other in both if other is not None]
+            if cell.against and len(gains) > 1:
+                error = statistics.stdev(gains) / math.sqrt(len(gains))
+                pairs[variant] = PairedDifference(cell.against, round(statistics.fmean(gains), 4), round(error, 4))
+        return pairs
+
+    def rows(self, verdicts: bool = True) -> list[list[str]]:
+        """The table: mean ± standard deviation over runs.
+
+        With points a row per variant and a column per point. Else a row per variant: scores on the own test part and on
+        each further one, runs, published value, verdict; where variants have an ``against``, :meth:`differences`.
+
+        Args:
+            verdicts: Show the column of verdicts (default: ``True``).
+        """
+        if self.has_points:
+            scores = [[variant, *(score(*row[variant].scores[0]) for row in self.points.values())]
+                      for variant in self.variants]  # fmt: skip
+            return [["variant", *self.points], *scores]
+        differences = self.differences()
+        header = ["variant", *self._splits, "n", "published"]
+        rows = [header + ["verdict"] * verdicts + [PairedDifference.TITLE] * bool(differences)]
+        for variant, cell in self.variants.items():
+            paper = "—" if cell.published is None else f"{cell.published.value:g}"
+            row = [variant, *(score(*found) for found in cell.scores), str(cell.n), paper]
+            rows.append(row + [cell.verdict] * verdicts + [str(differences.get(variant, "—"))] * bool(differences))
+        return rows
+
+    def __str__(self) -> str:
+        if self.is_single:
+            head, lines = f"{self.recipe}: {self.first.model} on {self.task}, {self.metric}", list(self._comparison())
+        else:
+            unit = f" ({self.unit})" if self.unit else ""
+            place = "" if self.has_points else f"{self.task}, "
+            head, lines = f"{self.recipe}: {place}test {self.metric}{unit}", aligned(self.rows())
+            if self.missing:
+                return f"{head}\n  verdict     data not at hand: {self.missing}"
+        if not (self.has_points or self.missing):
+            seconds = sum(cell.seconds for cell in self.cells.values())
+            lines.append(f"cost        {seconds:.1f} s of training on {self.hardware}")
+        if self.note:
+            lines.append(f"note        {self.note}")
+        return "\n".join([head, *(f"  {line}" for line in lines)])
+
+    def _comparison(self) -> Iterator[str]:
+        """The lines about a single published value."""
+        cell, paper = self.first, self.first.published
+        unit = f" {self.unit}".rstrip()
+        if paper is not None:
+            spread = "" if paper.std is None else f" ± {paper.std}"
+            over = f", n={paper.n}" if paper.n else ""
+            doubt = "" if paper.verified else f" (unverified{': ' + paper.note if paper.note else ''})"
+            place = f"{paper.paper}, {paper.table}, {paper.split}"
+            yield f"paper       {paper.value}{spread}{unit}{over}; {place}{doubt}"
+        if cell.runs:
+            ours = f"{score(cell.mean, cell.std)}{unit}, n={cell.n}"
+            yield f"ours        {ours}; split {cell.split} [{cell.split_hash}]"
+        for split, found in cell.also_test.items():
+            yield f"also        {score(*found)}{unit}; split {split}"
+        if cell.difference is not None:
+            yield f"difference  {cell.difference:+.2f}{unit}, allowed deficit {cell.judgement[1]:.2f}{unit}"
+        yield f"verdict     {cell.verdict}"
+
+    def content(self) -> dict[str, Any]:
+        """What :meth:`save` writes, as plain values."""
+        names = ("recipe", "task", "metric", "unit", "note", "command", "hardware", "versions", "date")
+        cells = []
+        for (point, variant), cell in self.cells.items():
+            difference = self.differences(point).get(variant)
+            own = {"paired_difference": difference and asdict(difference)} if cell.against else {}
+            cells.append({"point": point, "variant": variant, **cell.content(), **own})
+        return {name: getattr(self, name) for name in names} | {"cells": cells}
+
+    def save(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Write the result as JSON, scores in the table's unit; beside it the picture of :meth:`plot`, if it compares.
+
+        Args:
+            path: The file (default: :attr:`path`).
+
+        Raises:
+            ValueError: If there is nothing measured.
+        """
+        if self.missing or not all(cell.runs for cell in self.cells.values()):
+            raise ValueError(f"recipe {self.recipe}: nothing was measured (data not at hand: {self.missing})")
+        path = self.path if path is None else Path(path)
+        write_json(path, self.content())
+        if not self.is_single:
+            self.plot(path.with_suffix(".png"))
+        return path
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> RecipeResult:
+        """Read what :meth:`save` has written.
+
+        Args:
+            path: The JSON file.
+
+        Raises:
+            ValueError: If it is no such file; the message names it.
+        """
+        path = Path(path)
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            cells = {
+                (cell["point"], cell["variant"]): CellResult.from_content(cell, content["metric"], content["unit"])
+                for cell in content["cells"]
+            }
+            names = ("recipe", "task", "note", "command", "hardware", "versions", "date")
+            return cls(cells=cells, path=path, **{name: content[name] for name in names})
+        except (ValueError, KeyError, TypeError) as error:
+            why = f"no {error}, as in files of graphkit 0.1" if isinstance(error, KeyError) else error
+            raise ValueError(f"{path} is not a result file ({why}); move it away and run its recipe again") from None
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Draw the scores: curves over points or many splits, else a group of bars per variant with published values.
+
+        Args:
+            path: The picture's file.
+        """
+        better = "higher" if find_metric(self.metric).higher_is_better else "lower"
+        unit = f", {self.unit}" if self.unit else ""
+        texts = (self.recipe, f"test {self.metric}{unit} ({better} is better)")
+        if self.has_points:
+            curves = {v: [row[v].scores[0] for row in self.points.values()] for v in self.variants}
+            draw_curves(Path(path), *texts, list(self.points), curves)
+        elif len(self._splits) >= MANY_SPLITS:
+            draw_curves(Path(path), *texts, self._splits, {v: cell.scores for v, cell in self.variants.items()})
+        else:
+            draw_bars(Path(path), *texts, self._splits, self.variants)
+
+    @property
+    def _splits(self) -> list[str]:
+        return [split_title(self.first.split), *self.first.also_test]
+
+
+def score(mean: float, std: float | None) -> str:
+    """Mean ± standard deviation as printed."""
+    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+def split_title(split: str) -> str:
+    """The splits of a result, in short where there are many.
+
+    Example:
+        >>> split_title("cv-10/0, cv-10/1, cv-10/2, cv-10/3"), split_title("public")
+        ('cv-10 (4 splits)', 'public')
+    """
+    names = split.split(", ")
+    families = {name.rpartition("/")[0] for name in names}
+    return f"{families.pop()} ({len(names)} splits)" if len(names) > 3 and len(families) == 1 else split
