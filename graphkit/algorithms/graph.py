@@ -56,10 +56,10 @@ class SimpleGraph:
         check_edge_index(edge_index, num_nodes, where)
         source, target = edge_index.cpu().numpy().astype(np.int64)
         weight = _checked_weight(edge_weight, source.size, where)
-        kept = source != target
-        ends = (np.concatenate([source[kept], target[kept]]), np.concatenate([target[kept], source[kept]]))
+        apart = source != target
+        ends = (np.concatenate([source[apart], target[apart]]), np.concatenate([target[apart], source[apart]]))
         shape = (num_nodes, num_nodes)
-        adjacency = coo_array((np.tile(weight[kept], 2), ends), shape).tocsr()
+        adjacency = coo_array((np.tile(weight[apart], 2), ends), shape).tocsr()
         adjacency.data /= coo_array((np.ones(ends[0].size), ends), shape).tocsr().data
         adjacency.eliminate_zeros()
         return cls(adjacency)

@@ -117,13 +117,13 @@ def coloured_graphs(draw):
 @settings(deadline=None, max_examples=25)
 def test_partitions_are_those_of_the_definition(k, l, variant, graphs):  # noqa: E741
     expected, counts = plain(graphs, k, l, variant)
-    found = weisfeiler_leman(graphs, k, l, variant, "x", "edge_attr")
-    assert found.classes_per_iteration == tuple(counts)
-    ours = torch.cat([part.reshape(-1) for part in found.partitions]).tolist()
+    result = weisfeiler_leman(graphs, k, l, variant, "x", "edge_attr")
+    assert result.classes_per_iteration == tuple(counts)
+    ours = torch.cat([part.reshape(-1) for part in result.partitions]).tolist()
     assert len(set(zip(ours, expected, strict=True))) == len(set(ours)) == len(set(expected))
     assert list(dict.fromkeys(ours)) == list(range(len(set(ours))))  # numbered by first occurrence
     for first, second in combinations(range(len(graphs)), 2):
-        same = found.graph_colours[first] == found.graph_colours[second]
+        same = result.graph_colours[first] == result.graph_colours[second]
         arguments = (k, l, variant, None, "x", "edge_attr")
         hashes = [graph_hash(graphs[i], *arguments) for i in (first, second)]
         sizes = [graphs[i].num_nodes for i in (first, second)]
@@ -144,15 +144,15 @@ def test_all_graphs_up_to_six_nodes(atlas, k, l, variant):  # noqa: E741
     """A graph per isomorphism class and a renumbered copy of each. What 1-WL confuses is what networkx's 1-WL does."""
     networks = [graph for graph in nx.graph_atlas_g()[1:] if graph.number_of_nodes() <= 6]
     copies = [relabelled(data, seed) for seed, data in enumerate(atlas)]
-    found = weisfeiler_leman([*atlas, *copies], k, l, variant)
-    for colours in (found.graph_colours, found.graph_colours_by_node):
+    result = weisfeiler_leman([*atlas, *copies], k, l, variant)
+    for colours in (result.graph_colours, result.graph_colours_by_node):
         assert torch.equal(colours[: len(atlas)], colours[len(atlas) :])
     hashes = [graph_hash(data, k, l, variant) for data in [*atlas, *copies]]
     assert hashes[: len(atlas)] == hashes[len(atlas) :]
     one_wl = [nx.weisfeiler_lehman_graph_hash(network, iterations=6) for network in networks]
     weak = (k, l, variant) in {(1, 0, None), (2, 0, "oblivious")}
     expected = one_wl if weak else range(len(atlas))
-    for ours in (found.graph_colours[: len(atlas)].tolist(), hashes[: len(atlas)]):
+    for ours in (result.graph_colours[: len(atlas)].tolist(), hashes[: len(atlas)]):
         assert len(set(zip(ours, expected, strict=True))) == len(set(ours)) == len(set(expected))
     assert len(atlas) == 208
     assert len(set(one_wl)) == 204
@@ -204,9 +204,9 @@ VERDICTS = {
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_the_hierarchy_on_known_pairs(name):
-    found = [told_apart(PAIRS[name], *test) for test in COLUMNS]
-    assert "".join(".#"[verdict] for verdict in found) == VERDICTS[name]
-    verdict = dict(zip(COLUMNS, found, strict=True))
+    verdicts = [told_apart(PAIRS[name], *test) for test in COLUMNS]
+    assert "".join(".#"[verdict] for verdict in verdicts) == VERDICTS[name]
+    verdict = dict(zip(COLUMNS, verdicts, strict=True))
     assert verdict[1, 0, None] == verdict[2, 0, "oblivious"]
     assert verdict[2, 0, "folklore"] == verdict[3, 0, "oblivious"]
     assert verdict[1, 1, None] == verdict[2, 1, "oblivious"]
@@ -249,9 +249,9 @@ def test_a_batch_is_its_graphs_and_repeated_edges_count_once():
     plain = weisfeiler_leman(graphs, 1, 1)
     doubled = [Data(edge_index=g.edge_index.repeat(1, 2), num_nodes=g.num_nodes) for g in graphs]
     for other in (Batch.from_data_list(graphs), doubled):
-        found = weisfeiler_leman(other, 1, 1)
-        assert found.classes_per_iteration == plain.classes_per_iteration
-        assert all(torch.equal(a, b) for a, b in zip(found.partitions, plain.partitions, strict=True))
+        result = weisfeiler_leman(other, 1, 1)
+        assert result.classes_per_iteration == plain.classes_per_iteration
+        assert all(torch.equal(a, b) for a, b in zip(result.partitions, plain.partitions, strict=True))
 
 
 def test_messages_go_along_edges():
@@ -265,9 +265,9 @@ def test_messages_go_along_edges():
 def test_a_long_path_takes_as_many_rounds_as_it_is_long():
     n = 20_001
     edges = torch.stack([torch.arange(n - 1), torch.arange(1, n)])
-    found = weisfeiler_leman(Data(edge_index=torch.cat([edges, edges.flip(0)], 1), num_nodes=n))
-    assert found.classes_per_iteration == tuple(range(1, n // 2 + 2))
-    colours = found.partitions[0][0]
+    result = weisfeiler_leman(Data(edge_index=torch.cat([edges, edges.flip(0)], 1), num_nodes=n))
+    assert result.classes_per_iteration == tuple(range(1, n // 2 + 2))
+    colours = result.partitions[0][0]
     assert torch.equal(colours, torch.minimum(torch.arange(n), torch.arange(n).flip(0)).int())
 
 
@@ -283,8 +283,8 @@ def test_hashes_are_the_same_in_every_process():
 def test_hashes_of_nodes_are_their_colours():
     """Nodes of equal hash are those of equal multisets of colours over copies, also in graphs that never met."""
     graphs = [*PAIRS["decalin, bicyclopentyl"], *PAIRS["CSL(13)"]]
-    found = weisfeiler_leman(graphs, 1, 1)
-    exact = [tuple(sorted(column)) for part in found.partitions for column in part.t().tolist()]
+    result = weisfeiler_leman(graphs, 1, 1)
+    exact = [tuple(sorted(column)) for part in result.partitions for column in part.t().tolist()]
     hashes = torch.cat([colour_hashes(graph, 1, 1)[0] for graph in graphs]).tolist()
     assert len(set(zip(exact, hashes, strict=True))) == len(set(exact)) == len(set(hashes))
 
@@ -362,8 +362,8 @@ def test_brec():
             verdict = told_apart(graphs, *test)
             assert verdict == expected, (number, name)
             counts[categories[number], name] += verdict
-    found = {name: {category: n for (category, test), n in counts.items() if test == name and n} for name in tests}
-    assert found == {
+    by_test = {name: {category: n for (category, test), n in counts.items() if test == name and n} for name in tests}
+    assert by_test == {
         "1wl": {},
         "k1_l1": {"basic": 60, "regular": 50, "extension": 100, "cfi": 26},
         "2fwl": {"basic": 60, "regular": 50, "extension": 100, "cfi": 39},

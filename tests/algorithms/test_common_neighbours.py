@@ -37,10 +37,10 @@ GRAPHS = {
 def test_common_neighbours_are_networkxs(name):
     graph = GRAPHS[name]
     pairs = random_pairs(len(graph), 200)  # with equal and with joined nodes
-    found = common_neighbours(directed(graph), pairs, len(graph))
-    assert found.shape == (200, len(graph))
+    result = common_neighbours(directed(graph), pairs, len(graph))
+    assert result.shape == (200, len(graph))
     expected = [sorted(set(graph[i]) & set(graph[j])) for i, j in pairs.t().tolist()]
-    assert rows(found) == expected
+    assert rows(result) == expected
     apart = [(i, j) for i, j in pairs.t().tolist() if i != j]
     assert [len(list(nx.common_neighbors(graph, i, j))) for i, j in apart] == [
         len(near) for near, (i, j) in zip(expected, pairs.t().tolist()) if i != j
@@ -51,9 +51,9 @@ def test_common_neighbours_are_networkxs(name):
 def test_joint_neighbours_say_whose_they_are(name):
     graph = GRAPHS[name]
     pairs = random_pairs(len(graph), 200, seed=1)
-    found, side = joint_neighbours(directed(graph), pairs, len(graph))
-    sides = [part.tolist() for part in side.split(found.in_degree.tolist())]
-    for near, whose, (i, j) in zip(rows(found), sides, pairs.t().tolist(), strict=True):
+    result, side = joint_neighbours(directed(graph), pairs, len(graph))
+    sides = [part.tolist() for part in side.split(result.in_degree.tolist())]
+    for near, whose, (i, j) in zip(rows(result), sides, pairs.t().tolist(), strict=True):
         assert near == sorted(set(graph[i]) | set(graph[j]))
         assert whose == [0 if u in graph[i] and u in graph[j] else 1 if u in graph[i] else 2 for u in near]
 
@@ -73,21 +73,21 @@ def test_distinct_pairs(name):
     graph = GRAPHS[name]
     n = len(graph)
     pairs = random_pairs(n, 500, seed=2)
-    found, which = distinct_pairs(directed(graph), pairs, n)
-    assert torch.equal(found[:, which].sort(0).values, pairs.sort(0).values)
-    assert found.size(1) == len({tuple(sorted(pair)) for pair in pairs.t().tolist()})
+    result, which = distinct_pairs(directed(graph), pairs, n)
+    assert torch.equal(result[:, which].sort(0).values, pairs.sort(0).values)
+    assert result.size(1) == len({tuple(sorted(pair)) for pair in pairs.t().tolist()})
     degree = torch.tensor([len(graph[i]) for i in range(n)])
-    assert (degree[found[0]] >= degree[found[1]]).all()
-    assert found[0].unique_consecutive().numel() == found[0].unique().numel()  # grouped
+    assert (degree[result[0]] >= degree[result[1]]).all()
+    assert result[0].unique_consecutive().numel() == result[0].unique().numel()  # grouped
 
 
 def test_neighbourhoods_are_simple_and_symmetric():
     edge_index = torch.tensor([[0, 0, 1, 3, 2, 2], [1, 1, 0, 3, 0, 4]])
     dense = np.zeros((6, 6), dtype=int)
     dense[edge_index[0], edge_index[1]] = 1
-    found = neighbourhoods(edge_index, 6)
-    assert rows(found) == [np.flatnonzero(row).tolist() for row in dense | dense.T]
-    assert neighbourhoods(edge_index, 6) is found
+    result = neighbourhoods(edge_index, 6)
+    assert rows(result) == [np.flatnonzero(row).tolist() for row in dense | dense.T]
+    assert neighbourhoods(edge_index, 6) is result
     both = torch.tensor([[0, 1], [1, 0]])
     assert neighbourhoods(both, 2) is structure(both, 2), "nothing is made where nothing has to be"
 
@@ -95,8 +95,8 @@ def test_neighbourhoods_are_simple_and_symmetric():
 def test_no_pairs():
     none = torch.empty(2, 0, dtype=torch.long)
     assert common_neighbours(torch.tensor([[0], [1]]), none, 3).shape == (0, 3)
-    found, side = joint_neighbours(torch.tensor([[0], [1]]), none, 3)
-    assert found.shape == (0, 3)
+    result, side = joint_neighbours(torch.tensor([[0], [1]]), none, 3)
+    assert result.shape == (0, 3)
     assert side.numel() == 0
     assert distinct_pairs(torch.tensor([[0], [1]]), none, 3)[0].shape == (2, 0)
 

@@ -25,8 +25,8 @@ def by_sets(graph, i, j):
         return 0.0
 
     def ways(i, j):
-        found = [len({w for w in near[k] if w != i} & (near[j] - near[i])) for k in near[i] - near[j] - {j}]
-        return [number for number in found if number > 0]
+        numbers = [len({w for w in near[k] if w != i} & (near[j] - near[i])) for k in near[i] - near[j] - {j}]
+        return [number for number in numbers if number > 0]
 
     squares = ways(i, j) + ways(j, i)
     large, small = max(len(near[i]), len(near[j])), min(len(near[i]), len(near[j]))
@@ -57,8 +57,8 @@ def test_both_definitions_of_balanced_forman(n, p, seed):
 
 def test_values_of_known_graphs():
     def every(function, graph, value, **arguments):
-        found = function(edges(graph), **arguments)
-        torch.testing.assert_close(found, torch.full_like(found, value))
+        values = function(edges(graph), **arguments)
+        torch.testing.assert_close(values, torch.full_like(values, value))
 
     every(balanced_forman_curvature, nx.complete_graph(6), 2 / 5 + 2 / 5 - 2 + 3 * 4 / 5)
     every(balanced_forman_curvature, nx.cycle_graph(4), 1.0)

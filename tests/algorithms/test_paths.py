@@ -32,7 +32,7 @@ def expected(edge_index, n, length, kind):
     graph.add_nodes_from(range(n))
     graph.add_edges_from(edge_index.t().tolist())
     graph.remove_edges_from(list(nx.selfloop_edges(graph)))
-    found = {k: set() for k in range(1, length + 1)}
+    by_length = {k: set() for k in range(1, length + 1)}
     for begin in range(n):
         for end in range(n):
             if begin == end or not nx.has_path(graph, begin, end):
@@ -45,8 +45,8 @@ def expected(edge_index, n, length, kind):
                 paths = [min(paths, key=lambda path: path if begin < end else path[::-1])]
             for path in paths:
                 if len(path) - 1 <= length:
-                    found[len(path) - 1].add(tuple(path[::-1]))
-    return found, graph
+                    by_length[len(path) - 1].add(tuple(path[::-1]))
+    return by_length, graph
 
 
 @KINDS

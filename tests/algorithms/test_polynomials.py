@@ -165,11 +165,11 @@ def test_enumeration_against_isomorphism_tests(directed):
     possible = list(itertools.combinations_with_replacement(itertools.product(range(4), repeat=2), 3))
     classes: list[nx.MultiDiGraph] = []
     for edges in possible:
-        found = (nx.MultiDiGraph if directed else nx.MultiGraph)(edges)
-        if not (nx.is_weakly_connected(found) if directed else nx.is_connected(found)):
+        graph = (nx.MultiDiGraph if directed else nx.MultiGraph)(edges)
+        if not (nx.is_weakly_connected(graph) if directed else nx.is_connected(graph)):
             continue
-        if not any(nx.is_isomorphic(found, other) for other in classes):
-            classes.append(found)
+        if not any(nx.is_isomorphic(graph, other) for other in classes):
+            classes.append(graph)
     ours = [h for h in connected_multigraphs(3, simple=False, directed=directed) if h.degree == 3]
     assert len(ours) == len(classes)
 

@@ -40,26 +40,26 @@ def test_induced_subgraphs_are_networkxs(directed):
     rng = np.random.default_rng(1)
     for size in (0, 1, 5, 20, 40):
         chosen = rng.choice(40, size, replace=False)
-        found = source.induced(chosen)
-        assert found.nodes.tolist() == sorted(chosen.tolist())
+        sub = source.induced(chosen)
+        assert sub.nodes.tolist() == sorted(chosen.tolist())
         wanted = graph.to_directed().subgraph(chosen.tolist()).edges
-        assert sorted(map(tuple, found.nodes[found.edge_index].t().tolist())) == sorted(wanted)
-        assert torch.equal(edge_index[:, found.edges], found.nodes[found.edge_index])
+        assert sorted(map(tuple, sub.nodes[sub.edge_index].t().tolist())) == sorted(wanted)
+        assert torch.equal(edge_index[:, sub.edges], sub.nodes[sub.edge_index])
 
 
 def test_long_rows_of_hubs_are_searched():
     star = nx.star_graph(200)
     star.add_edge(3, 4)
-    found = source_of(star).induced(np.array([0, 3, 4, 199]))
+    sub = source_of(star).induced(np.array([0, 3, 4, 199]))
     wanted = star.to_directed().subgraph([0, 3, 4, 199]).edges
-    assert sorted(map(tuple, found.nodes[found.edge_index].t().tolist())) == sorted(wanted)
+    assert sorted(map(tuple, sub.nodes[sub.edge_index].t().tolist())) == sorted(wanted)
 
 
 def test_repeated_edges_and_loops_stay():
     edge_index = torch.tensor([[0, 0, 1, 2, 3], [1, 1, 1, 0, 2]])
-    found = SubgraphSource(edge_index, 5).induced(np.array([0, 1, 4]))
-    assert found.edge_index.tolist() == [[0, 0, 1], [1, 1, 1]]
-    assert found.edges.tolist() == [0, 1, 2]
+    sub = SubgraphSource(edge_index, 5).induced(np.array([0, 1, 4]))
+    assert sub.edge_index.tolist() == [[0, 0, 1], [1, 1, 1]]
+    assert sub.edges.tolist() == [0, 1, 2]
     hub = torch.zeros(2, 50, dtype=torch.long)
     hub[0] = torch.arange(50) % 5
     assert SubgraphSource(hub, 5).induced(np.array([0, 3])).edge_index.tolist() == [[0] * 10 + [1] * 10, [0] * 20]
@@ -71,12 +71,12 @@ def test_all_neighbours_are_all_nodes_that_reach_the_roots(directed, depth):
     graph = random_graph(p=0.05, directed=directed)
     roots = torch.tensor([5, 0, 17])
     for induced in (False, True):
-        found = source_of(graph).neighbors(roots, [-1] * depth, induced=induced)
+        sub = source_of(graph).neighbors(roots, [-1] * depth, induced=induced)
         wanted = set().union(*(in_hops(graph, root, depth) for root in roots.tolist()))
-        assert set(found.nodes.tolist()) == wanted
-        assert found.nodes[found.roots].tolist() == roots.tolist()
-        assert found.nodes.unique().numel() == found.nodes.numel()
-        edges = sorted(map(tuple, found.nodes[found.edge_index].t().tolist()))
+        assert set(sub.nodes.tolist()) == wanted
+        assert sub.nodes[sub.roots].tolist() == roots.tolist()
+        assert sub.nodes.unique().numel() == sub.nodes.numel()
+        edges = sorted(map(tuple, sub.nodes[sub.edge_index].t().tolist()))
         inner = set().union(*(in_hops(graph, root, depth - 1) for root in roots.tolist()))
         every = graph.to_directed().subgraph(wanted).edges
         assert edges == sorted(every if induced else [(u, v) for u, v in every if v in inner])
@@ -88,10 +88,10 @@ def test_fan_outs_are_kept_and_uniform(replace):
     source, draws = source_of(star), 4000
     counts = np.zeros(10)
     for index in range(draws):
-        found = source.neighbors(torch.tensor([0]), [4], replace=replace, index=index)
-        assert found.edges.numel() == 4
-        assert found.edges.unique().numel() == 4 or replace
-        np.add.at(counts, found.nodes[found.edge_index[0]].numpy(), 1)
+        sub = source.neighbors(torch.tensor([0]), [4], replace=replace, index=index)
+        assert sub.edges.numel() == 4
+        assert sub.edges.unique().numel() == 4 or replace
+        np.add.at(counts, sub.nodes[sub.edge_index[0]].numpy(), 1)
     p = 4 / 9
     deviation = np.abs(counts[1:] / draws - p) / np.sqrt(p * (1 if replace else 1 - p) / draws)
     assert deviation.max() < 5
@@ -123,17 +123,17 @@ def test_hop_sets_and_their_subgraphs(directed):
     graph.add_node(40)
     source, roots = source_of(graph), torch.tensor([3, 40, 8, 3])
     nodes, sizes = source.hop_sets(roots, 2)
-    found = source.neighborhoods(roots, nodes, sizes)
+    sub = source.neighborhoods(roots, nodes, sizes)
     start = 0
     for i, root in enumerate(roots.tolist()):
         wanted = in_hops(graph, root, 2)
         part = slice(start, start + len(wanted))
-        assert found.nodes[part].tolist() == sorted(wanted)
-        assert {v: h for v, h in zip(found.nodes[part].tolist(), found.hop[part].tolist())} == wanted
-        assert int(found.roots[i]) == start + sorted(wanted).index(root)
-        mine = (found.edge_index[1] >= part.start) & (found.edge_index[1] < part.stop)
-        assert ((found.edge_index[0] >= part.start) & (found.edge_index[0] < part.stop))[mine].all()
-        edges = found.nodes[found.edge_index[:, mine]].t().tolist()
+        assert sub.nodes[part].tolist() == sorted(wanted)
+        assert {v: h for v, h in zip(sub.nodes[part].tolist(), sub.hop[part].tolist())} == wanted
+        assert int(sub.roots[i]) == start + sorted(wanted).index(root)
+        mine = (sub.edge_index[1] >= part.start) & (sub.edge_index[1] < part.stop)
+        assert ((sub.edge_index[0] >= part.start) & (sub.edge_index[0] < part.stop))[mine].all()
+        edges = sub.nodes[sub.edge_index[:, mine]].t().tolist()
         assert sorted(map(tuple, edges)) == sorted(graph.to_directed().subgraph(wanted).edges)
         start += len(wanted)
 
@@ -148,9 +148,9 @@ def test_budgets_bound_the_neighbours():
 def test_added_loops_are_the_missing_ones():
     edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 1, 1]])
     source, roots = SubgraphSource(edge_index, 4), torch.tensor([1, 3])
-    found = source.neighborhoods(roots, *source.hop_sets(roots, 1), add_self_loops=True)
-    assert found.edge_index.t().tolist() == [[0, 0], [1, 0], [0, 1], [1, 1], [2, 1], [2, 2], [3, 3]]
-    assert found.edges.tolist() == [-1, 1, 0, 2, 3, -1, -1]
+    sub = source.neighborhoods(roots, *source.hop_sets(roots, 1), add_self_loops=True)
+    assert sub.edge_index.t().tolist() == [[0, 0], [1, 0], [0, 1], [1, 1], [2, 1], [2, 2], [3, 3]]
+    assert sub.edges.tolist() == [-1, 1, 0, 2, 3, -1, -1]
 
 
 @pytest.mark.parametrize("eps", [1e-2, 1e-4, 1e-8])

@@ -11,8 +11,8 @@ def test_share_of_zeros_and_scale(p: float) -> None:
     torch.manual_seed(0)
     y = dropout(torch.ones(1000, 1001), p)
     assert (y == 0).double().mean().item() == pytest.approx(p, abs=2e-3)
-    kept = y[y != 0]
-    assert torch.allclose(kept, torch.full_like(kept, 1 / (1 - p)), rtol=1e-4)
+    survivors = y[y != 0]
+    assert torch.allclose(survivors, torch.full_like(survivors, 1 / (1 - p)), rtol=1e-4)
 
 
 def test_entries_are_independent() -> None:

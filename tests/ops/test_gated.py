@@ -37,12 +37,12 @@ def test_values_and_gradients_are_those_of_the_definition(dtype, threads, compil
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found = ops.gated_mean(edge_index, *values)
-        gradients = torch.autograd.grad(found, values, direction)
+        out = ops.gated_mean(edge_index, *values)
+        gradients = torch.autograd.grad(out, values, direction)
     finally:
         torch.set_num_threads(before)
     expected = definition(edge_index, *values)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(out, expected)
     torch.testing.assert_close(gradients, torch.autograd.grad(expected, values, direction))
 
 
@@ -59,9 +59,9 @@ def test_closed_and_open_gates(dtype, scale):
     edge_index, a, b, x = inputs(dtype, scale=scale)
     a, b = a.clamp(-2 * bound, 2 * bound), b.clamp(-bound / 2, bound / 2)
     values = [value.requires_grad_() for value in (a, b, x)]
-    found = ops.gated_mean(edge_index, *values)
-    torch.testing.assert_close(found, definition(edge_index, *values), rtol=1e-4, atol=1e-4 * scale)
-    for gradient in torch.autograd.grad(found.sum(), values):
+    out = ops.gated_mean(edge_index, *values)
+    torch.testing.assert_close(out, definition(edge_index, *values), rtol=1e-4, atol=1e-4 * scale)
+    for gradient in torch.autograd.grad(out.sum(), values):
         assert torch.isfinite(gradient).all()
 
 
@@ -82,9 +82,9 @@ def test_rows_of_length_one():
     x[2] = 0
     x.requires_grad_()
     direction = torch.randn_like(x)
-    found, expected = ops.l2_normalize(x), F.normalize(x, dim=1)
-    torch.testing.assert_close(found, expected)
-    gradients = [torch.autograd.grad(out, x, direction)[0] for out in (found, expected)]
+    out, expected = ops.l2_normalize(x), F.normalize(x, dim=1)
+    torch.testing.assert_close(out, expected)
+    gradients = [torch.autograd.grad(y, x, direction)[0] for y in (out, expected)]
     torch.testing.assert_close(*gradients)
 
 

@@ -324,9 +324,9 @@ def test_sparse_features_share_their_structure_through_dropout():
     dropped = features.dropout(0.5)
     assert dropped.structure is features.structure
     assert features.dropout(0.5, training=False) is features
-    kept = dropped.values != 0
-    torch.testing.assert_close(dropped.values[kept], 2 * features.values[kept])
-    assert 0.3 < kept.float().mean() < 0.7
+    stays = dropped.values != 0
+    torch.testing.assert_close(dropped.values[stays], 2 * features.values[stays])
+    assert 0.3 < stays.float().mean() < 0.7
     weight = torch.randn(40, 4, requires_grad=True)
     seed = torch.randn(30, 4)
     (gradient,) = torch.autograd.grad(dropped @ weight, weight, seed)

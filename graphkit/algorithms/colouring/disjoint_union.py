@@ -71,10 +71,10 @@ class DisjointUnion:
         kind = colours(_attribute(graphs, edge_attr, [graph.num_edges for graph in graphs]))
         order = np.lexsort((kind, target, source))
         source, target, kind = source[order], target[order], kind[order]
-        kept = np.ones(source.size, dtype=bool)
-        kept[1:] = (np.diff(source) != 0) | (np.diff(target) != 0) | (np.diff(kind) != 0)
+        distinct = np.ones(source.size, dtype=bool)
+        distinct[1:] = (np.diff(source) != 0) | (np.diff(target) != 0) | (np.diff(kind) != 0)
         node_colour = colours(_attribute(graphs, node_attr, sizes))
-        return cls(node_start, source[kept], target[kept], kind[kept], node_colour)
+        return cls(node_start, source[distinct], target[distinct], kind[distinct], node_colour)
 
     @property
     def num_nodes(self) -> np.ndarray:
@@ -107,8 +107,8 @@ def _attribute(graphs: Sequence[Data], name: str | None, sizes: Sequence[int]) -
             continue
         values = graph.get(name)
         if values is None or values.dim() == 0 or values.size(0) != size:
-            found = "none" if values is None else f"shape {list(values.shape)}"
-            raise ValueError(f"graph {number}: k,l-WL needs {size} rows of {name!r} as colours, found {found}")
+            given = "none" if values is None else f"shape {list(values.shape)}"
+            raise ValueError(f"graph {number}: k,l-WL needs {size} rows of {name!r} as colours, found {given}")
         values = (values if values.layout == torch.strided else values.to_dense()).reshape(size, -1).double()
         check_features(values, f"graph {number}, {name}")
         rows.append(values.cpu().numpy() + 0.0)  # no negative zeros

@@ -66,14 +66,14 @@ def group_multisets(keys: Any, ptr: Any, own: Any) -> Any:
             code ^= code >> np.uint64(29)
         place = np.int64(code & np.uint64(slots - 1))
         while True:
-            found = table[place]
-            if found < 0:
+            number = table[place]
+            if number < 0:
                 table[place], first[count], group[i] = count, i, count
                 count += 1
                 break
-            j = first[found]
+            j = first[number]
             if own[j] == own[i] and ptr[j + 1] - ptr[j] == stop - start and _same(keys, ptr[j], start, stop - start):
-                group[i] = found
+                group[i] = number
                 break
             place = (place + 1) & (slots - 1)
     return group, first[:count]

@@ -48,7 +48,7 @@ def common(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any]:
     large, small = larger_first(rowptr, first, second)
     order, group = group_by(large, size)
     mark = np.full(size, -1, np.int64)
-    found = np.zeros(first.size + 1, np.int64)
+    start = np.zeros(first.size + 1, np.int64)
     for a in range(size):
         if group[a] == group[a + 1]:
             continue
@@ -59,9 +59,9 @@ def common(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any]:
             count = 0
             for entry in range(rowptr[small[p]], rowptr[small[p] + 1]):
                 count += mark[col[entry]] == a
-            found[p + 1] = count
-    found = np.cumsum(found)
-    nodes = np.empty(found[-1], np.int64)
+            start[p + 1] = count
+    start = np.cumsum(start)
+    nodes = np.empty(start[-1], np.int64)
     mark[:] = -1
     for a in range(size):
         if group[a] == group[a + 1]:
@@ -70,20 +70,20 @@ def common(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any]:
             mark[col[entry]] = a
         for position in range(group[a], group[a + 1]):
             p = order[position]
-            place, end = found[p], found[p + 1]
+            place, end = start[p], start[p + 1]
             entry = rowptr[small[p]]
             while place < end:
                 if mark[col[entry]] == a:
                     nodes[place] = col[entry]
                     place += 1
                 entry += 1
-    return found, nodes
+    return start, nodes
 
 
 @_jit
 def joint(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any, Any]:
     """Neighbours of either node of each pair: where each pair's begin, the nodes, sorted, and whose they are."""
-    found = np.zeros(first.size + 1, np.int64)
+    start = np.zeros(first.size + 1, np.int64)
     for p in range(first.size):
         i, end_i = rowptr[first[p]], rowptr[first[p] + 1]
         j, end_j = rowptr[second[p]], rowptr[second[p] + 1]
@@ -93,9 +93,9 @@ def joint(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any, Any
             i += u <= v
             j += v <= u
             count += 1
-        found[p + 1] = count + (end_i - i) + (end_j - j)
-    found = np.cumsum(found)
-    nodes, side = np.empty(found[-1], np.int64), np.empty(found[-1], np.int8)
+        start[p + 1] = count + (end_i - i) + (end_j - j)
+    start = np.cumsum(start)
+    nodes, side = np.empty(start[-1], np.int64), np.empty(start[-1], np.int8)
     beyond = rowptr.size  # larger than any node
     place = 0
     for p in range(first.size):
@@ -109,7 +109,7 @@ def joint(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any, Any
             i += u <= v
             j += v <= u
             place += 1
-    return found, nodes, side
+    return start, nodes, side
 
 
 @_jit

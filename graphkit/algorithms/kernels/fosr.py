@@ -52,10 +52,10 @@ def _extremes(z: Array, nodes: Array, k: int, sign: float) -> Array:
 
 @_jit
 def _joined(lists: Array, start: Array, count: Array, u: int, v: int) -> bool:
-    found = False
+    joined = False
     for a in range(count[u]):
-        found |= lists[start[u] + a] == v
-    return found
+        joined |= lists[start[u] + a] == v
+    return joined
 
 
 @_jit

@@ -14,8 +14,8 @@ _jit = numba.njit(nogil=True, cache=True)
 def _search(start: int, rowptr: Any, col: Any, max_hop: int, seen: Any, distance: Any, queue: Any) -> int:
     """Fill ``queue`` with ``start`` and all nodes up to ``max_hop`` columns away; returns how many they are."""
     seen[start], distance[start], queue[0] = start, 0, start
-    done, found = 0, 1
-    while done < found:
+    done, queued = 0, 1
+    while done < queued:
         node = queue[done]
         done += 1
         if distance[node] == max_hop:
@@ -23,9 +23,9 @@ def _search(start: int, rowptr: Any, col: Any, max_hop: int, seen: Any, distance
         for entry in range(rowptr[node], rowptr[node + 1]):
             other = col[entry]
             if seen[other] != start:
-                seen[other], distance[other], queue[found] = start, distance[node] + 1, other
-                found += 1
-    return found
+                seen[other], distance[other], queue[queued] = start, distance[node] + 1, other
+                queued += 1
+    return queued
 
 
 @_jit
@@ -48,8 +48,8 @@ def fill(rowptr: Any, col: Any, max_hop: int, sources: Any, targets: Any, hops: 
     seen, distance, queue = np.full(size, -1), np.empty(size, np.int64), np.empty(size, np.int64)
     position = 0
     for node in range(size):
-        found = _search(node, rowptr, col, max_hop, seen, distance, queue)
-        reached = queue[1:found]
+        count = _search(node, rowptr, col, max_hop, seen, distance, queue)
+        reached = queue[1:count]
         reached.sort()
         for other in reached:
             sources[position], targets[position], hops[position] = other, node, distance[other]

@@ -189,8 +189,8 @@ def join(
                 lead = leads[depth]
                 entry[depth] = ptr[lead, place[early[lead]]]
                 end[depth] = ptr[lead, place[early[lead]] + 1]
-            found = False
-            while depth > 0 and not found:
+            extended = False
+            while depth > 0 and not extended:
                 if entry[depth] == end[depth]:
                     depth -= 1
                     continue
@@ -198,15 +198,15 @@ def join(
                 entry[depth] += 1
                 y = idx[e]
                 x = weight[depth - 1] * val[e] * vectors[depth, y]
-                found = True
+                extended = True
                 for f in range(factors):
                     if late[f] == depth and f != leads[depth]:
                         if stamp[f, y] != current[f]:
-                            found = False
+                            extended = False
                             break
                         x *= looked[f, y]
                 place[depth], weight[depth] = y, x
-            if not found:
+            if not extended:
                 break
         for e in range(first, size):
             data[e] = row[indices[e]]

@@ -68,12 +68,12 @@ def sort_nodes(nodes: Any, size: int, local: Any) -> Any:
     """The sorted nodes, numbered in ``local`` in that order."""
     if local.size < 32 * size:  # reading all of ``local`` costs less than sorting
         out = np.empty(size, nodes.dtype)
-        found = 0
+        count = 0
         for v in range(local.size):
             if local[v] >= 0:
-                out[found] = v
-                local[v] = found
-                found += 1
+                out[count] = v
+                local[v] = count
+                count += 1
         return out
     out = nodes[:size].copy()
     out.sort()

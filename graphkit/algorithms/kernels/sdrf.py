@@ -76,7 +76,7 @@ def improvements(lists: Array, start: Array, count: Array, x: int, y: int) -> tu
     common = _shared(lists, start, count, x, near_y)
     corners, most = (ways_y > 0).sum() + (ways_x > 0).sum(), max(ways_y.max(), ways_x.max())
     now = official_formula(common, dx, dy, corners, most)
-    pairs, gains, found = np.empty(((dx + 1) * (dy + 1), 2), np.int64), np.empty((dx + 1) * (dy + 1)), 0
+    pairs, gains, size = np.empty(((dx + 1) * (dy + 1), 2), np.int64), np.empty((dx + 1) * (dy + 1)), 0
     for a in range(dx + 1):
         i = lists[start[x] + a] if a < dx else x
         mark_neighbours(lists, start, count, i, near_i, True)
@@ -91,10 +91,10 @@ def improvements(lists: Array, start: Array, count: Array, x: int, y: int) -> tu
             else:  # a square: one more way at i and at j
                 more = corners + (ways_x[a] == 0) + (ways_y[b] == 0)
                 value = official_formula(common, dx, dy, more, max(most, ways_x[a] + 1, ways_y[b] + 1))
-            pairs[found, 0], pairs[found, 1], gains[found] = i, j, value - now
-            found += 1
+            pairs[size, 0], pairs[size, 1], gains[size] = i, j, value - now
+            size += 1
         mark_neighbours(lists, start, count, i, near_i, False)
-    return pairs[:found], gains[:found]
+    return pairs[:size], gains[:size]
 
 
 @_jit

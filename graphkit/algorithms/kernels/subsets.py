@@ -11,14 +11,14 @@ _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
 @_jit
-def cliques(allowed: Any, size: int, limit: int, found: Any) -> int:
+def cliques(allowed: Any, size: int, limit: int, out: Any) -> int:
     """Write the sets of ``size`` nodes of which any two are ``allowed`` together, in lexicographic order.
 
     Args:
         allowed: Which pairs may be together.
         size: The number of nodes of a set.
         limit: How many sets to count at most.
-        found: Room for the sets, ``[size, number]``; with none, they are only counted.
+        out: Room for the sets, ``[size, number]``; with none, they are only counted.
 
     Returns:
         The number of sets, or ``limit + 1`` if there are more.
@@ -40,9 +40,9 @@ def cliques(allowed: Any, size: int, limit: int, found: Any) -> int:
             depth += 1
             chosen[depth] = node
             continue
-        if count < found.shape[1]:
+        if count < out.shape[1]:
             for i in range(size):
-                found[i, count] = chosen[i]
+                out[i, count] = chosen[i]
         count += 1
         if count > limit:
             return count

@@ -54,8 +54,8 @@ def common_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) 
 
     Example:
         >>> square = torch.tensor([[0, 1, 2, 3], [1, 2, 3, 0]])
-        >>> found = common_neighbours(square, torch.tensor([[0, 0, 1], [2, 1, 3]]), num_nodes=4)
-        >>> found.rowptr.tolist(), found.col.tolist()
+        >>> common = common_neighbours(square, torch.tensor([[0, 0, 1], [2, 1, 3]]), num_nodes=4)
+        >>> common.rowptr.tolist(), common.col.tolist()
         ([0, 2, 2, 4], [1, 3, 0, 2])
     """
     from graphkit.algorithms.kernels import common_neighbours as kernels
@@ -84,8 +84,8 @@ def joint_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -
 
     Example:
         >>> path = torch.tensor([[0, 1, 2], [1, 2, 3]])
-        >>> found, side = joint_neighbours(path, torch.tensor([[0], [2]]), num_nodes=4)
-        >>> found.col.tolist(), side.tolist()
+        >>> near, side = joint_neighbours(path, torch.tensor([[0], [2]]), num_nodes=4)
+        >>> near.col.tolist(), side.tolist()
         ([1, 3], [0, 2])
     """
     from graphkit.algorithms.kernels import common_neighbours as kernels
@@ -119,8 +119,8 @@ def distinct_pairs(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> 
     from graphkit.algorithms.kernels import common_neighbours as kernels
 
     rowptr, _ = _arrays(graph, num_nodes)
-    *found, inverse = kernels.distinct(rowptr, *_ends(pairs, num_nodes, "distinct_pairs"))
-    first, second, inverse = (torch.from_numpy(ids).to(pairs.device) for ids in (*found, inverse))
+    *ends, inverse = kernels.distinct(rowptr, *_ends(pairs, num_nodes, "distinct_pairs"))
+    first, second, inverse = (torch.from_numpy(ids).to(pairs.device) for ids in (*ends, inverse))
     return torch.stack([first, second]), inverse
 
 

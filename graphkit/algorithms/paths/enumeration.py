@@ -93,14 +93,14 @@ def enumerate_paths(
     nodes = torch.empty(int(sizes.sum()), dtype=torch.int32)
     distances = torch.empty_like(nodes, dtype=torch.int8) if kind == "simple" else nothing8
     _run(kernel, num_nodes, *inputs, max_paths, first, True, plan, nodes, distances)
-    found, device = [], edge_index.device
+    paths, device = [], edge_index.device
     for k, (start, number) in enumerate(plan.tolist(), 1):
         # clones, as a view would keep, and save, the memory of all lengths
         block = slice(start, start + number * (k + 1))
         own = nodes[block].view(k + 1, number).clone()
         far = distances[block].view(number, k + 1).clone().to(device) if kind == "simple" else None
-        found.append(PathSet(own.to(device), far))
-    return found
+        paths.append(PathSet(own.to(device), far))
+    return paths
 
 
 def _run(kernel: Callable[..., int], num_nodes: int, *arguments: Any) -> int:

@@ -74,6 +74,6 @@ def node_subsets(
             f"the graph ({num_nodes} nodes) has more than max_subsets={max_subsets} sets of {size} nodes; use smaller "
             "sets, a smaller max_distance, or a larger max_subsets"
         )
-    found = np.empty((size, count), dtype=np.int32)
-    kernels.cliques(allowed, size, max_subsets, found)
-    return torch.from_numpy(found).to(edge_index.device)
+    subsets = np.empty((size, count), dtype=np.int32)
+    kernels.cliques(allowed, size, max_subsets, subsets)
+    return torch.from_numpy(subsets).to(edge_index.device)

@@ -104,13 +104,13 @@ _Value = float | np.ndarray | _Matrix
 def _checked(matrix: Any) -> Any:
     from scipy.sparse import csr_array
 
-    found = csr_array(matrix, dtype=np.float64)
-    if found.ndim != 2 or found.shape[0] != found.shape[1]:
-        raise ValueError(f"equivariant_polynomials: a matrix has shape {found.shape}, expected [n, n]")
-    if not np.isfinite(found.data).all():
+    square = csr_array(matrix, dtype=np.float64)
+    if square.ndim != 2 or square.shape[0] != square.shape[1]:
+        raise ValueError(f"equivariant_polynomials: a matrix has shape {square.shape}, expected [n, n]")
+    if not np.isfinite(square.data).all():
         raise ValueError("equivariant_polynomials: an entry of a matrix is not finite; replace missing values before")
-    found.sum_duplicates()
-    return found
+    square.sum_duplicates()
+    return square
 
 
 def _is_symmetric(matrix: Any) -> bool:

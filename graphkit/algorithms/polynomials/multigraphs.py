@@ -98,7 +98,7 @@ def connected_multigraphs(
             f"connected_multigraphs: max_degree={max_degree}, num_pins={num_pins}, num_colours={num_colours}; a degree "
             "and a number of colours from 1 on are possible, and 0, 1 or 2 pins"
         )
-    found: list[Multigraph] = []
+    out: list[Multigraph] = []
     layer: set[Multigraph] = set()
     for degree in range(1, max_degree + 1):
         grown = (
@@ -114,8 +114,8 @@ def connected_multigraphs(
             for h in layer
             for pins in permutations(h.nodes, num_pins)
         }
-        found += sorted(pinned, key=lambda h: (h.edges, h.colours))
-    return tuple(found)
+        out += sorted(pinned, key=lambda h: (h.edges, h.colours))
+    return tuple(out)
 
 
 def ppgn_computes(h: Multigraph) -> bool:

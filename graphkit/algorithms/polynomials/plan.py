@@ -225,12 +225,12 @@ def cheapest_order(reaches: Reaches, free: Iterable[int]) -> list[Step]:
         if not left:
             return 0.0, []
         if left not in best:
-            found = []
+            choices = []
             for step in _possible_steps(state, left):
                 cost, after = _simulate(state, step)
                 more, steps = search(after, left - step)
-                found.append((cost + more, [step, *steps]))
-            best[left] = min(found, key=lambda choice: choice[0])
+                choices.append((cost + more, [step, *steps]))
+            best[left] = min(choices, key=lambda choice: choice[0])
         return best[left]
 
     return search(reaches, frozenset(free))[1]

@@ -64,8 +64,8 @@ class SubgraphSource:
         >>> source = SubgraphSource(path, 4)
         >>> source.induced(np.array([0, 1, 3])).edge_index.tolist()
         [[1, 0], [0, 1]]
-        >>> found = source.neighbors(torch.tensor([3]), [-1, -1])
-        >>> found.nodes.tolist(), found.edge_index.tolist()
+        >>> part = source.neighbors(torch.tensor([3]), [-1, -1])
+        >>> part.nodes.tolist(), part.edge_index.tolist()
         ([3, 2, 1], [[1, 2, 0], [0, 1, 1]])
     """
 
@@ -247,9 +247,9 @@ class SubgraphSource:
         count, sub, entry, places, hop = _root_kernels().extract(
             self._rowptr, self._col, nodes, sizes, ids, add_self_loops, self._local
         )
-        found = self.subgraph(nodes, count, sub, entry, torch.from_numpy(places))
+        part = self.subgraph(nodes, count, sub, entry, torch.from_numpy(places))
         return Subgraph(
-            found.nodes, found.edge_index, found.edges, found.roots, torch.from_numpy(sizes), torch.from_numpy(hop)
+            part.nodes, part.edge_index, part.edges, part.roots, torch.from_numpy(sizes), torch.from_numpy(hop)
         )
 
     # ----------------------------------------------------------------------------------------------------------------

@@ -3,14 +3,11 @@
 Each takes ``(x, index, ptr, dim_size, dim)`` as PyG's do and computes with the real elements of each set only.
 """
 
-from torch_geometric.nn.aggr import Aggregation
-
-from graphkit.core.registry import Registry
 from graphkit.nn.aggr.gnp import GNPAggregation, gnp
 from graphkit.nn.aggr.lcm import LCMAggregation
 from graphkit.nn.aggr.operators import GRUOperator, MLPOperator
 from graphkit.nn.aggr.recurrent import RecurrentAggregation
-from graphkit.nn.aggr.resolver import resolve
+from graphkit.nn.aggr.resolver import registry, resolve
 
 __all__ = [
     "GNPAggregation",
@@ -22,5 +19,3 @@ __all__ = [
     "registry",
     "resolve",
 ]
-
-registry: Registry[Aggregation] = Registry("aggregation", Aggregation, __name__)

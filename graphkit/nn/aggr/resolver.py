@@ -9,7 +9,10 @@ from torch_geometric.nn import aggr as pyg
 from torch_geometric.nn.aggr import Aggregation
 from torch_geometric.nn.resolver import aggregation_resolver
 
+from graphkit.core.registry import Registry
 from graphkit.core.validate import unknown_name
+
+registry: Registry[Aggregation] = Registry("aggregation", Aggregation, "graphkit.nn.aggr")
 
 
 def resolve(name: str, channels: int | None, **kwargs: Any) -> Aggregation:
@@ -41,15 +44,13 @@ def resolve(name: str, channels: int | None, **kwargs: Any) -> Aggregation:
 
 
 def _find(name: str) -> type[Aggregation] | None:
-    from graphkit.nn.aggr import registry
-
-    own = registry.classes()
-    found = {_key(key): cls for key, cls in _pyg_classes().items()} | {_key(key): cls for key, cls in own.items()}
-    if _key(name) in found:
-        return found[_key(name)]
+    own, pyg_classes = registry.classes(), _pyg_classes()
+    by_key = {_key(key): cls for key, cls in [*pyg_classes.items(), *own.items()]}
+    if _key(name) in by_key:
+        return by_key[_key(name)]
     if _key(name) == "add":
         return None
-    short = sorted({key.removesuffix("Aggregation") for key in [*own, *_pyg_classes()]})
+    short = sorted({key.removesuffix("Aggregation") for key in [*own, *pyg_classes]})
     raise ValueError(unknown_name(name, short, "aggregation"))
 
 
