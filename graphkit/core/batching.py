@@ -1,4 +1,4 @@
-"""Cutting an order of training examples into batches."""
+"""Mini-batches of an order of training examples."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 
-def cut(order: Tensor, size: int) -> list[Tensor]:
+def split_order(order: Tensor, size: int) -> list[Tensor]:
     """Parts of one size; a last part of one joins the part before: batch norms cannot be trained on one row.
 
     Example:
-        >>> [part.tolist() for part in cut(torch.arange(5), 2)]
+        >>> [part.tolist() for part in split_order(torch.arange(5), 2)]
         [[0, 1], [2, 3, 4]]
     """
     parts = list(order.split(size))

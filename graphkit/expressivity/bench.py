@@ -194,7 +194,7 @@ def _probe(subject: Subject, suite: Suite, protocol: Protocol) -> tuple[nn.Modul
         raise ValueError(f"{protocol.name} needs {protocol.channels} outputs, the model has {out.size(1)}")
     model = subject.build(prepared[0].num_features, 0)
     transform = subject.transform
-    words = [repr(model), transform.fingerprint() if isinstance(transform, Precompute) else repr(transform)]
+    words = [repr(model), transform.cache_key() if isinstance(transform, Precompute) else repr(transform)]
     return model, hash_config([*words, hash_tensors(out, *(graph.x for graph in prepared))], 32)
 
 

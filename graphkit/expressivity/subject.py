@@ -15,11 +15,11 @@ from torch_geometric.data import Data
 from torch_geometric.nn.inits import reset
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.attributes import attributes_of
 from graphkit.diagnostics.separation import graph_outputs, prepare
 from graphkit.models import PyGModel
 from graphkit.recipes.config import find_class
 from graphkit.testing import relabelled
-from graphkit.transforms.base import of_pairs
 
 OUTPUTS = 16  # BREC's embeddings
 
@@ -93,7 +93,11 @@ class Subject:
             return graph
         before = set(graph.keys())
         graph = self.transform(graph)
-        added = [key for key in sorted(graph.keys()) if key not in before and _is_feature(graph, key)]
+        added = [
+            key
+            for key in sorted(attributes_of("node", graph, str(self.transform)))
+            if key not in before and graph[key].is_floating_point()
+        ]
         columns = [graph[key].nan_to_num().double().view(graph.num_nodes, -1) for key in added]
         graph.x = torch.cat([graph.x, *columns], dim=1)
         return graph
@@ -133,10 +137,3 @@ class _Redrawn:
         model = copy.deepcopy(self.model)
         reset(model)
         return model
-
-
-def _is_feature(graph: Data, key: str) -> bool:
-    value = graph[key]
-    return (
-        isinstance(value, Tensor) and value.is_floating_point() and graph.is_node_attr(key) and not of_pairs(graph, key)
-    )

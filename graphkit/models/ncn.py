@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.attributes import attributes_of
 from graphkit.models.pair_scorer import PairScorer
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
 from graphkit.ops import Structure, structure
@@ -221,9 +222,7 @@ def _without(batch: Data, graph: Structure, pairs: Tensor) -> Data:
     kept = (~_between(graph, pairs)).nonzero().squeeze(1)
     out = copy.copy(batch)
     out.edge_index = torch.stack([graph.col[kept], graph.row[kept]])  # sorted: its structure comes cheaply
-    for key in set(batch.keys()) - {"edge_index", "edge_label_index", "edge_label"}:
-        value = batch[key]
-        if key.startswith("edge_") and isinstance(value, Tensor) and value.size(0) == graph.num_edges:
-            out[key] = graph.to_csr(value)[kept]
+    for key in attributes_of("edge", batch, "NCNC"):
+        out[key] = graph.to_csr(batch[key])[kept]
     out.edge_label_index = pairs
     return out

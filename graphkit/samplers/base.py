@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -14,14 +16,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource, subgraph_source
-from graphkit.core.batching import cut
+from graphkit.core.attributes import DECLARED, attributes_of, record_kinds, take, with_int64_ids
+from graphkit.core.batching import split_order
 from graphkit.core.config import Configurable
 from graphkit.core.files import cached_tensors
 from graphkit.core.hashing import hash_config
 from graphkit.core.resources import data_root
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
-from graphkit.transforms.base import of_pairs
 
 T = TypeVar("T")
 EVALUATIONS = ("sampled", "whole", "layerwise")
@@ -119,8 +121,9 @@ class Sampler(Configurable, ABC):
         if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:
             bad = int(roots.min()) if int(roots.min()) < 0 else int(roots.max())
             raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{data.num_nodes - 1}")
+        data = with_int64_ids(data)
         source = subgraph_source(data.edge_index, data.num_nodes)
-        kinds = kinds_of_attributes(data, name)
+        shared = shared_attributes(data, name)
         prepared = self.prepare(data, source, roots)
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         seed = int(torch.randint(2**62, (1,), generator=generator))
@@ -132,13 +135,13 @@ class Sampler(Configurable, ABC):
 
         def make(index: int) -> Data:
             subgraph = self.draw(source, jobs[index % len(jobs)], seed, index)
-            batch = cut_out(data, kinds, subgraph)
+            batch = subgraph_data(data, shared, subgraph)
             grown = subgraph.roots is not None
             batch.root_index = subgraph.roots if grown else is_root[subgraph.nodes].nonzero().view(-1)
             self.annotate(batch, subgraph, source, prepared)
             return batch
 
-        return ahead(make, range(rank, steps * world, world))
+        return prefetch(make, range(rank, steps * world, world))
 
 
 def kept(key: tuple[Any, ...], source: SubgraphSource, compute: Callable[[], Iterable[np.ndarray]]) -> list[np.ndarray]:
@@ -163,44 +166,46 @@ def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None)
     """The roots in groups of ``batch_size``, in random order with a generator, then no single one is left over."""
     if generator is None:
         return list(roots.split(batch_size))
-    return cut(roots[torch.randperm(roots.numel(), generator=generator)], batch_size)
+    return split_order(roots[torch.randperm(roots.numel(), generator=generator)], batch_size)
 
 
-def kinds_of_attributes(data: Data, name: str) -> dict[str, str]:
-    """Which attributes have a row per node, or per edge; those of neither kind stay behind."""
-    kinds = {}
-    for key, value in data:
-        if key == "edge_index" or not isinstance(value, Tensor) or value.dim() == 0:
-            continue
-        if of_pairs(data, key):
-            if key.endswith("_index") and value.dim() == 2:
-                raise ValueError(
-                    f"{name}: {key} describes pairs of nodes of the whole graph; transform what is sampled instead: "
-                    "task.sampled(sampler).transform(...)"
-                )
-            continue  # ids, such as those of the training nodes
-        if data.is_edge_attr(key) and ("edge" in key or value.size(0) != data.num_nodes):
-            kinds[key] = "edge"
-        elif data.is_node_attr(key):
-            kinds[key] = "node"
-    return kinds
+@dataclass(frozen=True)
+class SharedAttributes:
+    """What subgraphs take from their graph: the names of the attributes of nodes and of edges, and a declaration."""
+
+    of_nodes: list[str]
+    of_edges: list[str]
+    declared: dict[str, str] | None
 
 
-def cut_out(data: Data, kinds: dict[str, str], subgraph: Subgraph) -> Data:
+def shared_attributes(data: Data, where: str) -> SharedAttributes:
+    """The attributes that go along with nodes and edges; those of pairs and of the graph stay behind.
+
+    Raises:
+        ValueError: If an attribute may belong to nodes as well as to edges, or describes pairs of the whole graph.
+    """
+    for key in attributes_of("pair", data, where):
+        if "index" in key and data[key].dim() == 2:
+            raise ValueError(
+                f"{where}: {key} describes pairs of nodes of the whole graph; transform what is sampled instead: "
+                "task.sampled(sampler).transform(...)"
+            )
+    of_nodes, of_edges = (attributes_of(kind, data, where) for kind in ("node", "edge"))
+    data = copy.copy(data)
+    record_kinds(data)
+    return SharedAttributes(of_nodes, of_edges, data.get(DECLARED))
+
+
+def subgraph_data(data: Data, shared: SharedAttributes, subgraph: Subgraph) -> Data:
     """The part of a graph that a subgraph names, with the attributes of its nodes and edges."""
     batch = Data(edge_index=subgraph.edge_index, n_id=subgraph.nodes, e_id=subgraph.edges)
     batch.num_nodes = subgraph.nodes.numel()
-    added = subgraph.edges < 0
-    for key, kind in kinds.items():
-        value = data[key]
-        if kind == "node":
-            batch[key] = _rows_of(value, subgraph.nodes)
-        elif not bool(added.any()):
-            batch[key] = value[subgraph.edges]
-        else:  # an added self-loop weighs 1 and has no features
-            chosen = value.new_full((added.numel(), *value.shape[1:]), 1 if key == "edge_weight" else 0)
-            chosen[~added] = value[subgraph.edges[~added]]
-            batch[key] = chosen
+    for key in shared.of_nodes:
+        batch[key] = _rows_of(data[key], subgraph.nodes)
+    for key in shared.of_edges:  # a self-loop that was added is a new edge
+        batch[key] = take(data[key], subgraph.edges, key)
+    if shared.declared:
+        batch[DECLARED] = shared.declared
     return batch
 
 
@@ -211,7 +216,7 @@ def _rows_of(value: Tensor, ids: Tensor) -> Tensor:
     return SparseMatrix.from_tensor(value).select_rows(ids).csr(value.dtype)
 
 
-def ahead(make: Callable[[int], T], indices: Iterable[int]) -> Iterator[T]:
+def prefetch(make: Callable[[int], T], indices: Iterable[int]) -> Iterator[T]:
     """``make`` of each index in order, called in threads a few ahead of the one that is used."""
     threads = torch.get_num_threads()
     if threads == 1:

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler, ahead, kept
+from graphkit.samplers.base import Sampler, kept, prefetch
 from graphkit.transforms.base import float_dtype
 
 LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
@@ -302,7 +302,7 @@ class GraphSAINTRandomWalk(_GraphSAINT):
 
         node, entry = np.zeros(source.num_nodes, np.int32), np.zeros(source.num_edges, np.int32)
         drawn, seen = 0, 0
-        subgraphs = ahead(lambda index: source.saint(*self.law(), index=index), count())
+        subgraphs = prefetch(lambda index: source.saint(*self.law(), index=index), count())
         with tqdm(total=wanted, desc="walks", unit="node", unit_scale=True, delay=1, disable=None) as bar:
             for nodes, _, _, entries in subgraphs:
                 node[nodes] += 1

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.models import LayeredModel
-from graphkit.samplers.base import cut_out, kinds_of_attributes
+from graphkit.samplers.base import shared_attributes, subgraph_data
 
 
 @torch.no_grad()
@@ -64,7 +64,7 @@ class _Run:
         self.model, self.data = model, data
         self.chunks = torch.arange(data.num_nodes).split(chunk_size)
         self.source = subgraph_source(data.edge_index, data.num_nodes)
-        self.kinds = kinds_of_attributes(data, "layerwise")
+        self.shared = shared_attributes(data, "layerwise")
         self.device = next((p.device for p in model.parameters()), data.edge_index.device)
 
     def outputs(self) -> Tensor:
@@ -93,7 +93,7 @@ class _Run:
 
         def rows(chunk: Tensor) -> Tensor:
             found = self.source.neighbors(chunk, [-1] * reach)
-            part = cut_out(self.data, self.kinds, found).to(self.device)
+            part = subgraph_data(self.data, self.shared, found).to(self.device)
             out = run(part, [h[found.nodes].to(self.device) for h in history])
             out = out if isinstance(out, Tensor) else out.to_dense()  # sparse features
             return out[: chunk.numel()]

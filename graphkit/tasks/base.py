@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.attributes import with_int64_ids
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.metrics import Metric
@@ -62,7 +63,7 @@ class Task(ABC):
         self.target = check_choice(target, self.targets, "target")
         self._metric = resolve_metric(metric or ("mae" if target == "regression" else "accuracy"))
         self.metric = self._metric.name
-        self.graphs = list(graphs)
+        self.graphs = [with_int64_ids(graph) for graph in graphs]
         self.num_classes = 0
         check_graphs(self.graphs, f"task {name!r}")
         self._derived: dict[str, Task] = {}
@@ -209,7 +210,7 @@ class Task(ABC):
             for part in transform.transforms:
                 task = task.transform(part, jobs)
             return task
-        key = transform.fingerprint() if isinstance(transform, Precompute) else None
+        key = transform.cache_key() if isinstance(transform, Precompute) else None
         if key is not None and key in self._derived:
             return self._derived[key]
         task = self._with_graphs(apply(transform, self.graphs, jobs=jobs))

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.batching import cut
+from graphkit.core.attributes import with_kinds
+from graphkit.core.batching import split_order
 from graphkit.core.validate import check_choice
 from graphkit.tasks.base import Task
 from graphkit.tasks.collate import Collator
@@ -61,7 +62,7 @@ class GraphTask(Task):
             raise ValueError(f"task {name!r}: graphs differ in their number of label columns: {sorted(widths)}")
         labels = torch.cat(rows) if rows else torch.empty(0, 1)
         labels = labels.view(-1) if target in ("multiclass", "binary") and labels.size(1) == 1 else labels
-        super().__init__(name, graphs, split, target, metric)
+        super().__init__(name, with_kinds(graphs, y="graph"), split, target, metric)
         self._set_labels(labels, split, num_outputs, allow_missing_classes)
         self._shuffled: dict[str, Collator] = {}
         self._evaluation: dict[tuple[str, int], list[Data]] = {}
@@ -86,7 +87,7 @@ class GraphTask(Task):
             rank, world = shard
             rounded = -(-count // world) * world  # every process must take the same number of steps
             own = order.repeat(-(-rounded // count))[:rounded][rank::world]
-            return map(self._shuffled[stage].batch, cut(own, size))
+            return map(self._shuffled[stage].batch, split_order(own, size))
         if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
             collator = Collator(self._labelled(stage))
             self._evaluation[stage, size] = [collator.batch(ids) for ids in torch.arange(count).split(size)]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.attributes import edge_subgraph, with_int64_ids
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.validate import check_choice, check_edge_index
 from graphkit.ops import sddmm
@@ -67,6 +68,7 @@ class LinkTask(Task):
         if num_negatives <= 0:
             raise ValueError(f"{place}: num_negatives={num_negatives}, must be positive")
         check_graphs([data], place)
+        data = with_int64_ids(data)
         for stage in STAGES:
             for pairs, what in ((getattr(split, stage), "links"), (split.negatives(stage), "negatives")):
                 if pairs is not None:
@@ -213,6 +215,6 @@ def _stage_graphs(data: Data, split: LinkSplit) -> tuple[list[Data], dict[str, i
         if known is None:
             known = len(graphs)
             masks.append(mask)
-            graphs.append(plain if mask.all() else plain.edge_subgraph(mask))
+            graphs.append(plain if mask.all() else edge_subgraph(plain, mask, "links"))
         position[stage] = known
     return graphs, position

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_edge_index
-from graphkit.tasks.split import STAGES
+from graphkit.tasks.split import STAGES, ids_to_int64
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class LinkSplit:
         val_messages: Whether validation links carry messages at the test (default: ``True``).
 
     Raises:
-        TypeError: If ids are not int64.
+        TypeError: If ids are not integers.
         ValueError: If a part is empty or has a self-loop, or negatives are missing; and, unless links are recurring,
             if a part repeats a link or shares one with another part, or if negatives contain a link.
 
@@ -70,6 +70,7 @@ class LinkSplit:
     val_messages: bool = True
 
     def __post_init__(self) -> None:
+        ids_to_int64(self)
         for stage in STAGES:
             self._check_pairs(getattr(self, stage), f"the {stage} part", (2,))
             negatives = self.negatives(stage)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.attributes import node_subgraph
 from graphkit.core.validate import check_choice
 from graphkit.samplers import Sampler
 from graphkit.tasks.node import NodeTask
@@ -129,7 +130,7 @@ class SampledNodeTask(NodeTask):
 
     @cached_property
     def _training_graph(self) -> Data:
-        return self._plain.subgraph(self.split.train.sort().values)
+        return node_subgraph(self._plain, self.split.train.sort().values, f"task {self.name!r}")
 
     @cached_property
     def _training_ids(self) -> Tensor:

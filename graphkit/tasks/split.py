@@ -12,6 +12,13 @@ from graphkit.core.hashing import hash_tensors
 STAGES = ("train", "val", "test")
 
 
+def ids_to_int64(split: object) -> None:
+    """Turn the ids of a frozen split from int32 to int64: keys are made of them."""
+    for name, ids in vars(split).items():
+        if isinstance(ids, Tensor) and ids.dtype == torch.int32:
+            object.__setattr__(split, name, ids.long())
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     r"""Disjoint train, validation and test ids with a name and a content hash.
@@ -37,6 +44,7 @@ class Split:
     test: Tensor
 
     def __post_init__(self) -> None:
+        ids_to_int64(self)
         for stage in STAGES:
             ids = getattr(self, stage)
             if ids.dtype != torch.int64 or ids.dim() != 1:

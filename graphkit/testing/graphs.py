@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.attributes import attributes_of
+
 NUM_FEATURES = 5
 EDGE_DIM = 3
 
@@ -58,13 +60,8 @@ def relabelled(data: Data, order: Tensor, edge_order: Tensor | None = None) -> D
     new_name = torch.empty_like(order)
     new_name[order] = torch.arange(order.numel())
     out = data.clone()
-    for key, value in data.to_dict().items():
-        if key == "edge_index":
-            out.edge_index = new_name[value[:, edge_order]]
-        elif not isinstance(value, Tensor):
-            continue
-        elif key.startswith("edge_"):
-            out[key] = value[edge_order]
-        elif value.dim() > 0 and value.size(0) == order.numel():
-            out[key] = value[order]
+    out.edge_index = new_name[data.edge_index[:, edge_order]]
+    for kind, new_order in (("node", order), ("edge", edge_order)):
+        for key in attributes_of(kind, data, "relabelled"):
+            out[key] = data[key][new_order]
     return out

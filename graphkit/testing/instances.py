@@ -15,7 +15,7 @@ from torch_geometric.transforms import Compose
 from graphkit.models import PyGModel
 from graphkit.nn import DRewConv
 from graphkit.testing.graphs import EDGE_DIM, NUM_FEATURES
-from graphkit.transforms.rewiring import Cut, RandomEdges
+from graphkit.transforms.rewiring import FirstEdges, RandomEdges
 
 # The sizes that arguments of these names get; a class with the usual signature needs no entry below.
 USUAL: dict[str, Any] = {
@@ -134,7 +134,7 @@ INSTANCES: dict[str, list[dict[str, Any] | Callable[[], Any]]] = {
         lambda: PyGModel(PyGGCN(NUM_FEATURES, 6, num_layers=2, out_channels=4), readout="sum"),
     ],
     "BORF": [{"num_edges": 4, "num_removed": 2}, {"num_edges": 2, "num_removed": 1, "num_batches": 2}],
-    "Cut": [lambda: Compose([RandomEdges(num_edges=3), Cut(num_edges=2)])],
+    "FirstEdges": [lambda: Compose([RandomEdges(num_edges=3), FirstEdges(num_edges=2)])],
     "DIGL": [{"eps": 0.05}, {"alpha": 0.3, "eps": 0.1, "weighted": False}],
     "EffectiveResistance": [{"num_edges": 8}, {"num_edges": 0.5, "backend": "sketch"}, {"official_score": True}],
     "EquivariantPolynomials": [
@@ -170,7 +170,7 @@ EXPECTED_FAILURES: dict[str, dict[str, str]] = {
         "parameters_get_gradients": "the identity is the result of empty sets, of which the check's graph has none"
     },
     "BORF": {"permutation": "equal curvatures and equally good transport plans are told apart by node number"},
-    "Cut": {"permutation": "the check cuts random edges, which are drawn by node number"},
+    "FirstEdges": {"permutation": "the check cuts random edges, which are drawn by node number"},
     "EffectiveResistance": {"permutation": "equal gains are told apart by node number"},
     "Expander": {"permutation": "nodes take the matrices of the Cayley graph by number"},
     "FoSR": {"permutation": "the power iteration starts from a vector drawn by node number"},

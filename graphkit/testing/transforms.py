@@ -87,12 +87,12 @@ def check_cache(make: Make) -> None:
 
 
 def check_config(make: Make) -> None:
-    """``from_config(config())`` builds an equal transform with the same fingerprint (cacheable transforms)."""
+    """``from_config(config())`` builds an equal transform with the same cache key (cacheable transforms)."""
     transform = make()
     if isinstance(transform, Precompute):
         again = type(transform).from_config(transform.config())
         assert again.config() == transform.config(), "config() changes on its way through from_config"
-        assert again.fingerprint() == transform.fingerprint(), "equal transforms have different fingerprints"
+        assert again.cache_key() == transform.cache_key(), "equal transforms have different cache keys"
 
 
 def check_repr(make: Make) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,7 +11,9 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.attributes import with_int64_ids, with_shared_kinds
 from graphkit.core.config import Configurable
+from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.files import cached_tensors
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.parallel import parallel
@@ -33,19 +36,16 @@ class Precompute(Configurable, BaseTransform):
     expensive: bool = False
     version: int = 1
 
-    def fingerprint(self) -> str:
+    fingerprint = RenamedAttribute("cache_key")
+
+    def __call__(self, data: Data) -> Data:
+        """The transformed graph; :meth:`forward` gets a shallow copy with ids in int64."""
+        return self.forward(with_int64_ids(copy.copy(data)))
+
+    def cache_key(self) -> str:
         """A digest of the class, its version and its arguments."""
         cls = type(self)
         return hash_config([cls.__module__, cls.__qualname__, self.version, self.config()])
-
-
-def of_pairs(data: Data, key: str) -> bool:
-    """Whether an attribute belongs to other pairs or sets than the edges, such as ``hop_index`` and ``hop_distance``.
-
-    PyG takes one for an attribute of nodes or edges where there happen to be as many.
-    """
-    family = key.rpartition("_")[0]
-    return family != "edge" and f"{family}_index" in data
 
 
 def float_dtype(data: Data) -> torch.dtype:
@@ -82,6 +82,7 @@ def apply(
     """
     expensive = isinstance(transform, Precompute) and transform.expensive
     folder = _cache_folder(transform, cache_dir) if expensive else None
+    graphs = with_shared_kinds(graphs)
     starts = range(0, len(graphs), _CHUNK)
     # Graphs of a dataset are views of the tensors of all graphs, which would go along into every file and process.
     chunks = ([graph.clone() for graph in graphs[start : start + _CHUNK]] for start in starts)
@@ -98,7 +99,7 @@ def apply(
 
 def _cache_folder(transform: Precompute, cache_dir: str | os.PathLike[str] | None) -> Path:
     root = Path(cache_dir) if cache_dir is not None else data_root() / "transforms"
-    return root / f"{type(transform).__name__}-{transform.fingerprint()}"
+    return root / f"{type(transform).__name__}-{transform.cache_key()}"
 
 
 def _bar(

@@ -7,7 +7,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import remove_self_loops, scatter
 
-from graphkit.transforms.base import Precompute, of_pairs
+from graphkit.core.attributes import attributes_of, record_kinds
+from graphkit.transforms.base import Precompute
 
 
 class Undirected(Precompute):
@@ -20,7 +21,7 @@ class Undirected(Precompute):
     Sheaf models ask for this transform by themselves.
 
     Shapes:
-        ``edge_index``: ``[2, num_edges]`` to ``[2, num_new_edges]``; ``edge_weight`` and ``edge_attr`` follow.
+        ``edge_index``: ``[2, num_edges]`` to ``[2, num_new_edges]``; attributes of edges follow.
 
     Example:
         >>> data = Data(edge_index=torch.tensor([[0, 1, 1], [1, 1, 2]]), num_nodes=3)
@@ -32,9 +33,10 @@ class Undirected(Precompute):
     def forward(self, data: Data) -> Data:
         """Replace the edges in ``data`` (a shallow copy when called through ``transform(data)``)."""
         edge_index, n = data.edge_index, data.num_nodes
-        names = [key for key in data.edge_attrs() if key != "edge_index" and not of_pairs(data, key)]
+        names = attributes_of("edge", data, "Undirected")
         if not names and _is_simple(edge_index, n):
             return data
+        record_kinds(data)
         inner, mask = remove_self_loops(edge_index, torch.arange(edge_index.size(1), device=edge_index.device))
         source, target = torch.cat([inner, inner.flip(0)], dim=1)
         edges, which = (source * n + target).unique(return_inverse=True)

@@ -19,7 +19,17 @@ from graphkit.algorithms.kernels.sdrf import draw
 from graphkit.algorithms.spectral import resistance
 from graphkit.core.hashing import hash_data
 from graphkit.testing.instances import factories
-from graphkit.transforms.rewiring import BORF, DIGL, LASER, SDRF, Cut, EffectiveResistance, Expander, FoSR, RandomEdges
+from graphkit.transforms.rewiring import (
+    BORF,
+    DIGL,
+    LASER,
+    SDRF,
+    EffectiveResistance,
+    Expander,
+    FirstEdges,
+    FoSR,
+    RandomEdges,
+)
 from graphkit.transforms.rewiring.expander import _order, cayley_pairs
 from tests import tiny
 
@@ -141,14 +151,14 @@ def test_budgets_are_nested_and_cut_to_size():
     for method in (EffectiveResistance, FoSR, RandomEdges):
         longest = method(30)(data)
         for count in (0, 1, 17, 30):
-            cut, direct = Cut(count)(longest), method(count)(data)
+            cut, direct = FirstEdges(count)(longest), method(count)(data)
             assert torch.equal(cut.edge_index, direct.edge_index)
             assert torch.equal(cut.edge_step, direct.edge_step)
             torch.testing.assert_close(cut.total_resistance, direct.total_resistance)
             torch.testing.assert_close(cut.spectral_gap, direct.spectral_gap)
-    assert Cut(0.1)(longest).num_edges == data.num_edges + 14
+    assert FirstEdges(0.1)(longest).num_edges == data.num_edges + 14
     with pytest.raises(ValueError, match="the graph has no edge_step"):
-        Cut(3)(data)
+        FirstEdges(3)(data)
 
 
 # ---------------------------------------------------------------- FoSR and SDRF
@@ -433,7 +443,7 @@ def test_budgets_larger_than_possible_and_shares():
 
 
 def test_bad_arguments():
-    for method in (EffectiveResistance, FoSR, RandomEdges, SDRF, BORF, Cut):
+    for method in (EffectiveResistance, FoSR, RandomEdges, SDRF, BORF, FirstEdges):
         with pytest.raises(ValueError, match=rf"{method.__name__}: num_edges=-1, must not be negative"):
             method(-1)
     with pytest.raises(ValueError, match="did you mean 'exact'"):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE
+from torch_geometric.utils import coalesce
 
 from graphkit.transforms.features.base import NodeFeatures
 
@@ -19,7 +20,7 @@ class RandomWalkPE(NodeFeatures):
     .. math::
         p_v = (M_{vv}, (M^2)_{vv}, \dots, (M^K)_{vv}), \qquad M = A D^{-1}
 
-    computed by PyG's ``AddRandomWalkPE``. An isolated node gets zeros.
+    computed by PyG's ``AddRandomWalkPE``. An isolated node gets zeros; a repeated edge counts once.
 
     Args:
         walk_length: The number of steps :math:`K` (default: 8).
@@ -36,6 +37,8 @@ class RandomWalkPE(NodeFeatures):
         [[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
     """
 
+    version = 3  # repeated edges counted by the size of the graph before
+
     def __init__(self, walk_length: int = 8) -> None:
         self.walk_length = walk_length
 
@@ -43,5 +46,8 @@ class RandomWalkPE(NodeFeatures):
         """The probabilities ``[num_nodes, walk_length]``."""
         if not data.num_edges:
             return torch.zeros(data.num_nodes, self.walk_length)
-        bare = Data(edge_index=data.edge_index, num_nodes=data.num_nodes)
+        edge_index = coalesce(data.edge_index, num_nodes=data.num_nodes)
+        if edge_index.size(1) == data.num_edges:
+            edge_index = data.edge_index  # in its own order, in which sums are taken
+        bare = Data(edge_index=edge_index, num_nodes=data.num_nodes)
         return AddRandomWalkPE(self.walk_length, attr_name="pe")(bare).pe

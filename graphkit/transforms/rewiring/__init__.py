@@ -1,12 +1,13 @@
 """Rewirings: transforms that change which nodes are joined (public as ``gk.rewiring``)."""
 
+from graphkit.core.deprecation import renamed_members
 from graphkit.core.registry import Registry
 from graphkit.transforms.rewiring.base import PairRewiring, Rewiring
 from graphkit.transforms.rewiring.borf import BORF
-from graphkit.transforms.rewiring.cut import Cut
 from graphkit.transforms.rewiring.digl import DIGL
 from graphkit.transforms.rewiring.effective_resistance import EffectiveResistance
 from graphkit.transforms.rewiring.expander import Expander
+from graphkit.transforms.rewiring.first_edges import FirstEdges
 from graphkit.transforms.rewiring.fosr import FoSR
 from graphkit.transforms.rewiring.laser import LASER
 from graphkit.transforms.rewiring.random_edges import RandomEdges
@@ -18,9 +19,9 @@ __all__ = [
     "DIGL",
     "LASER",
     "SDRF",
-    "Cut",
     "EffectiveResistance",
     "Expander",
+    "FirstEdges",
     "FoSR",
     "PairRewiring",
     "RandomEdges",
@@ -30,3 +31,4 @@ __all__ = [
 ]
 
 registry: Registry[Rewiring] = Registry("rewiring", Rewiring, __name__)
+__getattr__ = renamed_members(globals(), {"Cut": "FirstEdges"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +14,8 @@ from torch_geometric.data import Data
 from graphkit.algorithms.graph import SimpleGraph, as_pairs
 from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
+from graphkit.core.attributes import attributes_of, record_kinds, take
+from graphkit.core.deprecation import renamed_members
 from graphkit.transforms.base import Precompute
 
 REPORT_EPS = 0.25  # the standard error of a large graph's total resistance in reports, at most
@@ -23,7 +26,7 @@ def _none() -> np.ndarray:
 
 
 @dataclass
-class Change:
+class EdgeChange:
     """What a rewiring does to an undirected graph.
 
     Attributes:
@@ -48,9 +51,9 @@ class Rewiring(Precompute):
     ====================  ==============================================================================================
     ``edge_type``         the relation: 0 (or what the graph came with) for old edges, the next numbers for new ones
     ``edge_step``         0 for old edges, :math:`k` for the :math:`k`-th new pair (methods that add pair by pair); see
-                          :class:`Cut`
+                          :class:`FirstEdges`
     ``edge_weight``       1 for new edges, where the graph has weights
-    ``edge_*``            0 for new edges, for any other attribute with one row per edge (``edge_attr``, ...)
+    others of edges       0 for new edges: ``edge_attr``, ``time``, ...; see :mod:`graphkit.core.attributes`
     ``total_resistance``  ``[1, 2]``, before and after (components apart; beyond 2000 nodes within a few per cent)
     ``spectral_gap``      ``[1, 2]``, before and after; see :func:`~graphkit.algorithms.spectral_gap`
     ====================  ==============================================================================================
@@ -62,6 +65,7 @@ class Rewiring(Precompute):
     """
 
     report: bool = True
+    version = 2  # only attributes whose names begin with edge_ went with their edges before
 
     @abstractmethod
     def rewire(self, data: Data, graph: SimpleGraph) -> float | None:
@@ -86,7 +90,7 @@ class PairRewiring(Rewiring):
     nested: bool = False
 
     @abstractmethod
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         """The pairs to add and to remove."""
 
     def rewire(self, data: Data, graph: SimpleGraph) -> float | None:
@@ -94,35 +98,45 @@ class PairRewiring(Rewiring):
         source, target = data.edge_index
         n, count = int(data.num_nodes or 0), change.added.shape[0]
         keys = torch.minimum(source, target) * n + torch.maximum(source, target)
-        gone = as_pairs(change.removed)
-        kept = ~torch.isin(keys, (gone.amin(0) * n + gone.amax(0)).to(keys.device))
-        new = as_pairs(change.added).to(data.edge_index)
-        edge_index = torch.cat([data.edge_index[:, kept], new, new.flip(0)], dim=1)
-        order = (edge_index[0] * n + edge_index[1]).argsort(stable=True)
+        removed = as_pairs(change.removed)
+        stays = ~torch.isin(keys, (removed.amin(0) * n + removed.amax(0)).to(keys.device))
+        old = torch.cat([stays.nonzero().view(-1), source.new_full((2 * count,), -1)])
+        added = as_pairs(change.added).to(data.edge_index)
+        edge_index = torch.cat([data.edge_index[:, stays], added, added.flip(0)], dim=1)
         relation = torch.ones(count, dtype=torch.long) if change.relation is None else torch.from_numpy(change.relation)
-        old_type = data.get("edge_type", source.new_zeros(source.numel()))
-        columns = {"edge_type": relation.to(source.device) + (int(old_type.max()) if old_type.numel() else 0)}
-        data.edge_type = old_type
+        new = {"edge_type": relation.to(source.device) + last_relation(data)}
         if self.nested:
-            columns["edge_step"] = torch.arange(1, count + 1, device=source.device)
             data.edge_step = source.new_zeros(source.numel())
-        for key in edge_attributes(data):
-            value = data[key]
-            filled = columns.get(key)
-            if filled is None:
-                filled = value.new_full((count, *value.shape[1:]), 1.0 if key == "edge_weight" else 0.0)
-            data[key] = torch.cat([value[kept], filled, filled])[order]
-        data.edge_index = edge_index[:, order]
+            new["edge_step"] = torch.arange(1, count + 1, device=source.device)
+        replace_edges(data, edge_index, old, type(self).__name__, {key: value.repeat(2) for key, value in new.items()})
         return change.resistance_drop
 
 
-def edge_attributes(data: Data) -> list[str]:
-    """The names of tensors with one row per edge: those that begin with ``edge_``, as PyG names them."""
-    return [
-        str(key)
-        for key in data.keys()  # noqa: SIM118
-        if key.startswith("edge_") and key != "edge_index"
-    ]
+def last_relation(data: Data) -> int:
+    """The largest relation of the graph's edges, all of which are of relation 0 if it says nothing."""
+    if data.get("edge_type") is None:
+        data.edge_type = torch.zeros_like(data.edge_index[0])
+    return int(data.edge_type.max()) if data.edge_type.numel() else 0
+
+
+def replace_edges(data: Data, edge_index: Tensor, old: Tensor, where: str, new: Mapping[str, Tensor]) -> None:
+    """Give a graph other edges, sorted by source and target, with their attributes.
+
+    Args:
+        data: The graph, which is changed.
+        edge_index: Its new edges ``[2, e]``.
+        old: The edge ``[e]`` that each of them was before; -1 for one that is new.
+        where: The place named in messages.
+        new: Attributes of the new edges alone, in their order; others are as :class:`Rewiring` says.
+    """
+    order = (edge_index[0] * (int(edge_index.max()) + 1 if old.numel() else 0) + edge_index[1]).argsort(stable=True)
+    record_kinds(data)
+    for key in attributes_of("edge", data, where):
+        value = take(data[key], old, key)
+        if key in new:
+            value[old < 0] = new[key].to(value.dtype)
+        data[key] = value[order]
+    data.edge_index = edge_index[:, order]
 
 
 def simple_graph(data: Data, where: str) -> SimpleGraph:
@@ -154,7 +168,7 @@ def budget(num_edges: int | float, graph: SimpleGraph) -> int:
     return num_edges if isinstance(num_edges, int) else round(num_edges * graph.num_pairs)
 
 
-def net_change(added: np.ndarray, removed: np.ndarray) -> Change:
+def net_change(added: np.ndarray, removed: np.ndarray) -> EdgeChange:
     """What is left of a sequence of additions and removals, one of each per step; -1 for none."""
     new: dict[tuple[int, int], None] = {}
     gone: dict[tuple[int, int], None] = {}
@@ -167,7 +181,7 @@ def net_change(added: np.ndarray, removed: np.ndarray) -> Change:
                 del out_of[key]
             else:
                 into[key] = None
-    return Change(np.array(list(new), dtype=np.int64).reshape(-1, 2), np.array(list(gone), np.int64).reshape(-1, 2))
+    return EdgeChange(np.array(list(new), np.int64).reshape(-1, 2), np.array(list(gone), np.int64).reshape(-1, 2))
 
 
 def free_pairs(pairs: Tensor, graph: SimpleGraph) -> np.ndarray:
@@ -177,3 +191,6 @@ def free_pairs(pairs: Tensor, graph: SimpleGraph) -> np.ndarray:
     wanted = np.unique((low * n + high)[low != high])
     free = wanted[~np.isin(wanted, graph.pairs() @ np.array([n, 1]))]
     return np.stack([free // n, free % n], axis=1)
+
+
+__getattr__ = renamed_members(globals(), {"Change": "EdgeChange"})

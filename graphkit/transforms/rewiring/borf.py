@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Change, PairRewiring, budget, check_budget, net_change
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget, net_change
 
 
 class BORF(PairRewiring):
@@ -57,7 +57,7 @@ class BORF(PairRewiring):
         self.num_batches = num_batches
         self.report = report
 
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         wanted = budget(self.num_edges, graph)
         per_batch = -(-wanted // self.num_batches)
         none = np.full((1, 2), -1, dtype=np.int64)

@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import GDC
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Rewiring, edge_attributes
+from graphkit.transforms.rewiring.base import Rewiring, last_relation, replace_edges
 
 
 class DIGL(Rewiring):
@@ -65,23 +65,18 @@ class DIGL(Rewiring):
         self.report = report
 
     def rewire(self, data: Data, graph: SimpleGraph) -> None:
-        n, old = graph.num_nodes, data.edge_index
+        n, before = graph.num_nodes, data.edge_index
         weight = data.get("edge_weight")
-        if data.get("edge_type") is None:
-            data.edge_type = old.new_zeros(old.size(1))
+        relation = last_relation(data) + 1
         if n > 1:
-            edge_index, diffused = self._diffuse(old, weight, n)
-            old_keys, old_order = (old[0] * n + old[1]).sort(stable=True)
-            keys, order = (edge_index[0] * n + edge_index[1]).sort()
+            edge_index, diffused = self._diffuse(before, weight, n)
+            old_keys, old_order = (before[0] * n + before[1]).sort(stable=True)
+            keys = edge_index[0] * n + edge_index[1]
+            old = torch.full_like(keys, -1)
             known = torch.isin(keys, old_keys)
-            rows = old_order[torch.searchsorted(old_keys, keys[known])]
-            new_type = int(data.edge_type.max()) + 1 if old_keys.numel() else 1
-            for key in edge_attributes(data):
-                filled = data[key].new_full((keys.numel(), *data[key].shape[1:]), new_type if key == "edge_type" else 0)
-                filled[known] = data[key][rows]
-                data[key] = filled
-            data.edge_index = edge_index[:, order].contiguous()
-            weight = diffused[order].to(diffused.dtype if weight is None else weight.dtype)
+            old[known] = old_order[torch.searchsorted(old_keys, keys[known])]
+            replace_edges(data, edge_index, old, "DIGL", {"edge_type": keys.new_full((int((~known).sum()),), relation)})
+            weight = diffused[keys.argsort()].to(diffused.dtype if weight is None else weight.dtype)
         if weight is None or not self.weighted:
             weight = torch.ones(data.edge_index.size(1), dtype=None if weight is None else weight.dtype)
         data.edge_weight = weight.to(data.edge_index.device)

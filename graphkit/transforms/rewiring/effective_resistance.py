@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.greedy_resistance import BACKENDS, greedy_resistance
 from graphkit.core.validate import check_choice
-from graphkit.transforms.rewiring.base import Change, PairRewiring, budget, check_budget
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
 
 
 class EffectiveResistance(PairRewiring):
@@ -21,8 +21,8 @@ class EffectiveResistance(PairRewiring):
         n_c \frac{B_{st}^2}{1 + R_{st}}, \qquad R_{st} = (e_s - e_t)^\top L^+ (e_s - e_t), \qquad
         B_{st} = \|L^+ (e_s - e_t)\|
 
-    The sequence is nested: compute it once for the largest budget and cut it with :class:`Cut`. Components of up to
-    3000 nodes are treated exactly, larger ones with 512 candidate nodes; see
+    The sequence is nested: compute it once for the largest budget and shorten it by :class:`FirstEdges`. Components of
+    up to 3000 nodes are treated exactly, larger ones with 512 candidate nodes; see
     :func:`~graphkit.algorithms.greedy_resistance`. Ties, to a relative 1e-9, go to the smallest pair. Components are
     never joined, whose resistance is infinite; when all are complete, fewer edges than asked for are added. Edge
     weights are conductances.
@@ -67,8 +67,8 @@ class EffectiveResistance(PairRewiring):
         self.seed = seed
         self.report = report
 
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         found = greedy_resistance(
             graph, budget(self.num_edges, graph), self.backend, official_score=self.official_score, seed=self.seed
         )
-        return Change(found.pairs, resistance_drop=float(found.drops.sum()))
+        return EdgeChange(found.pairs, resistance_drop=float(found.drops.sum()))

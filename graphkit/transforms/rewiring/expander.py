@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Change, PairRewiring, free_pairs
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, free_pairs
 
 _GENERATORS = np.array([[[1, 1], [0, 1]], [[1, -1], [0, 1]], [[1, 0], [1, 1]], [[1, 0], [-1, 1]]])
 
@@ -39,12 +39,12 @@ class Expander(PairRewiring):
         self.seed = seed
         self.report = report
 
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         n = graph.num_nodes
         pairs = cayley_pairs(n)
         if self.seed is not None:
             pairs = np.random.default_rng(self.seed).permutation(n)[pairs]
-        return Change(free_pairs(torch.from_numpy(pairs.T), graph))
+        return EdgeChange(free_pairs(torch.from_numpy(pairs.T), graph))
 
 
 def cayley_pairs(num_nodes: int) -> np.ndarray:

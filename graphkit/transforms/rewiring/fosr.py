@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Change, PairRewiring, budget, check_budget
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
 
 
 class FoSR(PairRewiring):
@@ -56,9 +56,9 @@ class FoSR(PairRewiring):
         self.seed = seed
         self.report = report
 
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         start = np.random.default_rng(self.seed).uniform(-1, 1, graph.num_nodes)
-        return Change(self.sequence(graph, start)[0])
+        return EdgeChange(self.sequence(graph, start)[0])
 
     def sequence(self, graph: SimpleGraph, start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The pairs chosen from a given first vector, and the last vector."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Change, PairRewiring
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring
 
 _BLOCK = 256  # rows of the connectivity matrix at a time
 _WALK = 8
@@ -70,7 +70,7 @@ class LASER(PairRewiring):
         self.seed = seed
         self.report = report
 
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         from scipy.sparse import eye_array
 
         n, generator = graph.num_nodes, np.random.default_rng(self.seed)
@@ -95,7 +95,7 @@ class LASER(PairRewiring):
         pairs = [np.unique(np.sort(np.concatenate(parts), axis=1), axis=0) for parts in chosen if parts]
         relation = [np.full(both.shape[0], r, dtype=np.int64) for r, both in enumerate(pairs, start=1)]
         none = np.empty((0, 2), dtype=np.int64)
-        return Change(np.concatenate([none, *pairs]), relation=np.concatenate([none[:, 0], *relation]))
+        return EdgeChange(np.concatenate([none, *pairs]), relation=np.concatenate([none[:, 0], *relation]))
 
     def _weakest(self, orbit: np.ndarray, connectivity: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         """The nodes of an orbit with the smallest connectivity."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Change, PairRewiring, budget, check_budget
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
 
 
 class RandomEdges(PairRewiring):
@@ -31,18 +31,18 @@ class RandomEdges(PairRewiring):
     """
 
     nested = True
-    version = 2
+    version = 3
 
     def __init__(self, num_edges: int | float = 10, seed: int = 0, report: bool = True) -> None:
         self.num_edges = check_budget(num_edges, "RandomEdges")
         self.seed = seed
         self.report = report
 
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         n = graph.num_nodes
         taken = graph.pairs() @ np.array([n, 1])
         free = n * (n - 1) // 2 - taken.size
-        return Change(self._draw(n, taken, min(budget(self.num_edges, graph), free)))
+        return EdgeChange(self._draw(n, taken, min(budget(self.num_edges, graph), free)))
 
     def _draw(self, n: int, taken: np.ndarray, count: int) -> np.ndarray:
         generator = np.random.default_rng(self.seed)

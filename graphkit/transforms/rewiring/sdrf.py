@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Change, PairRewiring, budget, check_budget, net_change
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget, net_change
 
 
 class SDRF(PairRewiring):
@@ -66,7 +66,7 @@ class SDRF(PairRewiring):
         self.seed = seed
         self.report = report
 
-    def choose(self, graph: SimpleGraph) -> Change:
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
         return net_change(*self.sequence(graph))
 
     def sequence(self, graph: SimpleGraph) -> tuple[np.ndarray, np.ndarray]:

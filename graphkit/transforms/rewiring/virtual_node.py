@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from torch_geometric.data import Data
-from torch_geometric.transforms import VirtualNode as PyGVirtualNode
 
 from graphkit.algorithms.graph import SimpleGraph
-from graphkit.transforms.rewiring.base import Rewiring, edge_attributes
+from graphkit.core.attributes import attributes_of
+from graphkit.transforms.rewiring.base import Rewiring, last_relation, replace_edges
 
 
 class VirtualNode(Rewiring):
-    r"""Appends a node that is joined with all others, by PyG's transform of this name.
+    r"""Appends a node that is joined with all others.
 
     From `"Neural Message Passing for Quantum Chemistry" <https://arxiv.org/abs/1704.01212>`_ (Gilmer et al., ICML
     2017). Edges into the new node have the next relation, edges out of it the one after that. Its features are zeros.
@@ -32,14 +33,19 @@ class VirtualNode(Rewiring):
         self.report = report
 
     def rewire(self, data: Data, graph: SimpleGraph) -> None:
-        n, y = graph.num_nodes, data.get("y")
-        of_nodes = n > 1 and y is not None and y.dim() > 0 and y.size(0) == n
-        out = PyGVirtualNode()(Data.from_dict({key: value for key, value in data.to_dict().items() if key != "y"}))
-        order = (out.edge_index[0] * (n + 1) + out.edge_index[1]).argsort(stable=True)
-        for key, value in out.to_dict().items():
-            data[key] = value[order] if key in edge_attributes(out) else value
-        data.edge_index = out.edge_index[:, order]
-        if of_nodes:
-            unknown = float("nan") if y.is_floating_point() else -1
-            data.y = y.new_full((n + 1, *y.shape[1:]), unknown)
-            data.y[:n] = y
+        n, relation = graph.num_nodes, last_relation(data) + 1
+        of_nodes = attributes_of("node", data, "VirtualNode")
+        others = torch.arange(n, device=data.edge_index.device)
+        hub, new = torch.full_like(others, n), torch.full((2 * n,), -1, device=others.device)
+        joined = torch.stack([torch.cat([others, hub]), torch.cat([hub, others])])
+        relations = torch.cat([torch.full_like(others, relation), torch.full_like(others, relation + 1)])
+        old = torch.cat([torch.arange(data.num_edges, device=others.device), new])
+        edge_index = torch.cat([data.edge_index, joined], dim=1)
+        replace_edges(data, edge_index, old, "VirtualNode", {"edge_type": relations})
+        for key in of_nodes:
+            value = data[key]
+            unknown = float("nan") if value.is_floating_point() else -1
+            row = value.new_full((1, *value.shape[1:]), unknown if key == "y" else 0)
+            data[key] = torch.cat([value, row])
+        if "num_nodes" in data:
+            data.num_nodes = n + 1

@@ -12,7 +12,7 @@ from graphkit.algorithms import SimpleGraph, balanced_forman_curvature, spectral
 from graphkit.algorithms.kernels.curvature import balanced_forman, official_balanced_forman
 from graphkit.algorithms.kernels.sdrf import improvements
 from graphkit.transforms.rewiring import SDRF, FoSR
-from graphkit.transforms.rewiring.base import Change, PairRewiring
+from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring
 from tests.golden.files import GoldenFile
 
 METHODS = ("FoSR", "SDRF")
@@ -42,8 +42,8 @@ class _Given(PairRewiring):
     def __init__(self, pairs: np.ndarray) -> None:
         self.pairs = pairs
 
-    def choose(self, graph: SimpleGraph) -> Change:
-        return Change(self.pairs)
+    def choose(self, graph: SimpleGraph) -> EdgeChange:
+        return EdgeChange(self.pairs)
 
 
 def _check_fosr(file: GoldenFile, graph: SimpleGraph) -> None:

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch_geometric.data import Data
 
+from graphkit.core.attributes import edge_subgraph
 from graphkit.transforms.base import Precompute
-from graphkit.transforms.rewiring.base import (
-    budget,
-    check_budget,
-    edge_attributes,
-    simple_graph,
-    write_report,
-)
+from graphkit.transforms.rewiring.base import budget, check_budget, simple_graph, write_report
 
 
-class Cut(Precompute):
-    r"""Keeps the first of the edges that a rewiring added pair by pair.
+class FirstEdges(Precompute):
+    r"""Keeps the first of the edges that a rewiring added pair by pair, and removes the others.
 
     The sequences of :class:`EffectiveResistance`, :class:`FoSR` and :class:`RandomEdges` are nested: their first
     :math:`k` edges are the result for a budget of :math:`k`. So a budget is tuned on one rewired graph (or task), made
@@ -34,31 +27,26 @@ class Cut(Precompute):
         >>> from graphkit.transforms.rewiring import EffectiveResistance
         >>> path = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), num_nodes=4)
         >>> rewired = EffectiveResistance(num_edges=3)(path)
-        >>> rewired.edge_index.size(1), Cut(num_edges=1)(rewired).edge_index.tolist()
+        >>> rewired.edge_index.size(1), FirstEdges(num_edges=1)(rewired).edge_index.tolist()
         (9, [[0, 0, 1, 2, 3], [1, 3, 2, 3, 0]])
     """
 
     def __init__(self, num_edges: int | float) -> None:
-        self.num_edges = check_budget(num_edges, "Cut")
+        self.num_edges = check_budget(num_edges, "FirstEdges")
 
     def forward(self, data: Data) -> Data:
         """The graph with fewer edges."""
         if data.get("edge_step") is None:
             raise ValueError(
-                "Cut: the graph has no edge_step; first apply a rewiring that adds pair by pair, e.g. FoSR"
+                "FirstEdges: the graph has no edge_step; first apply a rewiring that adds pair by pair, e.g. FoSR"
             )
-        before = simple_graph(_first(data, 0), "Cut")
+        before = simple_graph(_first(data, 0), "FirstEdges")
         out = _first(data, budget(self.num_edges, before))
         if data.get("total_resistance") is not None:
-            write_report(out, before, simple_graph(out, "Cut"))
+            write_report(out, before, simple_graph(out, "FirstEdges"))
         return out
 
 
 def _first(data: Data, count: int) -> Data:
     """A shallow copy with the first ``count`` added pairs."""
-    kept = data.edge_step <= count
-    out = copy.copy(data)
-    for key in edge_attributes(data):
-        out[key] = data[key][kept]
-    out.edge_index = data.edge_index[:, kept]
-    return out
+    return edge_subgraph(data, data.edge_step <= count, "FirstEdges")
