@@ -23,9 +23,8 @@ class Progress:
         from tqdm import tqdm
 
         enabled = sys.stderr.isatty() if show is None else show
-        self._bar = tqdm(
-            total=total, initial=done, unit="epoch", disable=not enabled, dynamic_ncols=True, leave=None
-        )  # under another bar it goes when it is done
+        # leave=None: under another bar it goes when it is done
+        self._bar = tqdm(total=total, initial=done, unit="epoch", disable=not enabled, dynamic_ncols=True, leave=None)
         self._next = 0.0
         self._latest: Record = {}
 
@@ -52,27 +51,31 @@ class Progress:
 
 
 class CSVLog:
-    """``history.csv``: one row per epoch."""
+    """``history.csv``: one row per epoch, one column per number that any epoch logs."""
 
     def __init__(self, folder: Path, history: list[Record]) -> None:
         self._path = folder / "history.csv"
+        self._history = history  # grows with the run
         self._columns: list[str] = []
         self._file: TextIO | None = None
         if history:  # a resumed run: rows after the checkpoint were never trained, as far as this run knows
-            self._columns = list(history[0])
-            with atomic_write(self._path) as temporary, temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self._columns, extrasaction="ignore", restval="")
-                writer.writeheader()
-                writer.writerows(history)
-            self._file = self._path.open("a", newline="")
+            self._write_all()
+
+    def _write_all(self) -> None:
+        self.close()
+        self._columns = list(dict.fromkeys(key for row in self._history for key in row))
+        with atomic_write(self._path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, self._columns)
+            writer.writeheader()
+            writer.writerows(self._history)
+        self._file = self._path.open("a", newline="")
 
     def write(self, record: Record) -> None:
-        """Append a row."""
-        if self._file is None:
-            self._columns = list(record)
-            self._file = self._path.open("w", newline="")
-            csv.writer(self._file).writerow(self._columns)
-        csv.DictWriter(self._file, self._columns, extrasaction="ignore", restval="").writerow(record)
+        """Add the row of the last epoch, and columns for what no epoch before has logged."""
+        if self._file is None or record.keys() - set(self._columns):
+            self._write_all()
+        else:
+            csv.DictWriter(self._file, self._columns).writerow(record)
 
     def flush(self) -> None:
         """Make the rows visible to readers."""

@@ -75,6 +75,7 @@ class Loop:
         self.phases: list[Phase] = []
         self.finished: list[dict[str, Any]] = []
         strategy.finished = self.finished
+        self._cached_batches: dict[str, list[Data]] = {}
         self.history: list[Record] = []
         self.seconds = 0.0
         self._draw_phase()
@@ -217,15 +218,12 @@ class Loop:
         yield from map(self.engine.to_device, batches)
 
     def _device_batches(self, stage: str) -> Iterable[Data]:
-        if not self.task.keeps_batches:
-            return map(self.engine.to_device, self.task.batches(stage, self.settings.batch_size))
-        if not hasattr(self, "_kept"):
-            self._kept: dict[str, list[Data]] = {}
-        if stage not in self._kept:
-            self._kept[stage] = [
-                self.engine.to_device(batch) for batch in self.task.batches(stage, self.settings.batch_size)
-            ]
-        return self._kept[stage]
+        if stage not in self._cached_batches:
+            batches = map(self.engine.to_device, self.task.batches(stage, self.settings.batch_size))
+            if not self.task.keeps_batches:
+                return batches
+            self._cached_batches[stage] = list(batches)
+        return self._cached_batches[stage]
 
     def evaluate(self, stage: str, upto_layer: int | None = None) -> tuple[float, float]:
         """The mean loss and the metric of one stage."""

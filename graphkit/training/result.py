@@ -1,4 +1,4 @@
-"""What a training run found."""
+"""The result of a training run: scores, curves, and what is needed to repeat it."""
 
 from __future__ import annotations
 
@@ -169,13 +169,13 @@ def _versions() -> dict[str, str]:
 
     import graphkit
 
-    found = {"python": platform.python_version(), "graphkit": graphkit.__version__}
+    numbers = {"python": platform.python_version(), "graphkit": graphkit.__version__}
     for name in ("torch", "torch-geometric", "torch-scatter", "numpy", "lightning-fabric", "torchmetrics"):
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return numbers
 
 
 def hardware(device: torch.device) -> str:

@@ -31,7 +31,7 @@ from graphkit.training.strategies import registry as strategies
 class Trainer(Configurable):
     r"""Trains any model on any task with any strategy.
 
-    Every epoch (or every so many) ends with a validation; the weights of the best one are kept and put back at the end.
+    Every epoch (or every so many) ends with a validation; at the end the weights of the best one are put back.
     Test labels are read once, after that.
 
     **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on

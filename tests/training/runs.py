@@ -58,9 +58,9 @@ def in_process(calls: Any, pause: float, kind: str, run_dir: str, settings: dict
 
 def context() -> Any:
     """Processes that start within milliseconds: forked from one that has imported everything and run nothing."""
-    found = multiprocessing.get_context("forkserver")
-    found.set_forkserver_preload(["tests.training.runs"])
-    return found
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(["tests.training.runs"])
+    return forks
 
 
 def start(kind: str, run_dir: Path, at_call: int = 0, pause: float = 0.0, **settings: Any) -> Any:

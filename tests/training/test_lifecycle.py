@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import csv
 import json
 from itertools import pairwise
 
@@ -205,6 +206,21 @@ def test_alternating_phases_are_those_of_a_hand_written_loop():
     assert result.phases[0]["epochs"] == 8
     for name, value in weights(model).items():
         torch.testing.assert_close(value, states[name])
+
+
+def test_the_history_has_a_column_for_what_any_turn_logs(tmp_path):
+    class Telling(_InTurn):
+        def train_step(self, batch, phase):
+            step = super().train_step(batch, phase)
+            return step | {phase.name: step["loss"]}
+
+    model = MLP.from_task(TASK, hidden_channels=8, num_layers=2)
+    history = fit(model, strategy=Telling(), run_dir=tmp_path).history
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    for row, record in zip(rows, history, strict=True):
+        turn, other = ("first", "second") if record["epoch"] != 3 else ("second", "first")
+        assert float(row[f"train_{turn}"]) == record[f"train_{turn}"] == record["train_loss"]
+        assert row[f"train_{other}"] == ""
 
 
 def test_alternating_phases_stop_as_a_whole():
