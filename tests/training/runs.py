@@ -1,4 +1,4 @@
-"""Runs in processes of their own, to be killed."""
+"""Short runs, and runs in processes of their own, to be killed."""
 
 from __future__ import annotations
 
@@ -36,6 +36,20 @@ def train(kind: str, run_dir: str | None, resume: bool = False, **settings: Any)
     if strategy is not None:
         result.weights |= {f"head {name}": value.clone() for name, value in strategy.state_dict().items()}
     return result
+
+
+def fit(model: Any = None, task: Any = None, resume: bool = False, **settings: Any) -> tuple[Result, Any]:
+    """A short run of any model; by default of a GCN on a tiny task of nodes."""
+    task = tiny.task("node multiclass") if task is None else task
+    model = GCN.from_task(task, hidden_channels=8) if model is None else model
+    settings = {"max_epochs": 6, "progress": False} | settings
+    return Trainer(**settings).fit(model, task, resume=resume), model
+
+
+def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
+    """Whether two modules have equal parameters and buffers."""
+    one, two = first.state_dict(), second.state_dict()
+    return one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
 
 
 def in_process(calls: Any, pause: float, kind: str, run_dir: str, settings: dict[str, Any]) -> None:

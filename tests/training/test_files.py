@@ -12,20 +12,19 @@ import numpy as np
 import pytest
 import torch
 
-import graphkit as gk
 from graphkit.models import GCN
 from graphkit.training.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
 from graphkit.training.result import Result, plot_results
 from graphkit.transforms.rewiring import RandomEdges
 from tests import tiny
+from tests.training import runs
 from tests.training.runs import train
 
 
-def fit(run_dir, resume=False, hidden=8, task=None, **settings):
+def fit(run_dir, hidden=8, task=None, **settings):
     task = tiny.task("node multiclass") if task is None else task
-    settings = {"max_epochs": 6, "progress": False, "checkpoint_seconds": 0.0} | settings
     model = GCN.from_task(task, hidden_channels=hidden)
-    return gk.Trainer(**settings, run_dir=run_dir).fit(model, task, resume=resume)
+    return runs.fit(model, task, **{"checkpoint_seconds": 0.0, "run_dir": run_dir} | settings)[0]
 
 
 # --- resuming ---------------------------------------------------------------------------------------------------------

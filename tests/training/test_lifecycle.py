@@ -15,6 +15,8 @@ import graphkit as gk
 from graphkit.models import MLP
 from graphkit.training.strategies import Backprop, Phase
 from tests import tiny
+from tests.training import runs
+from tests.training.runs import same
 
 TASK = tiny.task("node multiclass")
 
@@ -71,18 +73,12 @@ class _Watching(Backprop):
         self.starts = [*getattr(self, "starts", []), (stage, int(self.model.module.passes))]
 
 
-def fit(model, resume=False, **settings):
-    settings = {"max_epochs": 4, "progress": False, "checkpoint_seconds": 0.0, "lr": 0.1} | settings
-    return gk.Trainer(**settings).fit(model, TASK, resume=resume)
+def fit(model, **settings):
+    return runs.fit(model, TASK, **{"max_epochs": 4, "checkpoint_seconds": 0.0, "lr": 0.1} | settings)[0]
 
 
 def weights(module):
     return {name: value.clone() for name, value in module.state_dict().items()}
-
-
-def assert_equal(first, second):
-    assert first.keys() == second.keys()
-    assert [name for name in first if not torch.equal(first[name], second[name])] == []
 
 
 # --- epochs and stages ------------------------------------------------------------------------------------------------
@@ -145,11 +141,11 @@ def test_buffers_of_an_evaluation_go_with_it():
 def test_predictions_leave_no_trace_either():
     trainer, model = gk.Trainer(max_epochs=3, progress=False), _Memory()
     result = trainer.fit(model, TASK)
-    before = weights(model)
+    before = copy.deepcopy(model)
     first, second = trainer.predict(TASK), trainer.predict(TASK)
     assert torch.equal(first[0], second[0])
     assert float((first[0].argmax(1) == first[1]).float().mean()) == pytest.approx(result.test)
-    assert_equal(weights(model), before)
+    assert same(model, before)
 
 
 @pytest.mark.parametrize("make", [_Memory, _Forgetful])
@@ -160,7 +156,7 @@ def test_resuming_with_memory_is_exact(make, tmp_path):
     again = make()
     longer = fit(again, max_epochs=7, run_dir=tmp_path, resume=True)
     assert longer.history == straight.history
-    assert_equal(weights(again), weights(whole))
+    assert same(again, whole)
 
 
 # --- phases that alternate --------------------------------------------------------------------------------------------
@@ -235,7 +231,7 @@ def test_resuming_between_two_turns_is_exact(epochs, tmp_path):
     in_turn(max_epochs=epochs, run_dir=tmp_path)
     longer, resumed = in_turn(max_epochs=8, run_dir=tmp_path, resume=True)
     assert longer.history == straight.history
-    assert_equal(weights(resumed), weights(whole))
+    assert same(resumed, whole)
 
 
 # --- phases drawn one after another -----------------------------------------------------------------------------------
@@ -272,7 +268,7 @@ def test_resuming_draws_the_same_phases(tmp_path, ctrl_c_in_epoch):
         rounds(run_dir=tmp_path)
     longer, resumed = rounds(run_dir=tmp_path, resume=True)
     assert (longer.history, longer.phases) == (straight.history, straight.phases)
-    assert_equal(weights(resumed), weights(whole))
+    assert same(resumed, whole)
 
 
 def test_phases_that_are_not_drawn_again_are_refused(tmp_path, ctrl_c_in_epoch):
