@@ -6,7 +6,9 @@ import inspect
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import GCN
 
+from graphkit.core.checks import Checks
 from graphkit.models.readout import make_pool, read_out
 
 
@@ -34,6 +36,13 @@ class PyGModel(nn.Module):
         >>> model(Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks(
+        [
+            lambda: PyGModel(GCN(5, 6, num_layers=2, out_channels=4)),
+            lambda: PyGModel(GCN(5, 6, num_layers=2, out_channels=4), readout="sum"),
+        ]
+    )
 
     def __init__(self, module: nn.Module, readout: str | None = None) -> None:
         super().__init__()

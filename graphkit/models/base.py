@@ -37,7 +37,6 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     Attributes:
         layers: The trainable parts, one per step.
-        shares_parameters: Whether the steps share parameters, so that they cannot be trained apart.
         looks_back: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps a
             single state, whatever the depth.
         extra: How many channels each layer takes besides the state below it; see :meth:`widen` (empty: none).
@@ -46,7 +45,6 @@ class LayeredModel(Configurable, nn.Module, ABC):
     """
 
     layers: nn.ModuleList
-    shares_parameters: bool = False
     looks_back: bool = True
     extra: Sequence[int] = ()
     reach: int | None = None

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import State
 from graphkit.models.sheaf_diffusion import SheafDiffusion
@@ -53,6 +54,8 @@ class ConnectionSheaf(SheafDiffusion):
         >>> model(data).shape
         torch.Size([3, 3])
     """
+
+    checks = Checks([{"dropout": 0.5}, {"stalk_dim": 3, "second_linear": True, "readout": "mean"}])
 
     def __init__(
         self,

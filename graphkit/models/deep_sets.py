@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.models.mlp import MLP
 from graphkit.nn import Linear
 
@@ -50,6 +51,8 @@ class DeepSets(MLP):
         >>> DeepSets(4, 8, out_channels=2, readout="lcm")(Data(x=torch.ones(3, 4))).shape
         torch.Size([1, 2])
     """
+
+    checks = Checks([{}, {"readout": "recurrent", "head_layers": 1}])
 
     def __init__(
         self,

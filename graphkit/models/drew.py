@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import SAGEConv
 from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -106,6 +109,17 @@ class DRew(LayeredModel):
         >>> DRew(4, 8, num_layers=3, out_channels=2, conv=SAGEConv)(data).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks(
+        [
+            {"dropout": 0.5},
+            {"conv": "gin", "num_layers": 3, "nu": 2, "readout": "mean", "residual": True},
+            {"conv": "gatedgcn", "nu": math.inf, "convex_combination": True, "act": "elu"},
+            {"conv": "rgin", "jumping": True, "readout": "sum"},
+            {"conv": SAGEConv, "shared_weights": True, "pre_layers": 1},
+            {"batch_norm": False, "l2_norm": False, "num_layers": 3, "k_max": 2},
+        ]
+    )
 
     def __init__(
         self,

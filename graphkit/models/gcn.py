@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import GCNConv
@@ -51,6 +52,16 @@ class GCN(LayerStack):
         >>> GCN(4, 8, num_layers=2, out_channels=2)(data).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks(
+        [
+            {"dropout": 0.5},
+            {"num_layers": 3, "norm": "batch_norm", "residual": True},
+            {"norm": "layer_norm", "readout": "mean", "act": "elu"},
+            {"num_layers": 1, "bias": False},
+            {"readout": "gnp", "readout_kwargs": {"act": "softplus"}},
+        ]
+    )
 
     reach = 2  # the degrees of a node's neighbours count
 

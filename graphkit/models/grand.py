@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import inits
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel
 from graphkit.models.grand_equation import Equation
@@ -124,7 +125,17 @@ class GRAND(LayeredModel):
         torch.Size([3, 2])
     """
 
-    shares_parameters = True
+    checks = Checks(
+        [
+            {"dropout": 0.5},
+            {"axis": "column", "normalize": "squareplus", "source": True, "readout": "mean"},
+            {"diffusivity": "nonlinear", "solver": "rk4", "reweight": True, "mlp": True},
+            {"diffusivity": "mixed", "solver": "midpoint", "fc_out": True},
+            {"diffusivity": "hard", "attention": "cosine"},
+            {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
+        ],
+        sizes={"attention_channels": 4, "heads": 2, "time": 1.0},
+    )
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit import ops
+from graphkit.core.checks import Checks
 from graphkit.nn.diffusion_ode import DiffusionODE
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.ops import SparseMatrix, Structure
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
 
 
 class Equation(nn.Module):
-    """The parameters of the equation, shared by all stretches of time."""
+    """The parameters of the equation, shared by all stretches of time.
+
+    Args:
+        model: The model whose arguments say what the equation is.
+    """
+
+    checks = Checks(skip="a part of GRAND, checked with it")
 
     def __init__(self, model: GRAND) -> None:
         super().__init__()

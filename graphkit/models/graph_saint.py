@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -62,6 +63,8 @@ class GraphSAINT(LayeredModel):
         >>> GraphSAINT(4, 8, out_channels=2)(data).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks([{}, {"orders": (2, 0), "combine": "sum", "norm": False}, {"orders": (1, 1), "readout": "mean"}])
 
     looks_back = False
 

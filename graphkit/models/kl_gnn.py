@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn.encoders import CodeEncoder
@@ -98,6 +99,15 @@ class KLGNN(LayeredModel):
         torch.Size([1, 2])
     """
 
+    checks = Checks(
+        [  # of nodes, a state is a mean over all labelled copies: no node is alone
+            {"readout": "max", "fuse": "cat", "structure_features": 2, "structure_channels": 2},
+            {"readout": "sum", "l": 2, "max_distance": 2, "rate": 0.5, "fuse": "add", "dropout": 0.5},
+            {"readout": "mean", "subgraph_pool": "max", "num_layers_id": 2},
+        ],
+        sizes={"hidden_channels": 4, "num_layers_id": 1, "num_layers_global": 1, "num_layers_regression": 1},
+    )
+
     looks_back = False
 
     def __init__(
@@ -161,7 +171,6 @@ class KLGNN(LayeredModel):
         self.max_subsets = max_subsets
 
         h, s = hidden_channels, structure_channels if structure_features else 0
-        self.shares_parameters = edge_types is not None and num_layers > 1
         plain = in_channels - structure_features
         self.node_encoder = nn.Linear(plain, h - s) if node_types is None else CodeEncoder(h - s, node_types)
         self.structure_encoder: nn.Module | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import Linear
@@ -41,6 +42,8 @@ class MLP(LayerStack):
         >>> MLP(4, 8, num_layers=3, out_channels=2)(Data(x=torch.ones(3, 4))).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks([{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}])
 
     reach = 0
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import Linear, aggr
@@ -52,6 +53,14 @@ class MPNN(LayerStack):
         >>> MPNN(4, 8, num_layers=2, out_channels=2, aggr="lcm")(data).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks(
+        [
+            {},
+            {"aggr": "recurrent", "readout": "gnp", "dropout": 0.5},
+            {"aggr": "max", "residual": True, "norm": "layer_norm"},
+        ]
+    )
 
     reach = 1
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.checks import Checks
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, State, required_by
 
@@ -32,6 +33,8 @@ class PairScorer(LayeredModel):
         ValueError: If the width of the embeddings is unknown; or (when called) if the batch names no pairs.
     """
 
+    checks = Checks(skip="it reads pairs of nodes, which the graphs of the checks do not have; see tests/models")
+
     def __init__(self, encoder: Any, embedding_channels: int | None = None) -> None:
         super().__init__()
         name = type(self).__name__
@@ -43,7 +46,6 @@ class PairScorer(LayeredModel):
             raise ValueError(f"{name}: {type(module).__name__} has no out_channels; give embedding_channels")
         self.encoder = encoder if isinstance(encoder, LayeredModel | PyGModel) else PyGModel(encoder)
         self.embedding_channels = embedding_channels
-        self.shares_parameters = getattr(encoder, "shares_parameters", True)
         self._width: int = width
 
     @classmethod

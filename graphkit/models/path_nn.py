@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -88,6 +89,15 @@ class PathNN(LayeredModel):
         torch.Size([1, 2])
     """
 
+    checks = Checks(
+        [
+            {"paths": "simple", "edge_dim": None, "readout": "sum"},
+            {"paths": "simple", "num_layers": 3, "mlp": True, "dropout": 0.5},
+            {"paths": "all_shortest", "aggr": "mean", "norm": "layer_norm", "residual": False, "readout": "mean"},
+            {"paths": "shortest", "num_layers": 1, "l2_norm": True, "norm": None, "edge_dim": None, "head_layers": 1},
+        ]
+    )
+
     def __init__(
         self,
         in_channels: int,
@@ -144,7 +154,6 @@ class PathNN(LayeredModel):
         self.max_paths = max_paths
 
         h = hidden_channels
-        self.shares_parameters = num_layers > 1
         self.encoder = _perceptron(in_channels, h, norm) if node_types is None else CodeEncoder(h, node_types)
         self.edge_encoder: nn.Module | None = None
         if edge_types is not None:

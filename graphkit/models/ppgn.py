@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice, check_edge_index
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn import Linear
@@ -72,6 +73,11 @@ class PPGNpp(LayeredModel):
         >>> model(PPGNPolynomials()(data)).shape
         torch.Size([1, 2])
     """
+
+    checks = Checks(
+        [{}, {"readout": "mean", "num_layers": 3, "head_channels": 5}],
+        expected_failures={"gradcheck": "new biases are 0, which puts pairs without an edge at the kink of ReLU"},
+    )
 
     looks_back = False
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.checks import Checks
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, PureGCNConv, dropout
@@ -52,6 +53,14 @@ class PureGCN(LayeredModel):
         >>> PureGCN(4, 8, num_layers=2)(data).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks(
+        [
+            {"dropout": 0.5},
+            {"jumping": True, "residual": True, "readout": "mean", "out_channels": 6},
+            {"num_layers": 1, "normalize": None, "out_channels": 6},
+        ]
+    )
 
     looks_back = False
 

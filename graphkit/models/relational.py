@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import RelationalConv
@@ -50,6 +51,13 @@ class RelationalGNN(LayerStack):
         >>> RelationalGNN(3, 8, out_channels=2)(RandomEdges(2)(data)).shape
         torch.Size([4, 2])
     """
+
+    checks = Checks(
+        [
+            {"num_relations": 1, "dropout": 0.5},
+            {"num_relations": 1, "conv": "gin", "readout": "mean", "norm": "layer_norm"},
+        ]
+    )
 
     reach = 2  # the degrees of a node's neighbours count, for some layers
 

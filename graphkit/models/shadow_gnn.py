@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -78,6 +79,14 @@ class ShaDowGNN(LayeredModel):
         >>> ShaDowGNN(4, 8, num_layers=2, out_channels=2, conv="sage", pooling="max")(data).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks(
+        [
+            {"heads": 2, "residue": "concat"},
+            {"conv": "gcn", "residue": "max", "readout": "mean"},
+            {"conv": "sage", "residue": "sum", "norm_outputs": True},  # pooling: no node of a whole graph is alone
+        ]
+    )
 
     def __init__(
         self,

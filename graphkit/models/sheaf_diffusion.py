@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.checks import Checks
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
@@ -101,6 +102,19 @@ class SheafDiffusion(LayeredModel):
         torch.Size([3, 3])
     """
 
+    checks = Checks(
+        [
+            {"dropout": 0.5},
+            {"maps": "bundle", "stalk_dim": 3, "low_pass": True, "sparse_learner": True, "readout": "mean"},
+            Checks(
+                [{"maps": "general", "high_pass": True, "frozen": True, "second_linear": True}],
+                expected_failures={"separate_layers": "the sheaf of the first layer is used by all"},
+            ),
+            {"maps": "identity", "normalize": "degree"},
+            {"maps": "bundle", "orthogonal": "cayley", "time": 1.0, "solver": "rk4", "step_size": 0.25},
+        ]
+    )
+
     def __init__(
         self,
         in_channels: int,
@@ -176,7 +190,6 @@ class SheafDiffusion(LayeredModel):
         self.readout = readout
 
         self.width = stalk_dim + low_pass + high_pass
-        self.shares_parameters = num_layers > 1 and (time is not None or (frozen and maps != "identity"))
         size = self.width * hidden_channels
         self.lin_in = _linear(in_channels, size)
         self.lin_second = _linear(size, size) if second_linear else None

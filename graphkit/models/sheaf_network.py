@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.checks import Checks
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
@@ -65,6 +66,8 @@ class SheafNetwork(LayeredModel):
         >>> SheafNetwork(4, 8, out_channels=2, maps="sign")(data).shape
         torch.Size([3, 2])
     """
+
+    checks = Checks([{"dropout": 0.5}, {"stalk_dim": 2, "readout": "mean"}])
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from graphkit.algorithms.paths.common_neighbours import (
     joint_neighbours,
     neighbourhoods,
 )
+from graphkit.core.checks import Checks
 from graphkit.ops import SparseMatrix, Structure
 from graphkit.ops.dropout import dropout as drop
 
@@ -127,6 +128,8 @@ class CommonNeighbourDecoder(nn.Module):
         >>> decoder(torch.randn(3, 4), edge_index, torch.tensor([[0, 0], [1, 2]])).shape
         torch.Size([2, 1])
     """
+
+    checks = Checks(skip="it reads pairs of nodes; see tests/models")
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkit import ops
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix, Structure
 
@@ -71,6 +72,22 @@ class AttentionDiffusion(nn.Module):
         >>> diffusion(torch.ones(3, 3), edge_index).abs().amax(1).round(decimals=4).tolist()  # node 2 has no in-edge
         [0.0, 0.0, 1.0]
     """
+
+    checks = Checks(
+        [
+            {"attention_channels": 4, "heads": 2},
+            {"attention_channels": 4, "heads": 1, "attention": "cosine", "axis": "column"},
+            {"attention_channels": 6, "heads": 2, "attention": "pearson"},
+            {
+                "attention_channels": 4,
+                "heads": 2,
+                "attention": "exp_kernel",
+                "axis": "column",
+                "normalize": "squareplus",
+            },
+            {"attention_channels": 4, "heads": 2, "attention": "additive", "mix": True},
+        ]
+    )
 
     def __init__(
         self,

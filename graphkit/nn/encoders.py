@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.core.molecules import ATOM_CODES
 from graphkit.core.validate import check_codes
 
@@ -32,6 +33,8 @@ class CodeEncoder(nn.Module):
         >>> CodeEncoder(8, num_codes=[3, 2])(torch.tensor([[2.0, 1.0], [0.0, 0.0]])).shape
         torch.Size([2, 8])
     """
+
+    checks = Checks(skip="it reads codes and no graph; see tests/nn")
 
     def __init__(self, out_channels: int, num_codes: Sequence[int] = ATOM_CODES) -> None:
         super().__init__()
@@ -89,6 +92,8 @@ class LaplacianEncoder(nn.Module):
         >>> LaplacianEncoder(8)(torch.ones(3, 2), torch.zeros(3, 2)).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks(skip="it reads eigenvectors and no graph; see tests/nn")
 
     def __init__(self, out_channels: int = 16) -> None:
         super().__init__()

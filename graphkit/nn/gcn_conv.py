@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.nn.linear import Linear
 from graphkit.ops import SparseMatrix, gcn_norm
 
@@ -64,6 +65,16 @@ class GCNConv(nn.Module):
         >>> conv(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """
+
+    checks = Checks(
+        [
+            {},
+            {"out_channels": 7, "normalize": "row"},
+            {"improved": True, "bias": False},
+            {"add_self_loops": False},
+            {"add_self_loops": False, "normalize": None},
+        ]
+    )
 
     def __init__(
         self,

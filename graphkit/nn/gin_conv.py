@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.nn.linear import Linear
 from graphkit.ops import SparseMatrix, Structure, spmm
 
@@ -41,6 +42,8 @@ class GINConv(nn.Module):
         >>> conv(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """
+
+    checks = Checks([{"train_eps": True}, {"out_channels": 7, "eps": 0.5, "bias": False}])
 
     def __init__(
         self, in_channels: int, out_channels: int, eps: float = 0.0, train_eps: bool = False, bias: bool = True

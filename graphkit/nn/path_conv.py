@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from graphkit.algorithms import PathSet, enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice, check_codes
 from graphkit.nn.path_lstm import path_lstm, read_paths
 from graphkit.ops import Structure, scatter, structure
@@ -66,6 +67,19 @@ class PathConv(nn.Module):
         >>> PathConv(4, 8, length=2)(torch.ones(3, 4), edge_index).count_nonzero(1)
         tensor([8, 0, 8])
     """
+
+    checks = Checks(
+        [
+            {},
+            {"edge_dim": None, "aggr": "mean"},
+            {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
+            {
+                "paths": "shortest",
+                "length": 1,
+                "encode_distances": True,
+            },  # longer ones depend on the numbering of nodes
+        ]
+    )
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.nn.linear import Linear
 
 
@@ -111,6 +112,8 @@ class PPGNBlock(nn.Module):
         >>> PPGNBlock(3, 4)(torch.ones(5, 3), Pairs(torch.tensor([0, 2, 3]))).shape
         torch.Size([5, 4])
     """
+
+    checks = Checks(skip="it reads states of pairs of nodes; checked with PPGNpp")
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()

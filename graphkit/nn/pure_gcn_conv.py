@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.dropout import dropout as drop
 from graphkit.nn.linear import Linear
@@ -55,6 +56,8 @@ class PureGCNConv(nn.Module):
         >>> conv(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """
+
+    checks = Checks([{}, {"num_layers": 3, "jumping": True}, {"num_layers": 1, "normalize": None, "residual": True}])
 
     def __init__(
         self,

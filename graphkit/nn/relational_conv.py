@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
@@ -49,6 +50,8 @@ class RelationalConv(nn.Module):
         >>> conv(torch.ones(4, 3), edge_index, edge_type).shape
         torch.Size([4, 2])
     """
+
+    checks = Checks([{"num_relations": 1}, {"num_relations": 1, "conv": "gin"}])
 
     def __init__(self, in_channels: int, out_channels: int, num_relations: int = 2, conv: str = "gcn") -> None:
         super().__init__()

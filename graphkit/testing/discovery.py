@@ -14,25 +14,24 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit import models
 from graphkit import nn as layers
-from graphkit.testing.instances import EXPECTED_FAILURES, factories
+from graphkit.core.checks import checks_of
+from graphkit.testing.checked_module import CheckedModule
+from graphkit.testing.instances import examples
 from graphkit.testing.kinds import (
     check_edge_direction,
     check_edge_weights,
     check_empty_groups,
     check_layered_contract,
+    check_separate_layers,
 )
 from graphkit.testing.modules import COMMON
-from graphkit.testing.subject import Subject
 from graphkit.testing.transforms import TRANSFORM
 from graphkit.transforms import features, rewiring
-
-# They read pairs of nodes, or integer codes, which the checks' graphs do not have.
-OF_OTHER_GRAPHS = {"LinkPredictor", "NCN", "NCNC", "OneHotCodes"}
 
 CHECKS: dict[str, dict[str, Any]] = {
     "layer": COMMON | {"edge_direction": check_edge_direction, "edge_weights": check_edge_weights},
     "aggregation": COMMON | {"empty_groups": check_empty_groups},
-    "model": COMMON | {"layered_contract": check_layered_contract},
+    "model": COMMON | {"layered_contract": check_layered_contract, "separate_layers": check_separate_layers},
     "transform": TRANSFORM,
 }
 
@@ -66,8 +65,8 @@ def discover() -> dict[str, dict[str, type]]:
     return {
         "layer": layers.registry.classes(),
         "aggregation": layers.aggr.registry.classes(),
-        "model": {name: cls for name, cls in of_models.items() if name not in OF_OTHER_GRAPHS},
-        "transform": {name: cls for name, cls in transforms.items() if name not in OF_OTHER_GRAPHS},
+        "model": of_models,
+        "transform": transforms,
     }
 
 
@@ -77,19 +76,20 @@ def cases(kind: str, cls: type, expected_failures: Mapping[str, str] | None = No
     Args:
         kind: ``"layer"``, ``"aggregation"``, ``"model"`` or ``"transform"``.
         cls: The class.
-        expected_failures: Reasons by the names of checks (default: those known for the class).
+        expected_failures: Reasons by the names of checks (default: those that the class's ``checks`` name).
     """
-    reasons = EXPECTED_FAILURES.get(cls.__name__, {}) if expected_failures is None else expected_failures
-    yield Case(f"{cls.__name__}-docstring", lambda: check_docstring(cls), reasons.get("docstring"))
-    for name, make in factories(cls).items():
-        yield from instance_cases(kind, make, name, reasons)
+    checks = checks_of(cls)
+    of_class = checks.expected_failures if expected_failures is None else expected_failures
+    yield Case(f"{cls.__name__}-docstring", lambda: check_docstring(cls), of_class.get("docstring"))
+    for name, make, reasons in examples(cls, checks):
+        yield from instance_cases(kind, make, name, reasons if expected_failures is None else expected_failures)
 
 
 def instance_cases(kind: str, make: Callable[[], Any], name: str, reasons: Mapping[str, str]) -> Iterator[Case]:
     """All checks of one instance."""
-    subject = make if kind == "transform" else Subject(make, kind)
+    checked = make if kind == "transform" else CheckedModule(make, kind)
     for check_name, check in CHECKS[kind].items():
-        yield Case(f"{name}-{check_name}", lambda check=check: check(subject), reasons.get(check_name))  # type: ignore[misc]
+        yield Case(f"{name}-{check_name}", lambda check=check: check(checked), reasons.get(check_name))  # type: ignore[misc]
 
 
 def check_docstring(cls: type) -> None:

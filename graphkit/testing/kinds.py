@@ -5,44 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from graphkit.models import LayeredModel
+from graphkit.testing.checked_module import CheckedModule
 from graphkit.testing.graphs import random_graph
-from graphkit.testing.subject import Subject
 from graphkit.testing.symmetry import assert_close
 
 
-def check_edge_direction(subject: Subject) -> None:
+def check_edge_direction(checked: CheckedModule) -> None:
     """An edge carries its source's features into its target and nothing back (layers with ``edge_index``)."""
-    if not subject.takes("edge_index"):
+    if not checked.takes("edge_index"):
         return
-    module = subject.build()
+    module = checked.build()
     graph = random_graph(3, 2)
     graph.edge_index = torch.tensor([[2, 0], [0, 1]])  # a source of degree 0 would have weight 0 in some layers
     graph.x.requires_grad_()
-    out = subject.run(module, graph)
+    out = checked.run(module, graph)
     to_source, to_target = (torch.autograd.grad(out[node].sum(), graph.x, retain_graph=True)[0] for node in (0, 1))
     assert bool((to_target[0] != 0).any()), "an edge's target does not see its source"
     assert bool((to_source[1] == 0).all()), "an edge's source sees its target; messages go from row 0 to row 1"
 
 
-def check_edge_weights(subject: Subject) -> None:
+def check_edge_weights(checked: CheckedModule) -> None:
     """An edge's weight changes its target's output (layers with ``edge_weight``)."""
-    if not subject.takes("edge_weight"):
+    if not checked.takes("edge_weight"):
         return
-    module = subject.build()
+    module = checked.build()
     graph = random_graph(weighted=True)
-    before = subject.run(module, graph)
+    before = checked.run(module, graph)
     graph.edge_weight = graph.edge_weight.clone()
     graph.edge_weight[0] += 1
     target = int(graph.edge_index[1, 0])
-    assert not torch.allclose(subject.run(module, graph)[target], before[target]), "edge weights are ignored"
+    assert not torch.allclose(checked.run(module, graph)[target], before[target]), "edge weights are ignored"
 
 
-def check_empty_groups(subject: Subject) -> None:
+def check_empty_groups(checked: CheckedModule) -> None:
     """A group without elements aggregates to zeros."""
-    module = subject.build()
+    module = checked.build()
     x = random_graph(5, 0).x
     out = module(x, torch.tensor([1, 1, 1, 3, 3]), dim_size=5)
     assert out.size(0) == 5, f"dim_size=5 gives {out.size(0)} rows"
@@ -51,27 +52,59 @@ def check_empty_groups(subject: Subject) -> None:
     assert_close(out[1:2], alone, "a group's output depends on the other groups")
 
 
-def check_layered_contract(subject: Subject) -> None:
-    """``forward`` is ``decode(step(... encode))``, with one step per layer that uses this layer's weights alone."""
-    model = subject.build()
+def check_layered_contract(checked: CheckedModule) -> None:
+    """``forward`` is ``decode(step(... encode))``, with one step per layer that uses this layer's weights, if any."""
+    model = checked.build()
     if not isinstance(model, LayeredModel):
         return
-    graph = subject.prepare(model, random_graph(weighted=True))
+    graph = checked.prepare(model, random_graph(weighted=True))
+    out = model.decode(_history(model, graph)[-1], graph)
+    assert torch.equal(out, model(graph)), "forward is not the composition of its parts"
+    for i, (layer, used) in enumerate(zip(model.layers, weights_by_step(model, graph))):
+        if any(parameter.requires_grad for parameter in layer.parameters()):
+            assert used & _names(model, layer), f"step {i} does not use the weights of its layer"
+
+
+def check_separate_layers(checked: CheckedModule) -> None:
+    """A step uses the weights of its own layer and of no other, except those that are parts of both."""
+    model = checked.build()
+    if not isinstance(model, LayeredModel):
+        return
+    graph = checked.prepare(model, random_graph(weighted=True))
+    for i, used in enumerate(weights_by_step(model, graph)):
+        for j, layer in enumerate(model.layers):
+            others = used & _names(model, layer) - _names(model, model.layers[i])
+            assert not others, f"step {i} uses the weights of layer {j}: {', '.join(sorted(others))}"
+
+
+def weights_by_step(model: LayeredModel, graph: Data) -> list[set[str]]:
+    """The names of the trainable weights that each step reads, found by autograd.
+
+    Args:
+        model: The model.
+        graph: A graph with what the model wants precomputed.
+    """
+    history = _history(model, graph)
+    weights = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    by_step = []
+    for i in range(len(model.layers)):
+        out = model.step(i, [h.detach() if isinstance(h, Tensor) else h for h in history[: i + 1]], graph)
+        grads: Any = [None] * len(weights)
+        if out.requires_grad:
+            grads = torch.autograd.grad(out.sum(), list(weights.values()), allow_unused=True)
+        by_step.append({name for name, grad in zip(weights, grads) if grad is not None})
+    return by_step
+
+
+def _history(model: LayeredModel, graph: Data) -> list[Any]:
+    """The states of a forward pass."""
     history: list[Any] = [model.encode(graph)]
     for i in range(len(model.layers)):
         history.append(model.step(i, list(history), graph))
-    assert torch.equal(model.decode(history[-1], graph), model(graph)), "forward is not the composition of its parts"
-    if model.shares_parameters:
-        return
-    for i in range(len(model.layers)):
-        constant = [h.detach() if isinstance(h, torch.Tensor) else h for h in history[: i + 1]]
-        model.zero_grad()
-        model.step(i, constant, graph).sum().backward()
-        for j, layer in enumerate(model.layers):
-            moved = _has_gradient(layer)
-            assert j == i or not moved, f"step {i} uses the weights of layer {j}; set shares_parameters = True"
-            assert j != i or moved or not list(layer.parameters()), f"step {i} does not use the weights of its layer"
+    return history
 
 
-def _has_gradient(module: nn.Module) -> bool:
-    return any(parameter.grad is not None for parameter in module.parameters())
+def _names(model: nn.Module, layer: nn.Module) -> set[str]:
+    """The names by which a model knows the weights of one layer."""
+    own = {id(parameter) for parameter in layer.parameters()}
+    return {name for name, parameter in model.named_parameters() if id(parameter) in own}

@@ -1,6 +1,6 @@
 """Checks that every module has to pass, be it a layer, an aggregation or a whole model.
 
-Each takes a :class:`~graphkit.testing.subject.Subject` and raises ``AssertionError``.
+Each takes a :class:`~graphkit.testing.checked_module.CheckedModule` and raises ``AssertionError``.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch.func import functional_call
 
 from graphkit.core.config import Configurable
 from graphkit.core.hashing import hash_data
+from graphkit.testing.checked_module import CheckedModule
 from graphkit.testing.graphs import random_graph
-from graphkit.testing.subject import Subject
 from graphkit.testing.symmetry import (
     assert_batch_independent,
     assert_close,
@@ -26,68 +26,68 @@ from graphkit.testing.symmetry import (
 )
 
 
-def check_permutation(subject: Subject) -> None:
+def check_permutation(checked: CheckedModule) -> None:
     """Relabelled nodes relabel the rows of node outputs and leave graph outputs alone."""
-    module = subject.build()
+    module = checked.build()
     graph = random_graph(9, 24, num_isolated=1, weighted=True)
-    of_nodes = subject.is_per_node(module)
+    of_nodes = checked.is_per_node(module)
     check = assert_permutation_equivariant if of_nodes else assert_permutation_invariant
     for seed in range(3):
-        check(lambda data: subject.run(module, data), graph, seed=seed)
+        check(lambda data: checked.run(module, data), graph, seed=seed)
 
 
-def check_batch_independence(subject: Subject) -> None:
+def check_batch_independence(checked: CheckedModule) -> None:
     """A graph's output does not depend on the other graphs of its batch."""
-    module = subject.build()
+    module = checked.build()
     graphs = [random_graph(n, m, weighted=True, seed=n) for n, m in ((7, 18), (1, 0), (4, 0), (5, 9))]
     assert_batch_independent(
-        lambda batch: subject.call(module, batch), [subject.prepare(module, graph) for graph in graphs]
+        lambda batch: checked.call(module, batch), [checked.prepare(module, graph) for graph in graphs]
     )
 
 
-def check_isolated_nodes(subject: Subject) -> None:
+def check_isolated_nodes(checked: CheckedModule) -> None:
     """A node without edges gets the finite output that it gets alone, and finite gradients."""
-    module = subject.build()
+    module = checked.build()
     graph = random_graph(6, 12, num_isolated=2)
-    out = subject.run(module, graph)
+    out = checked.run(module, graph)
     _assert_finite(module, out)
-    if not subject.is_per_node(module):
+    if not checked.is_per_node(module):
         return
     for node in (4, 5):
         alone = random_graph(1, 0)
         alone.x = graph.x[node : node + 1]
-        assert_close(out[node : node + 1], subject.run(module, alone), "an isolated node is not left alone")
+        assert_close(out[node : node + 1], checked.run(module, alone), "an isolated node is not left alone")
 
 
-def check_empty_edge_set(subject: Subject) -> None:
+def check_empty_edge_set(checked: CheckedModule) -> None:
     """Graphs without any edge and graphs of one node work."""
-    module = subject.build()
+    module = checked.build()
     for n in (3, 1):
-        out = subject.run(module, random_graph(n, 0, weighted=True))
-        rows = n if subject.is_per_node(module) else 1
+        out = checked.run(module, random_graph(n, 0, weighted=True))
+        rows = n if checked.is_per_node(module) else 1
         assert out.dim() == 2, f"a graph of {n} nodes without edges gives an output of shape {list(out.shape)}"
         assert out.size(0) == rows, f"a graph of {n} nodes without edges gives {out.size(0)} rows, expected {rows}"
         _assert_finite(module, out)
 
 
-def check_float64(subject: Subject) -> None:
+def check_float64(checked: CheckedModule) -> None:
     """Double precision gives double precision, close to what single precision gives."""
-    single = subject.build(dtype=torch.float32)
+    single = checked.build(dtype=torch.float32)
     double = copy.deepcopy(single).double()
     graph = random_graph(weighted=True)
-    out = subject.run(double, graph)
+    out = checked.run(double, graph)
     assert out.dtype == torch.float64, f"float64 in, {out.dtype} out"
     graph32 = graph.clone().apply(lambda value: value.float() if value.is_floating_point() else value)
-    out32 = subject.run(single, graph32)
+    out32 = checked.run(single, graph32)
     assert out32.dtype == torch.float32, f"float32 in, {out32.dtype} out"
     assert_close(out32.double(), out, "float32 is far from float64", tolerance=1e-4)
 
 
-def check_gradcheck(subject: Subject) -> None:
+def check_gradcheck(checked: CheckedModule) -> None:
     """Gradients of inputs, edge weights and parameters equal finite differences."""
-    module = subject.build()
-    graph = subject.prepare(module, random_graph(4, 7, weighted=True))
-    inputs = ["x"] + [key for key in ("edge_weight", "edge_attr") if subject.takes(key) and graph.get(key) is not None]
+    module = checked.build()
+    graph = checked.prepare(module, random_graph(4, 7, weighted=True))
+    inputs = ["x"] + [key for key in ("edge_weight", "edge_attr") if checked.takes(key) and graph.get(key) is not None]
     names = [name for name, parameter in module.named_parameters() if parameter.requires_grad]
 
     def function(*values: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ def check_gradcheck(subject: Subject) -> None:
         for key, value in zip(inputs, values, strict=False):
             changed[key] = value
         parameters = dict(zip(names, values[len(inputs) :], strict=True))
-        positional, named = subject.arguments(module, changed)
+        positional, named = checked.arguments(module, changed)
         return functional_call(module, parameters, positional, named)
 
     start = [graph[key] for key in inputs] + [dict(module.named_parameters())[name] for name in names]
@@ -106,12 +106,12 @@ def check_gradcheck(subject: Subject) -> None:
         raise AssertionError(f"wrong gradient with respect to one of {inputs + names}: {error}") from error
 
 
-def check_parameters_get_gradients(subject: Subject) -> None:
+def check_parameters_get_gradients(checked: CheckedModule) -> None:
     """Every trainable parameter takes part in the output."""
-    module = subject.build().train()
+    module = checked.build().train()
     if not any(parameter.requires_grad for parameter in module.parameters()):
         return
-    out = subject.run(module, random_graph(12, 60, weighted=True))
+    out = checked.run(module, random_graph(12, 60, weighted=True))
     generator = torch.Generator().manual_seed(1)
     (out * torch.randn(out.shape, generator=generator, dtype=out.dtype)).sum().backward()
     for name, parameter in module.named_parameters():
@@ -120,38 +120,38 @@ def check_parameters_get_gradients(subject: Subject) -> None:
             assert bool((parameter.grad != 0).any()), f"the gradient of {name} is zero everywhere"
 
 
-def check_state_dict(subject: Subject) -> None:
+def check_state_dict(checked: CheckedModule) -> None:
     """A state dict, saved and loaded, makes another instance give bit-equal outputs."""
-    first, second = subject.build(seed=0), subject.build(seed=1)
+    first, second = checked.build(seed=0), checked.build(seed=1)
     graph = random_graph(weighted=True)
-    expected = subject.run(first, graph)
-    subject.run(second, graph)  # fills whatever a module might keep
+    expected = checked.run(first, graph)
+    checked.run(second, graph)  # fills whatever a module might keep
     file = io.BytesIO()
     torch.save(first.state_dict(), file)
     file.seek(0)
     second.load_state_dict(torch.load(file, weights_only=True))
-    assert torch.equal(subject.run(second, graph), expected), "a loaded state dict gives another output"
+    assert torch.equal(checked.run(second, graph), expected), "a loaded state dict gives another output"
 
 
-def check_copies(subject: Subject) -> None:
+def check_copies(checked: CheckedModule) -> None:
     """Deep copies and pickles give bit-equal outputs."""
-    module = subject.build()
+    module = checked.build()
     graph = random_graph(weighted=True)
-    expected = subject.run(module, graph)
-    assert torch.equal(subject.run(copy.deepcopy(module), graph), expected), "a deep copy gives another output"
+    expected = checked.run(module, graph)
+    assert torch.equal(checked.run(copy.deepcopy(module), graph), expected), "a deep copy gives another output"
     restored = pickle.loads(pickle.dumps(module))
-    assert torch.equal(subject.run(restored, graph), expected), "a pickled copy gives another output"
+    assert torch.equal(checked.run(restored, graph), expected), "a pickled copy gives another output"
 
 
-def check_determinism(subject: Subject) -> None:
+def check_determinism(checked: CheckedModule) -> None:
     """The same seed gives bit-equal weights, outputs and gradients, while training too."""
     results = []
     for _ in range(2):
-        module = subject.build(seed=3).train()
-        graph = subject.prepare(module, random_graph(12, 60, weighted=True))
+        module = checked.build(seed=3).train()
+        graph = checked.prepare(module, random_graph(12, 60, weighted=True))
         graph.x.requires_grad_()
         torch.manual_seed(4)
-        out = subject.call(module, graph)
+        out = checked.call(module, graph)
         out.sum().backward()
         gradients = [p.grad for p in module.parameters() if p.grad is not None]
         results.append([*module.state_dict().values(), out.detach(), graph.x.grad, *gradients])
@@ -159,13 +159,13 @@ def check_determinism(subject: Subject) -> None:
         assert torch.equal(first, second), "the same seed gives different numbers"
 
 
-def check_reset_parameters(subject: Subject) -> None:
+def check_reset_parameters(checked: CheckedModule) -> None:
     """``reset_parameters`` forgets everything: it draws what a new instance draws from the same seed."""
-    used, new = subject.build(seed=1), subject.build(seed=2)
+    used, new = checked.build(seed=1), checked.build(seed=2)
     with torch.no_grad():
         for parameter in used.parameters():
             parameter.fill_(0.123)
-    subject.run(used.train(), random_graph(weighted=True))
+    checked.run(used.train(), random_graph(weighted=True))
     states = []
     for module in (used, new):
         torch.manual_seed(5)
@@ -175,24 +175,24 @@ def check_reset_parameters(subject: Subject) -> None:
         assert torch.equal(value, states[1][name]), f"reset_parameters does not reset {name}"
 
 
-def check_seed_matters(subject: Subject) -> None:
+def check_seed_matters(checked: CheckedModule) -> None:
     """Another seed draws other weights (unless there are none)."""
-    first, second = subject.build(seed=0).state_dict(), subject.build(seed=1).state_dict()
-    if any(p.numel() > 0 for p in subject.build().parameters()):
+    first, second = checked.build(seed=0).state_dict(), checked.build(seed=1).state_dict()
+    if any(p.numel() > 0 for p in checked.build().parameters()):
         same = all(torch.equal(first[name], second[name]) for name in first)
         assert not same, "weights do not depend on the seed"
 
 
-def check_repr(subject: Subject) -> None:
+def check_repr(checked: CheckedModule) -> None:
     """``repr`` is the same for equal instances and shows no memory address."""
-    first, second = repr(subject.build()), repr(subject.build())
+    first, second = repr(checked.build()), repr(checked.build())
     assert " at 0x" not in first, f"repr shows a memory address: {first}"
     assert first == second, f"equal instances print differently: {first} and {second}"
 
 
-def check_config(subject: Subject) -> None:
+def check_config(checked: CheckedModule) -> None:
     """``from_config(config())`` builds an equal object (classes with a config)."""
-    module = subject.make()
+    module = checked.make()
     if isinstance(module, Configurable):
         again = type(module).from_config(module.config())
         assert again.config() == module.config(), "config() changes on its way through from_config"
@@ -201,37 +201,37 @@ def check_config(subject: Subject) -> None:
         assert shapes[0] == shapes[1], "config round trip gives parameters of other shapes"
 
 
-def check_input_unchanged(subject: Subject) -> None:
+def check_input_unchanged(checked: CheckedModule) -> None:
     """A call changes nothing in the graph."""
-    module = subject.build().train()
-    graph = subject.prepare(module, random_graph(weighted=True))
+    module = checked.build().train()
+    graph = checked.prepare(module, random_graph(weighted=True))
     before = hash_data(graph)
-    subject.call(module, graph)
+    checked.call(module, graph)
     assert hash_data(graph) == before, "the call changed its input"
 
 
-def check_evaluation_mode(subject: Subject) -> None:
+def check_evaluation_mode(checked: CheckedModule) -> None:
     """Evaluation mode is deterministic; training mode with dropout is not."""
-    module = subject.build()
+    module = checked.build()
     graph = random_graph(12, 60, weighted=True)
-    assert torch.equal(subject.run(module, graph), subject.run(module, graph)), "eval() outputs vary"
+    assert torch.equal(checked.run(module, graph), checked.run(module, graph)), "eval() outputs vary"
     rate = getattr(module, "dropout", 0.0)
     if isinstance(rate, float) and rate > 0:
         module.train()
         outputs = []
         for seed in range(2):
             torch.manual_seed(seed)
-            outputs.append(subject.run(module, graph))
+            outputs.append(checked.run(module, graph))
         assert not torch.equal(*outputs), f"dropout={rate} drops nothing while training"
 
 
-def check_unit_weights(subject: Subject) -> None:
+def check_unit_weights(checked: CheckedModule) -> None:
     """Edge weights of one are no edge weights."""
-    module = subject.build()
+    module = checked.build()
     graph = random_graph()
     weighted = graph.clone()
     weighted.edge_weight = torch.ones(graph.num_edges, dtype=torch.float64)
-    assert_close(subject.run(module, weighted), subject.run(module, graph), "unit edge weights change the output")
+    assert_close(checked.run(module, weighted), checked.run(module, graph), "unit edge weights change the output")
 
 
 def _reset(module: nn.Module) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch_geometric.data import Data
 
 from graphkit.algorithms import hop_pairs
+from graphkit.core.checks import Checks
 from graphkit.transforms.base import Precompute
 
 
@@ -32,6 +33,8 @@ class Hops(Precompute):
         >>> data.hop_index.tolist(), data.hop_distance.tolist()
         ([[1, 2, 0, 2, 0, 1], [0, 0, 1, 1, 2, 2]], [1, 2, 1, 1, 2, 1])
     """
+
+    checks = Checks([{"max_hop": 3}])
 
     expensive = True
 

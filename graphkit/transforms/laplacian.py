@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_edge_index
 from graphkit.transforms.base import Precompute, float_dtype
 
@@ -41,6 +42,8 @@ class LaplacianEigenvectors(Precompute):
         >>> LaplacianEigenvectors(2)(data).laplacian_values[0].tolist()
         [0.0, 2.0]
     """
+
+    checks = Checks([{"num_vectors": 3}])
 
     expensive = True
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import node_subsets
+from graphkit.core.checks import Checks
 from graphkit.transforms.base import Precompute
 
 
@@ -36,6 +37,8 @@ class NodeSubsets(Precompute):
         >>> data.subset_index.tolist()
         [[0, 0, 1], [1, 2, 2]]
     """
+
+    checks = Checks([{}, {"size": 2, "max_distance": 2}])
 
     expensive = True
 

@@ -6,6 +6,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.transforms.base import Precompute
 
@@ -37,6 +38,8 @@ class Paths(Precompute):
                 [1, 1],
                 [2, 0]], dtype=torch.int32)
     """
+
+    checks = Checks([{}, {"length": 2, "paths": "simple"}, {"paths": "all_shortest"}])
 
     expensive = True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.transforms.base import Precompute
 
 
@@ -27,6 +28,8 @@ class SparseFeatures(Precompute):
         >>> data.x.layout
         torch.sparse_csr
     """
+
+    checks = Checks([{}, {"min_channels": 2, "max_density": 1.0}])
 
     def __init__(self, max_density: float = 0.1, min_channels: int = 128) -> None:
         self.max_density = max_density

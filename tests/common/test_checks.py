@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
+import importlib
+import pkgutil
 
 import pytest
 from torch import nn
@@ -10,13 +11,13 @@ from torch_geometric.transforms import BaseTransform
 
 import graphkit as gk
 from graphkit import testing
+from graphkit.core.checks import checks_of
 from graphkit.core.registry import Registry
-from graphkit.testing.discovery import OF_OTHER_GRAPHS, check_docstring
-from graphkit.testing.instances import EXPECTED_FAILURES, INSTANCES
+from graphkit.testing.discovery import check_docstring
 
 
 def _cases() -> list:
-    found = []
+    params = []
     for kind, classes in testing.discover().items():
         for cls in classes.values():
             if not cls.__module__.startswith("graphkit."):
@@ -25,8 +26,8 @@ def _cases() -> list:
                 # strict: a check that passes again has to leave the list of expected failures
                 reason = case.expected_failure
                 marks = [pytest.mark.xfail(strict=True, reason=reason, raises=AssertionError)] if reason else []
-                found.append(pytest.param(case, id=case.name, marks=marks))
-    return found
+                params.append(pytest.param(case, id=case.name, marks=marks))
+    return params
 
 
 @pytest.mark.parametrize("case", _cases())
@@ -34,48 +35,47 @@ def test_check(case: testing.Case):
     case.run()
 
 
-PLACES = [gk.nn, gk.models, gk.transforms, gk.rewiring, gk.features]
-OPERATORS = {gk.nn.aggr.GRUOperator, gk.nn.aggr.MLPOperator}  # parts of an aggregation, checked with it
+PLACES = [gk.nn, gk.nn.aggr, gk.nn.sheaf, gk.models, gk.transforms, gk.rewiring, gk.features]
+PUBLIC = {value for place in PLACES for value in vars(place).values() if isinstance(value, type)}
 
 
-def test_every_public_class_has_checks():
+def _is_abstract(cls: type) -> bool:
+    return any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls))
+
+
+def _of_the_package(place) -> list[type]:
+    """All modules and transforms in the files of a room, but abstract and private ones."""
+    files = [importlib.import_module(info.name) for info in pkgutil.iter_modules(place.__path__, place.__name__ + ".")]
+    return [
+        value
+        for file in files
+        for name, value in vars(file).items()
+        if isinstance(value, type)
+        and value.__module__ == file.__name__
+        and not name.startswith("_")
+        and issubclass(value, (nn.Module, BaseTransform))
+        and not _is_abstract(value)
+    ]
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.__name__)
+def test_every_class_is_public_and_has_checks(place):
+    """A class without checks says why, and has a docstring at least."""
     checked = {cls for classes in testing.discover().values() for cls in classes.values()}
-    for place in [*PLACES, gk.nn.aggr]:
-        for name in place.__all__:
-            value = getattr(place, name)
-            if not isinstance(value, type) or inspect.isabstract(value) or value in OPERATORS:
-                continue
-            if name in OF_OTHER_GRAPHS:
-                check_docstring(value)
-                continue
-            assert value in checked, f"{place.__name__}.{name} is public but no common check runs over it"
+    exported = [getattr(place, name) for name in place.__all__]
+    modules = [value for value in exported if isinstance(value, type) and issubclass(value, (nn.Module, BaseTransform))]
+    for cls in {*_of_the_package(place), *(cls for cls in modules if not _is_abstract(cls))}:
+        if checks_of(cls).skip is not None:
+            check_docstring(cls)
+            continue
+        assert cls in PUBLIC, f"{cls.__module__}.{cls.__name__} is in no __all__, so nothing checks it"
+        assert cls in checked, f"{place.__name__}.{cls.__name__} is public but no common check runs over it"
 
 
-def test_every_layer_and_transform_of_the_package_is_public():
-    import importlib
-    import pkgutil
-
-    public = {getattr(place, name) for place in [*PLACES, gk.nn.aggr] for name in place.__all__}
-    public |= {gk.models.LayerStack, gk.models.grand_equation.Equation, gk.nn.aggr.base.SetAggregation}  # parts
-    public |= {gk.nn.encoders.CodeEncoder, gk.nn.encoders.LaplacianEncoder}  # no graphs, no layers: tests/nn has them
-    # these work on pairs of nodes: tests/models has them
-    public |= {gk.nn.ppgn.PPGNBlock, gk.nn.common_neighbours.CommonNeighbourDecoder}
-    for place in [*PLACES, gk.nn.aggr]:
-        for info in pkgutil.iter_modules(place.__path__, place.__name__ + "."):
-            module = importlib.import_module(info.name)
-            for name, value in vars(module).items():
-                own = isinstance(value, type) and value.__module__ == module.__name__ and not name.startswith("_")
-                if own and issubclass(value, (nn.Module, BaseTransform)):
-                    assert value in public, f"{info.name}.{name} is in no __all__, so nothing checks it"
-
-
-def test_tables_name_classes_and_checks_that_exist():
-    names = {name for classes in testing.discover().values() for name in classes}
-    checks = {check for of_kind in testing.CHECKS.values() for check in of_kind} | {"docstring"}
-    assert set(INSTANCES) <= names
-    assert set(EXPECTED_FAILURES) <= names
-    for reasons in EXPECTED_FAILURES.values():
-        assert set(reasons) <= checks
+def test_expected_failures_name_checks_that_exist():
+    for kind, classes in testing.discover().items():
+        for cls in classes.values():
+            assert set(checks_of(cls).expected_failures) <= {*testing.CHECKS[kind], "docstring"}, cls
 
 
 def test_registries_are_found():

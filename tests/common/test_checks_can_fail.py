@@ -12,7 +12,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.models import GCN
 from graphkit.nn import GCNConv
 from graphkit.testing import CHECKS, assert_permutation_equivariant, check_aggregation, check_layer, random_graph
-from graphkit.testing.subject import Subject
+from graphkit.testing.checked_module import CheckedModule
 from graphkit.transforms import Precompute
 from graphkit.transforms.rewiring import RandomEdges
 
@@ -149,7 +149,7 @@ BROKEN_LAYERS = [
 @pytest.mark.parametrize(("cls", "check", "message"), BROKEN_LAYERS)
 def test_broken_layer_is_caught(cls, check, message):
     with pytest.raises((AssertionError, ZeroDivisionError), match=message):
-        CHECKS["layer"][check](Subject(cls, "layer"))
+        CHECKS["layer"][check](CheckedModule(cls, "layer"))
 
 
 def test_check_layer_names_the_check():
@@ -186,13 +186,13 @@ class _ForgetsItsArgument(GCN):
     ("cls", "check", "message"),
     [
         (_OtherForward, "layered_contract", "not the composition"),
-        (_StepUsesAnotherLayer, "layered_contract", "step 1 uses the weights of layer 0"),
+        (_StepUsesAnotherLayer, "separate_layers", "step 1 uses the weights of layer 0"),
         (_ForgetsItsArgument, "config", "config round trip"),
     ],
 )
 def test_broken_model_is_caught(cls, check, message):
     with pytest.raises(AssertionError, match=message):
-        CHECKS["model"][check](Subject(lambda: cls(5, 6, num_layers=2, out_channels=4), "model"))
+        CHECKS["model"][check](CheckedModule(lambda: cls(5, 6, num_layers=2, out_channels=4), "model"))
 
 
 def test_a_model_that_needs_a_precomputed_structure_gets_it():
@@ -204,7 +204,7 @@ def test_a_model_that_needs_a_precomputed_structure_gets_it():
             assert batch.num_edges >= 6 or batch.num_nodes == 1
             return super().forward(batch)
 
-    CHECKS["model"]["empty_edge_set"](Subject(lambda: _Needy(5, 6, out_channels=4), "model"))
+    CHECKS["model"]["empty_edge_set"](CheckedModule(lambda: _Needy(5, 6, out_channels=4), "model"))
 
 
 def test_aggregations():
@@ -213,9 +213,9 @@ def test_aggregations():
 
 
 def test_padding_that_leaks_into_other_groups_is_caught():
-    subject = Subject(lambda: LCMAggregation(5, 4), "aggregation")
+    checked = CheckedModule(lambda: LCMAggregation(5, 4), "aggregation")
     with pytest.raises(AssertionError, match="depends on the rest of the batch"):
-        CHECKS["aggregation"]["batch_independence"](subject)
+        CHECKS["aggregation"]["batch_independence"](checked)
 
 
 class _InPlace(BaseTransform):

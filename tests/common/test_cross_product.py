@@ -7,6 +7,7 @@ combinations that must end in an error, and its text.
 
 from __future__ import annotations
 
+import copy
 import inspect
 import itertools
 import math
@@ -20,6 +21,7 @@ import graphkit as gk
 from graphkit.models import LayeredModel, PairScorer, PyGModel
 from graphkit.models.stack import LayerStack
 from graphkit.testing.instances import factories
+from graphkit.testing.kinds import weights_by_step
 from tests import tiny
 from tests.training.greedy import _Greedy
 
@@ -81,7 +83,14 @@ def _reads_graphs(model: nn.Module) -> bool:
 Refusal = tuple[type[Exception] | tuple[type[Exception], ...], str]
 
 
-def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
+def _shares_weights(model: LayeredModel, task: gk.Task) -> bool:
+    transform = model.required_transform()
+    batch = next(iter((task if transform is None else task.transform(transform)).batches("val")))
+    steps = weights_by_step(copy.deepcopy(model), batch)
+    return any(first & second for first, second in itertools.combinations(steps, 2))
+
+
+def refusal(model: nn.Module, strategy: str, kind: str, task: gk.Task) -> Refusal | None:
     """The error that a combination must end in, by properties of its parts; ``None`` if it must train."""
     by_classes = {"SingleForward", "ForwardForward", "LayerCollaborationFF", "TopDownForward"}
     if strategy in by_classes and not kind.endswith(("multiclass", "binary", "link")):
@@ -97,7 +106,7 @@ def refusal(model: nn.Module, strategy: str, kind: str) -> Refusal | None:
         return ValueError, f"{strategy} trains on node and graph tasks, but '.*' is a link task"
     if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
         return ValueError, f"{strategy} trains on node and link tasks, but '.*' is a graph task"
-    if strategy not in {"Backprop", "greedy"} and getattr(model, "shares_parameters", False) and len(model.layers) > 1:
+    if strategy not in {"Backprop", "greedy"} and _shares_weights(model, task):
         apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
         return (ValueError, TypeError), f"{apart}|read the states below them and nothing else"
     of_nodes = not isinstance(model, LayeredModel) or type(model).node_states is LayeredModel.node_states
@@ -140,7 +149,7 @@ def test_trains_or_says_why_not(model, strategy, kind):
             task = task if transform is None else task.transform(transform())
         network = MODELS[model](task)
         trainer = gk.Trainer(max_epochs=2, strategy=STRATEGIES[strategy](), progress=False)
-        expected = refusal(network, strategy, kind)
+        expected = refusal(network, strategy, kind, task)
         if expected is not None:
             with pytest.raises(expected[0], match=expected[1]):
                 trainer.fit(network, task)

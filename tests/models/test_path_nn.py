@@ -13,6 +13,7 @@ from graphkit.datasets import load_graphs
 from graphkit.diagnostics import separation
 from graphkit.models import PathNN
 from graphkit.testing import random_graph, relabelled
+from graphkit.testing.kinds import weights_by_step
 
 needs_mirror = pytest.mark.skipif(gk.datasets.available()["exp"] == "missing", reason="no raw files at hand")
 
@@ -77,10 +78,12 @@ def test_codes_are_embedded_and_summed():
         run(model, data)
 
 
-def test_layers_share_the_lstm_and_say_so():
-    model = PathNN(5, 6, num_layers=3)
-    assert model.shares_parameters
-    assert not PathNN(5, 6, num_layers=1).shares_parameters
+def test_layers_share_the_lstm():
+    model = PathNN(5, 6, num_layers=3).double()
+    graph = model.required_transform()(random_graph())
+    first, second, third = weights_by_step(model, graph)
+    assert {name for name in first & second & third if ".conv." in name} == {name for name in first if ".conv." in name}
+    assert any(".conv." in name for name in first)
     assert len({id(layer.conv) for layer in model.layers}) == 1
     assert sum(p.numel() for p in model.layers[0].conv.parameters()) == 4 * 6 * (6 + 6 + 2)
 

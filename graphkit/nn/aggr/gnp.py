@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit import ops
+from graphkit.core.checks import Checks
 from graphkit.nn.aggr.base import SetAggregation
 from graphkit.nn.aggr.sets import Sets, find_sets
 
@@ -122,6 +123,8 @@ class GNPAggregation(SetAggregation):
         >>> aggregation(torch.ones(5, 4), torch.tensor([0, 0, 0, 2, 2]), dim_size=3).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks([{"eps": 1e-7}, {"act": "softplus", "per_channel": True}])
 
     def __init__(
         self,

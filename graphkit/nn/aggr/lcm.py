@@ -7,6 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.aggr.base import ORDERS, SetAggregation
 from graphkit.nn.aggr.operators import GRUOperator, MLPOperator
@@ -74,6 +75,13 @@ class LCMAggregation(SetAggregation):
         >>> aggregation(torch.ones(5, 4), torch.tensor([0, 0, 0, 2, 2]), dim_size=3).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks(
+        [{}, {"operator": "mlp"}, {"operator": "mlp", "symmetric": False}],
+        expected_failures={
+            "parameters_get_gradients": "the identity is the result of empty sets, of which the check's graph has none"
+        },
+    )
 
     def __init__(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.nn.aggr.gru_pairs import symmetric_gru
 
 
@@ -29,6 +30,8 @@ class GRUOperator(nn.GRUCell):
         >>> GRUOperator(4)(torch.ones(3, 4), torch.zeros(3, 4)).shape
         torch.Size([3, 4])
     """
+
+    checks = Checks(skip="a part of an aggregation, checked with it")
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels)
@@ -59,6 +62,8 @@ class MLPOperator(nn.Module):
         >>> MLPOperator(4)(torch.ones(3, 4), torch.zeros(3, 4)).shape
         torch.Size([3, 4])
     """
+
+    checks = Checks(skip="a part of an aggregation, checked with it")
 
     def __init__(self, channels: int, hidden_channels: int | None = None) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.aggr.base import ORDERS, SetAggregation
 from graphkit.nn.aggr.sets import Sets
@@ -50,6 +51,8 @@ class RecurrentAggregation(SetAggregation):
         >>> aggregation(torch.ones(5, 4), torch.tensor([0, 0, 0, 2, 2]), dim_size=3).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks([{}, {"cell": "lstm"}])
 
     def __init__(self, in_channels: int, out_channels: int, cell: str = "gru", order: str = "random") -> None:
         super().__init__()

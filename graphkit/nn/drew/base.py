@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn import SAGEConv
 from torch_geometric.nn.inits import reset
 
+from graphkit.core.checks import Checks
 from graphkit.ops import split_edges
 
 
@@ -58,6 +60,8 @@ class DRewConv(nn.Module):
         >>> conv(states, *hop_pairs(path, num_nodes=5, max_hop=3)).shape
         torch.Size([5, 8])
     """
+
+    checks = Checks([lambda: DRewConv(lambda: SAGEConv(5, 4))])
 
     official_skip_empty_hops: bool = False
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
 from graphkit.ops import gated_mean
 
@@ -46,6 +47,8 @@ class DRewGatedGCNConv(DRewConv):
         >>> conv(torch.ones(3, 4), torch.tensor([[0, 1, 0], [1, 2, 2]]), torch.tensor([1, 1, 2])).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks([{}, {"shared_weights": False}])
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
 from graphkit.nn.dropout import dropout as drop
 from graphkit.nn.gcn_conv import GCNConv
@@ -59,6 +60,8 @@ class DRewGCNConv(DRewConv):
         >>> conv(torch.ones(3, 4), torch.tensor([[0, 1, 0], [1, 2, 2]]), torch.tensor([1, 1, 2])).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks([{}, {"batch_norm": False, "l2_norm": False}, {"paper_form": True}])
 
     def __init__(
         self,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
 from graphkit.ops import split_edges, spmm
 
@@ -53,6 +54,8 @@ class DRewGINConv(DRewConv):
         >>> conv(torch.ones(3, 4), torch.tensor([[0, 1, 0], [1, 2, 2]]), torch.tensor([1, 1, 2])).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks()
 
     def __init__(
         self,
@@ -133,6 +136,8 @@ class DRewRGINConv(DRewConv):
         >>> conv(torch.ones(3, 4), torch.tensor([[0, 1, 0], [1, 2, 2]]), torch.tensor([1, 1, 2])).shape
         torch.Size([3, 8])
     """
+
+    checks = Checks()
 
     def __init__(
         self,

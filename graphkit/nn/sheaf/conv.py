@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.nn.sheaf.laplacian import SheafLaplacian
 
 
@@ -25,6 +26,8 @@ class SheafMix(nn.Module):
         >>> SheafMix(2, 3)(torch.ones(5, 2, 3)).shape
         torch.Size([5, 2, 3])
     """
+
+    checks = Checks(skip="it works on stalks; checked with SheafDiffusion")
 
     def __init__(self, stalk_dim: int, channels: int, left: bool = True, right: bool = True) -> None:
         super().__init__()
@@ -76,6 +79,8 @@ class SheafConv(nn.Module):
         >>> SheafConv(4, 3)(x, x, laplacian).shape
         torch.Size([2, 4, 3])
     """
+
+    checks = Checks(skip="it works on stalks; checked with SheafDiffusion")
 
     def __init__(
         self, stalk_dim: int, channels: int, left: bool = True, right: bool = True, act: str | None = "elu"

@@ -7,6 +7,7 @@ import math
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.nn.ode import ODESolver
 from graphkit.nn.sheaf.conv import SheafMix
 from graphkit.nn.sheaf.graph import SheafGraph
@@ -40,6 +41,8 @@ class SheafFlow(nn.Module):
         >>> flow(torch.ones(3, 6), sheaf_graph(torch.tensor([[0, 1], [1, 0]]), 3), 0.0, 1.0).shape
         torch.Size([3, 6])
     """
+
+    checks = Checks(skip="it works on stalks; checked with SheafDiffusion")
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.sheaf.blocks import gather_ends
 from graphkit.nn.sheaf.graph import SheafGraph
@@ -64,6 +65,8 @@ class SheafLearner(nn.Module):
         >>> learner(torch.ones(3, 6), sheaf_graph(torch.tensor([[0, 1], [1, 0]]), 3))
         SheafLaplacian(num_nodes=3, stalk_dim=2)
     """
+
+    checks = Checks(skip="it gives a Laplacian; checked with SheafDiffusion")
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms import colour_hashes
 from graphkit.algorithms.colouring.refinement import check_test
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.transforms.features.base import NodeFeatures
 
@@ -58,6 +59,14 @@ class KLWL(NodeFeatures):
         >>> torch.equal(x[0], x[2]), torch.equal(x[0], x[1])
         (True, False)
     """
+
+    checks = Checks(
+        [
+            {"channels": 4},
+            {"k": 2, "l": 0, "variant": "folklore", "channels": 70, "iterations": None, "node_attr": "x"},
+            {"l": 2, "whole": True, "code": "one_hot"},
+        ]
+    )
 
     def __init__(
         self,

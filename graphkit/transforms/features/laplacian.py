@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.checks import Checks
 from graphkit.transforms.features.base import NodeFeatures
 from graphkit.transforms.laplacian import LaplacianEigenvectors
 
@@ -36,6 +37,13 @@ class LaplacianPE(NodeFeatures):
         >>> LaplacianPE(2)(data).x.round(decimals=3).tolist()
         [[1.0, 0.707..., 0.0], [1.0, -0.707..., 0.0]]
     """
+
+    checks = Checks(
+        [{"num_vectors": 3}],
+        expected_failures={
+            "permutation": "where eigenvalues repeat, directions of eigenvectors depend on node numbers"
+        },
+    )
 
     def __init__(self, num_vectors: int = 8) -> None:
         self.num_vectors = num_vectors

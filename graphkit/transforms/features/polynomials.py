@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.polynomials.evaluation import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.algorithms.polynomials.multigraphs import Multigraph, connected_multigraphs
+from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice, check_edge_index
 from graphkit.transforms.base import float_dtype
 from graphkit.transforms.features.base import NodeFeatures
@@ -148,6 +149,14 @@ class EquivariantPolynomials(_Polynomials):
         [2.0, 4.0, 4.0, 8.0, 2.0, 8.0, 8.0, 8.0]
     """
 
+    checks = Checks(
+        [
+            {"degree": 3},
+            {"degree": 2, "pins": "graph", "multigraphs": True, "directed": True, "normalize": None},
+            {"degree": 3, "pins": "pair", "normalize": "unit"},
+        ]
+    )
+
     def __init__(
         self,
         degree: int = 5,
@@ -215,6 +224,8 @@ class PPGNPolynomials(_Polynomials):
         >>> data.polynomial_attr[data.polynomial_index[0] == 0][:2, :4].tolist()
         [[6.0, 24.0, 6.0, 0.0], [2.0, 24.0, 0.0, 2.0]]
     """
+
+    checks = Checks([{}, {"official_duplicates": True, "normalize": None, "channels": [1, 2, 5]}])
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import AddRandomWalkPE
 from torch_geometric.utils import coalesce
 
+from graphkit.core.checks import Checks
 from graphkit.transforms.features.base import NodeFeatures
 
 
@@ -38,6 +39,8 @@ class RandomWalkPE(NodeFeatures):
     """
 
     version = 3  # repeated edges counted by the size of the graph before
+
+    checks = Checks([{"walk_length": 3}])
 
     def __init__(self, walk_length: int = 8) -> None:
         self.walk_length = walk_length

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import GDC
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.checks import Checks
 from graphkit.transforms.rewiring.base import Rewiring, last_relation, replace_edges
 
 
@@ -45,6 +46,8 @@ class DIGL(Rewiring):
         >>> out.edge_index.tolist(), out.edge_type.tolist()
         ([[0, 0, 1, 1, 1, 2, 2], [0, 1, 0, 1, 2, 1, 2]], [1, 0, 0, 1, 0, 0, 1])
     """
+
+    checks = Checks([{"eps": 0.05}, {"alpha": 0.3, "eps": 0.1, "weighted": False}])
 
     expensive = True
 

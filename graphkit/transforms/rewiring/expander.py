@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.checks import Checks
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, free_pairs
 
 _GENERATORS = np.array([[[1, 1], [0, 1]], [[1, -1], [0, 1]], [[1, 0], [1, 1]], [[1, 0], [-1, 1]]])
@@ -34,6 +35,10 @@ class Expander(PairRewiring):
         >>> bool(out.spectral_gap[0, 1] > 10 * out.spectral_gap[0, 0])
         True
     """
+
+    checks = Checks(
+        [{}, {"seed": 0}], expected_failures={"permutation": "nodes take the matrices of the Cayley graph by number"}
+    )
 
     def __init__(self, seed: int | None = None, report: bool = True) -> None:
         self.seed = seed

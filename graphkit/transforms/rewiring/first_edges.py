@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from torch_geometric.data import Data
+from torch_geometric.transforms import Compose
 
 from graphkit.core.attributes import edge_subgraph
+from graphkit.core.checks import Checks
 from graphkit.transforms.base import Precompute
 from graphkit.transforms.rewiring.base import budget, check_budget, simple_graph, write_report
+from graphkit.transforms.rewiring.random_edges import RandomEdges
 
 
 class FirstEdges(Precompute):
@@ -30,6 +33,11 @@ class FirstEdges(Precompute):
         >>> rewired.edge_index.size(1), FirstEdges(num_edges=1)(rewired).edge_index.tolist()
         (9, [[0, 0, 1, 2, 3], [1, 3, 2, 3, 0]])
     """
+
+    checks = Checks(
+        [lambda: Compose([RandomEdges(num_edges=3), FirstEdges(num_edges=2)])],
+        expected_failures={"permutation": "the check keeps some of the random edges, which are drawn by node number"},
+    )
 
     def __init__(self, num_edges: int | float) -> None:
         self.num_edges = check_budget(num_edges, "FirstEdges")

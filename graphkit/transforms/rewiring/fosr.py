@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.checks import Checks
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
 
 
@@ -45,6 +46,11 @@ class FoSR(PairRewiring):
         >>> after > before
         True
     """
+
+    checks = Checks(
+        [{"num_edges": 3}, {"num_edges": 0.5, "report": False}],
+        expected_failures={"permutation": "the power iteration starts from a vector drawn by node number"},
+    )
 
     nested = True
 

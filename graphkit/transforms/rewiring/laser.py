@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.checks import Checks
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring
 
 _BLOCK = 256  # rows of the connectivity matrix at a time
@@ -48,6 +49,8 @@ class LASER(PairRewiring):
         >>> out.edge_index[:, out.edge_type == 2].tolist()
         [[0, 3], [3, 0]]
     """
+
+    checks = Checks([{"num_snapshots": 3}, {"num_snapshots": 4, "rho": 1.0}])
 
     expensive = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.checks import Checks
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
 
 
@@ -29,6 +30,11 @@ class RandomEdges(PairRewiring):
         >>> RandomEdges(num_edges=2)(data).edge_index.tolist()
         [[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]]
     """
+
+    checks = Checks(
+        [{"num_edges": 3}, {"num_edges": 0.5}],
+        expected_failures={"permutation": "edges are drawn by node number, so a relabelled graph gets other edges"},
+    )
 
     nested = True
     version = 3

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.checks import Checks
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget, net_change
 
 
@@ -47,6 +48,11 @@ class SDRF(PairRewiring):
         >>> bool(out.spectral_gap[0, 1] > out.spectral_gap[0, 0])
         True
     """
+
+    checks = Checks(
+        [{"num_edges": 3}, {"num_edges": 0.5, "tau": float("inf"), "removal_bound": None}],
+        expected_failures={"permutation": "equal curvatures are told apart by node number"},
+    )
 
     expensive = True
 

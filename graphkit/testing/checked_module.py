@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.checks import checks_of
 from graphkit.models.base import required_by
 from graphkit.testing.graphs import random_graph
 
 KINDS = ("layer", "aggregation", "model")
 
 
-class Subject:
+class CheckedModule:
     """Fresh, equal instances of one module, called on graphs.
 
     Args:
@@ -46,14 +47,18 @@ class Subject:
         index = data.batch if data.get("batch") is not None else data.x.new_zeros(data.x.size(0), dtype=torch.long)
         if self.kind == "aggregation":
             return (data.x, index), {}
-        named = {}
+        named: dict[str, Any] = {}
+        inputs = checks_of(type(module)).inputs
+        further = {} if inputs is None else inputs(data)
         for parameter in inspect.signature(module.forward).parameters.values():
-            if data.get(parameter.name) is not None:
+            if parameter.name in further:
+                named[parameter.name] = further[parameter.name]
+            elif data.get(parameter.name) is not None:
                 named[parameter.name] = data[parameter.name]
             elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                 raise AssertionError(
                     f"{type(module).__name__}.forward needs {parameter.name!r}, which the graphs of the checks do not "
-                    f"have (they have {', '.join(data.keys())})"
+                    f"have (they have {', '.join(data.keys())}); give it by the class's checks = Checks(inputs=...)"
                 )
         return (), named
 
