@@ -422,7 +422,7 @@ def test_a_model_learns_links():
         (path(), {"metric": "mae"}, ValueError, "metric 'mae' cannot judge a link target"),
         (path(), {"metric": "hit@7"}, ValueError, "unknown metric 'hit@7'; did you mean 'hits@"),
         (path(), {"num_negatives": 0}, ValueError, "num_negatives=0, must be positive"),
-        (path(x=None, num_nodes=5), {}, ValueError, "task 'toy' has no node features"),
+        (path(x=None), {}, ValueError, "task 'toy' has no node features, so its size is not known; set data.num_nodes"),
         (path(x=torch.full((5, 2), float("nan"))), {}, ValueError, "feature 0 of node 0 is nan"),
         (path(edge_index=pairs((0, 8))), {}, IndexError, "edge_index names target node 8"),
     ],
@@ -441,7 +441,7 @@ def test_too_many_negatives_are_refused():
 
 
 def test_nodes_and_graphs_have_no_links_to_judge():
-    with pytest.raises(ValueError, match=r"unknown target 'link'; .*choose from: multiclass, binary"):
+    with pytest.raises(ValueError, match=r"unknown target 'link'; .*choose from: binary, multiclass"):
         tiny.node_task("link")
     with pytest.raises(ValueError, match="metric 'mrr' cannot judge a binary target"):
         tiny.node_task("binary", "mrr")

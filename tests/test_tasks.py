@@ -49,7 +49,7 @@ BAD_GRAPHS = [
     ({"x": with_value(NAN).to_sparse_csr()}, ValueError, "task 'toy': feature 1 of node 3 is nan"),
     ({"x": torch.ones(6, 2).long()}, TypeError, r"task 'toy': features have dtype torch\.int64.*x\.float\(\)"),
     ({"x": torch.ones(6)}, ValueError, r"task 'toy': features have shape \[6\], expected \[num_nodes, num_features\]"),
-    ({"x": None, "num_nodes": 6}, ValueError, "task 'toy' has no node features; add some"),
+    ({"x": None}, ValueError, "task 'toy' has no node features, so its size is not known; set data.num_nodes"),
     ({"x": torch.ones(0, 2), "y": IDS[:0]}, ValueError, r"task 'toy' is empty \(0 nodes\)"),
     ({"edge_weight": torch.ones(4)}, ValueError, "task 'toy': edge_weight has 4 rows for 3 edges"),
     ({"edge_attr": torch.tensor([[1.0], [NAN], [1.0]])}, ValueError, "task 'toy': edge_attr of edge 1 is not finite"),

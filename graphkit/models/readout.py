@@ -13,9 +13,7 @@ from graphkit.nn import aggr
 
 def default_readout(task: Any) -> str | None:
     """``"mask"`` for graphs that mark the nodes to read, ``"mean"`` for other graphs, ``None`` for nodes and links."""
-    if task.kind != "graph":
-        return None
-    return "mean" if task.graphs[0].get("readout_mask") is None else "mask"
+    return task.readout
 
 
 def make_pool(readout: str | None, channels: int | None, **kwargs: Any) -> nn.Module | None:

@@ -1,11 +1,29 @@
-"""Tasks: data, split, loss and metric in one checked object."""
+"""Tasks: data, split, loss and metric in one checked object; a target and a loader put together."""
 
-from graphkit.tasks.base import TARGETS, Task
+from typing import Any
+
+from graphkit.core.deprecation import warn_renamed
+from graphkit.tasks.base import Task
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
 from graphkit.tasks.link_split import LinkSplit
+from graphkit.tasks.loaders import Draw, Loader
 from graphkit.tasks.node import NodeTask
-from graphkit.tasks.sampled import SampledNodeTask
 from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.targets import Target
 
-__all__ = ["STAGES", "TARGETS", "GraphTask", "LinkSplit", "LinkTask", "NodeTask", "SampledNodeTask", "Split", "Task"]
+__all__ = ["STAGES", "Draw", "GraphTask", "LinkSplit", "LinkTask", "Loader", "NodeTask", "Split", "Target", "Task"]
+
+
+def _sampled(task: NodeTask, sampler: Any) -> NodeTask:
+    return task.sampled(sampler)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "TARGETS":
+        warn_renamed("graphkit.tasks.TARGETS", "graphkit.tasks.targets.registry.names()")
+        return ("multiclass", "binary", "multilabel", "regression")
+    if name == "SampledNodeTask":
+        warn_renamed("graphkit.tasks.SampledNodeTask(task, sampler)", "task.sampled(sampler)")
+        return _sampled
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,32 +6,33 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
-from graphkit.core.attributes import with_int64_ids
+from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.metrics import Metric
 from graphkit.metrics import registry as metrics
 from graphkit.metrics import resolve as resolve_metric
-from graphkit.tasks.checks import check_classes, check_graphs, check_split, check_values
+from graphkit.samplers import Sampler
+from graphkit.tasks import targets
 from graphkit.tasks.link_split import LinkSplit
+from graphkit.tasks.loaders.base import Draw, Loader
 from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.targets import Target
 from graphkit.transforms.base import Precompute, apply
-
-TARGETS = ("multiclass", "binary", "multilabel", "regression")
 
 
 class Task(ABC):
     r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
 
-    Use :class:`NodeTask`, :class:`GraphTask` or :class:`LinkTask`. The kinds of target and their losses are
+    Use :class:`NodeTask`, :class:`GraphTask` or :class:`LinkTask`. A task is put together from a *target*, which says
+    what labels mean, and a *loader*, which makes batches. The kinds of target and their losses are
 
     ==============  ============================  ===============================================
     target          labels                        loss on the outputs
@@ -43,65 +44,113 @@ class Task(ABC):
     ``link``        1 for a link, 0 for none      binary cross-entropy on a score per pair of nodes
     ==============  ============================  ===============================================
 
-    Test labels are hidden (-1 or NaN, or the pairs are absent) in every batch but those of :meth:`batches` for the
-    stage ``"test"``.
+    or an own subclass of :class:`~graphkit.tasks.Target`. Test labels are hidden (-1 or NaN, or the pairs are absent)
+    in every batch but those of :meth:`batches` for the stage ``"test"``.
+
+    A new kind of task is a subclass with :meth:`make_loader`, :meth:`set_data` and :meth:`select`. Its type and its own
+    attributes survive :meth:`transform`, :meth:`with_split` and :meth:`sampled`, which change a copy.
+
+    Args:
+        name: The task's name in results.
+        target: The kind of label: a name, a class or an instance of :class:`~graphkit.tasks.Target`.
+        metric: The score: a name, a class or an instance (``None``: the target's default).
+        num_outputs: The number of classes or label columns (default: as in the labels).
+        allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
 
     Raises:
-        ValueError: If the metric cannot judge the target.
+        TypeError: If something else stands in place of a target, a metric or a sampler, or of nodes with labels.
+        ValueError: If the task cannot have such a target, or the metric cannot judge it.
+
+    Attributes:
+        kind: What is judged, as a word for messages.
+        judges_pairs: Whether pairs of nodes are judged (:meth:`pairs`).
+        joins_graphs: Whether batches join many graphs, which have the labels.
+        readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.
     """
 
     kind: ClassVar[str]
-    redraws: ClassVar[bool] = True  # whether training batches differ from epoch to epoch
-    keeps_batches: ClassVar[bool] = True  # whether the batches of validation and test fit into memory
-    targets: ClassVar[tuple[str, ...]] = TARGETS
-    sampler: Any = None  # what draws the subgraphs of a sampled task
+    judges_pairs: ClassVar[bool] = False
+    joins_graphs: ClassVar[bool] = False
+    readout: str | None = None
+    redraws = RenamedAttribute("resamples")
+    keeps_batches = RenamedAttribute("caches_evaluation")
+    graphs: list[Data]
+    labels: Tensor
     split: Split | LinkSplit
 
-    def __init__(self, name: str, graphs: Sequence[Data], split: Split | LinkSplit, target: str, metric: Any) -> None:
-        self.name = name
-        self.split = split
-        self.target = check_choice(target, self.targets, "target")
-        self._metric = resolve_metric(metric or ("mae" if target == "regression" else "accuracy"))
-        self.metric = self._metric.name
-        self.graphs = [with_int64_ids(graph) for graph in graphs]
-        self.num_classes = 0
-        check_graphs(self.graphs, f"task {name!r}")
-        self._derived: dict[str, Task] = {}
-        if self._metric.targets and target not in self._metric.targets:
-            fitting = [name for name, cls in metrics.classes().items() if target in cls.targets]
-            raise ValueError(
-                f"metric {self.metric!r} cannot judge a {target} target; choose from: {', '.join(fitting)}"
-            )
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        adopt_renamed(cls)
 
-    def _set_labels(self, labels: Tensor, split: Split, num_outputs: int | None, allow_missing_classes: bool) -> None:
-        """Check and keep the labels of all nodes or graphs."""
-        target, place = self.target, f"task {self.name!r}"
-        check_split(split, self._count(labels), self.kind, place)
-        rows = Split(split.name, *(self._rows(getattr(split, stage)) for stage in STAGES))
-        if target == "multiclass":
-            self.labels, self.num_classes = check_classes(
-                labels, rows, self.kind, place, num_outputs, allow_missing_classes
+    def __init__(
+        self,
+        name: str,
+        target: str | type[Target] | Target,
+        metric: str | type | Any,
+        num_outputs: int | None = None,
+        allow_missing_classes: bool = False,
+    ) -> None:
+        self.name = name
+        fitting = [key for key, cls in targets.registry.classes().items() if self._takes(cls)]
+        if isinstance(target, str):
+            check_choice(target, fitting, "target")
+        self.target = targets.resolve(target)
+        if num_outputs is not None:
+            self.target.num_outputs = num_outputs
+        self.target.allow_missing_classes |= allow_missing_classes
+        self._metric = resolve_metric(metric or self.target.default_metric)
+        self.metric = self._metric.name
+        self.target.metric = self._metric
+        if not self._judges(self._metric):
+            fitting = [key for key, cls in metrics.classes().items() if self._judges(cls)]
+            raise ValueError(
+                f"metric {self.metric!r} cannot judge a {self.target} target; choose from: {', '.join(fitting)}"
             )
-        else:
-            self.labels = check_values(labels, rows, self.kind, place, target, num_outputs, allow_missing_classes)
-        self._allow_missing_classes = allow_missing_classes
+        self._derived: dict[str, Self] = {}
+        self.loader = self.make_loader()
+
+    def _takes(self, cls: type[Target]) -> bool:
+        return issubclass(cls, targets.Link) == self.judges_pairs
+
+    def _judges(self, metric: Metric | type[Metric]) -> bool:
+        kinds = {vars(cls).get("name") for cls in type(self.target).__mro__}
+        return not metric.targets or not kinds.isdisjoint(metric.targets)
+
+    # What a kind of task says -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def make_loader(self) -> Loader:
+        """What makes the batches."""
+
+    @abstractmethod
+    def set_data(self, graphs: Sequence[Data], split: Any) -> None:
+        """Check graphs, labels and split, and take them; called at the beginning and again for a changed copy."""
+
+    @abstractmethod
+    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        """The rows of ``out`` that count at this stage, ``[n, num_outputs]``, or scores of pairs, and their labels."""
 
     # What a model needs to know -----------------------------------------------------------------------------------
 
     @property
     def example(self) -> Data:
         """A graph as models see it: the first one, or a subgraph where these are drawn."""
-        return self.graphs[0]
+        return self.graphs[0] if self.sampler is None else self.loader.example()
+
+    @property
+    def _sizes(self) -> Data:
+        return self.example if self.loader.transforms else self.graphs[0]
 
     @property
     def num_features(self) -> int:
-        """The number of node features."""
-        return self.graphs[0].x.size(1)
+        """The number of node features; 0 without ``x``."""
+        x = self._sizes.x
+        return 0 if x is None else x.size(1)
 
     @property
     def num_edge_features(self) -> int:
         """The number of edge features; 0 without ``edge_attr``."""
-        return self.graphs[0].num_edge_features
+        return self._sizes.num_edge_features
 
     @property
     def num_outputs(self) -> int | None:
@@ -109,9 +158,12 @@ class Task(ABC):
 
         ``None`` for links: their task takes node embeddings of any width.
         """
-        if self.target == "multiclass":
-            return self.num_classes
-        return self.labels.size(1) if self.labels.dim() == 2 else 1
+        return self.target.num_outputs
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes that labels tell apart; 0 of labels that are no classes."""
+        return self.target.num_classes
 
     @property
     def higher_is_better(self) -> bool:
@@ -125,7 +177,6 @@ class Task(ABC):
 
     # What a trainer needs ----------------------------------------------------------------------------------------
 
-    @abstractmethod
     def batches(
         self,
         stage: str,
@@ -134,13 +185,13 @@ class Task(ABC):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] = (0, 1),
     ) -> Iterable[Data]:
-        """The batches of one stage, each a PyG ``Data`` or ``Batch``.
+        """The batches of one stage, each a PyG ``Data`` or ``Batch``, as the task's loader makes them.
 
         Args:
             stage: ``"train"``, ``"val"`` or ``"test"``.
             batch_size: The number of graphs per batch (graph tasks), of links to train on (link tasks; each such batch
-                has the whole graph), or of roots (sampled node tasks). Other node tasks are one batch (default: 32
-                graphs, or all links).
+                has the whole graph, or a subgraph around them), or of roots (sampled node tasks). Other node tasks are
+                one batch (default: 32 graphs, or all links).
             shuffle: Whether to draw an order, of all but node tasks of one batch (default: ``False``).
             generator: The source of randomness for ``shuffle``, for negatives and for subgraphs that are drawn
                 (default: torch's).
@@ -150,42 +201,42 @@ class Task(ABC):
         Raises:
             ValueError: If the task cannot be divided as asked.
         """
+        return self.loader.batches(check_choice(stage, STAGES, "stage"), Draw(batch_size, shuffle, generator, shard))
 
-    @abstractmethod
-    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        """The rows of ``out`` that count at this stage, ``[n, num_outputs]``, or scores of pairs, and their labels."""
+    @property
+    def resamples(self) -> bool:
+        """Whether training batches differ from epoch to epoch."""
+        return self.loader.resamples
+
+    @property
+    def caches_evaluation(self) -> bool:
+        """Whether the batches of validation and test fit into memory."""
+        return self.loader.caches_evaluation
+
+    @property
+    def sampler(self) -> Any:
+        """What draws the subgraphs of a sampled task; ``None`` of others."""
+        return self.loader.sampler
 
     def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
-        """The mean loss of the model's outputs for one batch (a scalar).
+        """The mean loss of the model's outputs for one batch (a scalar); a weighted sum where a sampler gives weights.
 
         Raises:
             ValueError: If ``out`` does not have the rows or columns that the task needs.
         """
         prediction, label = self.select(out, batch, stage)
-        return self.loss_of(prediction, label)
+        return self.loss_of(prediction, label, self.weight(batch))
 
     def loss_of(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
         """The mean loss of selected predictions ``[n, num_outputs]`` against their labels.
 
         With weights ``[n]`` it is the weighted sum instead; of several columns, the mean counts.
         """
-        reduction = "mean" if weight is None else "none"
-        if self.target == "multiclass":
-            loss = F.cross_entropy(prediction, label, reduction=reduction)
-            return loss if weight is None else loss @ weight
-        label = label.view_as(prediction).to(prediction.dtype)
-        known = ~torch.isnan(label)
-        if weight is not None:
-            weight = (weight[:, None] / known.sum(1, keepdim=True).clamp(min=1)).expand_as(label)
-        if not known.all():
-            prediction, label, weight = prediction[known], label[known], None if weight is None else weight[known]
-            if prediction.numel() == 0:  # the mean of nothing would be NaN
-                return prediction.sum()
-        if self.target in ("binary", "multilabel", "link"):
-            loss = F.binary_cross_entropy_with_logits(prediction, label, reduction=reduction)
-        else:
-            loss = (F.l1_loss if self.metric == "mae" else F.mse_loss)(prediction, label, reduction=reduction)
-        return loss if weight is None else (loss * weight).sum()
+        return self.target.loss(prediction, label, weight)
+
+    def weight(self, batch: Data) -> Tensor | None:
+        """How much each judged row counts in the loss of a batch (default: equally)."""
+        return None
 
     def new_metric(self) -> Metric:
         """A fresh metric for one evaluation."""
@@ -193,20 +244,50 @@ class Task(ABC):
         metric.reset()
         return metric
 
+    # What a strategy needs that judges single layers -----------------------------------------------------------------
+
+    def target_index(self, batch: Data, stage: str) -> Tensor | None:
+        """The nodes that are judged one by one at a stage ``[n]``; ``None`` where graphs or pairs are."""
+        return None
+
+    def pairs(self, batch: Data) -> Tensor | None:
+        """The pairs of nodes that are judged ``[2, n]``; ``None`` where nodes or graphs are."""
+        return None
+
+    def target_labels(self, batch: Data, stage: str) -> Tensor:
+        """The labels of what is judged."""
+        rows = self.target_index(batch, stage)
+        return batch.y if rows is None else batch.y[rows]
+
+    def label_index(self, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        """Rows of ``batch.y``, and for each a node that it is the label of: judged ones, or all of a graph."""
+        raise TypeError(f"task {self.name!r}: {self.kind}s have no nodes with labels")
+
+    def pool(self, h: Tensor, batch: Data) -> Tensor:
+        """From states of nodes to one per row that :meth:`select` takes (default: the same)."""
+        return h
+
+    def spread(self, values: Tensor, batch: Data, stage: str) -> Tensor:
+        """Values of what is judged ``[n, channels]``, with the rows that :meth:`select` takes (default: the same)."""
+        return values
+
     # Changes -----------------------------------------------------------------------------------------------------
 
-    def transform(self, transform: BaseTransform, jobs: int | None = None) -> Task:
+    def transform(self, transform: BaseTransform, jobs: int | None = None) -> Self:
         """A new task whose graphs went through a PyG transform; this one stays as it is.
 
         A deterministic :class:`~graphkit.transforms.Precompute` is applied once per task and kept, also as a part of a
-        ``Compose``.
+        ``Compose``. A sampled task applies the transform to each subgraph.
 
         Args:
             transform: Any PyG transform, graphkit's rewirings and features included.
             jobs: The number of parallel processes (default: as :func:`~graphkit.transforms.apply` chooses).
         """
+        loader = self.loader.transformed(transform)
+        if loader is not None:
+            return self.with_loader(loader)
         if isinstance(transform, Compose):
-            task: Task = self
+            task = self
             for part in transform.transforms:
                 task = task.transform(part, jobs)
             return task
@@ -218,31 +299,80 @@ class Task(ABC):
             self._derived[key] = task
         return task
 
-    def sampled(self, sampler: Any) -> Task:
-        """A node task that trains on the subgraphs that a sampler draws, see :class:`SampledNodeTask`.
+    def with_split(self, split: Any) -> Self:
+        """The same task with another split."""
+        return self._changed(self.graphs, split)
+
+    def with_loader(self, loader: Loader) -> Self:
+        """The same task with the batches of another loader, of which it gets its own."""
+        task = self._copied()
+        task.loader = loader.for_task(task)
+        return task
+
+    def sampled(self, sampler: Any) -> Self:
+        """The same task with batches of subgraphs that a sampler draws.
+
+        Training batches are those of the sampler, with the training nodes (or the ends of the links to train on) as
+        roots. Validation and test are predicted as the sampler's ``evaluate`` says. The trainer's ``batch_size`` is the
+        number of roots (or links) per batch, for samplers that grow subgraphs from roots.
+
+        What is transformed before is the whole graph; transforms that come after it, and the structure that a model
+        wants precomputed, are applied to each subgraph (and to the whole graph where that is evaluated)::
+
+            task.transform(features).sampled(sampler)   # features of the whole graph
+            task.sampled(sampler).transform(features)   # features of each subgraph
+
+        Batches of GraphSAINT carry ``node_weight``; their loss is the weighted sum over the batch's training nodes,
+        whose expectation is the mean loss over all training nodes. As in batches of a whole graph, ``train_index``,
+        ``val_index`` and ``test_index`` are the nodes of each part of the split; those that count in the batch are
+        ``root_index``.
+
+        Args:
+            sampler: The sampler, e.g. ``gk.samplers.NeighborSampler([15, 10])``.
 
         Raises:
-            ValueError: If this is no node task of a whole graph.
+            TypeError: If ``sampler`` is none.
+            ValueError: If this is no task of one large graph, or is sampled already.
+
+        Example:
+            >>> import graphkit as gk
+            >>> task = gk.load("karate").sampled(gk.samplers.NeighborSampler([5, 5]))
+            >>> model = gk.models.GCN(task.num_features, 16, out_channels=task.num_outputs)
+            >>> result = gk.Trainer(max_epochs=3, batch_size=2, progress=False).fit(model, task)
         """
+        if self.sampler is not None:
+            raise ValueError(f"task {self.name!r} is sampled by {self.sampler} already")
+        if not isinstance(sampler, Sampler):
+            raise TypeError(
+                f"sampled needs a sampler such as gk.samplers.NeighborSampler([15, 10]), got {type(sampler).__name__}"
+            )
+        return self.with_loader(self.make_subgraph_loader(sampler))
+
+    def make_subgraph_loader(self, sampler: Sampler) -> Loader:
+        """The loader of a sampled task (default: there is none)."""
         raise ValueError(
             f"task {self.name!r} is a {self.kind} task, but samplers draw subgraphs around labelled nodes of one large "
             "graph; for smaller batches set batch_size"
         )
 
-    @abstractmethod
-    def with_split(self, split: Any) -> Task:
-        """The same task with another split."""
+    def _with_graphs(self, graphs: list[Data]) -> Self:
+        return self._changed(graphs, self.split)
 
-    @abstractmethod
-    def _with_graphs(self, graphs: list[Data]) -> Task: ...
+    def _changed(self, graphs: Sequence[Data], split: Any) -> Self:
+        task = self._copied()
+        task.set_data(graphs, split)
+        return task.with_loader(self.loader)
 
-    def _count(self, labels: Tensor) -> int:
-        """The number of ids that a split may name."""
-        return labels.size(0)
+    def _copied(self) -> Self:
+        task = copy.copy(self)
+        for cls in type(self).__mro__:
+            for name, value in vars(cls).items():
+                if isinstance(value, cached_property):  # of what may have changed
+                    vars(task).pop(name, None)
+        task.target, task._derived = copy.copy(self.target), {}
+        return task
 
-    def _rows(self, ids: Tensor) -> Tensor:
-        """The rows of the labels that belong to ids of the split."""
-        return ids
+    # Parts -------------------------------------------------------------------------------------------------------
 
     def _check_columns(self, out: Any, rows: int, model_hint: str) -> None:
         if not isinstance(out, Tensor) or out.dim() != 2 or out.size(1) != self.num_outputs:
@@ -256,23 +386,20 @@ class Task(ABC):
                 f"task {self.name!r} needs {rows} rows of outputs, the model returned {out.size(0)}; {model_hint}"
             )
 
-    def _hidden(self, labels: Tensor, ids: Tensor) -> Tensor:
-        hidden = labels.clone()
-        hidden[ids] = -1 if self.target == "multiclass" else float("nan")
-        return hidden
-
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"
 
     def describe(self) -> str:
         """One line: sizes, target, split and metric."""
-        nodes = sum(graph.num_nodes for graph in self.graphs)
-        edges = sum(graph.num_edges for graph in self.graphs)
-        size = f"{nodes} nodes, {edges} edges" + (f" in {len(self.graphs)} graphs" if self.kind == "graph" else "")
+        split = f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
         return (
-            f"{self.name}: {size}, {self.num_features} features, {self.target} with {self.num_outputs} outputs, "
-            f"{self.metric}, {self._describe_split()}"
+            f"{self.name}: {self._describe_graphs()}, {self.num_features} features, {self._describe_target()}, "
+            f"{self.metric}, {split}{self.loader.describe()}"
         )
 
-    def _describe_split(self) -> str:
-        return f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
+    def _describe_graphs(self) -> str:
+        nodes, edges = (sum(sizes) for sizes in zip(*((g.num_nodes, g.num_edges) for g in self.graphs), strict=True))
+        return f"{nodes} nodes, {edges} edges"
+
+    def _describe_target(self) -> str:
+        return f"{self.target} with {self.num_outputs} outputs"

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.attributes import with_kinds
-from graphkit.core.batching import split_order
-from graphkit.core.validate import check_choice
+from graphkit.core.attributes import with_int64_ids, with_kinds
 from graphkit.tasks.base import Task
-from graphkit.tasks.collate import Collator
+from graphkit.tasks.checks import check_graphs, check_split
+from graphkit.tasks.loaders import GraphBatches, Loader
 from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.targets import Target
 
 
 class GraphTask(Task):
@@ -23,13 +22,13 @@ class GraphTask(Task):
 
     Args:
         name: The task's name in results.
-        graphs: The graphs, each with ``x``, ``edge_index`` and its label ``y`` (a scalar, ``[1]`` or
-            ``[1, num_outputs]``). Graphs whose ``readout_mask`` marks several nodes have one label for each, of shape
-            ``[num_marked]`` or ``[num_marked, num_outputs]``; their split still divides graphs.
+        graphs: The graphs, each with ``edge_index``, its features ``x``, if any, and its label ``y`` (a scalar, ``[1]``
+            or ``[1, num_outputs]``). Graphs whose ``readout_mask`` marks several nodes have one label for each, of
+            shape ``[num_marked]`` or ``[num_marked, num_outputs]``; their split still divides graphs.
         split: The graphs to train on, to validate on and to test on.
         target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
         metric: As for :class:`NodeTask` (default: accuracy, or ``mae`` for a regression).
-        num_outputs: The number of classes or label columns (default: as found in the labels).
+        num_outputs: The number of classes or label columns (default: as in the labels).
         allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
 
     Raises:
@@ -37,6 +36,7 @@ class GraphTask(Task):
     """
 
     kind = "graph"
+    joins_graphs = True
     split: Split
 
     def __init__(
@@ -44,67 +44,48 @@ class GraphTask(Task):
         name: str,
         graphs: Sequence[Data],
         split: Split,
-        target: str = "multiclass",
+        target: str | type[Target] | Target = "multiclass",
         metric: str | type | Any = None,
         num_outputs: int | None = None,
         allow_missing_classes: bool = False,
     ) -> None:
-        rows = []
+        super().__init__(name, target, metric, num_outputs, allow_missing_classes)
+        self.set_data(graphs, split)
+
+    def make_loader(self) -> Loader:
+        return GraphBatches(self)
+
+    def set_data(self, graphs: Sequence[Data], split: Split) -> None:
+        self.graphs, self.split = [with_int64_ids(graph) for graph in with_kinds(graphs, y="graph")], split
+        rows, place = [], f"task {self.name!r}"
         for position, graph in enumerate(graphs):
+            where = f"{place}, graph {position}"
             if graph.y is None:
-                raise ValueError(f"task {name!r}, graph {position}: no label; set data.y")
+                raise ValueError(f"{where}: no label; set data.y")
             mask = graph.get("readout_mask")
-            count = 1 if mask is None else int(mask.sum())
-            rows.append(_label_rows(graph.y, count, f"task {name!r}, graph {position}"))
-        self._ends = torch.tensor([0, *(row.size(0) for row in rows)]).cumsum(0)
+            rows.append(_label_rows(graph.y, 1 if mask is None else int(mask.sum()), where))
         widths = {row.size(1) for row in rows}
         if len(widths) > 1:
-            raise ValueError(f"task {name!r}: graphs differ in their number of label columns: {sorted(widths)}")
+            raise ValueError(f"{place}: graphs differ in their number of label columns: {sorted(widths)}")
+        self._ends = torch.tensor([0, *(row.size(0) for row in rows)]).cumsum(0)
         labels = torch.cat(rows) if rows else torch.empty(0, 1)
-        labels = labels.view(-1) if target in ("multiclass", "binary") and labels.size(1) == 1 else labels
-        super().__init__(name, with_kinds(graphs, y="graph"), split, target, metric)
-        self._set_labels(labels, split, num_outputs, allow_missing_classes)
-        self._shuffled: dict[str, Collator] = {}
-        self._evaluation: dict[tuple[str, int], list[Data]] = {}
+        labels = labels.view(-1) if labels.size(1) == 1 else labels
+        check_graphs(self.graphs, place)
+        check_split(split, len(graphs), self.kind, place)
+        parts = Split(split.name, *(self._rows(getattr(split, stage)) for stage in STAGES))
+        self.labels = self.target.check(labels, parts, self.kind, place)
 
-    def batches(
-        self,
-        stage: str,
-        batch_size: int | None = None,
-        shuffle: bool = False,
-        generator: torch.Generator | None = None,
-        shard: tuple[int, int] = (0, 1),
-    ) -> Iterable[Data]:
-        check_choice(stage, STAGES, "stage")
-        size = 32 if batch_size is None else batch_size
-        count = len(getattr(self.split, stage))
-        if shuffle:
-            if stage not in self._shuffled:
-                self._shuffled[stage] = Collator(self._labelled(stage))
-            # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other
-            # times.
-            order = torch.randperm(count, generator=generator)
-            rank, world = shard
-            rounded = -(-count // world) * world  # every process must take the same number of steps
-            own = order.repeat(-(-rounded // count))[:rounded][rank::world]
-            return map(self._shuffled[stage].batch, split_order(own, size))
-        if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
-            collator = Collator(self._labelled(stage))
-            self._evaluation[stage, size] = [collator.batch(ids) for ids in torch.arange(count).split(size)]
-        return self._evaluation[stage, size]
+    @property
+    def readout(self) -> str:  # type: ignore[override]
+        """``"mask"`` for graphs that mark the nodes to read, else ``"mean"``."""
+        return "mean" if self.graphs[0].get("readout_mask") is None else "mask"
 
-    def _labelled(self, stage: str) -> list[Data]:
-        chosen = []
-        for position in getattr(self.split, stage).tolist():
-            graph = copy.copy(self.graphs[position])
-            graph.y = self.labels[self._ends[position] : self._ends[position + 1]]
-            chosen.append(graph)
-        return chosen
-
-    def _count(self, labels: Tensor) -> int:
-        return len(self.graphs)
+    def labels_of(self, position: int) -> Tensor:
+        """The labels of one graph."""
+        return self.labels[self._ends[position] : self._ends[position + 1]]
 
     def _rows(self, ids: Tensor) -> Tensor:
+        """The rows of the labels that belong to some graphs."""
         start, end = self._ends[ids], self._ends[ids + 1]
         if (end - start == 1).all():
             return start
@@ -115,15 +96,28 @@ class GraphTask(Task):
         self._check_columns(out, batch.y.size(0), "a graph task needs a model with a readout, e.g. readout='mean'")
         return out, batch.y
 
-    def with_split(self, split: Split) -> GraphTask:
-        return self._rebuilt(self.graphs, split)
+    def target_index(self, batch: Data, stage: str) -> Tensor | None:
+        mask = batch.get("readout_mask")
+        return None if mask is None else mask.nonzero().view(-1)
 
-    def _with_graphs(self, graphs: list[Data]) -> GraphTask:
-        return self._rebuilt(graphs, self.split)
+    def target_labels(self, batch: Data, stage: str) -> Tensor:
+        return batch.y
 
-    def _rebuilt(self, graphs: Sequence[Data], split: Split) -> GraphTask:
-        outputs = self.num_outputs
-        return GraphTask(self.name, graphs, split, self.target, self._metric, outputs, self._allow_missing_classes)
+    def label_index(self, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        marked = self.target_index(batch, stage)
+        if marked is not None:
+            return torch.arange(marked.numel(), device=marked.device), marked
+        return batch.batch, torch.arange(batch.num_nodes, device=batch.batch.device)
+
+    def pool(self, h: Tensor, batch: Data) -> Tensor:
+        """The states of the marked nodes, or the mean over the nodes of each graph."""
+        if batch.get("readout_mask") is not None:
+            return h[batch.readout_mask]
+        sums = h.new_zeros(batch.num_graphs, h.size(1)).index_add(0, batch.batch, h)
+        return sums / torch.bincount(batch.batch, minlength=batch.num_graphs).unsqueeze(1)
+
+    def _describe_graphs(self) -> str:
+        return f"{super()._describe_graphs()} in {len(self.graphs)} graphs"
 
 
 def _label_rows(y: Any, count: int, where: str) -> Tensor:

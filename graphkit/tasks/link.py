@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -13,20 +13,23 @@ from torch_geometric.data import Data
 
 from graphkit.core.attributes import edge_subgraph, with_int64_ids
 from graphkit.core.hashing import hash_config, hash_data
-from graphkit.core.validate import check_choice, check_edge_index
+from graphkit.core.validate import check_edge_index
 from graphkit.ops import sddmm
+from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
 from graphkit.tasks.checks import check_graphs
 from graphkit.tasks.link_split import LinkSplit, link_keys, sample_negatives
+from graphkit.tasks.loaders import Loader, Pairs, PairSubgraphs
 from graphkit.tasks.split import STAGES
 
 
 class LinkTask(Task):
     r"""Predict which pairs of nodes of one graph are linked.
 
-    A batch is the graph with the edges that may carry messages at its stage (see :class:`LinkSplit`), the pairs to
-    judge ``edge_label_index`` ``[2, num_pairs]`` and their labels ``edge_label`` ``[num_pairs]``, 1 for a link. The
-    loss is the binary cross-entropy of one score per pair. A model returns either
+    A batch is the graph with the edges that may carry messages at its stage (see :class:`LinkSplit`), or a subgraph of
+    it around the pairs (:meth:`Task.sampled`); with the pairs to judge ``edge_label_index`` ``[2, num_pairs]`` and
+    their labels ``edge_label`` ``[num_pairs]``, 1 for a link. The loss is the binary cross-entropy of one score per
+    pair. A model returns either
 
     - an embedding :math:`h_v` per node, of any width above 1; the score of a pair is
       :math:`\langle h_u, h_v \rangle`. So every model and every strategy for nodes works; or
@@ -34,8 +37,8 @@ class LinkTask(Task):
 
     Args:
         name: The task's name in results.
-        data: The graph, with ``x`` ``[num_nodes, num_features]`` and ``edge_index`` ``[2, num_edges]``: links that may
-            carry messages at some stage. Labels ``y`` and masks are left out.
+        data: The graph, with ``edge_index`` ``[2, num_edges]``: links that may carry messages at some stage; and, for
+            models that read them, features ``x`` ``[num_nodes, num_features]``. Labels ``y`` and masks are left out.
         split: The links of each part and the pairs without a link.
         metric: The score: ``"roc_auc"``, ``"average_precision"``, ``"hits@20"``, ``"mrr"``, ... (default:
             ``"roc_auc"``).
@@ -56,18 +59,29 @@ class LinkTask(Task):
     """
 
     kind = "link"
-    targets = ("link",)
+    judges_pairs = True
     split: LinkSplit
 
     def __init__(
         self, name: str, data: Data, split: LinkSplit, metric: str | type | Any = "roc_auc", num_negatives: float = 1.0
     ) -> None:
-        place = f"task {name!r}"
+        super().__init__(name, "link", metric)
+        if num_negatives <= 0:
+            raise ValueError(f"task {name!r}: num_negatives={num_negatives}, must be positive")
+        self.num_negatives = num_negatives
+        self.set_data([data], split)
+
+    def make_loader(self) -> Loader:
+        return Pairs(self)
+
+    def make_subgraph_loader(self, sampler: Sampler) -> Loader:
+        return PairSubgraphs(self, sampler, self.loader)
+
+    def set_data(self, graphs: Sequence[Data], split: LinkSplit) -> None:
+        place, (data,) = f"task {self.name!r}", graphs
         if not isinstance(split, LinkSplit):
             raise TypeError(f"{place}: split is a {type(split).__name__}; link tasks need a gk.LinkSplit")
-        if num_negatives <= 0:
-            raise ValueError(f"{place}: num_negatives={num_negatives}, must be positive")
-        check_graphs([data], place)
+        check_graphs(graphs, place)
         data = with_int64_ids(data)
         for stage in STAGES:
             for pairs, what in ((getattr(split, stage), "links"), (split.negatives(stage), "negatives")):
@@ -75,129 +89,83 @@ class LinkTask(Task):
                     check_edge_index(
                         pairs.flatten(1), data.num_nodes, f"{place}: {stage} {what} of split {split.name!r}"
                     )
-        self._data: Data | None = data
-        graphs, self._graph_of = _stage_graphs(data, split)
-        super().__init__(name, graphs, split, "link", metric)
         if self.metric == "mrr" and min(split.val_negatives.dim(), split.test_negatives.dim()) == 2:
             raise ValueError(
                 f"{place}: mrr ranks each link among negatives of its own, but those of split {split.name!r} are "
                 "shared by all links; give negatives of shape [2, num_links, k], or choose hits@K"
             )
-        self.num_negatives = num_negatives
+        self._data: Data | None = data
+        self.split = split
+        self.graphs, self._graph_of = _stage_graphs(data, split)
         trained = torch.cat([data.edge_index[:, split.messages(data.edge_index, "val")], split.train], dim=1)
         trained = trained[:, trained[0] != trained[1]]
         self._trained = link_keys(trained, self.num_nodes, split.undirected).unique()
-        self._kept: dict[str, Data] = {}
 
     @property
     def num_nodes(self) -> int:
         """The number of nodes."""
         return self.graphs[0].num_nodes
 
-    @property
-    def num_outputs(self) -> None:
-        """``None``: embeddings may have any width."""
-        return None
-
     @cached_property
     def content_hash(self) -> str:
         return hash_config([self.split.hash, self.num_negatives, *(hash_data(graph) for graph in self.graphs)])
 
-    def batches(
-        self,
-        stage: str,
-        batch_size: int | None = None,
-        shuffle: bool = False,
-        generator: torch.Generator | None = None,
-        shard: tuple[int, int] = (0, 1),
-    ) -> Iterable[Data]:
-        check_choice(stage, STAGES, "stage")
-        fixed = self.split.negatives(stage)
-        whole = stage != "train" or (batch_size is None and shard[1] == 1)
-        if whole and fixed is not None:
-            if stage not in self._kept:
-                self._kept[stage] = self._batch(stage, getattr(self.split, stage), fixed)
-            return [self._kept[stage]]
-        if fixed is None:
-            generator = torch.Generator().manual_seed(0) if generator is None else generator
-            count = round(self.num_negatives * self.split.train.size(1))
-            fixed = sample_negatives(self._trained, self.num_nodes, count, self.split.undirected, generator)
-        if whole:
-            return [self._batch(stage, self.split.train, fixed)]
-        return self._mini_batches(self.split.train, fixed, batch_size, generator if shuffle else None, shard)
+    def stage_graph(self, stage: str) -> Data:
+        """The graph with the edges that may carry messages at one stage."""
+        return self.graphs[self._graph_of[stage]]
 
-    def _mini_batches(
-        self,
-        links: Tensor,
-        negatives: Tensor,
-        batch_size: int | None,
-        generator: torch.Generator | None,
-        shard: tuple[int, int],
-    ) -> Iterator[Data]:
-        """Batches of so many links, each with its share of the negatives; every process gets equally many."""
-        rank, world = shard
-        steps = 1 if batch_size is None else -(-links.size(1) // (batch_size * world))
-        parts = []
-        for pairs in (links, negatives):
-            order = torch.arange(pairs.size(1))
-            if generator is not None:
-                order = torch.randperm(pairs.size(1), generator=generator)
-            parts.append(pairs[:, order].tensor_split(steps * world, dim=1)[rank::world])
-        for own_links, own_negatives in zip(*parts, strict=True):
-            yield self._batch("train", own_links, own_negatives)
+    def draw_negatives(self, generator: torch.Generator | None = None) -> Tensor:
+        """Pairs to train on that are no training link ``[2, n]``; without a generator always the same."""
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        count = round(self.num_negatives * self.split.train.size(1))
+        return sample_negatives(self._trained, self.num_nodes, count, self.split.undirected, generator)
 
-    def _batch(self, stage: str, links: Tensor, negatives: Tensor) -> Data:
-        """Links first, then negatives; but each link before its own negatives, where there are such."""
-        pairs = torch.cat([links, negatives.flatten(1)], dim=1)
-        label = torch.zeros(pairs.size(1))
-        label[: links.size(1)] = 1
-        if negatives.dim() == 3:
-            pairs = torch.cat([links.unsqueeze(2), negatives], dim=2).flatten(1)
-            label = torch.zeros(links.size(1), 1 + negatives.size(2))
-            label[:, 0] = 1
-        batch = copy.copy(self.graphs[self._graph_of[stage]])
-        batch.edge_label_index = pairs
-        batch.edge_label = label.view(-1)
-        return batch
+    def pairs(self, batch: Data) -> Tensor:
+        return batch.edge_label_index
+
+    def target_labels(self, batch: Data, stage: str) -> Tensor:
+        return batch.edge_label
 
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        pairs = batch.edge_label_index
+        pairs, rows = batch.edge_label_index, batch.num_nodes
         shape = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
         if shape == [pairs.size(1), 1]:
             return out, batch.edge_label
-        if not isinstance(out, Tensor) or out.dim() != 2 or out.size(0) != batch.num_nodes or out.size(1) < 2:
+        if "readout_mask" in batch and "root_index" in batch and shape[:1] == [batch.root_index.numel()]:
+            row_of = pairs.new_zeros(rows).index_copy_(0, batch.root_index, torch.arange(shape[0], device=pairs.device))
+            pairs, rows = row_of[pairs], shape[0]  # the model has read the roots itself
+        if not isinstance(out, Tensor) or out.dim() != 2 or out.size(0) != rows or out.size(1) < 2:
             raise ValueError(
-                f"task {self.name!r} needs an embedding per node, [{batch.num_nodes}, width] with a width above 1, or "
+                f"task {self.name!r} needs an embedding per node, [{rows}, width] with a width above 1, or "
                 f"a score per pair, [{pairs.size(1)}, 1]; the model returned {shape}; a link task needs a model "
                 "without readout, with several outputs"
             )
         return sddmm(pairs, out, out).unsqueeze(1), batch.edge_label
 
-    def with_split(self, split: LinkSplit) -> LinkTask:
+    def with_split(self, split: LinkSplit) -> Self:
         if self._data is None:
             raise ValueError(
                 f"task {self.name!r} was transformed, which depends on its split; load the other split and transform it"
             )
-        return LinkTask(self.name, self._data, split, self._metric, self.num_negatives)
+        return self._changed([self._data], split)
 
-    def _with_graphs(self, graphs: list[Data]) -> LinkTask:
+    def _with_graphs(self, graphs: list[Data]) -> Self:
         check_graphs(graphs, f"task {self.name!r}")
         if any(graph.num_nodes != self.num_nodes for graph in graphs):
             raise ValueError(
                 f"task {self.name!r}: the transform changed the number of nodes, but links are pairs of the old ones; "
                 "apply it to the graph before the links are split"
             )
-        task = copy.copy(self)
-        task.graphs, task._data, task._derived, task._kept = graphs, None, {}, {}
-        vars(task).pop("content_hash", None)
-        return task
+        task = self._copied()
+        task.graphs, task._data = graphs, None
+        return task.with_loader(self.loader)
 
-    def describe(self) -> str:
-        edges = "/".join(str(self.graphs[self._graph_of[stage]].num_edges) for stage in STAGES)
-        return (
-            f"{self.name}: {self.num_nodes} nodes, {edges} edges, {self.num_features} features, links, {self.metric}, "
-            f"{self._describe_split()}"
-        )
+    def _describe_graphs(self) -> str:
+        edges = "/".join(str(self.stage_graph(stage).num_edges) for stage in STAGES)
+        return f"{self.num_nodes} nodes, {edges} edges"
+
+    def _describe_target(self) -> str:
+        return "links"
 
 
 def _stage_graphs(data: Data, split: LinkSplit) -> tuple[list[Data], dict[str, int]]:

@@ -229,18 +229,18 @@ class LinkSplit:
             where = f"{owners[0]} and {owners[1]} share" if len(owners) > 1 else f"{owners[0]} repeats"
             either = " (in either direction)" if self.undirected else ""
             raise ValueError(
-                f"split {self.name!r}: {where} the link {_shown(repeated, size)}{either}; each link may occur once"
+                f"split {self.name!r}: {where} the link {_as_text(repeated, size)}{either}; each link may occur once"
             )
         for stage in STAGES:
             negatives = self.negatives(stage)
             if negatives is None:
                 continue
-            found = link_keys(negatives.flatten(1), size, self.undirected)
-            linked = found[torch.isin(found, links)]
+            pairs = link_keys(negatives.flatten(1), size, self.undirected)
+            linked = pairs[torch.isin(pairs, links)]
             if linked.numel():
                 raise ValueError(
-                    f"split {self.name!r}: {stage}_negatives contain {_shown(linked, size)}, which is a link; take it "
-                    "out"
+                    f"split {self.name!r}: {stage}_negatives contain {_as_text(linked, size)}, which is a link; "
+                    "take it out"
                 )
 
     def __repr__(self) -> str:
@@ -279,27 +279,27 @@ def sample_negatives(
     if 2 * count > free:  # drawing until enough are new would take long
         everything = torch.arange(num_nodes * num_nodes)
         source, target = _pairs(everything, num_nodes)
-        found = everything[(source < target) if undirected else (source != target)]
-        found = found[~torch.isin(found, links)]
+        drawn = everything[(source < target) if undirected else (source != target)]
+        drawn = drawn[~torch.isin(drawn, links)]
     else:
-        found = links.new_empty(0)
-        while found.numel() < count:
-            missing = int(1.1 * (count - found.numel()) * num_nodes**2 / (free * (2 if undirected else 1))) + 16
+        drawn = links.new_empty(0)
+        while drawn.numel() < count:
+            missing = int(1.1 * (count - drawn.numel()) * num_nodes**2 / (free * (2 if undirected else 1))) + 16
             pairs = torch.randint(num_nodes, (2, missing), generator=generator)
-            keys = torch.cat([found, link_keys(pairs[:, pairs[0] != pairs[1]], num_nodes, undirected)]).sort().values
-            place = torch.searchsorted(links, keys)  # sorted keys are found much faster
+            keys = torch.cat([drawn, link_keys(pairs[:, pairs[0] != pairs[1]], num_nodes, undirected)]).sort().values
+            place = torch.searchsorted(links, keys)  # sorted keys are looked up much faster
             fresh = torch.cat([links, links.new_tensor([-1])])[place] != keys
             fresh[1:] &= keys[1:] != keys[:-1]
-            found = keys[fresh]
-    surplus = torch.randperm(found.numel(), generator=generator)[count:]
-    chosen = torch.ones(found.numel(), dtype=torch.bool).index_fill_(0, surplus, False)
-    return _pairs(found[chosen], num_nodes)
+            drawn = keys[fresh]
+    surplus = torch.randperm(drawn.numel(), generator=generator)[count:]
+    chosen = torch.ones(drawn.numel(), dtype=torch.bool).index_fill_(0, surplus, False)
+    return _pairs(drawn[chosen], num_nodes)
 
 
 def _pairs(keys: Tensor, num_nodes: int) -> Tensor:
     return torch.stack([keys // num_nodes, keys % num_nodes])
 
 
-def _shown(keys: Tensor, num_nodes: int) -> str:
+def _as_text(keys: Tensor, num_nodes: int) -> str:
     source, target = _pairs(keys[:1], num_nodes).view(-1).tolist()
     return f"({source}, {target})"

@@ -207,7 +207,7 @@ class Loop:
             self.best_strategy = copy.deepcopy(self.strategy.state_dict())
 
     def _train_batches(self) -> Iterator[Data]:
-        if not self.task.redraws:
+        if not self.task.resamples:
             yield from self._device_batches("train")
             return
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
@@ -220,7 +220,7 @@ class Loop:
     def _device_batches(self, stage: str) -> Iterable[Data]:
         if stage not in self._cached_batches:
             batches = map(self.engine.to_device, self.task.batches(stage, self.settings.batch_size))
-            if not self.task.keeps_batches:
+            if not self.task.caches_evaluation:
                 return batches
             self._cached_batches[stage] = list(batches)
         return self._cached_batches[stage]

@@ -175,7 +175,7 @@ class Trainer(Configurable):
         network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
         task = _prepared(task, network)
         network = engine.place(network)
-        self.strategy.adapt(network, task, engine)
+        self.strategy.configure_model(network, task, engine)
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)
 

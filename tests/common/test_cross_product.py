@@ -103,9 +103,9 @@ def refusal(model: nn.Module, strategy: str, kind: str, task: gk.Task) -> Refusa
         return TypeError, "trains layer by layer and needs a LayeredModel, got PyGModel"
     by_projections = {"TargetProjection", "DirectFeedbackAlignment"}
     if strategy in by_projections and kind == "link":
-        return ValueError, f"{strategy} trains on node and graph tasks, but '.*' is a link task"
+        return ValueError, f"{strategy} does not train on link tasks, of which '.*' is one"
     if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
-        return ValueError, f"{strategy} trains on node and link tasks, but '.*' is a graph task"
+        return ValueError, f"{strategy} does not train on graph tasks, of which '.*' is one"
     if strategy not in {"Backprop", "greedy"} and _shares_weights(model, task):
         apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
         return (ValueError, TypeError), f"{apart}|read the states below them and nothing else"

@@ -13,7 +13,7 @@ from graphkit.datasets.link_splits import LINK_READERS
 from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.splits import READERS
 from graphkit.metrics import find as find_metric
-from graphkit.tasks import TARGETS
+from graphkit.tasks.targets import registry as targets
 from tests.datasets.conftest import Toy
 
 NAMES = sorted(cards())
@@ -42,7 +42,8 @@ def test_every_card_names_what_exists(name: str) -> None:
         if family.sizes and not isinstance(family.sizes[0], int):
             assert len(family.sizes) == family.count
     if found.kind != "list":
-        assert found.target in (("link",) if found.kind == "link" else TARGETS)
+        assert found.target in targets.classes()
+        assert (found.target == "link") == (found.kind == "link")
         assert found.target in find_metric(found.metric).targets
     for file in found.all_files:
         assert all(url.startswith(("https://", "http://snap.stanford.edu/")) for url in file.urls)

@@ -313,9 +313,12 @@ def test_layerwise_refusals():
 
 def test_what_cannot_be_sampled_says_why():
     sampler = gk.samplers.NeighborSampler([2])
-    for kind in ("graph multiclass", "link"):
-        with pytest.raises(ValueError, match=r"samplers draw subgraphs around labelled nodes of one large graph"):
-            tiny.task(kind).sampled(sampler)
+    with pytest.raises(ValueError, match=r"samplers draw subgraphs around labelled nodes of one large graph"):
+        tiny.task("graph multiclass").sampled(sampler)
+    with pytest.raises(ValueError, match=r"GraphSAINTNode draws subgraphs of random nodes, in which few pairs"):
+        tiny.task("link").sampled(gk.samplers.GraphSAINTNode(5))
+    with pytest.raises(ValueError, match=r"NeighborSampler\(inductive=True\) is about training nodes"):
+        tiny.task("link").sampled(gk.samplers.NeighborSampler([2], inductive=True))
     with pytest.raises(TypeError, match=r"needs a sampler such as .* got list"):
         node_task().sampled([15, 10])
     with pytest.raises(ValueError, match="is sampled by NeighborSampler"):

@@ -24,7 +24,7 @@ from graphkit.training.strategies import (
     TargetProjection,
     TopDownForward,
 )
-from graphkit.training.strategies.inputs import Blocks, Chain, Remembered, Variants
+from graphkit.training.strategies.inputs import Blocks, CachedProduct, Chain, Variants
 from graphkit.training.strategies.layerwise import normalize_rows
 from tests import tiny
 
@@ -126,7 +126,7 @@ def test_no_graph_spans_two_layers(name, kind, cls, monkeypatch):
 
     def spy(self, loss, optimizer):
         found = leaves(loss)
-        owners = {i for i, own in enumerate(strategy.own) if any(id(p) in found for p in own.values())}
+        owners = {i for i, own in enumerate(strategy.parameters_by_layer) if any(id(p) in found for p in own.values())}
         reached.append(owners)
         optimize(self, loss, optimizer)
 
@@ -371,7 +371,7 @@ def test_factored_inputs_are_their_dense_products():
     torch.testing.assert_close(Chain(left, right) @ w, left.to_dense() @ right.to_dense() @ w)
     a, b, c = random(4, 5), random(3, 4, 2), random(2, 5)
     torch.testing.assert_close(Variants(a, b, c) @ w, (a + b @ c) @ w)
-    blocks = Blocks([a, Remembered(b[0])], [5, 2])
+    blocks = Blocks([a, CachedProduct(b[0])], [5, 2])
     expected = torch.cat([a, b[0]], 1) @ torch.cat([w, more])
     torch.testing.assert_close(blocks @ torch.cat([w, more]), expected)
     torch.testing.assert_close(Blocks([a, None], [5, 2]) @ torch.cat([w, more]), a @ w)
@@ -381,7 +381,7 @@ def test_factored_inputs_are_their_dense_products():
 
 
 def test_a_remembered_product_follows_its_weights():
-    block, w = Remembered(torch.eye(2)), torch.ones(2, 2)
+    block, w = CachedProduct(torch.eye(2)), torch.ones(2, 2)
     with torch.no_grad():
         assert torch.equal(block @ w, w)
         assert (block @ w) is (block @ w)

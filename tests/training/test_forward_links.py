@@ -130,7 +130,7 @@ def test_what_is_kept_does_not_grow_with_the_epochs(name):
     for epochs in (3, 9):
         strategy = NODE[name]()
         fit(strategy, link_task(), max_epochs=epochs)
-        sizes.append(len(strategy._kept))
+        sizes.append(len(strategy._cache))
     assert sizes[0] == sizes[1]
 
 
@@ -180,8 +180,8 @@ def test_curves_by_layer():
         (ForwardForward(num_negatives=2), "whose negatives are pairs of nodes; leave num_negatives at its default"),
         (ForwardForward(loss="symba"), r"ForwardForward\(loss='symba'\) is about classes"),
         (LayerCollaborationFF(reveal_validation=True), r"LayerCollaborationFF\(reveal_validation=True\) is about"),
-        (ScalableFF("linear"), "ScalableFF trains on node and graph tasks, but 'links' is a link task; use Backprop"),
-        (TargetProjection(), "TargetProjection trains on node and graph tasks, but 'links' is a link task"),
+        (ScalableFF("linear"), "ScalableFF does not train on link tasks, of which 'links' is one; use Backprop"),
+        (TargetProjection(), "TargetProjection does not train on link tasks, of which 'links' is one"),
     ],
 )
 def test_what_makes_no_sense_for_links_is_refused(strategy, message):

@@ -122,12 +122,12 @@ def test_wrong_labels_stay_within_a_step(make, model):
     task = make()
     strategy = gk.strategies.LayerCollaborationFF(num_negatives=1)
     network, engine = model.from_task(task, hidden_channels=8), Engine("cpu", 1, "32-true", None)
-    strategy.adapt(network, task, engine)
+    strategy.configure_model(network, task, engine)
     strategy.setup(network, task, engine)
     first, second = list(task.batches("train", 6, shuffle=True))
-    found = strategy._hypotheses(first, "train")
-    assert strategy._hypotheses(first, "train") is found
-    assert strategy._hypotheses(second, "train") is not found
+    found = strategy._labelled(first, "train")
+    assert strategy._labelled(first, "train") is found
+    assert strategy._labelled(second, "train") is not found
 
 
 def test_a_model_that_reads_roots_itself():

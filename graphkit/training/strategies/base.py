@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
+from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
 
 if TYPE_CHECKING:
     from graphkit.tasks import Task
@@ -69,9 +70,9 @@ class Phase:
 class Strategy(Configurable, ABC):
     r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
 
-    The trainer calls :meth:`adapt`, draws the weights and calls :meth:`setup`; then for each of :meth:`phases`
-    :meth:`optimizers`, per epoch :meth:`on_epoch_start`, per stage of it :meth:`on_stage_start`, and per batch
-    :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its best
+    The trainer calls :meth:`configure_model`, draws the weights and calls :meth:`setup`; then for each of
+    :meth:`phases` :meth:`optimizers`, per epoch :meth:`on_epoch_start`, per stage of it :meth:`on_stage_start`, and per
+    batch :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its best
     validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
@@ -81,8 +82,13 @@ class Strategy(Configurable, ABC):
     task: Task
     engine: Engine
     finished: list[dict[str, Any]]
+    adapt = RenamedAttribute("configure_model")
 
-    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        adopt_renamed(cls)
+
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.
 
         Args:

@@ -15,19 +15,17 @@ from graphkit.training.strategies.layerwise import Layerwise
 
 
 def num_classes(strategy: Layerwise, task: Task) -> int:
-    """The number of classes that a strategy shows to layers; 0 of links, which are judged as pairs.
+    """The number of classes that a strategy shows to layers; 0 where pairs of nodes are judged.
 
     Raises:
-        ValueError: If the labels are neither classes nor links, or an argument is about classes and the labels are not.
+        ValueError: If labels are neither classes nor of pairs, or an argument is about classes and labels are not.
     """
     name = type(strategy).__name__
-    if task.target == "binary":
-        return 2
-    if task.target == "multiclass" and task.num_classes > 1:
+    if task.num_classes > 1:
         return task.num_classes
-    if task.target == "multiclass":
+    if task.num_classes == 1:
         raise ValueError(f"{name} compares classes with one another, but task {task.name!r} has a single one")
-    if task.target != "link":
+    if not task.judges_pairs:
         raise ValueError(
             f"{name} compares classes with one another, but task {task.name!r} is a {task.target} task; use Backprop, "
             "TargetProjection, or ScalableFF(goodness='linear')"
@@ -37,19 +35,9 @@ def num_classes(strategy: Layerwise, task: Task) -> int:
         if option in known and getattr(strategy, option) != known[option].default:
             raise ValueError(
                 f"{name}({option}={getattr(strategy, option)!r}) is about classes of nodes, but task {task.name!r} is "
-                f"a link task, whose negatives are pairs of nodes; leave {option} at its default"
+                f"a {task.kind} task, whose negatives are pairs of nodes; leave {option} at its default"
             )
     return 0
-
-
-def class_ids(batch: Data) -> Tensor:
-    """The classes of all nodes or graphs, -1 where hidden."""
-    return torch.nan_to_num(batch.y.view(-1), nan=-1.0).long() if batch.y.is_floating_point() else batch.y.view(-1)
-
-
-def as_outputs(scores: Tensor, task: Task) -> Tensor:
-    """Scores per class ``[n, K]`` as the outputs that the task's loss and metric expect."""
-    return scores if task.target == "multiclass" else scores[:, 1:] - scores[:, :1]
 
 
 def label_features(classes: Tensor, ids: Tensor, n: int, k: int, dtype: torch.dtype) -> Tensor:
@@ -61,9 +49,9 @@ def label_features(classes: Tensor, ids: Tensor, n: int, k: int, dtype: torch.dt
 
 def with_columns(batch: Data, columns: Tensor) -> Data:
     """The graph with further feature columns."""
-    found = batch.clone()  # shallow: tensors are shared
-    found.x = joined(batch.x, columns, dim=1)
-    return found
+    graph = batch.clone()  # shallow: tensors are shared
+    graph.x = joined(batch.x, columns, dim=1)
+    return graph
 
 
 def with_virtual_nodes(batch: Data, x: Tensor, classes: Tensor, ids: Tensor, bidirectional: bool) -> Data:
@@ -82,16 +70,16 @@ def with_virtual_nodes(batch: Data, x: Tensor, classes: Tensor, ids: Tensor, bid
     n = batch.num_nodes
     links = torch.stack([ids, n + classes])
     edges = [batch.edge_index, links, links.flip(0)] if bidirectional else [batch.edge_index, links]
-    found = Data(x=x, edge_index=torch.cat(edges, dim=1))
+    graph = Data(x=x, edge_index=torch.cat(edges, dim=1))
     weight = batch.get("edge_weight")
     if weight is not None:
-        found.edge_weight = torch.cat([weight, weight.new_ones(found.num_edges - weight.numel())])
+        graph.edge_weight = torch.cat([weight, weight.new_ones(graph.num_edges - weight.numel())])
     degree = batch.get("full_degree")
     if degree is not None:
-        new = found.edge_index[1, batch.num_edges :]
+        new = graph.edge_index[1, batch.num_edges :]
         padded = torch.cat([degree, degree.new_zeros(x.size(0) - n)])
-        found.full_degree = padded.index_add(0, new, degree.new_ones(new.numel()))
-    return found
+        graph.full_degree = padded.index_add(0, new, degree.new_ones(new.numel()))
+    return graph
 
 
 def joined(x: Tensor, more: Tensor, dim: int) -> Tensor:

@@ -12,7 +12,7 @@ from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.layerwise import detached, evaluating, judged, per_answer
+from graphkit.training.strategies.layerwise import detached, evaluating
 from graphkit.training.strategies.target_projection import TargetProjection
 
 
@@ -60,10 +60,10 @@ class DirectFeedbackAlignment(TargetProjection):
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         self.projections = [2 * projection - 1 for projection in self.projections]
-        if self.spread and task.kind == "graph":
+        if self.spread and task.joins_graphs:
             raise ValueError(
-                f"DirectFeedbackAlignment(spread=True) is about errors of nodes, but {task.name!r} is a graph task; "
-                "use spread=False"
+                f"DirectFeedbackAlignment(spread=True) is about errors of nodes, but {task.name!r} is a {task.kind} "
+                "task; use spread=False"
             )
         if self.spread and self._matrix(self._example()) is None:
             raise TypeError(
@@ -86,9 +86,9 @@ class DirectFeedbackAlignment(TargetProjection):
         for i in reversed(range(self.num_hidden)):
             if self.spread and i + 1 < self.num_layers:
                 error = self._matrix(batch).T @ error  # type: ignore[union-attr]
-            states = per_answer(self.model.node_states(hidden[i], batch), batch, self.task)
+            states = self.task.pool(self.model.node_states(hidden[i], batch), batch)
             if states.size(0) != error.size(0):  # the model has read the roots of a subgraph itself
-                states = states[judged(batch, "train")]
+                states = states[self.task.target_index(batch, "train")]
             local = (states * (error @ self.projections[i])).sum()
             self.engine.optimize(local, phase.optimizers[i])
             logged[f"loss_layer_{i + 1}"] = local.detach()

@@ -13,13 +13,11 @@ from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
 from graphkit.models import LayeredModel
-from graphkit.ops import SparseMatrix, sddmm
+from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.classes import (
-    as_outputs,
-    class_ids,
     joined,
     label_features,
     num_classes,
@@ -27,15 +25,14 @@ from graphkit.training.strategies.classes import (
     with_columns,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.hypotheses import Histories, Hypotheses, Lazy
+from graphkit.training.strategies.goodness import ClassGoodness, PairGoodness
 from graphkit.training.strategies.inputs import Variants, differing_columns
+from graphkit.training.strategies.labelled_graphs import Histories, LabelledGraphs, LazyHistories
 from graphkit.training.strategies.layerwise import (
     Layerwise,
-    SquaredLengths,
     aggregate,
     evaluating,
     inverse_lengths,
-    judged,
     normalize_rows,
 )
 from graphkit.training.strategies.single_forward import APPEND
@@ -98,7 +95,7 @@ class ForwardForward(Layerwise):
         True
     """
 
-    kinds = ("node", "graph", "link")
+    for_pairs = True
     about_classes = ("labels", "num_negatives", "loss", "append_label", "bidirectional", "reveal_validation")
 
     def __init__(
@@ -128,9 +125,9 @@ class ForwardForward(Layerwise):
         self.bidirectional = bidirectional
         self.reveal_validation = reveal_validation
 
-    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         self.num_classes = num_classes(self, task)
-        if self.labels == "virtual" and task.kind == "graph":
+        if self.labels == "virtual" and task.joins_graphs:
             raise ValueError(
                 f"{type(self).__name__}(labels='virtual') links the nodes of one graph, but task {task.name!r} has "
                 "many; use labels='appended'"
@@ -140,17 +137,17 @@ class ForwardForward(Layerwise):
                 f"{type(self).__name__} passes states of nodes from layer to layer, but those of "
                 f"{type(model).__name__} have other rows; use SingleForward"
             )
-        super().adapt(model, task, engine)
+        super().configure_model(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
+        self.judge = PairGoodness(task) if task.judges_pairs else ClassGoodness(task)
         self._fixed: dict[str, Tensor] = {}
-        if task.kind == "node":
-            batch = self._example()
-            if task.sampler is None:
-                self._fixed["negatives"] = self._wrong_classes(class_ids(batch))
-            if self.labels == "virtual":
-                self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
+        batch = self._example()
+        if task.loader.one_graph and not task.judges_pairs:
+            self._fixed["negatives"] = self._wrong_classes(self._classes(batch))
+        if self.labels == "virtual":
+            self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
 
     def extra_channels(self, batch: Data) -> list[int]:
         k = self.num_classes
@@ -159,36 +156,30 @@ class ForwardForward(Layerwise):
         later = k if self.append_label == "all" else 0
         return [later if self.append_label == "none" else k] + [later] * (self.num_layers - 1)
 
-    def shown(self, h: Any) -> Any:
+    def normalize_input(self, h: Any) -> Any:
         return normalize_rows(h)
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         i = self.last_layer(phase.upto_layer)
-        found = self._hypotheses(batch, "train")
-        layer = self.kept(
-            "train", batch, i, lambda: self.outputs(i, found, self._below(batch, i, "train", found)[0], found.rows)
+        graphs = self._labelled(batch, "train")
+        layer = self.cached(
+            "train", batch, i, lambda: self.outputs(i, graphs, self._below(batch, i, "train", graphs)[0], graphs.rows)
         )
-        goodness = self.goodness(self.engine.forward(layer), found, batch)
+        goodness = self.judge.goodness(self.engine.forward(layer), graphs, batch)
         loss = self.loss_of(goodness, batch)
         self.engine.optimize(loss, phase.optimizers[0])
-        right, wrong = self._sides(goodness.detach(), batch)
+        right, wrong = self.judge.sides(goodness.detach(), batch)
         return {"loss": loss.detach(), "goodness_gap": self.mean(right, batch) - self.mean(wrong, batch)}
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         i = self.last_layer(upto_layer)
-        found = self._hypotheses(batch, stage, predicting=True)
+        graphs = self._labelled(batch, stage, predicting=True)
         with evaluating(self.model):
-            histories, below = self._below(batch, i, f"predict {stage}", found)
-            layer = self.kept(f"predict {stage}", batch, i, lambda: self.outputs(i, found, histories, found.rows))
-            answers = [*below, self._score(self.engine.forward(layer), found, batch)]
-        if self.task.kind == "link":  # what the mean of the layers' probabilities is the sigmoid of
-            scores = torch.cat(answers)
-            return (F.logsigmoid(scores).logsumexp(0) - F.logsigmoid(-scores).logsumexp(0)).unsqueeze(1)
-        scores = torch.stack(answers).sum(0).t()
-        if self.task.kind == "node":
-            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, judged(batch, stage), scores)
-        return as_outputs(scores, self.task)
+            histories, below = self._below(batch, i, f"predict {stage}", graphs)
+            layer = self.cached(f"predict {stage}", batch, i, lambda: self.outputs(i, graphs, histories, graphs.rows))
+            answers = [*below, self._score(self.engine.forward(layer), graphs, batch)]
+        return self.judge.outputs(answers, batch, stage)
 
     def state_dict(self) -> dict[str, Any]:
         return dict(self._fixed)
@@ -196,110 +187,91 @@ class ForwardForward(Layerwise):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if any(not torch.equal(state[name], value) for name, value in self._fixed.items()):
             self._fixed = {name: state[name].to(value) for name, value in self._fixed.items()}
-            self._kept.clear()
+            self._cache.clear()
 
     # Goodness ------------------------------------------------------------------------------------------------------
 
-    def goodness(self, z: Tensor, found: Hypotheses, batch: Data) -> Tensor:
-        """The goodness of each judged node, graph or pair under each hypothesis, ``[V, n]``, from ``[V, rows, H]``."""
-        if self.task.kind == "link":  # the sum of the squares of the products of two nodes' entries
-            return torch.stack([sddmm(batch.edge_label_index, own, own) for own in z.square()])
-        per_node = SquaredLengths.apply(z)
-        if found.rows is not None:
-            return per_node
-        of_graph = batch.batch
-        sums = per_node.new_zeros(found.count, batch.num_graphs).index_add(1, of_graph, per_node)
-        return sums / torch.bincount(of_graph, minlength=batch.num_graphs)
-
     def loss_of(self, goodness: Tensor, batch: Data) -> Tensor:
         """The loss from the goodness ``[V, n]`` of what is judged."""
-        right, wrong = self._sides(goodness, batch)
+        right, wrong = self.judge.sides(goodness, batch)
         if self.loss == "symba":
             return self.mean(F.softplus(-self.alpha * (right - wrong)), batch)
         return self.mean(F.softplus(self.theta - right), batch) + self.mean(F.softplus(wrong - self.theta), batch)
 
-    def _sides(self, goodness: Tensor, batch: Data) -> tuple[Tensor, Tensor]:
-        """The goodness of right labels, or links, and of wrong ones."""
-        if self.task.kind == "link":
-            linked = batch.edge_label > 0
-            return goodness[:, linked], goodness[:, ~linked]
-        return goodness[:1], goodness[1:]
-
-    def _score(self, z: Tensor, found: Hypotheses, batch: Data) -> Tensor:
-        width = 1 if self.task.kind == "link" else z.size(-1)
-        return self.goodness(z, found, batch) / width - self.theta
+    def _score(self, z: Tensor, graphs: LabelledGraphs, batch: Data) -> Tensor:
+        return self.judge.scores(z, graphs, batch) - self.theta
 
     # States --------------------------------------------------------------------------------------------------------
 
     def outputs(
-        self, i: int, found: Hypotheses, histories: Histories | None, rows: Tensor | None
+        self, i: int, graphs: LabelledGraphs, histories: Histories | None, rows: Tensor | None
     ) -> Callable[[], Tensor]:
         """A function that gives (some rows of) the outputs of layer ``i`` for all hypotheses, ``[V, rows, H]``."""
-        histories = self._bottom(found) if histories is None else histories
-        aggregated = None if i == 0 and self.encodes else self._aggregated(i, found, histories, rows)
+        histories = self._bottom(graphs) if histories is None else histories
+        aggregated = None if i == 0 and self.encodes else self._aggregated(i, graphs, histories, rows)
         if aggregated is not None:
             return lambda: self.model.update(i, aggregated)
-        layers = [self.local(i, found.graph(v), histories[v], rows) for v in range(found.count)]
+        layers = [self.local(i, graphs.graph(v), histories[v], rows) for v in range(graphs.count)]
         return lambda: torch.stack([layer() for layer in layers])
 
-    def advance(self, i: int, found: Hypotheses, histories: Histories | None, out: Tensor) -> Histories:
+    def advance(self, i: int, graphs: LabelledGraphs, histories: Histories | None, out: Tensor) -> Histories:
         """The histories with the outputs ``[V, num_nodes, H]`` of layer ``i`` (``[1, ...]`` if they are shared)."""
-        old = self._bottom(found) if histories is None else histories
+        old = self._bottom(graphs) if histories is None else histories
         new: Histories = []
         for v in range(out.size(0)):
-            z = out[v] if found.extra is None else torch.cat([out[v], found.extra(v)], dim=1)
-            state = self.shown(z)
+            z = out[v] if graphs.extra is None else torch.cat([out[v], graphs.extra(v)], dim=1)
+            state = self.normalize_input(z)
             new.append([*old[v], state] if self.model.looks_back else [state])
-        return new * found.count if found.shared else new
+        return new * graphs.count if graphs.shared else new
 
-    def _bottom(self, found: Hypotheses) -> Histories:
-        return Lazy(found.count, lambda v: [self.shown(self.model.encode(found.graph(v)))])  # type: ignore[return-value]
+    def _bottom(self, graphs: LabelledGraphs) -> Histories:
+        return LazyHistories(graphs.count, lambda v: [self.normalize_input(self.model.encode(graphs.graph(v)))])  # type: ignore[return-value]
 
-    def _below(self, batch: Data, i: int, key: str, found: Hypotheses) -> tuple[Histories | None, list[Tensor]]:
+    def _below(self, batch: Data, i: int, key: str, graphs: LabelledGraphs) -> tuple[Histories | None, list[Tensor]]:
         """The states under layer ``i``, and the scores ``[V, n]`` of each finished layer."""
 
-        def climb() -> tuple[Histories | None, list[Tensor]]:
+        def compute() -> tuple[Histories | None, list[Tensor]]:
             histories: Histories | None = None
             scores: list[Tensor] = []
             with torch.no_grad(), evaluating(self.model):
                 for layer in range(i):
-                    out = self.engine.forward(self._all_outputs(layer, found, histories))
-                    histories = self.advance(layer, found, histories, out)
-                    if not found.shared:
-                        judged = out if found.rows is None else out[:, found.rows]
-                        scores.append(self._score(judged, found, batch))
+                    out = self.engine.forward(self._all_outputs(layer, graphs, histories))
+                    histories = self.advance(layer, graphs, histories, out)
+                    if not graphs.shared:
+                        seen = out if graphs.rows is None else out[:, graphs.rows]
+                        scores.append(self._score(seen, graphs, batch))
             return histories, scores
 
-        return self.kept(f"below {key}", batch, i, climb, pairs=key != "train")  # scores are for predictions
+        return self.cached(f"below {key}", batch, i, compute, pairs=key != "train")  # scores are for predictions
 
-    def _all_outputs(self, i: int, found: Hypotheses, histories: Histories | None) -> Callable[[], Tensor]:
+    def _all_outputs(self, i: int, graphs: LabelledGraphs, histories: Histories | None) -> Callable[[], Tensor]:
         """As :meth:`outputs`, of all nodes; only of the first graph if the others read its states."""
-        if not found.shared:
-            return self.outputs(i, found, histories, None)
-        first = self.local(i, found.graph(0), (self._bottom(found) if histories is None else histories)[0])
+        if not graphs.shared:
+            return self.outputs(i, graphs, histories, None)
+        first = self.local(i, graphs.graph(0), (self._bottom(graphs) if histories is None else histories)[0])
         return lambda: first().unsqueeze(0)
 
-    def _aggregated(self, i: int, found: Hypotheses, histories: Histories, rows: Tensor | None) -> Any:
+    def _aggregated(self, i: int, graphs: LabelledGraphs, histories: Histories, rows: Tensor | None) -> Any:
         """The aggregated input of all hypotheses, with what they share computed once.
 
         ``None`` if the layers do not average first, or nothing is shared.
         """
-        graph, h = found.graph(0), histories[0][-1]
+        graph, h = graphs.graph(0), histories[0][-1]
         matrix = self.model.aggregation(graph, h.shape[0], h.dtype)
         if matrix is None:
             return None
-        if found.columns is not None and i == 0:
+        if graphs.columns is not None and i == 0:
             scale = inverse_lengths(self.model.encode(graph)).unsqueeze(1)  # that of all hypotheses
             chosen = matrix if rows is None else matrix.select_rows(rows)
-            left = torch.stack([chosen @ (own * scale) for own in found.columns - found.columns[:1]])
+            left = torch.stack([chosen @ (own * scale) for own in graphs.columns - graphs.columns[:1]])
             k = self.num_classes
             right = torch.cat([left.new_zeros(k, h.shape[1] - k), torch.eye(k).to(left)], dim=1)
             return Variants(aggregate(matrix, h, rows), left, right)
-        if found.columns is not None:
+        if graphs.columns is not None:
             return torch.stack([aggregate(matrix, history[-1], rows) for history in histories])
-        graphs = [found.graph(v) for v in range(1, found.count)]
-        matrices: list[Any] = [matrix, *(self.model.aggregation(g, h.shape[0], h.dtype) for g in graphs)]
-        if rows is not None and (found.shared or (i == 0 and self.append_label == "none")):
+        others = (self.model.aggregation(graphs.graph(v), h.shape[0], h.dtype) for v in range(1, graphs.count))
+        matrices: list[Any] = [matrix, *others]
+        if rows is not None and (graphs.shared or (i == 0 and self.append_label == "none")):
             differences = differing_columns(matrices, rows, self.num_classes)
             if differences is not None:
                 last = torch.arange(h.shape[0] - self.num_classes, h.shape[0], device=rows.device)
@@ -311,37 +283,40 @@ class ForwardForward(Layerwise):
 
     # Labels --------------------------------------------------------------------------------------------------------
 
+    def _classes(self, batch: Data) -> Tensor:
+        """The classes of all nodes or graphs, -1 where hidden."""
+        return self.task.target.class_ids(batch.y)
+
     def _wrong_classes(self, classes: Tensor) -> Tensor:
         """All classes but the right one, in random order: ``[n, K - 1]``."""
         shifts = torch.rand(classes.numel(), self.num_classes - 1).argsort(1) + 1
         return (classes.unsqueeze(1) + shifts.to(classes.device)) % self.num_classes
 
-    def _hypotheses(self, batch: Data, stage: str, predicting: bool = False) -> Hypotheses:
-        if self.task.kind == "link":  # no labels are shown: the negatives are pairs of nodes
-            return Hypotheses(1, lambda v: batch, None, None)
-        make = self._of_nodes if self.task.kind == "node" else self._of_graphs
-        return self.kept(f"labels {stage} {predicting}", batch, 0, lambda: make(batch, stage, predicting))
+    def _labelled(self, batch: Data, stage: str, predicting: bool = False) -> LabelledGraphs:
+        if self.task.judges_pairs:  # no labels are shown: the negatives are pairs of nodes
+            return LabelledGraphs(1, lambda v: batch, None, None)
+        make = self._of_graphs if self.task.joins_graphs else self._of_nodes
+        return self.cached(f"labels {stage} {predicting}", batch, 0, lambda: make(batch, stage, predicting))
 
-    def _of_graphs(self, batch: Data, stage: str, predicting: bool) -> Hypotheses:
-        mask, y = batch.get("readout_mask"), class_ids(batch)
+    def _of_graphs(self, batch: Data, stage: str, predicting: bool) -> LabelledGraphs:
+        y = self._classes(batch)
         if predicting:
             classes = torch.arange(self.num_classes, device=y.device).unsqueeze(1).expand(-1, y.numel())
         else:
             classes = torch.cat([y.unsqueeze(0), self._wrong_classes(y)[:, : self.num_negatives].t()])
-        if mask is not None:
-            ids = mask.nonzero().view(-1)
-            return self._appended(batch, ids, classes, ids)
-        return self._appended(batch, torch.arange(batch.num_nodes, device=y.device), classes[:, batch.batch], None)
+        labels, nodes = self.task.label_index(batch, stage)
+        return self._appended(batch, nodes, classes[:, labels], self.task.target_index(batch, stage))
 
-    def _of_nodes(self, batch: Data, stage: str, predicting: bool) -> Hypotheses:
-        y, rows = class_ids(batch), judged(batch, stage)
+    def _of_nodes(self, batch: Data, stage: str, predicting: bool) -> LabelledGraphs:
+        y, rows = self._classes(batch), self.task.target_index(batch, stage)
+        assert rows is not None  # a task of one graph that judges no pairs judges nodes
         if predicting:
             ids = torch.cat([*(batch[f"{part}_index"] for part in self._known(stage)), rows])
             classes = y[ids].expand(self.num_classes, -1).clone()
             classes[:, ids.numel() - rows.numel() :] = torch.arange(self.num_classes, device=y.device).unsqueeze(1)
         else:
             ids = batch[f"{stage}_index"]  # among them, in a subgraph, nodes that are shown and not judged
-            wrong = self._fixed["negatives"][ids] if self.task.sampler is None else self._wrong_classes(y[ids])
+            wrong = self._fixed["negatives"][ids] if self.task.loader.one_graph else self._wrong_classes(y[ids])
             classes = torch.cat([y[ids].unsqueeze(0), wrong[:, : self.num_negatives].t()])
         if self.labels == "appended":
             return self._appended(batch, ids, classes, rows)
@@ -353,7 +328,7 @@ class ForwardForward(Layerwise):
             return []
         return ["train", "val"] if stage == "test" and self.reveal_validation else ["train"]
 
-    def _appended(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor | None) -> Hypotheses:
+    def _appended(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor | None) -> LabelledGraphs:
         n, k = batch.num_nodes, self.num_classes
         columns = torch.stack([label_features(row, ids, n, k, batch.x.dtype) for row in classes])
         transform = self.model.required_transform()
@@ -362,9 +337,9 @@ class ForwardForward(Layerwise):
         def graph(v: int) -> Data:
             return prepared(with_columns(batch, columns[v]), transform)
 
-        return Hypotheses(classes.size(0), graph, rows, columns)
+        return LabelledGraphs(classes.size(0), graph, rows, columns)
 
-    def _linked(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool) -> Hypotheses:
+    def _linked(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool) -> LabelledGraphs:
         n, k, transform = batch.num_nodes, self.num_classes, self.model.required_transform()
         all_x = joined(batch.x, self._fixed["virtual_x"], dim=0)
 
@@ -378,4 +353,4 @@ class ForwardForward(Layerwise):
             return prepared(with_virtual_nodes(batch, x, classes[v], ids, self.bidirectional), transform)
 
         extra = features if self.append_label == "all" else None
-        return Hypotheses(classes.size(0), graph, rows, None, extra, shared=not predicting)
+        return LabelledGraphs(classes.size(0), graph, rows, None, extra, shared=not predicting)

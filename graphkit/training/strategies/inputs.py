@@ -12,7 +12,7 @@ from graphkit.ops import SparseMatrix
 
 
 class Chain:
-    """The product of two sparse matrices, kept as two: ``left @ (right @ w)`` costs less than their product does."""
+    """The product of two sparse matrices, held as two: ``left @ (right @ w)`` costs less than their product does."""
 
     def __init__(self, left: SparseMatrix, right: SparseMatrix) -> None:
         self.left, self.right = left, right
@@ -54,10 +54,10 @@ class Blocks:
         first, *others = (block @ part for block, part in parts if block is not None)
         for other in others:
             first = first + other
-        return first if others else first.clone()  # callers may write to it, a block may be kept
+        return first if others else first.clone()  # callers may write to it, a block may be used again
 
 
-class Remembered:
+class CachedProduct:
     """A block that never changes: without gradients its product is computed once per version of the weights."""
 
     def __init__(self, block: Any) -> None:
@@ -81,16 +81,16 @@ def differing_columns(matrices: list[Any], rows: Tensor, k: int) -> Tensor | Non
     """
     first = matrices[0].select_rows(rows)
     n = first.shape[1] - k
-    parts, found = [], []
+    parts, last_columns = [], []
     for matrix in matrices:
         chosen = matrix.select_rows(rows)
         s = chosen.structure
-        own = s.col < n
-        parts.append((s.row[own], s.col[own], chosen.values[own]))
-        found.append(chosen.values.new_zeros(rows.numel(), k))
-        found[-1].index_put_((s.row[~own], s.col[~own] - n), chosen.values[~own], accumulate=True)
+        common = s.col < n
+        parts.append((s.row[common], s.col[common], chosen.values[common]))
+        last_columns.append(chosen.values.new_zeros(rows.numel(), k))
+        last_columns[-1].index_put_((s.row[~common], s.col[~common] - n), chosen.values[~common], accumulate=True)
     for row, col, value in parts[1:]:
         if not (torch.equal(row, parts[0][0]) and torch.equal(col, parts[0][1]) and torch.equal(value, parts[0][2])):
             return None
-    stacked = torch.stack(found)
+    stacked = torch.stack(last_columns)
     return stacked - stacked[:1]

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphkit.core.validate import check_choice
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.forward_forward import ForwardForward
-from graphkit.training.strategies.hypotheses import Histories
+from graphkit.training.strategies.labelled_graphs import Histories
 from graphkit.training.strategies.layerwise import evaluating
 
 
@@ -72,20 +72,20 @@ class LayerCollaborationFF(ForwardForward):
         self.gamma = check_choice(gamma, ("all", "preceding"), "gamma of LayerCollaborationFF")
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
-        found = self._hypotheses(batch, "train")
+        graphs = self._labelled(batch, "train")
         histories: Histories | None = None
         done: list[Tensor] = []  # the goodness of the layers below, with their new weights
         logged: dict[str, Tensor] = {}
         for i, optimizer in enumerate(phase.optimizers):
             others = done + (self._answers_above(batch, i, histories) if self.gamma == "all" else [])
-            goodness = self.goodness(self.engine.forward(self._layer(batch, i, histories)), found, batch)
+            goodness = self.judge.goodness(self.engine.forward(self._layer(batch, i, histories)), graphs, batch)
             loss = self.loss_of(goodness + sum(others) if others else goodness, batch)
             self.engine.optimize(loss, optimizer)
             logged[f"loss_layer_{i + 1}"] = loss.detach()
             with torch.no_grad(), evaluating(self.model):
-                out = self.engine.forward(self._all_outputs(i, found, histories))
+                out = self.engine.forward(self._all_outputs(i, graphs, histories))
                 done.append(self._judge(batch, i, histories))
-                histories = self.advance(i, found, histories, out)
+                histories = self.advance(i, graphs, histories, out)
         return {"loss": torch.stack(list(logged.values())).mean(), **logged}
 
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
@@ -95,25 +95,25 @@ class LayerCollaborationFF(ForwardForward):
 
     def _layer(self, batch: Data, i: int, histories: Histories | None) -> Any:
         """Layer ``i`` on all hypotheses, as a function of its weights."""
-        found = self._hypotheses(batch, "train")
+        graphs = self._labelled(batch, "train")
         if i > 0:
-            return self.outputs(i, found, histories, found.rows)
-        return self.kept(
-            f"first layer {self.model.training}", batch, 0, lambda: self.outputs(0, found, None, found.rows)
+            return self.outputs(i, graphs, histories, graphs.rows)
+        return self.cached(
+            f"first layer {self.model.training}", batch, 0, lambda: self.outputs(0, graphs, None, graphs.rows)
         )
 
     @torch.no_grad()
     def _answers_above(self, batch: Data, i: int, histories: Histories | None) -> list[Tensor]:
         """The goodness in the layers above ``i``, with the weights as they are."""
-        found, answers = self._hypotheses(batch, "train"), []
+        graphs, answers = self._labelled(batch, "train"), []
         with evaluating(self.model):
             for layer in range(i + 1, self.num_layers):
-                below = self.engine.forward(self._all_outputs(layer - 1, found, histories))
-                histories = self.advance(layer - 1, found, histories, below)
+                below = self.engine.forward(self._all_outputs(layer - 1, graphs, histories))
+                histories = self.advance(layer - 1, graphs, histories, below)
                 answers.append(self._judge(batch, layer, histories))
         return answers
 
     def _judge(self, batch: Data, i: int, histories: Histories | None) -> Tensor:
         """The goodness ``[V, n]`` in layer ``i``, with its weights as they are."""
         out = self.engine.forward(self._layer(batch, i, histories))
-        return self.goodness(out, self._hypotheses(batch, "train"), batch)
+        return self.judge.goodness(out, self._labelled(batch, "train"), batch)

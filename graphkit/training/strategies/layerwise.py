@@ -1,4 +1,4 @@
-"""What all layer-wise strategies share: who owns which weights, states on their way up, and what is kept of them."""
+"""What layer-wise strategies share: the parameters of each layer, the states below it, and a cache of both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch_geometric.data import Data
 
 from graphkit.models import LayeredModel
@@ -36,21 +35,19 @@ class Layerwise(Strategy):
 
     model: LayeredModel
     greedy: bool = True
-    kinds: tuple[str, ...] = ("node", "graph")
-    about_classes: tuple[str, ...] = ()  # arguments that mean nothing to a link task
+    for_pairs: bool = False  # whether it can judge pairs of nodes
+    for_joined_graphs: bool = True  # whether a batch may join many graphs
+    about_classes: tuple[str, ...] = ()  # arguments that mean nothing where pairs are judged
 
-    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         name = type(self).__name__
         if not isinstance(model, LayeredModel):
             raise TypeError(
                 f"{name} trains layer by layer and needs a LayeredModel, got {type(model).__name__}; use Backprop, or "
                 "write the model as encode, step and decode"
             )
-        if task.kind not in self.kinds:
-            raise ValueError(
-                f"{name} trains on {' and '.join(self.kinds)} tasks, but {task.name!r} is a {task.kind} task; use "
-                "Backprop"
-            )
+        if (task.judges_pairs and not self.for_pairs) or (task.joins_graphs and not self.for_joined_graphs):
+            raise ValueError(f"{name} does not train on {task.kind} tasks, of which {task.name!r} is one; use Backprop")
         if task.sampler is not None and task.sampler.evaluate == "layerwise":
             raise ValueError(
                 f"{name} predicts in a way of its own, but {type(task.sampler).__name__} has evaluate='layerwise'; use "
@@ -61,21 +58,20 @@ class Layerwise(Strategy):
         extra = self.extra_channels(batch)
         model.widen(extra)
         if any(extra):
-            self.find_owners(batch)  # layers that take their width from the first batch have seen it now
+            self.find_parameters(batch)  # layers that take their width from the first batch have seen it now
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
-        self._kept: dict[Any, tuple[Any, ...]] = {}
+        self._cache: dict[Any, tuple[Any, ...]] = {}
         self._latest: Data | None = None
-        self.find_owners(self._example())
+        self.find_parameters(self._example())
 
     def extra_channels(self, batch: Data) -> list[int]:
         """How many channels each layer reads besides the state below it; ``batch`` is an example."""
         return [0] * self.num_layers
 
     def _example(self) -> Data:
-        batch = self.task.example if self.task.sampler is not None else next(iter(self.task.batches("val")))
-        return self.engine.to_device(batch)
+        return self.engine.to_device(self.task.loader.example())
 
     @property
     def num_layers(self) -> int:
@@ -93,15 +89,15 @@ class Layerwise(Strategy):
 
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
         layers = range(self.num_layers) if phase.upto_layer is None else [phase.upto_layer - 1]
-        return [make(self.own[i].items()) for i in layers]
+        return [make(self.parameters_by_layer[i].items()) for i in layers]
 
-    # Owners of weights ---------------------------------------------------------------------------------------------
+    # Parameters of each layer ------------------------------------------------------------------------------------
 
-    def find_owners(self, batch: Data) -> None:
-        """Set ``own`` (the parameters of each layer by name), ``rest`` (those of none), ``widths`` and ``encodes``."""
+    def find_parameters(self, batch: Data) -> None:
+        """Set ``parameters_by_layer``, ``rest`` (those of no layer), ``widths`` and ``encodes``."""
         model, owner = self.model, dict[str, int]()
         named = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        self.own: list[dict[str, nn.Parameter]] = []
+        self.parameters_by_layer: list[dict[str, nn.Parameter]] = []
         self.widths: list[int] = []
         with evaluating(model), torch.enable_grad():
             h: Any = model.encode(batch)
@@ -111,8 +107,10 @@ class Layerwise(Strategy):
                 history.append(pad_columns(h, model.extra[i] if model.extra else 0))
                 out = model.step(i, history, batch)
                 grads = _gradients(out, list(named.values()))
-                self.own.append({name: p for (name, p), grad in zip(named.items(), grads) if grad is not None})
-                for name in self.own[i]:
+                self.parameters_by_layer.append(
+                    {name: p for (name, p), grad in zip(named.items(), grads) if grad is not None}
+                )
+                for name in self.parameters_by_layer[i]:
                     if owner.setdefault(name, i) != i:
                         raise ValueError(
                             f"{type(self).__name__} trains layers apart, but layers {owner[name] + 1} and {i + 1} of "
@@ -135,16 +133,16 @@ class Layerwise(Strategy):
         """
         weight = batch.get("node_weight")
         if weight is not None:
-            return (values @ weight[judged(batch, "train") if rows is None else rows]).mean()
+            return (values @ weight[self.task.target_index(batch, "train") if rows is None else rows]).mean()
         return values.mean() if values.numel() else values.sum()
 
     # States --------------------------------------------------------------------------------------------------------
 
-    def shown(self, h: Any) -> Any:
-        """How a state is shown to the next layer (default: as it is)."""
+    def normalize_input(self, h: Any) -> Any:
+        """The state as the next layer reads it, e.g. with rows of length 1 (default: as it is)."""
         return h
 
-    def climb(
+    def states_below(
         self,
         batch: Data,
         upto: int,
@@ -160,12 +158,12 @@ class Layerwise(Strategy):
             visit: Called with each layer's number and output (default: not).
         """
         with torch.no_grad(), evaluating(self.model):
-            history = [self.shown(self.model.encode(batch))]
+            history = [self.normalize_input(self.model.encode(batch))]
             for i in range(upto):
                 out = self.engine.forward(self.model.step, i, history, batch)
                 if visit is not None:
                     visit(i, self.model.node_states(out, batch))
-                out = self.shown(out if extra is None else torch.cat([out, extra], dim=1))
+                out = self.normalize_input(out if extra is None else torch.cat([out, extra], dim=1))
                 history = [*history, out] if self.model.looks_back else [out]
         return history
 
@@ -174,24 +172,23 @@ class Layerwise(Strategy):
         model = self.model
 
         def step(history: list[State]) -> Tensor:
-            return taken(model.node_states(model.step(i, history, batch), batch), rows)
+            return select_rows(model.node_states(model.step(i, history, batch), batch), rows)
 
         if i == 0 and self.encodes:
-            return lambda: step([self.shown(model.encode(batch))])
+            return lambda: step([self.normalize_input(model.encode(batch))])
         h: Any = history[-1]
         dense = isinstance(h, Tensor)
         graph = batch, h.shape[0], h.dtype
         matrix = model.neighborhood(i, *graph) if dense else model.aggregation(*graph)
         if matrix is None:
             return lambda: step(history)
-        aggregated, own = aggregate(matrix, h, rows), taken(h, rows) if dense else None
+        aggregated, own = aggregate(matrix, h, rows), select_rows(h, rows) if dense else None
         return lambda: model.update(i, aggregated, own)
 
-    def kept(self, key: str, batch: Data, i: int, make: Callable[[], Any], pairs: bool = False) -> Any:
-        """``make()``, kept until a weight of the first ``i`` layers changes.
+    def cached(self, key: str, batch: Data, i: int, make: Callable[[], Any], pairs: bool = False) -> Any:
+        """``make()``, cached until a weight of the first ``i`` layers changes.
 
-        It is kept for the one graph of a node or link task; where batches hold other graphs each time, until the next
-        batch comes.
+        Where batches hold other graphs each time, only until the next batch comes.
 
         Args:
             key: What it is.
@@ -201,18 +198,16 @@ class Layerwise(Strategy):
             pairs: Whether it depends on the pairs of a link task, too; batches with others may share the graph
                 (default: ``False``).
         """
-        if batch is not self._latest and (self.task.kind == "graph" or self.task.sampler is not None):
-            self._kept.clear()
+        if batch is not self._latest and not self.task.loader.one_graph:
+            self._cache.clear()
             self._latest = batch
-        weights = tuple(p._version for own in self.own[:i] for p in own.values())
+        weights = tuple(p._version for layer in self.parameters_by_layer[:i] for p in layer.values())
         stamp = (i, weights)
-        place: tuple[Any, ...] = (key, id(batch))
-        if self.task.kind == "link":
-            place = (key, *(id(value) for name, value in batch if pairs or name not in PAIRS))
-        if self._kept.get(place, (None,))[0] != stamp:
-            self._kept.pop(place, None)  # the memory is free before it is needed again
-            self._kept[place] = (stamp, make(), batch)
-        return self._kept[place][1]
+        place = (key, *(id(value) for name, value in batch if pairs or name not in PAIRS))
+        if self._cache.get(place, (None,))[0] != stamp:
+            self._cache.pop(place, None)  # the memory is free before it is needed again
+            self._cache[place] = (stamp, make(), batch)
+        return self._cache[place][1]
 
 
 def normalize_rows(h: Any) -> Any:
@@ -228,21 +223,6 @@ def inverse_lengths(h: Any) -> Tensor:
     else:
         length = h.norm(dim=1)
     return (length + 1e-8).reciprocal()
-
-
-class SquaredLengths(torch.autograd.Function):
-    """The sum of squares of each row, with a gradient that takes a single pass over the rows."""
-
-    @staticmethod
-    def forward(ctx: Any, h: Tensor) -> Tensor:
-        ctx.save_for_backward(h)
-        return torch.linalg.vector_norm(h, dim=-1).square()  # needs no copy of h
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (h,) = ctx.saved_tensors
-        return h * (2 * grad).unsqueeze(-1)
 
 
 def aggregate(matrix: SparseMatrix, h: Any, rows: Tensor | None = None) -> Any:
@@ -261,27 +241,12 @@ def pad_columns(h: Any, count: int) -> Any:
     return F.pad(h, (0, count))
 
 
-def judged(batch: Data, stage: str) -> Tensor:
-    """The nodes of a node task that count at a stage: the roots of a subgraph, or a part of the split."""
-    return batch.root_index if "root_index" in batch else batch[f"{stage}_index"]
-
-
-def per_answer(h: Tensor, batch: Data, task: Task) -> Tensor:
-    """One row per answer of a task: nodes, the marked nodes of graphs, or the mean over the nodes of each graph."""
-    if task.kind == "node":
-        return h
-    if batch.get("readout_mask") is not None:
-        return h[batch.readout_mask]
-    sums = h.new_zeros(batch.num_graphs, h.size(1)).index_add(0, batch.batch, h)
-    return sums / torch.bincount(batch.batch, minlength=batch.num_graphs).unsqueeze(1)
-
-
 def detached(h: Any) -> Any:
     """The state without its graph."""
     return h.detach() if isinstance(h, Tensor) else h
 
 
-def taken(h: Tensor, rows: Tensor | None) -> Tensor:
+def select_rows(h: Tensor, rows: Tensor | None) -> Tensor:
     """Some rows, or all of them."""
     return h if rows is None else h[rows]
 

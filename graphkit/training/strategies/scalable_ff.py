@@ -13,7 +13,7 @@ from graphkit.nn import Linear
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase
-from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating, per_answer
+from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating
 
 
 class ScalableFF(Layerwise):
@@ -60,13 +60,13 @@ class ScalableFF(Layerwise):
         self.layers_per_block = layers_per_block
         self.layer_norm = layer_norm
 
-    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        if self.goodness == "square" and task.target != "multiclass":
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        if self.goodness == "square" and task.num_outputs != task.num_classes:
             raise ValueError(
                 f"ScalableFF compares the squared goodness of several classes, but task {task.name!r} is a "
                 f"{task.target} task; use goodness='linear'"
             )
-        super().adapt(model, task, engine)
+        super().configure_model(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
@@ -80,13 +80,13 @@ class ScalableFF(Layerwise):
         engine.place(self.norms)
 
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
-        found = []
+        optimizers = []
         for b, block in enumerate(self.blocks):
-            own = {name: p for i in block for name, p in self.own[i].items()}
+            own = {name: p for i in block for name, p in self.parameters_by_layer[i].items()}
             own |= {f"heads.{b}.{name}": p for name, p in self.heads[b].named_parameters()}
             own |= {f"block_norms.{b}.{name}": p for name, p in self.norms[b].named_parameters()}
-            found.append(make(own.items()))
-        return found
+            optimizers.append(make(own.items()))
+        return optimizers
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         losses = {}
@@ -126,5 +126,5 @@ class ScalableFF(Layerwise):
                 history.append(self.engine.forward(self.model.step, i, history, batch))
             history[-1] = self.norms[b](history[-1])
             q = self.heads[b](self.model.node_states(history[-1], batch))
-            visit(b, per_answer(q.square() if self.goodness == "square" else q, batch, self.task))
+            visit(b, self.task.pool(q.square() if self.goodness == "square" else q, batch))
             history = [detached(h) for h in history] if self.model.looks_back else [history[-1].detach()]

@@ -17,15 +17,13 @@ from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.classes import (
-    as_outputs,
-    class_ids,
     joined,
     label_features,
     num_classes,
     prepared,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.layerwise import Layerwise, evaluating, judged, normalize_rows, taken
+from graphkit.training.strategies.layerwise import Layerwise, evaluating, normalize_rows, select_rows
 
 APPEND = ("none", "input", "all")
 
@@ -73,7 +71,8 @@ class SingleForward(Layerwise):
         ['layer 1', 'layer 2']
     """
 
-    kinds = ("node", "link")
+    for_pairs = True
+    for_joined_graphs = False
     about_classes = ("append_label", "bidirectional")
 
     def __init__(self, temperature: float = 1.0, append_label: str = "none", bidirectional: bool = True) -> None:
@@ -83,14 +82,14 @@ class SingleForward(Layerwise):
         self.append_label = check_choice(append_label, APPEND, "append_label")
         self.bidirectional = bidirectional
 
-    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         self.num_classes = num_classes(self, task)
-        super().adapt(model, task, engine)
+        super().configure_model(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         self._fixed: dict[str, Tensor] = {}
-        if task.kind == "node":
+        if self.num_classes:
             batch = self._example()
             self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
 
@@ -99,13 +98,13 @@ class SingleForward(Layerwise):
         first = later if self.append_label == "none" else self.num_classes
         return [first] + [later] * (self.num_layers - 1)
 
-    def shown(self, h: Any) -> Any:
+    def normalize_input(self, h: Any) -> Any:
         return normalize_rows(h)
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         i = self.last_layer(phase.upto_layer)
         rows, graph = self._rows(batch, "train"), self.graph(batch)
-        layer = self.kept("train", batch, i, lambda: self.local(i, graph, self._below(batch, i)[0], rows))
+        layer = self.cached("train", batch, i, lambda: self.local(i, graph, self._below(batch, i)[0], rows))
         z = self.engine.forward(layer)
         loss = self.loss(z, batch)
         self.engine.optimize(loss, phase.optimizers[0])
@@ -117,10 +116,10 @@ class SingleForward(Layerwise):
         rows, graph = self._rows(batch, stage), self.graph(batch)
         with evaluating(self.model):
             history, below = self._below(batch, i, pairs=True)
-            layer = self.kept(f"predict {stage}", batch, i, lambda: self.local(i, graph, history, rows))
+            layer = self.cached(f"predict {stage}", batch, i, lambda: self.local(i, graph, history, rows))
             scores = self.logits(self.engine.forward(layer), batch).log_softmax(1)
         if below is not None:
-            scores = torch.logaddexp(scores, taken(below, None if rows is None else rows[: -self.num_classes]))
+            scores = torch.logaddexp(scores, select_rows(below, None if rows is None else rows[: -self.num_classes]))
         return self._outputs(scores - math.log(i + 1), batch, stage)
 
     def state_dict(self) -> dict[str, Any]:
@@ -129,7 +128,7 @@ class SingleForward(Layerwise):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         if any(not torch.equal(state[name], value) for name, value in self._fixed.items()):
             self._fixed = {name: state[name].to(value) for name, value in self._fixed.items()}
-            self._kept.clear()
+            self._cache.clear()
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
@@ -139,35 +138,33 @@ class SingleForward(Layerwise):
         A node with each virtual node, which are the last rows of ``z``; the nodes of a pair with nothing (no link) and
         with one another.
         """
-        if self.task.kind == "link":
-            agreement = sddmm(batch.edge_label_index, z, z)
-            found = torch.stack([torch.zeros_like(agreement), agreement], dim=1)
-        else:
-            nodes, virtual = z.split([z.size(0) - self.num_classes, self.num_classes])
-            found = nodes @ virtual.t()
-        return found / self.temperature
+        pairs = self.task.pairs(batch)
+        if pairs is not None:
+            agreement = sddmm(pairs, z, z)
+            return torch.stack([torch.zeros_like(agreement), agreement], dim=1) / self.temperature
+        nodes, virtual = z.split([z.size(0) - self.num_classes, self.num_classes])
+        return nodes @ virtual.t() / self.temperature
 
     def loss(self, z: Tensor, batch: Data) -> Tensor:
         """The loss of one layer's outputs, of the rows that :meth:`_rows` names."""
-        link = self.task.kind == "link"
-        classes = batch.edge_label.long() if link else class_ids(batch)[judged(batch, "train")]
+        classes = self.task.target.class_ids(self.task.target_labels(batch, "train"))
         return self.mean(F.cross_entropy(self.logits(z, batch), classes, reduction="none"), batch)
 
     def graph(self, batch: Data) -> Data:
-        """The graph with virtual nodes and, if wanted, label features; as it is for links."""
-        return batch if self.task.kind == "link" else self.kept("graph", batch, 0, lambda: self._augmented(batch))
+        """The graph with virtual nodes and, if wanted, label features; as it is without classes."""
+        return self.cached("graph", batch, 0, lambda: self._augmented(batch)) if self.num_classes else batch
 
     def labels(self, batch: Data) -> Tensor:
         """Label features of all nodes, the virtual ones included."""
         k, ids = self.num_classes, batch.train_index
-        known = label_features(class_ids(batch)[ids], ids, batch.num_nodes, k, batch.x.dtype)
+        known = label_features(self._classes(batch)[ids], ids, batch.num_nodes, k, batch.x.dtype)
         return torch.cat([known, torch.eye(k).to(known)])
 
     def _augmented(self, batch: Data) -> Data:
         ids = batch.train_index
         x = joined(batch.x, self._fixed["virtual_x"], dim=0)
         x = x if self.append_label == "none" else joined(x, self.labels(batch), dim=1)
-        graph = with_virtual_nodes(batch, x, class_ids(batch)[ids], ids, self.bidirectional)
+        graph = with_virtual_nodes(batch, x, self._classes(batch)[ids], ids, self.bidirectional)
         return prepared(graph, self.model.required_transform())
 
     def _below(self, batch: Data, i: int, pairs: bool = False) -> tuple[list[State], Tensor | None]:
@@ -176,7 +173,7 @@ class SingleForward(Layerwise):
         The sum is right for the pairs of this very batch only if ``pairs``.
         """
 
-        def climb() -> tuple[list[State], Tensor | None]:
+        def compute() -> tuple[list[State], Tensor | None]:
             total: Tensor | None = None
 
             def visit(_: int, out: Tensor) -> None:
@@ -185,23 +182,25 @@ class SingleForward(Layerwise):
                 total = scores if total is None else torch.logaddexp(total, scores)
 
             extra = self.labels(batch) if self.append_label == "all" else None
-            return self.climb(self.graph(batch), i, extra, visit), total
+            return self.states_below(self.graph(batch), i, extra, visit), total
 
-        return self.kept("below", batch, i, climb, pairs)
+        return self.cached("below", batch, i, compute, pairs)
 
     def _rows(self, batch: Data, stage: str) -> Tensor | None:
-        """The nodes that count at a stage, then the virtual ones; all (``None``) for links."""
-        if self.task.kind == "link":
+        """The nodes that count at a stage, then the virtual ones; all (``None``) where pairs do."""
+        ids = self.task.target_index(batch, stage)
+        if ids is None:
             return None
 
         def rows() -> Tensor:
-            ids = judged(batch, stage)
             return torch.cat([ids, batch.num_nodes + torch.arange(self.num_classes, device=ids.device)])
 
-        return self.kept(f"rows {stage}", batch, 0, rows)
+        return self.cached(f"rows {stage}", batch, 0, rows)
 
     def _outputs(self, scores: Tensor, batch: Data, stage: str) -> Tensor:
         """Scores ``[n, K]`` of what is judged at a stage as the task expects them."""
-        if self.task.kind == "node":
-            scores = scores.new_zeros(batch.num_nodes, self.num_classes).index_copy(0, judged(batch, stage), scores)
-        return as_outputs(scores, self.task)
+        return self.task.target.outputs(self.task.spread(scores, batch, stage))
+
+    def _classes(self, batch: Data) -> Tensor:
+        """The classes of all nodes, -1 where hidden."""
+        return self.task.target.class_ids(batch.y)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -13,8 +12,7 @@ from graphkit.core.validate import check_choice
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase
-from graphkit.training.strategies.classes import class_ids
-from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating, judged
+from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating
 
 
 class TargetProjection(Layerwise):
@@ -60,16 +58,16 @@ class TargetProjection(Layerwise):
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         self.num_hidden = self.num_layers if self.rest else self.num_layers - 1
-        columns = task.num_classes if task.target == "multiclass" else task.num_outputs
-        assert columns is not None  # link tasks, which have none, were refused
+        columns = task.num_outputs
+        assert columns is not None  # tasks that judge pairs, which have none, were refused
         dtype = self._example().x.dtype
         self.projections = [
             torch.rand(columns, width).to(engine.device, dtype) for width in self.widths[: self.num_hidden]
         ]
 
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
-        hidden = [make(self.own[i].items()) for i in range(self.num_hidden)]
-        return [*hidden, make((self.rest or self.own[-1]).items())]
+        hidden = [make(self.parameters_by_layer[i].items()) for i in range(self.num_hidden)]
+        return [*hidden, make((self.rest or self.parameters_by_layer[-1]).items())]
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         target, rows = self.targets(batch)
@@ -90,7 +88,7 @@ class TargetProjection(Layerwise):
         if upto_layer not in (None, self.num_layers):
             raise ValueError("TargetProjection predicts from its output layer, not from a part of the network")
         with evaluating(self.model):
-            return self.engine.forward(self._output, self.climb(batch, self.num_hidden), batch)
+            return self.engine.forward(self._output, self.states_below(batch, self.num_hidden), batch)
 
     def state_dict(self) -> dict[str, Any]:
         return {"projections": list(self.projections)}
@@ -110,19 +108,10 @@ class TargetProjection(Layerwise):
 
     def targets(self, batch: Data) -> tuple[Tensor, Tensor]:
         """The labels of the training nodes as rows, and the ids of these nodes."""
-        if self.task.target == "multiclass":
-            y = F.one_hot(class_ids(batch).clamp(min=0), self.task.num_classes)
-        else:
-            y = batch.y.view(batch.y.size(0), -1)
-        if self.task.kind == "node":
-            rows = judged(batch, "train")
-            y = y[rows]
-        elif batch.get("readout_mask") is not None:
-            rows = batch.readout_mask.nonzero().view(-1)
-        else:
-            rows, y = torch.arange(batch.num_nodes, device=y.device), y[batch.batch]
+        labels, nodes = self.task.label_index(batch, "train")
+        y = self.task.target.numbers(batch.y)[labels]
         known = ~torch.isnan(y).any(1)
-        return y[known].to(self.projections[0].dtype if self.projections else batch.x.dtype), rows[known]
+        return y[known].to(self.projections[0].dtype if self.projections else batch.x.dtype), nodes[known]
 
     def _output(self, history: list[Any], batch: Data) -> Tensor:
         """The model's outputs, from the states of the hidden layers."""

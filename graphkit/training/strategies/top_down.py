@@ -15,8 +15,8 @@ from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.inputs import Blocks, Remembered
-from graphkit.training.strategies.layerwise import aggregate, evaluating, taken
+from graphkit.training.strategies.inputs import Blocks, CachedProduct
+from graphkit.training.strategies.layerwise import aggregate, evaluating, select_rows
 from graphkit.training.strategies.single_forward import SingleForward
 
 
@@ -93,13 +93,13 @@ class TopDownForward(SingleForward):
         self.test_steps = test_steps
         self.counted_steps = counted_steps
 
-    def adapt(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        if task.sampler is not None:
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        if not task.loader.one_graph and not task.joins_graphs:
             raise ValueError(
                 f"TopDownForward keeps the states of all nodes from step to step, but {task.name!r} draws other "
                 "subgraphs each time; use SingleForward, or the task that is not sampled"
             )
-        super().adapt(model, task, engine)
+        super().configure_model(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
@@ -118,7 +118,7 @@ class TopDownForward(SingleForward):
     def extra_channels(self, batch: Data) -> list[int]:
         extra = super().extra_channels(batch)
         if self.target == "input":
-            self.find_owners(batch)  # and the widths of the states
+            self.find_parameters(batch)  # and the widths of the states
             above = [*self.widths[1:], self.top_width]
             extra = [own + width for own, width in zip(extra, above)]
         return extra
@@ -189,7 +189,7 @@ class TopDownForward(SingleForward):
             history: list[Any] = [self.model.encode(graph)]
             for j in range(self.num_layers):  # not normalised on the way, as in the official code
                 history.append(self.engine.forward(self.model.step, j, history, graph))
-                states.append(self.shown(history[-1]))
+                states.append(self.normalize_input(history[-1]))
         return states
 
     def _sweep(self, batch: Data, states: list[Tensor], run: Callable[..., Tensor]) -> None:
@@ -202,14 +202,14 @@ class TopDownForward(SingleForward):
             if self.target == "input":
                 states[j] = run(j, self._layer_under(batch, j, seen), [])
             else:
-                states[j] = self.shown(run(j, self._layer_alone(batch, j, seen), seen[j + 1 :]))
+                states[j] = self.normalize_input(run(j, self._layer_alone(batch, j, seen), seen[j + 1 :]))
 
     def _bottom(self, batch: Data) -> Any:
         """The normalised :math:`h_0`."""
         with torch.no_grad():
             if self.encodes:
-                return self.shown(self.model.encode(self.graph(batch)))
-            return self.kept("bottom", batch, 0, lambda: self.shown(self.model.encode(self.graph(batch))))
+                return self.normalize_input(self.model.encode(self.graph(batch)))
+            return self.cached("bottom", batch, 0, lambda: self.normalize_input(self.model.encode(self.graph(batch))))
 
     def _layer_alone(self, batch: Data, j: int, states: list[Tensor]) -> Callable[[], Tensor]:
         """Layer ``j`` on the state below it, as a function of its weights."""
@@ -217,42 +217,42 @@ class TopDownForward(SingleForward):
         if j > 0:
             return self.local(j, self.graph(batch), history)
         key = f"layer alone {self.model.training}"
-        return self.kept(key, batch, 0, lambda: self.local(0, self.graph(batch), history))
+        return self.cached(key, batch, 0, lambda: self.local(0, self.graph(batch), history))
 
     def _layer_under(self, batch: Data, j: int, states: list[Tensor], first: bool = False) -> Callable[[], Tensor]:
         """Layer ``j`` on the states below and above it (``first``: on zeros above), as a function of its weights."""
         model, graph, bottom = self.model, self.graph(batch), self._bottom(batch)
         is_top = j + 1 == self.num_layers
-        own = bottom if j == 0 else self.shown(states[j - 1])
+        own = bottom if j == 0 else self.normalize_input(states[j - 1])
         widths = [own.shape[1], self.top_width if is_top else self.widths[j + 1]]
         above = None
         if not first and widths[1] > 0:
-            above = self.shown(self._labels(batch) if is_top else states[j + 1])
+            above = self.normalize_input(self._labels(batch) if is_top else states[j + 1])
         matrix = model.aggregation(graph, own.shape[0], own.dtype)
         if matrix is None:
             own = own.to_dense() if isinstance(own, SparseMatrix) else own
             above = own.new_zeros(own.size(0), widths[1]) if above is None else above
-            before = [bottom, *map(self.shown, states[: j - 1])] if model.looks_back and j > 0 else []
+            before = [bottom, *map(self.normalize_input, states[: j - 1])] if model.looks_back and j > 0 else []
             return lambda: model.step(j, [*before, torch.cat([own, above], dim=1)], graph)
         blocks: list[Any] = [None, None]
         if j == 0:
-            blocks[0] = self.kept("from below", batch, 0, lambda: Remembered(aggregate(matrix, own)))
+            blocks[0] = self.cached("from below", batch, 0, lambda: CachedProduct(aggregate(matrix, own)))
         else:
             blocks[0] = matrix @ own
         if is_top and above is not None:
-            blocks[1] = self.kept("from labels", batch, 0, lambda: Remembered(matrix @ above))
+            blocks[1] = self.cached("from labels", batch, 0, lambda: CachedProduct(matrix @ above))
         elif above is not None:
             blocks[1] = matrix @ above
         aggregated = Blocks(blocks, widths)
         return lambda: model.update(j, aggregated)
 
     def _labels(self, batch: Data) -> Tensor:
-        return self.kept("labels", batch, 0, lambda: self.labels(batch))
+        return self.cached("labels", batch, 0, lambda: self.labels(batch))
 
 
 def _mean(states: list[Tensor], rows: Tensor | None) -> Tensor:
     """The mean of some rows of the states."""
-    first, *others = (taken(state, rows) for state in states)
+    first, *others = (select_rows(state, rows) for state in states)
     for other in others:
         first = first + other
     return first / len(states) if others else first

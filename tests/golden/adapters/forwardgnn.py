@@ -131,7 +131,7 @@ class _Run:
         clip = file.scalar("cfg.grad_max_norm") if "cfg.grad_max_norm" in file else None
         engine = Engine("cpu", 1, "64-true", clip)
         self.model, self.strategy = _build(file), _strategy(file, mode)
-        self.strategy.adapt(self.model, self.task, engine)
+        self.strategy.configure_model(self.model, self.task, engine)
         self.strategy.setup(self.model, self.task, engine)
         load_initial_weights(file, self.model)
         names = {"virtual_x": "virtual_x", "negatives": "neg_classes", "states": None}
@@ -177,19 +177,19 @@ class _Run:
     def check_before(self, layers: list[int]) -> None:
         with torch.no_grad():
             if self.mode.startswith("ff_"):
-                self.check_hypotheses(layers[0])
+                self.check_labelled_graphs(layers[0])
             elif self.mode == "sf":
                 self.check_single_forward(layers[0])
             else:
                 self.check_top_down()
 
-    def check_hypotheses(self, i: int) -> None:
-        found = self.strategy._hypotheses(self.batch, "train")
+    def check_labelled_graphs(self, i: int) -> None:
+        found = self.strategy._labelled(self.batch, "train")
         histories, _ = self.strategy._below(self.batch, i, "train", found)
         histories = self.strategy._bottom(found) if histories is None else histories
         n = self.batch.num_nodes
         judged = self.strategy.outputs(i, found, histories, found.rows)()
-        goodness = self.strategy.goodness(judged, found, self.batch)
+        goodness = self.strategy.judge.goodness(judged, found, self.batch)
         theta = self.strategy.theta
         for v in range(found.count):
             key = f"step1.layer{i}." + (f"neg{v - 1}" if v else "pos")
@@ -213,7 +213,7 @@ class _Run:
         self.close(f"step1.layer{i}.output", z)
         self.close(f"step1.layer{i}.edge_index", graph.edge_index)
         raw = self.file.tensor(f"step1.layer{i}.input")
-        torch.testing.assert_close(history[-1], self.strategy.shown(raw), atol=TOLERANCE, rtol=0)
+        torch.testing.assert_close(history[-1], self.strategy.normalize_input(raw), atol=TOLERANCE, rtol=0)
         rows = self.strategy._rows(self.batch, "train")
         torch.testing.assert_close(self.strategy.local(i, graph, history, rows)(), z[rows], atol=TOLERANCE, rtol=0)
 
@@ -253,7 +253,7 @@ class _Run:
         self.close(f"{key}.pred", out.argmax(1))
         self.close(f"{key}.acc_percent", 100 * (out.argmax(1) == y).double().mean())
         if self.mode == "sf" and self.updates == 0:
-            history = [self.strategy.shown(self.strategy.graph(batch).x)]
+            history = [self.strategy.normalize_input(self.strategy.graph(batch).x)]
             for i in range(len(self.model.layers)):
                 history, _ = self.strategy._below(batch, i)
                 self.close(f"eval0.layer{i}.output", self.model.step(i, history, self.strategy.graph(batch)))

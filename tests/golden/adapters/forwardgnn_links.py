@@ -63,7 +63,7 @@ class _Run:
         self.model, self.strategy = build(file), _strategy(file, mode)
         engine = Engine("cpu", 1, "64-true", None)
         self.batches = {stage: engine.to_device(self.task.batches(stage)[0]) for stage in STAGES}
-        self.strategy.adapt(self.model, self.task, engine)
+        self.strategy.configure_model(self.model, self.task, engine)
         self.strategy.setup(self.model, self.task, engine)
         load(file, self.model)
 
@@ -101,7 +101,7 @@ class _Run:
         if self.mode == "link_ce":
             h = strategy._below(batch, i)[0][-1]
         else:
-            found = strategy._hypotheses(batch, "train")
+            found = strategy._labelled(batch, "train")
             histories, _ = strategy._below(batch, i, "train", found)
             h = (strategy._bottom(found) if histories is None else histories)[0][-1]
         self.close(f"step1.layer{i}.input", h)
@@ -124,7 +124,7 @@ class _Run:
     def check_output(self, i: int, z: Tensor, batch: Data) -> None:
         self.close(f"step1.layer{i}.output", z)
         if self.mode == "link_ff":
-            name, scores = "goodness", self.strategy.goodness(z.unsqueeze(0), None, batch)[0]
+            name, scores = "goodness", self.strategy.judge.goodness(z.unsqueeze(0), None, batch)[0]
         else:
             name, scores = "logit", self.strategy.logits(z, batch)[:, 1]
         self.close(f"step1.layer{i}.edge_{name}_pos", scores[batch.edge_label > 0])

@@ -67,7 +67,7 @@ def _model(weights: list[Tensor], biases: list[Tensor] | None, readout: str | No
 def _ready(strategy: Any, task: NodeTask, model: GCN, lr: float = 0.0) -> list[Any]:
     """The strategy's phases, with plain gradient descent."""
     engine = Engine("cpu", 1, "64-true", None)
-    strategy.adapt(model, task, engine)
+    strategy.configure_model(model, task, engine)
     strategy.setup(model, task, engine)
     phases = strategy.phases()
     for phase in phases:
@@ -109,7 +109,7 @@ def _check_forward_forward(file: GoldenFile) -> None:
 
 
 def _check_states(file: GoldenFile, strategy: ForwardForward, model: GCN, batch: Data) -> None:
-    found = strategy._hypotheses(batch, "train")
+    found = strategy._labelled(batch, "train")
     histories = strategy._bottom(found)
     for v, sign in enumerate(("pos", "neg")):
         file.assert_close(f"x_{sign}", found.graph(v).x, TOLERANCE)

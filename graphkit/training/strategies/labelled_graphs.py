@@ -14,7 +14,7 @@ Histories = list[list[Any]]
 
 
 @dataclass
-class Hypotheses:
+class LabelledGraphs:
     """Graphs that differ only in the labels that they show; the first shows the right ones while training.
 
     Attributes:
@@ -34,7 +34,7 @@ class Hypotheses:
     shared: bool = False
 
 
-class Lazy:
+class LazyHistories:
     """A list of histories that are made when asked for."""
 
     def __init__(self, count: int, make: Callable[[int], list[Any]]) -> None:

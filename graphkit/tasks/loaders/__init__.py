@@ -1,0 +1,9 @@
+"""Loaders: how a task's graphs and labels become batches."""
+
+from graphkit.tasks.loaders.base import Draw, Loader
+from graphkit.tasks.loaders.graph_batches import GraphBatches
+from graphkit.tasks.loaders.pairs import Pairs
+from graphkit.tasks.loaders.subgraphs import NodeSubgraphs, PairSubgraphs, Subgraphs
+from graphkit.tasks.loaders.whole_graph import WholeGraph
+
+__all__ = ["Draw", "GraphBatches", "Loader", "NodeSubgraphs", "PairSubgraphs", "Pairs", "Subgraphs", "WholeGraph"]

@@ -1,0 +1,76 @@
+"""The contract of a loader: where a task's batches come from."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How the batches of one pass are drawn; see :meth:`graphkit.Task.batches`.
+
+    Attributes:
+        batch_size: The number of examples per batch (``None``: the loader's).
+        shuffle: Whether to draw an order.
+        generator: The source of randomness (``None``: torch's).
+        shard: This process's rank and the number of processes.
+    """
+
+    batch_size: int | None = None
+    shuffle: bool = False
+    generator: torch.Generator | None = None
+    shard: tuple[int, int] = (0, 1)
+
+
+class Loader(ABC):
+    r"""Turns the graphs and labels of a task into the batches of a stage.
+
+    A trainer knows nothing of a task's kind: it asks for batches, once or in every epoch as the attributes say. A
+    loader of data in an order of its own, such as events in time, pays no heed to ``shuffle``.
+
+    Args:
+        task: The task.
+
+    Attributes:
+        resamples: Whether training batches differ from epoch to epoch.
+        caches_evaluation: Whether the batches of validation and test fit into memory.
+        one_graph: Whether all batches of a stage hold the same graph, so that what is computed from it is kept.
+        sampler: What draws the subgraphs, if any.
+        transforms: What is applied to each batch.
+    """
+
+    resamples: bool = False
+    caches_evaluation: bool = True
+    one_graph: bool = False
+    sampler: Any = None
+    transforms: Sequence[BaseTransform] = ()
+
+    def __init__(self, task: Any) -> None:
+        self.task: Any = task
+
+    def for_task(self, task: Any) -> Loader:
+        """The same loader for a changed task; a loader with further settings passes them on."""
+        return type(self)(task)
+
+    @abstractmethod
+    def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
+        """The batches of ``"train"``, ``"val"`` or ``"test"``."""
+
+    def example(self) -> Data:
+        """A batch to see what batches have."""
+        return next(iter(self.task.batches("val")))
+
+    def transformed(self, transform: BaseTransform) -> Loader | None:
+        """A loader that applies the transform to its batches; ``None`` leaves it to the task's graphs (the default)."""
+        return None
+
+    def describe(self) -> str:
+        """What a task's description says of it (default: nothing)."""
+        return ""

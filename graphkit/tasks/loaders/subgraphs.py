@@ -1,0 +1,176 @@
+"""Subgraphs that a sampler draws around labelled nodes, or around the pairs of nodes that are judged."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.attributes import node_subgraph
+from graphkit.samplers import Sampler
+from graphkit.tasks.loaders.base import Draw, Loader
+from graphkit.tasks.loaders.pairs import Pairs, labelled_pairs
+from graphkit.tasks.loaders.whole_graph import without_masks
+from graphkit.tasks.split import STAGES
+
+CHUNK = 8192  # nodes per chunk of a layer-wise evaluation
+EXAMPLE = 32  # roots of the subgraph from which sizes are read
+
+
+class Subgraphs(Loader):
+    """Training on subgraphs of one large graph; validation and test as the sampler's ``evaluate`` says.
+
+    What is transformed before sampling is the whole graph; a transform that comes after it is applied to each subgraph,
+    and to the whole graph where that is evaluated.
+
+    Args:
+        task: The task.
+        sampler: What draws the subgraphs.
+        whole: The loader of the task that is not sampled.
+        transforms: What is applied to each subgraph (default: nothing).
+    """
+
+    resamples = True
+    caches_evaluation = False
+
+    def __init__(self, task: Any, sampler: Sampler, whole: Loader, transforms: Sequence[BaseTransform] = ()) -> None:
+        super().__init__(task)
+        self.sampler, self._whole_loader, self.transforms = sampler, whole, list(transforms)
+
+    def for_task(self, task: Any) -> Loader:
+        return type(self)(task, self.sampler, self._whole_loader, self.transforms)
+
+    def transformed(self, transform: BaseTransform) -> Loader:
+        return type(self)(self.task, self.sampler, self._whole_loader, [*self.transforms, transform])
+
+    @cached_property
+    def whole(self) -> Any:
+        """The task that is not sampled, with all transforms applied."""
+        task = self.task.with_loader(self._whole_loader)
+        for transform in self.transforms:
+            task = task.transform(transform)
+        return task
+
+    @cached_property
+    def _example(self) -> Data:
+        size = EXAMPLE if self.sampler.default_batch_size else None
+        return next(iter(self._drawn("train", Draw(size, True, torch.Generator().manual_seed(0)))))
+
+    def example(self) -> Data:
+        return self._example
+
+    def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
+        if draw.shuffle or self.sampler.evaluate == "sampled":
+            return self._drawn(stage, draw)
+        (batch,) = self.whole.batches(stage)
+        if self.sampler.evaluate == "layerwise":
+            batch = copy.copy(batch)
+            batch.chunk_size = CHUNK
+        return [batch]
+
+    def _drawn(self, stage: str, draw: Draw) -> Iterable[Data]:
+        return map(self._finished, self.draw(stage, draw))
+
+    @abstractmethod
+    def draw(self, stage: str, draw: Draw) -> Iterable[Data]:
+        """The subgraphs of one stage, before they are transformed."""
+
+    def _finished(self, batch: Data) -> Data:
+        for transform in self.transforms:
+            batch = transform(batch)
+        return batch
+
+    def describe(self) -> str:
+        return "".join(f", {part}" for part in (self.sampler, *self.transforms))
+
+
+class NodeSubgraphs(Subgraphs):
+    """:class:`Subgraphs` with the nodes of one part of the split as roots."""
+
+    def draw(self, stage: str, draw: Draw) -> Iterable[Data]:
+        data, ids, parts = self._graph, getattr(self.task.split, stage), self._parts
+        if stage == "test":
+            data = copy.copy(data)
+            data.y = self.task.labels
+        if stage == "train" and self.sampler.inductive:
+            data, ids = self._training_graph, self._training_ids[ids]
+            parts = torch.zeros(data.num_nodes)
+        batches = self.sampler.batches(data, ids, draw.batch_size, draw.shuffle, draw.generator, draw.shard)
+        return map(lambda batch: self._marked(batch, parts), batches)
+
+    def _marked(self, batch: Data, parts: Tensor) -> Data:
+        part = parts[batch.n_id]
+        for number, name in enumerate(STAGES):
+            batch[f"{name}_index"] = (part == number).nonzero().view(-1)
+        return batch
+
+    @cached_property
+    def _graph(self) -> Data:
+        graph = without_masks(self.task.graphs[0])
+        graph.y = self.task.visible_labels("train")
+        return graph
+
+    @cached_property
+    def _parts(self) -> Tensor:
+        """The part of the split that each node is in, -1 for none."""
+        parts = torch.full((self._graph.num_nodes,), -1, dtype=torch.int8)
+        for number, name in enumerate(STAGES):
+            parts[getattr(self.task.split, name)] = number
+        return parts
+
+    @cached_property
+    def _training_graph(self) -> Data:
+        return node_subgraph(self._graph, self.task.split.train.sort().values, f"task {self.task.name!r}")
+
+    @cached_property
+    def _training_ids(self) -> Tensor:
+        """The number of each training node in the training graph."""
+        train = self.task.split.train.sort().values
+        ids = torch.full((self._graph.num_nodes,), -1)
+        ids[train] = torch.arange(train.numel())
+        return ids
+
+
+class PairSubgraphs(Subgraphs):
+    """:class:`Subgraphs` with the ends of so many links, and of their negatives, as roots.
+
+    They are drawn from the graph that carries messages at the stage, so no link of a later stage is in them.
+
+    Raises:
+        ValueError: If the sampler draws subgraphs of random nodes, or is inductive.
+    """
+
+    def __init__(self, task: Any, sampler: Sampler, whole: Loader, transforms: Sequence[BaseTransform] = ()) -> None:
+        super().__init__(task, sampler, whole, transforms)
+        name = type(sampler).__name__
+        if sampler.default_batch_size is None:
+            raise ValueError(
+                f"task {task.name!r} judges pairs of nodes, but {name} draws subgraphs of random nodes, in which few "
+                "pairs have both ends; use a sampler of roots such as gk.samplers.NeighborSampler([15, 10])"
+            )
+        if sampler.inductive:
+            raise ValueError(
+                f"{name}(inductive=True) is about training nodes, but task {task.name!r} divides links; its split "
+                "says which edges carry messages"
+            )
+        self._pairs = Pairs(task)
+
+    def draw(self, stage: str, draw: Draw) -> Iterator[Data]:
+        generator = torch.Generator().manual_seed(0) if draw.generator is None else draw.generator
+        size = draw.batch_size or self.sampler.default_batch_size
+        parts = self._pairs.parts(stage, replace(draw, batch_size=size, generator=generator))
+        return (self._around(stage, *labelled_pairs(*part), generator) for part in parts)
+
+    def _around(self, stage: str, pairs: Tensor, label: Tensor, generator: torch.Generator) -> Data:
+        roots, ends = pairs.unique(return_inverse=True)
+        (batch,) = self.sampler.batches(self.task.stage_graph(stage), roots, roots.numel(), generator=generator)
+        batch.edge_label_index, batch.edge_label = batch.root_index[ends], label
+        return batch

@@ -1,0 +1,35 @@
+"""Targets: what labels mean, one class and file each."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from graphkit.core.registry import Registry
+from graphkit.tasks.targets.base import Target
+from graphkit.tasks.targets.binary import Binary
+from graphkit.tasks.targets.link import Link
+from graphkit.tasks.targets.multiclass import Multiclass
+from graphkit.tasks.targets.multilabel import Multilabel
+from graphkit.tasks.targets.regression import Regression
+
+__all__ = ["Binary", "Link", "Multiclass", "Multilabel", "Regression", "Target", "registry", "resolve"]
+
+registry: Registry[Target] = Registry("target", Target, __name__)
+
+
+def resolve(target: str | type[Target] | Target) -> Target:
+    """A target of a task's own, by name, by class or as a copy of an instance.
+
+    Args:
+        target: The name, class or instance.
+
+    Raises:
+        TypeError: If it is no target.
+        ValueError: If there is no target of this name.
+    """
+    cls = registry.get(target) if isinstance(target, str) else target
+    made: Any = cls() if isinstance(cls, type) else copy.copy(cls)
+    if not isinstance(made, Target):
+        raise TypeError(f"target is a {type(made).__name__}; give a name such as 'multiclass', or a subclass of Target")
+    return made

@@ -1,0 +1,57 @@
+"""Classes: one of several per label."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from graphkit.tasks.split import Split
+from graphkit.tasks.targets.base import Target
+from graphkit.tasks.targets.columns import missing_class
+
+
+class Multiclass(Target):
+    """One of several classes: ids in ``0..num_classes-1``, -1 where missing; cross-entropy on a logit per class.
+
+    Raises:
+        ValueError: If labels are no integers, one of the split is missing, or training lacks a class.
+    """
+
+    name = "multiclass"
+    hidden = -1
+
+    def check(self, labels: Tensor, rows: Split, kind: str, place: str) -> Tensor:
+        used = torch.cat([rows.train, rows.val, rows.test])
+        if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() != 1:
+            raise ValueError(
+                f"{place}: multiclass labels must be integers of shape [n], got {labels.dtype} of shape "
+                f"{list(labels.shape)}; use y.long().view(-1), or another target"
+            )
+        labels = labels.long()
+        if labels[used].min() < 0:
+            first = int(used[(labels[used] < 0).nonzero()[0, 0]])
+            raise ValueError(
+                f"{place}: {kind} {first} is in the split but has the label {int(labels[first])} (missing); take it "
+                "out of the split"
+            )
+        largest, given = int(labels.max()), self.num_outputs
+        if given is not None and largest >= given:
+            raise ValueError(f"{place}: a label is {largest}, but num_outputs={given} (labels 0..{given - 1})")
+        self.num_outputs = self.num_classes = given or largest + 1
+        present = torch.bincount(labels[rows.train], minlength=self.num_classes) > 0
+        if not self.allow_missing_classes and not present.all():
+            absent = int((~present).nonzero()[0, 0])
+            raise ValueError(missing_class(place, absent, self.num_classes, "train", rows.name))
+        return labels
+
+    def loss(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+        if weight is None:
+            return F.cross_entropy(prediction, label)
+        return F.cross_entropy(prediction, label, reduction="none") @ weight
+
+    def numbers(self, labels: Tensor) -> Tensor:
+        return F.one_hot(labels.view(-1).clamp(min=0), self.num_classes)
+
+    def outputs(self, scores: Tensor) -> Tensor:
+        return scores
