@@ -79,7 +79,7 @@ def data(arguments: list[str]) -> int:
         _print_table([(state, path) for path, state in states.items()] or [("generated", "needs no files")])
         return 0 if set(states.values()) <= {"local", "mirror"} else 1
     if options.action == "fetch":
-        from graphkit.datasets.store import fetch
+        from graphkit.datasets.raw import fetch
 
         found = fetch(card.all_files, card.name)
         print(f"{card.name}: {len(found)} files at hand")
@@ -105,7 +105,7 @@ def _clear(card: Any) -> str:
     import shutil
 
     from graphkit.core.resources import data_root
-    from graphkit.datasets.store import raw_path
+    from graphkit.datasets.raw import raw_path
 
     name = card.of or card.name
     files = [path for file in card.all_files if (path := raw_path(file)).is_file()]

@@ -2,7 +2,7 @@
 
 from graphkit.datasets.catalog import Card, RawFile, SplitFamily, card, cards
 from graphkit.datasets.loading import available, check, load, load_graphs, load_splits
-from graphkit.datasets.store import DamagedFileError, MissingFilesError
+from graphkit.datasets.raw import DamagedFileError, MissingFilesError
 
 __all__ = [
     "Card",

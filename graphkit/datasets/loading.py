@@ -13,13 +13,13 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.hashing import hash_config
-from graphkit.datasets.cache import Collated, Ids, cached
 from graphkit.datasets.catalog import Card, SplitFamily, card, cards
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.link_splits import OFFICIAL, make_link_split
-from graphkit.datasets.loaders import LOADERS, RawFiles
+from graphkit.datasets.loaders import LOADERS
+from graphkit.datasets.parsed import Collated, Ids, cached
+from graphkit.datasets.raw import RawFiles, fetch, state
 from graphkit.datasets.splits import choose, make_split
-from graphkit.datasets.store import fetch, state
 from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from graphkit.core.validate import unknown_name
-from graphkit.datasets.cache import Ids
 from graphkit.datasets.catalog import Card, SplitFamily
-from graphkit.datasets.store import DamagedFileError, fetch
+from graphkit.datasets.parsed import Ids
+from graphkit.datasets.raw import DamagedFileError, fetch
 from graphkit.tasks import LinkSplit, Split
 
 

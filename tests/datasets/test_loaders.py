@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from graphkit.datasets.loaders import LOADERS, RawFiles
-from graphkit.datasets.pickles import check_pickle
+from graphkit.datasets.loaders import LOADERS
+from graphkit.datasets.raw import RawFiles, check_pickle
 
 
 def _raw(tmp_path: Path, *names: str) -> RawFiles:

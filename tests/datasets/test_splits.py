@@ -133,7 +133,7 @@ def test_overlap_is_refused() -> None:
 def test_the_errica_folds_are_those_of_the_file(real: object) -> None:
     import json
 
-    from graphkit.datasets.store import fetch
+    from graphkit.datasets.raw import fetch
 
     card = catalog.card("enzymes")
     family = card.splits[0]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.datasets.cache import Ids
+from graphkit.datasets.parsed import Ids
 
 
 @dataclass

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from graphkit.datasets.cache import Collated
-from graphkit.datasets.loaders.base import RawFiles, ends, parse
+from graphkit.datasets.parsed import Collated, ends
+from graphkit.datasets.raw import RawFiles
 
 BREC_CATEGORIES = (
     ("basic", 60),
@@ -25,12 +24,8 @@ BREC_CATEGORIES = (
 
 def csl(raw: RawFiles) -> Collated:
     """The circular skip link graphs of the GNN benchmark."""
-    from torch_geometric.datasets import GNNBenchmarkDataset
-
     raw.place("CSL/raw")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the old pickle names modules that scipy has renamed
-        dataset = parse(GNNBenchmarkDataset, str(raw.scratch), "CSL")
+    dataset = raw.parse("GNNBenchmarkDataset", "CSL")
     graphs = [dataset[position] for position in range(len(dataset))]
     nodes = torch.tensor([graph.num_nodes for graph in graphs])
     edges = torch.tensor([graph.num_edges for graph in graphs])

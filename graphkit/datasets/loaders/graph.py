@@ -9,21 +9,18 @@ import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
-from graphkit.datasets.cache import Collated
-from graphkit.datasets.loaders.base import RawFiles, ends, from_dataset, parse
-from graphkit.datasets.store import DamagedFileError, open_archive
+from graphkit.datasets.parsed import Collated, ends, from_dataset
+from graphkit.datasets.raw import DamagedFileError, RawFiles, open_archive
 
 
 def tu(raw: RawFiles, *, name: str, features: str = "labels", use_node_attr: bool = False) -> Collated:
     """The TU collection of Morris et al. (2020); ``features`` is ``labels``, ``degree`` (one-hot) or ``constant``."""
-    from torch_geometric.datasets import TUDataset
-
     check_choice(features, ("labels", "degree", "constant"), "node features")
     if len(raw.files) == 1:
         _extract_tu(next(iter(raw.files.values())), raw.scratch / name / "raw", name)
     else:
         raw.place(f"{name}/raw")
-    dataset = parse(TUDataset, str(raw.scratch), name, use_node_attr=use_node_attr)
+    dataset = raw.parse("TUDataset", name, use_node_attr=use_node_attr)
     sizes = dataset._data.to_dict().get("_num_nodes")
     parsed = from_dataset(dataset)
     if sizes is not None:

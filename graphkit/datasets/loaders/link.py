@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
-from graphkit.datasets.cache import Collated
-from graphkit.datasets.loaders.base import RawFiles
+from graphkit.datasets.parsed import Collated
+from graphkit.datasets.raw import RawFiles
 
 
 def seal(raw: RawFiles, *, features: str = "id") -> Collated:

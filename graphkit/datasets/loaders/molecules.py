@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from graphkit.core.validate import check_choice
-from graphkit.datasets.cache import Collated
-from graphkit.datasets.loaders.base import RawFiles, ends, from_dataset, joined, parse
+from graphkit.datasets.parsed import Collated, ends, from_dataset, joined
+from graphkit.datasets.raw import RawFiles
 
 
 def peptides_npz(raw: RawFiles) -> Collated:
@@ -30,22 +30,18 @@ def peptides_npz(raw: RawFiles) -> Collated:
 
 def lrgb(raw: RawFiles, *, name: str) -> Collated:
     """The long-range graph benchmark of Dwivedi et al. (2022)."""
-    from torch_geometric.datasets import LRGBDataset
-
     raw.place(f"{name.lower()}/raw")
     raw.scan_pickles()
-    return joined([from_dataset(parse(LRGBDataset, str(raw.scratch), name, part)) for part in ("train", "val", "test")])
+    return joined([from_dataset(raw.parse("LRGBDataset", name, part)) for part in ("train", "val", "test")])
 
 
 def zinc(raw: RawFiles, *, subset: bool, features: str = "onehot") -> Collated:
     """The official ZINC; ``features`` is ``onehot`` (28 atom types) or ``ids`` (one column)."""
-    from torch_geometric.datasets import ZINC
-
     raw.place("raw")
     raw.scan_pickles()
     for part in ("train", "val", "test"):
         (raw.scratch / "raw" / f"official_{part}.index").rename(raw.scratch / "raw" / f"{part}.index")
-    parts = [from_dataset(parse(ZINC, str(raw.scratch), subset, part)) for part in ("train", "val", "test")]
+    parts = [from_dataset(raw.parse("ZINC", subset, part)) for part in ("train", "val", "test")]
     return _atom_types(joined(parts), features)
 
 

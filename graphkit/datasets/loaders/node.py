@@ -2,56 +2,38 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 
-from graphkit.datasets.cache import Collated
-from graphkit.datasets.loaders.base import RawFiles, from_dataset, masks_to_ids, parse
+from graphkit.datasets.parsed import Collated, from_dataset, masks_to_ids
+from graphkit.datasets.raw import RawFiles
 
 
 def planetoid(raw: RawFiles, *, name: str) -> Collated:
     """Cora, CiteSeer and PubMed as in Yang et al. (2016)."""
-    from torch_geometric.datasets import Planetoid
-
     raw.place(f"{name}/raw")
     raw.scan_pickles()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the old pickles name modules that scipy and numpy have renamed
-        return from_dataset(parse(Planetoid, str(raw.scratch), name))
+    return from_dataset(raw.parse("Planetoid", name))
 
 
 def webkb(raw: RawFiles, *, name: str) -> Collated:
     """Cornell, Texas and Wisconsin in Geom-GCN's form."""
-    from torch_geometric.datasets import WebKB
-
-    raw.place(f"{name}/raw")
-    return from_dataset(parse(WebKB, str(raw.scratch), name))
+    return _from_pyg(raw, f"{name}/raw", "WebKB", name)
 
 
 def wikipedia(raw: RawFiles, *, name: str) -> Collated:
     """Chameleon and squirrel in Geom-GCN's form."""
-    from torch_geometric.datasets import WikipediaNetwork
-
-    raw.place(f"{name}/geom_gcn/raw")
-    return from_dataset(parse(WikipediaNetwork, str(raw.scratch), name, geom_gcn_preprocess=True))
+    return _from_pyg(raw, f"{name}/geom_gcn/raw", "WikipediaNetwork", name, geom_gcn_preprocess=True)
 
 
 def actor(raw: RawFiles) -> Collated:
     """The film-actor network."""
-    from torch_geometric.datasets import Actor
-
-    raw.place("raw")
-    return from_dataset(parse(Actor, str(raw.scratch)))
+    return _from_pyg(raw, "raw", "Actor")
 
 
 def heterophilous(raw: RawFiles, *, name: str) -> Collated:
     """The five sets of Platonov et al. (2023)."""
-    from torch_geometric.datasets import HeterophilousGraphDataset
-
-    raw.place(f"{name}/raw")
-    return from_dataset(parse(HeterophilousGraphDataset, str(raw.scratch), name))
+    return _from_pyg(raw, f"{name}/raw", "HeterophilousGraphDataset", name)
 
 
 def heterophilous_npz(raw: RawFiles, *, undirected: bool) -> Collated:
@@ -74,44 +56,35 @@ def heterophilous_npz(raw: RawFiles, *, undirected: bool) -> Collated:
 
 def amazon(raw: RawFiles, *, name: str) -> Collated:
     """Amazon co-purchases of Shchur et al. (2018)."""
-    from torch_geometric.datasets import Amazon
-
-    raw.place(f"{name}/raw")
-    return from_dataset(parse(Amazon, str(raw.scratch), name))
+    return _from_pyg(raw, f"{name}/raw", "Amazon", name)
 
 
 def coauthor(raw: RawFiles, *, name: str) -> Collated:
     """Co-authorship of Shchur et al. (2018)."""
-    from torch_geometric.datasets import Coauthor
-
-    raw.place(f"{name}/raw")
-    return from_dataset(parse(Coauthor, str(raw.scratch), name))
+    return _from_pyg(raw, f"{name}/raw", "Coauthor", name)
 
 
 def citation_full(raw: RawFiles, *, name: str) -> Collated:
     """The full citation networks of Bojchevski and Günnemann (2018)."""
-    from torch_geometric.datasets import CitationFull
-
-    raw.place(f"{name.lower()}/raw")
-    return from_dataset(parse(CitationFull, str(raw.scratch), name))
+    return _from_pyg(raw, f"{name.lower()}/raw", "CitationFull", name)
 
 
 def airports(raw: RawFiles, *, name: str) -> Collated:
     """Air traffic of Ribeiro et al. (2017)."""
-    from torch_geometric.datasets import Airports
-
-    raw.place(f"{name.lower()}/raw")
-    return from_dataset(parse(Airports, str(raw.scratch), name))
+    return _from_pyg(raw, f"{name.lower()}/raw", "Airports", name)
 
 
 def wikics(raw: RawFiles) -> Collated:
     """WikiCS, made undirected."""
-    from torch_geometric.datasets import WikiCS
-
-    raw.place("raw")
-    parsed = from_dataset(parse(WikiCS, str(raw.scratch), is_undirected=True))
+    parsed = _from_pyg(raw, "raw", "WikiCS", is_undirected=True)
     parsed.tensors.pop("stopping_mask", None)
     return parsed
+
+
+def _from_pyg(raw: RawFiles, folder: str, cls: str, *args: object, **kwargs: object) -> Collated:
+    """What PyG's class makes of the files, which it wants in this folder."""
+    raw.place(folder)
+    return from_dataset(raw.parse(cls, *args, **kwargs))
 
 
 def structure_npz(raw: RawFiles) -> Collated:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch_geometric.utils import scatter
 
-from graphkit.datasets.cache import Collated
-from graphkit.datasets.loaders.base import RawFiles, from_dataset
 from graphkit.datasets.loaders.link import node_features
+from graphkit.datasets.parsed import Collated, from_dataset
+from graphkit.datasets.raw import RawFiles
 
 
 @contextmanager
@@ -54,13 +54,19 @@ def _import_without_version_check() -> None:
             del sys.modules["outdated"]
 
 
-def ogb_graph(raw: RawFiles, *, name: str) -> Collated:
-    """A graph property prediction set; the integer atom codes become floating point, bond codes stay integers."""
+def _parsed(raw: RawFiles, name: str, kind: str) -> tuple[Any, dict[str, Any]]:
+    """ogb's own dataset of properties of graphs, nodes or links, and its split."""
     folder = name.replace("-", "_")
     raw.place(folder, strip=folder)
     with _ogb() as ogb:
-        dataset = ogb.graphproppred.PygGraphPropPredDataset(name, root=str(raw.scratch))
-        ids = dataset.get_idx_split()
+        cls = getattr(getattr(ogb, f"{kind.lower()}proppred"), f"Pyg{kind}PropPredDataset")
+        dataset = cls(name, root=str(raw.scratch))
+        return dataset, dataset.get_edge_split() if kind == "Link" else dataset.get_idx_split()
+
+
+def ogb_graph(raw: RawFiles, *, name: str) -> Collated:
+    """A graph property prediction set; the integer atom codes become floating point, bond codes stay integers."""
+    dataset, ids = _parsed(raw, name, "Graph")
     parsed = from_dataset(dataset)
     parsed.tensors.pop("num_nodes", None)
     parsed.slices = {key: value for key, value in parsed.slices.items() if key in parsed.tensors}
@@ -75,11 +81,7 @@ def ogb_node(raw: RawFiles, *, name: str) -> Collated:
 
     Nodes without features get the mean features of their incoming edges, as in OGB's examples.
     """
-    folder = name.replace("-", "_")
-    raw.place(folder, strip=folder)
-    with _ogb() as ogb:
-        dataset = ogb.nodeproppred.PygNodePropPredDataset(name, root=str(raw.scratch))
-        ids = dataset.get_idx_split()
+    dataset, ids = _parsed(raw, name, "Node")
     data = dataset[0]
     x = data.x
     if x is None:
@@ -94,11 +96,7 @@ def ogb_link(raw: RawFiles, *, name: str, features: str = "id") -> Collated:
 
     ``features`` of nodes without any are made as in ``seal``; the weights of edges are kept.
     """
-    folder = name.replace("-", "_")
-    raw.place(folder, strip=folder)
-    with _ogb() as ogb:
-        dataset = ogb.linkproppred.PygLinkPropPredDataset(name, root=str(raw.scratch))
-        parts = dataset.get_edge_split()
+    dataset, parts = _parsed(raw, name, "Link")
     data = dataset[0]
     x = node_features(data.num_nodes, features) if data.x is None else data.x.float()
     tensors = {"x": x, "edge_index": data.edge_index}

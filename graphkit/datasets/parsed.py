@@ -1,4 +1,7 @@
-"""Parsed datasets on disk: one tensor file each, whole or not there, rebuilt whenever it is not trustworthy."""
+"""Parsed datasets: many graphs in one set of tensors, cached on disk.
+
+On disk each is one tensor file, whole or not there, and built again whenever it is not trustworthy.
+"""
 
 from __future__ import annotations
 
@@ -64,6 +67,47 @@ class Collated:
             "features": self.tensors["x"].size(1),
             "outputs": outputs,
         }
+
+
+def from_dataset(dataset: Any) -> Collated:
+    """The content of a PyG ``InMemoryDataset``; masks become splits, and features become floating point."""
+    content = dataset._data.to_dict()
+    splits: list[Ids] = []
+    if "train_mask" in content and "test_mask" in content:
+        splits = masks_to_ids(*(content.pop(f"{stage}_mask") for stage in ("train", "val", "test")))
+    tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
+    if "x" in tensors:
+        tensors["x"] = tensors["x"].float()
+    slices = {key: torch.as_tensor(ends) for key, ends in (dataset.slices or {}).items() if key in tensors}
+    return Collated(tensors, slices, splits)
+
+
+def masks_to_ids(train: Tensor, val: Tensor, test: Tensor) -> list[Ids]:
+    """Splits from masks of shape ``[num_nodes]`` or ``[num_nodes, num_splits]``; a single column serves all splits."""
+    masks = [mask.view(mask.size(0), -1).bool() for mask in (train, val, test)]
+    count = max(mask.size(1) for mask in masks)
+    columns = [mask.expand(-1, count).unbind(1) for mask in masks]
+    return [tuple(mask.nonzero().view(-1) for mask in row) for row in zip(*columns)]
+
+
+def ends(counts: Tensor) -> Tensor:
+    """The ends of consecutive groups, starting with 0."""
+    return torch.cat([torch.zeros(1, dtype=torch.int64), counts.long().cumsum(0)])
+
+
+def joined(parts: list[Collated]) -> Collated:
+    """Train, validation and test sets as one set with one split."""
+    keys = list(parts[0].tensors)
+    tensors = {
+        key: torch.cat([part.tensors[key] for part in parts], dim=1 if key == "edge_index" else 0) for key in keys
+    }
+    slices = {key: ends(torch.cat([part.slices[key].diff() for part in parts])) for key in keys}
+    first, second = parts[0].counts["graphs"], parts[0].counts["graphs"] + parts[1].counts["graphs"]
+    everything = torch.arange(second + parts[2].counts["graphs"])
+    return Collated(tensors, slices, [(everything[:first], everything[first:second], everything[second:])])
+
+
+# On disk -------------------------------------------------------------------------------------------------------------
 
 
 def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) -> Collated:

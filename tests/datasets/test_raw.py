@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import graphkit.datasets as datasets
-from graphkit.datasets import DamagedFileError, MissingFilesError, store
+from graphkit.datasets import DamagedFileError, MissingFilesError, raw
 from graphkit.datasets.catalog import card
 from tests.datasets.conftest import Toy
 
@@ -108,7 +108,7 @@ def _fail_writing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None
         target.write_bytes(b"the first half")
         raise error
 
-    monkeypatch.setattr(store, "_stream", stream)
+    monkeypatch.setattr(raw, "_stream", stream)
 
 
 # Downloads ---------------------------------------------------------------------------------------------------------
@@ -196,14 +196,14 @@ def test_an_archive_with_paths_to_the_outside_is_refused(tmp_path: Path, name: s
         archive.writestr("good.txt", "good")
         archive.writestr(name, "evil")
     with pytest.raises(DamagedFileError, match="holds the unsafe file name"):
-        store.open_archive(path)
+        raw.open_archive(path)
 
 
 def test_a_broken_archive_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "bad.zip"
     path.write_bytes(b"PK but no archive")
     with pytest.raises(DamagedFileError, match=r"bad\.zip is not a readable zip archive"):
-        store.open_archive(path)
+        raw.open_archive(path)
 
 
 def test_unknown_content_is_used_with_a_warning(toy: Toy) -> None:
@@ -213,5 +213,5 @@ def test_unknown_content_is_used_with_a_warning(toy: Toy) -> None:
 
 
 def test_fetch_takes_only_what_it_is_asked_for(toy: Toy) -> None:
-    assert store.fetch(card("toy").files, "toy") == {"toys/toy.npz": toy.local}
-    assert store.fetch([], "toy") == {}
+    assert raw.fetch(card("toy").files, "toy") == {"toys/toy.npz": toy.local}
+    assert raw.fetch([], "toy") == {}

@@ -1,9 +1,11 @@
-"""Raw files: taken from the data root, else from a local mirror, else downloaded; checked and atomic either way."""
+"""Raw files: from the data root, else a local mirror, else downloaded; verified, and laid out for their parser."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import pickle
 import tempfile
 import urllib.error
 import urllib.request
@@ -12,7 +14,7 @@ import zipfile
 from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from graphkit.core.files import atomic_write, sha256
 from graphkit.core.resources import data_root
@@ -203,3 +205,128 @@ def _missing_message(missing: list[RawFile], owner: str, failures: list[str]) ->
         + "Set GRAPHKIT_MIRROR to a folder that holds them, or place them by hand:\n"
         + "\n".join(lines)
     )
+
+
+# For parsers ----------------------------------------------------------------------------------------------------------
+
+
+class RawFiles:
+    """The verified raw files of one dataset and a scratch folder to work in.
+
+    Args:
+        files: Local paths by the paths in the card.
+        scratch: A folder that is removed after parsing.
+        trusted: The card paths whose sha256 is known; pickles among the others are scanned first.
+    """
+
+    def __init__(self, files: dict[str, Path], scratch: Path, trusted: set[str]) -> None:
+        self.files = files
+        self.scratch = scratch
+        self._trusted = trusted
+
+    def __getitem__(self, name: str) -> Path:
+        """The file whose card path ends in ``name``."""
+        found = [path for key, path in self.files.items() if f"/{key}".endswith(f"/{name}")]
+        return found[0]
+
+    def place(self, folder: str, strip: str | None = None) -> None:
+        """Lay the files out as a dataset class wants them: under ``folder``, by name or by path after ``strip``."""
+        for key, path in self.files.items():
+            name = path.name if strip is None else key.partition(f"{strip}/")[2]
+            target = self.scratch / folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.symlink(path.resolve(), target)
+
+    def parse(self, cls: str, *args: Any, **kwargs: Any) -> Any:
+        """PyG's dataset of this class, made of files that are in place; it may not download anything itself."""
+        from torch_geometric import datasets
+
+        def refuse(dataset: Any) -> None:
+            raise RuntimeError(f"{cls} does not find its raw files in {dataset.raw_dir}: {dataset.raw_file_names}")
+
+        offline = type(cls, (getattr(datasets, cls),), {"download": refuse})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old pickles name modules that scipy and numpy have renamed
+            return offline(str(self.scratch), *args, **kwargs)
+
+    def scan_pickles(self) -> None:
+        """Scan every file of unknown content before a class unpickles it."""
+        for key, path in self.files.items():
+            if key not in self._trusted and not key.endswith((".index", ".txt", ".csv.gz", ".npz", ".json")):
+                check_pickle(path)
+
+
+_ALLOWED = {
+    "builtins": {"list", "dict", "set", "tuple", "int", "float", "complex", "slice", "range", "object"},
+    "collections": {"defaultdict", "OrderedDict"},
+    "_codecs": {"encode"},
+    "copyreg": {"_reconstructor"},
+    "numpy": {"ndarray", "dtype"},
+    "numpy.core.multiarray": {"_reconstruct", "scalar"},
+    "numpy._core.multiarray": {"_reconstruct", "scalar"},
+    "scipy.sparse": {"csr_matrix", "coo_matrix", "csc_matrix"},
+    "scipy.sparse.csr": {"csr_matrix"},
+    "scipy.sparse.csc": {"csc_matrix"},
+    "scipy.sparse.coo": {"coo_matrix"},
+    "scipy.sparse._csr": {"csr_matrix"},
+    "scipy.sparse._csc": {"csc_matrix"},
+    "scipy.sparse._coo": {"coo_matrix"},
+    "torch._utils": {"_rebuild_tensor_v2", "_rebuild_tensor"},
+    "torch": {"FloatStorage", "DoubleStorage", "LongStorage", "IntStorage", "ByteStorage", "BoolStorage", "Size"},
+}
+# Python 2 names that pickle itself maps: __builtin__, copy_reg.
+_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
+
+
+class _Scanner(pickle.Unpickler):
+    def __init__(self, file: io.BufferedReader, path: Path) -> None:
+        super().__init__(file, encoding="latin1")
+        self._path = path
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = _RENAMED.get(module, module)
+        if (module, name) == ("torch.storage", "_load_from_bytes"):
+            return _load_storage
+        if name not in _ALLOWED.get(module, ()):
+            raise ValueError(
+                f"{self._path} is a pickle that asks for {module}.{name}, which data have no need of; "
+                "it was not loaded: do not trust this file"
+            )
+        return super().find_class(module, name)
+
+
+def _load_storage(content: bytes) -> Any:
+    import torch
+
+    return torch.load(io.BytesIO(content), weights_only=True)
+
+
+def _check_torch_file(path: Path) -> None:
+    import torch
+
+    try:
+        torch.load(path, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path} asks for more than tensors and plain containers ({error}); it was not loaded: do not trust it"
+        ) from None
+
+
+def check_pickle(path: Path) -> None:
+    """Make sure that a pickle or a ``torch.save`` file rebuilds nothing but plain containers, arrays and tensors.
+
+    Args:
+        path: The pickle.
+
+    Raises:
+        ValueError: If it asks for anything else, or is no pickle; nothing outside the allow-list is ever called.
+    """
+    if zipfile.is_zipfile(path):
+        _check_torch_file(path)
+        return
+    with path.open("rb") as file, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # old pickles name modules that numpy and scipy have renamed
+        try:
+            _Scanner(file, path).load()
+        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
+            raise ValueError(f"{path} is not a readable pickle ({error}); fetch it again") from None

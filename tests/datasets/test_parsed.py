@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import graphkit.datasets as datasets
-from graphkit.datasets import cache, catalog, loading
-from graphkit.datasets.cache import Collated
+from graphkit.datasets import catalog, loading, parsed
+from graphkit.datasets.parsed import Collated
 from tests.datasets.conftest import Toy
 
 
@@ -118,7 +118,7 @@ def test_a_full_disk_leaves_nothing(toy: Toy, monkeypatch: pytest.MonkeyPatch, e
     def full(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(cache.torch, "save", full)
+    monkeypatch.setattr(parsed.torch, "save", full)
     with pytest.raises(OSError, match=f"no space left on the disk while writing {re.escape(str(toy.processed))}; free"):
         datasets.load("toy")
     assert not toy.processed.exists()
@@ -149,14 +149,14 @@ def test_a_data_root_that_cannot_be_written_is_named(toy: Toy, monkeypatch: pyte
 
 def test_two_builders_at_once_leave_one_good_folder(toy: Toy) -> None:
     """The other process finishes while this one parses."""
-    parsed = datasets.catalog.card("toy")
+    card = catalog.card("toy")
     other = datasets.load
 
     def build(scratch: Path) -> Collated:
         other("toy")
         return Collated({"x": torch.ones(1, 1), "edge_index": torch.empty(2, 0, dtype=torch.int64)})
 
-    cache.cached("toy", {"card": parsed.data_hash}, build)
+    parsed.cached("toy", {"card": card.data_hash}, build)
     assert (toy.processed / "complete.json").is_file()
     assert toy.leftovers() == []
 
@@ -184,8 +184,8 @@ def test_packing_keeps_every_value_dtype_and_shape(tmp_path: Path) -> None:
         "flags": torch.tensor([True, False]),
     }
     splits = [(torch.tensor([1]), torch.tensor([2]), torch.tensor([70000]))]
-    cache._write(tmp_path / "data.pt", Collated(tensors, {"x": torch.tensor([0, 20, 50])}, splits))
-    back = cache._read(tmp_path / "data.pt")
+    parsed._write(tmp_path / "data.pt", Collated(tensors, {"x": torch.tensor([0, 20, 50])}, splits))
+    back = parsed._read(tmp_path / "data.pt")
     for key, tensor in tensors.items():
         assert back.tensors[key].dtype == tensor.dtype
         assert torch.equal(back.tensors[key], tensor), key
