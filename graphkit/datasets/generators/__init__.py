@@ -15,7 +15,7 @@ from graphkit.datasets.generators import (
 from graphkit.datasets.generators.base import Generated
 
 _FUNCTIONS: list[Callable[..., Generated]] = [
-    transfer.ring_transfer, transfer.crossed_ring, transfer.clique_path, transfer.tree_transfer,
+    transfer.transfer, transfer.tree_transfer,
     matching.tree_neighbors_match, minesweeper.minesweeper, expressive.csl, expressive.sr16, expressive.karate,
     second_minimum.second_minimum, pna_multitask.pna_multitask, gnp_tasks.gnp_sets, gnp_tasks.gnp_graphs,
     gnp_tasks.gnp_nodes, cfi.cfi, cfi.pairs,

@@ -63,15 +63,14 @@ def gnp_sets(
     """
     function = SET_TARGETS[check_choice(target, SET_TARGETS, "target")]
     check_choice(values, ("uniform", "mixture"), "values")
-    counts = _checked(num_train, num_val, num_test, num_extrapolation)
-    rng = np.random.default_rng(seed)
     no_edges = torch.empty(2, 0, dtype=torch.long)
-    graphs = []
-    for n in _sizes(counts, rng):
+
+    def draw(n: int, rng: np.random.Generator) -> Data:
         x = rng.random(n) if values == "uniform" else _mixture(n, rng)
         label = torch.tensor([[float(function(x))]])
-        graphs.append(Data(x=torch.from_numpy(x).float()[:, None], edge_index=no_edges, y=label))
-    return Generated(graphs, extrapolating(counts))
+        return Data(x=torch.from_numpy(x).float()[:, None], edge_index=no_edges, y=label)
+
+    return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
 
 
 def gnp_graphs(
@@ -95,14 +94,13 @@ def gnp_graphs(
         seed: The seed (default: 0).
     """
     function = GRAPH_TARGETS[check_choice(target, GRAPH_TARGETS, "target")]
-    counts = _checked(num_train, num_val, num_test, num_extrapolation)
-    rng = np.random.default_rng(seed)
-    graphs = []
-    for n in _sizes(counts, rng):
+
+    def draw(n: int, rng: np.random.Generator) -> Data:
         graph, values = _random_graph(n, rng)
         label = torch.tensor([[float(function(graph, values))]])
-        graphs.append(_data(graph, [np.ones(n), values], y=label))
-    return Generated(graphs, extrapolating(counts))
+        return _data(graph, [np.ones(n), values], y=label)
+
+    return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
 
 
 def gnp_nodes(
@@ -126,26 +124,32 @@ def gnp_nodes(
         seed: The seed (default: 0).
     """
     function = NODE_TARGETS[check_choice(target, NODE_TARGETS, "target")]
-    counts = _checked(num_train, num_val, num_test, num_extrapolation)
-    rng = np.random.default_rng(seed)
-    graphs = []
-    for n in _sizes(counts, rng):
+
+    def draw(n: int, rng: np.random.Generator) -> Data:
         graph, values = _random_graph(n, rng)
         source = int(rng.integers(n))
         label = torch.from_numpy(function(graph, values, source)).float()[:, None]
         marks = np.arange(n) == source
-        graphs.append(_data(graph, [marks, values], y=label, readout_mask=torch.ones(n, dtype=torch.bool)))
-    return Generated(graphs, extrapolating(counts))
+        return _data(graph, [marks, values], y=label, readout_mask=torch.ones(n, dtype=torch.bool))
+
+    return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
 
 
-def _checked(num_train: int, num_val: int, num_test: int, num_extrapolation: int) -> list[int]:
+def _generated(
+    draw: Callable[[int, np.random.Generator], Data],
+    seed: int,
+    num_train: int,
+    num_val: int,
+    num_test: int,
+    num_extrapolation: int,
+) -> Generated:
+    """Examples of small sizes for training, validation and test, and of large ones to extrapolate to."""
     at_least(1, num_train=num_train, num_val=num_val, num_test=num_test, num_extrapolation=num_extrapolation)
-    return [num_train, num_val, num_test, num_extrapolation]
-
-
-def _sizes(counts: list[int], rng: np.random.Generator) -> list[int]:
-    small = rng.integers(SMALL[0], SMALL[1] + 1, sum(counts[:3]))
-    return [*small.tolist(), *rng.integers(LARGE[0], LARGE[1] + 1, counts[3]).tolist()]
+    rng = np.random.default_rng(seed)
+    small = rng.integers(SMALL[0], SMALL[1] + 1, num_train + num_val + num_test).tolist()
+    large = rng.integers(LARGE[0], LARGE[1] + 1, num_extrapolation).tolist()
+    graphs = [draw(n, rng) for n in small + large]
+    return Generated(graphs, extrapolating([num_train, num_val, num_test, num_extrapolation]))
 
 
 def _mixture(n: int, rng: np.random.Generator) -> np.ndarray:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
+from graphkit.core.validate import check_choice
 from graphkit.datasets.generators.base import Generated, at_least, both_directions, consecutive
 
 
@@ -44,8 +45,12 @@ def tree_edges(depth: int, arity: int) -> Tensor:
     return torch.stack([(child - 1) // arity, child])
 
 
-def ring_transfer(
+GRAPHS = {"ring": ring_edges, "crossed-ring": crossed_ring_edges, "clique-path": clique_path_edges}
+
+
+def transfer(
     *,
+    graph: str,
     num_nodes: int = 10,
     num_classes: int = 5,
     num_train: int = 5000,
@@ -55,10 +60,11 @@ def ring_transfer(
     random_target: bool = False,
     seed: int = 0,
 ) -> Generated:
-    """Transfer over a cycle; the target is the antipode of the source.
+    """Transfer from the antipode of the source over a ring, or from the end of a path into a clique.
 
     Args:
-        num_nodes: The length of the cycle, even in the paper (default: 10).
+        graph: ``"ring"``, ``"crossed-ring"`` or ``"clique-path"``.
+        num_nodes: The number of nodes, even in the paper (default: 10).
         num_classes: The number of classes, which is also the number of features (default: 5).
         num_train: Training samples; all samples of one class are equal unless ``random_target`` is set (default: 5000).
         num_val: Validation samples (default: 500).
@@ -68,45 +74,10 @@ def ring_transfer(
         seed: The seed of ``random_target`` (default: 0).
     """
     at_least(2, num_nodes=num_nodes)
+    edges = GRAPHS[check_choice(graph, GRAPHS, "graph")](num_nodes)
+    target = num_nodes - 1 if graph == "clique-path" else num_nodes // 2
     sizes = (num_train, num_val, num_test)
-    edges = ring_edges(num_nodes)
-    return _transfer(edges, num_nodes, num_nodes // 2, num_classes, sizes, duplicate_edges, random_target, seed)
-
-
-def crossed_ring(
-    *,
-    num_nodes: int = 10,
-    num_classes: int = 5,
-    num_train: int = 5000,
-    num_val: int = 500,
-    num_test: int = 500,
-    duplicate_edges: bool = False,
-    random_target: bool = False,
-    seed: int = 0,
-) -> Generated:
-    """Transfer over a cycle with chords; options as for :func:`ring_transfer`."""
-    at_least(2, num_nodes=num_nodes)
-    sizes = (num_train, num_val, num_test)
-    edges = crossed_ring_edges(num_nodes)
-    return _transfer(edges, num_nodes, num_nodes // 2, num_classes, sizes, duplicate_edges, random_target, seed)
-
-
-def clique_path(
-    *,
-    num_nodes: int = 10,
-    num_classes: int = 5,
-    num_train: int = 5000,
-    num_val: int = 500,
-    num_test: int = 500,
-    duplicate_edges: bool = False,
-    random_target: bool = False,
-    seed: int = 0,
-) -> Generated:
-    """Transfer from the end of a path into a clique; options as for :func:`ring_transfer`."""
-    at_least(2, num_nodes=num_nodes)
-    sizes = (num_train, num_val, num_test)
-    edges = clique_path_edges(num_nodes)
-    return _transfer(edges, num_nodes, num_nodes - 1, num_classes, sizes, duplicate_edges, random_target, seed)
+    return _transfer(edges, num_nodes, target, num_classes, sizes, duplicate_edges, random_target, seed)
 
 
 def tree_transfer(
@@ -125,7 +96,7 @@ def tree_transfer(
     Args:
         depth: The distance between root and leaves (default: 3).
         arity: The number of children per node (default: 2).
-        num_classes: As for :func:`ring_transfer`, like the remaining options (default: 5).
+        num_classes: As for :func:`transfer`, like the remaining options (default: 5).
         num_train: Training samples (default: 5000).
         num_val: Validation samples (default: 500).
         num_test: Test samples (default: 500).

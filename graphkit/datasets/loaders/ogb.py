@@ -55,7 +55,7 @@ def _import_without_version_check() -> None:
 
 
 def _parsed(raw: RawFiles, name: str, kind: str) -> tuple[Any, dict[str, Any]]:
-    """ogb's own dataset of properties of graphs, nodes or links, and its split."""
+    """The dataset of properties of graphs, nodes or links by the package itself, and its split."""
     folder = name.replace("-", "_")
     raw.place(folder, strip=folder)
     with _ogb() as ogb:

@@ -142,9 +142,8 @@ def _check_model(file: GoldenFile) -> None:
 def _check_ring_transfer(file: GoldenFile) -> None:
     """One sample after the other, those of one class side by side; the order of samples does not matter to us."""
     size, classes, samples = (int(file.scalar(f"num_{what}")) for what in ("nodes", "classes", "samples"))
-    graphs = transfer.ring_transfer(
-        num_nodes=size, num_classes=classes, num_train=samples, num_val=1, num_test=1, duplicate_edges=True
-    ).graphs[:samples]
+    sizes = {"num_nodes": size, "num_classes": classes, "num_train": samples, "num_val": 1, "num_test": 1}
+    graphs = transfer.transfer(graph="ring", duplicate_edges=True, **sizes).graphs[:samples]
     graphs = sorted(graphs, key=lambda graph: graph.y.item())
     assert torch.stack([graph.x for graph in graphs]).double().equal(file.tensor("x").double()), "features differ"
     assert torch.cat([graph.y for graph in graphs]).equal(file.tensor("y").long()), "labels differ"

@@ -14,7 +14,7 @@ from tests.golden.files import GoldenFile
 METHODS = ()
 ORACLE = "authors' code"
 
-_RINGS = {"ring": transfer.ring_transfer, "crossedring": transfer.crossed_ring, "cliquepath": transfer.clique_path}
+_GRAPHS = {"ring": "ring", "crossedring": "crossed-ring", "cliquepath": "clique-path"}
 
 
 def check(file: GoldenFile) -> None:
@@ -35,10 +35,10 @@ def _pairs(edge_index: Tensor) -> Counter[tuple[int, int]]:
 
 def _check_ring(file: GoldenFile, group: str, name: str, num_nodes: int) -> None:
     classes = file[f"{group}__x"].shape[1]
-    sizes = {"num_classes": classes, "num_train": classes, "num_val": 1, "num_test": 1}
-    generate = _RINGS[name]
-    _check_sample(file, group, generate(num_nodes=num_nodes, duplicate_edges=True, **sizes), exact=True)
-    _check_sample(file, group, generate(num_nodes=num_nodes, **sizes), exact=False)
+    options = {"graph": _GRAPHS[name], "num_classes": classes, "num_train": classes, "num_val": 1, "num_test": 1}
+    duplicated = transfer.transfer(num_nodes=num_nodes, duplicate_edges=True, **options)
+    _check_sample(file, group, duplicated, exact=True)
+    _check_sample(file, group, transfer.transfer(num_nodes=num_nodes, **options), exact=False)
 
 
 def _check_tree(file: GoldenFile, group: str, depth: int, arity: int) -> None:
