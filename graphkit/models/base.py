@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
+from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import unknown_name
 from graphkit.models.readout import default_readout
 from graphkit.ops import SparseMatrix
@@ -37,17 +38,19 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     Attributes:
         layers: The trainable parts, one per step.
-        looks_back: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps a
-            single state, whatever the depth.
-        extra: How many channels each layer takes besides the state below it; see :meth:`widen` (empty: none).
-        reach: How many hops of edges one step reads, when not training; ``None``: perhaps all. With it, a layer can be
-            computed for some nodes at a time; see :func:`graphkit.samplers.layerwise`.
+        uses_history: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps
+            a single state, whatever the depth.
+        added_inputs: How many channels each layer takes besides the state below it, see :meth:`add_inputs`.
+        combines_own: Whether :meth:`combine` reads a node's own state beside what is propagated to it.
+        num_hops: How many hops of edges one step reads, when not training; ``None``: perhaps all. With it, a layer can
+            be computed for some nodes at a time; see :func:`graphkit.samplers.layerwise`.
     """
 
     layers: nn.ModuleList
-    looks_back: bool = True
-    extra: Sequence[int] = ()
-    reach: int | None = None
+    uses_history: bool = True
+    added_inputs: Sequence[int] = ()
+    combines_own: bool = True
+    num_hops: int | None = None
 
     @abstractmethod
     def encode(self, batch: Data) -> State:
@@ -72,61 +75,59 @@ class LayeredModel(Configurable, nn.Module, ABC):
             history.append(self.step(i, history, batch))
         return self.decode(history[-1], batch)
 
-    def aggregation(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        r"""The constant matrix :math:`P` of layers that average first: ``step(i, ...) = update(i, P @ h)``.
+    def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        r"""The constant matrix :math:`P` of a layer that propagates first: ``step(i, ...) = combine(i, P @ h, h)``.
 
-        Training that repeats one layer on the same input multiplies with :math:`P` once. ``None``, the default, says
-        that the layers of this model are not of that kind (or not now: while dropout is on). A model with such a matrix
-        hands the features on unchanged in :meth:`encode`.
+        With it, training that repeats one layer on the same input multiplies with :math:`P` once, and some nodes can be
+        computed at the cost of these nodes, however many neighbours they have. ``None``, the default, says that the
+        layer is not of that kind (or not now: while dropout is on). Where ``combines_own`` is ``False``, all layers
+        have the same matrix, and :meth:`encode` hands the features on unchanged.
 
         Args:
+            i: The layer.
             batch: The graph.
             size: Its number of nodes.
             dtype: The dtype of the states.
         """
         return None
 
-    def neighborhood(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        r"""The constant matrix :math:`P` of a layer that sees own states, too: ``step(i, ...) = update(i, P @ h, h)``.
-
-        With it, a layer computes some nodes at the cost of these nodes, however many neighbours they have. The default
-        is the matrix of :meth:`aggregation`.
+    def combine(self, i: int, propagated: Any, own: Tensor | None = None) -> Tensor:
+        """State ``i + 1`` from the propagated states, or from some rows of them; see :meth:`propagation`.
 
         Args:
             i: The layer.
-            batch: The graph.
-            size: Its number of nodes.
-            dtype: The dtype of the states.
-        """
-        return self.aggregation(batch, size, dtype)
-
-    def update(self, i: int, aggregated: Any, own: Tensor | None = None) -> Tensor:
-        """State ``i + 1`` from the aggregated states, or from some rows of them; see :meth:`aggregation`.
-
-        Args:
-            i: The layer.
-            aggregated: A tensor ``[..., channels]``, or anything that can be multiplied with a matrix from the right.
-            own: The same rows of the states themselves; see :meth:`neighborhood` (default: not read).
+            propagated: A tensor ``[..., channels]``, or anything that can be multiplied with a matrix from the right.
+            own: The same rows of the states themselves (default: not read).
 
         Raises:
             TypeError: If the model has no such layers.
         """
-        raise TypeError(f"{type(self).__name__} has no layers that average first")
+        raise TypeError(f"{type(self).__name__} has no layers that propagate first")
 
-    def widen(self, extra: Sequence[int]) -> None:
-        """Give layer ``i`` room for ``extra[i]`` more input channels than the state below it has.
+    def add_inputs(self, counts: Sequence[int]) -> None:
+        """Give layer ``i`` room for ``counts[i]`` more input channels than the state below it has.
 
         Strategies call it that show a layer more than this state, such as labels. A layer whose width changes is
         replaced by a new one.
 
+        Args:
+            counts: The number of further channels of each layer.
+
         Raises:
-            TypeError: If layers are to be widened that cannot be (the default).
+            TypeError: If layers are to take more that cannot (the default).
         """
-        if any(extra):
+        if any(counts):
             raise TypeError(
                 f"the layers of {type(self).__name__} read the states below them and nothing else, but this way of "
                 "training shows them more; use a stack of layers such as GCN, or another strategy"
             )
+
+    widen = RenamedAttribute("add_inputs")
+    extra = RenamedAttribute("added_inputs")
+    looks_back = RenamedAttribute("uses_history")
+    reach = RenamedAttribute("num_hops")
+    neighborhood = RenamedAttribute("propagation")
+    update = RenamedAttribute("combine")
 
     def required_transform(self) -> BaseTransform | None:
         """The structure that this model wants precomputed; the trainer applies it once (default: none)."""

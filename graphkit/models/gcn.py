@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -10,7 +9,6 @@ from graphkit.core.checks import Checks
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import GCNConv
-from graphkit.ops import SparseMatrix
 
 
 class GCN(LayerStack):
@@ -63,13 +61,10 @@ class GCN(LayerStack):
         ]
     )
 
-    reach = 2  # the degrees of a node's neighbours count
+    num_hops = 2  # the degrees of a node's neighbours count
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GCNConv(in_channels, out_channels, bias=self.bias)
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         return layer(h, batch.edge_index, batch.get("edge_weight"))
-
-    def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        return self.layers[0].propagation(batch.edge_index, batch.get("edge_weight"), size, dtype)  # type: ignore[operator]

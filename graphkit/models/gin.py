@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import GINConv
-from graphkit.ops import SparseMatrix, gcn_norm
 
 
 class GIN(LayerStack):
@@ -46,15 +44,10 @@ class GIN(LayerStack):
         torch.Size([3, 2])
     """
 
-    reach = 1
-    adds_own = True
+    num_hops = 1
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GINConv(in_channels, out_channels, bias=self.bias)
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         return layer(h, batch.edge_index, batch.get("edge_weight"))
-
-    def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        weight = batch.get("edge_weight")
-        return gcn_norm(batch.edge_index, weight, add_self_loops=False, norm=None, size=size, dtype=dtype)

@@ -45,7 +45,7 @@ class GraphSAINT(LayeredModel):
         orders: The order of each layer (default: ``(1, 1, 0)``).
         dropout: The probability of dropping an entry of each layer's input (default: 0.1).
         act: The activation, by PyG's names (default: ``"relu"``).
-        combine: ``"concat"``, or ``"sum"``, which the official code calls "mean" (default: ``"concat"``).
+        join: ``"concat"``, or ``"sum"``, which the official code calls "mean" (default: ``"concat"``).
         norm: Whether rows are standardised (default: ``True``).
         readout: How node states become a graph state, by the name of an aggregation, or ``"mask"``; ``None`` for one
             output per node (default: ``None``).
@@ -64,9 +64,9 @@ class GraphSAINT(LayeredModel):
         torch.Size([3, 2])
     """
 
-    checks = Checks([{}, {"orders": (2, 0), "combine": "sum", "norm": False}, {"orders": (1, 1), "readout": "mean"}])
+    checks = Checks([{}, {"orders": (2, 0), "join": "sum", "norm": False}, {"orders": (1, 1), "readout": "mean"}])
 
-    looks_back = False
+    uses_history = False
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class GraphSAINT(LayeredModel):
         orders: Sequence[int] = (1, 1, 0),
         dropout: float = 0.1,
         act: str = "relu",
-        combine: str = "concat",
+        join: str = "concat",
         norm: bool = True,
         readout: str | None = None,
     ) -> None:
@@ -91,14 +91,14 @@ class GraphSAINT(LayeredModel):
         self.orders = tuple(orders)
         self.dropout = dropout
         self.act = act
-        self.combine = check_choice(combine, ("concat", "sum"), "combine of GraphSAINT")
+        self.join = check_choice(join, ("concat", "sum"), "join of GraphSAINT")
         self.norm = norm
         self.readout = readout
-        self.reach = max(orders)
+        self.num_hops = max(orders)
         layers, width = [], in_channels
         for order in self.orders:
-            layers.append(_HighOrder(width, hidden_channels, order, act, combine, norm))
-            width = hidden_channels * (order + 1 if combine == "concat" else 1)
+            layers.append(_HighOrder(width, hidden_channels, order, act, join, norm))
+            width = hidden_channels * (order + 1 if join == "concat" else 1)
         self.layers = nn.ModuleList(layers)
         self.pool = make_pool(readout, width)
         self.head = Linear(width, self.out_channels)
@@ -115,15 +115,15 @@ class GraphSAINT(LayeredModel):
             powers.append(average @ powers[-1])
         return self.layers[i](*powers)
 
-    def neighborhood(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+    def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
         if self.orders[i] > 1 or (self.training and self.dropout > 0):
             return None
         if self.orders[i] == 0:
             return SparseMatrix.from_edges(batch.edge_index[:, :0], size=size)
         return _average(batch, size, dtype)
 
-    def update(self, i: int, aggregated: Any, own: Tensor | None = None) -> Tensor:
-        return self.layers[i](*[own, aggregated][: self.orders[i] + 1])
+    def combine(self, i: int, propagated: Any, own: Tensor | None = None) -> Tensor:
+        return self.layers[i](*[own, propagated][: self.orders[i] + 1])
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.head(l2_normalize(read_out(self.readout, self.pool, h, batch)))
@@ -144,9 +144,9 @@ def _average(batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix:
 
 
 class _HighOrder(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int, order: int, act: str, combine: str, norm: bool) -> None:
+    def __init__(self, in_channels: int, out_channels: int, order: int, act: str, join: str, norm: bool) -> None:
         super().__init__()
-        self.combine = combine
+        self.join = join
         self.lins = nn.ModuleList(Linear(in_channels, out_channels) for _ in range(order + 1))
         self.norms = nn.ModuleList(nn.LayerNorm(out_channels, EPS) for _ in range(order + 1) if norm)
         self.activation = activation_resolver(act)
@@ -155,7 +155,7 @@ class _HighOrder(nn.Module):
         parts = [self.activation(lin(h)) for lin, h in zip(self.lins, powers, strict=True)]
         if self.norms:
             parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
-        return torch.cat(parts, dim=1) if self.combine == "concat" else torch.stack(parts).sum(0)
+        return torch.cat(parts, dim=1) if self.join == "concat" else torch.stack(parts).sum(0)
 
     def reset_parameters(self) -> None:
         for module in (*self.lins, *self.norms):

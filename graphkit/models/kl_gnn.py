@@ -108,7 +108,7 @@ class KLGNN(LayeredModel):
         sizes={"hidden_channels": 4, "num_layers_id": 1, "num_layers_global": 1, "num_layers_regression": 1},
     )
 
-    looks_back = False
+    uses_history = False
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ class MLP(LayerStack):
 
     checks = Checks([{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}])
 
-    reach = 0
+    num_hops = 0
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return Linear(in_channels, out_channels, bias=self.bias)

@@ -62,7 +62,7 @@ class MPNN(LayerStack):
         ]
     )
 
-    reach = 1
+    num_hops = 1
 
     def __init__(
         self,

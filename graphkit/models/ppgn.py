@@ -79,7 +79,7 @@ class PPGNpp(LayeredModel):
         expected_failures={"gradcheck": "new biases are 0, which puts pairs without an edge at the kink of ReLU"},
     )
 
-    looks_back = False
+    uses_history = False
 
     def __init__(
         self,

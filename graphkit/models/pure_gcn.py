@@ -62,7 +62,7 @@ class PureGCN(LayeredModel):
         ]
     )
 
-    looks_back = False
+    uses_history = False
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ class RelationalGNN(LayerStack):
         ]
     )
 
-    reach = 2  # the degrees of a node's neighbours count, for some layers
+    num_hops = 2  # the degrees of a node's neighbours count, for some layers
 
     def __init__(
         self,

@@ -138,7 +138,7 @@ class ShaDowGNN(LayeredModel):
         self.reset_parameters()
 
     @property
-    def looks_back(self) -> bool:  # type: ignore[override]
+    def uses_history(self) -> bool:  # type: ignore[override]
         """Whether the last step reads all states."""
         return self.residue != "none"
 

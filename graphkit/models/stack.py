@@ -98,7 +98,7 @@ class LayerStack(LayeredModel):
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
         num_hidden = num_layers - 1 if readout is None else num_layers
         self.layers = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
-        self._widths, self.extra = widths, [0] * num_layers
+        self._widths, self.added_inputs = widths, [0] * num_layers
         self.skips = nn.ModuleList(Linear(*pair) for pair in pairwise(widths) if residual == "linear")
         norms = []
         if norm is not None:
@@ -110,8 +110,7 @@ class LayerStack(LayeredModel):
         self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
         self.reset_parameters()
 
-    looks_back = False
-    adds_own = False  # whether a layer itself sees a node's own state beside what its neighbours send
+    uses_history = False
 
     @abstractmethod
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
@@ -144,26 +143,25 @@ class LayerStack(LayeredModel):
             return out
         return self.activation(out if self.norm is None else self.norms[i](out))
 
-    def aggregation(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        alone = self.norm != "batch_norm" and not self.residual and not self.adds_own
-        return self.neighborhood(0, batch, size, dtype) if alone else None
-
-    def neighborhood(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+    def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        """The matrix of the layer, if it has one, unless dropout or batch normalisation come between."""
         drops = max(self.dropout, self.input_dropout or 0.0) > 0
-        changes = self.training and (drops or self.norm == "batch_norm")
-        return None if changes else self.average(batch, size, dtype)
+        of_layer = getattr(self.layers[i], "propagation", None)
+        if of_layer is None or (self.training and (drops or self.norm == "batch_norm")):
+            return None
+        return of_layer(batch.edge_index, batch.get("edge_weight"), size, dtype)
 
-    def average(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        """The constant matrix by which the layers average or add, where they do; see :meth:`neighborhood`."""
-        return None
+    @property
+    def combines_own(self) -> bool:  # type: ignore[override]
+        """Whether layers, residuals or norms read a node's own state, too."""
+        return self.norm == "batch_norm" or bool(self.residual) or getattr(self.layers[0], "combines_own", True)
 
-    def update(self, i: int, aggregated: Any, own: Tensor | None = None) -> Tensor:
+    def combine(self, i: int, propagated: Any, own: Tensor | None = None) -> Tensor:
         layer: Any = self.layers[i]
-        out = layer.update(aggregated, own) if self.adds_own else layer.update(aggregated)
-        return self._join(i, out, own, own)
+        return self._join(i, layer.combine(propagated, own), own, own)
 
-    def widen(self, extra: Sequence[int]) -> None:
-        for i, (more, before) in enumerate(zip(extra, self.extra, strict=True)):
+    def add_inputs(self, counts: Sequence[int]) -> None:
+        for i, (more, before) in enumerate(zip(counts, self.added_inputs, strict=True)):
             if more != before:
                 below, above = self._widths[i : i + 2]
                 like = next(self.layers[i].parameters())
@@ -171,7 +169,7 @@ class LayerStack(LayeredModel):
                 self.layers[i] = self.make_layer(width, above).to(like)
                 if self.skips:
                     self.skips[i] = Linear(width, above).to(like)
-        self.extra = list(extra)
+        self.added_inputs = list(counts)
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return h if self.head is None else self.head(read_out(self.readout, self.pool, h, batch))

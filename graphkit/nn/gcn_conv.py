@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.linear import Linear
 from graphkit.ops import SparseMatrix, gcn_norm
 
@@ -76,6 +77,8 @@ class GCNConv(nn.Module):
         ]
     )
 
+    combines_own = False  # what a node has itself comes by its self-loop
+
     def __init__(
         self,
         in_channels: int,
@@ -126,10 +129,12 @@ class GCNConv(nn.Module):
             dtype=dtype,
         )
 
-    def update(self, aggregated: Any) -> Tensor:
+    def combine(self, propagated: Any, own: Tensor | None = None) -> Tensor:
         """The rest of the convolution, from (rows of) :math:`P X`: a tensor, or whatever multiplies from the left."""
-        out = self.lin(aggregated)
+        out = self.lin(propagated)
         return out if self.bias is None else out.add_(self.bias)
+
+    update = RenamedAttribute("combine")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.lin.in_channels}, {self.out_channels})"

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix, Structure, spmm
+from graphkit.ops import SparseMatrix, Structure, gcn_norm, spmm
 
 
 class GINConv(nn.Module):
@@ -45,6 +46,8 @@ class GINConv(nn.Module):
 
     checks = Checks([{"train_eps": True}, {"out_channels": 7, "eps": 0.5, "bias": False}])
 
+    combines_own = True  # besides the sum over neighbours
+
     def __init__(
         self, in_channels: int, out_channels: int, eps: float = 0.0, train_eps: bool = False, bias: bool = True
     ) -> None:
@@ -73,12 +76,20 @@ class GINConv(nn.Module):
         z = self.lin_in(x)
         return self._perceptron((1 + self.eps) * z + spmm(edge_index, z, edge_weight))
 
-    def update(self, aggregated: Tensor, own: Tensor) -> Tensor:
+    def propagation(
+        self, edge_index: Tensor, edge_weight: Tensor | None, size: int, dtype: torch.dtype | None = None
+    ) -> SparseMatrix:
+        """The matrix of sums over neighbours, of a graph with ``size`` nodes."""
+        return gcn_norm(edge_index, edge_weight, add_self_loops=False, norm=None, size=size, dtype=dtype)
+
+    def combine(self, propagated: Tensor, own: Tensor) -> Tensor:
         """The layer's output, from (rows of) the sums over neighbours and the nodes' own input."""
-        return self._perceptron(self.lin_in((1 + self.eps) * own + aggregated))
+        return self._perceptron(self.lin_in((1 + self.eps) * own + propagated))
 
     def _perceptron(self, total: Tensor) -> Tensor:
         return self.lin_out(torch.relu(total if self.bias is None else total + self.bias))
+
+    update = RenamedAttribute("combine")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"

@@ -21,12 +21,12 @@ def layerwise(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
 
     Each layer is computed for all nodes before the next one begins, in chunks of nodes with the neighbours that the
     layer reads. Every state is computed once, whatever the depth, and nothing but states is kept. Where a layer
-    averages with a constant matrix (:meth:`~graphkit.models.LayeredModel.neighborhood`), a chunk is a product with some
-    of its rows, and no neighbour is computed twice.
+    propagates with a constant matrix (:meth:`~graphkit.models.LayeredModel.propagation`), a chunk is a product with
+    some of its rows, and no neighbour is computed twice.
 
     Args:
         model: A :class:`~graphkit.models.LayeredModel` without readout whose layers say how far they reach
-            (``model.reach``); it is run in evaluation mode.
+            (``model.num_hops``); it is run in evaluation mode.
         data: The graph; it may stay on the CPU, chunks go where the model is.
         chunk_size: The number of nodes per chunk (default: 8192).
 
@@ -44,7 +44,7 @@ def layerwise(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
         >>> torch.allclose(layerwise(model, data, chunk_size=2), model(data), atol=1e-6)
         True
     """
-    if not isinstance(model, LayeredModel) or model.reach is None:
+    if not isinstance(model, LayeredModel) or model.num_hops is None:
         raise TypeError(
             f"layerwise: the layers of this {type(model).__name__} may read the whole graph, so they cannot be run for "
             "some nodes at a time; use a model such as GCN, GIN or MPNN, or evaluate='whole' or 'sampled'"
@@ -73,17 +73,17 @@ class _Run:
         for i in range(len(model.layers)):
             new = self._averaged(i, history[-1])
             if new is None:
-                new = self._per_chunk(partial(self._step, i), history, cast(int, model.reach))
-            history = [*history, new] if model.looks_back else [new]
+                new = self._per_chunk(partial(self._step, i), history, cast(int, model.num_hops))
+            history = [*history, new] if model.uses_history else [new]
         return self._per_chunk(lambda part, states: model.decode(states[-1], part), history[-1:])
 
     def _averaged(self, i: int, h: Tensor) -> Tensor | None:
-        """The next state, where the layer averages with a constant matrix."""
-        matrix = self.model.neighborhood(i, self.data, self.data.num_nodes, h.dtype)
+        """The next state, where the layer propagates with a constant matrix."""
+        matrix = self.model.propagation(i, self.data, self.data.num_nodes, h.dtype)
         if matrix is None:
             return None
         parts = ((matrix.select_rows(ids) @ h, h[ids]) for ids in self.chunks)
-        return self._joined(self.model.update(i, *(rows.to(self.device) for rows in part)) for part in parts)
+        return self._joined(self.model.combine(i, *(rows.to(self.device) for rows in part)) for part in parts)
 
     def _step(self, i: int, part: Data, states: list[Any]) -> Tensor:
         return self.model.step(i, states, part)

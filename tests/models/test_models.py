@@ -147,3 +147,14 @@ def test_features_may_be_dropped_less_than_states(name):
     assert torch.equal(kept.train()(data), kept.eval()(data))
     with pytest.raises(ValueError, match=r"input_dropout=1\.0, must be in"):
         make(4, 8, input_dropout=1.0)
+
+
+def test_old_names_of_the_contract_warn_and_count():
+    with pytest.warns(FutureWarning, match=r"looks_back is now uses_history"):
+
+        class Old(GCN):
+            looks_back = True
+
+    assert Old(3, 4).uses_history
+    with pytest.warns(FutureWarning, match=r"reach is now num_hops"):
+        assert GCN.reach == 2

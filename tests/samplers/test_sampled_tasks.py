@@ -250,7 +250,7 @@ def test_layerwise_is_the_whole_graph_or_says_why_not(cls):
         data = tiny.graph(24, 40, 5)
         data.x, data.edge_attr = data.x.double(), None
         model = model.double().eval()
-        if model.reach is None:
+        if model.num_hops is None:
             with pytest.raises(TypeError, match="cannot be run for some nodes at a time"):
                 layerwise(model, data)
             continue
@@ -277,7 +277,7 @@ def test_layerwise_on_a_directed_graph_with_an_isolated_node(model):
         lambda: GIN(6, 6, num_layers=3, residual=True),
         lambda: GIN(6, 5, num_layers=2, residual="linear"),
         lambda: GraphSAINT(6, 5, out_channels=2, orders=(1, 0, 1)),
-        lambda: GraphSAINT(6, 5, out_channels=2, orders=(0, 1), combine="sum", norm=False),
+        lambda: GraphSAINT(6, 5, out_channels=2, orders=(0, 1), join="sum", norm=False),
     ],
 )
 def test_layerwise_computes_no_neighbours_of_a_chunk(make, monkeypatch):

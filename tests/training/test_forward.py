@@ -77,7 +77,7 @@ class _GAT(_GIN):
 class _PlainGCN(GCN):
     """A GCN that keeps nothing from step to step."""
 
-    def average(self, batch: Data, size: int, dtype: torch.dtype) -> None:
+    def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> None:
         return None
 
 

@@ -78,7 +78,7 @@ class DirectFeedbackAlignment(TargetProjection):
         for i in range(self.num_hidden):
             hidden.append(self.engine.forward(self.model.step, i, history, batch))
             out = hidden[-1].detach()
-            history = [*map(detached, history), out] if self.model.looks_back else [out]
+            history = [*map(detached, history), out] if self.model.uses_history else [out]
         output = self.engine.forward(self._output, history, batch)
         loss = self.task.loss(output, batch, "train")
         (error,) = torch.autograd.grad(loss, output, retain_graph=True)
@@ -98,4 +98,4 @@ class DirectFeedbackAlignment(TargetProjection):
     def _matrix(self, batch: Data) -> SparseMatrix | None:
         """The matrix by which the layers average."""
         with evaluating(self.model):
-            return self.model.aggregation(batch, batch.num_nodes, batch.x.dtype)
+            return self.propagation(batch, batch.num_nodes, batch.x.dtype)

@@ -210,7 +210,7 @@ class ForwardForward(Layerwise):
         histories = self._bottom(graphs) if histories is None else histories
         aggregated = None if i == 0 and self.encodes else self._aggregated(i, graphs, histories, rows)
         if aggregated is not None:
-            return lambda: self.model.update(i, aggregated)
+            return lambda: self.model.combine(i, aggregated)
         layers = [self.local(i, graphs.graph(v), histories[v], rows) for v in range(graphs.count)]
         return lambda: torch.stack([layer() for layer in layers])
 
@@ -221,7 +221,7 @@ class ForwardForward(Layerwise):
         for v in range(out.size(0)):
             z = out[v] if graphs.extra is None else torch.cat([out[v], graphs.extra(v)], dim=1)
             state = self.normalize_input(z)
-            new.append([*old[v], state] if self.model.looks_back else [state])
+            new.append([*old[v], state] if self.model.uses_history else [state])
         return new * graphs.count if graphs.shared else new
 
     def _bottom(self, graphs: LabelledGraphs) -> Histories:
@@ -257,7 +257,7 @@ class ForwardForward(Layerwise):
         ``None`` if the layers do not average first, or nothing is shared.
         """
         graph, h = graphs.graph(0), histories[0][-1]
-        matrix = self.model.aggregation(graph, h.shape[0], h.dtype)
+        matrix = self.propagation(graph, h.shape[0], h.dtype)
         if matrix is None:
             return None
         if graphs.columns is not None and i == 0:
@@ -269,7 +269,7 @@ class ForwardForward(Layerwise):
             return Variants(aggregate(matrix, h, rows), left, right)
         if graphs.columns is not None:
             return torch.stack([aggregate(matrix, history[-1], rows) for history in histories])
-        others = (self.model.aggregation(graphs.graph(v), h.shape[0], h.dtype) for v in range(1, graphs.count))
+        others = (self.propagation(graphs.graph(v), h.shape[0], h.dtype) for v in range(1, graphs.count))
         matrices: list[Any] = [matrix, *others]
         if rows is not None and (graphs.shared or (i == 0 and self.append_label == "none")):
             differences = differing_columns(matrices, rows, self.num_classes)

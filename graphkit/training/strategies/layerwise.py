@@ -56,7 +56,7 @@ class Layerwise(Strategy):
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
         extra = self.extra_channels(batch)
-        model.widen(extra)
+        model.add_inputs(extra)
         if any(extra):
             self.find_parameters(batch)  # layers that take their width from the first batch have seen it now
 
@@ -104,7 +104,7 @@ class Layerwise(Strategy):
             self.encodes = h.requires_grad
             history: list[Any] = []
             for i in range(self.num_layers):
-                history.append(pad_columns(h, model.extra[i] if model.extra else 0))
+                history.append(pad_columns(h, model.added_inputs[i] if model.added_inputs else 0))
                 out = model.step(i, history, batch)
                 grads = _gradients(out, list(named.values()))
                 self.parameters_by_layer.append(
@@ -116,7 +116,7 @@ class Layerwise(Strategy):
                             f"{type(self).__name__} trains layers apart, but layers {owner[name] + 1} and {i + 1} of "
                             f"{type(model).__name__} share {name!r}; use Backprop, or a single layer"
                         )
-                history = [detached(state) for state in history] if model.looks_back else []
+                history = [detached(state) for state in history] if model.uses_history else []
                 h = out.detach()
                 self.widths.append(h.size(1))
         self.rest = {name: p for name, p in named.items() if name not in owner}
@@ -164,7 +164,7 @@ class Layerwise(Strategy):
                 if visit is not None:
                     visit(i, self.model.node_states(out, batch))
                 out = self.normalize_input(out if extra is None else torch.cat([out, extra], dim=1))
-                history = [*history, out] if self.model.looks_back else [out]
+                history = [*history, out] if self.model.uses_history else [out]
         return history
 
     def local(self, i: int, batch: Data, history: list[State], rows: Tensor | None = None) -> Callable[[], Tensor]:
@@ -179,11 +179,15 @@ class Layerwise(Strategy):
         h: Any = history[-1]
         dense = isinstance(h, Tensor)
         graph = batch, h.shape[0], h.dtype
-        matrix = model.neighborhood(i, *graph) if dense else model.aggregation(*graph)
+        matrix = model.propagation(i, *graph) if dense else self.propagation(*graph)
         if matrix is None:
             return lambda: step(history)
         aggregated, own = aggregate(matrix, h, rows), select_rows(h, rows) if dense else None
-        return lambda: model.update(i, aggregated, own)
+        return lambda: model.combine(i, aggregated, own)
+
+    def propagation(self, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
+        """The matrix that layers propagate with, where they read nothing else; see :meth:`LayeredModel.propagation`."""
+        return None if self.model.combines_own else self.model.propagation(0, batch, size, dtype)
 
     def cached(self, key: str, batch: Data, i: int, make: Callable[[], Any], pairs: bool = False) -> Any:
         """``make()``, cached until a weight of the first ``i`` layers changes.

@@ -127,4 +127,4 @@ class ScalableFF(Layerwise):
             history[-1] = self.norms[b](history[-1])
             q = self.heads[b](self.model.node_states(history[-1], batch))
             visit(b, self.task.pool(q.square() if self.goodness == "square" else q, batch))
-            history = [detached(h) for h in history] if self.model.looks_back else [history[-1].detach()]
+            history = [detached(h) for h in history] if self.model.uses_history else [history[-1].detach()]

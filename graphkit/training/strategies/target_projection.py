@@ -78,7 +78,7 @@ class TargetProjection(Layerwise):
             loss = self.mean(self.local_loss(i, self.model.node_states(out, batch)[rows], target), batch, rows)
             self.engine.optimize(loss, phase.optimizers[i])
             logged[f"loss_layer_{i + 1}"] = loss.detach()
-            history = [*map(detached, history), out.detach()] if self.model.looks_back else [out.detach()]
+            history = [*map(detached, history), out.detach()] if self.model.uses_history else [out.detach()]
         loss = self.task.loss(self.engine.forward(self._output, history, batch), batch, "train")
         self.engine.optimize(loss, phase.optimizers[-1])
         return {"loss": loss.detach(), **logged, "loss_output": loss.detach()}

@@ -228,11 +228,11 @@ class TopDownForward(SingleForward):
         above = None
         if not first and widths[1] > 0:
             above = self.normalize_input(self._labels(batch) if is_top else states[j + 1])
-        matrix = model.aggregation(graph, own.shape[0], own.dtype)
+        matrix = self.propagation(graph, own.shape[0], own.dtype)
         if matrix is None:
             own = own.to_dense() if isinstance(own, SparseMatrix) else own
             above = own.new_zeros(own.size(0), widths[1]) if above is None else above
-            before = [bottom, *map(self.normalize_input, states[: j - 1])] if model.looks_back and j > 0 else []
+            before = [bottom, *map(self.normalize_input, states[: j - 1])] if model.uses_history and j > 0 else []
             return lambda: model.step(j, [*before, torch.cat([own, above], dim=1)], graph)
         blocks: list[Any] = [None, None]
         if j == 0:
@@ -244,7 +244,7 @@ class TopDownForward(SingleForward):
         elif above is not None:
             blocks[1] = matrix @ above
         aggregated = Blocks(blocks, widths)
-        return lambda: model.update(j, aggregated)
+        return lambda: model.combine(j, aggregated)
 
     def _labels(self, batch: Data) -> Tensor:
         return self.cached("labels", batch, 0, lambda: self.labels(batch))

@@ -93,7 +93,7 @@ def _check_network(file: GoldenFile) -> None:
         dim,
         file["classifier_bias"].size,
         orders,
-        combine="concat" if file.scalar("aggr_is_concat") else "sum",
+        join="concat" if file.scalar("aggr_is_concat") else "sum",
         norm=bool(file.scalar("norm_is_layer")),
     ).double()
     _load(file, model)

@@ -81,7 +81,7 @@ def _forward_forward(file: GoldenFile, strategy: Any, lr: float = 0.0) -> tuple[
     task = _task(file)
     model = _model(weights, biases, "nodes")
     model._widths[0] -= task.num_classes  # the columns of the label are among the weights' rows
-    model.extra = [task.num_classes, 0]
+    model.added_inputs = [task.num_classes, 0]
     phases = _ready(strategy, task, model, lr)
     wrong = file.tensor("wrong_label").unsqueeze(1).expand(-1, max(1, task.num_classes - 1))
     strategy.load_state_dict({"negatives": wrong.contiguous()})

@@ -43,7 +43,7 @@ def check(file: GoldenFile) -> None:
 class _JumpingGCN(GCN):
     """A stack whose last state is a weighted sum of all of its layers' states."""
 
-    looks_back = True
+    uses_history = True
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
