@@ -16,7 +16,8 @@ from benchmarks.speed.common import Benchmark, benchmark
 from graphkit.algorithms import SubgraphSource
 from graphkit.models import GraphSAINT
 from graphkit.ops import structure
-from graphkit.samplers import NeighborSampler, layerwise
+from graphkit.samplers import NeighborSampler
+from graphkit.training import inference
 
 NODES, SUBGRAPHS, TARGETS = 20_000, 200, 1000
 FANOUTS, ROOTS = (15, 10, 5), 1024
@@ -226,7 +227,7 @@ def layerwise_inference() -> Benchmark:
         return model.decode(h, data)
 
     return Benchmark(
-        ours=lambda: layerwise(model, data),
+        ours=lambda: inference.layerwise_inference(model, data),
         opponent=theirs,
         against="each layer on every chunk and its neighbours, as PyG's BasicGNN.inference does",
         rounds=3,

@@ -43,7 +43,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
         added_inputs: How many channels each layer takes besides the state below it, see :meth:`add_inputs`.
         combines_own: Whether :meth:`combine` reads a node's own state beside what is propagated to it.
         num_hops: How many hops of edges one step reads, when not training; ``None``: perhaps all. With it, a layer can
-            be computed for some nodes at a time; see :func:`graphkit.samplers.layerwise`.
+            be computed for some nodes at a time; see :func:`graphkit.training.layerwise_inference`.
+        needs_features: Whether it reads node features ``x``; a task without them is refused.
     """
 
     layers: nn.ModuleList
@@ -51,6 +52,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
     added_inputs: Sequence[int] = ()
     combines_own: bool = True
     num_hops: int | None = None
+    needs_features: bool = True
 
     @abstractmethod
     def encode(self, batch: Data) -> State:
@@ -129,6 +131,19 @@ class LayeredModel(Configurable, nn.Module, ABC):
     neighborhood = RenamedAttribute("propagation")
     update = RenamedAttribute("combine")
 
+    @classmethod
+    def check_task(cls, task: Any) -> None:
+        """Refuse a task that lacks what the model reads.
+
+        Raises:
+            ValueError: If the model reads node features and the task has none.
+        """
+        if cls.needs_features and task.num_features == 0:
+            raise ValueError(
+                f"{cls.__name__} reads node features, but task {task.name!r} has none (no data.x); add some, e.g. "
+                "task.transform(torch_geometric.transforms.Constant())"
+            )
+
     def required_transform(self) -> BaseTransform | None:
         """The structure that this model wants precomputed; the trainer applies it once (default: none)."""
         return None
@@ -150,8 +165,9 @@ class LayeredModel(Configurable, nn.Module, ABC):
             **arguments: The model's other arguments.
 
         Raises:
-            ValueError: If an argument does not exist; the message lists those that do.
+            ValueError: If an argument does not exist, with those that do, or the task lacks what the model reads.
         """
+        cls.check_task(task)
         known = inspect.signature(cls.__init__).parameters
         unknown = [name for name in arguments if name not in known]
         if unknown:

@@ -47,7 +47,7 @@ class Sampler(Configurable, ABC):
     Args:
         evaluate: How validation and test are predicted: ``"sampled"``, on batches of this sampler; ``"whole"``, on the
             whole graph at once; ``"layerwise"``, on the whole graph one layer at a time, in chunks of nodes, see
-            :func:`layerwise`.
+            :func:`graphkit.training.layerwise_inference`.
         inductive: Whether training sees the training nodes and the edges between them only.
 
     Raises:

@@ -1,6 +1,7 @@
-"""The trainer, its strategies and its results."""
+"""The trainer, its strategies, its results, and inference on large graphs."""
 
+from graphkit.training.inference import layerwise_inference
 from graphkit.training.result import Result
 from graphkit.training.trainer import Trainer
 
-__all__ = ["Result", "Trainer"]
+__all__ = ["Result", "Trainer", "layerwise_inference"]

@@ -11,8 +11,8 @@ from torch_geometric.data import Data
 import graphkit as gk
 from graphkit.models import GCN, GIN, MLP, MPNN, GraphSAINT, ShaDowGNN
 from graphkit.models.pair_scorer import PairScorer
-from graphkit.samplers import layerwise
 from graphkit.testing.instances import factories
+from graphkit.training import layerwise_inference
 from graphkit.transforms.features import RandomWalkPE
 from tests import tiny
 
@@ -252,10 +252,10 @@ def test_layerwise_is_the_whole_graph_or_says_why_not(cls):
         model = model.double().eval()
         if model.num_hops is None:
             with pytest.raises(TypeError, match="cannot be run for some nodes at a time"):
-                layerwise(model, data)
+                layerwise_inference(model, data)
             continue
         for chunk in (1, 7, 100):
-            assert torch.allclose(layerwise(model, data, chunk), model(data), atol=1e-10)
+            assert torch.allclose(layerwise_inference(model, data, chunk), model(data), atol=1e-10)
     assert task.num_outputs == 3
 
 
@@ -263,7 +263,7 @@ def test_layerwise_is_the_whole_graph_or_says_why_not(cls):
 def test_layerwise_on_a_directed_graph_with_an_isolated_node(model):
     data = Data(x=torch.randn(6, 3).double(), edge_index=torch.tensor([[0, 1, 2, 4, 0], [1, 2, 0, 3, 3]]))
     network = model(3, 5, num_layers=3, out_channels=2, residual=True).double().train()
-    out = layerwise(network, data, 2)
+    out = layerwise_inference(network, data, 2)
     assert network.training
     assert torch.allclose(out, network.eval()(data), atol=1e-12)
 
@@ -290,22 +290,22 @@ def test_layerwise_computes_no_neighbours_of_a_chunk(make, monkeypatch):
         model(data)  # running statistics of batch norm
     expected = model.eval()(data)
     monkeypatch.setattr(type(model), "step", lambda *arguments: pytest.fail("a layer ran on more than the chunk"))
-    assert torch.allclose(layerwise(model, data, 7), expected, atol=1e-12)
+    assert torch.allclose(layerwise_inference(model, data, 7), expected, atol=1e-12)
 
 
 def test_layerwise_with_averages_of_averages():
     data = tiny.graph(24, 40, 5)
     data.x, data.edge_attr = torch.randn(24, 6).double(), None
     model = GraphSAINT(6, 5, out_channels=2, orders=(2, 1, 0)).double().eval()
-    assert torch.allclose(layerwise(model, data, 7), model(data), atol=1e-12)
+    assert torch.allclose(layerwise_inference(model, data, 7), model(data), atol=1e-12)
 
 
 def test_layerwise_refusals():
     data = tiny.graph()
     with pytest.raises(TypeError, match="Linear may read the whole graph"):
-        layerwise(torch.nn.Linear(6, 2), data)
+        layerwise_inference(torch.nn.Linear(6, 2), data)
     with pytest.raises(ValueError, match="chunk_size=0"):
-        layerwise(GCN(6, 4), data, 0)
+        layerwise_inference(GCN(6, 4), data, 0)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,8 @@ from torch_geometric.data import Data
 
 from graphkit.tasks.loaders.base import Draw, Loader
 
+PAIRS = ("edge_label_index", "edge_label")  # what batches say of pairs
+
 
 class Pairs(Loader):
     """Links and pairs without one, each batch with the whole graph; training draws negatives anew in every epoch.

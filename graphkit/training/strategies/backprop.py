@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.samplers import layerwise
+from graphkit.training.inference import layerwise_inference
 from graphkit.training.strategies.base import Phase, Strategy
 
 
@@ -44,5 +44,5 @@ class Backprop(Strategy):
         if upto_layer is not None:
             raise ValueError("Backprop trains all layers together and cannot predict from a part of them")
         if "chunk_size" in batch:
-            return self.engine.forward(layerwise, self.model, batch, batch.chunk_size)
+            return self.engine.forward(layerwise_inference, self.model, batch, batch.chunk_size)
         return self.engine.forward(self.model, batch)

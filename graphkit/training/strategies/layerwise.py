@@ -15,11 +15,10 @@ from graphkit.models import LayeredModel
 from graphkit.models.base import State
 from graphkit.ops import SparseMatrix, Structure
 from graphkit.tasks import Task
+from graphkit.tasks.loaders.pairs import PAIRS
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
 from graphkit.training.strategies.inputs import Chain
-
-PAIRS = ("edge_label_index", "edge_label")
 
 
 class Layerwise(Strategy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any, cast
@@ -13,10 +14,11 @@ from torch_geometric.data import Data
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import shared_attributes, subgraph_data
+from graphkit.tasks.loaders.pairs import PAIRS
 
 
 @torch.no_grad()
-def layerwise(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
+def layerwise_inference(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
     r"""The outputs of a model for all nodes of a graph, equal to ``model(data)``, in little memory.
 
     Each layer is computed for all nodes before the next one begins, in chunks of nodes with the neighbours that the
@@ -41,16 +43,16 @@ def layerwise(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
         >>> from graphkit.models import GCN
         >>> data = Data(x=torch.randn(5, 4), edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]))
         >>> model = GCN(4, 8, out_channels=2).eval()
-        >>> torch.allclose(layerwise(model, data, chunk_size=2), model(data), atol=1e-6)
+        >>> torch.allclose(layerwise_inference(model, data, chunk_size=2), model(data), atol=1e-6)
         True
     """
     if not isinstance(model, LayeredModel) or model.num_hops is None:
         raise TypeError(
-            f"layerwise: the layers of this {type(model).__name__} may read the whole graph, so they cannot be run for "
-            "some nodes at a time; use a model such as GCN, GIN or MPNN, or evaluate='whole' or 'sampled'"
+            f"layerwise_inference: the layers of this {type(model).__name__} may read the whole graph, so they cannot "
+            "be run for some nodes at a time; use a model such as GCN, GIN or MPNN, or evaluate='whole' or 'sampled'"
         )
     if chunk_size < 1:
-        raise ValueError(f"layerwise: chunk_size={chunk_size}, must be at least 1")
+        raise ValueError(f"layerwise_inference: chunk_size={chunk_size}, must be at least 1")
     was_training = model.training
     model.eval()
     try:
@@ -61,10 +63,13 @@ def layerwise(model: nn.Module, data: Data, chunk_size: int = 8192) -> Tensor:
 
 class _Run:
     def __init__(self, model: LayeredModel, data: Data, chunk_size: int) -> None:
+        data = copy.copy(data)
+        for key in PAIRS:  # which are judged and not read
+            data.pop(key, None)
         self.model, self.data = model, data
         self.chunks = torch.arange(data.num_nodes).split(chunk_size)
         self.source = subgraph_source(data.edge_index, data.num_nodes)
-        self.shared = shared_attributes(data, "layerwise")
+        self.shared = shared_attributes(data, "layerwise_inference")
         self.device = next((p.device for p in model.parameters()), data.edge_index.device)
 
     def outputs(self) -> Tensor:
