@@ -49,13 +49,13 @@ class Registry(Generic[T]):
         """
         package = importlib.import_module(self.package)
         own = [getattr(package, name) for name in package.__all__]
-        found = {_name(cls): cls for cls in own if self._is_member(cls)}
+        members = {_name(cls): cls for cls in own if self._is_member(cls)}
         if self.base.__module__.startswith("graphkit."):  # anybody may derive from nn.Module for any purpose
             for cls in self._subclasses(self.base):
                 private = cls.__name__.startswith("_") or cls.__module__.startswith("graphkit.")
                 if not private and not inspect.isabstract(cls):
-                    found.setdefault(_name(cls), cls)
-        return found
+                    members.setdefault(_name(cls), cls)
+        return members
 
     def names(self) -> list[str]:
         """The sorted class names."""
@@ -71,10 +71,10 @@ class Registry(Generic[T]):
             return query
         classes = self.classes()
         by_key = {_normalise(name): cls for name, cls in classes.items()}
-        found = by_key.get(_normalise(query))
-        if found is None:
+        key = _normalise(query)
+        if key not in by_key:
             raise ValueError(unknown_name(query, sorted(classes), self.kind))
-        return found
+        return by_key[key]
 
     def _is_member(self, cls: object) -> bool:
         return isinstance(cls, type) and issubclass(cls, self.base) and not inspect.isabstract(cls)

@@ -251,7 +251,7 @@ def card(name: str) -> Card:
         "Zachary's karate club"
     """
     known = _read_all(shipped("datasets"))
-    found = known.get(str(name).lower().replace("_", "-").replace(" ", "-"))
-    if found is None:
+    key = str(name).lower().replace("_", "-").replace(" ", "-")
+    if key not in known:
         raise ValueError(unknown_name(name, known, "dataset"))
-    return found
+    return known[key]

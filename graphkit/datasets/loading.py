@@ -13,7 +13,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.hashing import hash_config
-from graphkit.datasets.catalog import Card, SplitFamily, card, cards
+from graphkit.datasets import catalog
+from graphkit.datasets.catalog import Card, SplitFamily
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.link_splits import OFFICIAL, make_link_split
 from graphkit.datasets.loaders import LOADERS
@@ -47,28 +48,28 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
         >>> load("karate-links").split.sizes
         (68, 3, 7)
     """
-    found = card(name)
-    if found.kind == "list":
+    card = catalog.card(name)
+    if card.kind == "list":
         raise ValueError(
-            f"dataset {found.name!r} is a list of graphs to tell apart, without labels and split; "
-            f"use graphkit.datasets.load_graphs({found.name!r})"
+            f"dataset {card.name!r} is a list of graphs to tell apart, without labels and split; "
+            f"use graphkit.datasets.load_graphs({card.name!r})"
         )
-    choose(found, split)  # a wrong split is refused before any work
-    graphs, stored = _graphs(found, options)
-    made, family = _split(found, split, graphs, stored)
-    metric = family.metric or found.metric
+    choose(card, split)  # a wrong split is refused before any work
+    graphs, stored = _graphs(card, options)
+    made, family = _split(card, split, graphs, stored)
+    metric = family.metric or card.metric
     if isinstance(made, LinkSplit):
         data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in OFFICIAL})
-        return LinkTask(found.name, data, made, metric)
+        return LinkTask(card.name, data, made, metric)
     arguments: dict[str, Any] = {
-        "target": found.target,
+        "target": card.target,
         "metric": metric,
-        "num_outputs": found.expect.get("outputs") if not options and found.target == "multiclass" else None,
+        "num_outputs": card.expect.get("outputs") if not options and card.target == "multiclass" else None,
         "allow_missing_classes": family.allow_missing_classes,
     }
-    if found.kind == "node":
-        return NodeTask(found.name, graphs[0], made, **arguments)
-    return GraphTask(found.name, graphs, made, **arguments)
+    if card.kind == "node":
+        return NodeTask(card.name, graphs[0], made, **arguments)
+    return GraphTask(card.name, graphs, made, **arguments)
 
 
 def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[Split | LinkSplit]:
@@ -83,11 +84,11 @@ def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[
         >>> [split.name for split in load_splits("csl", [0, 1])]
         ['cv-5/0', 'cv-5/1']
     """
-    found = card(name)
+    card = catalog.card(name)
     for split in splits:
-        choose(found, split)
-    graphs, stored = _graphs(found, options)
-    return [_split(found, split, graphs, stored)[0] for split in splits]
+        choose(card, split)
+    graphs, stored = _graphs(card, options)
+    return [_split(card, split, graphs, stored)[0] for split in splits]
 
 
 def load_graphs(name: str, **options: Any) -> list[Data]:
@@ -102,7 +103,7 @@ def load_graphs(name: str, **options: Any) -> list[Data]:
         >>> rook.num_nodes, rook.num_edges
         (16, 96)
     """
-    return _graphs(card(name), options)[0]
+    return _graphs(catalog.card(name), options)[0]
 
 
 def available() -> dict[str, str]:
@@ -115,7 +116,7 @@ def available() -> dict[str, str]:
         >>> available()["ring-transfer"]
         'generated'
     """
-    return {name: "generated" if found.generator else _summary(found) for name, found in cards().items()}
+    return {name: "generated" if card.generator else _summary(card) for name, card in catalog.cards().items()}
 
 
 def check(name: str) -> dict[str, str]:
@@ -127,79 +128,79 @@ def check(name: str) -> dict[str, str]:
     Returns:
         The state by path below the mirror; empty for a generated dataset. Contents are not read, see :func:`load`.
     """
-    return {file.path: state(file) for file in card(name).all_files}
+    return {file.path: state(file) for file in catalog.card(name).all_files}
 
 
-def _summary(found: Card) -> str:
-    states = {state(file) for file in found.files}
+def _summary(card: Card) -> str:
+    states = {state(file) for file in card.files}
     return "at hand" if states <= {"local", "mirror"} else "missing"
 
 
-def _graphs(found: Card, options: dict[str, Any]) -> tuple[list[Data], list[Ids]]:
-    function = GENERATORS[found.generator] if found.generator else LOADERS[found.loader]
-    _check_options(found, function, options)
-    arguments = {**found.arguments, **options}
-    if found.generator:
-        generated = GENERATORS[found.generator](**arguments)
+def _graphs(card: Card, options: dict[str, Any]) -> tuple[list[Data], list[Ids]]:
+    function = GENERATORS[card.generator] if card.generator else LOADERS[card.loader]
+    _check_options(card, function, options)
+    arguments = {**card.arguments, **options}
+    if card.generator:
+        generated = GENERATORS[card.generator](**arguments)
         return generated.graphs, generated.splits
-    parsed = _parsed(found, LOADERS[found.loader], arguments, options)
+    parsed = _parsed(card, LOADERS[card.loader], arguments, options)
     return parsed.graphs(), parsed.splits
 
 
-def _check_options(found: Card, function: Callable[..., Any], options: dict[str, Any]) -> None:
+def _check_options(card: Card, function: Callable[..., Any], options: dict[str, Any]) -> None:
     parameters = inspect.signature(function).parameters.values()
     choices = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty]
     for option in options:
         if option not in choices:
             has = f"its options are: {', '.join(choices)}" if choices else "it has no options"
-            raise TypeError(f"dataset {found.name!r} has no option {option!r}; {has}")
+            raise TypeError(f"dataset {card.name!r} has no option {option!r}; {has}")
 
 
 def _parsed(
-    found: Card, loader: Callable[..., Collated], arguments: dict[str, Any], options: dict[str, Any]
+    card: Card, loader: Callable[..., Collated], arguments: dict[str, Any], options: dict[str, Any]
 ) -> Collated:
     import torch_geometric
 
     def build(scratch: Path) -> Collated:
-        if found.extra and importlib.util.find_spec(found.extra) is None:
+        if card.extra and importlib.util.find_spec(card.extra) is None:
             raise ImportError(
-                f"dataset {found.name!r} is parsed by the package {found.extra}, which is not installed: "
-                f"pip install 'graphkit-pyg[{found.extra}]'"
+                f"dataset {card.name!r} is parsed by the package {card.extra}, which is not installed: "
+                f"pip install 'graphkit-pyg[{card.extra}]'"
             )
-        files = fetch(found.files, found.name)
+        files = fetch(card.files, card.name)
         scratch.mkdir()
-        trusted = {file.path for file in found.files if file.sha256}
+        trusted = {file.path for file in card.files if file.sha256}
         parsed = loader(RawFiles(files, scratch, trusted), **arguments)
-        _check_counts(found, parsed, options)
+        _check_counts(card, parsed, options)
         return parsed
 
-    stamp = {"card": found.data_hash, "options": options, "torch_geometric": torch_geometric.__version__}
-    return cached((found.of or found.name) + (f"-{hash_config(options, 8)}" if options else ""), stamp, build)
+    stamp = {"card": card.data_hash, "options": options, "torch_geometric": torch_geometric.__version__}
+    return cached((card.of or card.name) + (f"-{hash_config(options, 8)}" if options else ""), stamp, build)
 
 
-def _check_counts(found: Card, parsed: Collated, options: dict[str, Any]) -> None:
+def _check_counts(card: Card, parsed: Collated, options: dict[str, Any]) -> None:
     counts = parsed.counts
-    for what, expected in found.expect.items():
+    for what, expected in card.expect.items():
         if options and what in ("features", "outputs"):
             continue
         if counts[what] != expected:
             raise ValueError(
-                f"dataset {found.name!r}: parsing gave {counts[what]} {what}, but the card says {expected}; "
+                f"dataset {card.name!r}: parsing gave {counts[what]} {what}, but the card says {expected}; "
                 "the raw files are not the ones that the card describes"
             )
 
 
 def _split(
-    found: Card, split: int | str, graphs: list[Data], stored: list[Ids]
+    card: Card, split: int | str, graphs: list[Data], stored: list[Ids]
 ) -> tuple[Split | LinkSplit, SplitFamily]:
-    if found.kind == "link":
-        return make_link_split(found, split, graphs[0])
-    edges = graphs[0].edge_index if found.kind == "node" else None
-    return make_split(found, split, _labels(graphs, found), stored, edges)
+    if card.kind == "link":
+        return make_link_split(card, split, graphs[0])
+    edges = graphs[0].edge_index if card.kind == "node" else None
+    return make_split(card, split, _labels(graphs, card), stored, edges)
 
 
-def _labels(graphs: list[Data], found: Card) -> Tensor:
-    if found.kind == "node":
+def _labels(graphs: list[Data], card: Card) -> Tensor:
+    if card.kind == "node":
         return graphs[0].y
     if graphs[0].get("readout_mask") is not None and graphs[0].readout_mask.sum() > 1:
         return torch.zeros(len(graphs))  # a label per marked node: none by which graphs could be divided

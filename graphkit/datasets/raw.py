@@ -67,7 +67,7 @@ def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:
         OSError: If the disk is full.
     """
     files = list(files)
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     to_download: list[RawFile] = []
     mirror = mirror_root()
     for file in files:
@@ -80,16 +80,16 @@ def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:
         else:
             to_download.append(file)
             continue
-        found[file.path] = target
+        paths[file.path] = target
     if to_download:
         _download(to_download, owner)
-        found.update({file.path: raw_path(file) for file in to_download})
+        paths.update({file.path: raw_path(file) for file in to_download})
     for file in files:
         if not file.sha256:
             warnings.warn(
                 f"dataset {owner!r}: no sha256 is known for {file.path}; its content was not verified", stacklevel=2
             )
-    return found
+    return paths
 
 
 def _verify(path: Path, file: RawFile, owner: str, remedy: str) -> None:
@@ -226,8 +226,7 @@ class RawFiles:
 
     def __getitem__(self, name: str) -> Path:
         """The file whose card path ends in ``name``."""
-        found = [path for key, path in self.files.items() if f"/{key}".endswith(f"/{name}")]
-        return found[0]
+        return next(path for key, path in self.files.items() if f"/{key}".endswith(f"/{name}"))
 
     def place(self, folder: str, strip: str | None = None) -> None:
         """Lay the files out as a dataset class wants them: under ``folder``, by name or by path after ``strip``."""

@@ -87,13 +87,13 @@ def _column(key: str, values: list[Any], stores: list[BaseStorage], graphs: Sequ
     if isinstance(first, bool | int | float):
         joined, sizes = torch.tensor(values), torch.ones(len(values), dtype=torch.long)
     elif type(first) is Tensor and first.layout == torch.strided and first.device.type == "cpu":
-        found = graphs[0].__cat_dim__(key, first, stores[0])
-        if not isinstance(found, int | None):
+        axis = graphs[0].__cat_dim__(key, first, stores[0])
+        if not isinstance(axis, int | None):
             return None
-        if found is None or first.dim() == 0:
+        if axis is None or first.dim() == 0:
             values = [value.unsqueeze(0) for value in values]
         else:
-            dim = found % first.dim()
+            dim = axis % first.dim()
         kinds = {(value.dtype, value.requires_grad, *value.shape[:dim], *value.shape[dim + 1 :]) for value in values}
         if len(kinds) > 1 or first.requires_grad or first.is_nested:
             return None

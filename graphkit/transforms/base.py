@@ -63,9 +63,9 @@ def apply(
 ) -> list[Data]:
     r"""Apply a transform to every graph.
 
-    Results of an ``expensive`` :class:`Precompute` are kept in files, 64 graphs each. A file is named by the content of
-    its graphs and of the transform, so it is never stale; one that cannot be read is made again. Interrupted work goes
-    on where it stopped.
+    Results of an ``expensive`` :class:`Precompute` are cached in files, 64 graphs each. A file is named by the content
+    of its graphs and of the transform, so it is never stale; one that cannot be read is made again. Interrupted work
+    goes on where it stopped.
 
     Args:
         transform: Any PyG transform.

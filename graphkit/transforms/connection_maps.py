@@ -155,11 +155,11 @@ def _left_singular(m: Tensor, dim: int) -> Tensor:
     tall = m.double()
     values, vectors = torch.linalg.eigh(tall.mT @ tall)
     values, vectors = values[:, -dim:].flip(1), vectors[..., -dim:].flip(2)
-    found = (tall @ (vectors * values.clamp(min=torch.finfo(values.dtype).tiny).rsqrt()[:, None])).to(m.dtype)
+    left = (tall @ (vectors * values.clamp(min=torch.finfo(values.dtype).tiny).rsqrt()[:, None])).to(m.dtype)
     vague = values[:, -1] <= 1e-6 * values[:, 0]  # squared singular values: too close to rounding
     if bool(vague.any()):
-        found[vague] = torch.linalg.svd(m[vague], full_matrices=False)[0][..., :dim]
-    return found
+        left[vague] = torch.linalg.svd(m[vague], full_matrices=False)[0][..., :dim]
+    return left
 
 
 def alignments(bases: Tensor, edge_index: Tensor) -> Tensor:

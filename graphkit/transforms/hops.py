@@ -44,6 +44,6 @@ class Hops(Precompute):
 
     def forward(self, data: Data) -> Data:
         """Add the pairs to ``data`` (a shallow copy when called through ``transform(data)``)."""
-        found = hop_pairs(data.edge_index, int(data.num_nodes or 0), self.max_hop, self.max_pairs)
-        data.hop_index, data.hop_distance = found
+        n = int(data.num_nodes or 0)
+        data.hop_index, data.hop_distance = hop_pairs(data.edge_index, n, self.max_hop, self.max_pairs)
         return data

@@ -72,10 +72,10 @@ class LaplacianEigenvectors(Precompute):
         values = values.round(decimals=12).clamp_(min=0.0)
         largest = vectors.gather(0, vectors.abs().round(decimals=9).argmax(0, keepdim=True))
         vectors = vectors * torch.where(largest < 0, -1.0, 1.0)
-        found = min(n, self.num_vectors)
+        count = min(n, self.num_vectors)
         dtype = float_dtype(data)
         for name, columns in (("laplacian_vectors", vectors), ("laplacian_values", values.expand(n, -1))):
             padded = torch.full((n, self.num_vectors), torch.nan, dtype=dtype)
-            padded[:, :found] = columns[:, :found].to(dtype)
+            padded[:, :count] = columns[:, :count].to(dtype)
             data[name] = padded.to(data.edge_index.device)
         return data

@@ -73,7 +73,9 @@ class NodeSubsets(Precompute):
         weights = attr.view(-1).tolist() if weighted else [1] * data.num_edges
         graph.add_weighted_edges_from((u, v, w) for (u, v), w in zip(data.edge_index.t().tolist(), weights) if u != v)
         number = torch.zeros(num_nodes, dtype=torch.long)
-        found = nx.community.louvain_communities(graph, resolution=self.resolution, seed=self.seed) if num_nodes else []
-        for community, nodes in enumerate(found):
+        communities = (
+            nx.community.louvain_communities(graph, resolution=self.resolution, seed=self.seed) if num_nodes else []
+        )
+        for community, nodes in enumerate(communities):
             number[list(nodes)] = community
         return number

@@ -52,8 +52,8 @@ class Paths(Precompute):
 
     def forward(self, data: Data) -> Data:
         """Add the paths to ``data`` (a shallow copy when called through ``transform(data)``)."""
-        found = enumerate_paths(data.edge_index, int(data.num_nodes or 0), self.length, self.paths, self.max_paths)
-        for k, paths in enumerate(found, 1):
+        groups = enumerate_paths(data.edge_index, int(data.num_nodes or 0), self.length, self.paths, self.max_paths)
+        for k, paths in enumerate(groups, 1):
             data[f"path_index_{k}"] = paths.nodes
             if paths.distances is not None:
                 data[f"path_distance_{k}"] = paths.distances

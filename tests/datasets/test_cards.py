@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from graphkit.core.files import sha256
-from graphkit.datasets import card, cards
+from graphkit.datasets import cards, catalog
 from graphkit.datasets.catalog import read_card
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.link_splits import LINK_READERS
@@ -26,26 +26,26 @@ def test_there_are_cards() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_card_names_what_exists(name: str) -> None:
-    found = card(name)
-    function = GENERATORS[found.generator] if found.generator else LOADERS[found.loader]
+    card = catalog.card(name)
+    function = GENERATORS[card.generator] if card.generator else LOADERS[card.loader]
     parameters = inspect.signature(function).parameters
-    assert set(found.arguments) <= set(parameters), "arguments that the function does not take"
+    assert set(card.arguments) <= set(parameters), "arguments that the function does not take"
     required = {p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
-    assert required <= set(found.arguments), "arguments that the function needs"
-    for family in found.splits:
-        assert family.reader in (LINK_READERS if found.kind == "link" else READERS)
+    assert required <= set(card.arguments), "arguments that the function needs"
+    for family in card.splits:
+        assert family.reader in (LINK_READERS if card.kind == "link" else READERS)
         assert family.count >= 0
-        assert found.target in find_metric(family.metric or found.metric).targets
+        assert card.target in find_metric(family.metric or card.metric).targets
         assert not family.fractions or sum(family.fractions) == pytest.approx(1)
         assert bool(family.fractions) == (family.reader in ("fractions", "random_links"))
         assert (len(family.per_class) == 2) == (family.reader == "per_class")
         if family.sizes and not isinstance(family.sizes[0], int):
             assert len(family.sizes) == family.count
-    if found.kind != "list":
-        assert found.target in targets.classes()
-        assert (found.target == "link") == (found.kind == "link")
-        assert found.target in find_metric(found.metric).targets
-    for file in found.all_files:
+    if card.kind != "list":
+        assert card.target in targets.classes()
+        assert (card.target == "link") == (card.kind == "link")
+        assert card.target in find_metric(card.metric).targets
+    for file in card.all_files:
         assert all(url.startswith(("https://", "http://snap.stanford.edu/")) for url in file.urls)
         assert file.sha256 or file.urls, "neither known nor obtainable"
 
@@ -53,8 +53,8 @@ def test_every_card_names_what_exists(name: str) -> None:
 @pytest.mark.slow
 def test_the_mirror_holds_what_the_cards_say(mirror: Path) -> None:
     checked = 0
-    for found in cards().values():
-        for file in found.all_files:
+    for card in cards().values():
+        for file in card.all_files:
             path = mirror / file.path
             if file.sha256:
                 assert path.stat().st_size == file.bytes, file.path
@@ -64,10 +64,10 @@ def test_the_mirror_holds_what_the_cards_say(mirror: Path) -> None:
 
 
 def test_names_are_forgiving_and_typos_get_a_hint() -> None:
-    assert card("PTC_MR").name == "ptc-mr"
-    assert card("Amazon Photo").name == "amazon-photo"
+    assert catalog.card("PTC_MR").name == "ptc-mr"
+    assert catalog.card("Amazon Photo").name == "amazon-photo"
     with pytest.raises(ValueError, match=r"unknown dataset 'coraa'; did you mean 'cora'\? choose from: "):
-        card("coraa")
+        catalog.card("coraa")
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def test_a_generated_card_needs_nothing_and_says_the_truth(name: str, monkeypatc
         assert sum(graph.num_edges for graph in graphs) == card.expect["edges"]
     assert {graph.num_features for graph in graphs} == {card.expect["features"]}
     if "outputs" in card.expect:
-        found = {graph.y.size(1) for graph in graphs} if graphs[0].y.dim() == 2 else {_num_classes(graphs)}
-        assert found == {card.expect["outputs"]}
+        outputs = {graph.y.size(1) for graph in graphs} if graphs[0].y.dim() == 2 else {_num_classes(graphs)}
+        assert outputs == {card.expect["outputs"]}
     assert all(graph.is_undirected() for graph in graphs[:20]) or name == "tree-neighbors-match"
     assert all(graph.is_coalesced() for graph in graphs[:20]) or name in ("karate", "tree-neighbors-match")
     assert datasets.check(name) == {}
@@ -91,8 +91,8 @@ def test_the_random_target_moves() -> None:
 
 
 def test_duplicate_edges_are_kept_on_demand() -> None:
-    kept = datasets.load_graphs("clique-path", num_nodes=8, num_train=5, duplicate_edges=True)[0]
-    assert kept.num_edges == 32
+    duplicated = datasets.load_graphs("clique-path", num_nodes=8, num_train=5, duplicate_edges=True)[0]
+    assert duplicated.num_edges == 32
     assert datasets.load_graphs("clique-path", num_nodes=8, num_train=5)[0].num_edges == 20
 
 

@@ -223,7 +223,7 @@ def test_default_split_and_seeds(toy: Toy) -> None:
 
 def test_a_missing_extra_is_named_before_any_work(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     changed = replace(datasets.card("toy"), extra="no_such_package")
-    monkeypatch.setattr(loading, "card", lambda name: changed)
+    monkeypatch.setattr(loading.catalog, "card", lambda name: changed)
     with pytest.raises(ImportError, match=r"by the package no_such_package, .*pip install 'graphkit-pyg\[no_such"):
         datasets.load("toy")
     assert not toy.local.exists()

@@ -45,8 +45,8 @@ def communities(n=600, seed=0):
     generator = torch.Generator().manual_seed(seed)
     y = torch.arange(n) % 2
     pairs = torch.randint(n, (2, 8 * n), generator=generator)
-    kept = (y[pairs[0]] == y[pairs[1]]) | (torch.rand(8 * n, generator=generator) < 0.1)
-    pairs = pairs[:, kept & (pairs[0] != pairs[1])]
+    alike = (y[pairs[0]] == y[pairs[1]]) | (torch.rand(8 * n, generator=generator) < 0.1)
+    pairs = pairs[:, alike & (pairs[0] != pairs[1])]
     edge_index = torch.cat([pairs, pairs.flip(0)], dim=1).unique(dim=1)
     x = torch.randn(n, 8, generator=generator) + 0.4 * (2 * y[:, None] - 1) * torch.eye(8)[0]
     order = torch.randperm(n, generator=generator)

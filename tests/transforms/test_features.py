@@ -45,8 +45,8 @@ def test_codes_do_not_round_features(name):
     graph = random_graph(9, 22, edge_dim=None)
     coded = Data(x=torch.arange(9).view(-1, 1), edge_index=graph.edge_index)
     real = Data(x=coded.x.to(torch.get_default_dtype()), edge_index=graph.edge_index)
-    for (key, found), (_, expected) in zip(make()(coded), make()(real), strict=True):
-        assert torch.equal(found.to(expected.dtype), expected), key
+    for (key, coded_value), (_, expected) in zip(make()(coded), make()(real), strict=True):
+        assert torch.equal(coded_value.to(expected.dtype), expected), key
 
 
 def test_features_turn_codes_into_floats_and_keep_float64():
@@ -94,12 +94,12 @@ def test_dropout_on_sparse_features_has_the_statistics_of_dropout(p):
     x = torch.ones(300, 200).double()
     torch.manual_seed(0)
     out = dropout(SparseMatrix.from_tensor(x.to_sparse_csr()), p, True).to_dense()
-    kept = out != 0
-    assert kept.double().mean() == pytest.approx(1 - p, abs=5 * (p * (1 - p) / x.numel()) ** 0.5 + 2**-16)
-    assert out[kept].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-3)
+    mask = out != 0
+    assert mask.double().mean() == pytest.approx(1 - p, abs=5 * (p * (1 - p) / x.numel()) ** 0.5 + 2**-16)
+    assert out[mask].unique().tolist() == pytest.approx([1 / (1 - p)], rel=1e-3)
     assert out.mean() == pytest.approx(1, abs=0.03)
     for axis in (0, 1):
-        share = kept.double().mean(axis)
+        share = mask.double().mean(axis)
         assert share.std() == pytest.approx((p * (1 - p) / x.size(axis)) ** 0.5, rel=0.3), "rows or columns go together"
 
 

@@ -33,9 +33,9 @@ def test_sets_are_those_of_networkx(data):
 
     expected = [s for s in combinations(range(n), size) if all(near(a, b) for a, b in combinations(s, 2))]
     edge_index = torch.tensor(pairs, dtype=torch.long).view(-1, 2).t()
-    found = node_subsets(edge_index, n, size, limit, None if cluster is None else torch.tensor(cluster))
-    assert found.dtype == torch.int32
-    assert [tuple(column) for column in found.t().tolist()] == expected
+    subsets = node_subsets(edge_index, n, size, limit, None if cluster is None else torch.tensor(cluster))
+    assert subsets.dtype == torch.int32
+    assert [tuple(column) for column in subsets.t().tolist()] == expected
 
 
 def test_batches_count_nodes_on():
@@ -51,9 +51,9 @@ def test_communities():
     graph.add_edge(0, 4)
     edge_index = torch.tensor(list(graph.to_directed().edges)).t()
     data = Data(edge_index=edge_index, num_nodes=8)
-    found = NodeSubsets(2, resolution=1.0)(data).subset_index
-    assert ((found < 4).sum(0) % 2 == 0).all()
-    assert found.size(1) == 12
+    subsets = NodeSubsets(2, resolution=1.0)(data).subset_index
+    assert ((subsets < 4).sum(0) % 2 == 0).all()
+    assert subsets.size(1) == 12
     joined = NodeSubsets(2, resolution=0.01)(data).subset_index
     assert joined.size(1) == 28
     data.edge_attr = torch.where(

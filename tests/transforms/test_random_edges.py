@@ -66,15 +66,15 @@ def test_weights_and_attributes():
     graph = Data(edge_index=torch.tensor([[2, 0], [0, 1]]), num_nodes=3, edge_weight=torch.tensor([5.0, 7.0]))
     graph.edge_attr = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     out = RandomEdges(1)(graph)
-    found = {
+    attributes = {
         edge: (w, a)
         for edge, w, a in zip(
             map(tuple, out.edge_index.t().tolist()), out.edge_weight.tolist(), out.edge_attr.tolist(), strict=True
         )
     }
-    assert found[2, 0] == (5.0, [1.0, 2.0])
-    assert found[0, 1] == (7.0, [3.0, 4.0])
-    assert found[1, 2] == found[2, 1] == (1.0, [0.0, 0.0])
+    assert attributes[2, 0] == (5.0, [1.0, 2.0])
+    assert attributes[0, 1] == (7.0, [3.0, 4.0])
+    assert attributes[1, 2] == attributes[2, 1] == (1.0, [0.0, 0.0])
     keys = [source * 3 + target for source, target in out.edge_index.t().tolist()]
     assert keys == sorted(keys)
 

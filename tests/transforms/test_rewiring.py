@@ -193,8 +193,8 @@ def test_fosr_finds_the_smallest_product_of_all_pairs(graph, seed):
         expected.append(tuple(sorted((u, v))))
         a[u, v] = a[v, u] = 1
         x = step(x)
-    found = FoSR(6, seed=seed).sequence(simple(graph), np.random.default_rng(seed).uniform(-1, 1, n))[0]
-    assert list(map(tuple, found.tolist())) == expected
+    pairs = FoSR(6, seed=seed).sequence(simple(graph), np.random.default_rng(seed).uniform(-1, 1, n))[0]
+    assert list(map(tuple, pairs.tolist())) == expected
 
 
 def test_fosr_leaves_isolated_nodes_alone():
@@ -250,8 +250,8 @@ def dense_sdrf(a, rounds, bound):
 def test_sdrf_equals_the_dense_procedure(graph, bound):
     a = nx.to_numpy_array(graph, nodelist=range(graph.number_of_nodes()))
     expected = dense_sdrf(a, 7, math.inf if bound is None else bound)
-    found = SDRF(7, tau=math.inf, removal_bound=bound).sequence(simple(graph))
-    for ours, theirs in zip(found, expected):
+    rounds = SDRF(7, tau=math.inf, removal_bound=bound).sequence(simple(graph))
+    for ours, theirs in zip(rounds, expected):
         assert [tuple(sorted(p)) for p in ours.tolist() if p[0] >= 0] == theirs
 
 
@@ -294,14 +294,14 @@ def test_laser_takes_the_worst_connected_at_each_distance():
     walks = np.linalg.matrix_power(nx.to_numpy_array(graph) + np.eye(40), 8)
     out = LASER(num_snapshots=4, rho=0.3)(as_data(graph))
     for relation in (1, 2, 3):
-        found = new_pairs(out, relation)
-        assert found
-        assert all(distance[u][v] == relation + 1 for u, v in found)
+        added = new_pairs(out, relation)
+        assert added
+        assert all(distance[u][v] == relation + 1 for u, v in added)
         for v in graph:
             orbit = [u for u in graph if distance[v].get(u) == relation + 1]
             count = max(1, round(0.3 * len(orbit))) if orbit else 0
             weakest = sorted(walks[v, u] for u in orbit)[:count]
-            joined = sorted(walks[v, u] for u in orbit if tuple(sorted((u, v))) in found)
+            joined = sorted(walks[v, u] for u in orbit if tuple(sorted((u, v))) in added)
             assert joined[:count] == weakest
     everything = LASER(num_snapshots=3, rho=1.0)(as_data(graph))
     for relation in (1, 2):
@@ -366,8 +366,8 @@ def test_attributes_follow_their_edges(method):
     data.edge_type = torch.tensor([0, 0, 0, 0, 0, 0, 0, 0, 0, 2])
     out = METHODS[method]()(data)
     old = {(u, v): (w, t) for u, v, w, t in zip(*edges.tolist(), number.tolist(), data.edge_type.tolist())}
-    found = zip(map(tuple, out.edge_index.t().tolist()), out.edge_weight, out.edge_attr, out.edge_type.tolist())
-    for edge, weight, attributes, relation in found:
+    edges_after = zip(map(tuple, out.edge_index.t().tolist()), out.edge_weight, out.edge_attr, out.edge_type.tolist())
+    for edge, weight, attributes, relation in edges_after:
         if edge in old:
             assert attributes.tolist() == [old[edge][0]] * 2
             assert relation == old[edge][1]

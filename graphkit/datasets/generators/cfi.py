@@ -59,12 +59,12 @@ def cfi_edges(base: Edges, twisted: bool = False) -> tuple[int, Tensor]:
         (6, torch.Size([2, 12]))
     """
     nodes = [(v, frozenset(part)) for v in sorted(set(chain(*base))) for part in _even(_at(base, v))]
-    found = []
+    edges = []
     for (i, (v, s)), (j, (w, t)) in combinations(enumerate(nodes), 2):
         for number, edge in enumerate(base):
             if {v, w} == set(edge) and ((number in s) == (number in t)) != (twisted and number == 0):
-                found.append((i, j))
-    return len(nodes), coalesce(both_directions(torch.tensor(found).t()))
+                edges.append((i, j))
+    return len(nodes), coalesce(both_directions(torch.tensor(edges).t()))
 
 
 def cfi(*, bases: Sequence[str] = tuple(CFI_BASES)) -> Generated:

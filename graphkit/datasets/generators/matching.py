@@ -75,10 +75,10 @@ def _permutations(num_leaves: int, depth: int, rng: np.random.Generator) -> np.n
         count = min(1000, 32000 // num_leaves)
         return np.stack([rng.permutation(num_leaves) + 1 for _ in range(count)])
     count = min(1000, math.factorial(num_leaves))
-    found: dict[tuple[int, ...], None] = {}
-    while len(found) < count:
-        found.setdefault(tuple((rng.permutation(num_leaves) + 1).tolist()))
-    return np.array(list(found))
+    orders: dict[tuple[int, ...], None] = {}
+    while len(orders) < count:
+        orders.setdefault(tuple((rng.permutation(num_leaves) + 1).tolist()))
+    return np.array(list(orders))
 
 
 def _stratified(labels: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

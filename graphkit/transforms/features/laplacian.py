@@ -50,5 +50,4 @@ class LaplacianPE(NodeFeatures):
 
     def columns(self, data: Data) -> Tensor:
         """The eigenvectors ``[num_nodes, num_vectors]``."""
-        found = LaplacianEigenvectors(self.num_vectors + 1)(data)
-        return found.laplacian_vectors[:, 1:].nan_to_num(nan=0.0)
+        return LaplacianEigenvectors(self.num_vectors + 1)(data).laplacian_vectors[:, 1:].nan_to_num(nan=0.0)

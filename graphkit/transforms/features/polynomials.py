@@ -55,14 +55,14 @@ class _Polynomials(NodeFeatures):
         Give it the graphs to train on, so that training and test graphs keep the same channels.
         """
         channels = list(range(len(self.basis()))) if self.channels is None else self.channels
-        found: set[int] = set()
+        nonzero: set[int] = set()
         for graph in graphs:
-            missing = [channel for channel in channels if channel not in found]
+            missing = [channel for channel in channels if channel not in nonzero]
             if not missing:
                 break
             part = self._with_channels(missing)
-            found |= {channel for channel, value in zip(missing, part._values(graph)) if _is_nonzero(value)}
-        return self._with_channels(sorted(found))
+            nonzero |= {channel for channel, value in zip(missing, part._values(graph)) if _is_nonzero(value)}
+        return self._with_channels(sorted(nonzero))
 
     def _with_channels(self: P, channels: list[int]) -> P:
         return type(self).from_config(self.config() | {"channels": channels})
@@ -261,8 +261,8 @@ def _matrices(data: Data, num_relations: int, where: str) -> list[Any]:
         return [coo_array((values, tuple(ends)), (n, n)).tocsr()]
     kind = data.get("edge_type")
     if kind is None or bool(((kind < 0) | (kind >= num_relations)).any()):
-        found = "no edge_type" if kind is None else f"an edge_type outside 0..{num_relations - 1}"
-        raise ValueError(f"{where}: num_relations={num_relations}, but the graph has {found}")
+        problem = "no edge_type" if kind is None else f"an edge_type outside 0..{num_relations - 1}"
+        raise ValueError(f"{where}: num_relations={num_relations}, but the graph has {problem}")
     of_kind = [kind.cpu().numpy() == k for k in range(num_relations)]
     return [coo_array((values[chosen], tuple(ends[:, chosen])), (n, n)).tocsr() for chosen in of_kind]
 
@@ -293,9 +293,9 @@ def _pair_table(values: list[Any], n: int, limit: int, where: str) -> tuple[Tens
             rows = np.repeat(np.arange(n), np.diff(value.indptr))
             keys.append(rows * n + value.indices)
             entries.append(value.data)
-    kept = [value != 0 for value in entries]
-    pairs = np.unique(np.concatenate([key[some] for key, some in zip(keys, kept)])) if keys else np.empty(0, np.int64)
+    masks = [value != 0 for value in entries]
+    pairs = np.unique(np.concatenate([key[mask] for key, mask in zip(keys, masks)])) if keys else np.empty(0, np.int64)
     table = np.zeros((pairs.size, len(values)))
-    for column, (key, value, some) in enumerate(zip(keys, entries, kept)):
-        table[np.searchsorted(pairs, key[some]), column] = value[some]
+    for column, (key, value, mask) in enumerate(zip(keys, entries, masks)):
+        table[np.searchsorted(pairs, key[mask]), column] = value[mask]
     return torch.from_numpy(np.stack([pairs // max(n, 1), pairs % max(n, 1)])), table

@@ -74,7 +74,7 @@ class EffectiveResistance(PairRewiring):
         self.report = report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
-        found = greedy_resistance(
+        greedy = greedy_resistance(
             graph, budget(self.num_edges, graph), self.backend, official_score=self.official_score, seed=self.seed
         )
-        return EdgeChange(found.pairs, resistance_drop=float(found.drops.sum()))
+        return EdgeChange(greedy.pairs, resistance_drop=float(greedy.drops.sum()))
