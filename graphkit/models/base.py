@@ -15,7 +15,6 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import unknown_name
-from graphkit.models.readout import default_readout
 from graphkit.ops import SparseMatrix
 
 State = Tensor | SparseMatrix
@@ -174,7 +173,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
             choices = [name for name in known if name != "self"]
             raise ValueError(unknown_name(unknown[0], choices, f"argument of {cls.__name__}"))
         sizes: dict[str, Any] = {"in_channels": task.num_features, "out_channels": task.num_outputs}
-        readout = default_readout(task)
+        readout = task.readout
         if readout == "mask" or (readout and "readout" in known and known["readout"].default is None):
             sizes["readout"] = readout
         return cls(**{name: value for name, value in sizes.items() if name in known} | arguments)

@@ -11,11 +11,6 @@ from torch_geometric.data import Data
 from graphkit.nn import aggr
 
 
-def default_readout(task: Any) -> str | None:
-    """``"mask"`` for graphs that mark the nodes to read, ``"mean"`` for other graphs, ``None`` for nodes and links."""
-    return task.readout
-
-
 def make_pool(readout: str | None, channels: int | None, **kwargs: Any) -> nn.Module | None:
     """The aggregation that a model's ``readout`` names; ``None``, ``"mask"`` and ``"nodes"`` need none."""
     return None if readout in (None, "mask", "nodes") else aggr.resolve(readout, channels, **kwargs)

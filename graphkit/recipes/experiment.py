@@ -13,7 +13,6 @@ from graphkit.core.validate import unknown_name
 from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
-from graphkit.models.readout import default_readout
 from graphkit.recipes.config import PARTS, SIZES, ConfigParser, find_class, option_defaults, plain
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
@@ -124,7 +123,7 @@ class Experiment:
         sizes = dict(zip(SIZES, (task.num_features, task.num_outputs), strict=True))
         module = cls(**{key: size for key, size in sizes.items() if key in known} | given)
         node_level = cls.__module__.startswith("torch_geometric.")
-        return PyGModel(module, default_readout(task)) if task.kind == "graph" and node_level else module
+        return PyGModel(module, task.readout) if task.readout and node_level else module
 
     def build_trainer(self, **changes: Any) -> Trainer:
         """The trainer; ``changes`` replace its arguments."""

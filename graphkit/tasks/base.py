@@ -312,20 +312,17 @@ class Task(ABC):
     def sampled(self, sampler: Any) -> Self:
         """The same task with batches of subgraphs that a sampler draws.
 
-        Training batches are those of the sampler, with the training nodes (or the ends of the links to train on) as
-        roots. Validation and test are predicted as the sampler's ``evaluate`` says. The trainer's ``batch_size`` is the
-        number of roots (or links) per batch, for samplers that grow subgraphs from roots.
-
-        What is transformed before is the whole graph; transforms that come after it, and the structure that a model
-        wants precomputed, are applied to each subgraph (and to the whole graph where that is evaluated)::
+        The roots of training batches are training nodes, or the ends of links to train on; the trainer's ``batch_size``
+        counts them, for samplers that grow subgraphs from roots. Validation and test are predicted as the sampler's
+        ``evaluate`` says. Transforms that come after it, and the structure that a model wants precomputed, are applied
+        to each subgraph (and to the whole graph where that is evaluated)::
 
             task.transform(features).sampled(sampler)   # features of the whole graph
             task.sampled(sampler).transform(features)   # features of each subgraph
 
         Batches of GraphSAINT carry ``node_weight``; their loss is the weighted sum over the batch's training nodes,
-        whose expectation is the mean loss over all training nodes. As in batches of a whole graph, ``train_index``,
-        ``val_index`` and ``test_index`` are the nodes of each part of the split; those that count in the batch are
-        ``root_index``.
+        whose expectation is the mean loss over all of them. ``train_index``, ``val_index`` and ``test_index`` are the
+        nodes of each part of the split; those that count in the batch are ``root_index``.
 
         Args:
             sampler: The sampler, e.g. ``gk.samplers.NeighborSampler([15, 10])``.

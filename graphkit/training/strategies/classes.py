@@ -4,40 +4,83 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.tasks import Task
-from graphkit.training.strategies.layerwise import Layerwise
+from graphkit.training.engine import Engine
+from graphkit.training.strategies.layerwise import Layerwise, normalize_rows
+
+APPEND = ("none", "input", "all")
 
 
-def num_classes(strategy: Layerwise, task: Task) -> int:
-    """The number of classes that a strategy shows to layers; 0 where pairs of nodes are judged.
+class LabelInput(Layerwise):
+    """Layer-wise training on states of length 1, in which labels are a part of the input; pairs of nodes need none.
 
-    Raises:
-        ValueError: If labels are neither classes nor of pairs, or an argument is about classes and labels are not.
+    What is drawn once stays with the weights: the features of virtual nodes (``virtual_x``), and what subclasses add.
     """
-    name = type(strategy).__name__
-    if task.num_classes > 1:
-        return task.num_classes
-    if task.num_classes == 1:
-        raise ValueError(f"{name} compares classes with one another, but task {task.name!r} has a single one")
-    if not task.judges_pairs:
-        raise ValueError(
-            f"{name} compares classes with one another, but task {task.name!r} is a {task.target} task; use Backprop, "
-            "TargetProjection, or ScalableFF(goodness='linear')"
-        )
-    known = inspect.signature(type(strategy).__init__).parameters
-    for option in strategy.about_classes:
-        if option in known and getattr(strategy, option) != known[option].default:
+
+    for_pairs = True
+    about_classes: tuple[str, ...] = ()  # arguments that mean nothing where pairs are judged
+    append_label: str
+
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        self.num_classes = self._count_classes(task)
+        super().configure_model(model, task, engine)
+
+    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        super().setup(model, task, engine)
+        self._drawn: dict[str, Tensor] = {}
+
+    def extra_channels(self, batch: Data) -> list[int]:
+        later = self.num_classes if self.append_label == "all" else 0
+        first = later if self.append_label == "none" else self.num_classes
+        return [first] + [later] * (self.num_layers - 1)
+
+    def normalize_input(self, h: Any) -> Any:
+        return normalize_rows(h)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._drawn)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if any(not torch.equal(state[name], value) for name, value in self._drawn.items()):
+            self._drawn = {name: state[name].to(value) for name, value in self._drawn.items()}
+            self._cache.clear()
+
+    def classes(self, batch: Data) -> Tensor:
+        """The classes of all nodes or graphs, -1 where hidden."""
+        return self.task.target.class_ids(batch.y)
+
+    def draw_virtual_nodes(self) -> None:
+        """Draw the features of a node per class."""
+        x = self._example().x
+        self._drawn["virtual_x"] = torch.randn(self.num_classes, x.size(1)).to(x)
+
+    def _count_classes(self, task: Task) -> int:
+        """The number of classes that are shown to layers; 0 where pairs of nodes are judged."""
+        name = type(self).__name__
+        if task.num_classes > 1:
+            return task.num_classes
+        if task.num_classes == 1:
+            raise ValueError(f"{name} compares classes with one another, but task {task.name!r} has a single one")
+        if not task.judges_pairs:
             raise ValueError(
-                f"{name}({option}={getattr(strategy, option)!r}) is about classes of nodes, but task {task.name!r} is "
-                f"a {task.kind} task, whose negatives are pairs of nodes; leave {option} at its default"
+                f"{name} compares classes with one another, but task {task.name!r} is a {task.target} task; use "
+                "Backprop, TargetProjection, or ScalableFF(goodness='linear')"
             )
-    return 0
+        known = inspect.signature(type(self).__init__).parameters
+        for option in self.about_classes:
+            if option in known and getattr(self, option) != known[option].default:
+                raise ValueError(
+                    f"{name}({option}={getattr(self, option)!r}) is about classes of nodes, but task {task.name!r} is "
+                    f"a {task.kind} task, whose negatives are pairs of nodes; leave {option} at its default"
+                )
+        return 0
 
 
 def label_features(classes: Tensor, ids: Tensor, n: int, k: int, dtype: torch.dtype) -> Tensor:

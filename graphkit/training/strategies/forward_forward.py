@@ -18,9 +18,10 @@ from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.classes import (
+    APPEND,
+    LabelInput,
     joined,
     label_features,
-    num_classes,
     prepared,
     with_columns,
     with_virtual_nodes,
@@ -29,16 +30,13 @@ from graphkit.training.strategies.goodness import ClassGoodness, PairGoodness
 from graphkit.training.strategies.inputs import Variants, differing_columns
 from graphkit.training.strategies.labelled_graphs import Histories, LabelledGraphs, LazyHistories
 from graphkit.training.strategies.layerwise import (
-    Layerwise,
     aggregate,
     evaluating,
     inverse_lengths,
-    normalize_rows,
 )
-from graphkit.training.strategies.single_forward import APPEND
 
 
-class ForwardForward(Layerwise):
+class ForwardForward(LabelInput):
     r"""The forward-forward algorithm: layers learn to answer strongly to right labels and weakly to wrong ones.
 
     From `"The Forward-Forward Algorithm: Some Preliminary Investigations" <https://arxiv.org/abs/2212.13345>`_ (Hinton,
@@ -95,7 +93,6 @@ class ForwardForward(Layerwise):
         True
     """
 
-    for_pairs = True
     about_classes = ("labels", "num_negatives", "loss", "append_label", "bidirectional", "reveal_validation")
 
     def __init__(
@@ -126,7 +123,7 @@ class ForwardForward(Layerwise):
         self.reveal_validation = reveal_validation
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        self.num_classes = num_classes(self, task)
+        self.num_classes = self._count_classes(task)
         if self.labels == "virtual" and task.joins_graphs:
             raise ValueError(
                 f"{type(self).__name__}(labels='virtual') links the nodes of one graph, but task {task.name!r} has "
@@ -142,22 +139,15 @@ class ForwardForward(Layerwise):
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         self.judge = PairGoodness(task) if task.judges_pairs else ClassGoodness(task)
-        self._fixed: dict[str, Tensor] = {}
-        batch = self._example()
         if task.loader.one_graph and not task.judges_pairs:
-            self._fixed["negatives"] = self._wrong_classes(self._classes(batch))
+            self._drawn["negatives"] = self._wrong_classes(self.classes(self._example()))
         if self.labels == "virtual":
-            self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
+            self.draw_virtual_nodes()
 
     def extra_channels(self, batch: Data) -> list[int]:
-        k = self.num_classes
-        if self.labels == "appended":
-            return [k] + [0] * (self.num_layers - 1)
-        later = k if self.append_label == "all" else 0
-        return [later if self.append_label == "none" else k] + [later] * (self.num_layers - 1)
-
-    def normalize_input(self, h: Any) -> Any:
-        return normalize_rows(h)
+        if self.labels == "virtual":
+            return super().extra_channels(batch)
+        return [self.num_classes] + [0] * (self.num_layers - 1)
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         i = self.last_layer(phase.upto_layer)
@@ -180,14 +170,6 @@ class ForwardForward(Layerwise):
             layer = self.cached(f"predict {stage}", batch, i, lambda: self.outputs(i, graphs, histories, graphs.rows))
             answers = [*below, self._score(self.engine.forward(layer), graphs, batch)]
         return self.judge.outputs(answers, batch, stage)
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self._fixed)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if any(not torch.equal(state[name], value) for name, value in self._fixed.items()):
-            self._fixed = {name: state[name].to(value) for name, value in self._fixed.items()}
-            self._cache.clear()
 
     # Goodness ------------------------------------------------------------------------------------------------------
 
@@ -283,10 +265,6 @@ class ForwardForward(Layerwise):
 
     # Labels --------------------------------------------------------------------------------------------------------
 
-    def _classes(self, batch: Data) -> Tensor:
-        """The classes of all nodes or graphs, -1 where hidden."""
-        return self.task.target.class_ids(batch.y)
-
     def _wrong_classes(self, classes: Tensor) -> Tensor:
         """All classes but the right one, in random order: ``[n, K - 1]``."""
         shifts = torch.rand(classes.numel(), self.num_classes - 1).argsort(1) + 1
@@ -299,7 +277,7 @@ class ForwardForward(Layerwise):
         return self.cached(f"labels {stage} {predicting}", batch, 0, lambda: make(batch, stage, predicting))
 
     def _of_graphs(self, batch: Data, stage: str, predicting: bool) -> LabelledGraphs:
-        y = self._classes(batch)
+        y = self.classes(batch)
         if predicting:
             classes = torch.arange(self.num_classes, device=y.device).unsqueeze(1).expand(-1, y.numel())
         else:
@@ -308,7 +286,7 @@ class ForwardForward(Layerwise):
         return self._appended(batch, nodes, classes[:, labels], self.task.target_index(batch, stage))
 
     def _of_nodes(self, batch: Data, stage: str, predicting: bool) -> LabelledGraphs:
-        y, rows = self._classes(batch), self.task.target_index(batch, stage)
+        y, rows = self.classes(batch), self.task.target_index(batch, stage)
         assert rows is not None  # a task of one graph that judges no pairs judges nodes
         if predicting:
             ids = torch.cat([*(batch[f"{part}_index"] for part in self._known(stage)), rows])
@@ -316,7 +294,7 @@ class ForwardForward(Layerwise):
             classes[:, ids.numel() - rows.numel() :] = torch.arange(self.num_classes, device=y.device).unsqueeze(1)
         else:
             ids = batch[f"{stage}_index"]  # among them, in a subgraph, nodes that are shown and not judged
-            wrong = self._fixed["negatives"][ids] if self.task.loader.one_graph else self._wrong_classes(y[ids])
+            wrong = self._drawn["negatives"][ids] if self.task.loader.one_graph else self._wrong_classes(y[ids])
             classes = torch.cat([y[ids].unsqueeze(0), wrong[:, : self.num_negatives].t()])
         if self.labels == "appended":
             return self._appended(batch, ids, classes, rows)
@@ -341,7 +319,7 @@ class ForwardForward(Layerwise):
 
     def _linked(self, batch: Data, ids: Tensor, classes: Tensor, rows: Tensor, predicting: bool) -> LabelledGraphs:
         n, k, transform = batch.num_nodes, self.num_classes, self.model.required_transform()
-        all_x = joined(batch.x, self._fixed["virtual_x"], dim=0)
+        all_x = joined(batch.x, self._drawn["virtual_x"], dim=0)
 
         def features(v: int) -> Tensor:
             shown = classes[v if predicting else 0]  # wrong labels are shown by edges alone

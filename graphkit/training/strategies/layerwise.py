@@ -36,7 +36,6 @@ class Layerwise(Strategy):
     greedy: bool = True
     for_pairs: bool = False  # whether it can judge pairs of nodes
     for_joined_graphs: bool = True  # whether a batch may join many graphs
-    about_classes: tuple[str, ...] = ()  # arguments that mean nothing where pairs are judged
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         name = type(self).__name__

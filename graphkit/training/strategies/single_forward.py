@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -17,18 +16,17 @@ from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.classes import (
+    APPEND,
+    LabelInput,
     joined,
     label_features,
-    num_classes,
     prepared,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.layerwise import Layerwise, evaluating, normalize_rows, select_rows
-
-APPEND = ("none", "input", "all")
+from graphkit.training.strategies.layerwise import evaluating, select_rows
 
 
-class SingleForward(Layerwise):
+class SingleForward(LabelInput):
     r"""Forward learning of graph networks from positive samples alone: nodes are to agree with the node of their class.
 
     From `"Forward Learning of Graph Neural Networks" <https://arxiv.org/abs/2403.11004>`_ (Park et al., ICLR 2024),
@@ -71,7 +69,6 @@ class SingleForward(Layerwise):
         ['layer 1', 'layer 2']
     """
 
-    for_pairs = True
     for_joined_graphs = False
     about_classes = ("append_label", "bidirectional")
 
@@ -82,24 +79,10 @@ class SingleForward(Layerwise):
         self.append_label = check_choice(append_label, APPEND, "append_label")
         self.bidirectional = bidirectional
 
-    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        self.num_classes = num_classes(self, task)
-        super().configure_model(model, task, engine)
-
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
-        self._fixed: dict[str, Tensor] = {}
         if self.num_classes:
-            batch = self._example()
-            self._fixed["virtual_x"] = torch.randn(self.num_classes, batch.x.size(1)).to(batch.x)
-
-    def extra_channels(self, batch: Data) -> list[int]:
-        later = self.num_classes if self.append_label == "all" else 0
-        first = later if self.append_label == "none" else self.num_classes
-        return [first] + [later] * (self.num_layers - 1)
-
-    def normalize_input(self, h: Any) -> Any:
-        return normalize_rows(h)
+            self.draw_virtual_nodes()
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         i = self.last_layer(phase.upto_layer)
@@ -121,14 +104,6 @@ class SingleForward(Layerwise):
         if below is not None:
             scores = torch.logaddexp(scores, select_rows(below, None if rows is None else rows[: -self.num_classes]))
         return self._outputs(scores - math.log(i + 1), batch, stage)
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self._fixed)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        if any(not torch.equal(state[name], value) for name, value in self._fixed.items()):
-            self._fixed = {name: state[name].to(value) for name, value in self._fixed.items()}
-            self._cache.clear()
 
     # Parts ---------------------------------------------------------------------------------------------------------
 
@@ -157,14 +132,14 @@ class SingleForward(Layerwise):
     def labels(self, batch: Data) -> Tensor:
         """Label features of all nodes, the virtual ones included."""
         k, ids = self.num_classes, batch.train_index
-        known = label_features(self._classes(batch)[ids], ids, batch.num_nodes, k, batch.x.dtype)
+        known = label_features(self.classes(batch)[ids], ids, batch.num_nodes, k, batch.x.dtype)
         return torch.cat([known, torch.eye(k).to(known)])
 
     def _augmented(self, batch: Data) -> Data:
         ids = batch.train_index
-        x = joined(batch.x, self._fixed["virtual_x"], dim=0)
+        x = joined(batch.x, self._drawn["virtual_x"], dim=0)
         x = x if self.append_label == "none" else joined(x, self.labels(batch), dim=1)
-        graph = with_virtual_nodes(batch, x, self._classes(batch)[ids], ids, self.bidirectional)
+        graph = with_virtual_nodes(batch, x, self.classes(batch)[ids], ids, self.bidirectional)
         return prepared(graph, self.model.required_transform())
 
     def _below(self, batch: Data, i: int, pairs: bool = False) -> tuple[list[State], Tensor | None]:
@@ -200,7 +175,3 @@ class SingleForward(Layerwise):
     def _outputs(self, scores: Tensor, batch: Data, stage: str) -> Tensor:
         """Scores ``[n, K]`` of what is judged at a stage as the task expects them."""
         return self.task.target.outputs(self.task.spread(scores, batch, stage))
-
-    def _classes(self, batch: Data) -> Tensor:
-        """The classes of all nodes, -1 where hidden."""
-        return self.task.target.class_ids(batch.y)
