@@ -10,12 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from graphkit.core.files import load_tensors, save_tensors
-
-
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write a checkpoint atomically."""
-    save_tensors(path, state)
+from graphkit.core.files import load_tensors
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import torch
 from torch import nn
 from torch_geometric.data import Data
 
+from graphkit.core.files import save_tensors
 from graphkit.tasks import Task
-from graphkit.training.checkpoint import random_state, save_checkpoint, set_random_state
+from graphkit.training.checkpoint import random_state, set_random_state
 from graphkit.training.engine import Engine
 from graphkit.training.lifecycle import evaluation, start_epoch, start_stage
 from graphkit.training.logs import Logs, Progress, Record
@@ -268,7 +269,7 @@ class Loop:
     def save(self) -> None:
         """Write the checkpoint, if there is a place for one."""
         if self.settings.checkpoint is not None and self.engine.shard[0] == 0:
-            save_checkpoint(self.settings.checkpoint, self.state_dict())
+            save_tensors(self.settings.checkpoint, self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs to continue as if nothing had happened."""

@@ -108,20 +108,6 @@ class Trainer(Configurable):
         warm_start: bool = False,
         validate_every: int = 1,
     ) -> None:
-        for name, value, least in (
-            ("max_epochs", max_epochs, 1),
-            ("patience", patience, 1),
-            ("validate_every", validate_every, 1),
-            ("batch_size", batch_size, 1),
-            ("num_nodes", num_nodes, 1),
-        ):
-            if value is not None and value < least:
-                raise ValueError(f"Trainer: {name}={value}, must be at least {least}")
-        for name, epochs in (("max_epochs", max_epochs), ("patience", patience)):
-            if epochs is not None and validate_every > epochs:
-                raise ValueError(
-                    f"Trainer: validate_every={validate_every} leaves {name}={epochs} without a validation"
-                )
         self.max_epochs = max_epochs
         self.patience = patience
         self.validate_every = validate_every
@@ -147,6 +133,12 @@ class Trainer(Configurable):
         self.loggers = tuple(loggers)
         self.checkpoint_seconds = checkpoint_seconds
         self.warm_start = warm_start
+        for name in ("max_epochs", "patience", "validate_every", "batch_size", "num_nodes"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"Trainer: {name}={value}, must be at least 1")
+            if value is not None and name in ("max_epochs", "patience") and validate_every > value:
+                raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
         self._optimizers()  # refuses wrong settings now
 
     def fit(self, model: nn.Module, task: Task, resume: bool = False) -> Result:
@@ -270,8 +262,7 @@ class Trainer(Configurable):
             self.optimizer_kwargs,
             self.scheduler,
             self.scheduler_kwargs,
-            fused=self.precision
-            != "16-mixed",  # Fabric unscales gradients before the step, which a fused kernel cannot
+            fused=self.precision != "16-mixed",  # Fabric cannot unscale gradients before a fused step
         )
 
     def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:

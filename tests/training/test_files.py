@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from graphkit.core.files import save_tensors
 from graphkit.models import GCN
-from graphkit.training.checkpoint import load_checkpoint, random_state, save_checkpoint, set_random_state
+from graphkit.training.checkpoint import load_checkpoint, random_state, set_random_state
 from graphkit.training.result import Result, plot_results
 from graphkit.transforms.rewiring import RandomEdges
 from tests import tiny
@@ -127,8 +128,9 @@ def test_a_damaged_checkpoint_is_named(damage, tmp_path, monkeypatch):
 
 def test_every_flipped_byte_of_a_checkpoint_is_noticed_or_harmless(tmp_path):
     path = tmp_path / "c.pt"
-    save_checkpoint(path, {"fingerprint": {}, "weights": torch.arange(50.0)})
+    save_tensors(path, {"settings": {}, "weights": torch.arange(50.0)})
     good, expected = path.read_bytes(), torch.arange(50.0)
+    assert torch.equal(load_checkpoint(path)["weights"], expected)
     for position in range(0, len(good), 37):
         content = bytearray(good)
         content[position] ^= 4
@@ -170,7 +172,7 @@ def test_interrupted_while_writing_a_checkpoint(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        save_checkpoint(tmp_path / "checkpoint.pt", {})
+        save_tensors(tmp_path / "checkpoint.pt", {})
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
     assert not list(tmp_path.glob(".*tmp"))
 
