@@ -218,6 +218,11 @@ def test_what_sizes_leave_open_is_an_error_that_says_what_to_do():
     assert gk.rewiring.FoSR(1)(data).edge_time.numel() == 3
 
 
+def test_a_number_belongs_to_the_graph_even_of_one_node():
+    single = Data(x=torch.ones(1, 1), edge_index=torch.empty(2, 0, dtype=torch.long), level=torch.tensor(3.0))
+    assert gk.rewiring.VirtualNode()(single).level.item() == 3.0
+
+
 def test_a_declaration_is_part_of_a_graphs_hash():
     assert hash_data(graph(4, 3)) != hash_data(graph(4, 3, declared=False))
     plain = Data(x=torch.ones(3, 1), edge_index=torch.tensor([[0, 1], [1, 2]]), y=torch.tensor([1]))

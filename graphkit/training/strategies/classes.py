@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.attributes import attributes_of, take
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.layerwise import Layerwise, normalize_rows
@@ -114,9 +115,10 @@ def with_virtual_nodes(batch: Data, x: Tensor, classes: Tensor, ids: Tensor, bid
     links = torch.stack([ids, n + classes])
     edges = [batch.edge_index, links, links.flip(0)] if bidirectional else [batch.edge_index, links]
     graph = Data(x=x, edge_index=torch.cat(edges, dim=1))
-    weight = batch.get("edge_weight")
-    if weight is not None:
-        graph.edge_weight = torch.cat([weight, weight.new_ones(graph.num_edges - weight.numel())])
+    old = torch.arange(graph.num_edges, device=links.device)
+    old[batch.num_edges :] = -1
+    for key in attributes_of("edge", batch, "virtual nodes"):
+        graph[key] = take(batch[key], old, key)
     degree = batch.get("full_degree")
     if degree is not None:
         new = graph.edge_index[1, batch.num_edges :]
