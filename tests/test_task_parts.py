@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Data
+from torch_geometric.utils import coalesce
 
 import graphkit as gk
 from graphkit import GraphTask, LinkSplit, LinkTask, NodeTask, Split
@@ -391,3 +392,39 @@ def test_each_link_keeps_its_own_negatives_on_subgraphs():
         gk.models.GCN.from_task(task, hidden_channels=4), task
     )
     assert 0 < result.test <= 1
+
+
+SAINT = {"node": gk.samplers.GraphSAINTNode(25, num_steps=4000), "edge": gk.samplers.GraphSAINTEdge(14, num_steps=4000)}
+
+
+@pytest.mark.parametrize("name", SAINT)
+def test_weighted_losses_of_pairs_have_the_mean_over_all_pairs_as_expectation(name):
+    edge_index = coalesce(tiny.graph(30, 60, seed=3).edge_index)
+    edge_index = edge_index[:, edge_index[0] != edge_index[1]]
+    split = LinkSplit.random(edge_index, 30, 0.1, 0.1, fixed_negatives=True, disjoint=0.5)
+    task = LinkTask("links", Data(x=torch.eye(30), edge_index=edge_index), split)
+    (whole,) = task.batches("train")
+    h = torch.randn(30, 5, generator=torch.Generator().manual_seed(0))
+    lonely = torch.ones(30, dtype=torch.bool)
+    lonely[task.stage_graph("train").edge_index.flatten()] = False  # is never drawn
+    reached = ~lonely[whole.edge_label_index].any(0)
+    score, label = task.select(h, whole, "train")
+    each = F.binary_cross_entropy_with_logits(score.view(-1), label, reduction="none")
+    expected = each[reached].sum() / label.numel()
+    secret = set(map(tuple, split.train.t().tolist()))
+    losses = []
+    for batch in task.sampled(SAINT[name]).batches("train", shuffle=True):
+        losses.append(task.loss(h[batch.n_id], batch))
+        assert not set(map(tuple, batch.n_id[batch.edge_index].t().tolist())) & secret
+    losses = torch.stack(losses)
+    error = losses.std() / len(losses) ** 0.5
+    assert abs(losses.mean() - expected) < 4 * error
+    assert error < 0.05 * expected
+
+
+def test_links_train_on_graph_saint():
+    task = sampled_links(gk.samplers.GraphSAINTNode(30))[1]
+    result = gk.Trainer(max_epochs=3, progress=False).fit(gk.models.GCN.from_task(task, hidden_channels=8), task)
+    assert 0 <= result.test <= 1
+    with pytest.raises(ValueError, match="SingleForward gives links and other pairs a mean of their own"):
+        gk.Trainer(max_epochs=1, strategy="SingleForward", progress=False).fit(gk.models.GCN(6, 8), task)

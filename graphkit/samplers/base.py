@@ -86,6 +86,10 @@ class Sampler(Configurable, ABC):
     def annotate(self, batch: Data, subgraph: Subgraph, source: SubgraphSource, prepared: Any) -> None:
         """Add the sampler's own attributes to a batch."""
 
+    def pair_probability(self, source: SubgraphSource, first: np.ndarray, second: np.ndarray) -> np.ndarray | None:
+        """The probability that a subgraph of random nodes holds two different ones (default: not known)."""
+        return None
+
     def batches(
         self,
         data: Data,

@@ -147,6 +147,10 @@ class GraphSAINTNode(_IndependentDraws):
         both = np.where(target == neighbor, 0.0, q[neighbor])
         return _ratio(q[target], both, q[target] + both, self.num_draws)
 
+    def pair_probability(self, source: SubgraphSource, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        q = self._share(source)
+        return _both(q[first], q[second], q[first] + q[second], self.num_draws)
+
     def _share(self, source: SubgraphSource) -> np.ndarray:
         if "leaving" not in source.memo:
             source.memo["leaving"] = source.adjacency().sum(axis=0) / max(source.num_edges, 1)
@@ -197,6 +201,13 @@ class GraphSAINTEdge(_IndependentDraws):
         both = np.where(loop, 0.0, share[neighbor])
         joined = np.where(loop, 0.0, pick[target] + pick[neighbor])
         return _ratio(share[target], both, share[target] + both - joined, self.num_draws)
+
+    def pair_probability(self, source: SubgraphSource, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        share, pick = self._share(source)
+        tail, head = source.edge_index().numpy()
+        linked = np.isin(first * source.num_nodes + second, tail * source.num_nodes + head)
+        either = share[first] + share[second] - np.where(linked, pick[first] + pick[second], 0.0)
+        return _both(share[first], share[second], either, self.num_draws)
 
     def _share(self, source: SubgraphSource) -> tuple[np.ndarray, np.ndarray]:
         """The probability that one draw hits a node, and that it comes from a node and takes a given edge there."""
@@ -326,5 +337,9 @@ def _ratio(first: np.ndarray, second: np.ndarray, either: np.ndarray, draws: int
     A second one of 0 is the first itself.
     """
     p = _hit(first, draws)
-    both = np.where(second == 0, p, p + _hit(second, draws) - _hit(either, draws))
-    return p / both
+    return p / np.where(second == 0, p, _both(first, second, either, draws))
+
+
+def _both(first: np.ndarray, second: np.ndarray, either: np.ndarray, draws: int) -> np.ndarray:
+    """``P(first and second)``, by the same probabilities of one draw."""
+    return _hit(first, draws) + _hit(second, draws) - _hit(either, draws)

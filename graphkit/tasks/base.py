@@ -13,12 +13,10 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit import metrics
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
-from graphkit.metrics import Metric
-from graphkit.metrics import registry as metrics
-from graphkit.metrics import resolve as resolve_metric
 from graphkit.samplers import Sampler
 from graphkit.tasks import targets
 from graphkit.tasks.link_split import LinkSplit
@@ -98,11 +96,11 @@ class Task(ABC):
         if num_outputs is not None:
             self.target.num_outputs = num_outputs
         self.target.allow_missing_classes |= allow_missing_classes
-        self._metric = resolve_metric(metric or self.target.default_metric)
+        self._metric = metrics.resolve(metric or self.target.default_metric)
         self.metric = self._metric.name
         self.target.metric = self._metric
         if not self._judges(self._metric):
-            fitting = [key for key, cls in metrics.classes().items() if self._judges(cls)]
+            fitting = [key for key, cls in metrics.registry.classes().items() if self._judges(cls)]
             raise ValueError(
                 f"metric {self.metric!r} cannot judge a {self.target} target; choose from: {', '.join(fitting)}"
             )
@@ -112,7 +110,7 @@ class Task(ABC):
     def _takes(self, cls: type[Target]) -> bool:
         return issubclass(cls, targets.Link) == self.judges_pairs
 
-    def _judges(self, metric: Metric | type[Metric]) -> bool:
+    def _judges(self, metric: metrics.Metric | type[metrics.Metric]) -> bool:
         kinds = {vars(cls).get("name") for cls in type(self.target).__mro__}
         return not metric.targets or not kinds.isdisjoint(metric.targets)
 
@@ -238,7 +236,7 @@ class Task(ABC):
         """How much each judged row counts in the loss of a batch (default: equally)."""
         return None
 
-    def new_metric(self) -> Metric:
+    def new_metric(self) -> metrics.Metric:
         """A fresh metric for one evaluation."""
         metric = copy.deepcopy(self._metric)
         metric.reset()

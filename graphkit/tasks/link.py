@@ -142,6 +142,9 @@ class LinkTask(Task):
             )
         return sddmm(pairs, out, out).unsqueeze(1), batch.edge_label
 
+    def weight(self, batch: Data) -> Tensor | None:
+        return batch.get("pair_weight")
+
     def with_split(self, split: LinkSplit) -> Self:
         if self._data is None:
             raise ValueError(

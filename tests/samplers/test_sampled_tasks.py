@@ -315,8 +315,8 @@ def test_what_cannot_be_sampled_says_why():
     sampler = gk.samplers.NeighborSampler([2])
     with pytest.raises(ValueError, match=r"samplers draw subgraphs around labelled nodes of one large graph"):
         tiny.task("graph multiclass").sampled(sampler)
-    with pytest.raises(ValueError, match=r"GraphSAINTNode draws subgraphs of random nodes, in which few pairs"):
-        tiny.task("link").sampled(gk.samplers.GraphSAINTNode(5))
+    with pytest.raises(ValueError, match=r"ClusterSampler cannot say how probable it is that a subgraph holds both"):
+        tiny.task("link").sampled(gk.samplers.ClusterSampler(3))
     with pytest.raises(ValueError, match=r"NeighborSampler\(inductive=True\) is about training nodes"):
         tiny.task("link").sampled(gk.samplers.NeighborSampler([2], inductive=True))
     with pytest.raises(TypeError, match=r"needs a sampler such as .* got list"):
@@ -354,7 +354,7 @@ def test_reproducing_a_recipe_trains_on_subgraphs(tmp_path, monkeypatch):
     monkeypatch.setattr(gk.samplers.NeighborSampler, "draw", lambda *a: asked.append(a[2].numel()) or draw(*a))
     part = {"class_path": "NeighborSampler", "init_args": {"num_neighbors": [3, 2]}}
     config = {"model": "GCN", "task": "karate", "trainer": {"max_epochs": 2, "batch_size": 2}, "sampler": part}
-    assert len(Recipe("mine", config).run(progress=False).runs) == 1
+    assert len(Recipe("mine", config).run(progress=False).cell.runs) == 1
     assert max(asked[1:]) == 2  # the first is the example, from which the number of features is read
 
 

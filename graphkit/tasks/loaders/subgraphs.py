@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.core.attributes import node_subgraph
 from graphkit.samplers import Sampler
 from graphkit.tasks.loaders.base import Draw, Loader
@@ -142,19 +143,21 @@ class NodeSubgraphs(Subgraphs):
 class PairSubgraphs(Subgraphs):
     """:class:`Subgraphs` with the ends of so many links, and of their negatives, as roots.
 
-    They are drawn from the graph that carries messages at the stage, so no link of a later stage is in them.
+    They are drawn from the graph that carries messages at the stage, so no link of a later stage is in them. Subgraphs
+    of random nodes (GraphSAINT) judge the pairs that they hold, each with ``pair_weight``, one over its probability and
+    the number of pairs; the expectation of the weighted sum is the mean over all pairs.
 
     Raises:
-        ValueError: If the sampler draws subgraphs of random nodes, or is inductive.
+        ValueError: If the sampler cannot say how probable a pair is, or is inductive.
     """
 
     def __init__(self, task: Any, sampler: Sampler, whole: Loader, transforms: Sequence[BaseTransform] = ()) -> None:
         super().__init__(task, sampler, whole, transforms)
         name = type(sampler).__name__
-        if sampler.default_batch_size is None:
+        if sampler.default_batch_size is None and type(sampler).pair_probability is Sampler.pair_probability:
             raise ValueError(
-                f"task {task.name!r} judges pairs of nodes, but {name} draws subgraphs of random nodes, in which few "
-                "pairs have both ends; use a sampler of roots such as gk.samplers.NeighborSampler([15, 10])"
+                f"task {task.name!r} judges pairs of nodes, but {name} cannot say how probable it is that a subgraph "
+                "holds both; use NeighborSampler, ShaDowKHop, ShaDowPPR, GraphSAINTNode or GraphSAINTEdge"
             )
         if sampler.inductive:
             raise ValueError(
@@ -165,12 +168,29 @@ class PairSubgraphs(Subgraphs):
 
     def draw(self, stage: str, draw: Draw) -> Iterator[Data]:
         generator = torch.Generator().manual_seed(0) if draw.generator is None else draw.generator
-        size = draw.batch_size or self.sampler.default_batch_size
-        parts = self._pairs.parts(stage, replace(draw, batch_size=size, generator=generator))
-        return (self._around(stage, *labelled_pairs(*part), generator) for part in parts)
+        draw = replace(draw, generator=generator)
+        if self.sampler.default_batch_size is None:
+            return self._holding(stage, draw)
+        draw = replace(draw, batch_size=draw.batch_size or self.sampler.default_batch_size)
+        return (self._around(stage, *labelled_pairs(*part), generator) for part in self._pairs.parts(stage, draw))
 
     def _around(self, stage: str, pairs: Tensor, label: Tensor, generator: torch.Generator) -> Data:
         roots, ends = pairs.unique(return_inverse=True)
         (batch,) = self.sampler.batches(self.task.stage_graph(stage), roots, roots.numel(), generator=generator)
         batch.edge_label_index, batch.edge_label = batch.root_index[ends], label
         return batch
+
+    def _holding(self, stage: str, draw: Draw) -> Iterator[Data]:
+        graph = self.task.stage_graph(stage)
+        ((links, negatives),) = self._pairs.parts(stage, replace(draw, batch_size=None, shard=(0, 1)))
+        pairs, label = labelled_pairs(links, negatives)
+        source = subgraph_source(graph.edge_index, graph.num_nodes)
+        for batch in self.sampler.batches(graph, None, draw.batch_size, draw.shuffle, draw.generator, draw.shard):
+            row_of = torch.full((graph.num_nodes,), -1)
+            row_of[batch.n_id] = torch.arange(batch.num_nodes)
+            held = (row_of[pairs] >= 0).all(0)
+            probability = self.sampler.pair_probability(source, *pairs[:, held].numpy())
+            batch.edge_label_index, batch.edge_label = row_of[pairs[:, held]], label[held]
+            batch.pair_weight = (1 / (torch.from_numpy(probability) * label.numel())).to(label.dtype)
+            del batch.node_weight
+            yield batch

@@ -51,6 +51,11 @@ class Layerwise(Strategy):
                 f"{name} predicts in a way of its own, but {type(task.sampler).__name__} has evaluate='layerwise'; use "
                 "evaluate='whole' or 'sampled', or Backprop"
             )
+        if task.sampler is not None and task.judges_pairs and task.sampler.default_batch_size is None:
+            raise ValueError(
+                f"{name} gives links and other pairs a mean of their own, but {type(task.sampler).__name__} weighs "
+                "each pair; use a sampler of roots such as NeighborSampler, or Backprop"
+            )
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
         extra = self.extra_channels(batch)
