@@ -6,6 +6,7 @@ import inspect
 from typing import Any, TypeVar
 
 from graphkit.core.deprecation import adopt_renamed
+from graphkit.core.docstrings import inherit_arguments
 
 T = TypeVar("T", bound="Configurable")
 
@@ -19,6 +20,7 @@ class Configurable:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         adopt_renamed(cls)
+        inherit_arguments(cls)
 
     @classmethod
     def _arguments(cls) -> list[inspect.Parameter]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import inits
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
@@ -32,11 +33,24 @@ class LayeredModel(Configurable, nn.Module, ABC):
     ``forward`` is their composition. Whatever works on layers (forward-forward training, probes, oversmoothing
     curves) uses these three methods and never a concrete class.
 
-    Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode`, :meth:`step`, :meth:`decode` and
-    :meth:`reset_parameters`; the constructor keeps each argument under its own name.
+    Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode`, :meth:`step` and :meth:`decode`. The
+    constructor begins with :meth:`keep_arguments`; its usual arguments need no line in the subclass's docstring.
+
+    Usual arguments:
+        in_channels: The number of node features; -1 takes it from the first batch.
+        hidden_channels: The width of hidden states.
+        num_layers: The number of layers.
+        out_channels: The number of outputs (default: ``hidden_channels``).
+        dropout: The probability of dropping an entry before each layer.
+        input_dropout: The probability of dropping a feature.
+        act: The activation, by PyG's names.
+        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
+            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
+        readout_kwargs: Further arguments of the readout (default: none).
 
     Attributes:
-        layers: The trainable parts, one per step.
+        layers: The parts, one per step, with weights or without.
+        reads_features: Whether the model needs node features ``x``.
         uses_history: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps
             a single state, whatever the depth.
         added_inputs: How many channels each layer takes besides the state below it, see :meth:`add_inputs`.
@@ -47,11 +61,55 @@ class LayeredModel(Configurable, nn.Module, ABC):
     """
 
     layers: nn.ModuleList
+    reads_features: bool = True
     uses_history: bool = True
     added_inputs: Sequence[int] = ()
     combines_own: bool = True
     num_hops: int | None = None
     needs_features: bool = True
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...  # the constructor's arguments
+
+    def keep_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Keep each argument of the constructor under its own name; ``out_channels`` becomes a number.
+
+        Args:
+            arguments: ``locals()``, as the first thing that the constructor does after ``super().__init__()``.
+
+        Raises:
+            ValueError: If ``num_layers`` is smaller than 1 or a dropout is outside [0, 1).
+        """
+        for name, value in arguments.items():
+            if name == "num_layers" and value < 1:
+                raise ValueError(f"{type(self).__name__}: num_layers={value}, must be at least 1")
+            if name in ("dropout", "input_dropout") and not 0 <= (value or 0.0) < 1:
+                raise ValueError(f"{type(self).__name__}: {name}={value}, must be in [0, 1)")
+            if name not in ("self", "__class__"):
+                setattr(self, name, value)
+        if arguments.get("out_channels", 0) is None:
+            self.out_channels = arguments["hidden_channels"]
+
+    def features(self, batch: Data, dense: bool = False) -> Any:
+        """The batch's features ``[num_nodes, in_channels]``, as a sparse matrix where they are sparse.
+
+        Args:
+            batch: The graph.
+            dense: Make sparse features dense (default: ``False``).
+
+        Raises:
+            ValueError: If the batch has none.
+        """
+        x = batch.get("x")
+        if x is None:
+            raise ValueError(
+                f"{type(self).__name__} reads node features, but the batch has no x; add some, e.g. with "
+                "gk.features.RandomWalkPE, or take a model that reads none"
+            )
+        if not x.is_sparse_csr:
+            return x
+        return x.to_dense() if dense else SparseMatrix.from_tensor(x)
 
     @abstractmethod
     def encode(self, batch: Data) -> State:
@@ -147,9 +205,10 @@ class LayeredModel(Configurable, nn.Module, ABC):
         """The structure that this model wants precomputed; the trainer applies it once (default: none)."""
         return None
 
-    @abstractmethod
     def reset_parameters(self) -> None:
-        """Draw new initial weights."""
+        """Draw new initial weights for all parts, in the order in which the constructor made them."""
+        for part in self.children():
+            inits.reset(part)
 
     @classmethod
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:

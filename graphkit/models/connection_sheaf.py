@@ -25,13 +25,10 @@ class ConnectionSheaf(SheafDiffusion):
     local principal components (:class:`~graphkit.transforms.ConnectionMaps`, which the trainer applies).
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
         hidden_channels: The number of channels of each stalk coordinate (default: 16).
         num_layers: The number of diffusion steps (default: 2).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         stalk_dim: The dimension of stalks; most nodes should have as many neighbours (default: 2).
         dropout: The probability of dropping an entry of a state (default: 0).
-        input_dropout: The probability of dropping a feature (default: 0).
         act: The activation, also of the lift, by PyG's names, or ``None`` (default: ``"elu"``).
         second_linear: Whether the lift has a second linear map (default: ``False``).
         readout: As in :class:`SheafDiffusion` (default: ``None``).

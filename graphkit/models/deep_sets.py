@@ -26,17 +26,12 @@ class DeepSets(MLP):
 
     Args:
         in_channels: The number of features of an element; -1 takes it from the first batch.
-        hidden_channels: The width of hidden states (default: 64).
         num_layers: The number of linear maps of :math:`\phi`, each with an activation (default: 2).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         head_layers: The number of linear maps of :math:`\rho`, with activations in between (default: 2).
         dropout: The probability of dropping an entry before each layer of :math:`\phi` (default: 0).
-        act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None``, in :math:`\phi` (default: ``None``).
         readout: The name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that ``readout_mask``
             marks (default: ``"sum"``).
-        readout_kwargs: Further arguments of the readout (default: none).
-        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``

@@ -21,7 +21,7 @@ from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv, Linear, dropout
 from graphkit.nn.drew.base import check_delay
 from graphkit.nn.encoders import CodeEncoder, LaplacianEncoder
-from graphkit.ops import SparseMatrix, l2_normalize
+from graphkit.ops import l2_normalize
 from graphkit.transforms import Hops, LaplacianEigenvectors, SparseFeatures
 
 CONVS = ("gcn", "gin", "gatedgcn", "rgin")
@@ -60,16 +60,12 @@ class DRew(LayeredModel):
     loses bond features on the way; here only ``"rgin"`` reads them.
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
-        hidden_channels: The width of states (default: 64).
         num_layers: The number of layers :math:`L` (default: 2).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         conv: ``"gcn"``, ``"gin"``, ``"gatedgcn"``, ``"rgin"``, or a class or function that builds one convolution
             (default: ``"gcn"``).
         nu: Up to which distance :math:`\nu` nodes are read without delay, a whole number or infinity (default: 1).
         k_max: The largest distance (default: no limit but the depth).
         dropout: The probability of dropping an entry after the activation; within the hops for ``"gcn"`` (default: 0).
-        act: The activation, by PyG's names (default: ``"relu"``).
         batch_norm: Whether there is batch normalisation (default: ``True``; ``"rgin"`` always has it).
         l2_norm: Whether ``"gcn"`` divides rows by their length (default: ``True``).
         residual: Whether layers add their input (default: as in the table, without the bracket).
@@ -85,8 +81,6 @@ class DRew(LayeredModel):
         lap_pe: The number of Laplacian eigenvectors that are encoded in the last 16 channels (default: 0: none).
         jumping: Decode the states of all layers, as in the official QM9 model, instead of the last (default:
             ``False``).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         official_lap_pe: Eigenvectors of the graph of all pairs up to distance :math:`L` (default: ``False``).
         official_skip_empty_hops: See :class:`~graphkit.nn.DRewGCNConv` (default: ``False``).
 
@@ -148,29 +142,9 @@ class DRew(LayeredModel):
         official_skip_empty_hops: bool = False,
     ) -> None:
         super().__init__()
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
+        self.keep_arguments(locals())
         self.conv = check_choice(conv, CONVS, "conv of DRew") if isinstance(conv, str) else conv
-        self.nu = nu
-        self.k_max = k_max
-        self.dropout = dropout
-        self.act = act
-        self.batch_norm = batch_norm
-        self.l2_norm = l2_norm
-        self.residual = residual
-        self.shared_weights = shared_weights
-        self.convex_combination = convex_combination
-        self.learned_hop_weights = learned_hop_weights
-        self.num_edge_types = num_edge_types
         self.encoder = check_choice(encoder, ("linear", "atom"), "encoder of DRew")
-        self.pre_layers = pre_layers
-        self.lap_pe = lap_pe
-        self.jumping = jumping
-        self.readout = readout
-        self.official_lap_pe = official_lap_pe
-        self.official_skip_empty_hops = official_skip_empty_hops
         self._check()
 
         width = hidden_channels - (LAP_PE_CHANNELS if lap_pe else 0)
@@ -184,7 +158,6 @@ class DRew(LayeredModel):
 
     def _check(self) -> None:
         for name, value, least in (
-            ("num_layers", self.num_layers, 1),
             ("k_max", self.k_max, 1),
             ("num_edge_types", self.num_edge_types, 1),
             ("pre_layers", self.pre_layers, 0),
@@ -192,8 +165,6 @@ class DRew(LayeredModel):
         ):
             if value is not None and value < least:
                 raise ValueError(f"DRew: {name}={value}, must be at least {least}")
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"DRew: dropout={self.dropout}, must be in [0, 1)")
         check_delay(self.nu, "DRew")
         if self.num_edge_types > 1 and self.conv != "rgin":
             raise ValueError(f"DRew: num_edge_types={self.num_edge_types}, but conv={self.conv!r} reads no edge types")
@@ -220,7 +191,7 @@ class DRew(LayeredModel):
         return embedding, nn.Sequential(*parts)
 
     def encode(self, batch: Data) -> Tensor:
-        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
+        x = self.features(batch)
         h = self.pre(x if self.embedding is None else self.embedding(x))
         if self.pe is None:
             return h
@@ -253,11 +224,6 @@ class DRew(LayeredModel):
         if self.encoder == "linear":
             parts.append(SparseFeatures())
         return Compose(parts)
-
-    def reset_parameters(self) -> None:
-        for module in (self.embedding, self.pre, self.pe, *self.layers, self.activation, self.pool, self.head):
-            if module is not None:
-                reset(module)
 
 
 class _Layer(nn.Module):

@@ -24,21 +24,7 @@ class GCN(LayerStack):
     features: the recipes ``gcn/cora``, ``gcn/citeseer`` and ``gcn/pubmed`` say so explicitly.
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
-        hidden_channels: The width of hidden states (default: 64).
         num_layers: The number of convolutions (default: 2).
-        out_channels: The number of outputs (default: ``hidden_channels``).
-        dropout: The probability of dropping an entry before each layer (default: 0).
-        act: The activation, by PyG's names (default: ``"relu"``).
-        norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
-        residual: ``True`` adds a layer's input where widths agree, ``"linear"`` adds a linear map of it before norm and
-            activation (default: ``False``).
-        readout: ``None`` for one output per node, ``"nodes"`` for one by a linear head on hidden states; for one per
-            graph the name of an aggregation, graphkit's or PyG's, or ``"mask"`` to read the node that
-            ``readout_mask`` marks (default: ``None``).
-        bias: Whether layers have a bias (default: ``True``).
-        readout_kwargs: Further arguments of the readout (default: none).
-        input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``

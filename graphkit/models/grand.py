@@ -10,7 +10,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import inits
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
@@ -21,7 +20,6 @@ from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
 from graphkit.nn.diffusion_ode import REGULARIZERS, DiffusionODE, RegularizedODE
 from graphkit.nn.ode import ODESolver
-from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures
 
 DIFFUSIVITIES = ("linear", "nonlinear", "hard", "mixed", "constant")
@@ -70,12 +68,9 @@ class GRAND(LayeredModel):
     the ``official_`` switches. Its evaluation also picks time and epoch on validation: see :meth:`early_stop`.
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
         hidden_channels: The number of channels that diffuse (default: 64).
         num_layers: The number of stretches of time (default: 1).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         dropout: The probability of dropping an entry before the decoder and in the encoder's MLP (default: 0).
-        input_dropout: The probability of dropping a feature (default: 0).
         time: :math:`T` (default: 4.0).
         diffusivity: ``"linear"``, ``"nonlinear"``, ``"hard"``, ``"mixed"`` or ``"constant"`` (default: ``"linear"``).
         attention: Kind of score, see :class:`~graphkit.nn.AttentionDiffusion` (default: ``"scaled_dot"``).
@@ -102,8 +97,6 @@ class GRAND(LayeredModel):
         max_evaluations: Limit of evaluations per stretch of time (default: 1000).
         regularizers: Coefficients by name of ``"kinetic"``, ``"directional"``, ``"jacobian"``; see
             :class:`~graphkit.nn.diffusion_ode.RegularizedODE` and :meth:`auxiliary_loss` (default: none).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         official_batch_max: See :class:`~graphkit.nn.AttentionDiffusion` (default: ``False``).
         official_hard_gradient: No gradient to the attention in ``"hard"`` (default: ``False``).
         official_integer_loops: Round ``self_loops`` down for ``adjacency="sym"`` (default: ``False``).
@@ -174,24 +167,13 @@ class GRAND(LayeredModel):
         official_integer_loops: bool = False,
     ) -> None:
         super().__init__()
-        self.in_channels, self.hidden_channels, self.num_layers = in_channels, hidden_channels, num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.dropout, self.input_dropout, self.time = dropout, input_dropout, time
+        self.keep_arguments(locals())
         self.diffusivity = check_choice(diffusivity, DIFFUSIVITIES, "diffusivity of GRAND")
-        self.attention, self.attention_channels, self.heads = attention, attention_channels, heads
-        self.axis, self.normalize, self.reweight = axis, normalize, reweight
         self.adjacency = check_choice(adjacency, ("column", "sym"), "adjacency of GRAND")
-        self.self_loops, self.source, self.bounded_rate, self.keep_edges = self_loops, source, bounded_rate, keep_edges
-        self.mlp, self.batch_norm, self.fc_out = mlp, batch_norm, fc_out
-        self.solver, self.step_size, self.tol_scale = solver, step_size, tol_scale
-        self.adjoint, self.adjoint_tol_scale, self.max_evaluations = adjoint, adjoint_tol_scale, max_evaluations
         self.regularizers = None if regularizers is None else dict(regularizers)
-        self.readout = readout
-        self.official_batch_max, self.official_hard_gradient = official_batch_max, official_hard_gradient
-        self.official_integer_loops = official_integer_loops
         self._check_numbers()
 
-        self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None)
+        self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None, bias_initializer=None)
         self.mlp_in = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(2 if mlp else 0))
         self.norm = nn.BatchNorm1d(hidden_channels) if batch_norm else None
         self.layers = nn.ModuleList([Equation(self)] * num_layers)
@@ -202,16 +184,8 @@ class GRAND(LayeredModel):
         self._penalties: dict[str, Tensor] = {}
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        self.lin_in.reset_parameters()
-        inits.uniform(self.in_channels, self.lin_in.bias)
-        for module in [*self.mlp_in, self.norm, *self.layers[:1], self.lin_fc, self.lin_out, self.pool]:
-            if module is not None:
-                module.reset_parameters()
-
     def encode(self, batch: Data) -> Tensor:
-        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
-        z: Any = self.lin_in(dropout(x, self.input_dropout, self.training))
+        z: Any = self.lin_in(dropout(self.features(batch), self.input_dropout, self.training))
         if self.mlp:
             z = dropout(z, self.dropout, self.training)
             for lin in self.mlp_in:
@@ -295,11 +269,6 @@ class GRAND(LayeredModel):
         return self.__dict__ | {"_penalties": {}}  # tensors with a graph can be neither copied nor pickled
 
     def _check_numbers(self) -> None:
-        if self.num_layers < 1:
-            raise ValueError(f"GRAND: num_layers={self.num_layers}, must be at least 1")
-        for name in ("dropout", "input_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"GRAND: {name}={getattr(self, name)}, must be in [0, 1)")
         for name in ("time", "tol_scale", "adjoint_tol_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"GRAND: {name}={getattr(self, name)}, must be positive")

@@ -39,12 +39,9 @@ class GraphSAINT(LayeredModel):
     degrees of the whole graph (``full_degree``). Elsewhere :math:`D` has the row sums of :math:`A`.
 
     Args:
-        in_channels: The number of node features.
         hidden_channels: The width of each order of a layer (default: 256).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         orders: The order of each layer (default: ``(1, 1, 0)``).
         dropout: The probability of dropping an entry of each layer's input (default: 0.1).
-        act: The activation, by PyG's names (default: ``"relu"``).
         join: ``"concat"``, or ``"sum"``, which the official code calls "mean" (default: ``"concat"``).
         norm: Whether rows are standardised (default: ``True``).
         readout: How node states become a graph state, by the name of an aggregation, or ``"mask"``; ``None`` for one
@@ -81,19 +78,11 @@ class GraphSAINT(LayeredModel):
         readout: str | None = None,
     ) -> None:
         super().__init__()
+        self.keep_arguments(locals())
         if not orders or min(orders) < 0:
             raise ValueError(f"GraphSAINT: orders={orders}, expected the order of each layer, e.g. (1, 1, 0)")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"GraphSAINT: dropout={dropout}, must be in [0, 1)")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.out_channels = hidden_channels if out_channels is None else out_channels
         self.orders = tuple(orders)
-        self.dropout = dropout
-        self.act = act
         self.join = check_choice(join, ("concat", "sum"), "join of GraphSAINT")
-        self.norm = norm
-        self.readout = readout
         self.num_hops = max(orders)
         layers, width = [], in_channels
         for order in self.orders:
@@ -105,7 +94,7 @@ class GraphSAINT(LayeredModel):
         self.reset_parameters()
 
     def encode(self, batch: Data) -> State:
-        return batch.x
+        return self.features(batch)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h: Any = dropout(history[-1], self.dropout, self.training)
@@ -127,11 +116,6 @@ class GraphSAINT(LayeredModel):
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.head(l2_normalize(read_out(self.readout, self.pool, h, batch)))
-
-    def reset_parameters(self) -> None:
-        for module in (*self.layers, self.pool, self.head):
-            if module is not None:
-                module.reset_parameters()
 
 
 def _average(batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix:

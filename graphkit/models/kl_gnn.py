@@ -54,10 +54,7 @@ class KLGNN(LayeredModel):
     are computed once, unless there is dropout. Edge weights are not used.
 
     Args:
-        in_channels: The number of node features.
-        hidden_channels: The width of states (default: 64).
         num_layers: The number of layers on nodes (default: 8).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         l: The number of labels (default: 1).
         max_distance: How many edges any two nodes of a set may be apart (default: ``None``, any number).
         resolution: Sets inside communities only, see :class:`~graphkit.transforms.NodeSubsets` (default: ``None``).
@@ -135,12 +132,11 @@ class KLGNN(LayeredModel):
         max_subsets: int = 10_000_000,
     ) -> None:
         super().__init__()
+        self.keep_arguments(locals())
         least = {"num_layers": 1, "l": 1, "num_layers_id": 1, "num_layers_global": 0, "num_layers_regression": 0}
         for name, bound in least.items():
             if locals()[name] < bound:
                 raise ValueError(f"KLGNN: {name}={locals()[name]}, must be at least {bound}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"KLGNN: dropout={dropout}, must be in [0, 1)")
         if not 0 < rate <= 1:
             raise ValueError(f"KLGNN: rate={rate}, must be in (0, 1]")
         if structure_features and not (structure_features < in_channels and structure_channels < hidden_channels):
@@ -148,27 +144,9 @@ class KLGNN(LayeredModel):
                 f"KLGNN: structure_features={structure_features} and structure_channels={structure_channels} must be "
                 f"smaller than in_channels={in_channels} and hidden_channels={hidden_channels}"
             )
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.l = l
-        self.max_distance = max_distance
-        self.resolution = resolution
-        self.rate = rate
-        self.num_layers_id = num_layers_id
-        self.num_layers_global = num_layers_global
-        self.num_layers_regression = num_layers_regression
         self.fuse = check_choice(fuse, FUSIONS, "fuse of KLGNN")
         self.subgraph_pool = check_choice(subgraph_pool, POOLS, "subgraph_pool of KLGNN")
         self.readout = readout if readout is None else check_choice(readout, READOUTS, "readout of KLGNN")
-        self.node_types = node_types
-        self.edge_types = edge_types
-        self.structure_features = structure_features
-        self.structure_channels = structure_channels
-        self.dropout = dropout
-        self.official_mean = official_mean
-        self.max_subsets = max_subsets
 
         h, s = hidden_channels, structure_channels if structure_features else 0
         plain = in_channels - structure_features
@@ -190,7 +168,7 @@ class KLGNN(LayeredModel):
         self.head = nn.Linear(h, self.out_channels)
 
     def encode(self, batch: Data) -> State:
-        x = batch.x.to_dense() if batch.x.is_sparse_csr else batch.x
+        x = self.features(batch, dense=True)
         if self.structure_encoder is None:
             return self.node_encoder(x)
         plain, encoding = x.split([x.size(1) - self.structure_features, self.structure_features], dim=1)

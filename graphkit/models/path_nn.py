@@ -47,10 +47,7 @@ class PathNN(LayeredModel):
     counts nodes, ``num_layers`` counts edges, :math:`K = \mathrm{cutoff} - 1`. Edge weights are not used.
 
     Args:
-        in_channels: The number of node features.
-        hidden_channels: The width of states (default: 64).
         num_layers: The number of layers and largest length of paths :math:`K` (default: 3).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         paths: ``"shortest"``, ``"all_shortest"`` or ``"simple"`` (default: ``"shortest"``).
         encode_distances: Whether the LSTM also reads distances to the end of the path (default: for simple paths).
         node_types: Take ``x`` as codes: the number of codes per column. Each column is embedded and the sum is taken,
@@ -66,9 +63,6 @@ class PathNN(LayeredModel):
         dropout: The probability of dropping an entry: of the LSTM's inputs, before each ``mlp`` and in the head
             (default: 0).
         head_layers: Linear maps after the readout: 2, 1 or 0 (default: 2).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
-        readout_kwargs: Further arguments of the readout (default: none).
         max_paths: How many paths a graph may have (default: 10 million).
 
     Shapes:
@@ -121,10 +115,7 @@ class PathNN(LayeredModel):
         max_paths: int = 10_000_000,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"PathNN: num_layers={num_layers}, must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"PathNN: dropout={dropout}, must be in [0, 1)")
+        self.keep_arguments(locals())
         if head_layers not in (0, 1, 2):
             raise ValueError(f"PathNN: head_layers={head_layers}, choose from 0, 1, 2")
         if head_layers == 0 and out_channels not in (None, hidden_channels):
@@ -133,25 +124,6 @@ class PathNN(LayeredModel):
             raise ValueError("PathNN: give edge_types for codes or edge_dim for numbers, not both")
         if norm is not None:
             check_choice(norm, NORMS, "norm of PathNN")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.paths = paths
-        self.encode_distances = encode_distances
-        self.node_types = node_types
-        self.edge_types = edge_types
-        self.edge_dim = edge_dim
-        self.aggr = aggr
-        self.residual = residual
-        self.l2_norm = l2_norm
-        self.norm = norm
-        self.mlp = mlp
-        self.dropout = dropout
-        self.head_layers = head_layers
-        self.readout = readout
-        self.readout_kwargs = readout_kwargs
-        self.max_paths = max_paths
 
         h = hidden_channels
         self.encoder = _perceptron(in_channels, h, norm) if node_types is None else CodeEncoder(h, node_types)
@@ -177,8 +149,7 @@ class PathNN(LayeredModel):
         self.reset_parameters()
 
     def encode(self, batch: Data) -> State:
-        x = batch.x
-        return self.encoder(x.to_dense() if x.is_sparse_csr else x)
+        return self.encoder(self.features(batch, dense=True))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = cast(Tensor, history[-1])
@@ -210,11 +181,6 @@ class PathNN(LayeredModel):
     def required_transform(self) -> BaseTransform | None:
         return Paths(self.num_layers, self.paths, self.max_paths)
 
-    def reset_parameters(self) -> None:
-        for module in (self.encoder, self.edge_encoder, *self.layers, self.pool, self.head):
-            if module is not None:
-                _reset(module)
-
 
 class _PathLayer(nn.Module):
     """A path convolution, which all layers share, and what follows it."""
@@ -238,13 +204,3 @@ def _perceptron(in_channels: int, channels: int, norm: str | None) -> nn.Sequent
     for width in (in_channels, channels):
         parts += [nn.Linear(width, channels), *([] if norm is None else [NORMS[norm](channels)]), nn.ReLU()]
     return nn.Sequential(*parts)
-
-
-def _reset(module: nn.Module) -> None:
-    """Draw new weights, where a module has some and in all its parts."""
-    reset = getattr(module, "reset_parameters", None)
-    if reset is not None:
-        reset()
-        return
-    for part in module.children():
-        _reset(part)

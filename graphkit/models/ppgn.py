@@ -45,10 +45,7 @@ class PPGNpp(LayeredModel):
     comes near.
 
     Args:
-        in_channels: The number of node features.
-        hidden_channels: The width of states (default: 64).
         num_layers: The number of blocks (default: 4).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         head_channels: The width between :math:`W_1` and :math:`W_2` (default: ``hidden_channels``).
         polynomials: The number of channels in ``polynomial_attr``; built from a task, as many as it has (default: 0).
         edge_dim: The number of edge features to read; built from a task, as many as it has (default: none).
@@ -94,21 +91,11 @@ class PPGNpp(LayeredModel):
         max_pairs: int = 5_000_000,
     ) -> None:
         super().__init__()
-        if num_layers < 1 or polynomials < 0:
-            raise ValueError(
-                f"PPGNpp: num_layers={num_layers} must be at least 1, polynomials={polynomials} at least 0"
-            )
+        self.keep_arguments(locals())
+        if polynomials < 0:
+            raise ValueError(f"PPGNpp: polynomials={polynomials}, must be at least 0")
         if readout is not None:
             check_choice(readout, (*POOLED, "mask"), "readout of PPGNpp")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.head_channels = head_channels
-        self.polynomials = polynomials
-        self.edge_dim = edge_dim
-        self.readout = readout
-        self.max_pairs = max_pairs
 
         h, width = hidden_channels, polynomials + 1 + (edge_dim or 0) + in_channels
         self.layers = nn.ModuleList(PPGNBlock(h if i else width, h) for i in range(num_layers))
@@ -129,7 +116,7 @@ class PPGNpp(LayeredModel):
 
     def encode(self, batch: Data) -> State:
         pairs = self._pairs(batch)
-        x = batch.x.to_dense() if batch.x.is_sparse_csr else batch.x
+        x = self.features(batch, dense=True)
         check_edge_index(batch.edge_index, x.size(0), "PPGNpp")
         edges = pairs.number(*batch.edge_index.long())
         weight = batch.get("edge_weight")
@@ -162,11 +149,6 @@ class PPGNpp(LayeredModel):
 
     def node_states(self, h: Tensor, batch: Data) -> Tensor:
         return h.index_select(0, self._pairs(batch).diagonal)
-
-    def reset_parameters(self) -> None:
-        for module in (*self.layers, *self.head):
-            if not isinstance(module, nn.ReLU):
-                module.reset_parameters()
 
     def _pairs(self, batch: Data) -> Pairs:
         ptr = batch.get("ptr")  # a single graph is a batch of one

@@ -12,7 +12,6 @@ from graphkit.core.checks import Checks
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, PureGCNConv, dropout
-from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures
 
 
@@ -24,8 +23,6 @@ class PureGCN(LayeredModel):
     has a single step.
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
-        hidden_channels: The width of states (default: 64).
         num_layers: The number of averages (default: 1).
         out_channels: The number of outputs (default: ``hidden_channels``). Another linear map leads there, unless
             there are as many as hidden channels and there is no readout.
@@ -36,9 +33,6 @@ class PureGCN(LayeredModel):
         residual: Whether averages are added to what they are of (default: ``False``).
         normalize: ``"sym"`` for averages as in :class:`~graphkit.nn.GCNConv`, ``None`` for sums over neighbours without
             the node itself (default: ``"sym"``).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
-        readout_kwargs: Further arguments of the readout (default: none).
 
     Raises:
         ValueError: If an argument is out of range or a name is unknown.
@@ -80,20 +74,7 @@ class PureGCN(LayeredModel):
         readout_kwargs: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        if not 0 <= input_dropout < 1:
-            raise ValueError(f"PureGCN: input_dropout={input_dropout}, must be in [0, 1)")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.tail_dropout = tail_dropout
-        self.jumping = jumping
-        self.residual = residual
-        self.normalize = normalize
-        self.readout = readout
-        self.readout_kwargs = readout_kwargs
+        self.keep_arguments(locals())
         conv = PureGCNConv(
             in_channels, hidden_channels, num_layers, jumping, residual, normalize, dropout, tail_dropout
         )
@@ -104,8 +85,7 @@ class PureGCN(LayeredModel):
         self.reset_parameters()
 
     def encode(self, batch: Data) -> State:
-        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
-        return dropout(x, self.input_dropout, self.training)
+        return dropout(self.features(batch), self.input_dropout, self.training)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self.layers[i](history[-1], batch.edge_index, batch.get("edge_weight"))
@@ -116,8 +96,3 @@ class PureGCN(LayeredModel):
 
     def required_transform(self) -> BaseTransform | None:
         return SparseFeatures()
-
-    def reset_parameters(self) -> None:
-        for module in (*self.layers, self.pool, self.head):
-            if module is not None:
-                module.reset_parameters()

@@ -48,10 +48,6 @@ class ShaDowGNN(LayeredModel):
     Layers ``gcn`` and ``gat`` add the self-loops that are missing, as the official configurations do.
 
     Args:
-        in_channels: The number of node features.
-        hidden_channels: The width of hidden states (default: 256).
-        num_layers: The number of layers (default: 5).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         conv: ``"sage"``, ``"gcn"`` or ``"gat"`` (default: ``"gat"``).
         heads: The number of heads of ``"gat"`` (default: 1).
         dropout: The probability of dropping an entry of each layer's input (default: 0.25).
@@ -105,25 +101,12 @@ class ShaDowGNN(LayeredModel):
         norm_outputs: bool | None = None,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"ShaDowGNN: num_layers={num_layers}, must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"ShaDowGNN: dropout={dropout}, must be in [0, 1)")
+        self.keep_arguments(locals())
         if heads < 1 or hidden_channels % heads:
             raise ValueError(f"ShaDowGNN: heads={heads} must divide hidden_channels={hidden_channels}")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
         self.conv = check_choice(conv, _CONVS, "conv of ShaDowGNN")
-        self.heads = heads
-        self.dropout = dropout
-        self.act = act
         self.residue = check_choice(residue, RESIDUES, "residue of ShaDowGNN")
         self.pooling = check_choice(pooling, POOLINGS, "pooling of ShaDowGNN")
-        self.hops = hops
-        self.readout = readout
-        self.norm_outputs = norm_outputs
         widths = [in_channels] + [hidden_channels] * (num_layers - 1)
         self.hop_encoder = Linear(HOP_COLUMNS, in_channels) if hops else None
         self.layers = nn.ModuleList(_CONVS[conv](width, hidden_channels, heads, act) for width in widths)
@@ -144,11 +127,11 @@ class ShaDowGNN(LayeredModel):
 
     def encode(self, batch: Data) -> State:
         if self.hop_encoder is None:
-            return batch.x
+            return self.features(batch)
         if batch.get("hop") is None:
             raise ValueError("ShaDowGNN: hops=True needs batches with hop; use task.sampled(gk.samplers.ShaDowPPR())")
-        column = (batch.hop + 1).clamp(max=HOP_COLUMNS)
-        return batch.x + self.hop_encoder(F.one_hot(column, HOP_COLUMNS + 1)[:, :HOP_COLUMNS].to(batch.x.dtype))
+        x, column = self.features(batch), (batch.hop + 1).clamp(max=HOP_COLUMNS)
+        return x + self.hop_encoder(F.one_hot(column, HOP_COLUMNS + 1)[:, :HOP_COLUMNS].to(x.dtype))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         out = self.layers[i](dropout(history[-1], self.dropout, self.training), batch)
@@ -169,11 +152,6 @@ class ShaDowGNN(LayeredModel):
             pooled = read_out(self.pooling, self.pool_subgraph, h, batch)
             roots = self.join(torch.cat([roots, pooled[index if mask is None else index[mask]]], dim=1))
         return self.head(l2_normalize(roots))
-
-    def reset_parameters(self) -> None:
-        for module in (self.hop_encoder, *self.layers, self.pool, self.join, self.head):
-            if module is not None:
-                module.reset_parameters()
 
 
 class _Normalised(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -17,8 +17,9 @@ from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
 from graphkit.nn.ode import ODESolver
 from graphkit.nn.sheaf import SheafConv, SheafFlow, SheafLaplacian, SheafLearner, sheaf_graph
-from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures, Undirected
+
+AS_TORCH: dict[str, Any] = {"weight_initializer": None, "bias_initializer": None}  # as in the official code
 
 
 class SheafDiffusion(LayeredModel):
@@ -47,14 +48,11 @@ class SheafDiffusion(LayeredModel):
     peculiarities need an ``official_`` switch. Edge weights of the data are not used.
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
         hidden_channels: The number of channels of each stalk coordinate (default: 16).
         num_layers: The number of diffusion steps (default: 2).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         stalk_dim: The dimension :math:`d` of the learned stalks (default: 2).
         maps: ``"diag"``, ``"bundle"`` (orthogonal), ``"general"`` or ``"identity"`` (default: ``"diag"``).
         dropout: The probability of dropping an entry of a state (default: 0).
-        input_dropout: The probability of dropping a feature (default: 0).
         act: The activation :math:`\sigma`, also of the lift, by PyG's names, or ``None`` (default: ``"elu"``).
         low_pass: Append a coordinate that is averaged over neighbours (default: ``False``).
         high_pass: Append a coordinate that takes differences to neighbours (default: ``False``).
@@ -81,8 +79,6 @@ class SheafDiffusion(LayeredModel):
         tol_scale: Tolerance of adaptive solvers: ``atol`` is 1e-7 and ``rtol`` 1e-9 times this (default: 1.0).
         adjoint: Method of the adjoint equation; ``None`` differentiates through the steps (default: ``None``).
         max_evaluations: How many evaluations one stretch of time may take (default: 1000).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
@@ -148,58 +144,27 @@ class SheafDiffusion(LayeredModel):
         readout: str | None = None,
     ) -> None:
         super().__init__()
+        self.keep_arguments(locals())
         name = type(self).__name__
         for argument, value in (("num_layers", num_layers), ("stalk_dim", stalk_dim)):
             if value < 1:
                 raise ValueError(f"{name}: {argument}={value}, must be at least 1")
-        for argument, rate in (("dropout", dropout), ("input_dropout", input_dropout)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"{name}: {argument}={rate}, must be in [0, 1)")
         if time is not None and not time > 0:
             raise ValueError(f"{name}: time={time}, must be positive, or None for steps")
         if normalize not in ("block", "degree", None):
             raise ValueError(f"{name}: normalize={normalize!r}, choose from 'block', 'degree', None")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.stalk_dim = stalk_dim
-        self.maps = maps
-        self.dropout = dropout
-        self.input_dropout = input_dropout
-        self.act = act
-        self.low_pass = low_pass
-        self.high_pass = high_pass
-        self.orthogonal = orthogonal
-        self.edge_weights = edge_weights
-        self.normalize = normalize
-        self.frozen = frozen
-        self.left_weights = left_weights
-        self.right_weights = right_weights
-        self.second_linear = second_linear
-        self.learner_act = learner_act
-        self.sparse_learner = sparse_learner
-        self.official_sparse_learner = official_sparse_learner
-        self.official_fixed_scale = official_fixed_scale
-        self.time = time
-        self.solver = solver
-        self.step_size = step_size
-        self.tol_scale = tol_scale
-        self.adjoint = adjoint
-        self.max_evaluations = max_evaluations
-        self.readout = readout
 
         self.width = stalk_dim + low_pass + high_pass
         size = self.width * hidden_channels
-        self.lin_in = _linear(in_channels, size)
-        self.lin_second = _linear(size, size) if second_linear else None
+        self.lin_in = Linear(in_channels, size, **AS_TORCH)
+        self.lin_second = Linear(size, size, **AS_TORCH) if second_linear else None
         if time is None:
             self.layers = nn.ModuleList(self._step_layer(i) for i in range(num_layers))
         else:
             self.layers = nn.ModuleList([self._flow()] * num_layers)
-        self.lin_out = _linear(size, self.out_channels)
         self.activation = nn.Identity() if act is None else activation_resolver(act)
         self.pool = make_pool(readout, size)
+        self.lin_out = Linear(size, self.out_channels, **AS_TORCH)
         self._shared: list[SheafLaplacian] | None = None
         self.reset_parameters()
 
@@ -240,8 +205,7 @@ class SheafDiffusion(LayeredModel):
             return super().forward(batch)
 
     def encode(self, batch: Data) -> State:
-        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
-        lifted = self.lin_in(dropout(x, self.input_dropout, self.training))
+        lifted = self.lin_in(dropout(self.features(batch), self.input_dropout, self.training))
         h = cast(Tensor, dropout(self.activation(lifted), self.dropout, self.training))
         return h if self.lin_second is None else self.lin_second(h)
 
@@ -278,11 +242,6 @@ class SheafDiffusion(LayeredModel):
     def required_transform(self) -> BaseTransform | None:
         return Compose([Undirected(), SparseFeatures()])
 
-    def reset_parameters(self) -> None:
-        for module in (self.lin_in, self.lin_second, *self.layers, self.pool, self.lin_out):
-            if module is not None:
-                module.reset_parameters()
-
     @contextmanager
     def _sheaf_once(self) -> Iterator[None]:
         """Learn a frozen sheaf once per forward pass instead of once per layer."""
@@ -304,10 +263,3 @@ class _SheafLayer(nn.Module):
         if self.learner is not None:
             self.learner.reset_parameters()
         self.conv.reset_parameters()
-
-
-def _linear(in_channels: int, out_channels: int) -> Linear:
-    """A linear map with the initial weights of ``torch.nn.Linear``, as in the official code."""
-    linear = Linear(in_channels, out_channels, weight_initializer=None)
-    linear.bias_initializer = None
-    return linear

@@ -15,7 +15,6 @@ from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
 from graphkit.nn.sheaf import GivenSheafConv, SheafLaplacian, given_laplacian, sheaf_graph, signed_maps
-from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures, Undirected
 
 
@@ -36,10 +35,8 @@ class SheafNetwork(LayeredModel):
     paper takes them as stalks. No official code is known.
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
         hidden_channels: The number of channels of each stalk coordinate (default: 32).
         num_layers: The number of convolutions (default: 3).
-        out_channels: The number of outputs (default: ``hidden_channels``).
         stalk_dim: The dimension :math:`k` of stalks (default: 1).
         maps: The attribute of the data that holds the sheaf: a signed weight per edge ``[num_edges]``, the same in both
             directions (positive weights pull the ends together, negative ones to opposite signs), or the restriction
@@ -47,8 +44,6 @@ class SheafNetwork(LayeredModel):
             constant sheaf (default: ``None``).
         dropout: The probability of dropping an entry before each convolution (default: 0).
         act: :math:`\rho` by PyG's names (default: ``"relu"``).
-        readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
-            ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
@@ -82,34 +77,23 @@ class SheafNetwork(LayeredModel):
         readout: str | None = None,
     ) -> None:
         super().__init__()
+        self.keep_arguments(locals())
         for argument, value in (("num_layers", num_layers), ("stalk_dim", stalk_dim)):
             if value < 1:
                 raise ValueError(f"SheafNetwork: {argument}={value}, must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"SheafNetwork: dropout={dropout}, must be in [0, 1)")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.stalk_dim = stalk_dim
-        self.maps = maps
-        self.dropout = dropout
-        self.act = act
-        self.readout = readout
 
         width = stalk_dim * hidden_channels
         self.lin_in = Linear(in_channels, width)
         self.layers = nn.ModuleList(
             GivenSheafConv(stalk_dim, hidden_channels, hidden_channels) for _ in range(num_layers)
         )
-        self.lin_out = Linear(width, self.out_channels)
         self.activation = activation_resolver(act)
         self.pool = make_pool(readout, width)
+        self.lin_out = Linear(width, self.out_channels)
         self.reset_parameters()
 
     def encode(self, batch: Data) -> State:
-        x = SparseMatrix.from_tensor(batch.x) if batch.x.is_sparse_csr else batch.x
-        return self.lin_in(dropout(x, self.dropout, self.training))
+        return self.lin_in(dropout(self.features(batch), self.dropout, self.training))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = cast(Tensor, dropout(history[-1], self.dropout, self.training))
@@ -153,8 +137,3 @@ class SheafNetwork(LayeredModel):
     def required_transform(self) -> BaseTransform | None:
         # Undirected averages what edges carry, so a given sheaf has to be right as it is
         return SparseFeatures() if self.maps is not None else Compose([Undirected(), SparseFeatures()])
-
-    def reset_parameters(self) -> None:
-        for module in (self.lin_in, *self.layers, self.pool, self.lin_out):
-            if module is not None:
-                module.reset_parameters()

@@ -37,12 +37,6 @@ class LayerStack(LayeredModel):
     Bag-of-words features are kept sparse up to the first layer (see :class:`~graphkit.transforms.SparseFeatures`).
 
     Args:
-        in_channels: The number of node features; -1 takes it from the first batch.
-        hidden_channels: The width of hidden states (default: 64).
-        num_layers: The number of layers (default: 2).
-        out_channels: The number of outputs (default: ``hidden_channels``).
-        dropout: The probability of dropping an entry before each layer (default: 0).
-        act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``None``).
         residual: ``True`` adds a layer's input where widths agree, ``"linear"`` adds a linear map of it before norm and
             activation (default: ``False``).
@@ -73,26 +67,10 @@ class LayerStack(LayeredModel):
         input_dropout: float | None = None,
     ) -> None:
         super().__init__()
+        self.keep_arguments(locals())
         name = type(self).__name__
-        if num_layers < 1:
-            raise ValueError(f"{name}: num_layers={num_layers}, must be at least 1")
-        for argument, rate in (("dropout", dropout), ("input_dropout", input_dropout or 0.0)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"{name}: {argument}={rate}, must be in [0, 1)")
         if isinstance(residual, str):
             check_choice(residual, ("linear",), f"residual of {name}")
-        self.in_channels = in_channels
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.out_channels = hidden_channels if out_channels is None else out_channels
-        self.dropout = dropout
-        self.act = act
-        self.norm = norm
-        self.residual = residual
-        self.readout = readout
-        self.bias = bias
-        self.readout_kwargs = readout_kwargs
-        self.input_dropout = input_dropout
 
         last_width = self.out_channels if readout is None else hidden_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
@@ -121,8 +99,7 @@ class LayerStack(LayeredModel):
         """Apply one layer to the states of all nodes."""
 
     def encode(self, batch: Data) -> State:
-        x = batch.x
-        return SparseMatrix.from_tensor(x) if x.is_sparse_csr else x
+        return self.features(batch)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = history[-1]
@@ -176,8 +153,3 @@ class LayerStack(LayeredModel):
 
     def required_transform(self) -> BaseTransform | None:
         return SparseFeatures()
-
-    def reset_parameters(self) -> None:
-        for module in [*self.layers, *self.skips, *self.norms, self.pool, self.head]:
-            if module is not None:
-                module.reset_parameters()

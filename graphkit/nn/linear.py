@@ -17,7 +17,8 @@ class Linear(PyGLinear):
         in_channels: Size of each input row; -1 takes it from the first input.
         out_channels: Size of each output row.
         bias: Whether there is an additive bias (default: ``True``).
-        weight_initializer: As in PyG (default: ``"glorot"``, zeros for the bias).
+        weight_initializer: As in PyG, ``None`` as in torch (default: ``"glorot"``).
+        bias_initializer: Likewise (default: ``"zeros"``).
 
     Shapes:
         - **input:** ``x`` ``[*, in_channels]``, or a sparse matrix ``[num_nodes, in_channels]``
@@ -30,9 +31,14 @@ class Linear(PyGLinear):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, bias: bool = True, weight_initializer: str | None = "glorot"
+        self,
+        in_channels: int,
+        out_channels: int,
+        bias: bool = True,
+        weight_initializer: str | None = "glorot",
+        bias_initializer: str | None = "zeros",
     ) -> None:
-        super().__init__(in_channels, out_channels, bias, weight_initializer, bias_initializer="zeros")
+        super().__init__(in_channels, out_channels, bias, weight_initializer, bias_initializer)
 
     def forward(self, x: Any) -> Tensor:
         """The product; a sparse ``x`` is never made dense."""

@@ -158,3 +158,38 @@ def test_old_names_of_the_contract_warn_and_count():
     assert Old(3, 4).uses_history
     with pytest.warns(FutureWarning, match=r"reach is now num_hops"):
         assert GCN.reach == 2
+
+
+def test_shared_arguments_are_told_with_the_defaults_of_the_class():
+    text = " ".join(models.ShaDowGNN.__doc__.split())
+    assert "hidden_channels: The width of hidden states (default: 256). num_layers: The number of layers" in text
+    assert text.index("in_channels:") < text.index("hidden_channels:") < text.index("conv: ``")
+
+    class Wide(GCN):
+        """Wide layers.
+
+        Args:
+            dropout: How much is dropped (default: 0.25).
+        """
+
+        def __init__(
+            self, in_channels: int, hidden_channels: int = 512, dropout: float = 0.25, norm: str = "layer_norm"
+        ):
+            super().__init__(in_channels, hidden_channels, dropout=dropout, norm=norm)
+
+    assert Wide.__doc__.splitlines()[2:] == [
+        "Args:",
+        "    in_channels: The number of node features; -1 takes it from the first batch.",
+        "    hidden_channels: The width of hidden states (default: 512).",
+        "    dropout: How much is dropped (default: 0.25).",
+        '    norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``"layer_norm"``).',
+        "",
+    ]
+
+
+@pytest.mark.parametrize("name", ["GCN", "GRAND", "ShaDowGNN", "PathNN", "KLGNN", "SheafNetwork"])
+def test_models_that_read_features_say_so(name):
+    model = models.registry.get(name)(5, 8)
+    assert model.reads_features
+    with pytest.raises(ValueError, match=f"{name} reads node features, but the batch has no x; add some"):
+        model.encode(Data(edge_index=random_graph().edge_index, num_nodes=8))

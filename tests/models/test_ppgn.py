@@ -151,7 +151,7 @@ def test_refusals():
         PPGNpp(5, edge_dim=2).double()(data)
     with pytest.raises(ValueError, match=r"the batch has 16 pairs of nodes, more than max_pairs=15"):
         PPGNpp(5, max_pairs=15).double()(data)
-    with pytest.raises(ValueError, match="num_layers=0 must be at least 1"):
+    with pytest.raises(ValueError, match="num_layers=0, must be at least 1"):
         PPGNpp(5, num_layers=0)
     with pytest.raises(ValueError, match="unknown readout of PPGNpp 'max'"):
         PPGNpp(5, readout="max")
