@@ -59,29 +59,29 @@ def main() -> None:
     """Measure all points, each in a process of its own."""
     from benchmarks.speed.common import environment
 
-    found: dict[str, dict[int, float]] = {name: {} for name in STRATEGIES}
+    peaks: dict[str, dict[int, float]] = {name: {} for name in STRATEGIES}
     for depth in DEPTHS:
         for name in STRATEGIES:
             call = [sys.executable, "-m", "benchmarks.memory", name, str(depth)]
             alone = os.environ | {"MALLOC_MMAP_THRESHOLD_": str(2**20)}
             done = subprocess.run(call, check=True, capture_output=True, text=True, env=alone)
-            found[name][depth] = float(done.stdout.split()[-1])
-            print(f"{name:<16}{depth:>3} layers {found[name][depth]:>9.1f} MiB", flush=True)
+            peaks[name][depth] = float(done.stdout.split()[-1])
+            print(f"{name:<16}{depth:>3} layers {peaks[name][depth]:>9.1f} MiB", flush=True)
     what = f"GCN, {CHANNELS} channels, random graph of {NODES} nodes and {EDGES} edges, {EPOCHS} epochs per phase"
     RESULTS.mkdir(parents=True, exist_ok=True)
-    content = {"what": what, "unit": "MiB of peak resident memory added by training", "by depth": found}
+    content = {"what": what, "unit": "MiB of peak resident memory added by training", "by depth": peaks}
     content |= environment() | {"command": "python -m benchmarks.memory"}
     (RESULTS / "forward.json").write_text(json.dumps(content, indent=2) + "\n")
-    draw(found, what)
+    draw(peaks, what)
 
 
-def draw(found: dict[str, dict[int, float]], what: str) -> None:
+def draw(peaks: dict[str, dict[int, float]], what: str) -> None:
     """The picture of the table."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    for name, values in found.items():
+    for name, values in peaks.items():
         axes.plot(list(values), list(values.values()), marker="o", label=name)
     axes.set(xlabel="layers", ylabel="MiB added by training", ylim=(0, None))
     axes.set_title(what, fontsize=7)

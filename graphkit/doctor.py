@@ -40,30 +40,30 @@ def report() -> dict[str, Any]:
     problems = [*_shadowing(), *_bad_releases(), *_unmet_requirements()]
     sections: dict[str, Any] = {"versions": _versions()}
     for name, look in (("sparse", _sparse), ("device", _device), ("data", _data)):
-        sections[name], found = look()
-        problems += found
+        sections[name], complaints = look()
+        problems += complaints
     return sections | {"problems": problems}
 
 
-def render(found: dict[str, Any]) -> str:
+def render(facts: dict[str, Any]) -> str:
     """A report as text.
 
     Args:
-        found: What :func:`report` returned.
+        facts: What :func:`report` returned.
     """
     lines = []
     for section in ("versions", "sparse", "device", "data"):
         lines.append(section)
-        lines += [f"  {key:<18} {value}" for key, value in found[section].items()]
-    lines += [f"problem: {problem}" for problem in found["problems"]] or ["no problems"]
+        lines += [f"  {key:<18} {value}" for key, value in facts[section].items()]
+    lines += [f"problem: {problem}" for problem in facts["problems"]] or ["no problems"]
     return "\n".join(lines)
 
 
 def main() -> int:
     """Print the report; 1 if there is a problem, else 0."""
-    found = report()
-    print(render(found))
-    return 1 if found["problems"] else 0
+    facts = report()
+    print(render(facts))
+    return 1 if facts["problems"] else 0
 
 
 # Packages ------------------------------------------------------------------------------------------------------------

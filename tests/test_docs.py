@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+import graphkit as gk
+
 ROOT = Path(__file__).parents[1]
 HEAD = '<meta name="viewport" content="width=device-width">'
 
@@ -31,6 +33,24 @@ def check_docs(monkeypatch: pytest.MonkeyPatch) -> Any:
 @pytest.fixture
 def methods(monkeypatch: pytest.MonkeyPatch) -> Any:
     return module("docs/_ext", "methods", monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("row", "rooms"),
+    [
+        ("models", [gk.models]),
+        ("learned aggregations", [gk.nn.aggr]),
+        ("strategies", [gk.strategies]),
+        ("rewirings, features", [gk.rewiring, gk.features]),
+        ("samplers", [gk.samplers]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_readme_names_every_class(row: str, rooms: list[ModuleType]) -> None:
+    (line,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith(f"| {row} |")]
+    named = [name for name in line.split("`")[1::2] if name.isidentifier() and name[0].isupper()]
+    classes = [cls for room in rooms for cls in room.registry.classes().values()]
+    assert sorted(named) == sorted(cls.__name__ for cls in classes if cls.__module__.startswith("graphkit."))
 
 
 def test_a_good_page_passes(check_docs: Any, tmp_path: Path) -> None:

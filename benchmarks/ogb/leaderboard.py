@@ -73,14 +73,14 @@ def run(experiment: Experiment, seed: int, load: Callable[[], Task]) -> dict[str
     trainer = experiment.build_trainer(seed=seed, run_dir=unfinished, loggers=(), checkpoint_seconds=CHECKPOINT_SECONDS)
     result: Result = trainer.fit(experiment.build_model(task), task, resume=True)
     evaluator = _evaluator(name)
-    found: dict[str, Any] = {"seed": seed, "parameters": result.num_parameters, "seconds": round(result.seconds, 1)}
-    found |= {"epochs": result.epochs, "best_epoch": result.best_epoch, "hardware": result.hardware}
+    scores: dict[str, Any] = {"seed": seed, "parameters": result.num_parameters, "seconds": round(result.seconds, 1)}
+    scores |= {"epochs": result.epochs, "best_epoch": result.best_epoch, "hardware": result.hardware}
     for stage in ("val", "test"):
-        found[stage] = ogb_score(evaluator, *trainer.predict(task, stage))
-    write_json(path, found)
+        scores[stage] = ogb_score(evaluator, *trainer.predict(task, stage))
+    write_json(path, scores)
     shutil.rmtree(unfinished)
-    print(f"seed {seed}: valid {found['val']:.4f}, test {found['test']:.4f}, {found['seconds']} s", flush=True)
-    return found
+    print(f"seed {seed}: valid {scores['val']:.4f}, test {scores['test']:.4f}, {scores['seconds']} s", flush=True)
+    return scores
 
 
 def ogb_score(evaluator: Any, prediction: Tensor, label: Tensor) -> float:

@@ -1,22 +1,10 @@
-"""ogbl-ppa: associations of proteins."""
+"""ogbl-ppa: associations of proteins. The model of ogbl-collab."""
 
+from benchmarks.ogb import collab
 from benchmarks.ogb.leaderboard import main
+from graphkit.recipes.recipe import merged
 
-CONFIG = {
-    "task": "ogbl-ppa",
-    "model": {
-        "class_path": "LinkPredictor",
-        "init_args": {
-            "encoder": {
-                "class_path": "GCN",
-                "init_args": {"hidden_channels": 256, "num_layers": 3, "out_channels": 256},
-            },
-            "hidden_channels": 256,
-            "num_layers": 3,
-        },
-    },
-    "trainer": {"max_epochs": 20, "lr": 0.01, "batch_size": 65536, "monitor": "metric"},
-}
+CONFIG = merged(collab.CONFIG, {"task": "ogbl-ppa", "trainer": {"max_epochs": 20, "lr": 0.01}})
 
 if __name__ == "__main__":
     main(CONFIG)

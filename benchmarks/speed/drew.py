@@ -139,7 +139,7 @@ def drew_hops() -> Benchmark:
     graphs = [_edges(seed) for seed in range(GRAPHS)]
 
     def dense() -> Tensor:
-        found = []
+        distances = []
         for edge_index in graphs:
             adjacency = torch.zeros(NODES, NODES)
             adjacency[edge_index[0], edge_index[1]] = 1
@@ -149,8 +149,8 @@ def drew_hops() -> Benchmark:
                 ball = ((ball @ adjacency) > 0).float()
                 new = (ball > 0) & ~reached
                 distance[new], reached = k, reached | new
-            found.append(distance.t()[distance.t() > 0])
-        return torch.cat(found).float()
+            distances.append(distance.t()[distance.t() > 0])
+        return torch.cat(distances).float()
 
     return Benchmark(
         ours=lambda: torch.cat([hop_pairs(edge_index, NODES, LAYERS)[1] for edge_index in graphs]).float(),

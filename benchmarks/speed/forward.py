@@ -130,9 +130,9 @@ class FF(Opponent):
         states = self.graphs(classes, train)
         for i in range(LAYERS):
             for epoch in range(EPOCHS):
-                found = [self.layer(i, norm(h), edges)[train].square().sum(1) for h, edges in states]
-                wrong = torch.stack([F.softplus(g - THETA).mean() for g in found[1:]]).mean()
-                self.learn(i, F.softplus(THETA - found[0]).mean() + wrong)
+                goodness = [self.layer(i, norm(h), edges)[train].square().sum(1) for h, edges in states]
+                wrong = torch.stack([F.softplus(g - THETA).mean() for g in goodness[1:]]).mean()
+                self.learn(i, F.softplus(THETA - goodness[0]).mean() + wrong)
                 if epoch % 2:
                     self.keep_best(i, self.validate(i))
             self.convs[i].load_state_dict(self.best[i][1])

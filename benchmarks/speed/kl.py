@@ -62,11 +62,11 @@ def _large() -> dict[str, Any]:
     rows = {}
     for name, graph in graphs.items():
         start = time.perf_counter()
-        found = weisfeiler_leman(graph)
+        colouring = weisfeiler_leman(graph)
         rows[name] = {
             "seconds": time.perf_counter() - start,
-            "rounds": found.iterations,
-            "classes": found.num_classes,
+            "rounds": colouring.iterations,
+            "classes": colouring.num_classes,
         }
         print(f"    {name}: {rows[name]}", flush=True)
     return rows

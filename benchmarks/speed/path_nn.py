@@ -68,10 +68,10 @@ def _with_lists(edge_index: Tensor, num_nodes: int, length: int) -> list[Tensor]
                 distances[len(path) - 2].append([far[v] for v in path])
             if len(path) <= length:
                 stack.extend([*path, w] for w in reversed(neighbours[path[-1]]) if w not in path)
-    found = []
+    tensors = []
     for of_nodes, of_distances in zip(rows, distances):
-        found += [torch.tensor(of_nodes).t(), torch.tensor(of_distances)]
-    return found
+        tensors += [torch.tensor(of_nodes).t(), torch.tensor(of_distances)]
+    return tensors
 
 
 def _enumeration(length: int) -> Benchmark:

@@ -233,11 +233,11 @@ def _growth(largest: int = 1_200_000) -> dict[str, Any]:
             continue
         graph = _gnm(nodes, edges)
         start = time.perf_counter()
-        found = greedy_resistance(graph, BUDGET, "sketch")
+        chosen = greedy_resistance(graph, BUDGET, "sketch")
         seconds = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         rows.append({"nodes": nodes, "edges": edges, "seconds": seconds, "peak_megabytes": peak})
-        rows[-1]["gain"] = float(found.drops.sum())
+        rows[-1]["gain"] = float(chosen.drops.sum())
         print(f"    {rows[-1]}", flush=True)
     _plot(rows)
     return {"growth": rows}

@@ -36,12 +36,12 @@ def _saint(law: str, draws: int, steps: int = 0) -> Benchmark:
     sets = [source.saint(law, draws, steps, index=index)[0] for index in range(SUBGRAPHS)]
 
     def ours() -> torch.Tensor:
-        found = [source.saint(law, draws, steps, index=index) for index in range(SUBGRAPHS)]
-        return torch.tensor([(nodes.size, columns.size) for nodes, _, columns, _ in found]).double()
+        subgraphs = [source.saint(law, draws, steps, index=index) for index in range(SUBGRAPHS)]
+        return torch.tensor([(nodes.size, columns.size) for nodes, _, columns, _ in subgraphs]).double()
 
     def theirs() -> torch.Tensor:
-        found = [adjacency[nodes][:, nodes] for nodes in sets]
-        return torch.tensor([(part.shape[0], part.nnz) for part in found]).double()
+        subgraphs = [adjacency[nodes][:, nodes] for nodes in sets]
+        return torch.tensor([(part.shape[0], part.nnz) for part in subgraphs]).double()
 
     return Benchmark(ours, theirs, against="scipy slicing, which is given the nodes", rounds=5, tolerance=0.0)
 
@@ -119,9 +119,9 @@ def shadow_extraction() -> Benchmark:
     adjacency, ends = source.adjacency(), np.cumsum(sizes)
 
     def theirs() -> tuple[torch.Tensor, ...]:
-        found = [adjacency[part][:, part].tocoo() for part in np.split(nodes, ends[:-1])]
-        source_ids = np.concatenate([part.col + end - part.shape[0] for part, end in zip(found, ends)])
-        target_ids = np.concatenate([part.row + end - part.shape[0] for part, end in zip(found, ends)])
+        blocks = [adjacency[part][:, part].tocoo() for part in np.split(nodes, ends[:-1])]
+        source_ids = np.concatenate([part.col + end - part.shape[0] for part, end in zip(blocks, ends)])
+        target_ids = np.concatenate([part.row + end - part.shape[0] for part, end in zip(blocks, ends)])
         return torch.from_numpy(source_ids).double(), torch.from_numpy(target_ids).double()
 
     def ours() -> tuple[torch.Tensor, ...]:
@@ -140,11 +140,11 @@ def _numpy_neighbors(rowptr: np.ndarray, col: np.ndarray, seeds: np.ndarray, rng
         first = np.cumsum(degree) - degree
         entry = np.arange(owner.size) - first[owner] + rowptr[frontier][owner]
         order = np.lexsort((rng.random(owner.size), owner))
-        kept = order[(np.arange(owner.size) - first[owner]) < fanout]
-        found = col[entry[kept]]
-        edges += kept.size
-        frontier = np.setdiff1d(found, nodes)
-        nodes, local = np.unique(np.concatenate([nodes, found]), return_inverse=True)
+        drawn = order[(np.arange(owner.size) - first[owner]) < fanout]
+        neighbours = col[entry[drawn]]
+        edges += drawn.size
+        frontier = np.setdiff1d(neighbours, nodes)
+        nodes, local = np.unique(np.concatenate([nodes, neighbours]), return_inverse=True)
         assert local.size  # the new numbers of the edges' ends
     return edges
 
@@ -220,9 +220,9 @@ def layerwise_inference() -> Benchmark:
         for i in range(len(model.layers)):
             rows = []
             for chunk in torch.arange(data.num_nodes).split(8192):
-                found = source.neighbors(chunk, [-1])
-                part = Data(edge_index=found.edge_index, num_nodes=found.nodes.numel())
-                rows.append(model.step(i, [h[found.nodes]], part)[: chunk.numel()])
+                subgraph = source.neighbors(chunk, [-1])
+                part = Data(edge_index=subgraph.edge_index, num_nodes=subgraph.nodes.numel())
+                rows.append(model.step(i, [h[subgraph.nodes]], part)[: chunk.numel()])
             h = torch.cat(rows)
         return model.decode(h, data)
 

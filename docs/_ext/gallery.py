@@ -30,14 +30,14 @@ class Script:
 @functools.cache
 def uses() -> dict[tuple[str, str], list[Script]]:
     """The scripts by module and name of what they use, as Sphinx-Gallery found when it ran them."""
-    found: dict[tuple[str, str], set[Script]] = {}
+    by_target: dict[tuple[str, str], set[Script]] = {}
     for path in sorted(SCRIPTS.glob("*.codeobj.json")):
         name = path.name.removesuffix(".codeobj.json")
         title = path.with_name(f"{name}.py").read_text().split('"""')[1].strip().splitlines()[0]
         for ways in json.loads(path.read_text()).values():
             for target in own(ways):
-                found.setdefault(key(target), set()).add(Script(f"auto_gallery/{name}", title))
-    return {target: sorted(scripts) for target, scripts in found.items()}
+                by_target.setdefault(key(target), set()).add(Script(f"auto_gallery/{name}", title))
+    return {target: sorted(scripts) for target, scripts in by_target.items()}
 
 
 def own(ways: list[dict[str, Any]]) -> list[Any]:

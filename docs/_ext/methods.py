@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from docutils import nodes
+from docutils.core import publish_doctree
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from gallery import Script, key, uses
@@ -23,7 +24,7 @@ from sphinx.util.nodes import nested_parse_with_titles
 import graphkit as gk
 from benchmarks.speed.__main__ import registered
 from graphkit.core.registry import Registry
-from graphkit.recipes import Cell, Report
+from graphkit.recipes import Cell, Recipe, Report
 from tests.golden.files import find_adapter, golden_root
 
 # Every room that `import graphkit` offers and that has a registry; of the layers only those that stand alone.
@@ -58,8 +59,10 @@ class Method:
 
     def papers(self) -> list[str]:
         """The papers that the docstring links to, as links."""
-        text = " ".join((inspect.getdoc(self.cls) or "").split())
-        return [f"`{title} <{url}>`__" for title, url in re.findall(r'`"?([^`<"]+)"? <(https?://[^>]+)>`_', text)]
+        document = publish_doctree(inspect.getdoc(self.cls) or "", settings_overrides={"report_level": 5})
+        links = [link for link in document.findall(nodes.reference) if "refuri" in link]
+        titles = [" ".join(link.astext().split()).strip('"') for link in links]
+        return [f"`{title} <{link['refuri']}>`__" for title, link in zip(titles, links)]
 
     def first_sentence(self) -> str:
         return " ".join((inspect.getdoc(self.cls) or "").split("\n\n")[0].split())
@@ -86,7 +89,7 @@ class Method:
             opponent = re.sub(r"torch_geometric\.(?:\w+\.)*(\w+)", r"PyG's \1", row["against"])
             opponent = re.split(r"[:;(]", opponent)[0].strip()
             ratios.setdefault(opponent, []).append(row["ratio"])
-        cells = [f"{span(found)} ({opponent})" for opponent, found in ratios.items()]
+        cells = [f"{span(measured)} ({opponent})" for opponent, measured in ratios.items()]
         return self.section("; ".join(cells)) if cells else NOT_YET
 
     def gallery_cell(self) -> str:
@@ -106,30 +109,30 @@ def span(ratios: Iterable[float]) -> str:
 @functools.cache
 def methods() -> dict[str, Method]:
     """All methods by name."""
-    found = {
+    known = {
         name: Method(cls, room)
         for room, package in ROOMS.items()
         for name, cls in package.registry.classes().items()
         if cls.__module__.startswith("graphkit.")
     }
-    found = {name: method for name, method in found.items() if method.papers()}
+    known = {name: method for name, method in known.items() if method.papers()}
     for folder, count, adapter in golden_folders():
         for name in adapter.METHODS:
-            found[name].golden.append((folder, count, adapter))
+            known[name].golden.append((folder, count, adapter))
     for owner, row in published_rows():
-        if owner in found:
-            found[owner].recipes.append(row)
+        if owner in known:
+            known[owner].recipes.append(row)
     for owner, recipe in comparisons():
-        if owner in found and recipe not in found[owner].compared:
-            found[owner].compared.append(recipe)
+        if owner in known and recipe not in known[owner].compared:
+            known[owner].compared.append(recipe)
     benchmarks = registered()
     for row in measured("speed"):
         owner = benchmarks[row["name"]].of
-        if owner in found:
-            found[owner].speed.append(row)
-    for method in found.values():
+        if owner in known:
+            known[owner].speed.append(row)
+    for method in known.values():
         method.scripts = uses().get(key(method.cls), [])
-    return found
+    return known
 
 
 def golden_folders() -> Iterator[tuple[str, int, Any]]:
@@ -144,15 +147,20 @@ def published_rows() -> Iterator[tuple[str, list[str]]]:
     """The rows of published and measured values, each with the method that it is about."""
     for row in Report.of(RESULTS).published().rows:
         name, _, variant = row[0].partition(": ")
-        yield about(gk.recipes.load(name).variants[variant]), row
+        yield about(recipe(name).variants[variant]), row
 
 
 def comparisons() -> Iterator[tuple[str, str]]:
     """The recipes that compare variants, with the method of each."""
     for name, result in Report.of(RESULTS).results.items():
         if not result.is_single:
-            for cell in gk.recipes.load(name).cells.values():
+            for cell in recipe(name).cells.values():
                 yield about(cell), name
+
+
+@functools.cache
+def recipe(name: str) -> Recipe:
+    return gk.recipes.load(name)
 
 
 def about(cell: Cell) -> str:

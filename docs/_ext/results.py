@@ -32,10 +32,10 @@ def published_table() -> list[str]:
     return list_table(table.header, [[f"``{row[0]}``", *row[1:]] for row in table.rows])
 
 
-def tables(found: list[Table]) -> list[str]:
+def list_tables(tables: list[Table]) -> list[str]:
     """Each table with its title, its picture and its note."""
     lines = []
-    for table in found:
+    for table in tables:
         lines += [table.title, "", *list_table(table.header, table.rows), ""]
         if table.picture is not None:
             lines += [
@@ -67,7 +67,7 @@ def memory_tables() -> list[str]:
     lines = []
     for content in measured("memory"):
         depths = list(next(iter(content["by depth"].values())))
-        rows = [[name, *(f"{found[depth]:.0f}" for depth in depths)] for name, found in content["by depth"].items()]
+        rows = [[name, *(f"{peaks[depth]:.0f}" for depth in depths)] for name, peaks in content["by depth"].items()]
         lines += [f"{content['what']}: {content['unit']}", ""]
         lines += [*list_table(["number of layers", *depths], rows), ""]
     return lines
@@ -76,8 +76,8 @@ def memory_tables() -> list[str]:
 def leaderboard_table() -> list[str]:
     header = ["dataset", "method", "test", "valid", "metric", "parameters", "seeds", "hardware", "command"]
     rows = [
-        [*(str(found[key]) for key in ("dataset", "method", "test", "val", *header[4:-1])), f"``{found['command']}``"]
-        for found in measured("ogb")
+        [*(str(scores[key]) for key in ("dataset", "method", "test", "val", *header[4:-1])), f"``{scores['command']}``"]
+        for scores in measured("ogb")
     ]
     return list_table(header, rows) if rows else []
 
@@ -105,12 +105,12 @@ def expressivity_tables() -> list[str]:
     return lines + commands
 
 
-def told_apart(found: dict[str, dict[str, list[dict]]], further: Sequence[Sequence[str]] = ()) -> list[str]:
+def told_apart(results: dict[str, dict[str, list[dict]]], further: Sequence[Sequence[str]] = ()) -> list[str]:
     """By name and column the parts of results that belong there; a row per name, then one per exact algorithm."""
     from graphkit.expressivity import BOUNDS
     from graphkit.expressivity.result import share
 
-    columns = {column: parts for row in found.values() for column, parts in row.items()}
+    columns = {column: parts for row in results.values() for column, parts in row.items()}
     pairs = {column: sum(part["pairs"] for part in parts) for column, parts in columns.items()}
 
     def cell(parts: list[dict], told: Iterable[int], lacking: Iterable[int]) -> str:
@@ -118,7 +118,7 @@ def told_apart(found: dict[str, dict[str, list[dict]]], further: Sequence[Sequen
         return share(sum(told), total - sum(lacking), total)
 
     rows = []
-    for name, row in found.items():
+    for name, row in results.items():
         cells = [(parts, [p["separated"] for p in parts], [p["refused"] for p in parts]) for parts in row.values()]
         shown = dict(zip(row, (cell(*counts) for counts in cells)))
         rows.append([name, *(shown.get(column, "—") for column in columns)])
@@ -147,8 +147,8 @@ class Generated(Directive):
     def run(self) -> list[nodes.Node]:
         makers = {
             "recipes": published_table,
-            "comparisons": lambda: tables(Report.of(RESULTS).comparisons()),
-            "sweeps": lambda: tables(Report.of(RESULTS).sweeps()),
+            "comparisons": lambda: list_tables(Report.of(RESULTS).comparisons()),
+            "sweeps": lambda: list_tables(Report.of(RESULTS).sweeps()),
             "speed": speed_table,
             "memory": memory_tables,
             "leaderboards": leaderboard_table,

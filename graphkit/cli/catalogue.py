@@ -42,7 +42,6 @@ def _first_sentence(cls: type) -> str:
     import re
 
     text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
-    text = re.sub(r"`\"?([^`<\"]*)\"?\s*<[^>]*>`_", r"\1", text)  # links
     text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
     return re.split(r"(?<=\.)\s", text)[0]
 
@@ -81,8 +80,8 @@ def data(arguments: list[str]) -> int:
     if options.action == "fetch":
         from graphkit.datasets.raw import fetch
 
-        found = fetch(card.all_files, card.name)
-        print(f"{card.name}: {len(found)} files at hand")
+        files = fetch(card.all_files, card.name)
+        print(f"{card.name}: {len(files)} files at hand")
         return 0
     print(f"{card.name}: {_clear(card)} freed")
     return 0

@@ -57,7 +57,7 @@ def expressivity(arguments: list[str]) -> int:
             return 0
         if not config:
             raise UsageError("expressivity needs a model, feature or rewiring, e.g. graphkit expressivity GIN")
-        model, transform = _subject(config, flags)
+        model, transform = _built(config, flags)
         suites = _suites(options.suite)
         protocol = _protocol(options.protocol, options.seeds)
         if options.jobs == 0:
@@ -103,7 +103,7 @@ def _part(name: str) -> str:
     raise UsageError(unknown_name(name, choices, "model, feature or rewiring"))
 
 
-def _subject(config: dict[str, Any], flags: Sequence[str]) -> tuple[Any, Any]:
+def _built(config: dict[str, Any], flags: Sequence[str]) -> tuple[Any, Any]:
     """The way to build models, and the transform in front of them."""
     from graphkit.expressivity import NamedModel
     from graphkit.recipes.config import find_class, parse_parts

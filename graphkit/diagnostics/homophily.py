@@ -108,10 +108,10 @@ def _simple(edge_index: Tensor, y: Tensor) -> Tensor:
         raise ValueError(f"homophily needs one integer label per node, got y of shape {list(y.shape)} and {y.dtype}")
     pattern = ops.structure(edge_index, y.numel())
     row, col = pattern.row, pattern.col
-    kept = (row != col) & (y[row] >= 0) & (y[col] >= 0)
-    if not bool(kept.any()):
+    between_labelled = (row != col) & (y[row] >= 0) & (y[col] >= 0)
+    if not bool(between_labelled.any()):
         raise ValueError("homophily is undefined: no edge joins two different labelled nodes")
-    low, high = torch.minimum(row, col)[kept], torch.maximum(row, col)[kept]
+    low, high = torch.minimum(row, col)[between_labelled], torch.maximum(row, col)[between_labelled]
     pair = (low * y.numel() + high).unique()
     low, high = pair // y.numel(), pair % y.numel()
     return torch.stack([torch.cat([low, high]), torch.cat([high, low])])

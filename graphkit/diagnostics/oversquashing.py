@@ -73,8 +73,8 @@ def sensitivity(model: LayeredModel, data: Data, num_targets: int = 16, seed: in
     Example:
         >>> from graphkit.models import GCN
         >>> path = torch.tensor([[0, 1, 2, 1, 2, 3], [1, 2, 3, 0, 1, 2]])
-        >>> found = sensitivity(GCN(4, 8, num_layers=2), Data(x=torch.eye(4), edge_index=path))
-        >>> bool((found.norm[found.distance > 2] == 0).all())  # two layers reach two hops
+        >>> measured = sensitivity(GCN(4, 8, num_layers=2), Data(x=torch.eye(4), edge_index=path))
+        >>> bool((measured.norm[measured.distance > 2] == 0).all())  # two layers reach two hops
         True
     """
     from scipy.sparse.csgraph import shortest_path
@@ -130,11 +130,11 @@ def plot_sensitivity(curves: dict[str, Sensitivity], path: str | os.PathLike[str
 
     figure = Figure(figsize=(9, 3.5), layout="constrained")
     for axes, by in zip(figure.subplots(1, 2, sharey=True), ("resistance", "distance")):
-        for number, (name, found) in enumerate(curves.items()):
-            place = getattr(found, by)
-            shown = found.norm > 0
-            axes.scatter(place[shown], found.norm[shown], s=3, alpha=0.2, color=f"C{number}", linewidths=0)
-            places, norms = found.curve(by)
+        for number, (name, sensitivity) in enumerate(curves.items()):
+            place = getattr(sensitivity, by)
+            positive = sensitivity.norm > 0
+            axes.scatter(place[positive], sensitivity.norm[positive], s=3, alpha=0.2, color=f"C{number}", linewidths=0)
+            places, norms = sensitivity.curve(by)
             axes.plot(places[norms > 0], norms[norms > 0], marker="o", markersize=3, color=f"C{number}", label=name)
         axes.set_yscale("log")
         axes.set_xlabel({"resistance": "effective resistance", "distance": "distance (hops)"}[by])

@@ -54,8 +54,8 @@ def separation(
     Example:
         >>> from graphkit.datasets import load_graphs
         >>> from graphkit.models import GCN
-        >>> found = separation(GCN(1, 8, readout="sum").double(), load_graphs("sr16"))
-        >>> found.separated, found.pairs
+        >>> result = separation(GCN(1, 8, readout="sum").double(), load_graphs("sr16"))
+        >>> result.separated, result.pairs
         (0, 1)
     """
     out = graph_outputs(model, prepare(model, graphs), batch_size)

@@ -6,8 +6,8 @@ own.
 
 from graphkit.expressivity.bench import expressivity
 from graphkit.expressivity.protocols import PairedTraining, Protocol, RandomWeights, Verdict, t_squared
+from graphkit.expressivity.random_models import NamedModel
 from graphkit.expressivity.result import Expressivity, SuiteResult
-from graphkit.expressivity.subject import NamedModel
 from graphkit.expressivity.suites import BOUNDS, NAMES, Suite, load_suite
 
 __all__ = [

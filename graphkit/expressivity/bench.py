@@ -18,8 +18,8 @@ from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config, hash_tensors
 from graphkit.core.parallel import parallel
 from graphkit.expressivity.protocols import Protocol, RandomWeights
+from graphkit.expressivity.random_models import Factory, RandomModels, reproducible
 from graphkit.expressivity.result import Expressivity, SuiteResult, slug
-from graphkit.expressivity.subject import Factory, Subject, reproducible
 from graphkit.expressivity.suites import Suite, load_suite
 from graphkit.models import PyGModel
 from graphkit.training.result import hardware, versions
@@ -69,29 +69,29 @@ def expressivity(
         >>> import tempfile
         >>> from graphkit.models import GIN
         >>> from graphkit.transforms.features import RandomWalkPE
-        >>> found = expressivity(GIN(1, 8, readout="sum"), ["pairs"], folder=tempfile.mkdtemp())
-        >>> found.suites["pairs"].num_separated
+        >>> result = expressivity(GIN(1, 8, readout="sum"), ["pairs"], folder=tempfile.mkdtemp())
+        >>> result.suites["pairs"].num_separated
         0
         >>> model = lambda num_features: GIN(num_features, 8, readout="sum")
-        >>> found = expressivity(model, ["pairs"], RandomWalkPE(8), folder=tempfile.mkdtemp())
-        >>> found.suites["pairs"].num_separated
+        >>> result = expressivity(model, ["pairs"], RandomWalkPE(8), folder=tempfile.mkdtemp())
+        >>> result.suites["pairs"].num_separated
         3
     """
     protocol = RandomWeights() if protocol is None else protocol
     chosen = [suites] if isinstance(suites, str | Suite) else suites
     loaded = [load_suite(suite) if isinstance(suite, str) else suite for suite in chosen]
-    subject = Subject(model, transform)
+    models = RandomModels(model, transform)
     results, seconds = {}, 0.0
     with reproducible():
-        described = [_probe(subject, suite, protocol) for suite in loaded]  # what cannot run fails before any work
+        described = [_probe(models, suite, protocol) for suite in loaded]  # what cannot run fails before any work
         name = name or _name(described[0][0], transform)
         for suite, (_, digest) in zip(loaded, described):
             key = hash_config([digest, suite.hash, protocol.config(), versions()], 16)
             place = Path(folder) / slug(name) / f"{suite.name}-{protocol.name.replace(' ', '-')}-{key}.json"
-            kept = _Kept(place, key, fresh)
-            found = kept.complete(subject, suite, protocol, jobs, progress)
-            results[suite.name] = SuiteResult(suite, protocol.judge(suite, found))
-            seconds += kept.seconds
+            finished = _FinishedUnits(place, key, fresh)
+            findings = finished.complete(models, suite, protocol, jobs, progress)
+            results[suite.name] = SuiteResult(suite, protocol.judge(suite, findings))
+            seconds += finished.seconds
         return Expressivity(
             name=name,
             model=repr(described[0][0]),
@@ -104,27 +104,27 @@ def expressivity(
         )
 
 
-class _Kept:
-    """What is finished of one suite, and its file."""
+class _FinishedUnits:
+    """The findings of one suite's finished units, and their file."""
 
     def __init__(self, path: Path, key: str, fresh: bool) -> None:
         self.path, self.key = path, key
-        self.found: dict[str, Any] = {}  # by unit
+        self.findings: dict[str, Any] = {}  # by unit
         self.seconds = 0.0
         if not fresh:
             self._read()
 
     def complete(
-        self, subject: Subject, suite: Suite, protocol: Protocol, jobs: int, progress: bool | None
+        self, models: RandomModels, suite: Suite, protocol: Protocol, jobs: int, progress: bool | None
     ) -> list[dict[str, Any]]:
         """The findings of all units, those that are not there yet measured."""
         units = protocol.units(suite)
-        todo = {unit: graphs for unit, graphs in enumerate(units) if str(unit) not in self.found}
+        unfinished = {unit: graphs for unit, graphs in enumerate(units) if str(unit) not in self.findings}
         before, started = self.seconds, time.monotonic()
         saved = started
         try:
-            for unit, finding in _measure_all(subject, suite, protocol, todo, len(units), jobs, progress):
-                self.found[str(unit)] = finding
+            for unit, finding in _measure_all(models, suite, protocol, unfinished, len(units), jobs, progress):
+                self.findings[str(unit)] = finding
                 now = time.monotonic()
                 self.seconds = before + now - started
                 if now - saved > _SAVE_SECONDS:
@@ -132,33 +132,33 @@ class _Kept:
                     saved = now
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"{len(self.found)} of {len(units)} parts of {suite.name} are kept in {self.path}; the same command "
+                f"{len(self.findings)} of {len(units)} parts of {suite.name} are kept in {self.path}; the same command "
                 "does the rest"
             ) from None
         finally:
-            if todo:
+            if unfinished:
                 self._write()
-        return [self.found[str(unit)] for unit in range(len(units))]
+        return [self.findings[str(unit)] for unit in range(len(units))]
 
     def _read(self) -> None:
         """What is there; nothing, if the file is damaged."""
         try:
             content = json.loads(self.path.read_text())
             if content["key"] == self.key:
-                self.found, self.seconds = dict(content["units"]), float(content["seconds"])
+                self.findings, self.seconds = dict(content["units"]), float(content["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
 
     def _write(self) -> None:
         with atomic_write(self.path) as temporary:
-            temporary.write_text(json.dumps({"key": self.key, "seconds": self.seconds, "units": self.found}))
+            temporary.write_text(json.dumps({"key": self.key, "seconds": self.seconds, "units": self.findings}))
 
 
 def _measure_all(
-    subject: Subject,
+    models: RandomModels,
     suite: Suite,
     protocol: Protocol,
-    todo: dict[int, list[int]],
+    unfinished: dict[int, list[int]],
     total: int,
     jobs: int,
     progress: bool | None,
@@ -167,33 +167,33 @@ def _measure_all(
     from tqdm import tqdm
 
     calls = (  # copies, as graphs of a dataset are views of the tensors of all, which would go along
-        delayed(_measure)(protocol, subject, [suite.graphs[position].clone() for position in graphs], unit)
-        for unit, graphs in todo.items()
+        delayed(_measure)(protocol, models, [suite.graphs[position].clone() for position in graphs], unit)
+        for unit, graphs in unfinished.items()
     )
     disable = None if progress is None else not progress
-    with tqdm(total=total, initial=total - len(todo), desc=suite.name, disable=disable) as bar:
+    with tqdm(total=total, initial=total - len(unfinished), desc=suite.name, disable=disable) as bar:
         for result in parallel(calls, jobs):
             bar.update()
             yield result
 
 
-def _measure(protocol: Protocol, subject: Subject, graphs: list[Data], unit: int) -> tuple[int, dict[str, Any]]:
+def _measure(protocol: Protocol, models: RandomModels, graphs: list[Data], unit: int) -> tuple[int, dict[str, Any]]:
     """One unit, in whatever process joblib chose."""
     with reproducible():
         try:
-            return unit, protocol.measure(subject, graphs, unit)
+            return unit, protocol.measure(models, graphs, unit)
         except ValueError as error:  # it could take the first pair: this one is too large, or otherwise not for it
             return unit, {"refused": str(error)}
 
 
-def _probe(subject: Subject, suite: Suite, protocol: Protocol) -> tuple[nn.Module, str]:
+def _probe(models: RandomModels, suite: Suite, protocol: Protocol) -> tuple[nn.Module, str]:
     """A model with random weights, and a digest of model, transform, and what they give for the first pair."""
-    prepared = subject.prepare([suite.graphs[position] for position in suite.pairs[0].tolist()])
-    out = subject.outputs(prepared, 0)
+    prepared = models.prepare([suite.graphs[position] for position in suite.pairs[0].tolist()])
+    out = models.outputs(prepared, 0)
     if protocol.channels not in (None, out.size(1)):
         raise ValueError(f"{protocol.name} needs {protocol.channels} outputs, the model has {out.size(1)}")
-    model = subject.build(prepared[0].num_features, 0)
-    transform = subject.transform
+    model = models.build(prepared[0].num_features, 0)
+    transform = models.transform
     words = [repr(model), transform.cache_key() if isinstance(transform, Precompute) else repr(transform)]
     return model, hash_config([*words, hash_tensors(out, *(graph.x for graph in prepared))], 32)
 

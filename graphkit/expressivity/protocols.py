@@ -13,7 +13,7 @@ from torch_geometric.data import Batch, Data
 
 from graphkit.datasets.generators.base import at_least
 from graphkit.diagnostics.separation import graph_outputs
-from graphkit.expressivity.subject import OUTPUTS, Subject, copies
+from graphkit.expressivity.random_models import OUTPUTS, RandomModels, copies
 from graphkit.expressivity.suites import Suite
 
 
@@ -52,11 +52,11 @@ class Protocol(ABC):
         """Positions of the graphs that belong to each unit."""
 
     @abstractmethod
-    def measure(self, subject: Subject, graphs: Sequence[Data], unit: int) -> dict[str, Any]:
+    def measure(self, models: RandomModels, graphs: Sequence[Data], unit: int) -> dict[str, Any]:
         """Plain values found for one unit, with ``noise``; determined by the arguments."""
 
     @abstractmethod
-    def judge(self, suite: Suite, found: Sequence[Mapping[str, Any]]) -> Verdict:
+    def judge(self, suite: Suite, findings: Sequence[Mapping[str, Any]]) -> Verdict:
         """The verdict from what was found for all units; a unit that was refused holds nothing but ``refused``."""
 
     def config(self) -> dict[str, Any]:
@@ -94,30 +94,30 @@ class RandomWeights(Protocol):
     def units(self, suite: Suite) -> list[list[int]]:
         return [[position] for position in range(len(suite.graphs))]
 
-    def measure(self, subject: Subject, graphs: Sequence[Data], unit: int) -> dict[str, Any]:
+    def measure(self, models: RandomModels, graphs: Sequence[Data], unit: int) -> dict[str, Any]:
         (graph,) = graphs
-        prepared = subject.prepare([graph, *copies(graph, self.copies, seed=unit)])
-        outputs = [subject.outputs(prepared, seed) for seed in range(self.seeds)]
+        prepared = models.prepare([graph, *copies(graph, self.copies, seed=unit)])
+        outputs = [models.outputs(prepared, seed) for seed in range(self.seeds)]
         return {
             "outputs": [out[0].tolist() for out in outputs],
             "error": [float((out[1:] - out[0]).norm(dim=1).amax()) for out in outputs],
             "noise": max(relative_noise(out) for out in outputs),
         }
 
-    def judge(self, suite: Suite, found: Sequence[Mapping[str, Any]]) -> Verdict:
+    def judge(self, suite: Suite, findings: Sequence[Mapping[str, Any]]) -> Verdict:
         like: Mapping[str, Any] = next(
-            (unit for unit in found if "outputs" in unit), {"outputs": [[0.0]], "error": [0.0]}
+            (unit for unit in findings if "outputs" in unit), {"outputs": [[0.0]], "error": [0.0]}
         )
-        outputs = torch.tensor([unit.get("outputs", like["outputs"]) for unit in found], dtype=torch.float64)
-        error = torch.tensor([unit.get("error", like["error"]) for unit in found], dtype=torch.float64)
+        outputs = torch.tensor([unit.get("outputs", like["outputs"]) for unit in findings], dtype=torch.float64)
+        error = torch.tensor([unit.get("error", like["error"]) for unit in findings], dtype=torch.float64)
         floor = torch.maximum(error, torch.finfo(torch.float64).eps * outputs.norm(dim=2))
-        refused = torch.tensor(["refused" in unit for unit in found])[suite.pairs].any(1)
+        refused = torch.tensor(["refused" in unit for unit in findings])[suite.pairs].any(1)
         separated = torch.zeros(len(suite), dtype=torch.bool)
         for part in torch.arange(len(suite)).split(2**16):  # families have millions of pairs
             first, second = suite.pairs[part].t()
             distance = (outputs[first] - outputs[second]).norm(dim=2)
             separated[part] = (distance > self.factor * torch.maximum(floor[first], floor[second])).any(1)
-        return Verdict(separated & ~refused, torch.zeros_like(separated), refused, _largest_noise(found))
+        return Verdict(separated & ~refused, torch.zeros_like(separated), refused, _largest_noise(findings))
 
 
 @dataclass(frozen=True)
@@ -161,26 +161,28 @@ class PairedTraining(Protocol):
     def units(self, suite: Suite) -> list[list[int]]:
         return suite.pairs.tolist()
 
-    def measure(self, subject: Subject, graphs: Sequence[Data], unit: int) -> dict[str, Any]:
+    def measure(self, models: RandomModels, graphs: Sequence[Data], unit: int) -> dict[str, Any]:
         first, second = graphs
         sides = copies(first, self.copies, seed=2 * unit), copies(second, self.copies, seed=2 * unit + 1)
-        pairs = subject.prepare([graph for both in zip(*sides) for graph in both])
-        same = subject.prepare(copies(first, 2 * self.copies, seed=-1 - unit))
-        found: dict[str, Any] = {"separated": False, "unreliable": False, "noise": 0.0, "t_squared": []}
+        pairs = models.prepare([graph for both in zip(*sides) for graph in both])
+        same = models.prepare(copies(first, 2 * self.copies, seed=-1 - unit))
+        finding: dict[str, Any] = {"separated": False, "unreliable": False, "noise": 0.0, "t_squared": []}
         for seed in range(self.seeds):
-            statistic, reference, noise = self._train(subject, pairs, same, seed)
+            statistic, reference, noise = self._train(models, pairs, same, seed)
             apart = statistic > self.threshold and abs(statistic - reference) > 1e-6
-            found["t_squared"].append([statistic, reference])
-            found["noise"] = max(found["noise"], noise)
-            found["separated"] = apart and reference < self.threshold
-            found["unreliable"] |= apart and not found["separated"]
-            if found["separated"]:
+            finding["t_squared"].append([statistic, reference])
+            finding["noise"] = max(finding["noise"], noise)
+            finding["separated"] = apart and reference < self.threshold
+            finding["unreliable"] |= apart and not finding["separated"]
+            if finding["separated"]:
                 break
-        return found
+        return finding
 
-    def _train(self, subject: Subject, pairs: list[Data], same: list[Data], seed: int) -> tuple[float, float, float]:
+    def _train(
+        self, models: RandomModels, pairs: list[Data], same: list[Data], seed: int
+    ) -> tuple[float, float, float]:
         """The statistic of the pairs, that of the copies of one graph, and the copies' relative noise."""
-        model = subject.build(pairs[0].num_features, seed)
+        model = models.build(pairs[0].num_features, seed)
         starts = range(0, len(pairs), self.batch_size)
         batches = [Batch.from_data_list(pairs[start : start + self.batch_size]) for start in starts]
         graph_outputs(model, pairs[:1])  # fills in sizes that a model takes from its first input
@@ -207,11 +209,11 @@ class PairedTraining(Protocol):
         statistics = [t_squared(out[0::2] - out[1::2], (1e-7 * size) ** 2) for out in (trained, reference)]
         return statistics[0], statistics[1], relative_noise(reference)
 
-    def judge(self, suite: Suite, found: Sequence[Mapping[str, Any]]) -> Verdict:
-        separated = torch.tensor([unit.get("separated", False) for unit in found])
-        unreliable = torch.tensor([unit.get("unreliable", False) for unit in found]) & ~separated
-        refused = torch.tensor(["refused" in unit for unit in found])
-        return Verdict(separated, unreliable, refused, _largest_noise(found))
+    def judge(self, suite: Suite, findings: Sequence[Mapping[str, Any]]) -> Verdict:
+        separated = torch.tensor([unit.get("separated", False) for unit in findings])
+        unreliable = torch.tensor([unit.get("unreliable", False) for unit in findings]) & ~separated
+        refused = torch.tensor(["refused" in unit for unit in findings])
+        return Verdict(separated, unreliable, refused, _largest_noise(findings))
 
 
 def t_squared(differences: Tensor, ridge: float = 0.0) -> float:
@@ -240,5 +242,5 @@ def relative_noise(out: Tensor) -> float:
     return float((out - out[0]).norm(dim=1).amax() / out[0].norm().clamp(min=torch.finfo(out.dtype).tiny))
 
 
-def _largest_noise(found: Sequence[Mapping[str, Any]]) -> float:
-    return max((unit["noise"] for unit in found if "noise" in unit), default=0.0)
+def _largest_noise(findings: Sequence[Mapping[str, Any]]) -> float:
+    return max((unit["noise"] for unit in findings if "noise" in unit), default=0.0)

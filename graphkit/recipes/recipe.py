@@ -179,8 +179,8 @@ class Recipe(CellTable[Cell]):
                 return result
             if not result.hardware:
                 result.hardware, result.versions = runs[-1]["hardware"], runs[-1]["versions"]
-            kept = (*RUN_KEYS, "also_test") if self.also_test else RUN_KEYS
-            result.cells[key].runs = [{name: run[name] for name in kept} for run in runs]
+            names = (*RUN_KEYS, "also_test") if self.also_test else RUN_KEYS
+            result.cells[key].runs = [{name: run[name] for name in names} for run in runs]
         return result
 
     def _command(self, seeds: list[int], splits: list[int | str], threads: int) -> str:

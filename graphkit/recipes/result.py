@@ -125,7 +125,7 @@ class RecipeResult(CellTable[CellResult]):
         rows = [header + ["verdict"] * verdicts + [PairedDifference.TITLE] * bool(differences)]
         for variant, cell in self.variants.items():
             paper = "—" if cell.published is None else f"{cell.published.value:g}"
-            row = [variant, *(score(*found) for found in cell.scores), str(cell.n), paper]
+            row = [variant, *(score(*values) for values in cell.scores), str(cell.n), paper]
             rows.append(row + [cell.verdict] * verdicts + [str(differences.get(variant, "—"))] * bool(differences))
         return rows
 
@@ -158,8 +158,8 @@ class RecipeResult(CellTable[CellResult]):
         if cell.runs:
             ours = f"{score(cell.mean, cell.std)}{unit}, n={cell.n}"
             yield f"ours        {ours}; split {cell.split} [{cell.split_hash}]"
-        for split, found in cell.also_test.items():
-            yield f"also        {score(*found)}{unit}; split {split}"
+        for split, values in cell.also_test.items():
+            yield f"also        {score(*values)}{unit}; split {split}"
         if cell.difference is not None:
             yield f"difference  {cell.difference:+.2f}{unit}, allowed deficit {cell.judgement[1]:.2f}{unit}"
         yield f"verdict     {cell.verdict}"

@@ -35,11 +35,11 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, prot
     measured = []
     measure = type(protocol).measure
 
-    def stop(self, subject, graphs, unit):
+    def stop(self, models, graphs, unit):
         if len(measured) == 2:
             raise KeyboardInterrupt
         measured.append(unit)
-        return measure(self, subject, graphs, unit)
+        return measure(self, models, graphs, unit)
 
     monkeypatch.setattr(type(protocol), "measure", stop)
     units = 10 if protocol is ONE else 5

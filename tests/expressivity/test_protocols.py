@@ -134,16 +134,16 @@ def test_eigenvectors_depend_on_the_numbering_and_eigenvalues_do_not(run):
 
 def test_paired_training_is_brecs(monkeypatch):
     """Loss, optimiser, order and the end of training, against a plain loop."""
-    from graphkit.expressivity.subject import Subject, copies, reproducible
+    from graphkit.expressivity.random_models import RandomModels, copies, reproducible
 
     graphs = load_graphs("pairs")[:2]
     protocol = PairedTraining(seeds=1, epochs=3)
-    subject = Subject(gin, RandomWalkPE(3))
+    models = RandomModels(gin, RandomWalkPE(3))
     with reproducible():
-        (statistic, reference), *_ = protocol.measure(subject, graphs, 0)["t_squared"]
-        first, second = (subject.prepare(copies(graph, 32, seed)) for graph, seed in zip(graphs, (0, 1)))
-        same = subject.prepare(copies(graphs[0], 64, -1))
-        model = subject.build(4, 0)
+        (statistic, reference), *_ = protocol.measure(models, graphs, 0)["t_squared"]
+        first, second = (models.prepare(copies(graph, 32, seed)) for graph, seed in zip(graphs, (0, 1)))
+        same = models.prepare(copies(graphs[0], 64, -1))
+        model = models.build(4, 0)
         optimizer = torch.optim.Adam(model.parameters(), 1e-4, weight_decay=1e-4)
         for _ in range(3):
             for start in range(0, 32, 8):

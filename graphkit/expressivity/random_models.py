@@ -1,4 +1,4 @@
-"""What is put to the test: a way to build models, and what happens to graphs before."""
+"""Models with random weights: a way to build them, and what happens to graphs before."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class NamedModel:
         return PyGModel(module, readout="sum") if node_level else module
 
 
-class Subject:
+class RandomModels:
     """A family of models with random weights, in double precision.
 
     Args:
