@@ -10,7 +10,7 @@ from torch import Tensor
 
 from benchmarks.speed.common import Benchmark, benchmark
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
-from graphkit.ops import Structure, structure
+from graphkit.ops import SparsityPattern, sparsity_pattern
 
 NODES, ATTACHED, PAIRS, WIDTH = 20_000, 8, 1000, 64
 SPLIT = 8192  # inner pairs at a time, so that their rows fit into memory
@@ -19,7 +19,7 @@ SPLIT = 8192  # inner pairs at a time, so that their rows fit into memory
 class _Plain:
     """The same weights; every common neighbour found in two lists of keys, every inner pair scored."""
 
-    def __init__(self, decoder: CommonNeighbourDecoder, graph: Structure) -> None:
+    def __init__(self, decoder: CommonNeighbourDecoder, graph: SparsityPattern) -> None:
         self.decoder, self.graph = decoder, graph
 
     def rows(self, ids: Tensor) -> Tensor:
@@ -62,7 +62,7 @@ def _make(depth: int, official: str, rounds: int) -> Benchmark:
     pairs = torch.from_numpy(edges[:, :PAIRS].copy())
     completion = Completion(depth, scale=4.3, offset=2.8, alpha=1.0, pt=0.75) if depth else None
     decoder = CommonNeighbourDecoder(WIDTH, WIDTH, tail_act=True, completion=completion)
-    plain = _Plain(decoder, structure(edge_index, NODES))
+    plain = _Plain(decoder, sparsity_pattern(edge_index, NODES))
     h = torch.randn(NODES, WIDTH).requires_grad_()
 
     def step(score: Tensor) -> tuple[Tensor, ...]:

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from benchmarks.speed.common import Benchmark, benchmark
 from graphkit.algorithms import SubgraphSource
 from graphkit.models import GraphSAINT
-from graphkit.ops import structure
+from graphkit.ops import sparsity_pattern
 from graphkit.samplers import NeighborSampler
 from graphkit.training import inference
 
@@ -151,7 +151,7 @@ def _numpy_neighbors(rowptr: np.ndarray, col: np.ndarray, seeds: np.ndarray, rng
 
 def _neighbor_sampling(data: Data, batches: int) -> Benchmark:
     sampler = NeighborSampler(FANOUTS)
-    pattern = structure(data.edge_index, data.num_nodes)
+    pattern = sparsity_pattern(data.edge_index, data.num_nodes)
     rowptr, col = pattern.rowptr.numpy(), pattern.col.numpy()
     roots = torch.randperm(data.num_nodes)[: batches * ROOTS]
     drawn: list[float] = []

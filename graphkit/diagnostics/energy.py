@@ -35,7 +35,7 @@ def dirichlet_energy(x: Tensor, graph: Any, normalize: bool = False) -> Tensor:
     """
     if not isinstance(graph, Tensor) or graph.is_floating_point():
         return (x * (graph @ x)).sum()
-    pattern = ops.structure(graph, x.size(0))
+    pattern = ops.sparsity_pattern(graph, x.size(0))
     if normalize:
         x = x * pattern.in_degree.clamp(min=1).to(x.dtype).rsqrt().unsqueeze(1)
     squares = x.square().sum(1)

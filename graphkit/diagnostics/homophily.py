@@ -106,7 +106,7 @@ def _simple(edge_index: Tensor, y: Tensor) -> Tensor:
     """Both directions of every edge of the simple graph between labelled nodes."""
     if y.dim() != 1 or y.is_floating_point():
         raise ValueError(f"homophily needs one integer label per node, got y of shape {list(y.shape)} and {y.dtype}")
-    pattern = ops.structure(edge_index, y.numel())
+    pattern = ops.sparsity_pattern(edge_index, y.numel())
     row, col = pattern.row, pattern.col
     between_labelled = (row != col) & (y[row] >= 0) & (y[col] >= 0)
     if not bool(between_labelled.any()):

@@ -14,7 +14,7 @@ from graphkit import ops
 from graphkit.core.checks import Checks
 from graphkit.nn.diffusion_ode import DiffusionODE
 from graphkit.nn.diffusivity import AttentionDiffusion
-from graphkit.ops import SparseMatrix, Structure
+from graphkit.ops import SparseMatrix, SparsityPattern
 
 if TYPE_CHECKING:
     from graphkit.models.grand import GRAND
@@ -67,7 +67,7 @@ class Equation(nn.Module):
     def _operator(
         self,
         z0: Tensor,
-        pattern: Structure,
+        pattern: SparsityPattern,
         adjacency: Any,
         weight: Tensor | None,
         of_graph: Tensor | None,
@@ -87,9 +87,9 @@ class Equation(nn.Module):
         return attention
 
 
-def _graph(z: Tensor, batch: Data, model: GRAND) -> tuple[Structure, SparseMatrix | None]:
+def _graph(z: Tensor, batch: Data, model: GRAND) -> tuple[SparsityPattern, SparseMatrix | None]:
     """The pattern with self-loops, and the normalised adjacency matrix on it where it is needed."""
-    pattern = ops.structure(batch.edge_index, z.size(0))
+    pattern = ops.sparsity_pattern(batch.edge_index, z.size(0))
     loops = model.self_loops
     if not (model.reweight or model.diffusivity in ("mixed", "constant")):
         return (pattern.with_self_loops()[0] if loops > 0 else pattern), None
@@ -104,7 +104,7 @@ def _graph(z: Tensor, batch: Data, model: GRAND) -> tuple[Structure, SparseMatri
         norm="sym" if model.adjacency == "sym" else "row",
         dtype=z.dtype,
     ).T
-    return matrix.structure, matrix
+    return matrix.pattern, matrix
 
 
 def _strongest(matrix: Any, share: float, axis: str, detach: bool) -> SparseMatrix:
@@ -114,6 +114,6 @@ def _strongest(matrix: Any, share: float, axis: str, detach: bool) -> SparseMatr
     if dropped == 0:
         return matrix
     kept = values * (values > values.detach().kthvalue(dropped).values)
-    group = matrix.structure.row if axis == "row" else matrix.structure.col
+    group = matrix.pattern.row if axis == "row" else matrix.pattern.col
     total = kept.new_zeros(matrix.shape[0]).index_add(0, group, kept)
-    return SparseMatrix(matrix.structure, kept / (total + 1e-16).index_select(0, group))
+    return SparseMatrix(matrix.pattern, kept / (total + 1e-16).index_select(0, group))

@@ -18,7 +18,7 @@ from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn.encoders import CodeEncoder
 from graphkit.nn.labelled_copies import LabelledCopies, scaled_sum
-from graphkit.ops import SparseMatrix, scatter, segment, split_edges, structure
+from graphkit.ops import SparseMatrix, scatter, segment, sparsity_pattern, split_edges
 from graphkit.transforms import NodeSubsets
 
 FUSIONS = ("add", "hadamard", "cat")
@@ -264,7 +264,9 @@ class KLGNN(LayeredModel):
     def _adjacency(self, batch: Data) -> list[SparseMatrix]:
         n = int(batch.num_nodes or 0)
         kinds = range(self.edge_types or 1)
-        return [SparseMatrix(structure(e, n)) for e in split_edges(batch.edge_index, self._types(batch), kinds, n)]
+        return [
+            SparseMatrix(sparsity_pattern(e, n)) for e in split_edges(batch.edge_index, self._types(batch), kinds, n)
+        ]
 
     def _types(self, batch: Data) -> Tensor:
         """The kind of each edge."""

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from graphkit.core.attributes import attributes_of
 from graphkit.models.pair_scorer import PairScorer
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
-from graphkit.ops import Structure, structure
+from graphkit.ops import SparsityPattern, sparsity_pattern
 
 _PARTS = 3  # at most one of so many edges is hidden at a time
 
@@ -35,7 +35,7 @@ class NCN(PairScorer):
     **While training, a link is not seen when it is predicted**: the pairs of the batch are taken out of the graph,
     which encoder and scores then read. As a graph without most of its edges teaches little, a batch that hides more
     than a third of them is taken in several parts, each in the graph without its own pairs; that is what training
-    without a batch size does. Structure that an encoder wants precomputed, such as hops or paths, is that of all
+    without a batch size does. SparsityPattern that an encoder wants precomputed, such as hops or paths, is that of all
     training links. The official code instead drops the last, incomplete batch of an epoch.
 
     Args:
@@ -102,7 +102,7 @@ class NCN(PairScorer):
         pairs = batch.get("edge_label_index")
         if not self.training or pairs is None:
             return super().forward(batch)
-        graph = structure(batch.edge_index, batch.num_nodes)
+        graph = sparsity_pattern(batch.edge_index, batch.num_nodes)
         hidden = int(_between(graph, pairs).sum())
         parts = max(1, min(math.ceil(_PARTS * hidden / max(1, graph.num_edges)), pairs.size(1)))
         scores = [super(NCN, self).forward(_without(batch, graph, pairs[:, k::parts])) for k in range(parts)]
@@ -206,7 +206,7 @@ class NCNC(NCN):
         self.scorer.completion = Completion(depth, scale, offset, alpha, pt)
 
 
-def _between(graph: Structure, pairs: Tensor) -> Tensor:
+def _between(graph: SparsityPattern, pairs: Tensor) -> Tensor:
     """Which entries of a structure join the nodes of one of the pairs, in either direction."""
     n = graph.num_rows
     entries = graph.row * n + graph.col  # sorted
@@ -217,7 +217,7 @@ def _between(graph: Structure, pairs: Tensor) -> Tensor:
     return change.index_add(0, start, one).index_add(0, end, -one).cumsum(0)[:-1] > 0
 
 
-def _without(batch: Data, graph: Structure, pairs: Tensor) -> Data:
+def _without(batch: Data, graph: SparsityPattern, pairs: Tensor) -> Data:
     """The batch with these pairs alone, and without the edges between their nodes."""
     kept = (~_between(graph, pairs)).nonzero().squeeze(1)
     out = copy.copy(batch)

@@ -15,7 +15,7 @@ from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, aggr, dropout
-from graphkit.ops import SparseMatrix, gcn_norm, l2_normalize, softmax, structure
+from graphkit.ops import SparseMatrix, gcn_norm, l2_normalize, softmax, sparsity_pattern
 
 EPS = 1e-9  # of the official normalisation
 POOLINGS = ("center", "mean", "max", "sum")
@@ -211,7 +211,7 @@ class _GAT(_Normalised):
         self.attention = nn.Parameter(torch.empty(shape))
 
     def forward(self, x: Tensor, batch: Data) -> Tensor:
-        pattern, _ = structure(batch.edge_index, x.size(0)).with_self_loops()
+        pattern, _ = sparsity_pattern(batch.edge_index, x.size(0)).with_self_loops()
         own, other = (self.mapped(k, x).view(x.size(0), *self.attention.shape[1:]) for k in range(2))
         of_target, of_source = (
             F.leaky_relu((z * a).sum(-1), 0.2) for z, a in zip((own, other), self.attention, strict=True)

@@ -15,7 +15,7 @@ from graphkit.algorithms.paths.common_neighbours import (
     neighbourhoods,
 )
 from graphkit.core.checks import Checks
-from graphkit.ops import SparseMatrix, Structure
+from graphkit.ops import SparseMatrix, SparsityPattern
 from graphkit.ops.dropout import dropout as drop
 
 _NEIGHBOURS = 1 << 22  # of so many pairs at a time that their nodes have about this many neighbours
@@ -185,13 +185,15 @@ class CommonNeighbourDecoder(nn.Module):
         depth = 0 if self.completion is None else self.completion.depth
         return self._score(h, neighbourhoods(edge_index, h.size(0)), pairs, depth)
 
-    def _score(self, h: Tensor, graph: Structure, pairs: Tensor, depth: int) -> Tensor:
+    def _score(self, h: Tensor, graph: SparsityPattern, pairs: Tensor, depth: int) -> Tensor:
         graph = self._forget(graph)
         lifted = self._lift(h) if depth > 0 else None
         scores = [self._score_block(h, lifted, graph, block, depth) for block in _blocks(graph, pairs)]
         return torch.cat(scores)
 
-    def _score_block(self, h: Tensor, lifted: Tensor | None, graph: Structure, pairs: Tensor, depth: int) -> Tensor:
+    def _score_block(
+        self, h: Tensor, lifted: Tensor | None, graph: SparsityPattern, pairs: Tensor, depth: int
+    ) -> Tensor:
         if lifted is None:
             near, nodes = _renumbered(common_neighbours(graph, pairs, graph.num_rows))
             lifted, weights = self._lift(h.index_select(0, nodes)), SparseMatrix(near)
@@ -207,7 +209,7 @@ class CommonNeighbourDecoder(nn.Module):
         return self.lin(self.beta * self.xcnlin(weights @ lifted) + self.xijlin(product))
 
     @torch.no_grad()
-    def _completed(self, lifted: Tensor, graph: Structure, pairs: Tensor, depth: int) -> SparseMatrix:
+    def _completed(self, lifted: Tensor, graph: SparsityPattern, pairs: Tensor, depth: int) -> SparseMatrix:
         """The weights of all neighbours of either node: 1 for common ones, :math:`P` for the others."""
         near, side = joint_neighbours(graph, pairs, graph.num_rows)
         values = torch.ones(near.num_edges, dtype=lifted.dtype, device=lifted.device)
@@ -222,13 +224,13 @@ class CommonNeighbourDecoder(nn.Module):
     def _lift(self, h: Tensor) -> Tensor:
         return h if self.xlin is None else h + self.xlin(h)
 
-    def _forget(self, graph: Structure) -> Structure:
+    def _forget(self, graph: SparsityPattern) -> SparsityPattern:
         """The neighbourhoods without some neighbours, drawn for each node apart."""
         if not self.training or self.edge_dropout == 0:
             return graph
         kept = (torch.rand(graph.num_edges, device=graph.device) >= self.edge_dropout).nonzero().squeeze(1)
         rowptr = torch._convert_indices_from_coo_to_csr(graph.row[kept], graph.num_rows)
-        return Structure(rowptr, graph.col[kept], None, graph.num_cols)
+        return SparsityPattern(rowptr, graph.col[kept], None, graph.num_cols)
 
 
 class _Dropout(nn.Module):
@@ -245,7 +247,7 @@ class _Dropout(nn.Module):
         return f"p={self.p}"
 
 
-def _blocks(graph: Structure, pairs: Tensor) -> Iterator[Tensor]:
+def _blocks(graph: SparsityPattern, pairs: Tensor) -> Iterator[Tensor]:
     """The pairs in order, in blocks whose nodes have about as many neighbours as fit into memory."""
     reached = graph.in_degree[pairs].sum(0).cumsum(0).cpu()
     bounds = torch.arange(1, int(reached[-1]) // _NEIGHBOURS + 1) * _NEIGHBOURS if reached.numel() else reached
@@ -253,8 +255,8 @@ def _blocks(graph: Structure, pairs: Tensor) -> Iterator[Tensor]:
     yield from pairs.tensor_split([cut for cut in cuts if cut > 0], dim=1)
 
 
-def _renumbered(near: Structure) -> tuple[Structure, Tensor]:
+def _renumbered(near: SparsityPattern) -> tuple[SparsityPattern, Tensor]:
     """The pattern whose columns are only the nodes that occur in it, and these nodes."""
     occurs = torch.zeros(near.num_cols, dtype=torch.bool, device=near.device).index_fill_(0, near.col, True)
     nodes = occurs.nonzero().squeeze(1)
-    return Structure(near.rowptr, (occurs.cumsum(0) - 1)[near.col], None, nodes.numel()), nodes
+    return SparsityPattern(near.rowptr, (occurs.cumsum(0) - 1)[near.col], None, nodes.numel()), nodes

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from graphkit import ops
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
-from graphkit.ops import SparseMatrix, Structure
+from graphkit.ops import SparseMatrix, SparsityPattern
 
 ATTENTION = ("scaled_dot", "cosine", "pearson", "exp_kernel", "additive")
 AXES = ("row", "column")
@@ -150,25 +150,27 @@ class AttentionDiffusion(nn.Module):
         return matrix @ x - x
 
     def diffusivity(
-        self, x: Tensor, graph: Tensor | Structure, edge_weight: Tensor | None = None, batch: Tensor | None = None
+        self, x: Tensor, graph: Tensor | SparsityPattern, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> SparseMatrix:
         """The matrix :math:`A(x)`, averaged over heads."""
-        pattern = ops.structure(graph, x.size(0))
+        pattern = ops.sparsity_pattern(graph, x.size(0))
         return SparseMatrix(pattern, self._attention(x, pattern, edge_weight, batch).mean(1))
 
     def attention_weights(
-        self, x: Tensor, graph: Tensor | Structure, edge_weight: Tensor | None = None, batch: Tensor | None = None
+        self, x: Tensor, graph: Tensor | SparsityPattern, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """The normalised scores of all edges and heads, ``[num_edges, heads]``, in the order of the edges."""
-        pattern = ops.structure(graph, x.size(0))
+        pattern = ops.sparsity_pattern(graph, x.size(0))
         return pattern.to_edges(self._attention(x, pattern, edge_weight, batch))
 
-    def scores(self, x: Tensor, graph: Tensor | Structure) -> Tensor:
+    def scores(self, x: Tensor, graph: Tensor | SparsityPattern) -> Tensor:
         """The scores before they are normalised, ``[num_edges, heads]``, in the order of the edges."""
-        pattern = ops.structure(graph, x.size(0))
+        pattern = ops.sparsity_pattern(graph, x.size(0))
         return pattern.to_edges(self._scores(x, pattern))
 
-    def _attention(self, x: Tensor, pattern: Structure, edge_weight: Tensor | None, batch: Tensor | None) -> Tensor:
+    def _attention(
+        self, x: Tensor, pattern: SparsityPattern, edge_weight: Tensor | None, batch: Tensor | None
+    ) -> Tensor:
         scores = self._scores(x, pattern)
         if edge_weight is not None:
             scores = scores * pattern.to_csr(edge_weight).unsqueeze(1)
@@ -179,7 +181,7 @@ class AttentionDiffusion(nn.Module):
             return ops.softmax(scores, ptr=pattern.rowptr)
         return pattern.T.to_csc(ops.softmax(pattern.to_csc(scores), ptr=pattern.colptr))
 
-    def _largest(self, scores: Tensor, pattern: Structure, batch: Tensor | None) -> Tensor | float:
+    def _largest(self, scores: Tensor, pattern: SparsityPattern, batch: Tensor | None) -> Tensor | float:
         if scores.numel() == 0:
             return 0.0
         if batch is None or self.official_batch_max:
@@ -187,7 +189,7 @@ class AttentionDiffusion(nn.Module):
         graph = batch.index_select(0, pattern.row)
         return ops.scatter(scores.amax(1, keepdim=True), graph, reduce="max").index_select(0, graph)
 
-    def _scores(self, x: Tensor, pattern: Structure) -> Tensor:
+    def _scores(self, x: Tensor, pattern: SparsityPattern) -> Tensor:
         if self.attention == "additive":
             values = self.lin(x).view(x.size(0), self.heads, -1)
             target, source = values @ self.att[0], values @ self.att[1]
@@ -210,19 +212,19 @@ class AttentionDiffusion(nn.Module):
         return products.view(-1, self.heads)
 
 
-def _heads(pattern: Structure, heads: int) -> Structure:
+def _heads(pattern: SparsityPattern, heads: int) -> SparsityPattern:
     """The graph with one node per node and head; its edges are ordered by CSR position, then head."""
-    key = ("heads", heads)
-    if key not in pattern.memo:
-        with torch.inference_mode(False), torch.no_grad():
-            head = torch.arange(heads, device=pattern.device)
-            source, target = ((ids.unsqueeze(1) * heads + head).view(-1) for ids in (pattern.col, pattern.row))
-            size = (pattern.num_cols * heads, pattern.num_rows * heads)
-            pattern.memo[key] = ops.structure(torch.stack([source, target]), size)
-    return pattern.memo[key]
+
+    def expanded() -> SparsityPattern:
+        head = torch.arange(heads, device=pattern.device)
+        source, target = ((ids.unsqueeze(1) * heads + head).view(-1) for ids in (pattern.col, pattern.row))
+        size = (pattern.num_cols * heads, pattern.num_rows * heads)
+        return ops.sparsity_pattern(torch.stack([source, target]), size)
+
+    return pattern.cached(("heads", heads), expanded)
 
 
-def _share(positive: Tensor, pattern: Structure, axis: str) -> Tensor:
+def _share(positive: Tensor, pattern: SparsityPattern, axis: str) -> Tensor:
     """Each value over the sum of its row or column, in CSR order; heads apart."""
     if axis == "row":
         total, group = ops.segment(positive, pattern.rowptr), pattern.row

@@ -76,14 +76,14 @@ def _num_terms(growth: float, mean: float, eps: float) -> int:
 
 def _norm(matrix: SparseMatrix) -> float:
     """A bound on how much a power of the matrix can grow, at least 1."""
-    structure = matrix.structure
-    if structure.num_edges == 0:
+    pattern = matrix.pattern
+    if pattern.num_edges == 0:
         return 1.0
     if matrix.values is None:
-        return max(1.0, float(structure.in_degree.max()))
+        return max(1.0, float(pattern.in_degree.max()))
     absolute = matrix.values.detach().abs()
-    rows = absolute.new_zeros(matrix.shape[0]).index_add_(0, structure.row, absolute)
-    columns = absolute.new_zeros(matrix.shape[1]).index_add_(0, structure.col, absolute)
+    rows = absolute.new_zeros(matrix.shape[0]).index_add_(0, pattern.row, absolute)
+    columns = absolute.new_zeros(matrix.shape[1]).index_add_(0, pattern.col, absolute)
     return max(1.0, min(float(rows.max()), float(columns.max())))
 
 
@@ -124,8 +124,8 @@ class _Polynomial(torch.autograd.Function):
         z, p, b, q, values, *partial = ctx.saved_tensors
         needs_z, needs_p, needs_b, needs_q = ctx.needs_input_grad[:4]
         matrix: SparseMatrix = ctx.matrix
-        fixed = matrix if values is None else SparseMatrix(matrix.structure, values.detach())
-        transposed, pattern = fixed.T.csr(z.dtype), matrix.structure.pattern(z.dtype)
+        fixed = matrix if values is None else SparseMatrix(matrix.pattern, values.detach())
+        transposed, pattern = fixed.T.csr(z.dtype), matrix.pattern.ones(z.dtype)
         grad_z = torch.zeros_like(z) if needs_z else None
         grad_b = torch.zeros_like(z) if needs_b else None
         grad_values = None if values is None else torch.zeros_like(values)

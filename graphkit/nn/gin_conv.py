@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from graphkit.core.checks import Checks
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix, Structure, gcn_norm, spmm
+from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, spmm
 
 
 class GINConv(nn.Module):
@@ -70,7 +70,7 @@ class GINConv(nn.Module):
         nn.init.constant_(self.eps, self.initial_eps)
 
     def forward(
-        self, x: Tensor | SparseMatrix, edge_index: Tensor | Structure, edge_weight: Tensor | None = None
+        self, x: Tensor | SparseMatrix, edge_index: Tensor | SparsityPattern, edge_weight: Tensor | None = None
     ) -> Tensor:
         """One layer; see the class for shapes."""
         z = self.lin_in(x)

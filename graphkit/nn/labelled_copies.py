@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.colouring.refinement import refinements
-from graphkit.ops import SparseMatrix, Structure, split_edges, structure
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern, split_edges
 
 _MAX_ROWS = 2**27
 
@@ -55,9 +55,9 @@ class LabelledCopies:
         self._device, edge_index = edge_index.device, edge_index.cpu()
         self._node_start, self.subsets, self._type = node_start.cpu(), subsets.cpu().long(), edge_type.cpu()
         size = int(self._node_start[-1])
-        self._whole = structure(edge_index, size)
+        self._whole = sparsity_pattern(edge_index, size)
         kinds = split_edges(edge_index, self._type, range(num_types), size)
-        self._patterns = [structure(edges, size) for edges in kinds]
+        self._patterns = [sparsity_pattern(edges, size) for edges in kinds]
         graph = torch.searchsorted(self._node_start, self.subsets[0], right=True) - 1
         self._first, self._width = self._node_start[graph], self._node_start.diff()[graph]
         rows = int(self._width.sum()) * math.factorial(len(self.subsets))
@@ -141,7 +141,7 @@ class LabelledCopies:
             degree = pattern.in_degree[node]
             entries = _ragged(pattern.rowptr[node], degree)
             source = names[pattern.col[entries] + (row - node).repeat_interleave(degree)]
-            matrices.append(SparseMatrix(Structure(_starts(degree), source, None, size)).to(self._device))
+            matrices.append(SparseMatrix(SparsityPattern(_starts(degree), source, None, size)).to(self._device))
         return matrices
 
 
@@ -157,7 +157,7 @@ def scaled_sum(h: Tensor, adjacency: list[SparseMatrix], scale: Tensor | None) -
     terms = [
         matrix @ (h if row is None else h * row)
         for matrix, row in zip(adjacency, rows)
-        if matrix.structure.num_edges or matrix is adjacency[0]
+        if matrix.pattern.num_edges or matrix is adjacency[0]
     ]
     return sum(terms[1:], terms[0])
 

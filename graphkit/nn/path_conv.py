@@ -13,7 +13,7 @@ from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice, check_codes
 from graphkit.nn.path_lstm import path_lstm, read_paths
-from graphkit.ops import Structure, scatter, structure
+from graphkit.ops import SparsityPattern, scatter, sparsity_pattern
 
 
 class PathConv(nn.Module):
@@ -125,7 +125,7 @@ class PathConv(nn.Module):
         edge_kind: Tensor | None = None,
     ) -> Tensor:
         """One convolution; see the class for shapes."""
-        graph = structure(edge_index, x.size(0))
+        graph = sparsity_pattern(edge_index, x.size(0))
         if self.edge_dim is None:
             edge_attr = edge_kind = None
         else:
@@ -156,11 +156,9 @@ class PathConv(nn.Module):
         if edge_kind is not None:
             check_codes(edge_kind.view(-1, 1), [len(edge_attr)], "edge_kind of PathConv")
 
-    def _enumerated(self, edge_index: Tensor, graph: Structure) -> PathSet:
+    def _enumerated(self, edge_index: Tensor, graph: SparsityPattern) -> PathSet:
         key = ("paths", self.paths, self.length)
-        if key not in graph.memo:
-            graph.memo[key] = enumerate_paths(edge_index, graph.num_rows, self.length, self.paths)[-1]
-        return cast(PathSet, graph.memo[key])
+        return graph.cached(key, lambda: enumerate_paths(edge_index, graph.num_rows, self.length, self.paths)[-1])
 
     def _read(
         self,
@@ -169,7 +167,7 @@ class PathConv(nn.Module):
         edge_kind: Tensor | None,
         index: Tensor,
         distance: Tensor | None,
-        graph: Structure,
+        graph: SparsityPattern,
     ) -> Tensor:
         """The LSTM's last state for each path."""
         drops = self.training and self.dropout > 0

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphkit.ops import Structure, backend
+from graphkit.ops import SparsityPattern, backend
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -30,7 +30,7 @@ class Step(NamedTuple):
     edge: Tensor | None
 
 
-def read_paths(index: Tensor, distance: Tensor | None, graph: Structure, merge: bool = True) -> list[Step]:
+def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, merge: bool = True) -> list[Step]:
     r"""The steps in which an LSTM reads paths from where they begin to where they end.
 
     What an LSTM knows depends only on what it has read, so paths that begin alike share cells up to where they part:
@@ -70,7 +70,7 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: Structure, merge: 
     return steps
 
 
-def _edges(source: Tensor, target: Tensor, graph: Structure) -> Tensor:
+def _edges(source: Tensor, target: Tensor, graph: SparsityPattern) -> Tensor:
     """The ids of edges by their ends; of a repeated edge, the first."""
     keys = graph.row * graph.num_cols + graph.col
     wanted = target * graph.num_cols + source

@@ -10,7 +10,7 @@ from graphkit.core.validate import check_choice
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix, Structure, structure
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
 
 CONVS = ("gcn", "gin")
 
@@ -88,27 +88,29 @@ class RelationalConv(nn.Module):
             out = out + conv(x, edges, None if edge_weight is None else edge_weight[ids])
         return out
 
-    def _divide(self, edge_index: Tensor, edge_type: Tensor | None, size: int) -> list[tuple[Structure, Tensor]]:
-        """The edges of each relation and their positions, kept with the graph's structure."""
-        pattern = structure(edge_index, size)
+    def _divide(self, edge_index: Tensor, edge_type: Tensor | None, size: int) -> list[tuple[SparsityPattern, Tensor]]:
+        """The edges of each relation and their positions, cached with the graph's pattern."""
+        pattern = sparsity_pattern(edge_index, size)
         if edge_type is None:
             edge_type = torch.zeros(pattern.num_edges, dtype=torch.long, device=pattern.device)
-        found = pattern.memo.get(("relations", self.num_relations))
-        if found is None or not torch.equal(found[0], edge_type):
-            if edge_type.numel() != pattern.num_edges:
-                raise ValueError(f"RelationalConv: {edge_type.numel()} edge types for {pattern.num_edges} edges")
-            wrong = (edge_type < 0) | (edge_type >= self.num_relations)
-            if bool(wrong.any()):
-                raise ValueError(
-                    f"RelationalConv: an edge has the relation {int(edge_type[wrong][0])}, but there are "
-                    f"{self.num_relations} relations; set num_relations"
-                )
-            edges, parts = pattern.edge_index(), []
-            for relation in range(self.num_relations):
-                ids = (edge_type == relation).nonzero().squeeze(1)
-                parts.append((structure(edges[:, ids], size), ids))
-            found = pattern.memo["relations", self.num_relations] = edge_type.clone(), parts
-        return found[1]
+        return pattern.cached(
+            ("relations", self.num_relations), lambda copy: self._edges_of_relations(pattern, copy), edge_type
+        )
+
+    def _edges_of_relations(self, pattern: SparsityPattern, edge_type: Tensor) -> list[tuple[SparsityPattern, Tensor]]:
+        if edge_type.numel() != pattern.num_edges:
+            raise ValueError(f"RelationalConv: {edge_type.numel()} edge types for {pattern.num_edges} edges")
+        wrong = (edge_type < 0) | (edge_type >= self.num_relations)
+        if bool(wrong.any()):
+            raise ValueError(
+                f"RelationalConv: an edge has the relation {int(edge_type[wrong][0])}, but there are "
+                f"{self.num_relations} relations; set num_relations"
+            )
+        edges, parts = pattern.edge_index(), []
+        for relation in range(self.num_relations):
+            ids = (edge_type == relation).nonzero().squeeze(1)
+            parts.append((sparsity_pattern(edges[:, ids], (pattern.num_cols, pattern.num_rows)), ids))
+        return parts
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}, num_relations={self.num_relations}"

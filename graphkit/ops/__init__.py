@@ -1,19 +1,21 @@
-"""Sparse arithmetic on graphs: products, group reductions and the structure that they share."""
+"""Sparse arithmetic on graphs: products, group reductions and the sparsity pattern that they share."""
 
+from graphkit.core.deprecation import renamed_members
 from graphkit.ops import backend
 from graphkit.ops.block import block_spmm
 from graphkit.ops.gated import gated_mean
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.normalize import gcn_norm
+from graphkit.ops.pattern import SparsityPattern
+from graphkit.ops.pattern_cache import sparsity_pattern
 from graphkit.ops.rows import l2_normalize
 from graphkit.ops.segment import scatter, segment, softmax
 from graphkit.ops.split import split_edges
 from graphkit.ops.spmm import sddmm, spmm
-from graphkit.ops.structure import Structure, structure
 
 __all__ = [
     "SparseMatrix",
-    "Structure",
+    "SparsityPattern",
     "backend",
     "block_spmm",
     "gated_mean",
@@ -23,7 +25,9 @@ __all__ = [
     "sddmm",
     "segment",
     "softmax",
+    "sparsity_pattern",
     "split_edges",
     "spmm",
-    "structure",
 ]
+
+__getattr__ = renamed_members(globals(), {"Structure": "SparsityPattern", "structure": "sparsity_pattern"})

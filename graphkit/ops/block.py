@@ -5,11 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphkit.ops.pattern import SparsityPattern, build_pattern
+from graphkit.ops.pattern_cache import Size, sparsity_pattern
 from graphkit.ops.spmm import _needs_size, spmm
-from graphkit.ops.structure import Size, Structure, _build, structure
 
 
-def block_spmm(graph: Tensor | Structure, blocks: Tensor, x: Tensor, size: Size = None) -> Tensor:
+def block_spmm(graph: Tensor | SparsityPattern, blocks: Tensor, x: Tensor, size: Size = None) -> Tensor:
     r"""Aggregate source features through one linear map per edge.
 
     .. math::
@@ -19,7 +20,7 @@ def block_spmm(graph: Tensor | Structure, blocks: Tensor, x: Tensor, size: Size 
     graph and block shape. Differentiable in ``blocks`` and ``x`` any number of times.
 
     Args:
-        graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor or a :class:`Structure`.
+        graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor or a :class:`SparsityPattern`.
         blocks: One map per edge, in the order of the edges.
         x: Source features.
         size: Number of nodes, or ``(num_sources, num_targets)`` (default: as many as ``x`` has rows).
@@ -43,24 +44,21 @@ def block_spmm(graph: Tensor | Structure, blocks: Tensor, x: Tensor, size: Size 
             f"block_spmm needs blocks [E, d, e] and x [num_sources, e, F], got shapes {list(blocks.shape)} and "
             f"{list(x.shape)}"
         )
-    pattern = structure(graph, x.size(0) if size is None and _needs_size(graph) else size)
+    pattern = sparsity_pattern(graph, x.size(0) if size is None and _needs_size(graph) else size)
     if blocks.size(0) != pattern.num_edges or x.size(0) != pattern.num_cols:
         raise ValueError(
             f"the graph has {pattern.num_edges} edges and {pattern.num_cols} sources, but there are {blocks.size(0)} "
             f"blocks and {x.size(0)} rows of x; pass one block per edge and one row per source"
         )
     d, e = blocks.shape[1:]
-    out = spmm(_expanded(pattern, d, e), x.reshape(-1, x.size(2)), blocks.reshape(-1))
+    expanded = pattern.cached(("block", d, e), lambda: _expanded(pattern, d, e))
+    out = spmm(expanded, x.reshape(-1, x.size(2)), blocks.reshape(-1))
     return out.view(pattern.num_rows, d, x.size(2))
 
 
-def _expanded(pattern: Structure, d: int, e: int) -> Structure:
-    key = ("block", d, e)
-    if key not in pattern.memo:
-        with torch.inference_mode(False), torch.no_grad():
-            source, target = pattern.edge_index()
-            rows = (target * d).view(-1, 1, 1) + torch.arange(d, device=pattern.device).view(1, d, 1)
-            cols = (source * e).view(-1, 1, 1) + torch.arange(e, device=pattern.device).view(1, 1, e)
-            ids = cols.expand(-1, d, e).reshape(-1), rows.expand(-1, d, e).reshape(-1)
-            pattern.memo[key] = _build(*ids, pattern.num_cols * e, pattern.num_rows * d)
-    return pattern.memo[key]
+def _expanded(pattern: SparsityPattern, d: int, e: int) -> SparsityPattern:
+    source, target = pattern.edge_index()
+    rows = (target * d).view(-1, 1, 1) + torch.arange(d, device=pattern.device).view(1, d, 1)
+    cols = (source * e).view(-1, 1, 1) + torch.arange(e, device=pattern.device).view(1, 1, e)
+    ids = cols.expand(-1, d, e).reshape(-1), rows.expand(-1, d, e).reshape(-1)
+    return build_pattern(*ids, pattern.num_cols * e, pattern.num_rows * d)

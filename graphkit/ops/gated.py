@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphkit.ops.pattern import SparsityPattern
+from graphkit.ops.pattern_cache import Size, sparsity_pattern
 from graphkit.ops.segment import segment
-from graphkit.ops.structure import Size, Structure, structure
 
 # Gates are computed from exponentials per node: sigmoid(a + b) = 1 / (1 + exp(-a) exp(-b)). Beyond these logits a gate
 # is open or closed to the last digit, and within them no exponential is zero or infinite.
@@ -17,7 +18,7 @@ _BOUND = {torch.float32: 80.0, torch.float64: 700.0}
 
 
 def gated_mean(
-    graph: Tensor | Structure,
+    graph: Tensor | SparsityPattern,
     target_logit: Tensor,
     source_logit: Tensor,
     x: Tensor,
@@ -34,7 +35,7 @@ def gated_mean(
     once on the way forward and twice on the way back. Differentiable once there, any number of times elsewhere.
 
     Args:
-        graph: Edges ``[2, E]`` (sources, targets) or a :class:`Structure`.
+        graph: Edges ``[2, E]`` (sources, targets) or a :class:`SparsityPattern`.
         target_logit: :math:`a`, one per target and channel.
         source_logit: :math:`b`, one per source and channel.
         x: Source features.
@@ -57,9 +58,9 @@ def gated_mean(
                 [0.],
                 [2.]])
     """
-    if size is None and not isinstance(graph, Structure):
+    if size is None and not isinstance(graph, SparsityPattern):
         size = (x.size(0), target_logit.size(0))
-    pattern = structure(graph, size)
+    pattern = sparsity_pattern(graph, size)
     if target_logit.dim() != 2 or target_logit.size(0) != pattern.num_rows or x.size(0) != pattern.num_cols:
         raise ValueError(
             f"the graph has {pattern.num_rows} targets and {pattern.num_cols} sources, but target_logit has shape "
@@ -80,7 +81,7 @@ def gated_mean(
 class _GatedMean(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, target_logit: Tensor, source_logit: Tensor, x: Tensor, pattern: Structure, eps: float
+        ctx: Any, target_logit: Tensor, source_logit: Tensor, x: Tensor, pattern: SparsityPattern, eps: float
     ) -> Tensor:
         from graphkit.ops import kernels
 

@@ -1,16 +1,22 @@
-"""A sparse matrix with differentiable values over a cached structure."""
+"""A sparse matrix with differentiable values over a sparsity pattern, and the derivatives of its products.
+
+Every backward is written in differentiable operations, so derivatives of any order are right: a product's gradients are
+a product with the transpose and a sampled product, those of a sampled product are two products.
+"""
 
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
-from graphkit.ops import products
+from graphkit.ops import backend
 from graphkit.ops.dropout import dropout
-from graphkit.ops.structure import Size, Structure, structure
+from graphkit.ops.pattern import SparsityPattern
+from graphkit.ops.pattern_cache import Size, sparsity_pattern
 
 
 class SparseMatrix:
@@ -21,7 +27,7 @@ class SparseMatrix:
     add up.
 
     Args:
-        structure: The pattern.
+        pattern: The pattern.
         values: One value per entry in CSR order, ``[num_edges]`` (default: all ones).
 
     Example:
@@ -32,19 +38,21 @@ class SparseMatrix:
         [0.0, 1.0, 5.0]
     """
 
-    def __init__(self, structure: Structure, values: Tensor | None = None) -> None:
+    def __init__(self, pattern: SparsityPattern, values: Tensor | None = None) -> None:
         if values is not None:
-            _check_values(values, structure.num_edges)
-        self.structure, self.values = structure, values
+            _check_values(values, pattern.num_edges)
+        self.pattern, self.values = pattern, values
         self._csr: dict[torch.dtype, Tensor] = {}
         self._transposed: SparseMatrix | None = None
         self._parent: weakref.ref[SparseMatrix] | None = None
         self._symmetric: bool | None = None
 
     @classmethod
-    def from_edges(cls, graph: Tensor | Structure, weight: Tensor | None = None, size: Size = None) -> SparseMatrix:
+    def from_edges(
+        cls, graph: Tensor | SparsityPattern, weight: Tensor | None = None, size: Size = None
+    ) -> SparseMatrix:
         """Build the matrix of a graph with one weight per edge, in the order of the edges (default: all ones)."""
-        pattern = structure(graph, size)
+        pattern = sparsity_pattern(graph, size)
         if weight is None:
             return cls(pattern)
         _check_values(weight, pattern.num_edges)
@@ -66,17 +74,17 @@ class SparseMatrix:
             values = tensor.values() if tensor.is_coalesced() else tensor._values()
         else:
             values = tensor.values()
-        return cls.from_edges(structure(tensor), values)
+        return cls.from_edges(sparsity_pattern(tensor), values)
 
     @property
     def shape(self) -> tuple[int, int]:
         """``(num_targets, num_sources)``."""
-        return self.structure.shape
+        return self.pattern.shape
 
     @property
     def density(self) -> float:
         """Share of the entries that are stored."""
-        return self.structure.num_edges / max(self.shape[0] * self.shape[1], 1)
+        return self.pattern.num_edges / max(self.shape[0] * self.shape[1], 1)
 
     @property
     def requires_grad(self) -> bool:
@@ -91,14 +99,14 @@ class SparseMatrix:
     @property
     def device(self) -> torch.device:
         """Where the matrix lives."""
-        return self.structure.device
+        return self.pattern.device
 
     @property
     def is_symmetric(self) -> bool:
         """Whether the matrix equals its transpose, entry by entry."""
         if self._symmetric is None:
-            self._symmetric = self.structure.is_symmetric and (
-                self.values is None or torch.equal(self.values, self.values.index_select(0, self.structure.csc_perm))
+            self._symmetric = self.pattern.is_symmetric and (
+                self.values is None or torch.equal(self.values, self.values.index_select(0, self.pattern.csc_perm))
             )
         return self._symmetric
 
@@ -106,7 +114,7 @@ class SparseMatrix:
     def T(self) -> SparseMatrix:
         """The transposed matrix; the same object if the matrix is constant and symmetric."""
         if self.requires_grad:  # values with a graph differ from call to call
-            return SparseMatrix(self.structure.T, self.structure.to_csc(self._explicit_values()))
+            return SparseMatrix(self.pattern.T, self.pattern.to_csc(self._explicit_values()))
         if self._transposed is not None:
             return self._transposed
         parent = self._parent() if self._parent is not None else None
@@ -117,8 +125,8 @@ class SparseMatrix:
         values = None
         if self.values is not None:
             with torch.inference_mode(False), torch.no_grad():
-                values = self.structure.to_csc(self.values)
-        self._transposed = SparseMatrix(self.structure.T, values)
+                values = self.pattern.to_csc(self.values)
+        self._transposed = SparseMatrix(self.pattern.T, values)
         self._transposed._parent = weakref.ref(self)  # a strong one would make a reference cycle
         return self._transposed
 
@@ -132,7 +140,7 @@ class SparseMatrix:
             ValueError: If ``x`` does not have one row per column of the matrix.
             TypeError: If ``x`` is not floating point.
         """
-        if x.dim() == 0 or x.size(0) != self.structure.num_cols:
+        if x.dim() == 0 or x.size(0) != self.pattern.num_cols:
             raise ValueError(
                 f"x has shape {list(x.shape)}, but the sparse matrix has {self.shape[1]} columns (sources); "
                 "pass one row of features per source node, or the right size"
@@ -145,44 +153,44 @@ class SparseMatrix:
             matrix, x = self.to(common), x.to(common)
         flat = x if x.dim() == 2 else x.reshape(x.size(0), -1 if x.numel() > 0 else x[:1].numel())
         if reduce == "sum":
-            out = products.product(matrix, flat)
+            out = _product(matrix, flat)
         elif reduce == "mean":
-            out = products.product(matrix, flat) * self.structure.inverse_degree(flat.dtype).unsqueeze(1)
+            out = _product(matrix, flat) * self.pattern.inverse_degree(flat.dtype).unsqueeze(1)
         else:
             check_choice(reduce, ("sum", "mean", "max", "min"), "reduce")
-            out = products.extreme(matrix, flat, reduce)
+            out = _Extreme.apply(flat, matrix.values, matrix, reduce)
         return out if x.dim() == 2 else out.view(-1, *x.shape[1:])
 
     def csr(self, dtype: torch.dtype) -> Tensor:
         """The torch CSR tensor that the kernels work on, without gradient; ``dtype`` counts for all ones only."""
         if self.values is None:
-            return self.structure.pattern(dtype)
+            return self.pattern.ones(dtype)
         if self.values.dtype not in self._csr:
-            self._csr[self.values.dtype] = self.structure.csr_tensor(self.values.detach())
+            self._csr[self.values.dtype] = self.pattern.csr_tensor(self.values.detach())
         return self._csr[self.values.dtype]
 
     def to_dense(self) -> Tensor:
         """The dense matrix; duplicate entries add up."""
         values = self._explicit_values()
         out = values.new_zeros(self.shape)
-        return out.index_put((self.structure.row, self.structure.col), values, accumulate=True)
+        return out.index_put((self.pattern.row, self.pattern.col), values, accumulate=True)
 
     def row_sum(self) -> Tensor:
         """The sum of each row: the weighted in-degrees of the graph."""
         values = self._explicit_values()
-        return values.new_zeros(self.shape[0]).index_add(0, self.structure.row, values)
+        return values.new_zeros(self.shape[0]).index_add(0, self.pattern.row, values)
 
     def scale(self, left: Tensor | None = None, right: Tensor | None = None) -> SparseMatrix:
         """Return ``diag(left) @ A @ diag(right)``."""
         factor = None
         if left is not None:
-            factor = left.index_select(0, self.structure.row)
+            factor = left.index_select(0, self.pattern.row)
         if right is not None:
-            of_column = right.index_select(0, self.structure.col)
+            of_column = right.index_select(0, self.pattern.col)
             factor = of_column if factor is None else factor * of_column
         if factor is None:
             return self
-        return SparseMatrix(self.structure, factor if self.values is None else factor * self.values)
+        return SparseMatrix(self.pattern, factor if self.values is None else factor * self.values)
 
     def select_rows(self, ids: Tensor) -> SparseMatrix:
         """The matrix of the rows ``ids``, in that order.
@@ -192,36 +200,36 @@ class SparseMatrix:
             >>> A.select_rows(torch.tensor([2, 1])).to_dense().tolist()
             [[0.0, 2.0, 3.0], [1.0, 0.0, 0.0]]
         """
-        count = self.structure.in_degree[ids]
+        count = self.pattern.in_degree[ids]
         rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
-        shift = (self.structure.rowptr[ids] - rowptr[:-1]).repeat_interleave(count)
+        shift = (self.pattern.rowptr[ids] - rowptr[:-1]).repeat_interleave(count)
         entries = shift + torch.arange(shift.numel(), device=shift.device)
-        pattern = Structure(rowptr, self.structure.col[entries], None, self.structure.num_cols)
+        pattern = SparsityPattern(rowptr, self.pattern.col[entries], None, self.pattern.num_cols)
         return SparseMatrix(pattern, None if self.values is None else self.values[entries])
 
     def dropout(self, p: float = 0.5, training: bool = True) -> SparseMatrix:
         """Set each stored value to 0 with probability ``p`` and divide the others by ``1 - p``; keeps the structure."""
         if not training or p == 0.0:
             return self
-        return SparseMatrix(self.structure, dropout(self._explicit_values(), p))
+        return SparseMatrix(self.pattern, dropout(self._explicit_values(), p))
 
     def to(self, target: torch.dtype | torch.device | str) -> SparseMatrix:
         """Return the matrix with another dtype or on another device."""
         if isinstance(target, torch.dtype):
             if self.values is None or self.values.dtype == target:
                 return self
-            return SparseMatrix(self.structure, self.values.to(target))
+            return SparseMatrix(self.pattern, self.values.to(target))
         if torch.device(target) == self.device:
             return self
-        return SparseMatrix(self.structure.to(target), None if self.values is None else self.values.to(target))
+        return SparseMatrix(self.pattern.to(target), None if self.values is None else self.values.to(target))
 
     def _explicit_values(self) -> Tensor:
         if self.values is not None:
             return self.values
-        return torch.ones(self.structure.num_edges, device=self.device)
+        return torch.ones(self.pattern.num_edges, device=self.device)
 
     def __repr__(self) -> str:
-        return f"SparseMatrix(shape={self.shape}, num_entries={self.structure.num_edges}, dtype={self.dtype})"
+        return f"SparseMatrix(shape={self.shape}, num_entries={self.pattern.num_edges}, dtype={self.dtype})"
 
 
 def _check_values(values: Tensor, num_edges: int) -> None:
@@ -232,3 +240,110 @@ def _check_values(values: Tensor, num_edges: int) -> None:
         )
     if not values.is_floating_point():
         raise TypeError(f"edge weights have dtype {values.dtype}, but must be floating point; use weight.float()")
+
+
+# Products and their derivatives ------------------------------------------------------------------------------------
+
+
+def sampled(pattern: SparsityPattern, a: Tensor, b: Tensor) -> Tensor:
+    """``(a[row] * b[col]).sum(-1)`` for every entry in CSR order, from ``a [num_rows, F]``, ``b [num_cols, F]``."""
+    return _Sampled.apply(a, b, pattern)
+
+
+def _product(matrix: SparseMatrix, x: Tensor) -> Tensor:
+    """``matrix @ x`` for ``x [num_cols, F]`` of the matrix's dtype."""
+    values = matrix.values if matrix.requires_grad else None
+    return _Product.apply(x, values, matrix)
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor | None, matrix: SparseMatrix) -> Tensor:
+        ctx.matrix = matrix
+        if values is not None:
+            ctx.save_for_backward(x, values)
+        return backend.csr_mm(matrix.csr(x.dtype), x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        matrix, grad_x, grad_values = ctx.matrix, None, None
+        if ctx.needs_input_grad[0]:
+            grad_x = _product(matrix.T, grad)
+        if ctx.needs_input_grad[1]:
+            x, _ = ctx.saved_tensors
+            grad_values = sampled(matrix.pattern, grad, x)
+        return grad_x, grad_values, None
+
+
+class _Sampled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, pattern: SparsityPattern) -> Tensor:
+        ctx.pattern = pattern
+        ctx.save_for_backward(a, b)
+        if pattern.num_edges > pattern.num_rows * pattern.num_cols:  # torch resizes such a result wrongly
+            return (a.index_select(0, pattern.row) * b.index_select(0, pattern.col)).sum(1)
+        wide = a.dtype if a.dtype in (torch.float32, torch.float64) else torch.float32
+        return backend.csr_sampled(pattern.ones(wide), a.to(wide), b.to(wide)).to(a.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        a, b = ctx.saved_tensors
+        matrix = SparseMatrix(ctx.pattern, grad)
+        grad_a = _product(matrix, b) if ctx.needs_input_grad[0] else None
+        grad_b = _product(matrix.T, a) if ctx.needs_input_grad[1] else None
+        return grad_a, grad_b, None
+
+
+class _Extreme(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, values: Tensor | None, matrix: SparseMatrix, reduce: str) -> Tensor:
+        if x.is_cuda:  # torch has no such kernel there
+            out = backend.segment(_messages(x, values, matrix.pattern), matrix.pattern.rowptr, reduce)
+        else:
+            out = backend.csr_mm_reduce(matrix.csr(x.dtype), x, reduce)
+        ctx.pattern = matrix.pattern
+        ctx.save_for_backward(x, values, out)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        pattern, (x, values, out) = ctx.pattern, ctx.saved_tensors
+        if not torch.is_grad_enabled() and not grad.is_cuda:
+            return *_share_in_blocks(grad, x, values, out, pattern, ctx.needs_input_grad), None, None
+        with torch.no_grad():
+            reached = (_messages(x, values, pattern) == out.index_select(0, pattern.row)).to(grad.dtype)
+            ties = backend.segment(reached, pattern.rowptr, "sum").clamp_(min=1)
+        grad = (grad / ties).index_select(0, pattern.row) * reached
+        grad_x = grad_values = None
+        if ctx.needs_input_grad[0]:
+            carried = grad if values is None else grad * values.unsqueeze(1)
+            grad_x = torch.zeros_like(x).index_add(0, pattern.col, carried)
+        if ctx.needs_input_grad[1]:
+            grad_values = (grad * x.index_select(0, pattern.col)).sum(1)
+        return grad_x, grad_values, None, None
+
+
+def _share_in_blocks(
+    grad: Tensor, x: Tensor, values: Tensor | None, out: Tensor, pattern: SparsityPattern, needed: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of max and min, a cache-sized block of rows at a time."""
+    grad_x = torch.zeros_like(x) if needed[0] else None
+    grad_values = torch.empty_like(values) if values is not None and needed[1] else None
+    for rows, entries, ptr in backend.blocks(pattern.rowptr, x.size(1)):
+        row, col = pattern.row[entries] - rows.start, pattern.col[entries]
+        sources = x.index_select(0, col)
+        weight = None if values is None else values[entries].unsqueeze(1)
+        messages = sources if weight is None else sources * weight
+        reached = (messages == out[rows].index_select(0, row)).to(grad.dtype)
+        ties = backend.segment(reached, ptr, "sum").clamp_(min=1)
+        reached *= (grad[rows] / ties).index_select(0, row)
+        if grad_values is not None:
+            grad_values[entries] = (reached * sources).sum(1)
+        if grad_x is not None:
+            grad_x.index_add_(0, col, reached if weight is None else reached.mul_(weight))
+    return grad_x, grad_values
+
+
+def _messages(x: Tensor, values: Tensor | None, pattern: SparsityPattern) -> Tensor:
+    messages = x.index_select(0, pattern.col)
+    return messages if values is None else messages.mul_(values.unsqueeze(1))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
 from graphkit.ops.matrix import SparseMatrix
-from graphkit.ops.structure import Size, Structure, structure
+from graphkit.ops.pattern import SparsityPattern
+from graphkit.ops.pattern_cache import Size, sparsity_pattern
 
 
 def gcn_norm(
-    graph: Tensor | Structure,
+    graph: Tensor | SparsityPattern,
     weight: Tensor | None = None,
     *,
     add_self_loops: bool = True,
@@ -35,11 +34,11 @@ def gcn_norm(
     where :math:`\tilde A_{ts}` is the weight of the edge :math:`s \to t`, with self-loops of weight ``fill`` at the
     nodes that have none. Both factors of ``"sym"`` are in-degrees, and degree 0 gives factor 0. Existing self-loops
     keep their weight, as in PyG; the official code adds 1 to them. Differentiable in ``weight``, through the degrees
-    too. The result for constant weights is kept with the graph's structure and checked by content.
+    too. The result for constant weights is cached with the graph's pattern and checked by content.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets
-            (only its pattern counts) or a :class:`Structure`.
+            (only its pattern counts) or a :class:`SparsityPattern`.
         weight: One weight per edge (default: all ones).
         add_self_loops: Whether to add missing self-loops (default: ``True``).
         fill: Weight of added self-loops (default: ``1.0``).
@@ -58,7 +57,7 @@ def gcn_norm(
     """
     if norm is not None:
         check_choice(norm, ("sym", "row"), "norm")
-    pattern = structure(graph, size)
+    pattern = sparsity_pattern(graph, size)
     if norm == "sym" and pattern.num_rows != pattern.num_cols:
         raise ValueError(
             f"norm='sym' needs one set of nodes, but this graph has {pattern.num_cols} sources and {pattern.num_rows} "
@@ -68,20 +67,16 @@ def gcn_norm(
     if weight is not None and weight.requires_grad:
         return _normalized(pattern, weight, dtype, add_self_loops, fill, norm)
     key = ("gcn_norm", add_self_loops, fill, norm, dtype, weight is None)
-    found: tuple[Tensor | None, SparseMatrix] | None = pattern.memo.get(key)
-    if found is None or (weight is not None and not _same(weight, found[0])):
-        with torch.inference_mode(False), torch.no_grad():
-            copy = None if weight is None else weight.clone()
-            found = pattern.memo[key] = copy, _normalized(pattern, copy, dtype, add_self_loops, fill, norm)
-    return found[1]
-
-
-def _same(weight: Tensor, copy: Any) -> bool:
-    return weight.shape == copy.shape and weight.device == copy.device and torch.equal(weight, copy)
+    return pattern.cached(key, lambda copy: _normalized(pattern, copy, dtype, add_self_loops, fill, norm), weight)
 
 
 def _normalized(
-    pattern: Structure, weight: Tensor | None, dtype: torch.dtype, add_self_loops: bool, fill: float, norm: str | None
+    pattern: SparsityPattern,
+    weight: Tensor | None,
+    dtype: torch.dtype,
+    add_self_loops: bool,
+    fill: float,
+    norm: str | None,
 ) -> SparseMatrix:
     if weight is None:
         weight = torch.ones(pattern.num_edges, dtype=dtype, device=pattern.device)

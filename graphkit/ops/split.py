@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
 
-from graphkit.ops.structure import Size, structure
+from graphkit.core.caching import Caching
+from graphkit.ops.pattern import SparsityPattern
+from graphkit.ops.pattern_cache import Size, sparsity_pattern
 
 
 def split_edges(edge_index: Tensor, kind: Tensor, kinds: Sequence[int], size: Size = None) -> list[Tensor]:
     """The edges of each kind, e.g. of each distance or bond type, sorted by target and then by source.
 
-    The results are kept with the graph's structure, so the next call returns the same tensors, whose own structures
-    are then known as well; they are checked by content like all that is kept there.
+    The results are cached with the graph's pattern, so the next call returns the same tensors, whose own patterns are
+    then known as well.
 
     Args:
         edge_index: All edges ``[2, E]``.
@@ -31,20 +32,25 @@ def split_edges(edge_index: Tensor, kind: Tensor, kinds: Sequence[int], size: Si
         >>> [edges.tolist() for edges in split_edges(edge_index, torch.tensor([1, 2, 1]), [1, 3])]
         [[[2, 0], [0, 1]], [[], []]]
     """
-    graph = structure(edge_index, size)
+    graph = sparsity_pattern(edge_index, size)
     if kind.dim() != 1 or kind.numel() != edge_index.size(1) or kind.is_floating_point():
         raise ValueError(
             f"kinds of edges have dtype {kind.dtype} and shape {list(kind.shape)}; pass one integer for each of the "
             f"{edge_index.size(1)} edges"
         )
-    found = graph.memo.get("split_edges")
-    if found is None or found[0].dtype != kind.dtype or not torch.equal(found[0], kind):
-        with torch.inference_mode(False), torch.no_grad():
-            found = graph.memo["split_edges"] = kind.clone(), {}
-    copy, parts = cast(tuple[Tensor, dict[int, Tensor]], found)
-    with torch.inference_mode(False), torch.no_grad():
-        for value in kinds:
-            if value not in parts:
-                chosen = (graph.to_csr(copy) == value).nonzero().squeeze(1)
-                parts[value] = torch.stack([graph.col[chosen], graph.row[chosen]])
-    return [parts[value] for value in kinds]
+    kinds_of_edges = graph.cached("split_edges", _KindsOfEdges, kind)
+    return [kinds_of_edges.select(graph, value) for value in kinds]
+
+
+class _KindsOfEdges(Caching):
+    """The edges of each kind; they do not refer to the pattern in whose cache they are."""
+
+    def __init__(self, kind: Tensor) -> None:
+        self.kind = kind
+
+    def select(self, graph: SparsityPattern, value: int) -> Tensor:
+        def edges() -> Tensor:
+            entries = (graph.to_csr(self.kind) == value).nonzero().squeeze(1)
+            return torch.stack([graph.col[entries], graph.row[entries]])
+
+        return self.cached(value, edges)

@@ -7,13 +7,13 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 
 from graphkit.core.validate import check_choice
-from graphkit.ops import products
-from graphkit.ops.matrix import SparseMatrix
-from graphkit.ops.structure import Size, Structure, structure
+from graphkit.ops.matrix import SparseMatrix, sampled
+from graphkit.ops.pattern import SparsityPattern
+from graphkit.ops.pattern_cache import Size, sparsity_pattern
 
 
 def spmm(
-    graph: Tensor | Structure | SparseMatrix,
+    graph: Tensor | SparsityPattern | SparseMatrix,
     x: Tensor,
     weight: Tensor | None = None,
     reduce: str = "sum",
@@ -29,7 +29,7 @@ def spmm(
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor (rows: targets; its values are
-            the weights), a :class:`Structure` or a :class:`SparseMatrix`.
+            the weights), a :class:`SparsityPattern` or a :class:`SparseMatrix`.
         x: Source features.
         weight: One weight per edge in the order of the edges (default: all ones).
         reduce: ``"sum"``, ``"mean"``, ``"max"`` or ``"min"`` (default: ``"sum"``).
@@ -53,12 +53,12 @@ def spmm(
     return _matrix(graph, x, weight, size).matmul(x, reduce)
 
 
-def sddmm(graph: Tensor | Structure, a: Tensor, b: Tensor, size: Size = None) -> Tensor:
+def sddmm(graph: Tensor | SparsityPattern, a: Tensor, b: Tensor, size: Size = None) -> Tensor:
     r"""Dot products of target and source features along the edges: :math:`e_{s \to t} = \langle a_t, b_s \rangle`.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor (rows: targets) or a
-            :class:`Structure`.
+            :class:`SparsityPattern`.
         a: Target features.
         b: Source features.
         size: Number of nodes, or ``(num_sources, num_targets)`` (default: the rows of ``b`` and ``a``).
@@ -81,17 +81,19 @@ def sddmm(graph: Tensor | Structure, a: Tensor, b: Tensor, size: Size = None) ->
         raise ValueError(
             f"sddmm needs two matrices with equally many columns, got shapes {list(a.shape)} and {list(b.shape)}"
         )
-    pattern = structure(graph, (b.size(0), a.size(0)) if size is None and _needs_size(graph) else size)
+    pattern = sparsity_pattern(graph, (b.size(0), a.size(0)) if size is None and _needs_size(graph) else size)
     if pattern.shape != (a.size(0), b.size(0)):
         raise ValueError(
             f"the graph has {pattern.num_rows} targets and {pattern.num_cols} sources, but a has {a.size(0)} rows and "
             f"b has {b.size(0)}; pass one row per node"
         )
     common = torch.promote_types(a.dtype, b.dtype)
-    return pattern.to_edges(products.sampled(pattern, a.to(common), b.to(common)))
+    return pattern.to_edges(sampled(pattern, a.to(common), b.to(common)))
 
 
-def _matrix(graph: Tensor | Structure | SparseMatrix, x: Tensor, weight: Tensor | None, size: Size) -> SparseMatrix:
+def _matrix(
+    graph: Tensor | SparsityPattern | SparseMatrix, x: Tensor, weight: Tensor | None, size: Size
+) -> SparseMatrix:
     if isinstance(graph, SparseMatrix):
         if weight is not None:
             raise ValueError("a SparseMatrix carries its own values; leave weight out or build another matrix")
@@ -99,12 +101,12 @@ def _matrix(graph: Tensor | Structure | SparseMatrix, x: Tensor, weight: Tensor 
     if size is None and _needs_size(graph) and x.dim() > 0:
         size = x.size(0)
     if weight is None and isinstance(graph, Tensor) and graph.layout != torch.strided:
-        structure(graph, size)  # checks the size
+        sparsity_pattern(graph, size)  # checks the size
         return SparseMatrix.from_tensor(graph)
     return SparseMatrix.from_edges(graph, weight, size)
 
 
-def _needs_size(graph: Tensor | Structure | SparseMatrix) -> bool:
+def _needs_size(graph: Tensor | SparsityPattern | SparseMatrix) -> bool:
     if isinstance(graph, EdgeIndex):
         return graph.sparse_size() == (None, None)
     return isinstance(graph, Tensor) and graph.layout == torch.strided

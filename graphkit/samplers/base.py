@@ -81,7 +81,7 @@ class Sampler(Configurable, ABC):
         """The subgraph of one entry of :meth:`plan`, number ``index`` of the pass."""
 
     def prepare(self, data: Data, source: SubgraphSource, roots: Tensor) -> Any:
-        """What a pass needs to know of the graph; what costs much is kept in ``source.memo``."""
+        """What a pass needs to know of the graph; what costs much goes through ``source.cached``."""
 
     def annotate(self, batch: Data, subgraph: Subgraph, source: SubgraphSource, prepared: Any) -> None:
         """Add the sampler's own attributes to a batch."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,12 +54,11 @@ class ClusterSampler(Sampler):
         self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
     ) -> list[Tensor]:
         key = ("clusters", self.num_clusters)
-        if key not in source.memo:
-            parts = kept(
-                key, source, lambda: [partition(source.edge_index(), source.num_nodes, self.num_clusters).numpy()]
-            )
-            source.memo[key] = torch.from_numpy(parts[0])
-        cluster = source.memo[key]
+
+        def clusters() -> list[np.ndarray]:
+            return [partition(source.edge_index(), source.num_nodes, self.num_clusters).numpy()]
+
+        cluster = torch.from_numpy(source.cached(key, lambda: kept(key, source, clusters))[0])
         useful = cluster[roots].unique()
         members = cluster.sort(stable=True).indices.split(cluster.bincount().tolist())
         joined = in_chunks(useful, self.clusters_per_batch, generator)

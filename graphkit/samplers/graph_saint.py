@@ -51,14 +51,13 @@ class _GraphSAINT(Sampler):
                 f"{type(self).__name__} draws ends of edges, but the graph has no edges; use GraphSAINTRandomWalk"
             )
         key = ("saint", self.law(), getattr(self, "coverage", 0))
-        if key not in source.memo:
-            source.memo[key] = self.node_probability(source)
+        probability = source.cached(key, lambda: self.node_probability(source))
         if data.get("edge_weight") is None:
             degree = torch.from_numpy(source.degree)
         else:
             weight = data.edge_weight.view(-1).double()
             degree = weight.new_zeros(source.num_nodes).index_add(0, data.edge_index[1], weight)
-        return source.memo[key], degree, roots.numel()
+        return probability, degree, roots.numel()
 
     def plan(
         self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
@@ -152,9 +151,7 @@ class GraphSAINTNode(_IndependentDraws):
         return _both(q[first], q[second], q[first] + q[second], self.num_draws)
 
     def _share(self, source: SubgraphSource) -> np.ndarray:
-        if "leaving" not in source.memo:
-            source.memo["leaving"] = source.adjacency().sum(axis=0) / max(source.num_edges, 1)
-        return source.memo["leaving"]
+        return source.cached("leaving", lambda: source.adjacency().sum(axis=0) / max(source.num_edges, 1))
 
 
 class GraphSAINTEdge(_IndependentDraws):
@@ -211,7 +208,8 @@ class GraphSAINTEdge(_IndependentDraws):
 
     def _share(self, source: SubgraphSource) -> tuple[np.ndarray, np.ndarray]:
         """The probability that one draw hits a node, and that it comes from a node and takes a given edge there."""
-        if "edge share" not in source.memo:
+
+        def share() -> tuple[np.ndarray, np.ndarray]:
             a = source.adjacency()
             if (a != a.T).nnz > 0 or (a.nnz > 0 and a.sum(axis=None) != (a > 0).nnz):
                 raise ValueError(
@@ -221,8 +219,9 @@ class GraphSAINTEdge(_IndependentDraws):
             linked = source.degree > 0
             pick = linked / np.maximum(source.degree, 1) / max(linked.sum(), 1)
             others = a @ pick - a.diagonal() * pick  # a self-loop hits no second node
-            source.memo["edge share"] = linked / max(linked.sum(), 1) + others, pick
-        return source.memo["edge share"]
+            return linked / max(linked.sum(), 1) + others, pick
+
+        return source.cached("edge share", share)
 
 
 class GraphSAINTRandomWalk(_GraphSAINT):
@@ -296,16 +295,16 @@ class GraphSAINTRandomWalk(_GraphSAINT):
     def _statistics(self, source: SubgraphSource) -> tuple[np.ndarray, np.ndarray, float]:
         """The shares of subgraphs that hold each node, and each edge; and the share that counts for a node of none."""
         key = ("walks", self.num_roots, self.walk_length, self.coverage)
-        if key in source.memo:
-            return source.memo[key]
-        if self.coverage is None:
-            node, entry = kept(key, source, lambda: source.walk_probabilities(self.num_roots, self.walk_length))
-            source.memo[key] = node, source.to_edges(entry), 0.0
-        else:
+
+        def statistics() -> tuple[np.ndarray, np.ndarray, float]:
+            if self.coverage is None:
+                node, entry = kept(key, source, lambda: source.walk_probabilities(self.num_roots, self.walk_length))
+                return node, source.to_edges(entry), 0.0
             wanted = self.coverage * source.num_nodes
             node, entry, drawn = kept(key, source, lambda: self._counted(source, wanted))
-            source.memo[key] = node / drawn, source.to_edges(entry / drawn), NEVER_SEEN / int(drawn)
-        return source.memo[key]
+            return node / drawn, source.to_edges(entry / drawn), NEVER_SEEN / int(drawn)
+
+        return source.cached(key, statistics)
 
     def _counted(self, source: SubgraphSource, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How often each node and each edge is in subgraphs that have so many nodes together; and their number."""

@@ -150,7 +150,7 @@ class ShaDowPPR(_ShaDow):
         self.add_self_loops = add_self_loops
 
     def prepare(self, data: Data, source: SubgraphSource, roots: Tensor) -> None:
-        known = source.memo.setdefault(self._key, _Neighborhoods(source.num_nodes))
+        known = self._known(source)
         missing = roots[~known.has(roots)].unique()
         if missing.numel() > 0:
             key = (*self._key, hash_tensors(missing))
@@ -158,8 +158,11 @@ class ShaDowPPR(_ShaDow):
             known.add(missing, *kept(key, source, lambda: source.pagerank_sets(missing, *law)))
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
-        nodes, sizes = source.memo[self._key].of(job)
+        nodes, sizes = self._known(source).of(job)
         return source.neighborhoods(job, nodes, sizes, self.add_self_loops)
+
+    def _known(self, source: SubgraphSource) -> _Neighborhoods:
+        return source.cached(self._key, lambda: _Neighborhoods(source.num_nodes))
 
     @property
     def _key(self) -> tuple[Any, ...]:

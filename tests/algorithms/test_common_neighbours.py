@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphkit.algorithms import common_neighbours, distinct_pairs, joint_neighbours, neighbourhoods
-from graphkit.ops import structure
+from graphkit.ops import sparsity_pattern
 
 
 def directed(graph: nx.Graph) -> torch.Tensor:
@@ -89,7 +89,7 @@ def test_neighbourhoods_are_simple_and_symmetric():
     assert rows(result) == [np.flatnonzero(row).tolist() for row in dense | dense.T]
     assert neighbourhoods(edge_index, 6) is result
     both = torch.tensor([[0, 1], [1, 0]])
-    assert neighbourhoods(both, 2) is structure(both, 2), "nothing is made where nothing has to be"
+    assert neighbourhoods(both, 2) is sparsity_pattern(both, 2), "nothing is made where nothing has to be"
 
 
 def test_no_pairs():

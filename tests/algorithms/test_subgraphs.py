@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphkit.algorithms import SubgraphSource, partition
-from graphkit.ops import structure
+from graphkit.ops import sparsity_pattern
 
 
 def random_graph(n=40, p=0.1, directed=False, seed=0):
@@ -230,7 +230,7 @@ def test_bad_graphs():
         SubgraphSource(torch.tensor([[7], [0]]), 3)
     with pytest.raises(TypeError, match="integer"):
         SubgraphSource(torch.rand(2, 3), 3)
-    bipartite = structure(torch.tensor([[0], [1]]), (1, 2))
+    bipartite = sparsity_pattern(torch.tensor([[0], [1]]), (1, 2))
     with pytest.raises(ValueError, match="one set of nodes"):
         SubgraphSource(bipartite)
     source = source_of(nx.path_graph(3))

@@ -119,7 +119,7 @@ def inputs(seed=0):
     generator = torch.Generator().manual_seed(seed)
     values = torch.rand(18, generator=generator, dtype=torch.float64) - 0.2
     z, b = (torch.randn(7, 3, generator=generator, dtype=torch.float64) for _ in range(2))
-    return ops.structure(graph.edge_index, 7), values, z, b
+    return ops.sparsity_pattern(graph.edge_index, 7), values, z, b
 
 
 @pytest.mark.parametrize("rate", [0.4, 3.0, 0.0, -0.5])
@@ -129,13 +129,13 @@ def test_closed_form_equals_the_matrix_exponential(rate, duration):
         return  # grows beyond what either can hold
     torch.set_default_dtype(torch.float64)
     try:
-        structure, values, z, b = inputs()
+        pattern, values, z, b = inputs()
         values = values / 3
         tensors = [values, z, b, torch.tensor(rate), torch.tensor(0.7)]
         weight, results = torch.arange(21.0).cos().view(7, 3), []
         for dense in (False, True):
             own = [tensor.clone().requires_grad_() for tensor in tensors]
-            matrix = ops.SparseMatrix(structure, own[0])
+            matrix = ops.SparseMatrix(pattern, own[0])
             if dense:
                 out = dense_solution(matrix.to_dense(), own[1], own[3], duration, own[2], own[4])
             else:
@@ -148,15 +148,15 @@ def test_closed_form_equals_the_matrix_exponential(rate, duration):
 
 
 def test_closed_form_gradcheck_with_the_state_as_detached_source():
-    structure, values, z, _ = inputs()
+    pattern, values, z, _ = inputs()
 
     def run(values, z, rate, strength):
-        return exact_diffusion(ops.SparseMatrix(structure, values), z, rate, 2.0, z, strength)
+        return exact_diffusion(ops.SparseMatrix(pattern, values), z, rate, 2.0, z, strength)
 
     scalars = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.6, -0.3)]
     arguments = (values.requires_grad_(), z.requires_grad_(), *scalars)
     assert torch.autograd.gradcheck(run, arguments)
-    matrix = ops.SparseMatrix(structure, values)
+    matrix = ops.SparseMatrix(pattern, values)
     out = exact_diffusion(matrix, z, scalars[0], 2.0, z.detach(), scalars[1])
     other = exact_diffusion(matrix, z, scalars[0], 2.0, z.detach().clone(), scalars[1])
     for one, two in zip(*(torch.autograd.grad(o.sum(), arguments) for o in (out, other)), strict=True):
@@ -164,8 +164,8 @@ def test_closed_form_gradcheck_with_the_state_as_detached_source():
 
 
 def test_closed_form_in_single_precision():
-    structure, values, z, b = inputs()
-    matrix = ops.SparseMatrix(structure, values / 3)
+    pattern, values, z, b = inputs()
+    matrix = ops.SparseMatrix(pattern, values / 3)
     exact = exact_diffusion(matrix, z, torch.tensor(0.5), 9.0, b, torch.tensor(0.2))
     single = exact_diffusion(matrix.to(torch.float32), z.float(), torch.tensor(0.5), 9.0, b.float(), torch.tensor(0.2))
     assert single.dtype == torch.float32

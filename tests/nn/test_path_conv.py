@@ -9,7 +9,7 @@ from torch.nn.functional import dropout
 from graphkit.algorithms import enumerate_paths
 from graphkit.nn import PathConv
 from graphkit.nn.path_lstm import read_paths
-from graphkit.ops import structure
+from graphkit.ops import sparsity_pattern
 from graphkit.testing import random_graph
 from graphkit.transforms import Paths
 
@@ -121,10 +121,10 @@ def test_common_beginnings_are_run_once():
     star = torch.tensor([[0, 1, 1, 2, 1, 3], [1, 0, 2, 1, 3, 1]])  # 1 in the middle
     paths = enumerate_paths(star, 4, 2)[-1]
     assert paths.nodes.size(1) == 6
-    merged = read_paths(paths.nodes, None, structure(star, 4))
+    merged = read_paths(paths.nodes, None, sparsity_pattern(star, 4))
     assert [step.node.tolist() for step in merged[:2]] == [[0, 2, 3], [1, 1, 1]]
     assert merged[2].node.tolist() == paths.nodes[0].tolist()
-    apart = read_paths(paths.nodes, None, structure(star, 4), merge=False)
+    apart = read_paths(paths.nodes, None, sparsity_pattern(star, 4), merge=False)
     assert [step.node.numel() for step in apart] == [6, 6, 6]
 
 

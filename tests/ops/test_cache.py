@@ -8,20 +8,20 @@ import pytest
 import torch
 
 from graphkit import ops
-from graphkit.ops.structure import _cache
+from graphkit.ops.pattern_cache import _cache
 
 X = torch.tensor([[1.0], [10.0], [100.0]])
 
 
 def test_hit_and_sizes():
     edge_index = torch.tensor([[0, 1], [1, 2]])
-    first = ops.structure(edge_index, 3)
-    assert ops.structure(edge_index, 3) is first
-    assert ops.structure(edge_index, 4) is not first
-    assert ops.structure(edge_index, (3, 4)).shape == (4, 3)
-    assert ops.structure(edge_index, 3) is first
-    assert ops.structure(edge_index.clone(), 3) is not first
-    assert ops.structure(first) is first
+    first = ops.sparsity_pattern(edge_index, 3)
+    assert ops.sparsity_pattern(edge_index, 3) is first
+    assert ops.sparsity_pattern(edge_index, 4) is not first
+    assert ops.sparsity_pattern(edge_index, (3, 4)).shape == (4, 3)
+    assert ops.sparsity_pattern(edge_index, 3) is first
+    assert ops.sparsity_pattern(edge_index.clone(), 3) is not first
+    assert ops.sparsity_pattern(first) is first
 
 
 def edit_in_place(edge_index):
@@ -118,14 +118,14 @@ def test_no_reference_cycles():
             ops.softmax(weight, edge_index[1]).sum().backward()
         matrix = ops.gcn_norm(edge_index, size=50)
         assert matrix.T.T is matrix
-        assert not any(isinstance(thing, ops.Structure) for thing in gc.garbage)
-        alive = count(ops.Structure)
+        assert not any(isinstance(thing, ops.SparsityPattern) for thing in gc.garbage)
+        alive = count(ops.SparsityPattern)
         del edge_index, out, matrix
         assert len(_cache) == before
-        assert count(ops.Structure) < alive
-        remaining = count(ops.Structure)
+        assert count(ops.SparsityPattern) < alive
+        remaining = count(ops.SparsityPattern)
         gc.collect()
-        assert count(ops.Structure) == remaining  # nothing had waited for the collector
+        assert count(ops.SparsityPattern) == remaining  # nothing had waited for the collector
     finally:
         gc.enable()
 
@@ -141,7 +141,7 @@ def test_threads_agree():
     def work():
         try:
             for _ in range(20):
-                found.append(ops.structure(edge_index, 100).T.csc_perm)
+                found.append(ops.sparsity_pattern(edge_index, 100).T.csc_perm)
         except Exception as error:
             errors.append(error)
 

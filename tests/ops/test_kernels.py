@@ -12,22 +12,22 @@ from graphkit.ops import backend, kernels
 @pytest.mark.parametrize("width", [1, 5, 33])
 def test_sampled_product_against_gather(dtype: torch.dtype, threads: int, width: int) -> None:
     generator = torch.Generator().manual_seed(0)
-    structure = ops.structure(torch.randint(40, (2, 300), generator=generator), (50, 45))
+    pattern = ops.sparsity_pattern(torch.randint(40, (2, 300), generator=generator), (50, 45))
     a = torch.randn(45, width, generator=generator, dtype=dtype)
     b = torch.randn(50, width, generator=generator, dtype=dtype)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found = kernels.sampled(structure.rowptr, structure.col, a, b)
+        found = kernels.sampled(pattern.rowptr, pattern.col, a, b)
     finally:
         torch.set_num_threads(before)
-    torch.testing.assert_close(found, (a[structure.row] * b[structure.col]).sum(1))
+    torch.testing.assert_close(found, (a[pattern.row] * b[pattern.col]).sum(1))
 
 
 def test_nan_and_infinity_are_kept() -> None:
-    structure = ops.structure(torch.tensor([[0, 1, 2], [0, 1, 2]]), 3)
+    pattern = ops.sparsity_pattern(torch.tensor([[0, 1, 2], [0, 1, 2]]), 3)
     a = torch.tensor([[float("nan"), 1.0], [float("inf"), 1.0], [2.0, 3.0]])
-    found = kernels.sampled(structure.rowptr, structure.col, a, torch.ones(3, 2))
+    found = kernels.sampled(pattern.rowptr, pattern.col, a, torch.ones(3, 2))
     assert found.isnan().tolist() == [True, False, False]
     assert found[1:].tolist() == [float("inf"), 5.0]
 

@@ -64,7 +64,7 @@ def test_spmm_and_its_gradients_equal_the_oracle(graph, reduce):
 @given(graphs())
 def test_structure_describes_the_graph(graph):
     edge_index, weight, _, size = graph
-    s = ops.structure(edge_index, size)
+    s = ops.sparsity_pattern(edge_index, size)
     assert torch.equal(s.edge_index(), edge_index)
     assert torch.equal(s.T.edge_index(), edge_index.flip(0))
     assert torch.equal(s.in_degree, torch.bincount(edge_index[1], minlength=size[1]))
@@ -105,7 +105,7 @@ def every_format(edge_index, weight, num_nodes):
         "int32": (edge_index.int(), weight),
         "EdgeIndex": (EdgeIndex(edge_index, sparse_size=(num_nodes, num_nodes)), weight),
         "EdgeIndex without size": (EdgeIndex(edge_index), weight),
-        "Structure": (ops.structure(edge_index, num_nodes), weight),
+        "SparsityPattern": (ops.sparsity_pattern(edge_index, num_nodes), weight),
         "SparseMatrix": (ops.SparseMatrix.from_edges(edge_index, weight, num_nodes), None),
         "uncoalesced COO": (coo, None),
         "COO": (coo.coalesce(), None),
@@ -226,14 +226,14 @@ def test_inference_mode_then_training():
         (lambda e, x: ops.spmm(e, x[0, 0]), ValueError, "shape"),
         (lambda e, x: ops.spmm(ops.SparseMatrix.from_edges(e, size=3), x, torch.ones(2)), ValueError, "own values"),
         (lambda e, x: ops.spmm(torch.eye(3).to_sparse_csr(), x[:2]), ValueError, "3 columns"),
-        (lambda e, x: ops.structure(torch.eye(3).to_sparse_csr(), 4), ValueError, "4 sources.*3 sources"),
+        (lambda e, x: ops.sparsity_pattern(torch.eye(3).to_sparse_csr(), 4), ValueError, "4 sources.*3 sources"),
         (lambda e, x: ops.spmm(torch.eye(3).to_sparse_csc().requires_grad_(), x), ValueError, "to_sparse_csr"),
-        (lambda e, x: ops.structure([[0], [1]]), TypeError, "list"),
+        (lambda e, x: ops.sparsity_pattern([[0], [1]]), TypeError, "list"),
         (lambda e, x: ops.sddmm(e, x, x[:, :1]), ValueError, "equally many columns"),
-        (lambda e, x: ops.sddmm(ops.structure(e, 3), x, x[:2]), ValueError, "one row per node"),
+        (lambda e, x: ops.sddmm(ops.sparsity_pattern(e, 3), x, x[:2]), ValueError, "one row per node"),
         (lambda e, x: ops.block_spmm(e, torch.ones(2, 2, 3), x), ValueError, "blocks"),
         (lambda e, x: ops.block_spmm(e, torch.ones(1, 2, 2), torch.ones(3, 2, 1)), ValueError, "one block per edge"),
-        (lambda e, x: ops.structure(e, (3, 4)).with_self_loops(), ValueError, "add_self_loops=False"),
+        (lambda e, x: ops.sparsity_pattern(e, (3, 4)).with_self_loops(), ValueError, "add_self_loops=False"),
     ],
 )
 def test_errors_name_value_and_remedy(call, error, message):
@@ -322,7 +322,7 @@ def test_sparse_features_share_their_structure_through_dropout():
     dense = torch.rand(30, 40, generator=torch.Generator().manual_seed(0)) * (torch.arange(40) % 5 == 0)
     features = ops.SparseMatrix.from_tensor(dense.to_sparse_csr())
     dropped = features.dropout(0.5)
-    assert dropped.structure is features.structure
+    assert dropped.pattern is features.pattern
     assert features.dropout(0.5, training=False) is features
     stays = dropped.values != 0
     torch.testing.assert_close(dropped.values[stays], 2 * features.values[stays])

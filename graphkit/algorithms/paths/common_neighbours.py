@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_edge_index
-from graphkit.ops import Structure, structure
+from graphkit.ops import SparsityPattern, sparsity_pattern
 
 
-def neighbourhoods(graph: Tensor | Structure, num_nodes: int) -> Structure:
+def neighbourhoods(graph: Tensor | SparsityPattern, num_nodes: int) -> SparsityPattern:
     r"""The neighbours :math:`N(i)` of each node: row :math:`i` of a symmetric pattern without repetitions.
 
     Directions and repetitions of an edge do not count; a node with a self-loop is its own neighbour. Kept with the
     graph's structure.
 
     Args:
-        graph: Edges ``[2, num_edges]``, or anything else that :func:`graphkit.ops.structure` takes.
+        graph: Edges ``[2, num_edges]``, or anything else that :func:`graphkit.ops.sparsity_pattern` takes.
         num_nodes: The number of nodes.
 
     Raises:
@@ -26,14 +26,12 @@ def neighbourhoods(graph: Tensor | Structure, num_nodes: int) -> Structure:
         >>> neighbourhoods(torch.tensor([[0, 0, 2], [1, 1, 0]]), num_nodes=3).col.split([2, 1, 1])
         (tensor([1, 2]), tensor([0]), tensor([0]))
     """
-    given = structure(graph, num_nodes)
-    if "neighbourhoods" not in given.memo:
-        given.memo["neighbourhoods"] = _simple(given)
+    given = sparsity_pattern(graph, num_nodes)
     # a graph that is its own must not refer to itself, or it would never be freed
-    return given.memo["neighbourhoods"] or given
+    return given.cached("neighbourhoods", lambda: _simple(given)) or given
 
 
-def common_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> Structure:
+def common_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: int) -> SparsityPattern:
     r"""The common neighbours :math:`N(i) \cap N(j)` of pairs of nodes, as a pattern of pairs by nodes.
 
     ``SparseMatrix(common_neighbours(...)) @ h`` is their sum of ``h``. Memory is that of the result and of a few
@@ -45,7 +43,7 @@ def common_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) 
         num_nodes: The number of nodes.
 
     Returns:
-        A :class:`~graphkit.ops.Structure` with a row per pair, whose columns are the common neighbours in order.
+        A :class:`~graphkit.ops.SparsityPattern` with a row per pair, whose columns are the common neighbours in order.
 
     Raises:
         TypeError, IndexError: If ``graph`` or ``pairs`` do not hold ids of nodes.
@@ -65,7 +63,7 @@ def common_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) 
     return _pattern(rowptr, nodes, num_nodes, pairs.device)
 
 
-def joint_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> tuple[Structure, Tensor]:
+def joint_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: int) -> tuple[SparsityPattern, Tensor]:
     r"""The neighbours :math:`N(i) \cup N(j)` of either node of each pair, and whose neighbours they are.
 
     Args:
@@ -74,8 +72,8 @@ def joint_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -
         num_nodes: The number of nodes.
 
     Returns:
-        A :class:`~graphkit.ops.Structure` with a row per pair, whose columns are the neighbours in order; and for each
-        entry 0 for a common neighbour, 1 for one of :math:`i` alone and 2 for one of :math:`j` alone, int8.
+        A :class:`~graphkit.ops.SparsityPattern` with a row per pair, whose columns are the neighbours in order; and for
+        each entry 0 for a common neighbour, 1 for one of :math:`i` alone and 2 for one of :math:`j` alone, int8.
 
     Raises:
         TypeError, IndexError: If ``graph`` or ``pairs`` do not hold ids of nodes.
@@ -95,7 +93,7 @@ def joint_neighbours(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -
     return _pattern(rowptr, nodes, num_nodes, pairs.device), torch.from_numpy(side).to(pairs.device)
 
 
-def distinct_pairs(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+def distinct_pairs(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
     r"""Each unordered pair once, and which of them each given pair is.
 
     Args:
@@ -124,7 +122,7 @@ def distinct_pairs(graph: Tensor | Structure, pairs: Tensor, num_nodes: int) -> 
     return torch.stack([first, second]), inverse
 
 
-def _simple(graph: Structure) -> Structure | None:
+def _simple(graph: SparsityPattern) -> SparsityPattern | None:
     """The symmetric pattern without repetitions, ``None`` if that is the graph itself."""
     row, col = graph.row, graph.col
     repeated = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
@@ -132,11 +130,11 @@ def _simple(graph: Structure) -> Structure | None:
         return None
     n = graph.num_rows
     keys = torch.cat([row * n + col, col * n + row]).unique()
-    return structure(torch.stack([keys % n, keys // n]) if n > 0 else keys.new_empty(2, 0), n)
+    return sparsity_pattern(torch.stack([keys % n, keys // n]) if n > 0 else keys.new_empty(2, 0), n)
 
 
-def _arrays(graph: Tensor | Structure, num_nodes: int) -> tuple:
-    near = graph if isinstance(graph, Structure) else neighbourhoods(graph, num_nodes)
+def _arrays(graph: Tensor | SparsityPattern, num_nodes: int) -> tuple:
+    near = graph if isinstance(graph, SparsityPattern) else neighbourhoods(graph, num_nodes)
     return near.rowptr.cpu().numpy(), near.col.cpu().numpy()
 
 
@@ -145,5 +143,5 @@ def _ends(pairs: Tensor, num_nodes: int, where: str) -> tuple:
     return tuple(pairs.long().cpu().contiguous().numpy())
 
 
-def _pattern(rowptr: object, nodes: object, num_nodes: int, device: torch.device) -> Structure:
-    return Structure(torch.from_numpy(rowptr).to(device), torch.from_numpy(nodes).to(device), None, num_nodes)
+def _pattern(rowptr: object, nodes: object, num_nodes: int, device: torch.device) -> SparsityPattern:
+    return SparsityPattern(torch.from_numpy(rowptr).to(device), torch.from_numpy(nodes).to(device), None, num_nodes)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
-from graphkit.ops import structure
+from graphkit.ops import sparsity_pattern
 
 PATHS = ("shortest", "all_shortest", "simple")
 
@@ -70,7 +70,7 @@ def enumerate_paths(
     check_choice(kind, PATHS, "kind of paths")
     if not 1 <= length <= 127:
         raise ValueError(f"enumerate_paths: length={length}, must be in 1..127")
-    graph = structure(edge_index, num_nodes)
+    graph = sparsity_pattern(edge_index, num_nodes)
     from graphkit.algorithms.kernels import paths as kernels
 
     kernel: Callable[..., int] = kernels.branching

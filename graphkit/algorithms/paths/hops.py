@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkit.ops import structure
+from graphkit.ops import sparsity_pattern
 
 
 def hop_pairs(edge_index: Tensor, num_nodes: int, max_hop: int, max_pairs: int = 10**8) -> tuple[Tensor, Tensor]:
@@ -43,7 +43,7 @@ def hop_pairs(edge_index: Tensor, num_nodes: int, max_hop: int, max_pairs: int =
 
     if not 1 <= max_hop < 2**15:
         raise ValueError(f"hop_pairs: max_hop={max_hop}, must be in 1..{2**15 - 1}")
-    graph = structure(edge_index, num_nodes)
+    graph = sparsity_pattern(edge_index, num_nodes)
     rowptr, col = graph.rowptr.cpu().numpy(), graph.col.cpu().numpy()
     total, rows = kernels.count(rowptr, col, max_hop, max_pairs)
     if total > max_pairs:

@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphkit.core.caching import Caching
 from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_choice
-from graphkit.ops import Structure, structure
+from graphkit.ops import SparsityPattern, sparsity_pattern
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,20 @@ class Subgraph:
     hop: Tensor | None = None
 
 
-class SubgraphSource:
+class SubgraphSource(Caching):
     r"""A graph from which subgraphs are drawn, by compiled code and from many threads at once.
 
     Neighbours of a node are those from which it receives messages: the sources of the edges that enter it. Draws depend
     on ``(seed, index)`` alone, whoever makes them and in whatever order.
 
     Args:
-        graph: Edges ``[2, E]`` (sources, targets) or a :class:`~graphkit.ops.Structure`.
+        graph: Edges ``[2, E]`` (sources, targets) or a :class:`~graphkit.ops.SparsityPattern`.
         num_nodes: The number of nodes (default: the largest id plus one).
 
     Attributes:
         num_nodes: The number of nodes.
         num_edges: The number of edges.
         degree: The number of edges that enter each node.
-        memo: What others compute once per graph.
 
     Raises:
         TypeError, ValueError, IndexError: If the edges are not what they should be, or a method is asked for a node
@@ -69,8 +69,8 @@ class SubgraphSource:
         ([3, 2, 1], [[1, 2, 0], [0, 1, 1]])
     """
 
-    def __init__(self, graph: Tensor | Structure, num_nodes: int | None = None) -> None:
-        pattern = structure(graph, num_nodes)
+    def __init__(self, graph: Tensor | SparsityPattern, num_nodes: int | None = None) -> None:
+        pattern = sparsity_pattern(graph, num_nodes)
         if pattern.num_rows != pattern.num_cols:
             raise ValueError(
                 f"subgraphs need one set of nodes, got {pattern.num_cols} sources, {pattern.num_rows} targets"
@@ -81,7 +81,6 @@ class SubgraphSource:
         self.degree = np.diff(self._rowptr)
         self._all, self._linked = np.arange(self.num_nodes), np.flatnonzero(self.degree)
         self._workspaces = threading.local()
-        self.memo: dict[Any, Any] = {}
 
     @cached_property
     def hash(self) -> str:
@@ -304,8 +303,6 @@ def _root_kernels() -> Any:
 
 
 def subgraph_source(edge_index: Tensor, num_nodes: int) -> SubgraphSource:
-    """The :class:`SubgraphSource` of a graph, kept with its structure."""
-    pattern = structure(edge_index, num_nodes)
-    if "subgraphs" not in pattern.memo:
-        pattern.memo["subgraphs"] = SubgraphSource(pattern)
-    return pattern.memo["subgraphs"]
+    """The :class:`SubgraphSource` of a graph, cached with its pattern."""
+    pattern = sparsity_pattern(edge_index, num_nodes)
+    return pattern.cached("subgraphs", lambda: SubgraphSource(pattern))

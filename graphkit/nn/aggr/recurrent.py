@@ -70,7 +70,7 @@ class RecurrentAggregation(SetAggregation):
         out = x.new_zeros(sets.num_sets, self.out_channels)
         if x.size(0) == 0:
             return out
-        longest_first, take, batch_sizes = sets.get("sequences", lambda: _sequences(sets.sizes))
+        longest_first, take, batch_sizes = sets.cached("sequences", lambda: _sequences(sets.sizes))
         packed = x.index_select(0, self.arrange(x, sets, self.order)[take])
         state: Any = self.rnn(PackedSequence(packed, batch_sizes))[1]
         last = (state[0] if self.cell == "lstm" else state).squeeze(0)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 from torch import Tensor
 
+from graphkit.core.caching import Caching
 from graphkit.ops import backend
 
 _KEPT = 8  # a model sees few different partitions at a time: the graphs of training and evaluation
 
 
-class Sets:
+class Sets(Caching):
     r"""A partition of elements into numbered sets, some of which may be empty.
 
     Args:
@@ -24,7 +22,6 @@ class Sets:
         rows: The elements set by set, in the given order within each: ``[num_elements]``.
         sizes: The number of elements of each set ``[num_sets]``.
         ptr: Where each set begins in ``rows``, then the number of elements: ``[num_sets + 1]``.
-        memo: Things derived from the partition (plans), which live as long as it does.
     """
 
     def __init__(self, index: Tensor, num_sets: int) -> None:
@@ -35,14 +32,6 @@ class Sets:
         )
         self.sizes = torch.bincount(index, minlength=num_sets)
         self.ptr = torch.cat([self.sizes.new_zeros(1), self.sizes.cumsum(0)])
-        self.memo: dict[str, Any] = {}
-
-    def get(self, name: str, build: Callable[[], Any]) -> Any:
-        """The derived thing called ``name``, built when first asked for."""
-        if name not in self.memo:
-            with torch.inference_mode(False), torch.no_grad():
-                self.memo[name] = build()
-        return self.memo[name]
 
     def reduce(self, src: Tensor, how: str) -> Tensor:
         """The sum, max or min of each set's rows of ``src``, without derivatives; 0 for empty sets."""

@@ -46,7 +46,7 @@ class Tree:
     @classmethod
     def of(cls, sets: Sets) -> Tree:
         """The trees of a partition, planned when first asked for."""
-        return sets.get("tree", lambda: cls._plan(sets.sizes))
+        return sets.cached("tree", lambda: cls._plan(sets.sizes))
 
     @classmethod
     def _plan(cls, all_sizes: Tensor) -> Tree:

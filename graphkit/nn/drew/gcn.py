@@ -11,7 +11,7 @@ from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
 from graphkit.nn.dropout import dropout as drop
 from graphkit.nn.gcn_conv import GCNConv
-from graphkit.ops import l2_normalize, structure
+from graphkit.ops import l2_normalize, sparsity_pattern
 
 
 class DRewGCNConv(DRewConv):
@@ -96,7 +96,7 @@ class DRewGCNConv(DRewConv):
             return super().forward(x, edge_index, hop_distance)
         states = [x] if isinstance(x, Tensor) else x
         first_hop = next(iter(self.each_hop(x, edge_index, hop_distance)))[2]
-        degree = structure(first_hop, states[-1].size(0)).in_degree.unsqueeze(1)
+        degree = sparsity_pattern(first_hop, states[-1].size(0)).in_degree.unsqueeze(1)
         scale = degree.clamp(min=1).to(states[-1].dtype).rsqrt()
         scaled = [state * scale for state in states]
         return scale * super().forward(scaled[0] if isinstance(x, Tensor) else scaled, edge_index, hop_distance)

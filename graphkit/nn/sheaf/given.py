@@ -9,7 +9,7 @@ from torch_geometric.nn import inits
 from graphkit.core.checks import Checks
 from graphkit.nn.sheaf.graph import sheaf_graph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
-from graphkit.ops.structure import Size
+from graphkit.ops.pattern_cache import Size
 
 
 class GivenSheafConv(nn.Module):
@@ -72,14 +72,11 @@ def given_laplacian(
     """
     if maps.requires_grad:
         return sheaf_laplacian(edge_index, maps, kind, augmented=augmented, size=size)
-    memo, key = sheaf_graph(edge_index, size).memo, ("given sheaf", kind, augmented)
-    copy, found = memo.get(key, (None, None))
-    if copy is None or maps.dtype != copy.dtype or not torch.equal(maps, copy):
-        with torch.inference_mode(False), torch.no_grad():
-            copy = maps.clone()
-            found = sheaf_laplacian(edge_index, copy, kind, augmented=augmented, size=size)
-            memo[key] = copy, found
-    return found
+    return sheaf_graph(edge_index, size).pattern.cached(
+        ("given sheaf", kind, augmented),
+        lambda copy: sheaf_laplacian(edge_index, copy, kind, augmented=augmented, size=size),
+        maps,
+    )
 
 
 def diffuse_polynomial(laplacian: SheafLaplacian, coefficients: Tensor, x: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkit.ops import Structure, structure
-from graphkit.ops.structure import Size
+from graphkit.ops import SparsityPattern, sparsity_pattern
+from graphkit.ops.pattern_cache import Size
 
 
 class SheafGraph:
@@ -23,16 +23,12 @@ class SheafGraph:
         node: The node of each end.
         other: The node at the other side.
         degree: The number of edges at each node.
-        pattern: The structure whose rows are the edges' sources.
-        memo: Derived things that live as long as the graph's structure.
+        pattern: The sparsity pattern whose rows are the edges' sources.
     """
 
-    def __init__(self, pattern: Structure) -> None:
-        if "sheaf ends" not in pattern.memo:
-            with torch.inference_mode(False), torch.no_grad():
-                pattern.memo["sheaf ends"] = _ends(pattern)
-        self.pattern, self.memo = pattern, pattern.memo
-        self.entry, self._position, self.node, self.other = pattern.memo["sheaf ends"]
+    def __init__(self, pattern: SparsityPattern) -> None:
+        self.pattern = pattern
+        self.entry, self._position, self.node, self.other = pattern.cached("sheaf ends", lambda: _ends(pattern))
         self.num_nodes, self.num_pairs = pattern.num_rows, self.entry.numel() // 2
         self.degree = pattern.in_degree
 
@@ -46,19 +42,18 @@ class SheafGraph:
 
     def incidence(self, dtype: torch.dtype, other: bool = False) -> Tensor:
         """The 0/1 CSR matrix ``[num_nodes, num_ends]`` of the ends at each node (or of the ends opposite to it)."""
-        key = ("sheaf incidence", dtype, other)
-        if key not in self.memo:
+
+        def incidence() -> Tensor:
             columns = self._position
             if other:
                 columns = torch.where(columns < self.num_pairs, columns + self.num_pairs, columns - self.num_pairs)
-            ends = Structure(self.pattern.rowptr, columns, None, 2 * self.num_pairs)
-            with torch.inference_mode(False), torch.no_grad():
-                self.memo[key] = ends.pattern(dtype)
-        return self.memo[key]
+            return SparsityPattern(self.pattern.rowptr, columns, None, 2 * self.num_pairs).ones(dtype)
+
+        return self.pattern.cached(("sheaf incidence", dtype, other), incidence)
 
 
 def sheaf_graph(edge_index: Tensor, num_nodes: Size = None) -> SheafGraph:
-    """Check that a graph can carry a sheaf and prepare it; the result is kept with the graph's structure.
+    """Check that a graph can carry a sheaf and prepare it; the result is cached with the graph's pattern.
 
     Args:
         edge_index: Both directions of every edge ``[2, E]``, without self-loops and duplicates.
@@ -72,13 +67,12 @@ def sheaf_graph(edge_index: Tensor, num_nodes: Size = None) -> SheafGraph:
         >>> graph.node.tolist(), graph.other.tolist()
         ([0, 1, 1, 2], [1, 2, 0, 1])
     """
-    pattern = structure(edge_index, num_nodes).T  # rows are sources: an edge stands for the end at its source
-    if "sheaf ends" not in pattern.memo:
-        _check_simple(pattern)
+    pattern = sparsity_pattern(edge_index, num_nodes).T  # rows are sources: an edge stands for the end at its source
+    pattern.cached("sheaf check", lambda: _check_simple(pattern))
     return SheafGraph(pattern)
 
 
-def _ends(pattern: Structure) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _ends(pattern: SparsityPattern) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The CSR entry of each end, the inverse of that, the ends' nodes and the nodes opposite."""
     # Row v, column u holds the end of v at the edge {v, u}; for a symmetric pattern CSC order lists the reverses.
     half = (pattern.row < pattern.col).nonzero().squeeze(1)
@@ -88,7 +82,7 @@ def _ends(pattern: Structure) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return entry, position, pattern.row[entry], pattern.col[entry]
 
 
-def _check_simple(pattern: Structure) -> None:
+def _check_simple(pattern: SparsityPattern) -> None:
     remedy = "use graphkit.transforms.Undirected()"
     row, col = pattern.row, pattern.col
     if pattern.num_rows != pattern.num_cols:

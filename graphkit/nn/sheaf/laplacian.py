@@ -11,8 +11,9 @@ from graphkit.core.validate import check_choice
 from graphkit.nn.sheaf.blocks import gather_ends, inverse_sqrt, product, sum_ends, transpose_product
 from graphkit.nn.sheaf.graph import SheafGraph, sheaf_graph
 from graphkit.nn.sheaf.pattern import SheafPattern, sheaf_pattern
-from graphkit.ops import SparseMatrix, Structure, backend, products
-from graphkit.ops.structure import Size
+from graphkit.ops import SparseMatrix, SparsityPattern, backend
+from graphkit.ops.matrix import sampled
+from graphkit.ops.pattern_cache import Size
 
 KINDS = ("diag", "bundle", "general")
 _CUT = 1e-10  # relative size of eigenvalues that count as zero where singular blocks are allowed
@@ -29,7 +30,7 @@ class SheafLaplacian:
     """
 
     def __init__(self, pattern: SheafPattern, values: Tensor, num_nodes: int, stalk_dim: int) -> None:
-        self.structure, self.values = pattern.structure, values
+        self.pattern, self.values = pattern.pattern, values
         self.num_nodes, self.stalk_dim = num_nodes, stalk_dim
 
     def __matmul__(self, x: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ class SheafLaplacian:
             )
         common = torch.promote_types(self.values.dtype, x.dtype)
         flat = x.to(common).reshape(-1, x.size(2))
-        return _SymmetricProduct.apply(flat, self.values.to(common), self.structure).view(x.shape)
+        return _SymmetricProduct.apply(flat, self.values.to(common), self.pattern).view(x.shape)
 
     def energy(self, x: Tensor) -> Tensor:
         r"""The Dirichlet energy :math:`x^\top L x` of each channel, ``[channels]``."""
@@ -49,7 +50,7 @@ class SheafLaplacian:
 
     def to_dense(self) -> Tensor:
         """The square matrix; row ``v * stalk_dim + k`` is coordinate ``k`` of node ``v``."""
-        return SparseMatrix(self.structure, self.values).to_dense()
+        return SparseMatrix(self.pattern, self.values).to_dense()
 
     def __repr__(self) -> str:
         return f"SheafLaplacian(num_nodes={self.num_nodes}, stalk_dim={self.stalk_dim})"
@@ -249,14 +250,14 @@ class _SymmetricProduct(torch.autograd.Function):
     """A product with a matrix that is its own transpose."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, values: Tensor, structure: Structure) -> Tensor:
-        ctx.structure = structure
+    def forward(ctx: Any, x: Tensor, values: Tensor, pattern: SparsityPattern) -> Tensor:
+        ctx.pattern = pattern
         ctx.save_for_backward(x, values)
-        return backend.csr_mm(structure.csr_tensor(values), x)
+        return backend.csr_mm(pattern.csr_tensor(values), x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, values = ctx.saved_tensors
-        grad_x = _SymmetricProduct.apply(grad, values, ctx.structure) if ctx.needs_input_grad[0] else None
-        grad_values = products.sampled(ctx.structure, grad, x) if ctx.needs_input_grad[1] else None
+        grad_x = _SymmetricProduct.apply(grad, values, ctx.pattern) if ctx.needs_input_grad[0] else None
+        grad_values = sampled(ctx.pattern, grad, x) if ctx.needs_input_grad[1] else None
         return grad_x, grad_values, None

@@ -113,10 +113,8 @@ class SheafLearner(nn.Module):
         if self.maps == "identity":
             fixed = (self.low_pass, self.high_pass, self.official_fixed_scale)
             key = ("identity sheaf", self.stalk_dim, self.normalize, *fixed, x.dtype)
-            if key not in graph.memo:
-                with torch.inference_mode(False), torch.no_grad():
-                    graph.memo[key] = self._assemble(graph, x.new_ones(self.stalk_dim, 2 * graph.num_pairs), None)
-            return graph.memo[key]
+            ones = x.new_ones(self.stalk_dim, 2 * graph.num_pairs)
+            return graph.pattern.cached(key, lambda: self._assemble(graph, ones, None))
         numbers, weight = self.predict(x, graph)
         if self.maps == "bundle":
             numbers = orthogonal(numbers, self.stalk_dim, self.orthogonal)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphkit.nn.sheaf.graph import SheafGraph
-from graphkit.ops import Structure
+from graphkit.ops import SparsityPattern
 
 
 @dataclass(frozen=True)
@@ -19,14 +19,14 @@ class SheafPattern:
     from one vector: the blocks between nodes (once per undirected edge), the diagonal blocks, the fixed coordinates.
 
     Attributes:
-        structure: The pattern of the matrix, ``num_nodes * D`` rows.
+        pattern: The pattern of the matrix, ``num_nodes * D`` rows.
         source: Which number of that vector each CSR entry takes.
         upper: CSR entry of each number between nodes.
         lower: The entry that mirrors it.
         diagonal: CSR entry of each number of the diagonal blocks.
     """
 
-    structure: Structure
+    pattern: SparsityPattern
     source: Tensor
     upper: Tensor
     lower: Tensor
@@ -34,7 +34,7 @@ class SheafPattern:
 
 
 def sheaf_pattern(graph: SheafGraph, stalk_dim: int, kind: str, num_fixed: int) -> SheafPattern:
-    """The pattern for blocks of size ``stalk_dim``, kept with the graph.
+    """The pattern for blocks of size ``stalk_dim``, cached with the graph.
 
     Args:
         graph: The graph.
@@ -44,10 +44,7 @@ def sheaf_pattern(graph: SheafGraph, stalk_dim: int, kind: str, num_fixed: int) 
         num_fixed: How many scalar coordinates follow the blocks.
     """
     key = ("sheaf pattern", stalk_dim, kind, num_fixed)
-    if key not in graph.memo:
-        with torch.inference_mode(False), torch.no_grad():
-            graph.memo[key] = _build(graph, stalk_dim, kind, num_fixed)
-    return graph.memo[key]
+    return graph.pattern.cached(key, lambda: _build(graph, stalk_dim, kind, num_fixed))
 
 
 def _build(graph: SheafGraph, d: int, kind: str, num_fixed: int) -> SheafPattern:
@@ -100,6 +97,6 @@ def _build(graph: SheafGraph, d: int, kind: str, num_fixed: int) -> SheafPattern
             count += where.numel()
     narrow = torch.int32 if col.numel() < 2**31 else torch.int64
     return SheafPattern(
-        Structure(rowptr, col, None, n * width),
+        SparsityPattern(rowptr, col, None, n * width),
         *(index.reshape(-1).to(narrow) for index in (source, upper, lower, diagonal)),
     )

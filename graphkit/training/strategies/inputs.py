@@ -84,7 +84,7 @@ def differing_columns(matrices: list[Any], rows: Tensor, k: int) -> Tensor | Non
     parts, last_columns = [], []
     for matrix in matrices:
         chosen = matrix.select_rows(rows)
-        s = chosen.structure
+        s = chosen.pattern
         common = s.col < n
         parts.append((s.row[common], s.col[common], chosen.values[common]))
         last_columns.append(chosen.values.new_zeros(rows.numel(), k))

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 
 from graphkit.models import LayeredModel
 from graphkit.models.base import State
-from graphkit.ops import SparseMatrix, Structure
+from graphkit.ops import SparseMatrix, SparsityPattern
 from graphkit.tasks import Task
 from graphkit.tasks.loaders.pairs import PAIRS
 from graphkit.training.engine import Engine
@@ -226,7 +226,7 @@ def normalize_rows(h: Any) -> Any:
 def inverse_lengths(h: Any) -> Tensor:
     """One over (the length of each row plus 1e-8)."""
     if isinstance(h, SparseMatrix):
-        length = SparseMatrix(h.structure, h.values.square()).row_sum().sqrt()  # type: ignore[union-attr]
+        length = SparseMatrix(h.pattern, h.values.square()).row_sum().sqrt()  # type: ignore[union-attr]
     else:
         length = h.norm(dim=1)
     return (length + 1e-8).reciprocal()
@@ -243,8 +243,8 @@ def pad_columns(h: Any, count: int) -> Any:
     if count == 0:
         return h
     if isinstance(h, SparseMatrix):
-        s = h.structure
-        return SparseMatrix(Structure(s.rowptr, s.col, s.perm, s.num_cols + count), h.values)
+        s = h.pattern
+        return SparseMatrix(SparsityPattern(s.rowptr, s.col, s.perm, s.num_cols + count), h.values)
     return F.pad(h, (0, count))
 
 

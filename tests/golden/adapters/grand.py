@@ -78,7 +78,7 @@ def _per_edge(file: GoldenFile, values: Tensor, edge_index: Tensor, key: str = "
 
 def _heads(file: GoldenFile, key: str, diffusion: AttentionDiffusion, z: Tensor, data: Data, model: Any) -> None:
     ode = model.ode(z, data)
-    pattern = ode.operator(z).structure if callable(ode.operator) else ode.operator.structure
+    pattern = ode.operator(z).pattern if callable(ode.operator) else ode.operator.pattern
     weights = diffusion.attention_weights(z, pattern, batch=data.get("batch"))
     file.assert_close(key, _per_edge(file, weights, pattern.edge_index()), FIXED_TOLERANCE)
 
@@ -174,12 +174,12 @@ def _check_operator(
     if diffusivity == "nonlinear":
         _heads(file, "attention_at_0", model.layers[0].diffusion, z0, data, model)
         file.assert_close("dzdt_at_0", ode(torch.tensor(0.0), z0), FIXED_TOLERANCE)
-        weights = model.layers[0].diffusion.attention_weights(zT, ode.operator(zT).structure, batch=data.get("batch"))
-        edge_index = ode.operator(zT).structure.edge_index()
+        weights = model.layers[0].diffusion.attention_weights(zT, ode.operator(zT).pattern, batch=data.get("batch"))
+        edge_index = ode.operator(zT).pattern.edge_index()
         file.assert_close("attention_at_T", _per_edge(file, weights, edge_index), tolerance)
         return
-    values = ode.operator.structure.to_edges(ode.operator.values)
-    edge_index = ode.operator.structure.edge_index()
+    values = ode.operator.pattern.to_edges(ode.operator.values)
+    edge_index = ode.operator.pattern.edge_index()
     if diffusivity == "constant":
         file.assert_close("ode_edge_weight", _per_edge(file, values, edge_index), FIXED_TOLERANCE)
     elif diffusivity == "mixed":
@@ -302,13 +302,13 @@ def _check_hard(file: GoldenFile) -> None:
     model = _build(file, "hard", keep_edges=file.scalar("cfg_att_samp_pct"))
     z0 = model.encode(data)
     matrix = model.ode(z0, data).operator
-    values = matrix.structure.to_edges(matrix.values)
-    file.assert_close("eval_attention_mean", _per_edge(file, values, matrix.structure.edge_index()), FIXED_TOLERANCE)
+    values = matrix.pattern.to_edges(matrix.values)
+    file.assert_close("eval_attention_mean", _per_edge(file, values, matrix.pattern.edge_index()), FIXED_TOLERANCE)
     file.assert_close("eval_logits", model(data), FIXED_TOLERANCE)
     model.train()
     matrix = model.ode(z0, data).operator
-    kept = matrix.structure.to_edges(matrix.values)
-    edge_index = matrix.structure.edge_index()[:, kept > 0]
+    kept = matrix.pattern.to_edges(matrix.values)
+    edge_index = matrix.pattern.edge_index()[:, kept > 0]
     train = _per_edge(file, kept[kept > 0], edge_index, "train_edge_index")
     file.assert_close("train_attention", train, FIXED_TOLERANCE)
     file.assert_close("train_logits", model(data), FIXED_TOLERANCE)

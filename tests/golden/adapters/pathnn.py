@@ -9,7 +9,7 @@ from torch_geometric.data import Batch, Data
 from graphkit.algorithms import PathSet, enumerate_paths
 from graphkit.models import PathNN
 from graphkit.nn.path_lstm import read_paths
-from graphkit.ops import structure
+from graphkit.ops import sparsity_pattern
 from tests.golden.files import GoldenFile
 
 METHODS = ("PathNN",)
@@ -63,7 +63,7 @@ def _check_paths(file: GoldenFile, variant: str, key: str, distance_key: str, nu
 
 
 def _check_edges(file: GoldenFile, k: int, found: PathSet, data: Data) -> None:
-    steps = read_paths(found.nodes, None, structure(data.edge_index, data.num_nodes), merge=False)
+    steps = read_paths(found.nodes, None, sparsity_pattern(data.edge_index, data.num_nodes), merge=False)
     edges = torch.stack([step.edge for step in steps[1:]], dim=1)
     file.assert_close(f"edge_ids/len{k}", edges[_order(found.nodes.t())], 0)
 

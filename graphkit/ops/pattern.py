@@ -1,0 +1,243 @@
+"""The sparsity pattern of a graph in both compressed orders."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any, cast
+
+import torch
+from torch import Tensor
+
+from graphkit.core.caching import Caching
+from graphkit.ops import backend
+
+
+class SparsityPattern(Caching):
+    r"""Sparsity pattern of a (bipartite) graph in both compressed orders.
+
+    Rows are targets and columns are sources, so that a matrix with this pattern carries source features to targets:
+    :math:`(A x)_t = \sum_{s \to t} a_{ts} x_s`. Entries are sorted by row, then by column; duplicate edges stay apart.
+    Instances are immutable; build them with :func:`sparsity_pattern`. Column order, degrees and all else that follows
+    from a pattern (normalised matrices, expanded patterns) is computed once, by :meth:`cached`, and lives as long.
+
+    Args:
+        rowptr: Start of each row, ``[num_rows + 1]``.
+        col: Column of each entry in CSR order, ``[num_edges]``.
+        perm: Edge id of each CSR position, or None if the edges came sorted.
+        num_cols: Number of columns.
+
+    Example:
+        >>> s = sparsity_pattern(torch.tensor([[0, 2, 1], [1, 1, 0]]), size=3)
+        >>> s.rowptr.tolist(), s.col.tolist(), s.perm.tolist()
+        ([0, 1, 3, 3], [1, 0, 2], [2, 0, 1])
+        >>> s.in_degree.tolist(), s.out_degree.tolist()
+        ([1, 2, 0], [1, 1, 1])
+    """
+
+    def __init__(self, rowptr: Tensor, col: Tensor, perm: Tensor | None, num_cols: int) -> None:
+        self.rowptr, self.col, self.perm = rowptr, col, perm
+        self.num_rows, self.num_cols, self.num_edges = rowptr.numel() - 1, num_cols, col.numel()
+        self._parent: weakref.ref[SparsityPattern] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """``(num_rows, num_cols)``."""
+        return self.num_rows, self.num_cols
+
+    @property
+    def device(self) -> torch.device:
+        """Where the index tensors live."""
+        return self.col.device
+
+    @property
+    def row(self) -> Tensor:
+        """Row of each entry in CSR order."""
+        return self.cached("row", lambda: torch._convert_indices_from_csr_to_coo(self.rowptr, self.col)[0])
+
+    @property
+    def csc_perm(self) -> Tensor:
+        """CSR position of each entry in CSC order."""
+        return self._csc[2]
+
+    @property
+    def csc_row(self) -> Tensor:
+        """Row of each entry in CSC order."""
+        return self._csc[1]
+
+    @property
+    def colptr(self) -> Tensor:
+        """Start of each column in CSC order, ``[num_cols + 1]``."""
+        return self._csc[0]
+
+    @property
+    def in_degree(self) -> Tensor:
+        """Number of entries in each row (edges that enter each target)."""
+        return self.cached("in_degree", lambda: self.rowptr.diff())
+
+    @property
+    def out_degree(self) -> Tensor:
+        """Number of entries in each column (edges that leave each source)."""
+        return self.cached("out_degree", lambda: self.colptr.diff())
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether the pattern equals its transpose, counting duplicates."""
+        return self.cached("is_symmetric", self._check_symmetric)
+
+    @property
+    def T(self) -> SparsityPattern:
+        """The pattern of the reversed edges; shares the tensors of this one."""
+        parent = self._parent() if self._parent is not None else None
+        return parent if parent is not None else self.cached("T", self._transpose)
+
+    def edge_index(self) -> Tensor:
+        """Sources and targets ``[2, num_edges]`` in the order of the edges."""
+        return torch.stack([self.to_edges(self.col), self.to_edges(self.row)])
+
+    def to_csr(self, per_edge: Tensor) -> Tensor:
+        """Bring values ``[num_edges, ...]`` from edge order to CSR order (differentiable)."""
+        return per_edge if self.perm is None else _Permute.apply(per_edge, self.perm, self._inverse)
+
+    def to_edges(self, per_entry: Tensor) -> Tensor:
+        """Bring values ``[num_edges, ...]`` from CSR order to edge order (differentiable)."""
+        return per_entry if self.perm is None else _Permute.apply(per_entry, self._inverse, self.perm)
+
+    def to_csc(self, per_entry: Tensor) -> Tensor:
+        """Bring values ``[num_edges, ...]`` from CSR order to CSC order (differentiable)."""
+        return _Permute.apply(per_entry, self.csc_perm, self._csc_inverse)
+
+    def with_self_loops(self) -> tuple[SparsityPattern, Tensor]:
+        """Add the self-loops that are missing.
+
+        Returns:
+            The new pattern, in which the old edges keep their ids and the added loops follow, and the nodes that
+            got a loop (in the order of the new edge ids). Cached.
+
+        Raises:
+            ValueError: If sources and targets are not the same nodes.
+
+        Example:
+            >>> s, nodes = sparsity_pattern(torch.tensor([[0, 1], [0, 0]]), size=2).with_self_loops()
+            >>> s.edge_index().tolist(), nodes.tolist()
+            ([[0, 1, 1], [0, 0, 1]], [1])
+        """
+        if self.num_rows != self.num_cols:
+            raise ValueError(
+                f"self-loops need one set of nodes, but this graph has {self.num_cols} sources and {self.num_rows} "
+                "targets; use add_self_loops=False"
+            )
+        return self.cached("self_loops", self._add_self_loops)
+
+    def kernel_indices(self) -> tuple[Tensor, Tensor]:
+        """``(rowptr, col)`` in the integer type that the kernels prefer (32 bit wherever it fits)."""
+        return self.cached("kernel_indices", self._narrow)
+
+    def csr_tensor(self, values: Tensor) -> Tensor:
+        """The torch CSR tensor with this pattern and ``values`` in CSR order."""
+        return backend.csr_tensor(*self.kernel_indices(), values, self.shape)
+
+    def ones(self, dtype: torch.dtype) -> Tensor:
+        """The torch CSR tensor with this pattern and all ones."""
+        return self.cached(
+            ("ones", dtype), lambda: self.csr_tensor(torch.ones(self.num_edges, dtype=dtype, device=self.device))
+        )
+
+    def inverse_degree(self, dtype: torch.dtype) -> Tensor:
+        """One over the number of entries in each row, 1 where there is none."""
+        return self.cached(("inverse_degree", dtype), lambda: self.in_degree.clamp(min=1).to(dtype).reciprocal())
+
+    def to(self, device: torch.device | str) -> SparsityPattern:
+        """The pattern on another device; what is cached stays behind."""
+        if torch.device(device) == self.device:
+            return self
+        perm = None if self.perm is None else self.perm.to(device)
+        return SparsityPattern(self.rowptr.to(device), self.col.to(device), perm, self.num_cols)
+
+    def __repr__(self) -> str:
+        return f"SparsityPattern(num_rows={self.num_rows}, num_cols={self.num_cols}, num_edges={self.num_edges})"
+
+    # ------------------------------------------------------------------ lazily computed parts
+
+    @property
+    def _csc(self) -> tuple[Tensor, Tensor, Tensor]:
+        return self.cached("csc", self._sort_columns)
+
+    @property
+    def _inverse(self) -> Tensor:
+        return self.cached("inverse", lambda: _invert(cast(Tensor, self.perm)))
+
+    @property
+    def _csc_inverse(self) -> Tensor:
+        return self.cached("csc_inverse", lambda: _invert(self.csc_perm))
+
+    def _sort_columns(self) -> tuple[Tensor, Tensor, Tensor]:
+        col, perm = _sorted(self.col, self.num_cols)
+        return torch._convert_indices_from_coo_to_csr(col, self.num_cols), self.row.index_select(0, perm), perm
+
+    def _check_symmetric(self) -> bool:
+        return (
+            self.num_rows == self.num_cols
+            and torch.equal(self.rowptr, self.colptr)
+            and torch.equal(self.col, self.csc_row)
+        )
+
+    def _transpose(self) -> SparsityPattern:
+        colptr, row, csc_perm = self._csc
+        out = SparsityPattern(colptr, row, csc_perm if self.perm is None else self.perm[csc_perm], self.num_rows)
+        out.cached("csc", lambda: (self.rowptr, self.col, self._csc_inverse))
+        out._parent = weakref.ref(self)  # a strong one would make a reference cycle
+        return out
+
+    def _add_self_loops(self) -> tuple[SparsityPattern, Tensor]:
+        lacks = torch.ones(self.num_rows, dtype=torch.bool, device=self.device)
+        lacks[self.col[self.col == self.row]] = False
+        nodes = lacks.nonzero().squeeze(1)
+        out = build_pattern(torch.cat([self.col, nodes]), torch.cat([self.row, nodes]), self.num_cols, self.num_rows)
+        if self.perm is not None:  # entries are not edges
+            ids = torch.cat([self.perm, torch.arange(self.num_edges, out.num_edges, device=self.device)])
+            out.perm = ids if out.perm is None else ids.index_select(0, out.perm)
+        return out, nodes
+
+    def _narrow(self) -> tuple[Tensor, Tensor]:
+        if max(self.num_edges, self.num_rows, self.num_cols) >= 2**31:
+            return self.rowptr, self.col
+        return self.rowptr.int(), self.col.int()
+
+
+def build_pattern(source: Tensor, target: Tensor, num_cols: int, num_rows: int) -> SparsityPattern:
+    """The pattern of edges with contiguous ids (torch's conversion to CSR ignores strides)."""
+    key, limit, perm = target * num_cols + source, num_rows * num_cols, None
+    if not _ascends(key):
+        if _ascends(source):  # as PyG keeps edges: then the order of the targets is enough
+            key, limit = target, num_rows
+        perm = _sorted(key, limit)[1]
+        source, target = source.index_select(0, perm), target.index_select(0, perm)
+    return SparsityPattern(torch._convert_indices_from_coo_to_csr(target, num_rows), source, perm, num_cols)
+
+
+def _ascends(ids: Tensor) -> bool:
+    return bool((ids[1:] >= ids[:-1]).all())
+
+
+def _sorted(ids: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """Ids below a limit in ascending order, and the stable permutation; small ones sort twice as fast."""
+    return (ids.int() if limit < 2**31 else ids).sort(stable=True)
+
+
+def _invert(perm: Tensor) -> Tensor:
+    out = torch.empty_like(perm)
+    out[perm] = torch.arange(perm.numel(), device=perm.device)
+    return out
+
+
+class _Permute(torch.autograd.Function):
+    """``values[perm]`` whose gradient is another permutation instead of an accumulation."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, perm: Tensor, inverse: Tensor) -> Tensor:
+        ctx.perm, ctx.inverse = perm, inverse
+        return values.index_select(0, perm)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        return _Permute.apply(grad, ctx.inverse, ctx.perm), None, None
