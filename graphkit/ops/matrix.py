@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_choice
 from graphkit.ops import backend
 from graphkit.ops.dropout import dropout
@@ -46,6 +47,8 @@ class SparseMatrix:
         self._transposed: SparseMatrix | None = None
         self._parent: weakref.ref[SparseMatrix] | None = None
         self._symmetric: bool | None = None
+
+    structure = RenamedAttribute("pattern")
 
     @classmethod
     def from_edges(

@@ -152,3 +152,46 @@ def test_threads_agree():
         thread.join()
     assert not errors
     assert all(torch.equal(perm, found[0]) for perm in found)
+
+
+def test_what_is_cached_with_inputs_counts_as_long_as_they_stay():
+    pattern = ops.sparsity_pattern(torch.tensor([[0, 1], [1, 2]]), 3)
+    weight, calls = torch.tensor([1.0, 2.0]), []
+
+    def total(copy):
+        calls.append(copy)
+        return float(copy.sum())
+
+    assert [pattern.cached("total", total, weight) for _ in range(2)] == [3.0, 3.0]
+    weight[0] = 5
+    assert [pattern.cached("total", total, w) for w in (weight, weight.clone(), weight.double())] == [7.0, 7.0, 7.0]
+    assert len(calls) == 3, "equal contents are a hit, other contents or another dtype are none"
+    assert calls[0].tolist() == [1.0, 2.0], "the copy is private"
+
+
+def test_what_is_cached_under_inference_mode_can_be_trained_with():
+    pattern = ops.sparsity_pattern(torch.tensor([[0, 1], [1, 2]]), 3)
+    with torch.inference_mode():
+        weight = torch.tensor([1.0, 2.0])
+        half = pattern.cached("half", lambda copy: copy / 2, weight)
+        view = pattern.cached("view", lambda copy: copy[:1], weight)
+    assert not half.is_inference() and not view.is_inference()
+    x = torch.ones(2, requires_grad=True)
+    (half * x).sum().backward()
+    assert x.grad.tolist() == [0.5, 1.0]
+
+
+def test_a_pattern_on_another_device_caches_anew():
+    pattern = ops.sparsity_pattern(torch.tensor([[0, 1], [1, 2]]), 3)
+    pattern.cached("mark", lambda: 1)
+    assert pattern.to("meta").cached("mark", lambda: 2) == 2
+
+
+def test_old_names_warn():
+    with pytest.warns(FutureWarning, match="SparsityPattern"):
+        assert ops.Structure is ops.SparsityPattern
+    with pytest.warns(FutureWarning, match="sparsity_pattern"):
+        assert ops.structure is ops.sparsity_pattern
+    matrix = ops.SparseMatrix.from_edges(torch.tensor([[0], [1]]))
+    with pytest.warns(FutureWarning, match="pattern"):
+        assert matrix.structure is matrix.pattern
