@@ -175,7 +175,8 @@ def test_what_is_cached_under_inference_mode_can_be_trained_with():
         weight = torch.tensor([1.0, 2.0])
         half = pattern.cached("half", lambda copy: copy / 2, weight)
         view = pattern.cached("view", lambda copy: copy[:1], weight)
-    assert not half.is_inference() and not view.is_inference()
+    assert not half.is_inference()
+    assert not view.is_inference()
     x = torch.ones(2, requires_grad=True)
     (half * x).sum().backward()
     assert x.grad.tolist() == [0.5, 1.0]
