@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkit.core.caching import Caching
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_choice
 from graphkit.ops import backend
@@ -20,7 +21,7 @@ from graphkit.ops.pattern import SparsityPattern
 from graphkit.ops.pattern_cache import Size, sparsity_pattern
 
 
-class SparseMatrix:
+class SparseMatrix(Caching):
     r"""Sparse matrix :math:`A \in \mathbb{R}^{T \times S}` whose rows are targets and whose columns are sources.
 
     A matrix whose values need no gradient keeps the forms that its kernels use (its CSR tensor and its transpose), so
@@ -43,10 +44,7 @@ class SparseMatrix:
         if values is not None:
             _check_values(values, pattern.num_edges)
         self.pattern, self.values = pattern, values
-        self._csr: dict[torch.dtype, Tensor] = {}
-        self._transposed: SparseMatrix | None = None
         self._parent: weakref.ref[SparseMatrix] | None = None
-        self._symmetric: bool | None = None
 
     structure = RenamedAttribute("pattern")
 
@@ -107,31 +105,17 @@ class SparseMatrix:
     @property
     def is_symmetric(self) -> bool:
         """Whether the matrix equals its transpose, entry by entry."""
-        if self._symmetric is None:
-            self._symmetric = self.pattern.is_symmetric and (
-                self.values is None or torch.equal(self.values, self.values.index_select(0, self.pattern.csc_perm))
-            )
-        return self._symmetric
+        return self.cached("is_symmetric", self._check_symmetric)
 
     @property
     def T(self) -> SparseMatrix:
         """The transposed matrix; the same object if the matrix is constant and symmetric."""
         if self.requires_grad:  # values with a graph differ from call to call
             return SparseMatrix(self.pattern.T, self.pattern.to_csc(self._explicit_values()))
-        if self._transposed is not None:
-            return self._transposed
         parent = self._parent() if self._parent is not None else None
         if parent is not None:
             return parent
-        if self.is_symmetric:
-            return self
-        values = None
-        if self.values is not None:
-            with torch.inference_mode(False), torch.no_grad():
-                values = self.pattern.to_csc(self.values)
-        self._transposed = SparseMatrix(self.pattern.T, values)
-        self._transposed._parent = weakref.ref(self)  # a strong one would make a reference cycle
-        return self._transposed
+        return self if self.is_symmetric else self.cached("T", self._transpose)
 
     def __matmul__(self, x: Tensor) -> Tensor:
         return self.matmul(x)
@@ -168,9 +152,8 @@ class SparseMatrix:
         """The torch CSR tensor that the kernels work on, without gradient; ``dtype`` counts for all ones only."""
         if self.values is None:
             return self.pattern.ones(dtype)
-        if self.values.dtype not in self._csr:
-            self._csr[self.values.dtype] = self.pattern.csr_tensor(self.values.detach())
-        return self._csr[self.values.dtype]
+        values = self.values.detach()
+        return self.cached("csr", lambda: self.pattern.csr_tensor(values))
 
     def to_dense(self) -> Tensor:
         """The dense matrix; duplicate entries add up."""
@@ -225,6 +208,16 @@ class SparseMatrix:
         if torch.device(target) == self.device:
             return self
         return SparseMatrix(self.pattern.to(target), None if self.values is None else self.values.to(target))
+
+    def _check_symmetric(self) -> bool:
+        return self.pattern.is_symmetric and (
+            self.values is None or torch.equal(self.values, self.values.index_select(0, self.pattern.csc_perm))
+        )
+
+    def _transpose(self) -> SparseMatrix:
+        out = SparseMatrix(self.pattern.T, None if self.values is None else self.pattern.to_csc(self.values))
+        out._parent = weakref.ref(self)  # a strong one would make a reference cycle
+        return out
 
     def _explicit_values(self) -> Tensor:
         if self.values is not None:

@@ -205,7 +205,8 @@ class SparsityPattern(Caching):
 
 
 def build_pattern(source: Tensor, target: Tensor, num_cols: int, num_rows: int) -> SparsityPattern:
-    """The pattern of edges with contiguous ids (torch's conversion to CSR ignores strides)."""
+    """The pattern of edges with the given ids."""
+    source, target = source.contiguous(), target.contiguous()  # torch's conversion to CSR ignores strides
     key, limit, perm = target * num_cols + source, num_rows * num_cols, None
     if not _ascends(key):
         if _ascends(source):  # as PyG keeps edges: then the order of the targets is enough

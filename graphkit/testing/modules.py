@@ -234,6 +234,21 @@ def check_unit_weights(checked: CheckedModule) -> None:
     assert_close(checked.run(module, weighted), checked.run(module, graph), "unit edge weights change the output")
 
 
+def check_training_after_inference(subject: Subject) -> None:
+    """A pass under ``torch.inference_mode`` leaves nothing behind that a pass with gradients could not use."""
+    module = subject.build()
+    graph = subject.prepare(module, random_graph(weighted=True))
+    with torch.inference_mode():
+        subject.call(module, graph)
+    inputs = [value for _, value in graph if isinstance(value, Tensor) and value.is_floating_point()]
+    for value in inputs:
+        value.requires_grad_()
+    try:
+        subject.call(module.train(), graph).sum().backward()
+    except RuntimeError as error:
+        raise AssertionError(f"training fails after a pass under inference mode: {error}") from error
+
+
 def _reset(module: nn.Module) -> None:
     reset = getattr(module, "reset_parameters", None)
     if reset is not None:
@@ -270,4 +285,5 @@ COMMON = {
     "input_unchanged": check_input_unchanged,
     "evaluation_mode": check_evaluation_mode,
     "unit_weights": check_unit_weights,
+    "training_after_inference": check_training_after_inference,
 }

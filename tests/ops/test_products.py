@@ -332,3 +332,11 @@ def test_sparse_features_share_their_structure_through_dropout():
     (gradient,) = torch.autograd.grad(dropped @ weight, weight, seed)
     torch.testing.assert_close(gradient, dropped.to_dense().t() @ seed)
     assert features.density == pytest.approx(0.2)
+
+
+def test_block_spmm_of_a_single_edge_between_blocks_of_one_row():
+    blocks = torch.tensor([[[1.0, 2.0, 3.0]]])  # its expanded ids are a view with stride 0
+    x = torch.arange(18.0).view(6, 3, 1)
+    for _ in range(20):  # memory beyond a single number was read before, with random consequences
+        out = ops.block_spmm(torch.tensor([[5], [5]]), blocks, x.clone())
+        assert out.squeeze().tolist() == [0, 0, 0, 0, 0, 15 + 2 * 16 + 3 * 17]
