@@ -6,13 +6,13 @@ from graphkit.core.registry import Registry
 from graphkit.nn import aggr, sheaf
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
-from graphkit.nn.dropout import dropout
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.linear import Linear
 from graphkit.nn.path_conv import PathConv
 from graphkit.nn.pure_gcn_conv import PureGCNConv
 from graphkit.nn.relational_conv import RelationalConv
+from graphkit.ops.dropout import dropout
 
 __all__ = [
     "AttentionDiffusion",

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
-from graphkit.nn.dropout import dropout as drop
 from graphkit.nn.linear import Linear
 from graphkit.ops import SparseMatrix, gcn_norm
+from graphkit.ops.dropout import dropout as drop
 
 
 class PureGCNConv(nn.Module):

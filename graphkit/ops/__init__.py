@@ -6,8 +6,7 @@ from graphkit.ops.block import block_spmm
 from graphkit.ops.gated import gated_mean
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.normalize import gcn_norm
-from graphkit.ops.pattern import SparsityPattern
-from graphkit.ops.pattern_cache import sparsity_pattern
+from graphkit.ops.pattern import SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import l2_normalize
 from graphkit.ops.segment import scatter, segment, softmax
 from graphkit.ops.split import split_edges

@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkit.ops.pattern import SparsityPattern, build_pattern
-from graphkit.ops.pattern_cache import Size, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern, build_pattern, sparsity_pattern
 from graphkit.ops.spmm import _needs_size, spmm
 
 

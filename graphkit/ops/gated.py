@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphkit.ops.pattern import SparsityPattern
-from graphkit.ops.pattern_cache import Size, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.segment import segment
 
 # Gates are computed from exponentials per node: sigmoid(a + b) = 1 / (1 + exp(-a) exp(-b)). Beyond these logits a gate

@@ -17,8 +17,7 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_choice
 from graphkit.ops import backend
 from graphkit.ops.dropout import dropout
-from graphkit.ops.pattern import SparsityPattern
-from graphkit.ops.pattern_cache import Size, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 
 
 class SparseMatrix(Caching):

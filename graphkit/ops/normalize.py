@@ -7,8 +7,7 @@ from torch import Tensor
 
 from graphkit.core.validate import check_choice
 from graphkit.ops.matrix import SparseMatrix
-from graphkit.ops.pattern import SparsityPattern
-from graphkit.ops.pattern_cache import Size, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 
 
 def gcn_norm(

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.caching import Caching
-from graphkit.ops.pattern import SparsityPattern
-from graphkit.ops.pattern_cache import Size, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 
 
 def split_edges(edge_index: Tensor, kind: Tensor, kinds: Sequence[int], size: Size = None) -> list[Tensor]:

@@ -8,8 +8,7 @@ from torch_geometric import EdgeIndex
 
 from graphkit.core.validate import check_choice
 from graphkit.ops.matrix import SparseMatrix, sampled
-from graphkit.ops.pattern import SparsityPattern
-from graphkit.ops.pattern_cache import Size, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 
 
 def spmm(

@@ -120,6 +120,30 @@ def check_parameters_get_gradients(checked: CheckedModule) -> None:
             assert bool((parameter.grad != 0).any()), f"the gradient of {name} is zero everywhere"
 
 
+def check_training_after_inference(checked: CheckedModule) -> None:
+    """A pass in inference mode leaves nothing behind, in no cache, that training on the same graph could not use."""
+    for keys in (["x"], ["x", "edge_weight", "edge_attr"]):  # constant weights are cached, learned ones are not
+        gradients = []
+        for inference_first in (False, True):
+            module = checked.build()
+            graph = random_graph(weighted=True)
+            graph.edge_type = torch.zeros(graph.num_edges, dtype=torch.long)
+            graph = checked.prepare(module, graph)
+            if inference_first:
+                with torch.inference_mode():
+                    checked.call(module, graph)
+            learned = [graph[key].requires_grad_() for key in keys] + list(module.parameters())
+            torch.manual_seed(1)
+            try:
+                checked.call(module.train(), graph).sum().backward()
+            except RuntimeError as error:
+                raise AssertionError(f"training fails, here after a pass in inference mode: {error}") from error
+            gradients.append([tensor.grad for tensor in learned])
+        for first, second in zip(*gradients, strict=True):
+            same = first is second if first is None or second is None else torch.equal(first, second)
+            assert same, "a pass in inference mode changes the gradients of the next step"
+
+
 def check_state_dict(checked: CheckedModule) -> None:
     """A state dict, saved and loaded, makes another instance give bit-equal outputs."""
     first, second = checked.build(seed=0), checked.build(seed=1)
@@ -234,21 +258,6 @@ def check_unit_weights(checked: CheckedModule) -> None:
     assert_close(checked.run(module, weighted), checked.run(module, graph), "unit edge weights change the output")
 
 
-def check_training_after_inference(subject: Subject) -> None:
-    """A pass under ``torch.inference_mode`` leaves nothing behind that a pass with gradients could not use."""
-    module = subject.build()
-    graph = subject.prepare(module, random_graph(weighted=True))
-    with torch.inference_mode():
-        subject.call(module, graph)
-    inputs = [value for _, value in graph if isinstance(value, Tensor) and value.is_floating_point()]
-    for value in inputs:
-        value.requires_grad_()
-    try:
-        subject.call(module.train(), graph).sum().backward()
-    except RuntimeError as error:
-        raise AssertionError(f"training fails after a pass under inference mode: {error}") from error
-
-
 def _reset(module: nn.Module) -> None:
     reset = getattr(module, "reset_parameters", None)
     if reset is not None:
@@ -275,6 +284,7 @@ COMMON = {
     "float64": check_float64,
     "gradcheck": check_gradcheck,
     "parameters_get_gradients": check_parameters_get_gradients,
+    "training_after_inference": check_training_after_inference,
     "state_dict": check_state_dict,
     "copies": check_copies,
     "determinism": check_determinism,
@@ -285,5 +295,4 @@ COMMON = {
     "input_unchanged": check_input_unchanged,
     "evaluation_mode": check_evaluation_mode,
     "unit_weights": check_unit_weights,
-    "training_after_inference": check_training_after_inference,
 }

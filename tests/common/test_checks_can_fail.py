@@ -70,6 +70,15 @@ class _StaleCache(_Layer):
         return out + 0 * out if self.kept.shape != out.shape else out - out.detach() + self.kept
 
 
+class _CachesInferenceTensors(_Layer):
+    ids = None
+
+    def forward(self, x, edge_index, edge_weight=None):
+        if self.ids is None:
+            self.ids = torch.arange(edge_index.size(1))
+        return super().forward(x, edge_index, None if edge_weight is None else edge_weight[self.ids])
+
+
 class _FixedRandomness(_Layer):
     def change(self, out):
         return out + torch.rand(out.shape, generator=torch.Generator().manual_seed(torch.seed() % 2**31))
@@ -132,6 +141,7 @@ BROKEN_LAYERS = [
     (_SinglePrecision, "float64", "float64 in, torch.float32 out"),
     (_WrongGradient, "gradcheck", "wrong gradient"),
     (_UnusedParameter, "parameters_get_gradients", "spare gets no gradient"),
+    (_CachesInferenceTensors, "training_after_inference", "Inference tensors cannot be saved for backward"),
     (_StaleCache, "state_dict", "another output"),
     (_FixedRandomness, "determinism", "different numbers"),
     (_ForgetsTheBias, "reset_parameters", "does not reset bias"),

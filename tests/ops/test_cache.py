@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from graphkit import ops
-from graphkit.ops.pattern_cache import _cache
+from graphkit.ops.pattern import _cache
 
 X = torch.tensor([[1.0], [10.0], [100.0]])
 

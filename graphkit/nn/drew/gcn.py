@@ -9,9 +9,9 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
-from graphkit.nn.dropout import dropout as drop
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.ops import l2_normalize, sparsity_pattern
+from graphkit.ops.dropout import dropout as drop
 
 
 class DRewGCNConv(DRewConv):

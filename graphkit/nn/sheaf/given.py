@@ -9,7 +9,7 @@ from torch_geometric.nn import inits
 from graphkit.core.checks import Checks
 from graphkit.nn.sheaf.graph import sheaf_graph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
-from graphkit.ops.pattern_cache import Size
+from graphkit.ops.pattern import Size
 
 
 class GivenSheafConv(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from graphkit.ops import SparsityPattern, sparsity_pattern
-from graphkit.ops.pattern_cache import Size
+from graphkit.ops.pattern import Size
 
 
 class SheafGraph:

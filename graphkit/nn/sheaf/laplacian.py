@@ -13,7 +13,7 @@ from graphkit.nn.sheaf.graph import SheafGraph, sheaf_graph
 from graphkit.nn.sheaf.pattern import SheafPattern, sheaf_pattern
 from graphkit.ops import SparseMatrix, SparsityPattern, backend
 from graphkit.ops.matrix import sampled
-from graphkit.ops.pattern_cache import Size
+from graphkit.ops.pattern import Size
 
 KINDS = ("diag", "bundle", "general")
 _CUT = 1e-10  # relative size of eigenvalues that count as zero where singular blocks are allowed
