@@ -274,8 +274,8 @@ class Task(ABC):
     def transform(self, transform: BaseTransform, jobs: int | None = None) -> Self:
         """A new task whose graphs went through a PyG transform; this one stays as it is.
 
-        A deterministic :class:`~graphkit.transforms.Precompute` is applied once per task and kept, also as a part of a
-        ``Compose``. A sampled task applies the transform to each subgraph.
+        A deterministic :class:`~graphkit.transforms.Precompute`, also as a part of a ``Compose``, is applied once per
+        task and cached. A sampled task applies the transform to each subgraph.
 
         Args:
             transform: Any PyG transform, graphkit's rewirings and features included.

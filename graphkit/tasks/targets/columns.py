@@ -27,7 +27,7 @@ class ColumnTarget(Target):
         return labels
 
     def shaped(self, labels: Tensor) -> Tensor:
-        """The labels in the shape that they are kept in."""
+        """The labels in the shape that batches hold."""
         return labels.view(labels.size(0), -1)
 
     def check_values(self, labels: Tensor, used: Tensor, kind: str, place: str) -> None:

@@ -104,14 +104,7 @@ class Strategy(Configurable, ABC):
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Take the model and the task, and refuse those that cannot be trained this way.
 
-        Args:
-            model: The model, on its device.
-            task: The task, with the model's required transform applied.
-            engine: Device, precision and the backward step.
-
-        Raises:
-            TypeError: If the model cannot be trained this way; the message says why and what to use.
-            ValueError: Likewise for the task.
+        Arguments and errors are those of :meth:`configure_model`.
         """
         self.model = model
         self.task = task
