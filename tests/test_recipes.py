@@ -95,7 +95,7 @@ def assert_builds(cell):
     shape = SimpleNamespace(
         num_features=card.expect["features"],
         num_outputs=card.expect["outputs"] if card.kind != "link" else None,
-        kind=card.kind,
+        readout=None if card.kind != "graph" else "mean" if marked[0]["readout_mask"] is None else "mask",
         graphs=marked,
         example=marked[0],
     )
