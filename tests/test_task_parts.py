@@ -274,10 +274,16 @@ def test_a_graph_without_features_is_a_task(kind):
         gk.models.GCN.from_task(task, hidden_channels=4)
     with pytest.raises(ValueError, match=message):
         gk.Trainer(max_epochs=1, progress=False).fit(gk.models.GCN(6, 4, out_channels=3), task)
-    if kind != "graph":
-        trainer = gk.Trainer(max_epochs=30, progress=False)
+    if kind == "node":
+        with pytest.raises(
+            ValueError, match=r"SingleForward shows labels beside the features of nodes, but task 'bare'"
+        ):
+            gk.Trainer(strategy="SingleForward", progress=False).fit(Embedding(24, 4), task)
+    strategies = {"node": ("Backprop", "ScalableFF", "TargetProjection"), "link": ("Backprop",), "graph": ()}
+    for strategy in strategies[kind]:
+        trainer = gk.Trainer(max_epochs=30, strategy=strategy, progress=False)
         result = trainer.fit(Embedding(24, task.num_outputs or 4), task)
-        assert result.history[-1]["train_loss"] < result.history[0]["train_loss"]
+        assert result.history[-1]["train_loss"] < result.history[0]["train_loss"], strategy
     batch = next(iter(task.batches("train", 3 if kind == "graph" else None, shuffle=True)))
     assert batch.num_nodes == (72 if kind == "graph" else 24)
 

@@ -65,6 +65,11 @@ class LabelInput(Layerwise):
     def _count_classes(self, task: Task) -> int:
         """The number of classes that are shown to layers; 0 where pairs of nodes are judged."""
         name = type(self).__name__
+        if task.num_classes > 1 and task.num_features == 0:
+            raise ValueError(
+                f"{name} shows labels beside the features of nodes, but task {task.name!r} has none (no data.x); add "
+                "some, e.g. task.transform(torch_geometric.transforms.Constant())"
+            )
         if task.num_classes > 1:
             return task.num_classes
         if task.num_classes == 1:

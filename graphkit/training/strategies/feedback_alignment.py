@@ -98,4 +98,4 @@ class DirectFeedbackAlignment(TargetProjection):
     def _matrix(self, batch: Data) -> SparseMatrix | None:
         """The matrix by which the layers average."""
         with evaluating(self.model):
-            return self.propagation(batch, batch.num_nodes, batch.x.dtype)
+            return self.propagation(batch, batch.num_nodes, self.dtype)

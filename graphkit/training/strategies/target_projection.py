@@ -60,9 +60,9 @@ class TargetProjection(Layerwise):
         self.num_hidden = self.num_layers if self.rest else self.num_layers - 1
         columns = task.num_outputs
         assert columns is not None  # tasks that judge pairs, which have none, were refused
-        dtype = self._example().x.dtype
+        self.dtype = next(model.parameters()).dtype
         self.projections = [
-            torch.rand(columns, width).to(engine.device, dtype) for width in self.widths[: self.num_hidden]
+            torch.rand(columns, width).to(engine.device, self.dtype) for width in self.widths[: self.num_hidden]
         ]
 
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
@@ -111,7 +111,7 @@ class TargetProjection(Layerwise):
         labels, nodes = self.task.label_index(batch, "train")
         y = self.task.target.numbers(batch.y)[labels]
         known = ~torch.isnan(y).any(1)
-        return y[known].to(self.projections[0].dtype if self.projections else batch.x.dtype), nodes[known]
+        return y[known].to(self.dtype), nodes[known]
 
     def _output(self, history: list[Any], batch: Data) -> Tensor:
         """The model's outputs, from the states of the hidden layers."""
