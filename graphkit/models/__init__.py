@@ -1,8 +1,7 @@
 """Whole networks: encode, a list of layers, decode."""
 
-from graphkit.core.registry import Registry
 from graphkit.models.adapter import PyGModel
-from graphkit.models.base import LayeredModel
+from graphkit.models.base import LayeredModel, registry
 from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.deep_sets import DeepSets
 from graphkit.models.drew import DRew
@@ -52,5 +51,3 @@ __all__ = [
     "SheafNetwork",
     "registry",
 ]
-
-registry: Registry[LayeredModel] = Registry("model", LayeredModel, __name__)

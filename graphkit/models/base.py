@@ -15,6 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.registry import Registry
 from graphkit.core.validate import unknown_name
 from graphkit.ops import SparseMatrix
 
@@ -236,6 +237,9 @@ class LayeredModel(Configurable, nn.Module, ABC):
         if readout == "mask" or (readout and "readout" in known and known["readout"].default is None):
             sizes["readout"] = readout
         return cls(**{name: value for name, value in sizes.items() if name in known} | arguments)
+
+
+registry: Registry[LayeredModel] = Registry("model", LayeredModel, "graphkit.models")
 
 
 def required_by(model: nn.Module) -> BaseTransform | None:

@@ -12,7 +12,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.models.adapter import PyGModel
-from graphkit.models.base import LayeredModel, State, required_by
+from graphkit.models.base import LayeredModel, State, registry, required_by
 
 P = TypeVar("P", bound="PairScorer")
 
@@ -61,8 +61,6 @@ class PairScorer(LayeredModel):
             ValueError: If an argument or a name does not exist.
         """
         if not isinstance(encoder, nn.Module):
-            from graphkit.models import registry
-
             part = encoder if isinstance(encoder, Mapping) else {"class_path": encoder}
             encoder = registry.get(part["class_path"]).from_task(task, **(part.get("init_args") or {}))
         return super().from_task(task, encoder=encoder, **arguments)

@@ -136,12 +136,12 @@ def count(kind):
 
 def test_threads_agree():
     edge_index = torch.randint(100, (2, 1000), generator=torch.Generator().manual_seed(0))
-    found, errors = [], []
+    perms, errors = [], []
 
     def work():
         try:
             for _ in range(20):
-                found.append(ops.sparsity_pattern(edge_index, 100).T.csc_perm)
+                perms.append(ops.sparsity_pattern(edge_index, 100).T.csc_perm)
         except Exception as error:
             errors.append(error)
 
@@ -151,7 +151,7 @@ def test_threads_agree():
     for thread in threads:
         thread.join()
     assert not errors
-    assert all(torch.equal(perm, found[0]) for perm in found)
+    assert all(torch.equal(perm, perms[0]) for perm in perms)
 
 
 def test_what_is_cached_with_inputs_counts_as_long_as_they_stay():

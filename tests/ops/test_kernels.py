@@ -18,18 +18,18 @@ def test_sampled_product_against_gather(dtype: torch.dtype, threads: int, width:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        found = kernels.sampled(pattern.rowptr, pattern.col, a, b)
+        dots = kernels.sampled(pattern.rowptr, pattern.col, a, b)
     finally:
         torch.set_num_threads(before)
-    torch.testing.assert_close(found, (a[pattern.row] * b[pattern.col]).sum(1))
+    torch.testing.assert_close(dots, (a[pattern.row] * b[pattern.col]).sum(1))
 
 
 def test_nan_and_infinity_are_kept() -> None:
     pattern = ops.sparsity_pattern(torch.tensor([[0, 1, 2], [0, 1, 2]]), 3)
     a = torch.tensor([[float("nan"), 1.0], [float("inf"), 1.0], [2.0, 3.0]])
-    found = kernels.sampled(pattern.rowptr, pattern.col, a, torch.ones(3, 2))
-    assert found.isnan().tolist() == [True, False, False]
-    assert found[1:].tolist() == [float("inf"), 5.0]
+    dots = kernels.sampled(pattern.rowptr, pattern.col, a, torch.ones(3, 2))
+    assert dots.isnan().tolist() == [True, False, False]
+    assert dots[1:].tolist() == [float("inf"), 5.0]
 
 
 def test_large_products_use_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
