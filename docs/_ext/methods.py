@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from unittest.mock import patch
 
 from docutils import nodes
 from docutils.core import publish_doctree
-from docutils.parsers.rst import Directive
+from docutils.parsers.rst import Directive, directives, roles
 from docutils.statemachine import StringList
 from gallery import Script, key, uses
 from results import RESULTS, list_table, measured
@@ -56,13 +57,6 @@ class Method:
     def section(self, text: str) -> str:
         """A link to the method's section."""
         return f":ref:`{text} <method-{self.name.lower()}>`"
-
-    def papers(self) -> list[str]:
-        """The papers that the docstring links to, as links."""
-        document = publish_doctree(inspect.getdoc(self.cls) or "", settings_overrides={"report_level": 5})
-        links = [link for link in document.findall(nodes.reference) if "refuri" in link]
-        titles = [" ".join(link.astext().split()).strip('"') for link in links]
-        return [f"`{title} <{link['refuri']}>`__" for title, link in zip(titles, links)]
 
     def first_sentence(self) -> str:
         return " ".join((inspect.getdoc(self.cls) or "").split("\n\n")[0].split())
@@ -107,15 +101,30 @@ def span(ratios: Iterable[float]) -> str:
 
 
 @functools.cache
-def methods() -> dict[str, Method]:
-    """All methods by name."""
-    known = {
-        name: Method(cls, room)
+def papers(cls: type) -> list[str]:
+    """The papers that a class's docstring links to, as links."""
+    with patch.dict(directives._directives, clear=True), patch.dict(roles._roles, clear=True):  # Sphinx's need a page
+        document = publish_doctree(inspect.getdoc(cls) or "", settings_overrides={"report_level": 5})
+    links = [link for link in document.findall(nodes.reference) if "refuri" in link]
+    titles = [" ".join(link.astext().split()).strip('"') for link in links]
+    return [f"`{title} <{link['refuri']}>`__" for title, link in zip(titles, links)]
+
+
+@functools.cache
+def classes() -> dict[str, tuple[str, type]]:
+    """Room and class of all methods by name."""
+    return {
+        name: (room, cls)
         for room, package in ROOMS.items()
         for name, cls in package.registry.classes().items()
-        if cls.__module__.startswith("graphkit.")
+        if cls.__module__.startswith("graphkit.") and papers(cls)
     }
-    known = {name: method for name, method in known.items() if method.papers()}
+
+
+@functools.cache
+def methods() -> dict[str, Method]:
+    """All methods by name."""
+    known = {name: Method(cls, room) for name, (room, cls) in classes().items()}
     for folder, count, adapter in golden_folders():
         for name in adapter.METHODS:
             known[name].golden.append((folder, count, adapter))
@@ -199,7 +208,7 @@ def sections() -> list[str]:
 
 def section(method: Method) -> list[str]:
     lines = [f".. _method-{method.name.lower()}:", "", method.name, "-" * len(method.name), ""]
-    lines += [f"{method.link}: {method.first_sentence()}", "", f"Paper: {'; '.join(method.papers())}", ""]
+    lines += [f"{method.link}: {method.first_sentence()}", "", f"Paper: {'; '.join(papers(method.cls))}", ""]
     lines += [f"Golden files: {'' if method.golden else NOT_YET}", ""]
     for folder, count, adapter in method.golden:
         lines += [f"- ``{folder}``: {files(count)}, {adapter.ORACLE}. {adapter.__doc__.strip().splitlines()[0]}"]
@@ -233,5 +242,6 @@ class Methods(Directive):
 
 
 def setup(app: Any) -> dict[str, bool]:
+    classes()  # before Sphinx puts roles of its own in docutils' place
     app.add_directive("methods", Methods)
     return {"parallel_read_safe": True}
