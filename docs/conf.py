@@ -37,7 +37,7 @@ autodoc_typehints = "none"  # types stand in the signature of the sources and in
 autodoc_inherit_docstrings = False
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_custom_sections = ["Shapes", "Complexity"]
+napoleon_custom_sections = ["Shapes", "Complexity", ("Usual arguments", "params_style")]
 
 # Every script of the gallery is run; one that fails, fails the build.
 sphinx_gallery_conf = {

@@ -228,7 +228,7 @@ def test_old_words_of_tasks_warn():
 class Embedding(gk.models.LayeredModel):
     """A vector per node, whatever its features."""
 
-    needs_features = False
+    reads_features = False
 
     def __init__(self, num_nodes, out_channels):
         super().__init__()

@@ -51,14 +51,13 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     Attributes:
         layers: The parts, one per step, with weights or without.
-        reads_features: Whether the model needs node features ``x``.
+        reads_features: Whether the model reads node features ``x``; then a task without them is refused.
         uses_history: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps
             a single state, whatever the depth.
         added_inputs: How many channels each layer takes besides the state below it, see :meth:`add_inputs`.
         combines_own: Whether :meth:`combine` reads a node's own state beside what is propagated to it.
         num_hops: How many hops of edges one step reads, when not training; ``None``: perhaps all. With it, a layer can
             be computed for some nodes at a time; see :func:`graphkit.training.layerwise_inference`.
-        needs_features: Whether it reads node features ``x``; a task without them is refused.
     """
 
     layers: nn.ModuleList
@@ -67,7 +66,6 @@ class LayeredModel(Configurable, nn.Module, ABC):
     added_inputs: Sequence[int] = ()
     combines_own: bool = True
     num_hops: int | None = None
-    needs_features: bool = True
 
     if TYPE_CHECKING:
 
@@ -196,7 +194,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
         Raises:
             ValueError: If the model reads node features and the task has none.
         """
-        if cls.needs_features and task.num_features == 0:
+        if cls.reads_features and task.num_features == 0:
             raise ValueError(
                 f"{cls.__name__} reads node features, but task {task.name!r} has none (no data.x); add some, e.g. "
                 "task.transform(torch_geometric.transforms.Constant())"
