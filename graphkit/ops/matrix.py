@@ -151,8 +151,8 @@ class SparseMatrix(Caching):
         """The torch CSR tensor that the kernels work on, without gradient; ``dtype`` counts for all ones only."""
         if self.values is None:
             return self.pattern.ones(dtype)
-        values = self.values.detach()
-        return self.cached("csr", lambda: self.pattern.csr_tensor(values))
+        values = self.values
+        return self.cached("csr", lambda: self.pattern.csr_tensor(values.detach()))
 
     def to_dense(self) -> Tensor:
         """The dense matrix; duplicate entries add up."""
