@@ -81,7 +81,7 @@ class Sampler(Configurable, ABC):
         """The subgraph of one entry of :meth:`plan`, number ``index`` of the pass."""
 
     def prepare(self, data: Data, source: SubgraphSource, roots: Tensor) -> Any:
-        """What a pass needs to know of the graph; what costs much goes through ``source.cached``."""
+        """What a pass needs to know of the graph; what costs much goes through :func:`cached_on_disk`."""
 
     def annotate(self, batch: Data, subgraph: Subgraph, source: SubgraphSource, prepared: Any) -> None:
         """Add the sampler's own attributes to a batch."""
@@ -148,22 +148,32 @@ class Sampler(Configurable, ABC):
         return prefetch(make, range(rank, steps * world, world))
 
 
-def kept(key: tuple[Any, ...], source: SubgraphSource, compute: Callable[[], Iterable[np.ndarray]]) -> list[np.ndarray]:
-    """Arrays that cost much, from a file of graphkit's data folder if an earlier process has computed them.
+def cached_on_disk(
+    key: tuple[Any, ...],
+    source: SubgraphSource,
+    compute: Callable[[], Iterable[np.ndarray]],
+    parse: Callable[[list[np.ndarray]], T],
+) -> T:
+    """What is made of arrays that cost much, cached with the graph; the arrays, in a file for later processes, too.
 
     Args:
-        key: What they are, and of which arguments they were made.
+        key: What the arrays are, and of which arguments they were made.
         source: The graph of which they were made.
         compute: Returns them.
+        parse: Makes of them what is returned.
     """
     from graphkit import __version__
 
     name = f"{key[0]}-{hash_config([*key, source.hash, __version__], length=24)}.pt"
-    return cached_tensors(
-        data_root() / "samplers" / name,
-        lambda: [torch.from_numpy(part) for part in compute()],
-        lambda content: [part.numpy() for part in content],
-    )
+
+    def from_file() -> T:
+        return cached_tensors(
+            data_root() / "samplers" / name,
+            lambda: [torch.from_numpy(part) for part in compute()],
+            lambda content: parse([part.numpy() for part in content]),
+        )
+
+    return source.cached(key, from_file)
 
 
 def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkit.algorithms.sampling.partition import partition
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler, in_chunks, kept
+from graphkit.samplers.base import Sampler, cached_on_disk, in_chunks
 
 
 class ClusterSampler(Sampler):
@@ -23,7 +23,7 @@ class ClusterSampler(Sampler):
     come back ("stochastic multiple partitions"). Every cluster with a node that counts is in one batch of each pass.
 
     The paper divides the nodes by METIS, which is compiled; here :func:`~graphkit.algorithms.partition` does. Clusters
-    are kept in a file of graphkit's data folder.
+    are cached in a file of graphkit's data folder.
 
     Args:
         num_clusters: The number of clusters.
@@ -58,7 +58,7 @@ class ClusterSampler(Sampler):
         def clusters() -> list[np.ndarray]:
             return [partition(source.edge_index(), source.num_nodes, self.num_clusters).numpy()]
 
-        cluster = torch.from_numpy(source.cached(key, lambda: kept(key, source, clusters))[0])
+        cluster = cached_on_disk(key, source, clusters, lambda arrays: torch.from_numpy(arrays[0]))
         useful = cluster[roots].unique()
         members = cluster.sort(stable=True).indices.split(cluster.bincount().tolist())
         joined = in_chunks(useful, self.clusters_per_batch, generator)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler, kept, prefetch
+from graphkit.samplers.base import Sampler, cached_on_disk, prefetch
 from graphkit.transforms.base import float_dtype
 
 LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
@@ -238,7 +238,7 @@ class GraphSAINTRandomWalk(_GraphSAINT):
 
     These are estimated as in the official code: subgraphs are drawn until they have ``coverage`` times as many nodes as
     the graph, and counted. An edge's weight :math:`C_v / C_{uv}` is cut off at 10,000 and is 0.1 for one that was
-    never seen; a node that was never seen counts as 0.1. They are kept in a file of graphkit's data folder. The
+    never seen; a node that was never seen counts as 0.1. They are cached in a file of graphkit's data folder. The
     official code trains on the counted subgraphs, too; here every epoch draws new ones. Batches are as
     :class:`GraphSAINTNode` describes them.
 
@@ -296,15 +296,19 @@ class GraphSAINTRandomWalk(_GraphSAINT):
         """The shares of subgraphs that hold each node, and each edge; and the share that counts for a node of none."""
         key = ("walks", self.num_roots, self.walk_length, self.coverage)
 
-        def statistics() -> tuple[np.ndarray, np.ndarray, float]:
+        def compute() -> tuple[np.ndarray, ...]:
             if self.coverage is None:
-                node, entry = kept(key, source, lambda: source.walk_probabilities(self.num_roots, self.walk_length))
+                return source.walk_probabilities(self.num_roots, self.walk_length)
+            return self._counted(source, self.coverage * source.num_nodes)
+
+        def shares(arrays: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, float]:
+            if self.coverage is None:
+                node, entry = arrays
                 return node, source.to_edges(entry), 0.0
-            wanted = self.coverage * source.num_nodes
-            node, entry, drawn = kept(key, source, lambda: self._counted(source, wanted))
+            node, entry, drawn = arrays
             return node / drawn, source.to_edges(entry / drawn), NEVER_SEEN / int(drawn)
 
-        return source.cached(key, statistics)
+        return cached_on_disk(key, source, compute, shares)
 
     def _counted(self, source: SubgraphSource, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How often each node and each edge is in subgraphs that have so many nodes together; and their number."""

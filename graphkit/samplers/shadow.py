@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.core.hashing import hash_tensors
-from graphkit.samplers.base import Sampler, in_chunks, kept
+from graphkit.samplers.base import Sampler, cached_on_disk, in_chunks
 
 
 class _ShaDow(Sampler):
@@ -102,7 +102,7 @@ class ShaDowPPR(_ShaDow):
     Nodes are ordered by the approximate PageRank :math:`\hat\pi` of the root (see
     :meth:`~graphkit.algorithms.SubgraphSource.pagerank`); the first ``k`` are kept, up to the first one whose score is
     less than ``threshold`` times the second largest. Equal scores are told apart by number. This is deterministic:
-    neighbourhoods are found once per graph and set of roots, in parallel, and kept in a file of graphkit's data folder.
+    neighbourhoods are found once per graph and set of roots, in parallel, and cached in graphkit's data folder.
 
     Batches are as :class:`ShaDowKHop` describes them.
 
@@ -155,7 +155,9 @@ class ShaDowPPR(_ShaDow):
         if missing.numel() > 0:
             key = (*self._key, hash_tensors(missing))
             law = self.k, self.threshold, 1 - self.alpha, self.eps
-            known.add(missing, *kept(key, source, lambda: source.pagerank_sets(missing, *law)))
+            cached_on_disk(
+                key, source, lambda: source.pagerank_sets(missing, *law), lambda arrays: known.add(missing, *arrays)
+            )
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
         nodes, sizes = self._known(source).of(job)
