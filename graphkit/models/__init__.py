@@ -1,6 +1,7 @@
 """Whole networks: encode, a list of layers, decode."""
 
 from graphkit.models.adapter import PyGModel
+from graphkit.models.appnp import APPNP
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.connection_sheaf import ConnectionSheaf
 from graphkit.models.deep_sets import DeepSets
@@ -19,12 +20,14 @@ from graphkit.models.path_nn import PathNN
 from graphkit.models.ppgn import PPGNpp
 from graphkit.models.pure_gcn import PureGCN
 from graphkit.models.relational import RelationalGNN
+from graphkit.models.sgc import SGC
 from graphkit.models.shadow_gnn import ShaDowGNN
 from graphkit.models.sheaf_diffusion import SheafDiffusion
 from graphkit.models.sheaf_network import SheafNetwork
 from graphkit.models.stack import LayerStack
 
 __all__ = [
+    "APPNP",
     "GCN",
     "GIN",
     "GRAND",
@@ -33,6 +36,7 @@ __all__ = [
     "MPNN",
     "NCN",
     "NCNC",
+    "SGC",
     "ConnectionSheaf",
     "DRew",
     "DeepSets",

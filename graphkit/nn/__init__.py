@@ -4,6 +4,7 @@ from torch import nn
 
 from graphkit.core.registry import Registry
 from graphkit.nn import aggr, sheaf
+from graphkit.nn.appnp import APPNP
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.gcn_conv import GCNConv
@@ -12,9 +13,11 @@ from graphkit.nn.linear import Linear
 from graphkit.nn.path_conv import PathConv
 from graphkit.nn.pure_gcn_conv import PureGCNConv
 from graphkit.nn.relational_conv import RelationalConv
+from graphkit.nn.sgc_conv import SGConv
 from graphkit.ops.dropout import dropout
 
 __all__ = [
+    "APPNP",
     "AttentionDiffusion",
     "DRewConv",
     "DRewGCNConv",
@@ -27,6 +30,7 @@ __all__ = [
     "PathConv",
     "PureGCNConv",
     "RelationalConv",
+    "SGConv",
     "aggr",
     "dropout",
     "registry",

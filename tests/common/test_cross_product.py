@@ -109,6 +109,10 @@ def refusal(model: nn.Module, strategy: str, kind: str, task: gk.Task) -> Refusa
     if strategy not in {"Backprop", "greedy"} and _shares_weights(model, task):
         apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
         return (ValueError, TypeError), f"{apart}|read the states below them and nothing else"
+    if strategy != "Backprop" and not all(list(layer.parameters()) for layer in model.layers):
+        apart = "has no weights; use Backprop|read the states below them and nothing else"
+        own_optimizers = "the model has no trainable parameters"  # greedy asks for an optimizer of each layer itself
+        return (ValueError, TypeError), own_optimizers if strategy == "greedy" else apart
     of_nodes = not isinstance(model, LayeredModel) or type(model).node_states is LayeredModel.node_states
     if strategy in {"ForwardForward", "LayerCollaborationFF"} and not of_nodes:
         return TypeError, "passes states of nodes from layer to layer, but those of .* have other rows"

@@ -113,6 +113,11 @@ class Layerwise(Strategy):
                 self.parameters_by_layer.append(
                     {name: p for (name, p), grad in zip(named.items(), grads) if grad is not None}
                 )
+                if not self.parameters_by_layer[i]:
+                    raise ValueError(
+                        f"{type(self).__name__} trains layers apart, but layer {i + 1} of {type(model).__name__}, an "
+                        f"{type(model.layers[i]).__name__}, has no weights; use Backprop"
+                    )
                 for name in self.parameters_by_layer[i]:
                     if owner.setdefault(name, i) != i:
                         raise ValueError(

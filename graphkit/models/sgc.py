@@ -1,0 +1,66 @@
+"""SGC: logistic regression on propagated features."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.checks import Checks
+from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import make_pool, read_out
+from graphkit.nn import SGConv, dropout
+from graphkit.transforms import SparseFeatures
+
+
+class SGC(LayeredModel):
+    r"""Simple graph convolution: one :class:`~graphkit.nn.SGConv`, :math:`y = P^K X W^\top + b`.
+
+    From `"Simplifying Graph Convolutional Networks" <https://arxiv.org/abs/1902.07153>`_ (Wu et al., ICML 2019).
+
+    Args:
+        hidden_channels: The width of embeddings, where there is no ``out_channels`` (default: 64).
+        K: The number of averages :math:`K` (default: 2).
+        bias: Whether there is :math:`b` (default: ``True``).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
+
+    Example:
+        >>> import torch
+        >>> SGC(4, out_channels=2)(Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))).shape
+        torch.Size([3, 2])
+    """
+
+    checks = Checks([{"input_dropout": 0.5}, {"K": 3, "readout": "mean"}])
+    uses_history = False
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden_channels: int = 64,
+        out_channels: int | None = None,
+        K: int = 2,
+        input_dropout: float = 0.0,
+        bias: bool = True,
+        readout: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.keep_arguments(locals())
+        self.num_hops = K + 1  # the degrees of the last neighbours count
+        self.layers = nn.ModuleList([SGConv(in_channels, self.out_channels, K, bias=bias)])
+        self.pool = make_pool(readout, self.out_channels)
+        self.reset_parameters()
+
+    def encode(self, batch: Data) -> State:
+        return dropout(self.features(batch), self.input_dropout, self.training)
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        return self.layers[i](history[-1], batch.edge_index, batch.get("edge_weight"))
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        return read_out(self.readout, self.pool, h, batch)
+
+    def required_transform(self) -> BaseTransform | None:
+        return SparseFeatures()

@@ -1,0 +1,76 @@
+"""Personalised propagation, a layer without weights."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from graphkit.core.checks import Checks
+from graphkit.ops import SparseMatrix, gcn_norm
+
+
+class APPNP(nn.Module):
+    r"""Approximate personalised propagation of predictions: averages of neighbours that return to the first state.
+
+    From `"Predict then Propagate: Graph Neural Networks meet Personalized PageRank" <https://arxiv.org/abs/1810.05997>`_
+    (Gasteiger et al., ICLR 2019). There are no weights.
+
+    .. math::
+        X_k = (1 - \alpha) P X_{k - 1} + \alpha X_{(0)}, \qquad k = 1, \dots, K
+
+    with :math:`P` as in :class:`GCNConv`, and the teleport state :math:`X_{(0)}`, by default the input.
+
+    Args:
+        K: The number of steps :math:`K`.
+        alpha: The probability :math:`\alpha` of returning.
+        dropout: The probability of dropping an entry of :math:`P` in each step (default: 0).
+        add_self_loops: Whether to add missing self-loops (default: ``True``).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]``
+          (optional, differentiable); ``x_0`` ``[num_nodes, channels]`` (optional)
+        - **output:** ``[num_nodes, channels]``
+
+    Raises:
+        ValueError: If a number is out of range.
+
+    Example:
+        >>> import torch
+        >>> APPNP(K=1, alpha=0.5)(torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1], [1, 0]])).tolist()
+        [[1.5], [2.5]]
+    """
+
+    checks = Checks(
+        [
+            {"K": 1, "alpha": 0.1},
+            {"K": 3, "alpha": 0.2, "dropout": 0.5},
+            {"K": 2, "alpha": 0.1, "add_self_loops": False},
+        ],
+        inputs=lambda data: {"x_0": data.x.flip(1)},
+    )
+
+    def __init__(self, K: int, alpha: float, dropout: float = 0.0, add_self_loops: bool = True) -> None:
+        super().__init__()
+        if K < 1:
+            raise ValueError(f"APPNP: K={K}, must be at least 1")
+        for name, value, limit in (("alpha", alpha, alpha <= 1), ("dropout", dropout, dropout < 1)):
+            if not (value >= 0 and limit):
+                raise ValueError(f"APPNP: {name}={value}, must be in [0, 1{']' if name == 'alpha' else ')'}")
+        self.K, self.alpha, self.dropout, self.add_self_loops = K, alpha, dropout, add_self_loops
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, x_0: Tensor | None = None
+    ) -> Tensor:
+        """All steps; see the class for shapes."""
+        size, dtype = x.size(0), x.dtype
+        matrix = gcn_norm(edge_index, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype)
+        start, h = x if x_0 is None else x_0, x
+        for _ in range(self.K):
+            step = matrix
+            if self.training and self.dropout > 0 and matrix.values is not None:
+                step = SparseMatrix(matrix.pattern, F.dropout(matrix.values, self.dropout))
+            h = (1 - self.alpha) * (step @ h) + self.alpha * start
+        return h
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(K={self.K}, alpha={self.alpha})"

@@ -1,0 +1,78 @@
+"""SGConv and APPNP against PyG's layers: values and gradients; strategies refuse layers without weights by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric import nn as pyg
+
+import graphkit as gk
+from graphkit.nn import APPNP, SGConv
+from graphkit.testing import random_graph
+from tests import tiny
+
+
+def assert_equal_passes(ours, theirs, pairs, weighted):
+    graph = random_graph(9, 24, num_isolated=1, weighted=weighted)
+    inputs = [graph.x] + ([graph.edge_weight] if weighted else [])
+    results = []
+    for layer in (ours, theirs):
+        leaves = [value.clone().requires_grad_() for value in inputs]
+        out = layer(leaves[0], graph.edge_index, *leaves[1:])
+        weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
+        parameters = [pair[0 if layer is ours else 1] for pair in pairs]
+        results.append([out, *torch.autograd.grad((out * weight).sum(), [*leaves, *parameters])])
+    for value, expected in zip(*results, strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("out_channels", [3, 8])
+@pytest.mark.parametrize("options", [{}, {"K": 3}, {"K": 2, "add_self_loops": False}], ids=str)
+def test_sgc_is_pygs(options, out_channels, weighted):
+    ours, theirs = SGConv(5, out_channels, **options).double(), pyg.SGConv(5, out_channels, **options).double()
+    theirs.lin.load_state_dict({"weight": ours.lin.weight, "bias": torch.nn.init.normal_(ours.bias)})
+    assert_equal_passes(ours, theirs, [(ours.lin.weight, theirs.lin.weight), (ours.bias, theirs.lin.bias)], weighted)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("options", [{}, {"add_self_loops": False}], ids=str)
+@pytest.mark.parametrize(("K", "alpha"), [(1, 0.1), (10, 0.2), (3, 0.0)])
+def test_appnp_is_pygs(K, alpha, options, weighted):
+    assert_equal_passes(APPNP(K, alpha, **options), pyg.APPNP(K, alpha, **options), [], weighted)
+
+
+def test_appnp_goes_back_to_the_state_that_is_given():
+    graph = random_graph()
+    out = APPNP(1, 0.25)(graph.x, graph.edge_index, x_0=graph.x + 4)
+    torch.testing.assert_close(out, APPNP(1, 0.25)(graph.x, graph.edge_index) + 1)
+
+
+def test_the_models_steps_are_the_layers():
+    graph = random_graph()
+    model = gk.models.APPNP(5, 6, num_layers=4, out_channels=3, alpha=0.2).double().eval()
+    expected = pyg.APPNP(4, 0.2)(model.encode(graph), graph.edge_index)
+    torch.testing.assert_close(model(graph), expected)
+
+
+def test_layerwise_strategies_refuse_a_layer_without_weights_by_name():
+    task = tiny.task("node multiclass")
+    message = r"SingleForward trains layers apart, but layer 2 of APPNP, an APPNP, has no weights"
+    with pytest.raises(ValueError, match=message):
+        gk.Trainer(max_epochs=1, strategy="SingleForward", progress=False).fit(gk.models.APPNP.from_task(task), task)
+    result = gk.Trainer(max_epochs=2, progress=False).fit(gk.models.APPNP.from_task(task), task)
+    assert result.epochs == 2
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SGConv(3, 2, K=0), "SGConv: K=0, must be at least 1"),
+        (lambda: APPNP(0, 0.1), "APPNP: K=0, must be at least 1"),
+        (lambda: APPNP(1, 1.5), r"APPNP: alpha=1.5, must be in \[0, 1\]"),
+        (lambda: APPNP(1, 0.1, dropout=1.0), r"APPNP: dropout=1.0, must be in \[0, 1\)"),
+    ],
+)
+def test_refusals(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
