@@ -25,6 +25,7 @@ extensions = [
     "gallery",
     "methods",
     "results",
+    "rooms",
 ]
 exclude_patterns = ["_build", "gallery/*.py", "gallery/GALLERY_HEADER.rst", "**sg_execution_times.rst"]
 html_theme = "furo"
