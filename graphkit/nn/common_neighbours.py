@@ -228,9 +228,9 @@ class CommonNeighbourDecoder(nn.Module):
         """The neighbourhoods without some neighbours, drawn for each node apart."""
         if not self.training or self.edge_dropout == 0:
             return graph
-        kept = (torch.rand(graph.num_edges, device=graph.device) >= self.edge_dropout).nonzero().squeeze(1)
-        rowptr = torch._convert_indices_from_coo_to_csr(graph.row[kept], graph.num_rows)
-        return SparsityPattern(rowptr, graph.col[kept], None, graph.num_cols)
+        entries = (torch.rand(graph.num_edges, device=graph.device) >= self.edge_dropout).nonzero().squeeze(1)
+        rowptr = torch._convert_indices_from_coo_to_csr(graph.row[entries], graph.num_rows)
+        return SparsityPattern(rowptr, graph.col[entries], None, graph.num_cols)
 
 
 class _Dropout(nn.Module):

@@ -91,11 +91,8 @@ class GCNConv(nn.Module):
         super().__init__()
         if normalize not in ("sym", "row", None):
             raise ValueError(f"GCNConv: normalize={normalize!r}, choose from 'sym', 'row', None")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.improved = improved
-        self.add_self_loops = add_self_loops
-        self.normalize = normalize
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.improved, self.add_self_loops, self.normalize = improved, add_self_loops, normalize
         self.lin = Linear(in_channels, out_channels, bias=False)
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()

@@ -52,8 +52,7 @@ class GINConv(nn.Module):
         self, in_channels: int, out_channels: int, eps: float = 0.0, train_eps: bool = False, bias: bool = True
     ) -> None:
         super().__init__()
-        self.in_channels = in_channels
-        self.out_channels = out_channels
+        self.in_channels, self.out_channels = in_channels, out_channels
         self.initial_eps = eps
         self.lin_in = Linear(in_channels, out_channels, bias=False)
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None

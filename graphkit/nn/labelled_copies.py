@@ -13,6 +13,7 @@ from torch import Tensor
 
 from graphkit.algorithms.colouring.refinement import refinements
 from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern, split_edges
+from graphkit.ops.indices import ragged, starts
 
 _MAX_ROWS = 2**27
 
@@ -66,9 +67,9 @@ class LabelledCopies:
                 f"{self.subsets.size(1)} sets of {len(self.subsets)} nodes make {rows:.3g} labelled nodes at once, "
                 "more than 2**27; use a smaller rate, max_distance or batch, fewer labels, or smaller graphs"
             )
-        self._node = _ragged(self._first, self._width)
+        self._node = ragged(self._first, self._width)
         self.graph, self.node = graph.to(self._device), self._node.to(self._device)
-        self.row_start = _starts(self._width).to(self._device)
+        self.row_start = starts(self._width).to(self._device)
 
     @cached_property
     def adjacency(self) -> list[SparseMatrix]:
@@ -89,7 +90,7 @@ class LabelledCopies:
         """
         orders = torch.tensor(list(permutations(range(self.subsets.size(0)))))
         width, first = (part.repeat_interleave(len(orders)) for part in (self._width, self._first))
-        node, start = _ragged(first, width), _starts(width)
+        node, start = ragged(first, width), starts(width)
         rows = torch.arange(node.numel())
         label = torch.full_like(node, self.subsets.size(0))
         label[(start[:-1] - first).view(-1, len(orders), 1) + self.subsets.t()[:, None]] = orders
@@ -104,7 +105,7 @@ class LabelledCopies:
             matrices = self._between(node[chosen], chosen, below, size)
             steps.append(Step(below[chosen].to(self._device), matrices))
             size = chosen.numel()
-        into = _ragged(_starts(self._width)[:-1].repeat_interleave(len(orders)), width)
+        into = ragged(starts(self._width)[:-1].repeat_interleave(len(orders)), width)
         share = torch.full(into.shape, 1 / len(orders), dtype=torch.float64)
         mean = SparseMatrix.from_edges(torch.stack([names[-1], into]), share, (size, self._node.numel()))
         return steps, mean.to(self._device)
@@ -118,7 +119,7 @@ class LabelledCopies:
         layout = kernels.Layout(
             kernels.EDGES,
             1,
-            _starts(copies * width).numpy(),
+            starts(copies * width).numpy(),
             width.clamp(min=1).numpy(),
             self._node_start.numpy(),
             whole.colptr.numpy(),
@@ -127,21 +128,21 @@ class LabelledCopies:
             len(self._patterns),
             int(whole.out_degree.max()) if whole.num_edges else 0,
         )
-        found = [label]
+        colours = [label]
         for colour, _ in refinements(layout, label.numpy()):
-            found.append(torch.from_numpy(colour.copy()))
-            if len(found) > num_layers:
+            colours.append(torch.from_numpy(colour.copy()))
+            if len(colours) > num_layers:
                 break
-        return found + found[-1:] * (num_layers + 1 - len(found))
+        return colours + colours[-1:] * (num_layers + 1 - len(colours))
 
     def _between(self, node: Tensor, row: Tensor, names: Tensor, size: int) -> list[SparseMatrix]:
         """Per kind, the edges into some rows, given with their nodes, from the ``size`` rows that have these names."""
         matrices = []
         for pattern in self._patterns:
             degree = pattern.in_degree[node]
-            entries = _ragged(pattern.rowptr[node], degree)
+            entries = ragged(pattern.rowptr[node], degree)
             source = names[pattern.col[entries] + (row - node).repeat_interleave(degree)]
-            matrices.append(SparseMatrix(SparsityPattern(_starts(degree), source, None, size)).to(self._device))
+            matrices.append(SparseMatrix(SparsityPattern(starts(degree), source, None, size)).to(self._device))
         return matrices
 
 
@@ -160,17 +161,6 @@ def scaled_sum(h: Tensor, adjacency: list[SparseMatrix], scale: Tensor | None) -
         if matrix.pattern.num_edges or matrix is adjacency[0]
     ]
     return sum(terms[1:], terms[0])
-
-
-def _starts(widths: Tensor) -> Tensor:
-    """Where each stretch begins, then the sum of widths."""
-    return torch.cat([widths.new_zeros(1), widths.cumsum(0)])
-
-
-def _ragged(first: Tensor, widths: Tensor) -> Tensor:
-    """The numbers ``first[i], ..., first[i] + widths[i] - 1``, stretch after stretch."""
-    shift = (first - _starts(widths)[:-1]).repeat_interleave(widths)
-    return shift + torch.arange(shift.numel())
 
 
 def _one_of_each(names: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from graphkit.algorithms import PathSet, enumerate_paths
+from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice, check_codes
@@ -53,7 +53,7 @@ class PathConv(nn.Module):
         - **input:** ``x`` ``[num_nodes, in_channels]``, ``edge_index`` ``[2, num_edges]``, ``edge_attr`` ``[num_edges,
           edge_dim]`` if there is an ``edge_dim``; optionally paths of one length as
           :class:`~graphkit.transforms.Paths` gives them, ``path_index`` ``[k + 1, num_paths]`` and, for simple paths,
-          ``path_distance`` ``[num_paths, k + 1]`` (default: computed, and kept as long as ``edge_index``); optionally
+          ``path_distance`` ``[num_paths, k + 1]`` (default: computed, and cached with ``edge_index``); optionally
           ``edge_kind`` ``[num_edges]``, the row of ``edge_attr`` that each edge has, where few kinds of edges make
           products with fewer rows (default: ``edge_attr`` has one row per edge)
         - **output:** ``[num_nodes, out_channels]``
@@ -73,11 +73,8 @@ class PathConv(nn.Module):
             {},
             {"edge_dim": None, "aggr": "mean"},
             {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
-            {
-                "paths": "shortest",
-                "length": 1,
-                "encode_distances": True,
-            },  # longer ones depend on the numbering of nodes
+            # longer ones depend on the numbering of nodes
+            {"paths": "shortest", "length": 1, "encode_distances": True},
         ]
     )
 
@@ -97,14 +94,11 @@ class PathConv(nn.Module):
             raise ValueError(f"PathConv: length={length}, must be at least 1")
         if not 0 <= dropout < 1:
             raise ValueError(f"PathConv: dropout={dropout}, must be in [0, 1)")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.length = length
+        self.in_channels, self.out_channels, self.length = in_channels, out_channels, length
         self.paths = check_choice(paths, PATHS, "paths of PathConv")
         self.encode_distances = paths == "simple" if encode_distances is None else encode_distances
-        self.edge_dim = edge_dim
         self.aggr = check_choice(aggr, ("sum", "mean"), "aggr of PathConv")
-        self.dropout = dropout
+        self.edge_dim, self.dropout = edge_dim, dropout
         self.distance_encoder = nn.Embedding(length + 1, in_channels) if self.encode_distances else None
         self.lstm = nn.LSTM(in_channels * (1 + self.encode_distances) + (edge_dim or 0), out_channels)
         self.reset_parameters()
@@ -131,8 +125,9 @@ class PathConv(nn.Module):
         else:
             self._check_edges(edge_attr, edge_kind, graph.num_edges)
         if path_index is None:
-            found = self._enumerated(edge_index, graph)
-            path_index, path_distance = found.nodes, found.distances
+            key = ("paths", self.paths, self.length)
+            paths = graph.cached(key, lambda: enumerate_paths(edge_index, x.size(0), self.length, self.paths)[-1])
+            path_index, path_distance = paths.nodes, paths.distances
         if path_index.size(0) > self.length + 1:
             raise ValueError(
                 f"PathConv: paths of length {path_index.size(0) - 1} were given, but the layer was made for lengths up "
@@ -155,10 +150,6 @@ class PathConv(nn.Module):
             raise ValueError(f"PathConv needs edge_attr of shape [{num_edges}, {self.edge_dim}], got {given}{kinds}")
         if edge_kind is not None:
             check_codes(edge_kind.view(-1, 1), [len(edge_attr)], "edge_kind of PathConv")
-
-    def _enumerated(self, edge_index: Tensor, graph: SparsityPattern) -> PathSet:
-        key = ("paths", self.paths, self.length)
-        return graph.cached(key, lambda: enumerate_paths(edge_index, graph.num_rows, self.length, self.paths)[-1])
 
     def _read(
         self,

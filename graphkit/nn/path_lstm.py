@@ -75,9 +75,9 @@ def _edges(source: Tensor, target: Tensor, graph: SparsityPattern) -> Tensor:
     keys = graph.row * graph.num_cols + graph.col
     wanted = target * graph.num_cols + source
     position = torch.searchsorted(keys, wanted).clamp_(max=max(keys.numel() - 1, 0))
-    found = keys[position] == wanted if keys.numel() > 0 else torch.zeros_like(wanted, dtype=torch.bool)
-    if not bool(found.all()):
-        bad = int((~found).nonzero()[0])
+    known = keys[position] == wanted if keys.numel() > 0 else torch.zeros_like(wanted, dtype=torch.bool)
+    if not bool(known.all()):
+        bad = int((~known).nonzero()[0])
         raise ValueError(
             f"a path goes from node {int(source[bad])} to node {int(target[bad])}, but the graph has no such edge; "
             "compute the paths after the last change of the edges"

@@ -78,13 +78,9 @@ class PureGCNConv(nn.Module):
                 raise ValueError(f"PureGCNConv: {name}={rate}, must be in [0, 1)")
         if normalize is not None:
             check_choice(normalize, ("sym",), "normalize of PureGCNConv")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.num_layers = num_layers
-        self.residual = residual
-        self.normalize = normalize
-        self.dropout = dropout
-        self.tail_dropout = tail_dropout
+        self.in_channels, self.out_channels, self.num_layers = in_channels, out_channels, num_layers
+        self.residual, self.normalize = residual, normalize
+        self.dropout, self.tail_dropout = dropout, tail_dropout
         self.lin = Linear(in_channels, out_channels, weight_initializer="kaiming_uniform")
         self.jumping = nn.Parameter(torch.empty(num_layers)) if jumping else None
         self.reset_parameters()

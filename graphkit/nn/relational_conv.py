@@ -57,9 +57,7 @@ class RelationalConv(nn.Module):
         super().__init__()
         if num_relations < 1:
             raise ValueError(f"RelationalConv: num_relations={num_relations}, must be at least 1")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.num_relations = num_relations
+        self.in_channels, self.out_channels, self.num_relations = in_channels, out_channels, num_relations
         self.conv = check_choice(conv, CONVS, "conv of RelationalConv")
         self.root = Linear(in_channels, out_channels)
         self.convs = nn.ModuleList(self._one_conv() for _ in range(num_relations))

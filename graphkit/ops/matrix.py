@@ -17,6 +17,7 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_choice
 from graphkit.ops import backend
 from graphkit.ops.dropout import dropout
+from graphkit.ops.indices import ragged, starts
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 
 
@@ -186,10 +187,8 @@ class SparseMatrix(Caching):
             [[0.0, 2.0, 3.0], [1.0, 0.0, 0.0]]
         """
         count = self.pattern.in_degree[ids]
-        rowptr = torch.cat([count.new_zeros(1), count.cumsum(0)])
-        shift = (self.pattern.rowptr[ids] - rowptr[:-1]).repeat_interleave(count)
-        entries = shift + torch.arange(shift.numel(), device=shift.device)
-        pattern = SparsityPattern(rowptr, self.pattern.col[entries], None, self.pattern.num_cols)
+        entries = ragged(self.pattern.rowptr[ids], count)
+        pattern = SparsityPattern(starts(count), self.pattern.col[entries], None, self.pattern.num_cols)
         return SparseMatrix(pattern, None if self.values is None else self.values[entries])
 
     def dropout(self, p: float = 0.5, training: bool = True) -> SparseMatrix:

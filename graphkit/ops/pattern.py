@@ -13,6 +13,7 @@ from torch_geometric import EdgeIndex
 from graphkit.core.caching import Caching, same_contents
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import backend
+from graphkit.ops.indices import invert
 
 Size = int | tuple[int, int] | None
 
@@ -169,11 +170,11 @@ class SparsityPattern(Caching):
 
     @property
     def _inverse(self) -> Tensor:
-        return self.cached("inverse", lambda: _invert(cast(Tensor, self.perm)))
+        return self.cached("inverse", lambda: invert(cast(Tensor, self.perm)))
 
     @property
     def _csc_inverse(self) -> Tensor:
-        return self.cached("csc_inverse", lambda: _invert(self.csc_perm))
+        return self.cached("csc_inverse", lambda: invert(self.csc_perm))
 
     def _sort_columns(self) -> tuple[Tensor, Tensor, Tensor]:
         col, perm = _sorted(self.col, self.num_cols)
@@ -369,12 +370,6 @@ def _ascends(ids: Tensor) -> bool:
 def _sorted(ids: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     """Ids below a limit in ascending order, and the stable permutation; small ones sort twice as fast."""
     return (ids.int() if limit < 2**31 else ids).sort(stable=True)
-
-
-def _invert(perm: Tensor) -> Tensor:
-    out = torch.empty_like(perm)
-    out[perm] = torch.arange(perm.numel(), device=perm.device)
-    return out
 
 
 class _Permute(torch.autograd.Function):

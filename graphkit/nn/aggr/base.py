@@ -19,6 +19,12 @@ class SetAggregation(Configurable, Aggregation):
 
     Takes PyG's arguments in all their forms: ``index`` (sorted or not) or ``ptr``, and inputs with further dimensions,
     each slice of which is aggregated on its own. The last dimension holds the channels.
+
+    Usual arguments:
+        in_channels: The width of each element.
+        out_channels: The width of each result.
+        order: ``"random"`` in training and canonical (by value) in evaluation, always ``"canonical"``, or as
+            ``"given"`` (default: ``"random"``).
     """
 
     @abstractmethod

@@ -100,8 +100,6 @@ class GNPAggregation(SetAggregation):
     graphkit's. :math:`W` has no bias, so that empty sets give 0.
 
     Args:
-        in_channels: The width of each element.
-        out_channels: The width of each result.
         per_channel: Whether each channel has exponents of its own (default: ``False``).
         act: The activation that makes elements non-negative, by PyG's names; it does nothing where they are already.
             ``"relu"`` gives zeros, which silence the negative branch; ``"softplus"`` does not (default: ``"relu"``).
@@ -140,12 +138,8 @@ class GNPAggregation(SetAggregation):
             raise ValueError(f"GNPAggregation: p_min={p_min}, must be in (0, 1)")
         if eps < 0:
             raise ValueError(f"GNPAggregation: eps={eps}, must not be negative")
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.per_channel = per_channel
-        self.act = act
-        self.eps = eps
-        self.p_min = p_min
+        self.in_channels, self.out_channels, self.per_channel = in_channels, out_channels, per_channel
+        self.act, self.eps, self.p_min = act, eps, p_min
         self.activation = activation_resolver(act)
         self.raw_p = nn.Parameter(torch.empty(2, in_channels if per_channel else 1))
         self.q = nn.Parameter(torch.empty(2, in_channels if per_channel else 1))
@@ -222,11 +216,8 @@ class _Norm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         log, p, q, scaled, power, total, out, beyond, log_size = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody wants second derivatives
-            return (
-                *torch.autograd.grad(_composite(log, p, q, ctx.sets), (log, p, q), grad, create_graph=True),
-                None,
-                None,
-            )
+            composite = _composite(log, p, q, ctx.sets)
+            return *torch.autograd.grad(composite, (log, p, q), grad, create_graph=True), None, None
         weight = (grad * out).masked_fill_(beyond, 0.0)
         grad_log = ctx.sets.gather(weight / total).mul_(power)
         slope = ((grad_log * scaled).sum(0) - (weight * total.log()).sum(0)) / p.square()

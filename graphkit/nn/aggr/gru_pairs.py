@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-_BLOCK = 2**19  # numbers kept for a block of pairs: two megabytes, which stay in the cache
-_KEEP = 2**26  # numbers kept for the backward pass at most; of larger inputs they are computed again
+_BLOCK = 2**19  # numbers of a block of pairs: two megabytes, which stay in the cache
+_KEEP = 2**26  # numbers stored for the backward pass at most; of larger inputs they are computed again
 
 
 def symmetric_gru(a: Tensor, b: Tensor, w_ih: Tensor, w_hh: Tensor, b_ih: Tensor, b_hh: Tensor) -> Tensor:
@@ -184,8 +184,8 @@ def _twice(x: Tensor) -> Tensor:
 
 def _differentiable_backward(needed: tuple[bool, ...], inputs: tuple[Tensor, ...], grad: Tensor) -> tuple[Any, ...]:
     wanted = [tensor for tensor, flag in zip(inputs, needed) if flag]
-    found = iter(torch.autograd.grad(_composite(*inputs), wanted, grad, create_graph=True))
-    return tuple(next(found) if flag else None for flag in needed)
+    gradients = iter(torch.autograd.grad(_composite(*inputs), wanted, grad, create_graph=True))
+    return tuple(next(gradients) if flag else None for flag in needed)
 
 
 def _blocks(a: Tensor) -> Iterator[slice]:

@@ -47,15 +47,11 @@ class LCMAggregation(SetAggregation):
     code; its exact associativity loss could not be checked.
 
     Args:
-        in_channels: The width of each element.
-        out_channels: The width of each result.
         project: Whether elements pass a linear map and a ReLU first; ``False`` suits readouts (default: ``True``).
         operator: ``"gru"``, ``"mlp"`` or any function (or module) ``f(a, b)`` of two matrices ``[n, out_channels]``
             (default: ``"gru"``).
         symmetric: Whether :math:`\oplus` is the mean of :math:`f` in both orders; else it is :math:`f` (default:
             ``True``).
-        order: ``"random"`` in training and canonical (by value) in evaluation, always ``"canonical"``, or as
-            ``"given"`` (default: ``"random"``).
         associativity_weight: The weight of :meth:`associativity_loss` in :meth:`auxiliary_loss` (default: 0).
         commutativity_weight: The weight of :meth:`commutativity_loss` in :meth:`auxiliary_loss` (default: 0).
 
@@ -100,13 +96,10 @@ class LCMAggregation(SetAggregation):
                 f"LCMAggregation: in_channels={in_channels} and out_channels={out_channels} must agree without a "
                 "projection; use project=True"
             )
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.project = project
-        self.symmetric = symmetric
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.project, self.symmetric = project, symmetric
         self.order = check_choice(order, ORDERS, "order of LCMAggregation")
-        self.associativity_weight = associativity_weight
-        self.commutativity_weight = commutativity_weight
+        self.associativity_weight, self.commutativity_weight = associativity_weight, commutativity_weight
         self._name = operator if isinstance(operator, str) else None
         if isinstance(operator, str):
             operator = OPERATORS[check_choice(operator, OPERATORS, "operator of LCMAggregation")](out_channels)

@@ -12,6 +12,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.aggr.base import ORDERS, SetAggregation
 from graphkit.nn.aggr.sets import Sets
+from graphkit.ops.indices import ragged, starts
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -30,11 +31,7 @@ class RecurrentAggregation(SetAggregation):
     the zeros behind the shorter sets of a batch, so that there a result depends on the longest set.
 
     Args:
-        in_channels: The width of each element.
-        out_channels: The width of each result.
         cell: ``"gru"`` or ``"lstm"`` (default: ``"gru"``).
-        order: ``"random"`` in training and canonical (by value) in evaluation, always ``"canonical"``, or as
-            ``"given"`` (default: ``"random"``).
 
     Shapes:
         - **input:** ``x`` ``[*, num_elements, in_channels]``; ``index`` ``[num_elements]`` in any order, or ``ptr``
@@ -56,9 +53,7 @@ class RecurrentAggregation(SetAggregation):
 
     def __init__(self, in_channels: int, out_channels: int, cell: str = "gru", order: str = "random") -> None:
         super().__init__()
-        self.in_channels = in_channels
-        self.out_channels = out_channels
-        self.cell = cell
+        self.in_channels, self.out_channels, self.cell = in_channels, out_channels, cell
         self.order = check_choice(order, ORDERS, "order of RecurrentAggregation")
         self.rnn = CELLS[check_choice(cell, CELLS, "cell of RecurrentAggregation")](in_channels, out_channels)
 
@@ -79,11 +74,8 @@ class RecurrentAggregation(SetAggregation):
 
 def _sequences(sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The non-empty sets by falling size, where each step finds its elements, and how many sets each step reaches."""
-    starts = sizes.cumsum(0) - sizes
     number = sizes.sort(descending=True, stable=True).indices[: int((sizes > 0).sum())]
     size = sizes[number]
-    first = size.cumsum(0) - size
-    step = torch.arange(int(size.sum()), device=sizes.device) - first.repeat_interleave(size)
+    step = ragged(torch.zeros_like(size), size)
     by_step = step.sort(stable=True).indices
-    take = (starts[number].repeat_interleave(size) + step)[by_step]
-    return number, take, torch.bincount(step).cpu()
+    return number, ragged(starts(sizes)[number], size)[by_step], torch.bincount(step).cpu()

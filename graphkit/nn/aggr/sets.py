@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from graphkit.core.caching import Caching
+from graphkit.core.caching import Caching, same_contents
 from graphkit.ops import backend
+from graphkit.ops.indices import starts
 
-_KEPT = 8  # a model sees few different partitions at a time: the graphs of training and evaluation
+_CACHED = 8  # a model sees few different partitions at a time: the graphs of training and evaluation
 
 
 class Sets(Caching):
@@ -31,7 +32,7 @@ class Sets(Caching):
             torch.arange(index.numel(), device=index.device) if self.is_sorted else index.sort(stable=True).indices
         )
         self.sizes = torch.bincount(index, minlength=num_sets)
-        self.ptr = torch.cat([self.sizes.new_zeros(1), self.sizes.cumsum(0)])
+        self.ptr = starts(self.sizes)
 
     def reduce(self, src: Tensor, how: str) -> Tensor:
         """The sum, max or min of each set's rows of ``src``, without derivatives; 0 for empty sets."""
@@ -83,20 +84,18 @@ def find_sets(index: Tensor | None, ptr: Tensor | None, num_sets: int, num_eleme
         ValueError: If a shape does not fit the elements, or ``ptr`` is not a partition of them.
         IndexError: If an index is out of range.
     """
+    is_ptr = ptr is not None
     given = ptr if ptr is not None else index
     assert given is not None
-    for entry in _recent:
-        kept, is_ptr, found = entry
-        same_kind = is_ptr == (ptr is not None) and found.num_sets == num_sets and kept.device == given.device
-        if same_kind and kept.dtype == given.dtype and found.index.numel() == num_elements and torch.equal(kept, given):
-            return found
+    for copy, was_ptr, sets in _recent:
+        same_kind = is_ptr == was_ptr and sets.num_sets == num_sets and sets.index.numel() == num_elements
+        if same_kind and same_contents((given,), (copy,)):
+            return sets
     with torch.inference_mode(False), torch.no_grad():
-        kept = given.clone()
-        found = Sets(
-            _from_ptr(kept, num_elements) if ptr is not None else _checked(kept, num_sets, num_elements), num_sets
-        )
-    _recent[:] = [(kept, ptr is not None, found), *_recent][:_KEPT]
-    return found
+        copy = given.clone()
+        sets = Sets(_from_ptr(copy, num_elements) if is_ptr else _checked(copy, num_sets, num_elements), num_sets)
+    _recent[:] = [(copy, is_ptr, sets), *_recent][:_CACHED]
+    return sets
 
 
 _recent: list[tuple[Tensor, bool, Sets]] = []

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from graphkit.nn.aggr.sets import Sets
+from graphkit.ops.indices import invert, ragged
 
 BinaryOperator = Callable[[Tensor, Tensor], Tensor]
 
@@ -55,7 +56,7 @@ class Tree:
         rows = torch.arange(int(sizes.sum()), device=sizes.device)  # of the level below, set by set
         levels, finished = [], []
         while rows.numel() > 0:
-            position = _ramp(sizes)
+            position = ragged(torch.zeros_like(sizes), sizes)
             size = sizes.repeat_interleave(sizes)
             even = position % 2 == 0
             alone = size == 1
@@ -65,12 +66,12 @@ class Tree:
             chosen = torch.cat(blocks)
             levels.append(Level((pairs, pairs, rest, done), rows[chosen]))
             finished.append(number[sizes == 1])
-            target = _inverse(chosen)
+            target = invert(chosen)
             survivors = left | last
             rows = torch.where(left, target, target - pairs)[survivors]  # results come first, then the rest
             number, sizes = number[sizes > 1], (sizes[sizes > 1] + 1) // 2
         empty = (all_sizes == 0).nonzero().squeeze(1)
-        return cls(levels, _inverse(torch.cat([*finished, empty])), empty.numel())
+        return cls(levels, invert(torch.cat([*finished, empty])), empty.numel())
 
 
 def reduce(operator: BinaryOperator, leaves: Tensor, tree: Tree, order: Tensor, identity: Tensor) -> Tensor:
@@ -104,16 +105,4 @@ class _Permute(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         (take,) = ctx.saved_tensors
-        return _Permute.apply(grad, _inverse(take)), None
-
-
-def _inverse(permutation: Tensor) -> Tensor:
-    return torch.empty_like(permutation).scatter_(
-        0, permutation, torch.arange(permutation.numel(), device=permutation.device)
-    )
-
-
-def _ramp(sizes: Tensor) -> Tensor:
-    """``0 .. size - 1`` for each size."""
-    ends = sizes.cumsum(0)
-    return torch.arange(int(ends[-1]), device=sizes.device) - (ends - sizes).repeat_interleave(sizes)
+        return _Permute.apply(grad, invert(take)), None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch_geometric.nn import SAGEConv
 from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
+from graphkit.core.docstrings import inherit_arguments
 from graphkit.ops import split_edges
 
 
@@ -41,6 +43,13 @@ class DRewConv(nn.Module):
         learned_hop_weights: :math:`\alpha` is the softmax of learnt numbers, times :math:`K` unless
             ``convex_combination`` (default: ``False``).
 
+    Usual arguments:
+        in_channels: Size of each input row.
+        out_channels: Size of each output row.
+        act: The activation, by PyG's names (default: ``"relu"``).
+        eps: :math:`\epsilon`, not learnt (default: 0).
+        official_skip_empty_hops: Leave out hops without pairs (default: ``False``).
+
     Shapes:
         - **x:** the states so far, oldest first, each ``[num_nodes, in_channels]``; the last
           :math:`1 + \max(0, K - \nu)` are read. A single tensor stands for all of them.
@@ -64,6 +73,10 @@ class DRewConv(nn.Module):
     checks = Checks([lambda: DRewConv(lambda: SAGEConv(5, 4))])
 
     official_skip_empty_hops: bool = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherit_arguments(cls)
 
     def __init__(
         self,

@@ -27,13 +27,7 @@ class DRewGatedGCNConv(DRewConv):
     :func:`~graphkit.ops.gated_mean`.
 
     Args:
-        in_channels: Size of each input row.
-        out_channels: Size of each output row.
-        num_hops: The number of hops :math:`K` (default: 1).
-        nu: Up to which distance :math:`\nu` nodes are read without delay (default: 1).
         shared_weights: Whether all hops share :math:`B` and :math:`E`, as in the published runs (default: ``True``).
-        convex_combination: :math:`\alpha_k = 1/K` instead of 1 (default: ``False``).
-        learned_hop_weights: Learnt :math:`\alpha`, see :class:`DRewConv` (default: ``False``).
 
     Shapes:
         As :class:`DRewConv`.

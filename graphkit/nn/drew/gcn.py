@@ -34,19 +34,12 @@ class DRewGCNConv(DRewConv):
     pair of the whole batch has, so that a graph's output depends on its batch; ``official_skip_empty_hops`` does too.
 
     Args:
-        in_channels: Size of each input row.
-        out_channels: Size of each output row.
-        num_hops: The number of hops :math:`K` (default: 1).
-        nu: Up to which distance :math:`\nu` nodes are read without delay (default: 1).
         act: The activation :math:`\sigma`, by PyG's names (default: ``"relu"``).
         dropout: The probability of dropping an entry before the activation (default: 0).
         batch_norm: Whether there is a batch normalisation per hop; without it there is a bias (default: ``True``).
         l2_norm: Whether rows are divided by their length (default: ``True``).
         shared_weights: Whether all hops share weights and normalisation (default: ``False``).
-        convex_combination: :math:`\alpha_k = 1/K` instead of 1 (default: ``False``).
-        learned_hop_weights: Learnt :math:`\alpha`, see :class:`DRewConv` (default: ``False``).
         paper_form: The paper's equation (default: ``False``).
-        official_skip_empty_hops: Leave out hops without pairs (default: ``False``).
 
     Shapes:
         As :class:`DRewConv`.

@@ -30,17 +30,8 @@ class DRewGINConv(DRewConv):
     skips a hop that no pair of the whole batch has; see :class:`DRewGCNConv`.
 
     Args:
-        in_channels: Size of each input row.
-        out_channels: Size of each output row.
-        num_hops: The number of hops :math:`K` (default: 1).
-        nu: Up to which distance :math:`\nu` nodes are read without delay (default: 1).
-        act: The activation, by PyG's names (default: ``"relu"``).
-        eps: :math:`\epsilon`, not learnt (default: 0).
         batch_norm: Whether perceptrons have a batch normalisation (default: ``True``).
         shared_weights: Whether all hops share one perceptron (default: ``False``).
-        convex_combination: :math:`\alpha_k = 1/K` instead of 1 (default: ``False``).
-        learned_hop_weights: Learnt :math:`\alpha`, see :class:`DRewConv` (default: ``False``).
-        official_skip_empty_hops: Leave out hops without pairs (default: ``False``).
 
     Shapes:
         As :class:`DRewConv`.
@@ -114,12 +105,7 @@ class DRewRGINConv(DRewConv):
     program :math:`\nu = \infty` is not recognised and delays every hop by one layer more; here it is no delay.
 
     Args:
-        in_channels: Size of each input row.
-        out_channels: Size of each output row.
-        num_hops: The number of hops :math:`K` (default: 1).
-        nu: Up to which distance :math:`\nu` nodes are read without delay (default: 1).
         act: The activation within perceptrons, by PyG's names (default: ``"relu"``).
-        eps: :math:`\epsilon`, not learnt (default: 0).
         num_edge_types: The number of edge types (default: 1).
 
     Shapes:
@@ -207,10 +193,6 @@ class DRewRGINConv(DRewConv):
         return (1 + self.eps) * self.mlp(x)
 
 
-class _MLPThenSum(nn.Module):
-    def __init__(self, mlp: nn.Module) -> None:
-        super().__init__()
-        self.mlp = mlp
-
+class _MLPThenSum(_SumThenMLP):
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         return spmm(edge_index, self.mlp(x))

@@ -18,13 +18,13 @@ from graphkit.ops import backend
 
 def gather_ends(a: Tensor, b: Tensor | None, graph: SheafGraph) -> Tensor:
     """``a`` at the node of each end plus ``b`` at the node opposite: ``[c, num_nodes]`` to ``[c, num_ends]``."""
-    out = _Gather.apply(a, graph, False)
-    return out if b is None else out + _Gather.apply(b, graph, True)
+    out = _Incidence.apply(a, graph, False, False)
+    return out if b is None else out + _Incidence.apply(b, graph, True, False)
 
 
 def sum_ends(x: Tensor, graph: SheafGraph) -> Tensor:
     """The sum over the ends of each node: ``[c, num_ends]`` to ``[c, num_nodes]``."""
-    return _Sum.apply(x, graph, False)
+    return _Incidence.apply(x, graph, False, True)
 
 
 def transpose_product(a: Tensor, b: Tensor) -> Tensor:
@@ -64,26 +64,19 @@ def inverse_sqrt(b: Tensor, cut: float = 0.0) -> Tensor:
     return _InverseSqrt.apply(b, cut)
 
 
-class _Gather(torch.autograd.Function):
+class _Incidence(torch.autograd.Function):
+    """The sum over the ends of each node (or over those opposite), or its transpose: the number of each end's node."""
+
     @staticmethod
-    def forward(ctx: Any, x: Tensor, graph: SheafGraph, other: bool) -> Tensor:
-        ctx.graph, ctx.other = graph, other
+    def forward(ctx: Any, x: Tensor, graph: SheafGraph, other: bool, summed: bool) -> Tensor:
+        ctx.graph, ctx.other, ctx.summed = graph, other, summed
+        if summed:
+            return backend.csr_mm(graph.incidence(x.dtype, other), x.t().contiguous()).t().contiguous()
         return x.index_select(1, graph.other if other else graph.node)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        return _Sum.apply(grad, ctx.graph, ctx.other), None, None
-
-
-class _Sum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, graph: SheafGraph, other: bool) -> Tensor:
-        ctx.graph, ctx.other = graph, other
-        return backend.csr_mm(graph.incidence(x.dtype, other), x.t().contiguous()).t().contiguous()
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        return _Gather.apply(grad, ctx.graph, ctx.other), None, None
+        return _Incidence.apply(grad, ctx.graph, ctx.other, not ctx.summed), None, None, None
 
 
 class _Product(torch.autograd.Function):
@@ -108,8 +101,8 @@ class _InverseSqrt(torch.autograd.Function):
     def forward(ctx: Any, b: Tensor, cut: float) -> Tensor:
         values, vectors = torch.linalg.eigh(b)
         if cut > 0:
-            kept = values > cut * values.amax(-1, keepdim=True).clamp(min=torch.finfo(b.dtype).tiny)
-            inverse_root = values.where(kept, 1.0).rsqrt() * kept
+            positive = values > cut * values.amax(-1, keepdim=True).clamp(min=torch.finfo(b.dtype).tiny)
+            inverse_root = values.where(positive, 1.0).rsqrt() * positive
         else:
             inverse_root = values.rsqrt()
         ctx.save_for_backward(inverse_root, vectors)

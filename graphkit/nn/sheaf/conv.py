@@ -97,5 +97,5 @@ class SheafConv(nn.Module):
         nn.init.zeros_(self.epsilon)
 
     def forward(self, x: Tensor, dropped: Tensor, laplacian: SheafLaplacian) -> Tensor:
-        """One step; ``dropped`` is the state that is diffused, ``x`` the one that is kept."""
+        """One step; ``dropped`` is the state that is diffused, ``x`` the one that stays."""
         return (1 + self.epsilon.tanh()) * x - self.activation(laplacian @ self.mix(dropped))

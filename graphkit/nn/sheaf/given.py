@@ -56,7 +56,7 @@ class GivenSheafConv(nn.Module):
 def given_laplacian(
     edge_index: Tensor, maps: Tensor, kind: str = "general", augmented: bool = False, size: Size = None
 ) -> SheafLaplacian:
-    """The normalised Laplacian of maps that are data: kept with the graph until other maps come.
+    """The normalised Laplacian of maps that are data: cached with the graph until other maps come.
 
     Args:
         edge_index: Both directions of every edge.

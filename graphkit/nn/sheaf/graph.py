@@ -12,7 +12,7 @@ from graphkit.ops.pattern import Size
 class SheafGraph:
     r"""An undirected simple graph, prepared for sheaves; build it with :func:`sheaf_graph`.
 
-    Every edge :math:`\{v, u\}` has two ends, and a sheaf has one restriction map per end. Ends are kept in
+    Every edge :math:`\{v, u\}` has two ends, and a sheaf has one restriction map per end. Ends come in
     pairs: the first :math:`|E|` belong to the smaller node of each edge, the next :math:`|E|` to the larger one, in the
     same order.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from graphkit.nn.sheaf.graph import SheafGraph
 from graphkit.ops import SparsityPattern
+from graphkit.ops.indices import starts
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _build(graph: SheafGraph, d: int, kind: str, num_fixed: int) -> SheafPattern
     per_edge = torch.tensor([1 if kind == "diag" else d] * d + [1] * num_fixed, device=device)
     per_node = torch.tensor([d if kind == "general" else 1] * d + [1] * num_fixed, device=device)
     lengths = graph.degree[:, None] * per_edge + per_node
-    rowptr = torch.cat([lengths.new_zeros(1), lengths.view(-1).cumsum(0)])
+    rowptr = starts(lengths.view(-1))
     start = rowptr[:-1].view(n, width)
     smaller = graph.degree.new_zeros(n).index_add_(0, graph.node, (graph.other < graph.node).long())
     rank = graph.entry - pattern.rowptr[graph.node]  # the neighbour's number in its row

@@ -1,0 +1,71 @@
+"""The methods of ``torchdiffeq``: steps on a grid, or steps chosen by their error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkit.nn.ode.equation import ODE, State, is_finite
+
+FIXED_STEP = ("euler", "midpoint", "heun3", "rk4", "explicit_adams", "implicit_adams")
+ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun")
+
+OnStep = Callable[[float, Tensor], None]
+
+
+class WatchedODE:
+    """A right-hand side that counts its evaluations, stops at a limit and at NaN, and reports accepted steps."""
+
+    def __init__(self, ode: ODE, method: str, limit: int | None, on_step: OnStep | None) -> None:
+        self.ode, self.method, self.limit, self.count = ode, method, limit, 0
+        if on_step is not None:
+
+            def callback(t: Tensor, z: Tensor, step: Tensor) -> None:
+                on_step(float(t), z)
+
+            setattr(self, "callback_accept_step" if method in ADAPTIVE else "callback_step", callback)
+
+    def __call__(self, t: Tensor, z: State) -> State:
+        if self.limit is not None and self.count >= self.limit:
+            raise RuntimeError(
+                f"ODE solver {self.method!r} needs more than max_evaluations={self.limit} evaluations (it is at time "
+                f"{float(t.detach()):.6g}); use looser tolerances, larger steps or a shorter time, or raise the limit"
+            )
+        self.count += 1
+        out = self.ode(t, z)
+        self.check(t, out, "the derivative")
+        return out
+
+    def check(self, t: Tensor, value: State, what: str) -> None:
+        """Raise a ``RuntimeError`` at NaN or infinity."""
+        if not is_finite(value):
+            raise RuntimeError(
+                f"ODE solver {self.method!r}: {what} is NaN or infinite at time {float(t.detach()):.6g} (evaluation "
+                f"{self.count}); check the input and the weights, or use smaller steps if the solution explodes"
+            )
+
+
+def integrate(ode: WatchedODE, z: State, start: float, end: float, arguments: dict[str, Any]) -> State:
+    """The state at ``end`` for the state ``z`` at ``start``; ``arguments`` are those of ``torchdiffeq.odeint``.
+
+    Raises:
+        RuntimeError: If steps shrink to nothing, evaluations pass their limit, or there is NaN or infinity.
+    """
+    import torchdiffeq
+
+    first = z if isinstance(z, Tensor) else z[0]
+    times = torch.tensor([start, end], dtype=first.dtype, device=first.device)
+    odeint = torchdiffeq.odeint_adjoint if "adjoint_method" in arguments else torchdiffeq.odeint
+    try:
+        path = odeint(ode, z, times, **arguments)
+    except AssertionError as error:  # torchdiffeq's answer to a step that shrinks to nothing
+        raise RuntimeError(
+            f"ODE solver {ode.method!r}: {str(error).splitlines()[0]}; the equation is too stiff for it: use "
+            "looser tolerances, a method with fixed steps, or a shorter time"
+        ) from error
+    out = path[-1] if isinstance(path, Tensor) else tuple(part[-1] for part in path)
+    ode.check(times[-1], out, "the state")
+    return out
