@@ -15,8 +15,13 @@ def unknown_name(name: object, options: Iterable[str], what: str) -> str:
     """The message for a name that is not one of ``options``, with a suggestion when one is close."""
     choices = list(options)
     lowered = {choice.lower(): choice for choice in choices}
-    close = difflib.get_close_matches(str(name).lower(), list(lowered), n=1, cutoff=0.6)
-    hint = f"did you mean {lowered[close[0]]!r}? " if close else ""
+    query = str(name).lower()
+
+    def likeness(choice: str) -> tuple[float, bool]:  # of equally close names, one that begins alike
+        return difflib.SequenceMatcher(None, choice, query).ratio(), choice[:1] == query[:1]
+
+    close = difflib.get_close_matches(query, list(lowered), n=3, cutoff=0.6)
+    hint = f"did you mean {lowered[max(close, key=likeness)]!r}? " if close else ""
     shown = ", ".join(choices[:_SHOWN]) + (f", ... ({len(choices)} in all)" if len(choices) > _SHOWN else "")
     return f"unknown {what} {name!r}; {hint}choose from: {shown}"
 
