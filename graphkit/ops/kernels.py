@@ -1,7 +1,7 @@
 """CPU kernels that torch does not have or has slower, compiled by numba.
 
 Importing this module imports numba, so :mod:`graphkit.ops.backend` does it when a large product first needs a kernel;
-the compiled code is then kept on disk.
+the compiled code is then cached on disk.
 """
 
 from __future__ import annotations

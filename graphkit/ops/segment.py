@@ -165,10 +165,10 @@ def _reduce(src: Tensor, groups: _Groups, reduce: str) -> Tensor:
     check_choice(reduce, REDUCTIONS, "reduce")
     flat = _flat(src)
     if reduce == "sum":
-        out = _Sum.apply(flat, groups)
+        out = _sum(flat, groups)
     elif reduce == "mean":
         _check_floating(src, "mean")
-        out = _Sum.apply(flat, groups) / groups.counts(flat.dtype).clamp_(min=1).unsqueeze(1)
+        out = _sum(flat, groups) / groups.counts(flat.dtype).clamp_(min=1).unsqueeze(1)
     elif reduce == "logsumexp":
         _check_floating(src, "logsumexp")
         out = _LogSumExp.apply(flat, groups)
@@ -177,30 +177,27 @@ def _reduce(src: Tensor, groups: _Groups, reduce: str) -> Tensor:
     return out.view(groups.size, *src.shape[1:])
 
 
-class _Sum(torch.autograd.Function):
+def _sum(src: Tensor, groups: _Groups) -> Tensor:
+    """The sum over each group."""
+    return _Linear.apply(src, groups, True)
+
+
+def _gather(per_group: Tensor, groups: _Groups) -> Tensor:
+    """Each row's number of its group, the transpose of the sum."""
+    return _Linear.apply(per_group, groups, False)
+
+
+class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, src: Tensor, groups: _Groups) -> Tensor:
-        ctx.groups = groups
+    def forward(ctx: Any, x: Tensor, groups: _Groups, summed: bool) -> Tensor:
+        ctx.groups, ctx.summed = groups, summed
         ctx.save_for_backward(groups.given)  # notices edits in place
-        return groups.reduce(src, "sum")
+        return groups.reduce(x, "sum") if summed else groups.gather(x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         _ = ctx.saved_tensors
-        return _Gather.apply(grad, ctx.groups), None
-
-
-class _Gather(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, per_group: Tensor, groups: _Groups) -> Tensor:
-        ctx.groups = groups
-        ctx.save_for_backward(groups.given)
-        return groups.gather(per_group)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        _ = ctx.saved_tensors
-        return _Sum.apply(grad, ctx.groups), None
+        return _Linear.apply(grad, ctx.groups, not ctx.summed), None, None
 
 
 class _Extreme(torch.autograd.Function):
@@ -220,7 +217,7 @@ class _Extreme(torch.autograd.Function):
         with torch.no_grad():
             reached = (src == groups.gather(out)).to(grad.dtype)
             ties = groups.reduce(reached, "sum").clamp_(min=1)
-        return _Gather.apply(grad / ties, groups) * reached, None, None
+        return _gather(grad / ties, groups) * reached, None, None
 
 
 def _share_in_blocks(src: Tensor, out: Tensor, grad: Tensor, groups: _Groups) -> Tensor:
@@ -250,8 +247,8 @@ class _LogSumExp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         src, out, _ = ctx.saved_tensors
-        share = (src - _Gather.apply(out, ctx.groups)).exp()
-        return _Gather.apply(grad, ctx.groups) * share, None
+        share = (src - _gather(out, ctx.groups)).exp()
+        return _gather(grad, ctx.groups) * share, None
 
 
 class _Softmax(torch.autograd.Function):
@@ -268,7 +265,7 @@ class _Softmax(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         out, _ = ctx.saved_tensors
         weighted = out * grad
-        return torch.addcmul(weighted, out, _Gather.apply(_Sum.apply(weighted, ctx.groups), ctx.groups), value=-1), None
+        return torch.addcmul(weighted, out, _gather(_sum(weighted, ctx.groups), ctx.groups), value=-1), None
 
 
 def _shifted(src: Tensor, groups: _Groups) -> Tensor:

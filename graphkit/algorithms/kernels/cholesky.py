@@ -5,18 +5,10 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from graphkit.algorithms.kernels.splitmix import uniform
+
 Array = np.ndarray
 _jit = numba.njit(cache=True, nogil=True)
-
-
-@_jit
-def _uniform(state: Array) -> float:
-    """A number in [0, 1) of the generator splitmix64, which keeps its state to itself."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return float((z ^ (z >> np.uint64(31))) >> np.uint64(11)) / 9007199254740992.0
 
 
 @_jit
@@ -81,7 +73,7 @@ def factorize(indptr: Array, indices: Array, weight: Array, seed: int) -> tuple[
         v = first[smallest]
         _unlink(v, degree, first, before, after)
         degree[v] = -1
-        # neighbours without repetition; one slot (with its twin) each is kept for the new edges
+        # neighbours without repetition; one slot (with its twin) each stays for the new edges
         count, e = 0, head[v]
         while e >= 0:
             u = to[e]
@@ -123,7 +115,7 @@ def factorize(indptr: Array, indices: Array, weight: Array, seed: int) -> tuple[
                 smallest = min(smallest, degree[u])
                 break
             rest = whole - sums[i + 1]
-            mark = sums[i + 1] + _uniform(state) * rest
+            mark = sums[i + 1] + uniform(state) * rest
             j = min(max(np.searchsorted(sums, mark, side="right") - 1, i + 1), count - 1)
             other = near[rank[j]]
             to[half] = other  # u's half stays in u's list, v's half moves to the list of the other end

@@ -7,16 +7,9 @@ from typing import Any
 import numba
 import numpy as np
 
+from graphkit.algorithms.kernels.splitmix import mix
+
 _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
-
-
-@_jit
-def mix(x: Any) -> Any:
-    """A bijection of 64-bit words that looks random: splitmix64."""
-    x = np.uint64(x) + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
 
 
 @_jit

@@ -44,40 +44,35 @@ def larger_first(rowptr: Any, first: Any, second: Any) -> tuple[Any, Any]:
 @_jit
 def common(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any]:
     """Common neighbours of each pair: where each pair's begin, and the nodes, sorted."""
-    size = rowptr.size - 1
     large, small = larger_first(rowptr, first, second)
-    order, group = group_by(large, size)
-    mark = np.full(size, -1, np.int64)
+    order, _ = group_by(large, rowptr.size - 1)
+    mark = np.full(rowptr.size - 1, -1, np.int64)  # the neighbours of the larger node of the pair at hand
     start = np.zeros(first.size + 1, np.int64)
-    for a in range(size):
-        if group[a] == group[a + 1]:
-            continue
-        for entry in range(rowptr[a], rowptr[a + 1]):
-            mark[col[entry]] = a
-        for position in range(group[a], group[a + 1]):
-            p = order[position]
-            count = 0
-            for entry in range(rowptr[small[p]], rowptr[small[p] + 1]):
-                count += mark[col[entry]] == a
-            start[p + 1] = count
+    marked = -1
+    for p in order:
+        marked = _mark(rowptr, col, large[p], marked, mark)
+        for entry in range(rowptr[small[p]], rowptr[small[p] + 1]):
+            start[p + 1] += mark[col[entry]] == marked
     start = np.cumsum(start)
     nodes = np.empty(start[-1], np.int64)
-    mark[:] = -1
-    for a in range(size):
-        if group[a] == group[a + 1]:
-            continue
-        for entry in range(rowptr[a], rowptr[a + 1]):
-            mark[col[entry]] = a
-        for position in range(group[a], group[a + 1]):
-            p = order[position]
-            place, end = start[p], start[p + 1]
-            entry = rowptr[small[p]]
-            while place < end:
-                if mark[col[entry]] == a:
-                    nodes[place] = col[entry]
-                    place += 1
-                entry += 1
+    for p in order:
+        marked = _mark(rowptr, col, large[p], marked, mark)
+        place, entry = start[p], rowptr[small[p]]
+        while place < start[p + 1]:
+            if mark[col[entry]] == marked:
+                nodes[place] = col[entry]
+                place += 1
+            entry += 1
     return start, nodes
+
+
+@_jit
+def _mark(rowptr: Any, col: Any, node: int, marked: int, mark: Any) -> int:
+    """Write ``node`` at its neighbours, unless they are those ``marked`` last; returns it."""
+    if node != marked:
+        for entry in range(rowptr[node], rowptr[node + 1]):
+            mark[col[entry]] = node
+    return node
 
 
 @_jit

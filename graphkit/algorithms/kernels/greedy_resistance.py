@@ -89,7 +89,7 @@ def best_edge(
 
 @numba.njit(cache=True, nogil=True)
 def difference(upper: Array, diagonal: Array, s: int, t: int) -> Array:
-    """Column s minus column t of a symmetric matrix of which the upper triangle and the diagonal are kept."""
+    """Column s minus column t of a symmetric matrix of which the upper triangle and the diagonal are given."""
     out = np.empty(diagonal.size)
     for j in range(out.size):
         a = diagonal[s] if j == s else (upper[s, j] if s < j else upper[j, s])

@@ -172,11 +172,8 @@ def extract(rowptr: Any, col: Any, flat: Any, sizes: Any, roots: Any, loops: boo
     Returns:
         Entries per row, columns, entries of ``col``, the place of each root and the hops from it (-1: unreachable).
     """
-    counts, hop, places = (
-        np.empty(flat.size, np.int64),
-        np.full(flat.size, -1, np.int64),
-        np.empty(sizes.size, np.int64),
-    )
+    counts, hop = np.empty(flat.size, np.int64), np.full(flat.size, -1, np.int64)
+    places = np.empty(sizes.size, np.int64)
     sub, entry = np.empty(8 * flat.size + 16, np.int32), np.empty(8 * flat.size + 16, rowptr.dtype)
     queue, first = np.empty(flat.size, np.int32), np.empty(flat.size + 1, np.int64)
     size, base = 0, 0

@@ -1,9 +1,10 @@
 """Enumeration of paths, compiled by numba; imported where paths are first asked for.
 
-Both kernels treat the nodes ``start <= v < stop`` as ends of paths and walk against the edges. They first count:
+Both kernels treat the nodes ``start <= v < stop`` as ends of paths and walk against the edges. ``graph`` holds
+``rowptr`` and ``col``, and for one shortest path per pair also ``colptr`` and ``row``. They first count:
 ``counts[v, k - 1]`` becomes the number of paths of length ``k`` that end at ``v``, and more than ``limit`` of them stop
-the count. They run again to ``fill`` the buffers: ``counts[v, k - 1]`` is then where the paths of ``v`` go among those
-of length ``k``, and ``plan[k - 1]`` says where these begin and how many there are.
+the count. They run again to ``fill`` the ``buffers`` plan, nodes and distances: ``counts[v, k - 1]`` is then where the
+paths of ``v`` go among those of length ``k``, and ``plan[k - 1]`` says where these begin and how many there are.
 """
 
 from __future__ import annotations
@@ -13,56 +14,27 @@ from typing import Any
 import numba
 import numpy as np
 
+from graphkit.algorithms.kernels.hops import breadth_first
+
 _jit = numba.njit(nogil=True, cache=True, boundscheck=False)
 
 
 @_jit
-def _breadth_first(v: int, rowptr: Any, col: Any, length: int, distance: Any, queue: Any, parent: Any) -> int:
-    """Distances to ``v`` and the next node on the way, for nodes within ``length`` hops; returns how many there are."""
-    queue[0] = v
-    distance[v] = 0
-    head, tail = 0, 1
-    while head < tail:
-        u = queue[head]
-        head += 1
-        if distance[u] == length:
-            break
-        for j in range(rowptr[u], rowptr[u + 1]):
-            w = col[j]
-            if distance[w] < 0:
-                distance[w] = distance[u] + 1
-                parent[w] = u
-                queue[tail] = w
-                tail += 1
-    return tail
-
-
-@_jit
 def branching(
-    start: int,
-    stop: int,
-    rowptr: Any,
-    col: Any,
-    shortest: bool,
-    limit: int,
-    counts: Any,
-    fill: bool,
-    plan: Any,
-    nodes: Any,
-    distances: Any,
+    shortest: bool, start: int, stop: int, graph: Any, limit: int, counts: Any, fill: bool, buffers: Any
 ) -> int:
     """All simple or all shortest paths, depth first."""
+    rowptr, col = graph
+    plan, nodes, distances = buffers
     size, length = rowptr.size - 1, counts.shape[1]
-    distance = np.full(size, -1, np.int32)
-    queue, parent = np.empty(size, np.int32), np.empty(size, np.int32)
+    distance, parent, queue = np.full(size, -1, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
     used = np.zeros(size, np.bool_)
     path, edge = np.empty(length + 1, np.int32), np.empty(length + 1, np.int64)
     far = np.zeros(length + 1, np.int32)
-    total = 0
+    total, reached = 0, 0
     for v in range(start, stop):
-        reached = 0
         if shortest or fill:
-            reached = _breadth_first(v, rowptr, col, length, distance, queue, parent)
+            reached = breadth_first(v, rowptr, col, length, distance, parent, queue, reached)
         path[0], edge[0], used[v] = v, rowptr[v], True
         depth = 0
         while depth >= 0:
@@ -95,33 +67,19 @@ def branching(
             if depth + 1 < length:
                 depth += 1
                 path[depth], far[depth], edge[depth], used[w] = w, distance[w], rowptr[w], True
-        for i in range(reached):
-            distance[queue[i]] = -1
     return total
 
 
 @_jit
-def one_shortest(
-    start: int,
-    stop: int,
-    rowptr: Any,
-    col: Any,
-    colptr: Any,
-    row: Any,
-    limit: int,
-    counts: Any,
-    fill: bool,
-    plan: Any,
-    nodes: Any,
-    distances: Any,
-) -> int:
+def one_shortest(start: int, stop: int, graph: Any, limit: int, counts: Any, fill: bool, buffers: Any) -> int:
     """One shortest path per pair: the first in lexicographic order, read from the end with the smaller number."""
+    rowptr, col, colptr, row = graph
+    plan, nodes, _ = buffers
     size, length = rowptr.size - 1, counts.shape[1]
-    distance = np.full(size, -1, np.int32)
-    queue, parent = np.empty(size, np.int32), np.empty(size, np.int32)
-    total = 0
+    distance, parent, queue = np.full(size, -1, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
+    total, reached = 0, 0
     for v in range(start, stop):
-        reached = _breadth_first(v, rowptr, col, length, distance, queue, parent)
+        reached = breadth_first(v, rowptr, col, length, distance, parent, queue, reached)
         total += reached - 1
         if total > limit:
             return total
@@ -134,7 +92,7 @@ def one_shortest(
                 w = u
                 for i in range(k, -1, -1):
                     nodes[begin + i * number + place] = w
-                    if i > 0 and v < u:  # neighbours are sorted, so the first to be found is the first in order
+                    if i > 0 and v < u:  # neighbours are sorted, so the first one met is the first in order
                         w = parent[w]
                     elif i > 0:
                         for j in range(colptr[w], colptr[w + 1]):
@@ -142,6 +100,4 @@ def one_shortest(
                                 w = row[j]
                                 break
             counts[v, k - 1] += 1
-        for i in range(reached):
-            distance[queue[i]] = -1
     return total

@@ -11,26 +11,15 @@ from typing import Any
 import numba
 import numpy as np
 
+from graphkit.algorithms.kernels.splitmix import uniform, word
+
 _jit = numba.njit(nogil=True, cache=True)
-
-_STEP, _MIX1, _MIX2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_S11, _S27, _S30, _S31 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(31)
-
-
-@_jit
-def _next(state: Any) -> Any:
-    """The next 64 random bits (SplitMix64)."""
-    state[0] += _STEP
-    z = state[0]
-    z = (z ^ (z >> _S30)) * _MIX1
-    z = (z ^ (z >> _S27)) * _MIX2
-    return z ^ (z >> _S31)
 
 
 @_jit
 def below(state: Any, n: int) -> Any:
     """A random number in ``0..n-1``."""
-    return np.int64(np.float64(_next(state) >> _S11) * 2.0**-53 * n)
+    return np.int64(uniform(state) * n)
 
 
 @_jit
@@ -38,8 +27,8 @@ def stream(seed: int, index: int) -> Any:
     """The state of the random numbers of ``(seed, index)``."""
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(seed)
-    state[0] = _next(state) + np.uint64(index) * _MIX1
-    state[0] = _next(state)
+    state[0] = word(state) + np.uint64(index) * np.uint64(0xBF58476D1CE4E5B9)
+    state[0] = word(state)
     return state
 
 
@@ -104,7 +93,7 @@ def induce(
                 j = local[col[e]]
                 sub[size], entry[size] = base + j, e  # overwritten by the next one if it does not count
                 size += j >= 0
-        else:  # the row of a hub: look up the few kept nodes in it
+        else:  # the row of a hub: look up the few nodes in it
             for j in range(k):
                 e = start + np.searchsorted(col[start:stop], nodes[j])
                 while e < stop and col[e] == nodes[j]:
@@ -220,7 +209,7 @@ def neighbors(
     local: Any,
     taken: Any,
 ) -> Any:
-    """Sampled neighbourhoods of seeds: nodes in the order found, entries per row, columns, entries, places of seeds.
+    """Sampled neighbourhoods of seeds: nodes as they are met, entries per row, columns, entries, places of seeds.
 
     ``taken`` is a workspace of zeros of the size of the largest degree.
     """

@@ -110,7 +110,7 @@ def draw(gains: Array, tau: float, uniform: float) -> int:
 def _refresh(
     lists: Array, start: Array, count: Array, curvature: Array, sides: Array, stale: Array, ways: Array
 ) -> None:
-    """Curvature of all edges of stale nodes, each kept at its smaller end."""
+    """Curvature of all edges of stale nodes, each stored at its smaller end."""
     for u in range(count.size):
         if stale[u]:
             official_sides(lists, start, count, u, ways, sides)

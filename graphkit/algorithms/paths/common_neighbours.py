@@ -12,8 +12,8 @@ from graphkit.ops import SparsityPattern, sparsity_pattern
 def neighbourhoods(graph: Tensor | SparsityPattern, num_nodes: int) -> SparsityPattern:
     r"""The neighbours :math:`N(i)` of each node: row :math:`i` of a symmetric pattern without repetitions.
 
-    Directions and repetitions of an edge do not count; a node with a self-loop is its own neighbour. Kept with the
-    graph's structure.
+    Directions and repetitions of an edge do not count; a node with a self-loop is its own neighbour. Cached with the
+    graph's pattern.
 
     Args:
         graph: Edges ``[2, num_edges]``, or anything else that :func:`graphkit.ops.sparsity_pattern` takes.

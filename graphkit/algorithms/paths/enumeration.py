@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -73,14 +74,15 @@ def enumerate_paths(
     graph = sparsity_pattern(edge_index, num_nodes)
     from graphkit.algorithms.kernels import paths as kernels
 
-    kernel: Callable[..., int] = kernels.branching
-    inputs: tuple[Any, ...] = (graph.rowptr, graph.col, kind == "all_shortest")
+    kernel: Callable[..., int] = partial(kernels.branching, kind == "all_shortest")
+    arrays = [graph.rowptr, graph.col]
     if kind == "shortest":
-        kernel, inputs = kernels.one_shortest, (graph.rowptr, graph.col, graph.colptr, graph.csc_row)
+        kernel, arrays = kernels.one_shortest, [*arrays, graph.colptr, graph.csc_row]
+    inputs = tuple(array.cpu().numpy() for array in arrays)
     counts = torch.zeros(num_nodes, length, dtype=torch.int64)
     nothing32, nothing8 = torch.empty(0, dtype=torch.int32), torch.empty(0, dtype=torch.int8)
     plan = torch.zeros(length, 2, dtype=torch.int64)  # per length: the first place in the buffer, the number of paths
-    total = _run(kernel, num_nodes, *inputs, max_paths, counts, False, plan, nothing32, nothing8)
+    total = _run(kernel, inputs, max_paths, counts, False, (plan, nothing32, nothing8))
     if total > max_paths:
         raise ValueError(
             f"the graph ({num_nodes} nodes, {graph.num_edges} edges) has more than max_paths={max_paths} {kind} paths "
@@ -92,7 +94,7 @@ def enumerate_paths(
     first = counts.cumsum(0) - counts
     nodes = torch.empty(int(sizes.sum()), dtype=torch.int32)
     distances = torch.empty_like(nodes, dtype=torch.int8) if kind == "simple" else nothing8
-    _run(kernel, num_nodes, *inputs, max_paths, first, True, plan, nodes, distances)
+    _run(kernel, inputs, max_paths, first, True, (plan, nodes, distances))
     paths, device = [], edge_index.device
     for k, (start, number) in enumerate(plan.tolist(), 1):
         # clones, as a view would keep, and save, the memory of all lengths
@@ -103,13 +105,16 @@ def enumerate_paths(
     return paths
 
 
-def _run(kernel: Callable[..., int], num_nodes: int, *arguments: Any) -> int:
+def _run(
+    kernel: Callable[..., int], graph: tuple[Any, ...], limit: int, counts: Tensor, fill: bool, out: tuple[Tensor, ...]
+) -> int:
     """Run a kernel over all nodes, in shares for torch's threads; returns the number of paths."""
-    values = [value.cpu().numpy() if isinstance(value, Tensor) else value for value in arguments]
+    arguments = (graph, limit, counts.numpy(), fill, tuple(buffer.numpy() for buffer in out))
+    num_nodes = counts.size(0)
     threads = torch.get_num_threads()
     if threads == 1 or num_nodes < 256:
-        return kernel(0, num_nodes, *values)
+        return kernel(0, num_nodes, *arguments)
     share = math.ceil(num_nodes / (4 * threads))  # several per thread: paths are not evenly distributed
     starts = range(0, num_nodes, share)
     with ThreadPoolExecutor(threads) as pool:
-        return sum(pool.map(lambda start: kernel(start, min(start + share, num_nodes), *values), starts))
+        return sum(pool.map(lambda start: kernel(start, min(start + share, num_nodes), *arguments), starts))

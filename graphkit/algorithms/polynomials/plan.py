@@ -29,8 +29,8 @@ def make_plan(multigraphs: tuple[Multigraph, ...], symmetric: tuple[bool, ...]) 
     r"""Compile multigraphs by variable elimination.
 
     A node without pin leaves the sum as soon as at most two others know it: with one neighbour by a product of matrix
-    and vector, with two by a product of sparse matrices, kept to the entries of the matrix that these two already share
-    where there is one. Where all have more, the smallest connected set of nodes with two neighbours leaves by
+    and vector, with two by a product of sparse matrices, only at the entries of the matrix that these two already
+    share where there is one. Where all have more, the smallest connected set of nodes with two neighbours leaves by
     enumeration of its places ("join"). The order is the cheapest of all, estimated for nodes of 8 neighbours each.
 
     Operations, with vectors :math:`w` and matrices :math:`F, G, P`: ``input`` (number of the matrix, transposed),
@@ -272,5 +272,5 @@ def _simulate(state: Reaches, step: Step) -> tuple[float, Reaches]:
     span = sum(touched)
     after[near] = span if mask is None else min(mask, span)
     if mask is None or span <= mask:
-        return 2 * _DEGREE ** (span + 1), after  # new entries have to be found and kept: dearer than sums on a mask
+        return 2 * _DEGREE ** (span + 1), after  # new entries have to be located and stored: dearer than sums on a mask
     return _DEGREE ** (mask + min(touched)), after

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from torch import Tensor
 
@@ -20,7 +18,7 @@ def spectral_gap(
 
     It is 0 for a graph that is not connected, isolated nodes included, and at most :math:`n / (n-1)`. Up to 500 nodes
     all eigenvalues are computed; beyond, the one wanted by LOBPCG with the preconditioner of
-    :class:`~graphkit.algorithms.laplacian.LaplacianSolver`, to a relative residual of 1e-6.
+    :class:`~graphkit.algorithms.spectral.laplacian.LaplacianSolver`, to a relative residual of 1e-6.
 
     Args:
         edge_index: Edges ``[2, num_edges]``; directions, duplicates and self-loops do not count.
@@ -51,7 +49,12 @@ def gap(graph: SimpleGraph, seed: int = 0) -> float:
 
     # L x = lambda D x, orthogonally to the constants
     solver, width = LaplacianSolver(graph, seed=seed), 4
-    inverse = LinearOperator((n, n), matvec=_column(solver), matmat=solver.precondition, dtype=np.float64)
+    inverse = LinearOperator(
+        (n, n),
+        matvec=lambda r: solver.precondition(r.reshape(-1, 1)).reshape(r.shape),
+        matmat=solver.precondition,
+        dtype=np.float64,
+    )
     start = np.random.default_rng(seed).standard_normal((n, width))
     values, vectors = lobpcg(
         graph.laplacian(),
@@ -65,7 +68,3 @@ def gap(graph: SimpleGraph, seed: int = 0) -> float:
     )
     x = vectors[:, np.argmin(values)]
     return float(x @ (graph.laplacian() @ x) / (x @ (degree * x)))
-
-
-def _column(solver: LaplacianSolver) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda r: solver.precondition(r.reshape(-1, 1)).reshape(r.shape)
