@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 
 import pytest
@@ -40,7 +41,7 @@ PUBLIC = {value for place in PLACES for value in vars(place).values() if isinsta
 
 
 def _is_abstract(cls: type) -> bool:
-    return any(getattr(getattr(cls, name, None), "__isabstractmethod__", False) for name in dir(cls))
+    return any(getattr(inspect.getattr_static(cls, name, None), "__isabstractmethod__", False) for name in dir(cls))
 
 
 def _of_the_package(place) -> list[type]:
