@@ -29,7 +29,7 @@ class LaplacianEigenvectors(Precompute):
     Args:
         num_vectors: The number of eigenvectors (default: 10).
         of: The attribute that holds the edges: ``"edge_index"``, or ``"hop_index"`` for the graph of all pairs that
-            :class:`Hops` found (default: ``"edge_index"``).
+            :class:`Hops` adds (default: ``"edge_index"``).
 
     Shapes:
         ``laplacian_vectors``, ``laplacian_values``: ``[num_nodes, num_vectors]``; all rows of the latter are equal.

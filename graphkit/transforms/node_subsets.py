@@ -50,11 +50,8 @@ class NodeSubsets(Precompute):
         seed: int = 0,
         max_subsets: int = 10_000_000,
     ) -> None:
-        self.size = size
-        self.max_distance = max_distance
-        self.resolution = resolution
-        self.seed = seed
-        self.max_subsets = max_subsets
+        self.size, self.max_distance, self.max_subsets = size, max_distance, max_subsets
+        self.resolution, self.seed = resolution, seed
 
     def forward(self, data: Data) -> Data:
         """Add the sets to ``data`` (a shallow copy when called through ``transform(data)``)."""
@@ -73,9 +70,8 @@ class NodeSubsets(Precompute):
         weights = attr.view(-1).tolist() if weighted else [1] * data.num_edges
         graph.add_weighted_edges_from((u, v, w) for (u, v), w in zip(data.edge_index.t().tolist(), weights) if u != v)
         number = torch.zeros(num_nodes, dtype=torch.long)
-        communities = (
-            nx.community.louvain_communities(graph, resolution=self.resolution, seed=self.seed) if num_nodes else []
-        )
-        for community, nodes in enumerate(communities):
-            number[list(nodes)] = community
+        if num_nodes > 0:
+            communities = nx.community.louvain_communities(graph, resolution=self.resolution, seed=self.seed)
+            for community, nodes in enumerate(communities):
+                number[list(nodes)] = community
         return number

@@ -15,7 +15,7 @@ class Undirected(Precompute):
     r"""Makes the graph undirected and simple: no self-loops, no duplicates, every edge in both directions.
 
     Edge attributes of merged edges (a duplicate, or an edge and its reverse) become their mean, the same in both
-    directions; of whole numbers, which are codes, the smallest is kept: an edge of the graph keeps its relation where a
+    directions; of whole numbers, which are codes, the smallest: an edge of the graph keeps its relation where a
     rewiring adds its reverse. A graph that is undirected, simple and has no edge attributes is left as it is.
 
     Sheaf models ask for this transform by themselves.

@@ -50,15 +50,19 @@ def common(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any]:
     start = np.zeros(first.size + 1, np.int64)
     marked = -1
     for p in order:
-        marked = _mark(rowptr, col, large[p], marked, mark)
+        if large[p] != marked:
+            marked = _mark(rowptr, col, large[p], mark)
+        count = 0
         for entry in range(rowptr[small[p]], rowptr[small[p] + 1]):
-            start[p + 1] += mark[col[entry]] == marked
+            count += mark[col[entry]] == marked
+        start[p + 1] = count
     start = np.cumsum(start)
     nodes = np.empty(start[-1], np.int64)
     for p in order:
-        marked = _mark(rowptr, col, large[p], marked, mark)
-        place, entry = start[p], rowptr[small[p]]
-        while place < start[p + 1]:
+        if large[p] != marked:
+            marked = _mark(rowptr, col, large[p], mark)
+        place, end, entry = start[p], start[p + 1], rowptr[small[p]]
+        while place < end:
             if mark[col[entry]] == marked:
                 nodes[place] = col[entry]
                 place += 1
@@ -67,11 +71,10 @@ def common(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any]:
 
 
 @_jit
-def _mark(rowptr: Any, col: Any, node: int, marked: int, mark: Any) -> int:
-    """Write ``node`` at its neighbours, unless they are those ``marked`` last; returns it."""
-    if node != marked:
-        for entry in range(rowptr[node], rowptr[node + 1]):
-            mark[col[entry]] = node
+def _mark(rowptr: Any, col: Any, node: int, mark: Any) -> int:
+    """Write a node at its neighbours; returns it."""
+    for entry in range(rowptr[node], rowptr[node + 1]):
+        mark[col[entry]] = node
     return node
 
 

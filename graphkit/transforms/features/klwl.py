@@ -83,15 +83,10 @@ class KLWL(NodeFeatures):
         check_test(k, l, variant)
         if channels < 1:
             raise ValueError(f"KLWL: channels={channels}, must be at least 1")
-        self.k = k
-        self.l = l
-        self.variant = variant
-        self.iterations = iterations
-        self.channels = channels
+        self.k, self.l, self.variant, self.iterations = k, l, variant, iterations
+        self.channels, self.whole = channels, whole
         self.code = check_choice(code, CODES, "code of KLWL")
-        self.whole = whole
-        self.node_attr = node_attr
-        self.edge_attr = edge_attr
+        self.node_attr, self.edge_attr = node_attr, edge_attr
 
     def columns(self, data: Data) -> Tensor:
         """The colours ``[num_nodes, channels]``."""

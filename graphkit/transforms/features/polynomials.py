@@ -25,7 +25,11 @@ P = TypeVar("P", bound="_Polynomials")
 
 
 class _Polynomials(NodeFeatures):
-    """Computes the channels of a basis, normalises them and writes them where models find them."""
+    """Computes the channels of a basis, normalises them and writes them where models read them.
+
+    Usual arguments:
+        max_entries: The largest number of entries of a sparse matrix on the way, 12 bytes each (default: 100 million).
+    """
 
     channels: list[int] | None
     normalize: str | None
@@ -172,14 +176,11 @@ class EquivariantPolynomials(_Polynomials):
             raise ValueError(
                 f"EquivariantPolynomials: degree={degree}, num_relations={num_relations}; both must be at least 1"
             )
-        self.degree = degree
+        self.degree, self.num_relations = degree, num_relations
         self.pins = check_choice(pins, PINS, "pins of EquivariantPolynomials")
-        self.multigraphs = multigraphs
-        self.directed = directed
-        self.num_relations = num_relations
-        self.channels = channels
+        self.multigraphs, self.directed = multigraphs, directed
+        self.channels, self.max_entries = channels, max_entries
         self.normalize = normalize if normalize is None else check_choice(normalize, NORMALIZE, "normalize")
-        self.max_entries = max_entries
 
     def basis(self) -> tuple[Multigraph, ...]:
         return connected_multigraphs(
@@ -234,8 +235,7 @@ class PPGNPolynomials(_Polynomials):
         normalize: str | None = "unit",
         max_entries: int = 10**8,
     ) -> None:
-        self.channels = channels
-        self.official_duplicates = official_duplicates
+        self.channels, self.official_duplicates = channels, official_duplicates
         self.normalize = normalize if normalize is None else check_choice(normalize, NORMALIZE, "normalize")
         self.max_entries = max_entries
 

@@ -60,8 +60,9 @@ class Rewiring(Precompute):
 
     Subclasses write :meth:`rewire`, or :meth:`PairRewiring.choose`.
 
-    Attributes:
-        report: Whether ``total_resistance`` and ``spectral_gap`` are measured.
+    Usual arguments:
+        num_edges: The number of pairs: an ``int``, or a ``float`` for a share of the pairs joined (default: 10).
+        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
     """
 
     report: bool = True

@@ -30,7 +30,6 @@ class BORF(PairRewiring):
         num_removed: The number :math:`k` of pairs to remove per batch (default: 0).
         num_batches: The number of batches; :math:`h` is rounded up and the last batch smaller if it does not divide the
             budget (default: 3).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
 
     Raises:
         ValueError: If a number is negative or there is no batch.
@@ -61,9 +60,7 @@ class BORF(PairRewiring):
             raise ValueError(
                 f"BORF: num_removed={num_removed} must not be negative and num_batches={num_batches} at least 1"
             )
-        self.num_removed = num_removed
-        self.num_batches = num_batches
-        self.report = report
+        self.num_removed, self.num_batches, self.report = num_removed, num_batches, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
         wanted = budget(self.num_edges, graph)

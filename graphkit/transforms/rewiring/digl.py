@@ -21,7 +21,7 @@ class DIGL(Rewiring):
     .. math::
         S = \alpha \big(I - (1 - \alpha) T\big)^{-1}, \qquad T = \tilde D^{-1/2} (A + I) \tilde D^{-1/2}
 
-    of which the entries of at least :math:`\varepsilon`, or the :math:`k` largest of each column, are kept and
+    of which the entries of at least :math:`\varepsilon`, or the :math:`k` largest of each column, stay and are
     normalised by columns. The result is directed and weighted (``edge_weight``) and has self-loops; old edges that are
     not in it are gone. Where there was no edge, ``edge_type`` is the next number and other attributes are 0. Existing
     weights count. A graph of one node stays as it is.
@@ -61,11 +61,8 @@ class DIGL(Rewiring):
     ) -> None:
         if not 0 < alpha < 1 or not eps > 0 or (k is not None and k < 1):
             raise ValueError(f"DIGL: alpha={alpha} must be in (0, 1), eps={eps} positive and k={k} at least 1")
-        self.alpha = alpha
-        self.eps = eps
-        self.k = k
-        self.weighted = weighted
-        self.report = report
+        self.alpha, self.eps, self.k = alpha, eps, k
+        self.weighted, self.report = weighted, report
 
     def rewire(self, data: Data, graph: SimpleGraph) -> None:
         n, before = graph.num_nodes, data.edge_index

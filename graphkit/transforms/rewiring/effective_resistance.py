@@ -32,11 +32,9 @@ class EffectiveResistance(PairRewiring):
     adds self-loops once a graph is complete, which is not copied.
 
     Args:
-        num_edges: The number of pairs: an ``int``, or a ``float`` for a share of the pairs joined (default: 10).
         backend: ``"auto"``, ``"exact"`` or ``"sketch"`` (default: ``"auto"``).
         official_score: Compare edges of different components without :math:`n_c` (default: ``False``).
         seed: The seed of a sketch (default: 0).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
 
     Raises:
         ValueError: If ``num_edges`` is negative or the back end unknown.
@@ -69,9 +67,7 @@ class EffectiveResistance(PairRewiring):
     ) -> None:
         self.num_edges = check_budget(num_edges, "EffectiveResistance")
         self.backend = check_choice(backend, BACKENDS, "back end of EffectiveResistance")
-        self.official_score = official_score
-        self.seed = seed
-        self.report = report
+        self.official_score, self.seed, self.report = official_score, seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
         greedy = greedy_resistance(

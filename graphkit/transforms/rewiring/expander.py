@@ -26,7 +26,6 @@ class Expander(PairRewiring):
 
     Args:
         seed: Assign nodes to matrices at random; ``None`` takes them in order, as the paper does (default: ``None``).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
 
     Example:
         >>> from torch_geometric.data import Data
@@ -41,8 +40,7 @@ class Expander(PairRewiring):
     )
 
     def __init__(self, seed: int | None = None, report: bool = True) -> None:
-        self.seed = seed
-        self.report = report
+        self.seed, self.report = seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
         n = graph.num_nodes

@@ -28,10 +28,8 @@ class FoSR(PairRewiring):
     sequence early, where the official code adds self-loops. Edge weights do not count.
 
     Args:
-        num_edges: The number of pairs: an ``int``, or a ``float`` for a share of the pairs joined (default: 10).
         initial_steps: Power steps before the first edge (default: 5).
         seed: The seed of the first vector (default: 0).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
 
     Raises:
         ValueError: If ``num_edges`` or ``initial_steps`` is negative.
@@ -58,9 +56,7 @@ class FoSR(PairRewiring):
         self.num_edges = check_budget(num_edges, "FoSR")
         if initial_steps < 0:
             raise ValueError(f"FoSR: initial_steps={initial_steps}, must not be negative")
-        self.initial_steps = initial_steps
-        self.seed = seed
-        self.report = report
+        self.initial_steps, self.seed, self.report = initial_steps, seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
         start = np.random.default_rng(self.seed).uniform(-1, 1, graph.num_nodes)

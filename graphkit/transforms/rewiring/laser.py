@@ -34,7 +34,6 @@ class LASER(PairRewiring):
         rho: The share :math:`\rho` (default: 0.25).
         minimum_additions: The number of edges per node and distance at least, if there are as many nodes (default: 1).
         seed: The seed that orders equal connectivities (default: 0).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
 
     Raises:
         ValueError: If ``num_snapshots`` is below 1, ``rho`` outside [0, 1] or ``minimum_additions`` negative.
@@ -67,11 +66,8 @@ class LASER(PairRewiring):
                 f"LASER: num_snapshots={num_snapshots} must be at least 1, rho={rho} in [0, 1] and "
                 f"minimum_additions={minimum_additions} not negative"
             )
-        self.num_snapshots = num_snapshots
-        self.rho = rho
-        self.minimum_additions = minimum_additions
-        self.seed = seed
-        self.report = report
+        self.num_snapshots, self.rho, self.minimum_additions = num_snapshots, rho, minimum_additions
+        self.seed, self.report = seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
         from scipy.sparse import eye_array

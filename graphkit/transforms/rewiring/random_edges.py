@@ -16,9 +16,7 @@ class RandomEdges(PairRewiring):
     asked for, all of them are added. What the result holds is listed at :class:`Rewiring`.
 
     Args:
-        num_edges: The number of pairs: an ``int``, or a ``float`` for a share of the pairs joined (default: 10).
         seed: The seed of the draw (default: 0).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
 
     Raises:
         ValueError: If ``num_edges`` is negative.
@@ -41,8 +39,7 @@ class RandomEdges(PairRewiring):
 
     def __init__(self, num_edges: int | float = 10, seed: int = 0, report: bool = True) -> None:
         self.num_edges = check_budget(num_edges, "RandomEdges")
-        self.seed = seed
-        self.report = report
+        self.seed, self.report = seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
         n = graph.num_nodes

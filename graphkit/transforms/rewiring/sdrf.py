@@ -35,7 +35,6 @@ class SDRF(PairRewiring):
         removal_bound: Remove an edge of a larger curvature, the paper's :math:`C^+`; ``None`` removes nothing (default:
             0.5).
         seed: The seed of the draws (default: 0).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
 
     Raises:
         ValueError: If ``num_edges`` is negative or ``tau`` not positive.
@@ -67,10 +66,8 @@ class SDRF(PairRewiring):
         self.num_edges = check_budget(num_edges, "SDRF")
         if not tau > 0:
             raise ValueError(f"SDRF: tau={tau}, must be positive")
-        self.tau = tau
-        self.removal_bound = removal_bound
-        self.seed = seed
-        self.report = report
+        self.tau, self.removal_bound = tau, removal_bound
+        self.seed, self.report = seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
         return net_change(*self.sequence(graph))

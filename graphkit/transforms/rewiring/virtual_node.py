@@ -19,9 +19,6 @@ class VirtualNode(Rewiring):
     What has one row per node has one more afterwards: labels of nodes are -1 (integers) or NaN there, which counts as
     unknown, masks are ``False``, anything else is 0.
 
-    Args:
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
-
     Example:
         >>> import torch
         >>> path = Data(edge_index=torch.tensor([[0, 1], [1, 0]]), num_nodes=2)
