@@ -53,11 +53,15 @@ def _with_default(entry: str, parameter: inspect.Parameter) -> str:
     if default is None:
         return entry
     entry = _DEFAULT.sub("", entry)
-    if default is parameter.empty or not isinstance(default, bool | int | float | str):
-        return entry
-    shown = f"{default:g}" if not isinstance(default, bool | str) else f"``{default}``"
-    if isinstance(default, str):
-        shown = f'``"{default}"``'
+    match default:
+        case str():
+            shown = f'``"{default}"``'
+        case bool():
+            shown = f"``{default}``"
+        case int() | float():
+            shown = f"{default:g}"
+        case _:
+            return entry
     return f"{entry[:-1]} (default: {shown})."
 
 

@@ -9,8 +9,23 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from graphkit.core.files import load_tensors
+from graphkit.tasks import Task
+
+# A resumed run may differ in these: they change no epoch.
+CHANGEABLE = {
+    "max_epochs",
+    "patience",
+    "progress",
+    "run_dir",
+    "loggers",
+    "checkpoint_seconds",
+    "accelerator",
+    "devices",
+    "num_nodes",
+}
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -34,6 +49,14 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"checkpoint {path} cannot be read ({reason}); restore a copy, or delete it and train with resume=False"
         ) from error
     return state
+
+
+def fixed_settings(config: dict[str, Any], model: nn.Module, task: Task) -> dict[str, Any]:
+    """What decides a run's numbers: the settings of its description, the model's shapes and the task's content."""
+    settings = {name: value for name, value in config["trainer"].items() if name not in CHANGEABLE}
+    shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
+    content = {"task": task.describe(), "task content": task.content_hash}
+    return settings | {"model": repr(model), "parameter shapes": shapes} | content
 
 
 def check_settings(path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:

@@ -74,13 +74,13 @@ class _Run:
 
     def outputs(self) -> Tensor:
         model = self.model
-        history = [self._per_chunk(lambda part, _: model.encode(part))]
+        history = [self._per_chunk(lambda _, part: model.encode(part))]
         for i in range(len(model.layers)):
             new = self._averaged(i, history[-1])
             if new is None:
-                new = self._per_chunk(partial(self._step, i), history, cast(int, model.num_hops))
+                new = self._per_chunk(partial(model.step, i), history, cast(int, model.num_hops))
             history = [*history, new] if model.uses_history else [new]
-        return self._per_chunk(lambda part, states: model.decode(states[-1], part), history[-1:])
+        return self._per_chunk(lambda states, part: model.decode(states[-1], part), history[-1:])
 
     def _averaged(self, i: int, h: Tensor) -> Tensor | None:
         """The next state, where the layer propagates with a constant matrix."""
@@ -90,16 +90,13 @@ class _Run:
         parts = ((matrix.select_rows(ids) @ h, h[ids]) for ids in self.chunks)
         return self._joined(self.model.combine(i, *(rows.to(self.device) for rows in part)) for part in parts)
 
-    def _step(self, i: int, part: Data, states: list[Any]) -> Tensor:
-        return self.model.step(i, states, part)
-
-    def _per_chunk(self, run: Any, history: Sequence[Tensor] = (), reach: int = 0) -> Tensor:
-        """``run(part, states)`` for the nodes of each chunk, with what is so many hops around them."""
+    def _per_chunk(self, run: Any, history: Sequence[Tensor] = (), num_hops: int = 0) -> Tensor:
+        """``run(states, part)`` for the nodes of each chunk, with what is so many hops around them."""
 
         def rows(chunk: Tensor) -> Tensor:
-            found = self.source.neighbors(chunk, [-1] * reach)
-            part = subgraph_data(self.data, self.shared, found).to(self.device)
-            out = run(part, [h[found.nodes].to(self.device) for h in history])
+            subgraph = self.source.neighbors(chunk, [-1] * num_hops)
+            part = subgraph_data(self.data, self.shared, subgraph).to(self.device)
+            out = run([h[subgraph.nodes].to(self.device) for h in history], part)
             out = out if isinstance(out, Tensor) else out.to_dense()  # sparse features
             return out[: chunk.numel()]
 

@@ -12,15 +12,17 @@ from torch import nn
 from graphkit.training.strategies.base import Strategy
 
 
-def start_epoch(model: nn.Module, strategy: Strategy, epoch: int) -> None:
-    """Call ``on_epoch_start(epoch)`` of the strategy and of every module that has one."""
-    _call(model, strategy, "on_epoch_start", epoch)
+def announce(model: nn.Module, strategy: Strategy, name: str, argument: Any) -> None:
+    """Call ``on_epoch_start(epoch)`` or ``on_stage_start(stage)`` of the strategy and of every module that has it."""
+    for part in (strategy, *model.modules()):
+        if hasattr(part, name):
+            getattr(part, name)(argument)
 
 
 def start_stage(model: nn.Module, strategy: Strategy, stage: str) -> None:
-    """Set the model's mode and call ``on_stage_start(stage)`` of the strategy and of every module that has one."""
+    """Set the model's mode and announce the stage."""
     model.train(stage == "train")
-    _call(model, strategy, "on_stage_start", stage)
+    announce(model, strategy, "on_stage_start", stage)
 
 
 @contextmanager
@@ -40,10 +42,3 @@ def evaluation(model: nn.Module, strategy: Strategy, stage: str) -> Iterator[Non
             for buffer, value in zip(dense, copies, strict=True):
                 if not torch.equal(buffer, value):
                     buffer.copy_(value)
-
-
-def _call(model: nn.Module, strategy: Strategy, name: str, argument: Any) -> None:
-    getattr(strategy, name)(argument)
-    for module in model.modules():
-        if hasattr(module, name):
-            getattr(module, name)(argument)

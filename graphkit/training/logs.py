@@ -1,4 +1,4 @@
-"""Progress bar and log files."""
+"""What is told of every epoch: a progress bar and log files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import sys
 import time
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TextIO
 
 from graphkit.core.files import atomic_write
@@ -16,8 +15,21 @@ LOGGERS = ("csv", "tensorboard")
 Record = dict[str, Any]
 
 
-class Progress:
-    """A bar over epochs with the time left and the latest scores."""
+class Log:
+    """What hears of every epoch."""
+
+    def write(self, record: Record) -> None:
+        """Add one epoch."""
+
+    def flush(self) -> None:
+        """Make what was written visible to readers."""
+
+    def close(self) -> None:
+        """End it, after the last epoch or an error."""
+
+
+class Progress(Log):
+    """A bar over epochs with the time left and the latest scores, redrawn at most ten times per second."""
 
     def __init__(self, total: int, done: int, show: bool | None) -> None:
         from tqdm import tqdm
@@ -28,8 +40,7 @@ class Progress:
         self._next = 0.0
         self._latest: Record = {}
 
-    def update(self, record: Record) -> None:
-        """Count one epoch; scores are redrawn at most ten times per second."""
+    def write(self, record: Record) -> None:
         self._latest = record
         now = time.monotonic()
         if now >= self._next:
@@ -45,12 +56,11 @@ class Progress:
         self._bar.set_postfix(scores, refresh=False)
 
     def close(self) -> None:
-        """Leave the bar as it stands, with the scores of the last epoch."""
-        self._show_scores()
+        self._show_scores()  # of the last epoch: the bar stays as it stands
         self._bar.close()
 
 
-class CSVLog:
+class CSVLog(Log):
     """``history.csv``: one row per epoch, one column per number that any epoch logs."""
 
     def __init__(self, folder: Path, history: list[Record]) -> None:
@@ -71,24 +81,21 @@ class CSVLog:
         self._file = self._path.open("a", newline="")
 
     def write(self, record: Record) -> None:
-        """Add the row of the last epoch, and columns for what no epoch before has logged."""
-        if self._file is None or record.keys() - set(self._columns):
+        if self._file is None or record.keys() - set(self._columns):  # what no epoch before has logged
             self._write_all()
         else:
             csv.DictWriter(self._file, self._columns).writerow(record)
 
     def flush(self) -> None:
-        """Make the rows visible to readers."""
         if self._file is not None:
             self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
         if self._file is not None:
             self._file.close()
 
 
-class TensorBoardLog:
+class TensorBoardLog(Log):
     """Event files for TensorBoard in ``tensorboard/``."""
 
     def __init__(self, folder: Path, history: list[Record]) -> None:
@@ -103,45 +110,38 @@ class TensorBoardLog:
         self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=self._step or None)
 
     def write(self, record: Record) -> None:
-        """Add the record's numbers as scalars."""
         for key, value in record.items():
             if isinstance(value, float):
                 self._writer.add_scalar(key, value, self._step)
         self._step += 1
 
     def flush(self) -> None:
-        """Make the scalars visible to readers."""
         self._writer.flush()
 
     def close(self) -> None:
-        """Close the event file."""
         self._writer.close()
 
 
-class Logs:
-    """All log files of a run; use as a context manager."""
+class Logs(Log):
+    """All log files of a run, and its progress bar."""
 
-    def __init__(self, folder: Path | None, names: tuple[str, ...], history: list[Record]) -> None:
+    def __init__(
+        self, folder: Path | None, names: tuple[str, ...], history: list[Record], num_epochs: int, show: bool | None
+    ) -> None:
         for name in names:
             check_choice(name, LOGGERS, "logger")
         classes = {"csv": CSVLog, "tensorboard": TensorBoardLog}
-        self._logs: list[Any] = [] if folder is None else [classes[name](folder, history) for name in names]
+        self._logs: list[Log] = [] if folder is None else [classes[name](folder, history) for name in names]
+        self._logs.append(Progress(num_epochs, len(history), show))
 
     def write(self, record: Record) -> None:
-        """Add one epoch."""
         for log in self._logs:
             log.write(record)
 
     def flush(self) -> None:
-        """Make what was written visible to readers."""
         for log in self._logs:
             log.flush()
 
-    def __enter__(self) -> Logs:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         for log in self._logs:
             log.close()

@@ -20,11 +20,10 @@ from torch_geometric.data import Data
 from graphkit.core.files import save_tensors
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import random_state, set_random_state
-from graphkit.training.engine import Engine
-from graphkit.training.lifecycle import evaluation, start_epoch, start_stage
-from graphkit.training.logs import Logs, Progress, Record
-from graphkit.training.optimizers import Optimizers
-from graphkit.training.strategies.base import NamedParameters, Phase, Strategy
+from graphkit.training.engine import Engine, NamedParameters, Optimizers
+from graphkit.training.lifecycle import announce, evaluation, start_stage
+from graphkit.training.logs import Logs, Record
+from graphkit.training.strategies.base import Phase, Strategy
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ class Loop:
 
     # The run -----------------------------------------------------------------------------------------------------
 
-    def run(self, logs: Logs, progress: Progress) -> None:
+    def run(self, logs: Logs) -> None:
         """Train what is left. Afterwards the model has the best weights of the last phase."""
         start = time.monotonic()
         before = self.seconds
@@ -145,7 +144,6 @@ class Loop:
                     record = self._run_epoch()
                     self.history.append(record)
                     logs.write(record)
-                    progress.update(record)
                     now = time.monotonic()
                     self.seconds = before + now - start
                     if now - saved >= self.settings.checkpoint_seconds or interrupted():
@@ -174,7 +172,7 @@ class Loop:
     def _run_epoch(self) -> Record:
         self.epoch += 1
         phase, turn = self.phase, self.phase.turn(self.epoch)
-        start_epoch(self.model, self.strategy, self.epoch)
+        announce(self.model, self.strategy, "on_epoch_start", self.epoch)
         start_stage(self.model, self.strategy, "train")
         totals: dict[str, torch.Tensor] = {}
         count = 0
@@ -192,7 +190,7 @@ class Loop:
         if validates:
             self._check_finite(record, "val_loss", turn)
             score = record[f"val_{self.task.metric}"] if self.settings.monitor == "metric" else record["val_loss"]
-            self._keep_if_best(score)
+            self._note_if_best(score)
         for scheduler in turn.schedulers:
             if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
                 scheduler.step()
@@ -200,7 +198,7 @@ class Loop:
                 scheduler.step(score)
         return record
 
-    def _keep_if_best(self, score: float) -> None:
+    def _note_if_best(self, score: float) -> None:
         if score > self.best_score if self.larger_is_better else score < self.best_score:
             self.best_score, self.best_epoch = score, self.epoch
             for name, value in self.model.state_dict().items():
@@ -233,6 +231,8 @@ class Loop:
         with evaluation(self.model, self.strategy, stage):
             for batch in self._device_batches(stage):
                 prediction, label = self.task.select(self.strategy.predict(batch, upto_layer, stage), batch, stage)
+                if prediction.size(0) == 0:  # nothing of this batch is judged; its mean loss would be NaN
+                    continue
                 total += float(self.task.loss_of(prediction, label)) * prediction.size(0)
                 rows += prediction.size(0)
                 self.metric.update(prediction, label)

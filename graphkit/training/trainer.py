@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.config import Configurable
-from graphkit.core.files import save_tensors
+from graphkit.core.files import save_tensors, write_json
 from graphkit.core.validate import check_choice
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
 from graphkit.tasks import Task
-from graphkit.training.checkpoint import check_settings, load_checkpoint, seed_everything
-from graphkit.training.description import describe, fixed_settings, write_json
-from graphkit.training.engine import Engine
+from graphkit.training.checkpoint import check_settings, fixed_settings, load_checkpoint, seed_everything
+from graphkit.training.engine import Engine, Optimizers
 from graphkit.training.lifecycle import evaluation
-from graphkit.training.logs import Logs, Progress
+from graphkit.training.logs import Logs
 from graphkit.training.loop import Loop, LoopSettings
-from graphkit.training.optimizers import Optimizers
 from graphkit.training.result import Result, hardware, versions
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
@@ -176,7 +176,7 @@ class Trainer(Configurable):
         run_dir = None if self.run_dir is None else Path(self.run_dir)
         folder = run_dir if engine.shard[0] == 0 else None  # all processes read the checkpoint, one writes files
         checkpoint = None if run_dir is None else run_dir / "checkpoint.pt"
-        config = describe(self, network)
+        config = self._description(network)
         settings = LoopSettings(
             max_epochs=self.max_epochs,
             patience=self.patience,
@@ -198,12 +198,8 @@ class Trainer(Configurable):
         if folder is not None:
             write_json(folder / "config.json", config | {"task": task.describe()})
 
-        progress = Progress(loop.num_epochs, len(loop.history), self.progress)
-        try:
-            with Logs(folder, self.loggers, loop.history) as logs:
-                loop.run(logs, progress)
-        finally:
-            progress.close()
+        with closing(Logs(folder, self.loggers, loop.history, loop.num_epochs, self.progress)) as logs:
+            loop.run(logs)
         result = self._result(network, task, loop, config)
         if folder is not None:
             save_tensors(folder / "model.pt", network.state_dict())
@@ -253,6 +249,13 @@ class Trainer(Configurable):
                 "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
                 stacklevel=3,
             )
+
+    def _description(self, network: nn.Module) -> dict[str, Any]:
+        """The arguments of trainer, model and strategy, as JSON reads them back."""
+        strategy = repr(self.strategy)
+        arguments = self.config() | {"strategy": strategy, "run_dir": str(self.run_dir)}
+        config = {"model": repr(network), "strategy": strategy, "trainer": arguments}
+        return json.loads(json.dumps(config, default=str))
 
     def _optimizers(self) -> Optimizers:
         return Optimizers(

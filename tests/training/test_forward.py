@@ -24,8 +24,7 @@ from graphkit.training.strategies import (
     TargetProjection,
     TopDownForward,
 )
-from graphkit.training.strategies.inputs import Blocks, CachedProduct, Chain, Variants
-from graphkit.training.strategies.layerwise import normalize_rows
+from graphkit.training.strategies.inputs import Blocks, CachedProduct, Chain, Variants, normalize_rows
 from tests import tiny
 
 NODE: dict[str, Any] = {

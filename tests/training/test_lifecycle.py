@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import graphkit as gk
-from graphkit.models import MLP
+from graphkit.models import GCN, MLP
 from graphkit.training.strategies import Backprop, Phase
 from tests import tiny
 from tests.training import runs
@@ -136,6 +136,31 @@ def test_buffers_of_an_evaluation_go_with_it():
     model = Lazy()
     fit(model)
     assert set(model.state_dict()) == {"lin.weight", "lin.bias", "passes", "mean"}
+
+
+def test_a_batch_without_judged_rows_is_no_part_of_an_evaluation():
+    class Sparse(gk.NodeTask):
+        """Judges nothing in the first of two batches."""
+
+        def batches(self, stage, *args, **kwargs):
+            (batch,) = super().batches(stage, *args, **kwargs)
+            return [batch] if stage == "train" else [batch, batch]
+
+        def select(self, out, batch, stage):
+            prediction, label = super().select(out, batch, stage)
+            if stage == "train":
+                return prediction, label
+            self.passes = getattr(self, "passes", 0) + 1
+            rows = slice(0) if self.passes % 2 else slice(None)
+            return prediction[rows], label[rows]
+
+    data = TASK.graphs[0].clone()
+    data.y = TASK.labels
+    whole = runs.fit(GCN.from_task(TASK, hidden_channels=8), TASK)[0]
+    sparse_task = Sparse(TASK.name, data, TASK.split)
+    sparse = runs.fit(GCN.from_task(sparse_task, hidden_channels=8), sparse_task)[0]
+    assert sparse.history == whole.history
+    assert (sparse.val, sparse.test) == (whole.val, whole.test)
 
 
 def test_predictions_leave_no_trace_either():

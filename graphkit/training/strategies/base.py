@@ -5,20 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
-from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
+from graphkit.core.deprecation import RenamedAttribute
+from graphkit.tasks import Task
+from graphkit.training.engine import Engine, NamedParameters
 
-if TYPE_CHECKING:
-    from graphkit.tasks import Task
-    from graphkit.training.engine import Engine
-
-NamedParameters = Iterable[tuple[str, nn.Parameter]]
 OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
 
 
@@ -83,10 +80,6 @@ class Strategy(Configurable, ABC):
     engine: Engine
     finished: list[dict[str, Any]]
     adapt = RenamedAttribute("configure_model")
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        adopt_renamed(cls)
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.

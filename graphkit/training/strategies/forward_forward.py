@@ -17,23 +17,19 @@ from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.classes import (
-    APPEND,
-    LabelInput,
+from graphkit.training.strategies.goodness import ClassGoodness, PairGoodness
+from graphkit.training.strategies.inputs import Variants, aggregate, differing_columns, inverse_lengths
+from graphkit.training.strategies.labelled_graphs import (
+    Histories,
+    LabelledGraphs,
+    LazyHistories,
     joined,
     label_features,
     prepared,
     with_columns,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.goodness import ClassGoodness, PairGoodness
-from graphkit.training.strategies.inputs import Variants, differing_columns
-from graphkit.training.strategies.labelled_graphs import Histories, LabelledGraphs, LazyHistories
-from graphkit.training.strategies.layerwise import (
-    aggregate,
-    evaluating,
-    inverse_lengths,
-)
+from graphkit.training.strategies.layerwise import APPEND, LabelInput, evaluating
 
 
 class ForwardForward(LabelInput):

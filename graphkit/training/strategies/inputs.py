@@ -1,4 +1,4 @@
-"""Inputs of a layer that stay as they are while its weights change, in the form in which a product costs least."""
+"""Inputs of a layer, dense or sparse; those that do not change, in the form in which a product costs least."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from graphkit.ops import SparseMatrix
+from graphkit.ops import SparseMatrix, SparsityPattern
 
 
 class Chain:
@@ -94,3 +95,34 @@ def differing_columns(matrices: list[Any], rows: Tensor, k: int) -> Tensor | Non
             return None
     stacked = torch.stack(last_columns)
     return stacked - stacked[:1]
+
+
+def normalize_rows(h: Any) -> Any:
+    """Rows divided by their length plus 1e-8; works on sparse matrices too."""
+    scale = inverse_lengths(h)
+    return h.scale(left=scale) if isinstance(h, SparseMatrix) else h * scale.unsqueeze(1)
+
+
+def inverse_lengths(h: Any) -> Tensor:
+    """One over (the length of each row plus 1e-8)."""
+    if isinstance(h, SparseMatrix):
+        length = SparseMatrix(h.pattern, h.values.square()).row_sum().sqrt()  # type: ignore[union-attr]
+    else:
+        length = h.norm(dim=1)
+    return (length + 1e-8).reciprocal()
+
+
+def aggregate(matrix: SparseMatrix, h: Any, rows: Tensor | None = None) -> Any:
+    """Some rows of ``matrix @ h``: their product where ``h`` is dense, a chain of factors where it is sparse."""
+    matrix = matrix if rows is None else matrix.select_rows(rows)
+    return Chain(matrix, h) if isinstance(h, SparseMatrix) else matrix @ h
+
+
+def pad_columns(h: Any, count: int) -> Any:
+    """Append columns of zeros."""
+    if count == 0:
+        return h
+    if isinstance(h, SparseMatrix):
+        s = h.pattern
+        return SparseMatrix(SparsityPattern(s.rowptr, s.col, s.perm, s.num_cols + count), h.values)
+    return F.pad(h, (0, count))

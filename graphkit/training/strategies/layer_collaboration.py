@@ -29,12 +29,8 @@ class LayerCollaborationFF(ForwardForward):
 
     Args:
         gamma: ``"all"`` or ``"preceding"`` (default: ``"all"``).
-        labels: As in :class:`ForwardForward`, like all that follow (default: ``"appended"``).
         theta: The threshold (default: 2.0).
         num_negatives: The number of wrong labels per node (default: all wrong classes).
-        append_label: Label features besides virtual nodes (default: ``"none"``).
-        bidirectional: Whether class edges lead back from the virtual nodes (default: ``True``).
-        reveal_validation: Whether test predictions see the labels of validation nodes (default: ``False``).
 
     Raises:
         ValueError: If a value is out of range, or the task is not about classes or links.

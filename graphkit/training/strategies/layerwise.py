@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.models import LayeredModel
 from graphkit.models.base import State
-from graphkit.ops import SparseMatrix, SparsityPattern
+from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.tasks.loaders.pairs import PAIRS
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
-from graphkit.training.strategies.inputs import Chain
+from graphkit.training.strategies.inputs import aggregate, normalize_rows, pad_columns
+
+APPEND = ("none", "input", "all")  # the layers whose inputs label features are joined to
 
 
 class Layerwise(Strategy):
@@ -222,35 +224,74 @@ class Layerwise(Strategy):
         return self._cache[place][1]
 
 
-def normalize_rows(h: Any) -> Any:
-    """Rows divided by their length plus 1e-8; works on sparse matrices too."""
-    scale = inverse_lengths(h)
-    return h.scale(left=scale) if isinstance(h, SparseMatrix) else h * scale.unsqueeze(1)
+class LabelInput(Layerwise):
+    """Layer-wise training on states of length 1, in which labels are a part of the input; pairs of nodes need none.
 
+    What is drawn once stays with the weights: the features of virtual nodes (``virtual_x``), and what subclasses add.
+    """
 
-def inverse_lengths(h: Any) -> Tensor:
-    """One over (the length of each row plus 1e-8)."""
-    if isinstance(h, SparseMatrix):
-        length = SparseMatrix(h.pattern, h.values.square()).row_sum().sqrt()  # type: ignore[union-attr]
-    else:
-        length = h.norm(dim=1)
-    return (length + 1e-8).reciprocal()
+    for_pairs = True
+    about_classes: tuple[str, ...] = ()  # arguments that mean nothing where pairs are judged
+    append_label: str
 
+    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        self.num_classes = self._count_classes(task)
+        super().configure_model(model, task, engine)
 
-def aggregate(matrix: SparseMatrix, h: Any, rows: Tensor | None = None) -> Any:
-    """Some rows of ``matrix @ h``: their product where ``h`` is dense, a chain of factors where it is sparse."""
-    matrix = matrix if rows is None else matrix.select_rows(rows)
-    return Chain(matrix, h) if isinstance(h, SparseMatrix) else matrix @ h
+    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        super().setup(model, task, engine)
+        self._drawn: dict[str, Tensor] = {}
 
+    def extra_channels(self, batch: Data) -> list[int]:
+        later = self.num_classes if self.append_label == "all" else 0
+        first = later if self.append_label == "none" else self.num_classes
+        return [first] + [later] * (self.num_layers - 1)
 
-def pad_columns(h: Any, count: int) -> Any:
-    """Append columns of zeros."""
-    if count == 0:
-        return h
-    if isinstance(h, SparseMatrix):
-        s = h.pattern
-        return SparseMatrix(SparsityPattern(s.rowptr, s.col, s.perm, s.num_cols + count), h.values)
-    return F.pad(h, (0, count))
+    def normalize_input(self, h: Any) -> Any:
+        return normalize_rows(h)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._drawn)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if any(not torch.equal(state[name], value) for name, value in self._drawn.items()):
+            self._drawn = {name: state[name].to(value) for name, value in self._drawn.items()}
+            self._cache.clear()
+
+    def classes(self, batch: Data) -> Tensor:
+        """The classes of all nodes or graphs, -1 where hidden."""
+        return self.task.target.class_ids(batch.y)
+
+    def draw_virtual_nodes(self) -> None:
+        """Draw the features of a node per class."""
+        x = self._example().x
+        self._drawn["virtual_x"] = torch.randn(self.num_classes, x.size(1)).to(x)
+
+    def _count_classes(self, task: Task) -> int:
+        """The number of classes that are shown to layers; 0 where pairs of nodes are judged."""
+        name = type(self).__name__
+        if task.num_classes > 1 and task.num_features == 0:
+            raise ValueError(
+                f"{name} shows labels beside the features of nodes, but task {task.name!r} has none (no data.x); add "
+                "some, e.g. task.transform(torch_geometric.transforms.Constant())"
+            )
+        if task.num_classes > 1:
+            return task.num_classes
+        if task.num_classes == 1:
+            raise ValueError(f"{name} compares classes with one another, but task {task.name!r} has a single one")
+        if not task.judges_pairs:
+            raise ValueError(
+                f"{name} compares classes with one another, but task {task.name!r} is a {task.target} task; use "
+                "Backprop, TargetProjection, or ScalableFF(goodness='linear')"
+            )
+        known = inspect.signature(type(self).__init__).parameters
+        for option in self.about_classes:
+            if option in known and getattr(self, option) != known[option].default:
+                raise ValueError(
+                    f"{name}({option}={getattr(self, option)!r}) is about classes of nodes, but task {task.name!r} is "
+                    f"a {task.kind} task, whose negatives are pairs of nodes; leave {option} at its default"
+                )
+        return 0
 
 
 def detached(h: Any) -> Any:

@@ -15,15 +15,8 @@ from graphkit.ops import sddmm
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.classes import (
-    APPEND,
-    LabelInput,
-    joined,
-    label_features,
-    prepared,
-    with_virtual_nodes,
-)
-from graphkit.training.strategies.layerwise import evaluating, select_rows
+from graphkit.training.strategies.labelled_graphs import joined, label_features, prepared, with_virtual_nodes
+from graphkit.training.strategies.layerwise import APPEND, LabelInput, evaluating, select_rows
 
 
 class SingleForward(LabelInput):

@@ -15,8 +15,8 @@ from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.inputs import Blocks, CachedProduct
-from graphkit.training.strategies.layerwise import aggregate, evaluating, select_rows
+from graphkit.training.strategies.inputs import Blocks, CachedProduct, aggregate
+from graphkit.training.strategies.layerwise import evaluating, select_rows
 from graphkit.training.strategies.single_forward import SingleForward
 
 
@@ -53,7 +53,6 @@ class TopDownForward(SingleForward):
         alternating: Whether even and odd layers take turns, with ``"input"`` (default: ``True``).
         temperature: As in :class:`SingleForward` (default: 1.0).
         append_label: Whether label features are joined to the ``"input"`` (default: ``"none"``).
-        bidirectional: Whether class edges lead back from the virtual nodes (default: ``True``).
         test_steps: The number of repetitions in predictions, with ``"input"`` (default: 10).
         counted_steps: The repetitions whose outputs count, from 0 (default: all but the first two).
 
@@ -227,7 +226,8 @@ class TopDownForward(SingleForward):
         widths = [own.shape[1], self.top_width if is_top else self.widths[j + 1]]
         above = None
         if not first and widths[1] > 0:
-            above = self.normalize_input(self._labels(batch) if is_top else states[j + 1])
+            labels = self.cached("labels", batch, 0, lambda: self.labels(batch)) if is_top else None
+            above = self.normalize_input(states[j + 1] if labels is None else labels)
         matrix = self.propagation(graph, own.shape[0], own.dtype)
         if matrix is None:
             own = own.to_dense() if isinstance(own, SparseMatrix) else own
@@ -245,9 +245,6 @@ class TopDownForward(SingleForward):
             blocks[1] = matrix @ above
         aggregated = Blocks(blocks, widths)
         return lambda: model.combine(j, aggregated)
-
-    def _labels(self, batch: Data) -> Tensor:
-        return self.cached("labels", batch, 0, lambda: self.labels(batch))
 
 
 def _mean(states: list[Tensor], rows: Tensor | None) -> Tensor:
