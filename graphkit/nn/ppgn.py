@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.nn.linear import Linear
+from graphkit.ops.indices import ragged, starts
 
 
 class Pairs:
@@ -40,9 +41,8 @@ class Pairs:
         self.sizes = ptr.diff()
         self._graph_of = torch.repeat_interleave(self.sizes)
         self._first, of_node = ptr[self._graph_of], self.sizes[self._graph_of]
-        self._start = of_node.cumsum(0) - of_node
-        self.row = torch.repeat_interleave(nodes, of_node)
-        self.column = torch.arange(self.row.numel(), device=ptr.device) - (self._start - self._first)[self.row]
+        self._start = starts(of_node)[:-1]
+        self.row, self.column = torch.repeat_interleave(nodes, of_node), ragged(self._first, of_node)
         self.graph = self._graph_of[self.row]
 
     def number(self, row: Tensor, column: Tensor) -> Tensor:

@@ -34,6 +34,15 @@ def mark_neighbours(lists: Array, start: Array, count: Array, node: int, marked:
 
 
 @_jit
+def count_marked(lists: Array, start: Array, count: Array, node: int, marked: Array) -> int:
+    """The number of neighbours of a node that are marked."""
+    total = 0
+    for a in range(count[node]):
+        total += marked[lists[start[node] + a]]
+    return total
+
+
+@_jit
 def _corners(lists: Array, start: Array, count: Array, i: int, j: int, near_i: Array, near_j: Array) -> tuple[int, int]:
     """How many k of N(i) - N(j) - {j} have neighbours w != i in N(j) - N(i), and the largest number of such w."""
     corners, most = 0, 0
@@ -65,9 +74,7 @@ def balanced_forman(lists: Array, start: Array, count: Array, pairs: Array) -> t
         i, j = pairs[e]
         mark_neighbours(lists, start, count, i, near_i, True)
         mark_neighbours(lists, start, count, j, near_j, True)
-        common = 0
-        for a in range(count[i]):
-            common += near_j[lists[start[i] + a]]
+        common = count_marked(lists, start, count, i, near_j)
         corners_i, most_i = _corners(lists, start, count, i, j, near_i, near_j)
         corners_j, most_j = _corners(lists, start, count, j, i, near_j, near_i)
         mark_neighbours(lists, start, count, i, near_i, False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from graphkit.algorithms.kernels.curvature import append_neighbour
+from graphkit.algorithms.kernels.curvature import append_neighbour, position
 
 Array = np.ndarray
 _jit = numba.njit(cache=True, nogil=True)
@@ -51,14 +51,6 @@ def _extremes(z: Array, nodes: Array, k: int, sign: float) -> Array:
 
 
 @_jit
-def _joined(lists: Array, start: Array, count: Array, u: int, v: int) -> bool:
-    joined = False
-    for a in range(count[u]):
-        joined |= lists[start[u] + a] == v
-    return joined
-
-
-@_jit
 def _smallest_product(lists: Array, start: Array, count: Array, z: Array, nodes: Array) -> tuple[int, int]:
     """The pair u < v, not joined, with the smallest z_u z_v; the first in row-major order of the equal ones.
 
@@ -75,7 +67,7 @@ def _smallest_product(lists: Array, start: Array, count: Array, z: Array, nodes:
                 u, v, product = min(p, q), max(p, q), z[p] * z[q]
                 if u == v or product > best or (product == best and (u, v) >= (first, second)):
                     continue
-                if not _joined(lists, start, count, u, v):
+                if position(lists, start, count, u, v) < 0:
                     best, first, second = product, u, v
         if k == nodes.size or best < min(z[high[k - 1]] * z[low[0]], z[high[0]] * z[low[k - 1]], 0.0):
             return first, second

@@ -7,6 +7,7 @@ import numpy as np
 
 from graphkit.algorithms.kernels.curvature import (
     append_neighbour,
+    count_marked,
     mark_neighbours,
     official_edge,
     official_formula,
@@ -17,15 +18,6 @@ from graphkit.algorithms.kernels.curvature import (
 
 Array = np.ndarray
 _jit = numba.njit(cache=True, nogil=True)
-
-
-@_jit
-def _shared(lists: Array, start: Array, count: Array, node: int, near: Array) -> int:
-    """The number of neighbours of a node that are marked."""
-    total = 0
-    for a in range(count[node]):
-        total += near[lists[start[node] + a]]
-    return total
 
 
 @_jit
@@ -44,7 +36,7 @@ def _with_shortcut(
     """The curvature of (x, y) once x sees ``end``, a neighbour of y, directly."""
     near = np.zeros(count.size, np.bool_)
     mark_neighbours(lists, start, count, end, near, True)
-    new = _shared(lists, start, count, end, near_y) - 1
+    new = count_marked(lists, start, count, end, near_y) - 1
     corners, most = int(new > 0), max(new, 0)
     for a in range(count[y]):
         k = lists[start[y] + a]
@@ -73,7 +65,7 @@ def improvements(lists: Array, start: Array, count: Array, x: int, y: int) -> tu
     ways_y, ways_x = np.empty(dy, np.int64), np.empty(dx, np.int64)  # products at N(y) and at N(x)
     walks(lists, start, count, x, y, near_x, ways_y)
     walks(lists, start, count, y, x, near_y, ways_x)
-    common = _shared(lists, start, count, x, near_y)
+    common = count_marked(lists, start, count, x, near_y)
     corners, most = (ways_y > 0).sum() + (ways_x > 0).sum(), max(ways_y.max(), ways_x.max())
     now = official_formula(common, dx, dy, corners, most)
     pairs, gains, size = np.empty(((dx + 1) * (dy + 1), 2), np.int64), np.empty((dx + 1) * (dy + 1)), 0

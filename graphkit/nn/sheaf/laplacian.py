@@ -163,12 +163,7 @@ def assemble(
 
 def _diag(graph: SheafGraph, maps: Tensor, normalize: str | None, augmented: bool) -> tuple[Tensor, Tensor]:
     block = sum_ends(maps * maps, graph)
-    if normalize == "block":
-        scale = _inverse_root(block, augmented)
-    elif normalize == "degree":
-        scale = _degree_scale(graph, maps.dtype, 1, augmented).expand_as(block)
-    else:
-        scale = None
+    scale = _scale(graph, block, normalize, augmented)
     if scale is not None:
         maps = maps * gather_ends(scale, None, graph)
         block = block * scale * scale
@@ -182,10 +177,8 @@ def _bundle(
     first, second = _sides(maps, graph)
     squared = None if weight is None else weight * weight
     block = graph.degree.to(maps.dtype) if squared is None else sum_ends(torch.cat([squared, squared])[None], graph)[0]
-    factor = squared
-    if normalize is not None:
-        scale = _inverse_root(block, augmented) if normalize == "block" else None
-        scale = _degree_scale(graph, maps.dtype, 1, augmented) if scale is None else scale
+    factor, scale = squared, _scale(graph, block, normalize, augmented)
+    if scale is not None:
         at_first, at_second = _sides(gather_ends(scale[None], None, graph), graph)
         both = (at_first * at_second)[0]
         factor = both if factor is None else factor * both
@@ -217,6 +210,13 @@ def _general(graph: SheafGraph, maps: Tensor, normalize: str | None, augmented: 
 def _sides(per_end: Tensor, graph: SheafGraph) -> tuple[Tensor, Tensor]:
     """The ends of the smaller nodes, and opposite to them those of the larger ones."""
     return per_end[..., : graph.num_pairs], per_end[..., graph.num_pairs :]
+
+
+def _scale(graph: SheafGraph, block: Tensor, normalize: str | None, augmented: bool) -> Tensor | None:
+    """What normalises each coordinate, from a diagonal that is one; ``None`` for nothing."""
+    if normalize == "degree":
+        return _degree_scale(graph, block.dtype, 1, augmented).expand_as(block)
+    return None if normalize is None else _inverse_root(block, augmented)
 
 
 def _inverse_root(block: Tensor, augmented: bool) -> Tensor:
