@@ -26,6 +26,7 @@ extensions = [
     "methods",
     "results",
     "rooms",
+    "renamed",
 ]
 exclude_patterns = ["_build", "gallery/*.py", "gallery/GALLERY_HEADER.rst", "**sg_execution_times.rst"]
 html_theme = "furo"

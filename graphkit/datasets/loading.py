@@ -8,19 +8,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.hashing import hash_config
 from graphkit.datasets import catalog
-from graphkit.datasets.catalog import Card, SplitFamily
+from graphkit.datasets.catalog import Card
 from graphkit.datasets.generators import GENERATORS
-from graphkit.datasets.link_splits import OFFICIAL, make_link_split
 from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.parsed import Collated, Ids, cached
 from graphkit.datasets.raw import RawFiles, fetch, state
-from graphkit.datasets.splits import choose, make_split
+from graphkit.datasets.splits import LINKS, Request, choose, make_split
 from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 
 
@@ -54,12 +51,12 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
             f"dataset {card.name!r} is a list of graphs to tell apart, without labels and split; "
             f"use graphkit.datasets.load_graphs({card.name!r})"
         )
-    choose(card, split)  # a wrong split is refused before any work
+    family, index = choose(card, split)  # a wrong split is refused before any work
     graphs, stored = _graphs(card, options)
-    made, family = _split(card, split, graphs, stored)
+    made = make_split(Request(card, family, index, graphs, stored))
     metric = family.metric or card.metric
     if isinstance(made, LinkSplit):
-        data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in OFFICIAL})
+        data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in LINKS})
         return LinkTask(card.name, data, made, metric)
     arguments: dict[str, Any] = {
         "target": card.target,
@@ -85,10 +82,9 @@ def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[
         ['cv-5/0', 'cv-5/1']
     """
     card = catalog.card(name)
-    for split in splits:
-        choose(card, split)
+    chosen = [choose(card, split) for split in splits]
     graphs, stored = _graphs(card, options)
-    return [_split(card, split, graphs, stored)[0] for split in splits]
+    return [make_split(Request(card, family, index, graphs, stored)) for family, index in chosen]
 
 
 def load_graphs(name: str, **options: Any) -> list[Data]:
@@ -188,20 +184,3 @@ def _check_counts(card: Card, parsed: Collated, options: dict[str, Any]) -> None
                 f"dataset {card.name!r}: parsing gave {counts[what]} {what}, but the card says {expected}; "
                 "the raw files are not the ones that the card describes"
             )
-
-
-def _split(
-    card: Card, split: int | str, graphs: list[Data], stored: list[Ids]
-) -> tuple[Split | LinkSplit, SplitFamily]:
-    if card.kind == "link":
-        return make_link_split(card, split, graphs[0])
-    edges = graphs[0].edge_index if card.kind == "node" else None
-    return make_split(card, split, _labels(graphs, card), stored, edges)
-
-
-def _labels(graphs: list[Data], card: Card) -> Tensor:
-    if card.kind == "node":
-        return graphs[0].y
-    if graphs[0].get("readout_mask") is not None and graphs[0].readout_mask.sum() > 1:
-        return torch.zeros(len(graphs))  # a label per marked node: none by which graphs could be divided
-    return torch.cat([torch.as_tensor(graph.y).view(1, -1) for graph in graphs]).squeeze(1)

@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -90,9 +90,19 @@ def masks_to_ids(train: Tensor, val: Tensor, test: Tensor) -> list[Ids]:
     return [tuple(mask.nonzero().view(-1) for mask in row) for row in zip(*columns)]
 
 
-def ends(counts: Tensor) -> Tensor:
+def collate(
+    tensors: dict[str, Tensor], num_nodes: Sequence[int] | Tensor, num_edges: Sequence[int] | Tensor
+) -> Collated:
+    """Many graphs from their concatenated tensors, of nodes (``x``), edges (``edge_...``) and graphs (all others)."""
+    nodes, edges, graphs = ends(num_nodes), ends(num_edges), torch.arange(len(num_nodes) + 1)
+    return Collated(
+        tensors, {key: nodes if key == "x" else edges if key.startswith("edge_") else graphs for key in tensors}
+    )
+
+
+def ends(counts: Sequence[int] | Tensor) -> Tensor:
     """The ends of consecutive groups, starting with 0."""
-    return torch.cat([torch.zeros(1, dtype=torch.int64), counts.long().cumsum(0)])
+    return torch.cat([torch.zeros(1, dtype=torch.int64), torch.as_tensor(counts).long().cumsum(0)])
 
 
 def joined(parts: list[Collated]) -> Collated:

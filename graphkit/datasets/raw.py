@@ -16,6 +16,10 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
+import numpy as np
+import torch
+from torch import Tensor
+
 from graphkit.core.files import atomic_write, sha256
 from graphkit.core.resources import data_root
 from graphkit.datasets.catalog import RawFile
@@ -73,7 +77,9 @@ def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:
     for file in files:
         target = raw_path(file)
         if target.is_file():
-            _verify(target, file, owner, "delete it and load again, a fresh copy will be fetched")
+            if file.sha256:
+                remedy = "delete it and load again, a fresh copy will be fetched"
+                _compare(target.stat().st_size, sha256(target), file, owner, str(target), remedy)
         elif mirror is not None and (mirror / file.path).is_file():
             with (mirror / file.path).open("rb") as source:
                 _save(source, file, owner, str(mirror / file.path), "repair the mirror: copy the original file there")
@@ -90,11 +96,6 @@ def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:
                 f"dataset {owner!r}: no sha256 is known for {file.path}; its content was not verified", stacklevel=2
             )
     return paths
-
-
-def _verify(path: Path, file: RawFile, owner: str, remedy: str) -> None:
-    if file.sha256:
-        _compare(path.stat().st_size, sha256(path), file, owner, str(path), remedy)
 
 
 def _compare(size: int, digest: str, file: RawFile, owner: str, place: str, remedy: str) -> None:
@@ -228,6 +229,17 @@ class RawFiles:
         """The file whose card path ends in ``name``."""
         return next(path for key, path in self.files.items() if f"/{key}".endswith(f"/{name}"))
 
+    @property
+    def only(self) -> Path:
+        """The file of a dataset that has one."""
+        (path,) = self.files.values()
+        return path
+
+    def arrays(self) -> dict[str, Tensor]:
+        """The arrays of the only file, which is an npz file."""
+        with np.load(self.only) as content:
+            return {key: torch.from_numpy(content[key]) for key in content}
+
     def place(self, folder: str, strip: str | None = None) -> None:
         """Lay the files out as a dataset class wants them: under ``folder``, by name or by path after ``strip``."""
         for key, path in self.files.items():
@@ -295,14 +307,10 @@ class _Scanner(pickle.Unpickler):
 
 
 def _load_storage(content: bytes) -> Any:
-    import torch
-
     return torch.load(io.BytesIO(content), weights_only=True)
 
 
 def _check_torch_file(path: Path) -> None:
-    import torch
-
     try:
         torch.load(path, weights_only=True)
     except pickle.UnpicklingError as error:

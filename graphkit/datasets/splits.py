@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 from graphkit.core.validate import unknown_name
 from graphkit.datasets.catalog import Card, SplitFamily
 from graphkit.datasets.parsed import Ids
 from graphkit.datasets.raw import DamagedFileError, fetch
-from graphkit.tasks import LinkSplit, Split
+from graphkit.tasks import STAGES, LinkSplit, Split
+
+LINKS = (*STAGES, *(f"{stage}_negatives" for stage in STAGES))  # how a parser calls the parts of an official split
 
 
 @dataclass
@@ -27,17 +31,30 @@ class Request:
         card: The dataset.
         family: The split family.
         index: The split's position in the family, or the seed.
-        labels: The labels of all nodes or graphs.
+        graphs: The parsed graphs; of links with the parts of an official split, if there is one.
         stored: The splits that came with the parsed data.
-        edge_index: The edges of a node dataset's graph; ``None`` for many graphs.
     """
 
     card: Card
     family: SplitFamily
     index: int
-    labels: Tensor
+    graphs: list[Data]
     stored: list[Ids]
-    edge_index: Tensor | None = None
+
+    @property
+    def name(self) -> str:
+        """The split's name."""
+        return self.family.name if self.family.count == 1 else f"{self.family.name}/{self.index}"
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """The labels of all nodes or graphs, ``[n]`` or ``[n, columns]``."""
+        first = self.graphs[0]
+        if self.card.kind == "node":
+            return first.y
+        if first.get("readout_mask") is not None and first.readout_mask.sum() > 1:
+            return torch.zeros(len(self.graphs))  # a label per marked node: none by which graphs could be divided
+        return torch.cat([torch.as_tensor(graph.y).view(1, -1) for graph in self.graphs]).squeeze(1)
 
     @property
     def labelled(self) -> np.ndarray:
@@ -84,37 +101,21 @@ def choose(card: Card, split: int | str) -> tuple[SplitFamily, int]:
     return family, index
 
 
-def make_split(
-    card: Card, split: int | str, labels: Tensor, stored: list[Ids], edge_index: Tensor | None = None
-) -> tuple[Split, SplitFamily]:
+def make_split(request: Request) -> Split | LinkSplit:
     """Read or draw a split and check it against the card.
 
-    Args:
-        card: The dataset.
-        split: See :func:`choose`.
-        labels: The labels of all nodes or graphs, ``[n]`` or ``[n, columns]``.
-        stored: The splits that came with the parsed data.
-        edge_index: The edges of a node dataset's graph (default: ``None``, for many graphs).
-
     Raises:
-        ValueError: If the split does not exist, overlaps, or has other sizes than the card says.
+        ValueError: If the split overlaps, or has other sizes than the card says.
     """
-    family, index = choose(card, split)
-    train, val, test = READERS[family.reader](Request(card, family, index, labels, stored, edge_index))
-    name = family.name if family.count == 1 else f"{family.name}/{index}"
-    made = Split(name, train, val, test)
-    check_sizes(card, family, index, made)
-    return made, family
-
-
-def check_sizes(card: Card, family: SplitFamily, index: int, made: Split | LinkSplit) -> None:
-    """Compare the sizes of a split with those that the card gives."""
-    expected = family.expected_sizes(index)
+    parts = READERS[request.family.reader](request)
+    made = parts if isinstance(parts, LinkSplit) else Split(request.name, *parts)
+    expected = request.family.expected_sizes(request.index)
     if expected and made.sizes != expected:
         raise DamagedFileError(
-            f"dataset {card.name!r}: split {made.name!r} has the sizes {made.sizes}, but the card says {expected}; "
-            "the raw files do not belong together"
+            f"dataset {request.card.name!r}: split {made.name!r} has the sizes {made.sizes}, but the card says "
+            f"{expected}; the raw files do not belong together"
         )
+    return made
 
 
 # Published splits ----------------------------------------------------------------------------------------------------
@@ -130,8 +131,7 @@ def largest_component(request: Request) -> Ids:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    assert request.edge_index is not None
-    source, target = request.edge_index.numpy()
+    source, target = request.graphs[0].edge_index.numpy()
     n = request.labels.size(0)
     _, component = connected_components(coo_array((np.ones(source.size), (source, target)), shape=(n, n)))
     inside = torch.from_numpy(component == np.bincount(component).argmax())
@@ -262,8 +262,41 @@ def _ids(train: object, val: object, test: object) -> Ids:
     return tuple(torch.from_numpy(np.sort(np.asarray(part, dtype=np.int64))) for part in (train, val, test))  # type: ignore[return-value]
 
 
-_FUNCTIONS: list[Callable[[Request], Ids]] = [
-    stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class,
-    fractions, forwardgnn, folds, pair_folds,
-]  # fmt: skip
-READERS: dict[str, Callable[[Request], Ids]] = {function.__name__: function for function in _FUNCTIONS}
+# Links ---------------------------------------------------------------------------------------------------------------
+
+
+def official_links(request: Request, recurring: bool = False) -> LinkSplit:
+    """The split that came with the data; the graph's edges are those that may carry messages."""
+    parts = {key: value for key, value in request.graphs[0].to_dict().items() if key in LINKS}
+    return LinkSplit(request.name, **parts, recurring=recurring)
+
+
+def official_events(request: Request) -> LinkSplit:
+    """As ``official_links``, for links that come back later; the graph's edges are those of the past."""
+    return official_links(request, recurring=True)
+
+
+def random_links(request: Request) -> LinkSplit:
+    """Uniformly random links in the given shares, with one negative for each, drawn from the seed."""
+    data, family = request.graphs[0], request.family
+    _, val, test = family.fractions
+    return LinkSplit.random(
+        data.edge_index,
+        data.num_nodes,
+        val,
+        test,
+        seed=request.index,
+        undirected=data.is_undirected(),
+        fixed_negatives=family.fixed_negatives,
+        val_messages=family.val_messages,
+        name=request.name,
+    )
+
+
+READERS: dict[str, Callable[[Request], Ids | LinkSplit]] = {
+    reader.__name__: reader
+    for reader in (
+        stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class,
+        fractions, forwardgnn, folds, pair_folds, official_links, official_events, random_links,
+    )
+}  # fmt: skip

@@ -63,17 +63,22 @@ def energies(model: LayeredModel, batch: Data, laplacian: Any = None, normalize:
         >>> after < before
         True
     """
+    states = [h.to_dense() if isinstance(h, SparseMatrix) else h for h in layer_states(model, batch)]
+    graph = batch.edge_index if laplacian is None else laplacian
+    return [float(dirichlet_energy(model.node_states(h, batch), graph, normalize)) for h in states]
+
+
+def layer_states(model: LayeredModel, batch: Data) -> list[Any]:
+    r"""The states :math:`h_0, \dots, h_L` of a layered model in evaluation mode."""
     training = model.training
     model.eval()
     try:
         history: list[Any] = [model.encode(batch)]
         for i in range(len(model.layers)):
             history.append(model.step(i, history, batch))
+        return history
     finally:
         model.train(training)
-    states = [h.to_dense() if isinstance(h, SparseMatrix) else h for h in history]
-    graph = batch.edge_index if laplacian is None else laplacian
-    return [float(dirichlet_energy(model.node_states(h, batch), graph, normalize)) for h in states]
 
 
 def plot_energies(curves: dict[str, list[float]], path: str | os.PathLike[str] | None = None) -> Any:

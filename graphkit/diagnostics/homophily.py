@@ -1,8 +1,4 @@
-"""Homophily in its several senses, measured on the simple undirected graph.
-
-Directions, repeated edges and self-loops do not count. Labels are integers; nodes of a negative label are left out
-together with their edges.
-"""
+"""Homophily in its several senses, measured on the simple undirected graph."""
 
 from __future__ import annotations
 

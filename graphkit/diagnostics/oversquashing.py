@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import SimpleGraph, effective_resistance
+from graphkit.diagnostics.energy import layer_states
 from graphkit.models.base import LayeredModel
 
 
@@ -96,15 +97,7 @@ def _norms(model: LayeredModel, data: Data, targets: np.ndarray) -> Tensor:
     batch = copy.copy(data)
     x = data.x if data.x.layout == torch.strided else data.x.to_dense()
     batch.x = x.detach().clone().requires_grad_()
-    training = model.training
-    model.eval()
-    try:
-        history: list[Any] = [model.encode(batch)]
-        for i in range(len(model.layers)):
-            history.append(model.step(i, history, batch))
-    finally:
-        model.train(training)
-    state = history[-1]
+    state = layer_states(model, batch)[-1]
     if state.size(0) != x.size(0):
         raise ValueError(f"sensitivity needs one state per node, got {state.size(0)} for {x.size(0)} nodes")
     squares = torch.zeros(targets.size, x.size(0), dtype=torch.double)

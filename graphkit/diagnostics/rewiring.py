@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,7 +15,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms import SimpleGraph, balanced_forman_curvature
 from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
-from graphkit.core.files import atomic_write
+from graphkit.core.files import atomic_write, write_json
 
 CURVATURE_BINS = tuple(np.linspace(-2.0, 3.0, 26).round(1).tolist())
 DRAWN_NODES = 60  # a picture shows the first graph of up to this size
@@ -55,9 +54,7 @@ class RewiringReport:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all numbers as JSON."""
-        with atomic_write(path) as temporary:
-            content = asdict(self) | {"curvature_bins": CURVATURE_BINS}
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
+        write_json(path, asdict(self) | {"curvature_bins": CURVATURE_BINS})
 
     def plot(self, path: str | os.PathLike[str], graphs: tuple[Data, Data] | None = None) -> None:
         """Draw both histograms, and one graph before and after.

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ class RandomModels:
     """
 
     def __init__(self, model: Factory | nn.Module, transform: BaseTransform | None = None) -> None:
-        self.factory = _Redrawn(model) if isinstance(model, nn.Module) else model
+        self.factory = partial(_redrawn, model) if isinstance(model, nn.Module) else model
         self.transform = transform
 
     def build(self, in_channels: int, seed: int) -> nn.Module:
@@ -127,13 +128,8 @@ def reproducible() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-@dataclass(frozen=True)
-class _Redrawn:
+def _redrawn(model: nn.Module, in_channels: int) -> nn.Module:
     """A given model with new weights."""
-
-    model: nn.Module
-
-    def __call__(self, in_channels: int) -> nn.Module:
-        model = copy.deepcopy(self.model)
-        reset(model)
-        return model
+    model = copy.deepcopy(model)
+    reset(model)
+    return model

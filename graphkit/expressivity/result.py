@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.files import atomic_write, write_json
+from graphkit.core.text import aligned
 from graphkit.expressivity.protocols import Verdict
 from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
 from graphkit.expressivity.suites import BOUNDS, Suite
@@ -130,7 +131,8 @@ class Expressivity:
 
     def __str__(self) -> str:
         settings = ", ".join(f"{key} {value}" for key, value in self.protocol.items() if key != "name")
-        lines = [f"{self.name}: pairs told apart by {self.protocol['name']} ({settings})", *_aligned(self.rows())]
+        lines = [f"{self.name}: pairs told apart by {self.protocol['name']} ({settings})"]
+        lines += [f"  {line}" for line in aligned(self.rows(), words=2)]
         for name, result in self.suites.items():
             beyond = [f"{count} beyond {bound}" for bound in BOUNDS if (count := result.beyond(bound))]
             note = f"; {', '.join(beyond)}" if beyond else ""
@@ -138,7 +140,7 @@ class Expressivity:
         if any(result.verdict.noise > 1e-6 for result in self.suites.values()):
             lines.append("  outputs depend on the numbering of nodes: differences below that noise do not count")
         if published := self.published_rows():
-            lines += [f"  published: {SOURCE}", *_aligned(published)]
+            lines += [f"  published: {SOURCE}", *(f"  {line}" for line in aligned(published, words=1))]
         lines.append(f"  {self.seconds:.1f} s on {self.hardware}")
         return "\n".join(lines)
 
@@ -218,20 +220,6 @@ def share(count: int, known: int, pairs: int) -> str:
     if known == 0:
         return "—"
     return str(count) if known == pairs else f"{count} of {known}"
-
-
-def _aligned(rows: Iterable[Sequence[str]]) -> list[str]:
-    rows = list(rows)
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    words = 1 + (rows[0][0] == "suite")  # the columns of words stand left, those of numbers right
-    return [
-        "  "
-        + "  ".join(
-            cell.ljust(width) if column < words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -9,7 +9,6 @@ from graphkit.core.files import sha256
 from graphkit.datasets import cards, catalog
 from graphkit.datasets.catalog import read_card
 from graphkit.datasets.generators import GENERATORS
-from graphkit.datasets.link_splits import LINK_READERS
 from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.splits import READERS
 from graphkit.metrics import find as find_metric
@@ -33,7 +32,8 @@ def test_every_card_names_what_exists(name: str) -> None:
     required = {p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     assert required <= set(card.arguments), "arguments that the function needs"
     for family in card.splits:
-        assert family.reader in (LINK_READERS if card.kind == "link" else READERS)
+        of_links = READERS[family.reader].__annotations__["return"] == "LinkSplit"
+        assert of_links == (card.kind == "link")
         assert family.count >= 0
         assert card.target in find_metric(family.metric or card.metric).targets
         assert not family.fractions or sum(family.fractions) == pytest.approx(1)

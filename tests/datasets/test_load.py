@@ -14,6 +14,7 @@ import torch
 import graphkit.datasets as datasets
 from graphkit.datasets import loading
 from graphkit.datasets.catalog import Card
+from graphkit.datasets.splits import Request, choose, make_split
 from graphkit.tasks import GraphTask, LinkTask, NodeTask
 from tests.datasets.conftest import Toy
 
@@ -61,12 +62,12 @@ def test_a_set_at_hand_has_its_published_counts_and_splits(card: Card, real: Pat
             datasets.load(card.name, f"{family.name}/0")  # compares with the card's sizes
         return
     assert task.num_outputs == (1 if card.target == "binary" else card.expect["outputs"])
-    labels = loading._labels(graphs, card)
     for family in card.splits:
         for index in range(family.count or 2):
             wanted = f"{family.name}/{index}"
-            split, _ = loading._split(card, wanted, graphs, stored)  # compares with the card's sizes
-            missing = card.target == "multiclass" and labels[split.train].unique().numel() < task.num_outputs
+            request = Request(card, *choose(card, wanted), graphs, stored)
+            split = make_split(request)  # compares with the card's sizes
+            missing = card.target == "multiclass" and request.labels[split.train].unique().numel() < task.num_outputs
             assert not missing or family.allow_missing_classes, split.name
 
 

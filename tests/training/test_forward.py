@@ -391,6 +391,7 @@ def test_a_remembered_product_follows_its_weights():
 def test_splits_are_those_that_scikit_learn_draws():
     selection = pytest.importorskip("sklearn.model_selection")
     import numpy as np
+    from torch_geometric.data import Data
 
     from graphkit.datasets import card
     from graphkit.datasets.splits import Request, choose, forwardgnn
@@ -401,7 +402,7 @@ def test_splits_are_those_that_scikit_learn_draws():
         for index, (rest, test) in enumerate(folds):
             train, val = selection.train_test_split(rest, test_size=0.2, random_state=127 * index, shuffle=True)
             family, _ = choose(found, f"forwardgnn/{index}")
-            made = forwardgnn(Request(found, family, index, torch.zeros(n), []))
+            made = forwardgnn(Request(found, family, index, [Data(y=torch.zeros(n))], []))
             for ids, expected in zip(made, (train, val, test), strict=True):
                 assert ids.tolist() == sorted(expected.tolist())
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 
-from graphkit.datasets.parsed import Collated, ends
+from graphkit.datasets.parsed import Collated, collate
 from graphkit.datasets.raw import RawFiles
 
 BREC_CATEGORIES = (
@@ -27,19 +26,18 @@ def csl(raw: RawFiles) -> Collated:
     raw.place("CSL/raw")
     dataset = raw.parse("GNNBenchmarkDataset", "CSL")
     graphs = [dataset[position] for position in range(len(dataset))]
-    nodes = torch.tensor([graph.num_nodes for graph in graphs])
-    edges = torch.tensor([graph.num_edges for graph in graphs])
+    nodes = [graph.num_nodes for graph in graphs]
     tensors = {
-        "x": torch.ones(int(nodes.sum()), 1),
+        "x": torch.ones(sum(nodes), 1),
         "edge_index": torch.cat([graph.edge_index for graph in graphs], dim=1),
         "y": torch.tensor([int(graph.y) for graph in graphs]),
     }
-    return Collated(tensors, {"x": ends(nodes), "edge_index": ends(edges), "y": torch.arange(len(graphs) + 1)})
+    return collate(tensors, nodes, [graph.num_edges for graph in graphs])
 
 
 def exp(raw: RawFiles) -> Collated:
     """EXP and CEXP of Abboud et al. (2021): pairs of graphs ``2i``, ``2i + 1`` with opposite labels."""
-    lines = iter(next(iter(raw.files.values())).read_text().splitlines())
+    lines = iter(raw.only.read_text().splitlines())
     types: list[int] = []
     sources: list[np.ndarray] = []
     targets: list[np.ndarray] = []
@@ -61,20 +59,17 @@ def exp(raw: RawFiles) -> Collated:
         "edge_index": torch.from_numpy(np.stack([np.concatenate(sources), np.concatenate(targets)])).long(),
         "y": torch.tensor(labels),
     }
-    slices = {
-        "x": ends(torch.tensor(nodes)), "edge_index": ends(torch.tensor(edges)), "y": torch.arange(len(labels) + 1)
-    }  # fmt: skip
-    return Collated(tensors, slices)
+    return collate(tensors, nodes, edges)
 
 
 def graph6(raw: RawFiles) -> Collated:
     """Graphs in McKay's graph6 format, one per line; every node has the constant feature 1."""
-    return _from_graph6(next(iter(raw.files.values())))
+    return collate_edges([_decode(line.removeprefix(b">>graph6<<")) for line in raw.only.read_bytes().split()])
 
 
 def brec(raw: RawFiles) -> Collated:
     """BREC of Wang and Zhang (2024): 400 pairs; ``pair`` and ``category`` tell which, graphs ``2i``, ``2i + 1``."""
-    parsed = _from_graph6(next(iter(raw.files.values())))
+    parsed = graph6(raw)
     count = parsed.counts["graphs"]
     parsed.tensors["pair"] = torch.arange(count) // 2
     parsed.tensors["category"] = torch.arange(len(BREC_CATEGORIES)).repeat_interleave(
@@ -82,10 +77,6 @@ def brec(raw: RawFiles) -> Collated:
     )
     parsed.slices["pair"] = parsed.slices["category"] = torch.arange(count + 1)
     return parsed
-
-
-def _from_graph6(path: Path) -> Collated:
-    return collate_edges([_decode(line.removeprefix(b">>graph6<<")) for line in path.read_bytes().split()])
 
 
 def _decode(line: bytes) -> tuple[int, np.ndarray]:
@@ -103,6 +94,6 @@ def _decode(line: bytes) -> tuple[int, np.ndarray]:
 def collate_edges(graphs: Sequence[tuple[int, np.ndarray]]) -> Collated:
     """Featureless graphs from their sizes and undirected edges ``[2, m]``; both directions are stored."""
     both = [torch.from_numpy(np.concatenate([edges, edges[::-1]], axis=1)) for _, edges in graphs]
-    nodes = torch.tensor([size for size, _ in graphs])
-    tensors = {"x": torch.ones(int(nodes.sum()), 1), "edge_index": torch.cat(both, dim=1)}
-    return Collated(tensors, {"x": ends(nodes), "edge_index": ends(torch.tensor([edges.size(1) for edges in both]))})
+    nodes = [size for size, _ in graphs]
+    tensors = {"x": torch.ones(sum(nodes), 1), "edge_index": torch.cat(both, dim=1)}
+    return collate(tensors, nodes, [edges.size(1) for edges in both])

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from graphkit.core.validate import check_choice
-from graphkit.datasets.parsed import Collated, ends, from_dataset
+from graphkit.datasets.parsed import Collated, collate, ends, from_dataset
 from graphkit.datasets.raw import DamagedFileError, RawFiles, open_archive
 
 
@@ -17,14 +15,14 @@ def tu(raw: RawFiles, *, name: str, features: str = "labels", use_node_attr: boo
     """The TU collection of Morris et al. (2020); ``features`` is ``labels``, ``degree`` (one-hot) or ``constant``."""
     check_choice(features, ("labels", "degree", "constant"), "node features")
     if len(raw.files) == 1:
-        _extract_tu(next(iter(raw.files.values())), raw.scratch / name / "raw", name)
+        _extract_tu(raw.only, raw.scratch / name / "raw", name)
     else:
         raw.place(f"{name}/raw")
     dataset = raw.parse("TUDataset", name, use_node_attr=use_node_attr)
     sizes = dataset._data.to_dict().get("_num_nodes")
     parsed = from_dataset(dataset)
     if sizes is not None:
-        parsed.slices["x"] = torch.tensor([0, *sizes]).cumsum(0)
+        parsed.slices["x"] = ends(sizes)
     return _with_features(parsed, features, name)
 
 
@@ -44,16 +42,14 @@ def _extract_tu(path: Path, folder: Path, name: str) -> None:
 def collab_npz(raw: RawFiles, *, features: str = "degree") -> Collated:
     """COLLAB from a compact file: each undirected edge once, ids local to the graph."""
     check_choice(features, ("degree", "constant"), "node features")
-    with np.load(next(iter(raw.files.values()))) as content:
-        arrays = {key: torch.from_numpy(content[key].astype(np.int64)) for key in content}
+    arrays = {key: array.long() for key, array in raw.arrays().items()}
     nodes, edges = arrays["num_nodes"], arrays["num_edges"]
     graph = torch.arange(nodes.numel()).repeat_interleave(edges)
     both = torch.cat([arrays["edges"], arrays["edges"].flip(0)], dim=1)
     # sort by graph, source, target, as PyG does
     key = (graph.repeat(2) * 1024 + both[0]) * 1024 + both[1]
-    tensors = {"edge_index": both[:, key.argsort()], "y": arrays["y"]}
-    slices = {"edge_index": ends(2 * edges), "y": torch.arange(nodes.numel() + 1), "x": ends(nodes)}
-    return _with_features(Collated(tensors, slices), features, "COLLAB")
+    tensors = {"edge_index": both[:, key.argsort()], "y": arrays["y"], "x": torch.ones(int(nodes.sum()), 1)}
+    return _with_features(collate(tensors, nodes, 2 * edges), features, "COLLAB")
 
 
 def _with_features(parsed: Collated, features: str, name: str) -> Collated:
@@ -61,15 +57,10 @@ def _with_features(parsed: Collated, features: str, name: str) -> Collated:
         if "x" not in parsed.tensors:
             raise ValueError(f"{name} has no node labels; choose features='degree' or 'constant'")
         return parsed
-    nodes = parsed.slices["x"].diff()
-    x = torch.ones(int(nodes.sum()), 1)
+    x = torch.ones(int(parsed.slices["x"][-1]), 1)
     if features == "degree":
-        degrees = _degrees(parsed, nodes)
+        offsets = parsed.slices["x"][:-1].repeat_interleave(parsed.slices["edge_index"].diff())
+        degrees = torch.bincount(parsed.tensors["edge_index"][0] + offsets, minlength=x.size(0))
         x = torch.nn.functional.one_hot(degrees).float()
     parsed.tensors["x"] = x
     return parsed
-
-
-def _degrees(parsed: Collated, nodes: Tensor) -> Tensor:
-    offsets = parsed.slices["x"][:-1].repeat_interleave(parsed.slices["edge_index"].diff())
-    return torch.bincount(parsed.tensors["edge_index"][0] + offsets, minlength=int(nodes.sum()))

@@ -14,7 +14,7 @@ def seal(raw: RawFiles, *, features: str = "id") -> Collated:
     """A network of Zhang and Chen (2018); ``features`` is ``id`` (one-hot, which makes embeddings) or ``constant``."""
     from scipy.io import loadmat
 
-    adjacency = loadmat(next(iter(raw.files.values())))["net"].tocoo()
+    adjacency = loadmat(raw.only)["net"].tocoo()
     edge_index = torch.stack([torch.from_numpy(ids).long() for ids in (adjacency.row, adjacency.col)])
     return Collated({"x": node_features(adjacency.shape[0], features), "edge_index": edge_index})
 

@@ -6,26 +6,22 @@ import numpy as np
 import torch
 
 from graphkit.core.validate import check_choice
-from graphkit.datasets.parsed import Collated, ends, from_dataset, joined
+from graphkit.datasets.parsed import Collated, collate, from_dataset, joined
 from graphkit.datasets.raw import RawFiles
 
 
 def peptides_npz(raw: RawFiles) -> Collated:
     """Peptides-func from a compact file of all graphs in the order of the official table."""
-    with np.load(next(iter(raw.files.values()))) as content:
-        arrays = {key: torch.from_numpy(content[key]) for key in content}
-    count = arrays["y"].size(0)
+    arrays = raw.arrays()
     tensors = {
         "x": arrays["x"].float(),
         "edge_index": arrays["edge_index"].long(),
         "edge_attr": arrays["edge_attr"].long(),
         "y": arrays["y"].float(),
     }
-    edges = ends(arrays["num_edges"])
-    slices = {
-        "x": ends(arrays["num_nodes"]), "edge_index": edges, "edge_attr": edges, "y": torch.arange(count + 1)
-    }  # fmt: skip
-    return Collated(tensors, slices, [(arrays["train_idx"], arrays["val_idx"], arrays["test_idx"])])
+    parsed = collate(tensors, arrays["num_nodes"], arrays["num_edges"])
+    parsed.splits = [(arrays["train_idx"], arrays["val_idx"], arrays["test_idx"])]
+    return parsed
 
 
 def lrgb(raw: RawFiles, *, name: str) -> Collated:
@@ -47,23 +43,16 @@ def zinc(raw: RawFiles, *, subset: bool, features: str = "onehot") -> Collated:
 
 def zinc_npz(raw: RawFiles, *, features: str = "onehot") -> Collated:
     """The rebuilt ZINC subset; ``features`` is ``onehot`` (28 atom types) or ``ids`` (one column)."""
+    arrays = raw.arrays()
     parts = []
-    with np.load(next(iter(raw.files.values()))) as content:
-        for part in ("train", "val", "test"):
-            arrays = {
-                key.removeprefix(f"{part}_"): torch.from_numpy(content[key])
-                for key in content
-                if key.startswith(f"{part}_")
-            }
-            tensors = {
-                "x": arrays["x"].float().view(-1, 1),
-                "edge_index": arrays["edge_index"].long(),
-                "edge_attr": arrays["edge_attr"].long(),
-                "y": arrays["y"],
-            }
-            edges = ends(arrays["num_edges"])
-            slices = (ends(arrays["num_nodes"]), edges, edges, torch.arange(arrays["y"].numel() + 1))
-            parts.append(Collated(tensors, dict(zip(tensors, slices))))
+    for part in ("train", "val", "test"):
+        tensors = {
+            "x": arrays[f"{part}_x"].float().view(-1, 1),
+            "edge_index": arrays[f"{part}_edge_index"].long(),
+            "edge_attr": arrays[f"{part}_edge_attr"].long(),
+            "y": arrays[f"{part}_y"],
+        }
+        parts.append(collate(tensors, arrays[f"{part}_num_nodes"], arrays[f"{part}_num_edges"]))
     return _atom_types(joined(parts), features)
 
 
@@ -92,10 +81,7 @@ def qm9_ggnn(raw: RawFiles, *, target: int = 0) -> Collated:
             "edge_attr": both[:, 1].contiguous(),
             "y": torch.tensor([row["targets"][target][0] for row in rows]),
         }
-        links_of = ends(torch.tensor([len(part_edges) for part_edges in edges]))
-        nodes_of = ends(torch.tensor([len(part_nodes) for part_nodes in features]))
-        slices = (nodes_of, links_of, links_of, torch.arange(len(rows) + 1))
-        parts.append(Collated(tensors, dict(zip(tensors, slices))))
+        parts.append(collate(tensors, list(map(len, features)), list(map(len, edges))))
     return joined(parts)
 
 

@@ -43,8 +43,7 @@ def heterophilous_npz(raw: RawFiles, *, undirected: bool) -> Collated:
     """
     from torch_geometric.utils import coalesce, to_undirected
 
-    with np.load(next(iter(raw.files.values()))) as content:
-        arrays = {key: torch.from_numpy(content[key]) for key in content}
+    arrays = raw.arrays()
     edge_index = arrays["edges"].t().contiguous()
     edge_index = to_undirected(edge_index) if undirected else coalesce(edge_index)
     splits = masks_to_ids(*(arrays[f"{stage}_masks"].t() for stage in ("train", "val", "test")))
@@ -89,8 +88,7 @@ def _from_pyg(raw: RawFiles, folder: str, cls: str, *args: object, **kwargs: obj
 
 def structure_npz(raw: RawFiles) -> Collated:
     """A graph without features: every node gets the constant 1."""
-    with np.load(next(iter(raw.files.values()))) as content:
-        arrays = {key: torch.from_numpy(content[key]).long() for key in content}
+    arrays = {key: array.long() for key, array in raw.arrays().items()}
     y = arrays["y"]
     ids = (arrays["train_idx"], arrays["val_idx"], arrays["test_idx"])
     return Collated({"x": torch.ones(y.numel(), 1), "edge_index": arrays["edge_index"], "y": y}, splits=[ids])
