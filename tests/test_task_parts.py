@@ -222,6 +222,34 @@ def test_old_words_of_tasks_warn():
     assert Cached("t", task.data, task.split, Binary).caches_evaluation is False
 
 
+def test_a_task_with_the_methods_of_old_is_told_the_new_ones():
+    with pytest.raises(TypeError, match=r"OldTask defines batches, but .* define make_loader, set_data and select, in"):
+
+        class OldTask(gk.Task):
+            kind = "node"
+
+            def batches(self, stage, batch_size=None, shuffle=False, generator=None, shard=(0, 1)):
+                return []
+
+            def select(self, out, batch, stage):
+                return out, batch.y
+
+            def with_split(self, split):
+                return self
+
+            def _with_graphs(self, graphs):
+                return self
+
+    class Reversed(NodeTask):
+        def batches(self, stage, *arguments, **named):
+            return list(super().batches(stage, *arguments, **named))[::-1]
+
+    plain = tiny.node_task("binary")
+    task = Reversed("t", plain.data, plain.split, "binary")
+    assert len(task.batches("train")) == 1, "a task with a loader may change its batches"
+    assert (task.num_classes, tiny.node_task("multilabel").num_classes) == (2, 0)
+
+
 # Graphs without features ---------------------------------------------------------------------------------------------
 
 

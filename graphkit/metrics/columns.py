@@ -21,27 +21,22 @@ class ColumnMetric(Metric):
     def make(self) -> Any:
         """The metric of one column."""
 
-    def prepare(self, out: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        """The predictions in (0, 1) and the labels ``[n, columns]`` that are compared."""
-        return squash(out), label
+    def compared(self, out: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs and known labels of one column ``[n]`` as its metric takes them (default: in (0, 1), and 0 or 1)."""
+        return squash(out), label.long()
 
     def is_defined(self, metric: Any) -> bool:
         """Whether a column has a value: it has not where all labels are missing."""
         return metric.update_called
 
     def update(self, out: Tensor, label: Tensor) -> None:
-        predictions, labels = self.prepare(out.detach(), label.view(out.size(0), -1))
-        columns = list(zip(predictions.view(out.size(0), -1).unbind(1), labels.unbind(1), strict=True))
+        outputs, labels = (values.view(out.size(0), -1).unbind(1) for values in (out.detach(), label))
         if not self._columns:
-            self._columns = [self.make().to(out.device) for _ in columns]
-        for metric, (prediction, values) in zip(self._columns, columns, strict=True):
+            self._columns = [self.make().to(out.device) for _ in labels]
+        for metric, output, values in zip(self._columns, outputs, labels, strict=True):
             known = ~torch.isnan(values)
             if known.any():
-                metric.update(prediction[known], self.as_label(values[known]))
-
-    def as_label(self, values: Tensor) -> Tensor:
-        """Known labels as torchmetrics wants them."""
-        return values.long()
+                metric.update(*self.compared(output[known], values[known]))
 
     def compute(self) -> float:
         values = [float(metric.compute()) for metric in self._columns if self.is_defined(metric)]
@@ -58,7 +53,7 @@ class RankMetric(ColumnMetric):
     targets = ("binary", "multilabel", "link")
 
     def is_defined(self, metric: Any) -> bool:
-        if not metric.update_called:
+        if not super().is_defined(metric):
             return False
         labels = torch.cat([chunk.view(-1) for chunk in metric.target])
         return bool(labels.min() != labels.max())
@@ -71,11 +66,8 @@ class ErrorMetric(ColumnMetric):
     percent = False
     targets = ("regression",)
 
-    def prepare(self, out: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+    def compared(self, out: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         return out, label
-
-    def as_label(self, values: Tensor) -> Tensor:
-        return values
 
 
 def squash(logits: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from graphkit.metrics.accuracy import Accuracy
+from graphkit.metrics.columns import squash
 
 
 class ExactMatch(Accuracy):
@@ -14,7 +15,7 @@ class ExactMatch(Accuracy):
     name = "exact_match"
     targets = ("multilabel",)
 
-    def prepare(self, out: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-        predictions, labels = super().prepare(out, label)
-        right = (((predictions > 0.5) == (labels > 0.5)) | torch.isnan(labels)).all(1, keepdim=True)
-        return right.float(), torch.ones_like(labels[:, :1])
+    def update(self, out: Tensor, label: Tensor) -> None:
+        label = label.view(out.size(0), -1)
+        right = (((squash(out) > 0.5) == (label > 0.5)) | torch.isnan(label)).all(1)
+        super().update(right.float(), torch.ones_like(label[:, 0]))

@@ -11,7 +11,7 @@ from graphkit.metrics.base import Metric
 class HitsAt(Metric):
     """The share of links that score above the K-th best pair without a link, as OGB's ``hits@20``.
 
-    Kept are the scores of all links and of the best K negatives.
+    It stores the scores of all links and of the best K negatives.
 
     Args:
         k: K (default: 20).

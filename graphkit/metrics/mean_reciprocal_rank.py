@@ -11,7 +11,7 @@ from graphkit.metrics.base import Metric
 class MeanReciprocalRank(Metric):
     """The mean over links of one over its rank among its own negatives, which come after it.
 
-    Kept are a sum and a count; ranks are computed some links at a time, so memory stays small.
+    It stores a sum and a count; ranks are computed some links at a time, so memory stays small.
 
     Raises:
         ValueError: If the first pair of a batch is no link.

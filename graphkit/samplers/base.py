@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -70,11 +69,11 @@ class Sampler(Configurable, ABC):
             )
         self.inductive = inductive
 
-    @abstractmethod
     def plan(
         self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
     ) -> list:
-        """What each batch of one pass over the roots begins with; in random order with a generator."""
+        """What each batch of one pass begins with (default: so many roots); in random order with a generator."""
+        return in_chunks(roots, batch_size, generator)
 
     @abstractmethod
     def draw(self, source: SubgraphSource, job: Any, seed: int, index: int) -> Subgraph:
@@ -127,7 +126,7 @@ class Sampler(Configurable, ABC):
             raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{data.num_nodes - 1}")
         data = with_int64_ids(data)
         source = subgraph_source(data.edge_index, data.num_nodes)
-        shared = shared_attributes(data, name)
+        part_of = subgraph_maker(data, name)
         prepared = self.prepare(data, source, roots)
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         seed = int(torch.randint(2**62, (1,), generator=generator))
@@ -139,7 +138,7 @@ class Sampler(Configurable, ABC):
 
         def make(index: int) -> Data:
             subgraph = self.draw(source, jobs[index % len(jobs)], seed, index)
-            batch = subgraph_data(data, shared, subgraph)
+            batch = part_of(subgraph)
             grown = subgraph.roots is not None
             batch.root_index = subgraph.roots if grown else is_root[subgraph.nodes].nonzero().view(-1)
             self.annotate(batch, subgraph, source, prepared)
@@ -183,17 +182,8 @@ def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None)
     return split_order(roots[torch.randperm(roots.numel(), generator=generator)], batch_size)
 
 
-@dataclass(frozen=True)
-class SharedAttributes:
-    """What subgraphs take from their graph: the names of the attributes of nodes and of edges, and a declaration."""
-
-    of_nodes: list[str]
-    of_edges: list[str]
-    declared: dict[str, str] | None
-
-
-def shared_attributes(data: Data, where: str) -> SharedAttributes:
-    """The attributes that go along with nodes and edges; those of pairs and of the graph stay behind.
+def subgraph_maker(data: Data, where: str) -> Callable[[Subgraph], Data]:
+    """What makes the data of subgraphs, with the attributes of nodes and edges; those of pairs and of the graph stay.
 
     Raises:
         ValueError: If an attribute may belong to nodes as well as to edges, or describes pairs of the whole graph.
@@ -207,20 +197,19 @@ def shared_attributes(data: Data, where: str) -> SharedAttributes:
     of_nodes, of_edges = (attributes_of(kind, data, where) for kind in ("node", "edge"))
     data = copy.copy(data)
     record_kinds(data)
-    return SharedAttributes(of_nodes, of_edges, data.get(DECLARED))
 
+    def part_of(subgraph: Subgraph) -> Data:
+        batch = Data(edge_index=subgraph.edge_index, n_id=subgraph.nodes, e_id=subgraph.edges)
+        batch.num_nodes = subgraph.nodes.numel()
+        for key in of_nodes:
+            batch[key] = _rows_of(data[key], subgraph.nodes)
+        for key in of_edges:  # a self-loop that was added is a new edge
+            batch[key] = take(data[key], subgraph.edges, key)
+        if data.get(DECLARED):
+            batch[DECLARED] = data[DECLARED]
+        return batch
 
-def subgraph_data(data: Data, shared: SharedAttributes, subgraph: Subgraph) -> Data:
-    """The part of a graph that a subgraph names, with the attributes of its nodes and edges."""
-    batch = Data(edge_index=subgraph.edge_index, n_id=subgraph.nodes, e_id=subgraph.edges)
-    batch.num_nodes = subgraph.nodes.numel()
-    for key in shared.of_nodes:
-        batch[key] = _rows_of(data[key], subgraph.nodes)
-    for key in shared.of_edges:  # a self-loop that was added is a new edge
-        batch[key] = take(data[key], subgraph.edges, key)
-    if shared.declared:
-        batch[DECLARED] = shared.declared
-    return batch
+    return part_of
 
 
 def _rows_of(value: Tensor, ids: Tensor) -> Tensor:

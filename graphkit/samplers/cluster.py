@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -53,12 +52,12 @@ class ClusterSampler(Sampler):
     def plan(
         self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
     ) -> list[Tensor]:
-        key = ("clusters", self.num_clusters)
-
-        def clusters() -> list[np.ndarray]:
-            return [partition(source.edge_index(), source.num_nodes, self.num_clusters).numpy()]
-
-        cluster = cached_on_disk(key, source, clusters, lambda arrays: torch.from_numpy(arrays[0]))
+        cluster = cached_on_disk(
+            ("clusters", self.num_clusters),
+            source,
+            lambda: [partition(source.edge_index(), source.num_nodes, self.num_clusters).numpy()],
+            lambda arrays: torch.from_numpy(arrays[0]),
+        )
         useful = cluster[roots].unique()
         members = cluster.sort(stable=True).indices.split(cluster.bincount().tolist())
         joined = in_chunks(useful, self.clusters_per_batch, generator)

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.core.validate import check_choice
-from graphkit.samplers.base import Sampler, in_chunks
+from graphkit.samplers.base import Sampler
 
 TYPES = ("directional", "induced")
 
@@ -36,7 +35,7 @@ class NeighborSampler(Sampler):
         num_neighbors: The number of neighbours per hop, e.g. ``[15, 10, 5]``; -1 takes all.
         replace: Draw with replacement (default: ``False``).
         subgraph_type: ``"directional"`` for the edges that were drawn, ``"induced"`` for all edges between the nodes
-            found (default: ``"directional"``).
+            drawn (default: ``"directional"``).
         evaluate: ``"sampled"``, ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"sampled"``).
         inductive: Whether training sees training nodes only (default: ``False``).
 
@@ -70,11 +69,6 @@ class NeighborSampler(Sampler):
         self.num_neighbors = fanouts
         self.replace = replace
         self.subgraph_type = check_choice(subgraph_type, TYPES, "subgraph_type of NeighborSampler")
-
-    def plan(
-        self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
-    ) -> list[Tensor]:
-        return in_chunks(roots, batch_size, generator)
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
         return source.neighbors(job, self.num_neighbors, self.replace, self.subgraph_type == "induced", seed, index)

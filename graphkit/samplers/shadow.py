@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.core.hashing import hash_tensors
-from graphkit.samplers.base import Sampler, cached_on_disk, in_chunks
+from graphkit.samplers.base import Sampler, cached_on_disk
 
 
 class _ShaDow(Sampler):
@@ -19,11 +19,6 @@ class _ShaDow(Sampler):
 
     default_batch_size: ClassVar[int | None] = 128
     add_self_loops: bool
-
-    def plan(
-        self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
-    ) -> list[Tensor]:
-        return in_chunks(roots, batch_size, generator)
 
     def annotate(self, batch: Data, subgraph: Subgraph, source: SubgraphSource, prepared: Any) -> None:
         sizes: Any = subgraph.sizes

@@ -15,15 +15,11 @@ from graphkit.tasks.targets import Target
 __all__ = ["STAGES", "Draw", "GraphTask", "LinkSplit", "LinkTask", "Loader", "NodeTask", "Split", "Target", "Task"]
 
 
-def _sampled(task: NodeTask, sampler: Any) -> NodeTask:
-    return task.sampled(sampler)
-
-
 def __getattr__(name: str) -> Any:
     if name == "TARGETS":
         warn_renamed("graphkit.tasks.TARGETS", "graphkit.tasks.targets.registry.names()")
         return ("multiclass", "binary", "multilabel", "regression")
     if name == "SampledNodeTask":
         warn_renamed("graphkit.tasks.SampledNodeTask(task, sampler)", "task.sampled(sampler)")
-        return _sampled
+        return lambda task, sampler: task.sampled(sampler)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

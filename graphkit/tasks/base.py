@@ -79,6 +79,11 @@ class Task(ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         adopt_renamed(cls)
+        if cls.batches is not Task.batches and cls.make_loader is Task.make_loader:
+            raise TypeError(
+                f"{cls.__name__} defines batches, but a task's batches come from its loader: define make_loader, "
+                "set_data and select, in place of batches, with_split and _with_graphs"
+            )
 
     def __init__(
         self,
@@ -89,8 +94,9 @@ class Task(ABC):
         allow_missing_classes: bool = False,
     ) -> None:
         self.name = name
-        fitting = [key for key, cls in targets.registry.classes().items() if self._takes(cls)]
         if isinstance(target, str):
+            known = targets.registry.classes()
+            fitting = [key for key, cls in known.items() if issubclass(cls, targets.Link) == self.judges_pairs]
             check_choice(target, fitting, "target")
         self.target = targets.resolve(target)
         if num_outputs is not None:
@@ -106,9 +112,6 @@ class Task(ABC):
             )
         self._derived: dict[str, Self] = {}
         self.loader = self.make_loader()
-
-    def _takes(self, cls: type[Target]) -> bool:
-        return issubclass(cls, targets.Link) == self.judges_pairs
 
     def _judges(self, metric: metrics.Metric | type[metrics.Metric]) -> bool:
         kinds = {vars(cls).get("name") for cls in type(self.target).__mro__}

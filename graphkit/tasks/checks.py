@@ -24,19 +24,15 @@ def check_graphs(graphs: Sequence[Data], task: str) -> None:
 
 
 def _all_sound(graphs: Sequence[Data]) -> bool:
-    """Whether many graphs pass, found by a few operations on all of them at once; ``False`` may also mean unsure."""
+    """Whether many graphs pass, by a few operations on all of them at once; ``False`` may also mean unsure."""
     if any(graph.get("x") is None or graph.get("edge_index") is None for graph in graphs):
         return False
-    if any(graph.get("num_nodes") not in (None, graph.x.size(0)) for graph in graphs):
-        return False
     features, edges = [graph.x for graph in graphs], [graph.edge_index for graph in graphs]
-    same_kind = all(
-        x.dtype == features[0].dtype and x.layout == torch.strided and x.dim() == 2 and e.dtype == torch.int64
-        for x, e in zip(features, edges, strict=True)
-    )
-    if not same_kind or not features[0].is_floating_point():
+    kinds = {(x.dtype, x.layout, x.shape[1:], e.dtype, e.shape[:-1]) for x, e in zip(features, edges, strict=True)}
+    dtype, layout, width, *of_edges = kinds.pop()
+    if kinds or not dtype.is_floating_point or layout != torch.strided or len(width) != 1:
         return False
-    if any(e.dim() != 2 or e.size(0) != 2 for e in edges) or len({x.size(1) for x in features}) > 1:
+    if of_edges != [torch.int64, (2,)] or any(g.get("num_nodes") not in (None, g.x.size(0)) for g in graphs):
         return False
     for key in ("edge_weight", "edge_attr"):
         values = [graph.get(key) for graph in graphs]

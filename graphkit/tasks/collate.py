@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
-from torch_geometric.data.storage import BaseStorage
 
 
 class Collator:
@@ -70,7 +69,7 @@ def _columns(graphs: Sequence[Data]) -> dict[str, _Column] | None:
     columns: dict[str, _Column] = {}
     layouts: dict[bytes, Tensor] = {}  # attributes of nodes share their sizes, and those of edges
     for key in keys:
-        column = _column(key, [graph[key] for graph in graphs], [graph._store for graph in graphs], graphs)
+        column = _column(key, graphs)
         if column is None:
             return None
         column.sizes = layouts.setdefault(column.sizes.numpy().tobytes(), column.sizes)
@@ -78,16 +77,17 @@ def _columns(graphs: Sequence[Data]) -> dict[str, _Column] | None:
     return columns
 
 
-def _column(key: str, values: list[Any], stores: list[BaseStorage], graphs: Sequence[Data]) -> _Column | None:
+def _column(key: str, graphs: Sequence[Data]) -> _Column | None:
+    values = [graph[key] for graph in graphs]
     first = values[0]
     if any(type(value) is not type(first) for value in values):
         return None
-    increments = [graph.__inc__(key, value, store) for graph, value, store in zip(graphs, values, stores, strict=True)]
+    increments = [graph.__inc__(key, value, graph._store) for graph, value in zip(graphs, values, strict=True)]
     dim = 0
     if isinstance(first, bool | int | float):
         joined, sizes = torch.tensor(values), torch.ones(len(values), dtype=torch.long)
     elif type(first) is Tensor and first.layout == torch.strided and first.device.type == "cpu":
-        axis = graphs[0].__cat_dim__(key, first, stores[0])
+        axis = graphs[0].__cat_dim__(key, first, graphs[0]._store)
         if not isinstance(axis, int | None):
             return None
         if axis is None or first.dim() == 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -20,7 +19,7 @@ from graphkit.tasks.base import Task
 from graphkit.tasks.checks import check_graphs
 from graphkit.tasks.link_split import LinkSplit, link_keys, sample_negatives
 from graphkit.tasks.loaders import Loader, Pairs, PairSubgraphs
-from graphkit.tasks.split import STAGES
+from graphkit.tasks.split import STAGES, without_masks
 
 
 class LinkTask(Task):
@@ -174,18 +173,13 @@ class LinkTask(Task):
 def _stage_graphs(data: Data, split: LinkSplit) -> tuple[list[Data], dict[str, int]]:
     """The graph of each stage without what may not be seen there; equal ones once, and which stage has which."""
     graphs: list[Data] = []
-    masks: list[Tensor] = []
-    position = {}
-    plain = copy.copy(data)
-    for key in ("y", *(f"{stage}_mask" for stage in STAGES)):
-        if key in plain:
-            del plain[key]
+    position: dict[str, int] = {}
+    number_of: dict[bytes, int] = {}
+    plain = without_masks(data)
+    plain.pop("y", None)
     for stage in STAGES:
         mask = split.messages(data.edge_index, stage)
-        known = next((i for i, other in enumerate(masks) if torch.equal(mask, other)), None)
-        if known is None:
-            known = len(graphs)
-            masks.append(mask)
+        position[stage] = number_of.setdefault(mask.cpu().numpy().tobytes(), len(graphs))
+        if position[stage] == len(graphs):
             graphs.append(plain if mask.all() else edge_subgraph(plain, mask, "links"))
-        position[stage] = known
     return graphs, position

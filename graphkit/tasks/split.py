@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 from graphkit.core.hashing import hash_tensors
 
@@ -17,6 +19,14 @@ def ids_to_int64(split: object) -> None:
     for name, ids in vars(split).items():
         if isinstance(ids, Tensor) and ids.dtype == torch.int32:
             object.__setattr__(split, name, ids.long())
+
+
+def without_masks(data: Data) -> Data:
+    """A shallow copy without the masks that came with the data: they describe another split, or this one twice."""
+    plain = copy.copy(data)
+    for stage in STAGES:
+        plain.pop(f"{stage}_mask", None)
+    return plain
 
 
 @dataclass(frozen=True, eq=False)

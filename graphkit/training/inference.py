@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.models import LayeredModel
-from graphkit.samplers.base import shared_attributes, subgraph_data
+from graphkit.samplers.base import subgraph_maker
 from graphkit.tasks.loaders.pairs import PAIRS
 
 
@@ -69,7 +69,7 @@ class _Run:
         self.model, self.data = model, data
         self.chunks = torch.arange(data.num_nodes).split(chunk_size)
         self.source = subgraph_source(data.edge_index, data.num_nodes)
-        self.shared = shared_attributes(data, "layerwise_inference")
+        self.part_of = subgraph_maker(data, "layerwise_inference")
         self.device = next((p.device for p in model.parameters()), data.edge_index.device)
 
     def outputs(self) -> Tensor:
@@ -95,7 +95,7 @@ class _Run:
 
         def rows(chunk: Tensor) -> Tensor:
             subgraph = self.source.neighbors(chunk, [-1] * num_hops)
-            part = subgraph_data(self.data, self.shared, subgraph).to(self.device)
+            part = self.part_of(subgraph).to(self.device)
             out = run([h[subgraph.nodes].to(self.device) for h in history], part)
             out = out if isinstance(out, Tensor) else out.to_dense()  # sparse features
             return out[: chunk.numel()]

@@ -11,6 +11,8 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.caching import Caching
+
 
 @dataclass(frozen=True)
 class Draw:
@@ -29,7 +31,7 @@ class Draw:
     shard: tuple[int, int] = (0, 1)
 
 
-class Loader(ABC):
+class Loader(Caching, ABC):
     r"""Turns the graphs and labels of a task into the batches of a stage.
 
     A trainer knows nothing of a task's kind: it asks for batches, once or in every epoch as the attributes say. A
@@ -41,7 +43,7 @@ class Loader(ABC):
     Attributes:
         resamples: Whether training batches differ from epoch to epoch.
         caches_evaluation: Whether the batches of validation and test fit into memory.
-        one_graph: Whether all batches of a stage hold the same graph, so that what is computed from it is kept.
+        one_graph: Whether all batches of a stage hold the same graph, so that what is computed from it is cached.
         sampler: What draws the subgraphs, if any.
         transforms: What is applied to each batch.
     """

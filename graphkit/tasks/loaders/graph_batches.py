@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from torch_geometric.data import Data
@@ -25,28 +24,22 @@ class GraphBatches(Loader):
 
     resamples = True
 
-    def __init__(self, task: Any) -> None:
-        super().__init__(task)
-        self._shuffled: dict[str, Collator] = {}
-        self._evaluation: dict[tuple[str, int], list[Data]] = {}
-
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
         size = DEFAULT_SIZE if draw.batch_size is None else draw.batch_size
-        count = len(getattr(self.task.split, stage))
-        if draw.shuffle:
-            if stage not in self._shuffled:
-                self._shuffled[stage] = Collator(self._labelled(stage))
-            # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other
-            # times.
-            order = torch.randperm(count, generator=draw.generator)
-            rank, world = draw.shard
-            rounded = -(-count // world) * world  # every process must take the same number of steps
-            share = order.repeat(-(-rounded // count))[:rounded][rank::world]
-            return map(self._shuffled[stage].batch, split_order(share, size))
-        if (stage, size) not in self._evaluation:  # evaluation repeats the same batches: collate them once
-            collator = Collator(self._labelled(stage))
-            self._evaluation[stage, size] = [collator.batch(ids) for ids in torch.arange(count).split(size)]
-        return self._evaluation[stage, size]
+        if not draw.shuffle:  # evaluation repeats the same batches: collate them once
+            return self.cached((stage, size), lambda: self._in_order(stage, size))
+        collator = self.cached(stage, lambda: Collator(self._labelled(stage)))
+        count = len(collator.graphs)
+        # PyG's DataLoader draws from the global generator whenever it starts, which a resumed run does at other times.
+        order = torch.randperm(count, generator=draw.generator)
+        rank, world = draw.shard
+        rounded = -(-count // world) * world  # every process must take the same number of steps
+        share = order.repeat(-(-rounded // count))[:rounded][rank::world]
+        return map(collator.batch, split_order(share, size))
+
+    def _in_order(self, stage: str, size: int) -> list[Data]:
+        collator = Collator(self._labelled(stage))
+        return [collator.batch(ids) for ids in torch.arange(len(collator.graphs)).split(size)]
 
     def _labelled(self, stage: str) -> list[Data]:
         chosen = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,17 +24,11 @@ class Pairs(Loader):
     resamples = True
     one_graph = True
 
-    def __init__(self, task: Any) -> None:
-        super().__init__(task)
-        self._fixed: dict[str, Data] = {}
-
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
         links, negatives = getattr(self.task.split, stage), self.task.split.negatives(stage)
         whole = stage != "train" or (draw.batch_size is None and draw.shard[1] == 1)
         if whole and negatives is not None:
-            if stage not in self._fixed:
-                self._fixed[stage] = self._batch(stage, links, negatives)
-            return [self._fixed[stage]]
+            return [self.cached(stage, lambda: self._batch(stage, links, negatives))]
         if whole:
             return [self._batch(stage, links, self.task.draw_negatives(draw.generator))]
         return (self._batch(stage, *part) for part in self.parts(stage, draw))

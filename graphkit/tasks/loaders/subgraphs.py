@@ -12,15 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
+from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.core.attributes import node_subgraph
 from graphkit.samplers import Sampler
 from graphkit.tasks.loaders.base import Draw, Loader
 from graphkit.tasks.loaders.pairs import Pairs, labelled_pairs
-from graphkit.tasks.loaders.whole_graph import without_masks
-from graphkit.tasks.split import STAGES
+from graphkit.tasks.split import STAGES, without_masks
 
 CHUNK = 8192  # nodes per chunk of a layer-wise evaluation
 EXAMPLE = 32  # roots of the subgraph from which sizes are read
@@ -55,18 +54,12 @@ class Subgraphs(Loader):
     @cached_property
     def whole(self) -> Any:
         """The task that is not sampled, with all transforms applied."""
-        task = self.task.with_loader(self._whole_loader)
-        for transform in self.transforms:
-            task = task.transform(transform)
-        return task
-
-    @cached_property
-    def _example(self) -> Data:
-        size = EXAMPLE if self.sampler.default_batch_size else None
-        return next(iter(self._drawn("train", Draw(size, True, torch.Generator().manual_seed(0)))))
+        return self.task.with_loader(self._whole_loader).transform(Compose(self.transforms))
 
     def example(self) -> Data:
-        return self._example
+        size = EXAMPLE if self.sampler.default_batch_size else None
+        draw = Draw(size, True, torch.Generator().manual_seed(0))
+        return self.cached("example", lambda: next(iter(self._drawn("train", draw))))
 
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
         if draw.shuffle or self.sampler.evaluate == "sampled":
@@ -78,16 +71,11 @@ class Subgraphs(Loader):
         return [batch]
 
     def _drawn(self, stage: str, draw: Draw) -> Iterable[Data]:
-        return map(self._finished, self.draw(stage, draw))
+        return map(Compose(self.transforms), self.draw(stage, draw))
 
     @abstractmethod
     def draw(self, stage: str, draw: Draw) -> Iterable[Data]:
         """The subgraphs of one stage, before they are transformed."""
-
-    def _finished(self, batch: Data) -> Data:
-        for transform in self.transforms:
-            batch = transform(batch)
-        return batch
 
     def describe(self) -> str:
         return "".join(f", {part}" for part in (self.sampler, *self.transforms))
@@ -102,8 +90,8 @@ class NodeSubgraphs(Subgraphs):
             data = copy.copy(data)
             data.y = self.task.labels
         if stage == "train" and self.sampler.inductive:
-            data, ids = self._training_graph, self._training_ids[ids]
-            parts = torch.zeros(data.num_nodes)
+            data, parts = self._training_graph, torch.zeros(ids.numel())
+            ids = torch.searchsorted(ids.sort().values, ids)  # the numbers of training nodes in their graph
         batches = self.sampler.batches(data, ids, draw.batch_size, draw.shuffle, draw.generator, draw.shard)
         return map(lambda batch: self._marked(batch, parts), batches)
 
@@ -130,14 +118,6 @@ class NodeSubgraphs(Subgraphs):
     @cached_property
     def _training_graph(self) -> Data:
         return node_subgraph(self._graph, self.task.split.train.sort().values, f"task {self.task.name!r}")
-
-    @cached_property
-    def _training_ids(self) -> Tensor:
-        """The number of each training node in the training graph."""
-        train = self.task.split.train.sort().values
-        ids = torch.full((self._graph.num_nodes,), -1)
-        ids[train] = torch.arange(train.numel())
-        return ids
 
 
 class PairSubgraphs(Subgraphs):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
-from typing import Any
 
 from torch_geometric.data import Data
 
 from graphkit.tasks.loaders.base import Draw, Loader
-from graphkit.tasks.split import STAGES
+from graphkit.tasks.split import STAGES, without_masks
 
 
 class WholeGraph(Loader):
@@ -24,10 +22,6 @@ class WholeGraph(Loader):
 
     one_graph = True
 
-    def __init__(self, task: Any) -> None:
-        super().__init__(task)
-        self._batch: dict[bool, Data] = {}
-
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
         if draw.batch_size is not None:
             raise ValueError(
@@ -36,10 +30,7 @@ class WholeGraph(Loader):
             )
         if draw.shard[1] > 1:
             raise ValueError(f"task {self.task.name!r} trains on the whole graph at once; use devices=1")
-        is_test = stage == "test"
-        if is_test not in self._batch:
-            self._batch[is_test] = self._view(stage)
-        return [self._batch[is_test]]
+        return [self.cached(stage == "test", lambda: self._view(stage))]
 
     def _view(self, stage: str) -> Data:
         view = without_masks(self.task.graphs[0])
@@ -47,11 +38,3 @@ class WholeGraph(Loader):
             view[f"{part}_index"] = getattr(self.task.split, part)
         view.y = self.task.visible_labels(stage)
         return view
-
-
-def without_masks(data: Data) -> Data:
-    """A shallow copy without the masks that came with the data: they describe another split, or this one twice."""
-    plain = copy.copy(data)
-    for stage in STAGES:
-        plain.pop(f"{stage}_mask", None)
-    return plain
