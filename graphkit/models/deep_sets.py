@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
-
-from torch import Tensor, nn
-from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.models.mlp import MLP
-from graphkit.nn import Linear
+from graphkit.nn import Perceptron
 
 
 class DeepSets(MLP):
@@ -78,21 +74,6 @@ class DeepSets(MLP):
             input_dropout=input_dropout,
         )
         self.head_layers = head_layers
-        widths = [hidden_channels] * head_layers + [self.out_channels]
-        self.head = _Perceptron(widths, act)  # type: ignore[assignment]
-
-
-class _Perceptron(nn.Module):
-    def __init__(self, widths: list[int], act: str) -> None:
-        super().__init__()
-        self.layers = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
-        self.activation = activation_resolver(act)
-
-    def forward(self, h: Tensor) -> Tensor:
-        for layer in self.layers[:-1]:
-            h = self.activation(layer(h))
-        return self.layers[-1](h)
-
-    def reset_parameters(self) -> None:
-        for layer in self.layers:
-            layer.reset_parameters()  # type: ignore[operator]
+        self.head = Perceptron(  # type: ignore[assignment]
+            hidden_channels, hidden_channels, self.out_channels, head_layers, act
+        )

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import SAGEConv
-from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
@@ -150,7 +149,7 @@ class DRew(LayeredModel):
         width = hidden_channels - (LAP_PE_CHANNELS if lap_pe else 0)
         self.embedding, self.pre = self._make_encoder(width)
         self.pe = LaplacianEncoder(LAP_PE_CHANNELS) if lap_pe else None
-        self.layers = nn.ModuleList(_Layer(self, t) for t in range(num_layers))
+        self.layers = nn.ModuleList(self._make_layer(t) for t in range(num_layers))
         self.activation = nn.Identity() if conv == "rgin" else activation_resolver(act)
         self.pool = make_pool(readout, self._state_width)
         self.head = Linear(self._state_width, self.out_channels)
@@ -190,6 +189,30 @@ class DRew(LayeredModel):
             parts += [Linear(size, width), nn.BatchNorm1d(width), activation_resolver(self.act)]
         return embedding, nn.Sequential(*parts)
 
+    def _make_layer(self, t: int) -> nn.ModuleDict:
+        """The convolution of layer ``t``, and the batch normalisation after it where it has none within."""
+        layer = nn.ModuleDict({"conv": self._make_conv(min(t + 1, self.k_max or t + 1))})
+        if self.batch_norm and (self.conv == "gatedgcn" or callable(self.conv)):
+            layer["norm"] = nn.BatchNorm1d(self.hidden_channels)
+        return layer
+
+    def _make_conv(self, num_hops: int) -> nn.Module:
+        width, build = self.hidden_channels, self.conv
+        hops: dict[str, Any] = {"num_hops": num_hops, "nu": self.nu}
+        if build == "rgin":
+            return DRewRGINConv(width, width, act=self.act, num_edge_types=self.num_edge_types, **hops)
+        hops["convex_combination"], hops["learned_hop_weights"] = self.convex_combination, self.learned_hop_weights
+        hops["shared_weights"] = build == "gatedgcn" if self.shared_weights is None else self.shared_weights
+        if build == "gatedgcn":
+            return DRewGatedGCNConv(width, width, **hops)
+        if callable(build):
+            return DRewConv(lambda: build(width, width), **hops)
+        hops |= {"act": self.act, "batch_norm": self.batch_norm}
+        hops["official_skip_empty_hops"] = self.official_skip_empty_hops
+        if build == "gin":
+            return DRewGINConv(width, width, **hops)
+        return DRewGCNConv(width, width, dropout=self.dropout, l2_norm=self.l2_norm, **hops)
+
     def encode(self, batch: Data) -> Tensor:
         x = self.features(batch)
         h = self.pre(x if self.embedding is None else self.embedding(x))
@@ -203,10 +226,15 @@ class DRew(LayeredModel):
                 "DRew needs batch.hop_index and batch.hop_distance; the trainer adds them, by hand "
                 "model.required_transform()(data) does"
             )
-        out = self.activation(self.layers[i](history, batch))
+        further = {}
+        if self.num_edge_types > 1:
+            further = {"relation_index": batch.edge_index, "edge_type": batch.edge_attr.view(-1)}
+        layer = cast(nn.ModuleDict, self.layers[i])
+        out = layer["conv"](history, batch.hop_index, batch.hop_distance, **further)
+        out = self.activation(layer["norm"](out) if "norm" in layer else out)
         if self.conv != "gcn":  # whose hops drop, each before its own activation
             out = dropout(out, self.dropout, self.training)
-        if self.layers[i].residual:
+        if self.conv not in ("gin", "rgin") if self.residual is None else self.residual:
             out = cast(Tensor, history[-1]) + out
         if self.conv == "gcn" and self.l2_norm:
             out = l2_normalize(out)
@@ -224,45 +252,3 @@ class DRew(LayeredModel):
         if self.encoder == "linear":
             parts.append(SparseFeatures())
         return Compose(parts)
-
-
-class _Layer(nn.Module):
-    """The convolution of layer ``t`` and the normalisation after it."""
-
-    def __init__(self, model: DRew, t: int) -> None:
-        super().__init__()
-        self.conv, normalised, residual = _make_conv(model, min(t + 1, model.k_max or t + 1))
-        self.norm = nn.BatchNorm1d(model.hidden_channels) if normalised and model.batch_norm else None
-        self.residual = residual if model.residual is None else model.residual
-
-    def forward(self, history: list[Any], batch: Data) -> Tensor:
-        further = {}
-        if isinstance(self.conv, DRewRGINConv) and self.conv.num_edge_types > 1:
-            further = {"relation_index": batch.edge_index, "edge_type": batch.edge_attr.view(-1)}
-        out = self.conv(history, batch.hop_index, batch.hop_distance, **further)
-        return out if self.norm is None else self.norm(out)
-
-    def reset_parameters(self) -> None:
-        for module in self.children():
-            reset(module)
-
-
-def _make_conv(model: DRew, num_hops: int) -> tuple[nn.Module, bool, bool]:
-    """A layer's convolution, whether a batch normalisation follows, and whether the input is added."""
-    width = model.hidden_channels
-    hops: dict[str, Any] = {"num_hops": num_hops, "nu": model.nu}
-    if model.conv == "rgin":
-        conv: nn.Module = DRewRGINConv(width, width, act=model.act, num_edge_types=model.num_edge_types, **hops)
-        return conv, False, False
-    hops["convex_combination"], hops["learned_hop_weights"] = model.convex_combination, model.learned_hop_weights
-    hops["shared_weights"] = model.conv == "gatedgcn" if model.shared_weights is None else model.shared_weights
-    if model.conv == "gatedgcn":
-        return DRewGatedGCNConv(width, width, **hops), True, True
-    if callable(model.conv):
-        build = model.conv
-        return DRewConv(lambda: build(width, width), **hops), True, True
-    hops |= {"act": model.act, "batch_norm": model.batch_norm}
-    hops["official_skip_empty_hops"] = model.official_skip_empty_hops
-    if model.conv == "gin":
-        return DRewGINConv(width, width, **hops), False, False
-    return DRewGCNConv(width, width, dropout=model.dropout, l2_norm=model.l2_norm, **hops), False, True

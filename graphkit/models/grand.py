@@ -15,14 +15,11 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel
-from graphkit.models.grand_equation import Equation
 from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import Linear, dropout
+from graphkit.nn import GraphDiffusion, Linear, dropout
 from graphkit.nn.diffusion_ode import REGULARIZERS, DiffusionODE, RegularizedODE
 from graphkit.nn.ode import ODESolver
 from graphkit.transforms import SparseFeatures
-
-DIFFUSIVITIES = ("linear", "nonlinear", "hard", "mixed", "constant")
 
 
 @dataclass(frozen=True)
@@ -168,15 +165,31 @@ class GRAND(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        self.diffusivity = check_choice(diffusivity, DIFFUSIVITIES, "diffusivity of GRAND")
-        self.adjacency = check_choice(adjacency, ("column", "sym"), "adjacency of GRAND")
         self.regularizers = None if regularizers is None else dict(regularizers)
         self._check_numbers()
 
         self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None, bias_initializer=None)
         self.mlp_in = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(2 if mlp else 0))
         self.norm = nn.BatchNorm1d(hidden_channels) if batch_norm else None
-        self.layers = nn.ModuleList([Equation(self)] * num_layers)
+        equation = GraphDiffusion(
+            hidden_channels,
+            diffusivity,
+            attention,
+            attention_channels,
+            heads,
+            axis,
+            normalize,
+            reweight,
+            adjacency,
+            self_loops,
+            source,
+            bounded_rate,
+            keep_edges,
+            official_batch_max,
+            official_hard_gradient,
+            official_integer_loops,
+        )
+        self.layers = nn.ModuleList([equation] * num_layers)
         self.lin_fc = nn.Linear(hidden_channels, hidden_channels) if fc_out else None
         self.lin_out = nn.Linear(hidden_channels, self.out_channels)
         self.pool = make_pool(readout, hidden_channels)
@@ -213,7 +226,8 @@ class GRAND(LayeredModel):
 
     def ode(self, z0: Tensor, batch: Data) -> DiffusionODE:
         """The equation that starts at ``z0 [num_nodes, hidden_channels]``."""
-        return self.layers[0](z0, batch, self)
+        equation = cast(GraphDiffusion, self.layers[0])
+        return equation.equation(z0, batch.edge_index, batch.get("edge_weight"), batch.get("batch"))
 
     @torch.no_grad()
     def early_stop(self, batch: Data, y: Tensor, val_mask: Tensor, multiplier: float = 3.0) -> EarlyStop:
@@ -272,10 +286,6 @@ class GRAND(LayeredModel):
         for name in ("time", "tol_scale", "adjoint_tol_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"GRAND: {name}={getattr(self, name)}, must be positive")
-        if not self.self_loops >= 0:
-            raise ValueError(f"GRAND: self_loops={self.self_loops}, must not be negative; 0 adds none")
-        if not 0 < self.keep_edges <= 1:
-            raise ValueError(f"GRAND: keep_edges={self.keep_edges}, must be in (0, 1]")
         for name in self.regularizers or {}:
             check_choice(name, REGULARIZERS, "regulariser of GRAND")
 

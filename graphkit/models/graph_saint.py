@@ -8,16 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import Linear, dropout
-from graphkit.ops import SparseMatrix, gcn_norm, l2_normalize
-
-EPS = 1e-9  # of the official normalisation
+from graphkit.nn import GraphSAINTConv, Linear, dropout
+from graphkit.ops import SparseMatrix, l2_normalize
 
 
 class GraphSAINT(LayeredModel):
@@ -86,7 +83,7 @@ class GraphSAINT(LayeredModel):
         self.num_hops = max(orders)
         layers, width = [], in_channels
         for order in self.orders:
-            layers.append(_HighOrder(width, hidden_channels, order, act, join, norm))
+            layers.append(GraphSAINTConv(width, hidden_channels, order, act, join, norm))
             width = hidden_channels * (order + 1 if join == "concat" else 1)
         self.layers = nn.ModuleList(layers)
         self.pool = make_pool(readout, width)
@@ -97,50 +94,18 @@ class GraphSAINT(LayeredModel):
         return self.features(batch)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
-        h: Any = dropout(history[-1], self.dropout, self.training)
-        average = _average(batch, h.size(0), h.dtype)
-        powers = [h]
-        for _ in range(self.orders[i]):
-            powers.append(average @ powers[-1])
-        return self.layers[i](*powers)
+        h = dropout(history[-1], self.dropout, self.training)
+        return self.layers[i](h, batch.edge_index, batch.get("edge_weight"), batch.get("full_degree"))
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        if self.orders[i] > 1 or (self.training and self.dropout > 0):
+        if self.training and self.dropout > 0:
             return None
-        if self.orders[i] == 0:
-            return SparseMatrix.from_edges(batch.edge_index[:, :0], size=size)
-        return _average(batch, size, dtype)
+        layer: Any = self.layers[i]
+        return layer.propagation(batch.edge_index, batch.get("edge_weight"), batch.get("full_degree"), size, dtype)
 
     def combine(self, i: int, propagated: Any, own: Tensor | None = None) -> Tensor:
-        return self.layers[i](*[own, propagated][: self.orders[i] + 1])
+        layer: Any = self.layers[i]
+        return layer.combine(propagated, own)
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.head(l2_normalize(read_out(self.readout, self.pool, h, batch)))
-
-
-def _average(batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix:
-    """The matrix of the mean over neighbours, or of what estimates it."""
-    weight = batch.get("edge_weight")
-    if batch.get("full_degree") is None:
-        return gcn_norm(batch.edge_index, weight, add_self_loops=False, norm="row", size=size, dtype=dtype)
-    share = (1.0 if weight is None else weight) / batch.full_degree[batch.edge_index[1]]
-    return gcn_norm(batch.edge_index, share, add_self_loops=False, norm=None, size=size)
-
-
-class _HighOrder(nn.Module):
-    def __init__(self, in_channels: int, out_channels: int, order: int, act: str, join: str, norm: bool) -> None:
-        super().__init__()
-        self.join = join
-        self.lins = nn.ModuleList(Linear(in_channels, out_channels) for _ in range(order + 1))
-        self.norms = nn.ModuleList(nn.LayerNorm(out_channels, EPS) for _ in range(order + 1) if norm)
-        self.activation = activation_resolver(act)
-
-    def forward(self, *powers: Tensor) -> Tensor:
-        parts = [self.activation(lin(h)) for lin, h in zip(self.lins, powers, strict=True)]
-        if self.norms:
-            parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
-        return torch.cat(parts, dim=1) if self.join == "concat" else torch.stack(parts).sum(0)
-
-    def reset_parameters(self) -> None:
-        for module in (*self.lins, *self.norms):
-            module.reset_parameters()

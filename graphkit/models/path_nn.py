@@ -134,15 +134,14 @@ class PathNN(LayeredModel):
             self.edge_encoder = nn.Linear(edge_dim, h, bias=False)
         reads_edges = None if self.edge_encoder is None else h
         conv = PathConv(h, h, num_layers, paths, encode_distances, reads_edges, aggr, dropout)
-        self.layers = nn.ModuleList(
-            _PathLayer(
-                conv,
-                NORMS[norm](h) if norm is not None and aggr == "sum" else None,
-                nn.Sequential(nn.Dropout(dropout), *_perceptron(h, h, norm)) if mlp else None,
-                residual,
-            )
-            for _ in range(num_layers)
-        )
+        self.layers = nn.ModuleList()
+        for _ in range(num_layers):
+            layer = nn.ModuleDict({"conv": conv})
+            if norm is not None and aggr == "sum":
+                layer["norm"] = NORMS[norm](h)
+            if mlp:
+                layer["mlp"] = nn.Sequential(nn.Dropout(dropout), *_perceptron(h, h, norm))
+            self.layers.append(layer)
         self.pool = make_pool(readout, h, **(readout_kwargs or {}))
         head: list[nn.Module] = [nn.Linear(h, h), nn.ReLU(), nn.Dropout(dropout)] if head_layers == 2 else []
         self.head = nn.Sequential(*head, *([nn.Linear(h, self.out_channels)] if head_layers else []))
@@ -162,8 +161,14 @@ class PathNN(LayeredModel):
                 "(Trainer.fit does)"
             )
         edge_attr, edge_kind = self._edges(batch)
-        layer = cast(_PathLayer, self.layers[i])
-        return layer(h, batch.edge_index, edge_attr, path_index, batch.get(f"path_distance_{i + 1}"), edge_kind)
+        layer = cast(nn.ModuleDict, self.layers[i])
+        distance = batch.get(f"path_distance_{i + 1}")
+        out = layer["conv"](h, batch.edge_index, edge_attr, path_index, distance, edge_kind)
+        if self.residual:
+            out = out + h
+        if "norm" in layer:
+            out = layer["norm"](out)
+        return layer["mlp"](out) if self.mlp else out.relu()
 
     def _edges(self, batch: Data) -> tuple[Tensor | None, Tensor | None]:
         """What :class:`PathConv` reads of edges: their features and, for codes, which of them each edge has."""
@@ -180,22 +185,6 @@ class PathNN(LayeredModel):
 
     def required_transform(self) -> BaseTransform | None:
         return Paths(self.num_layers, self.paths, self.max_paths)
-
-
-class _PathLayer(nn.Module):
-    """A path convolution, which all layers share, and what follows it."""
-
-    def __init__(self, conv: PathConv, norm: nn.Module | None, mlp: nn.Module | None, residual: bool) -> None:
-        super().__init__()
-        self.conv, self.norm, self.mlp, self.residual = conv, norm, mlp, residual
-
-    def forward(self, h: Tensor, *paths: Tensor | None) -> Tensor:
-        out = self.conv(h, *paths)
-        if self.residual:
-            out = out + h
-        if self.norm is not None:
-            out = self.norm(out)
-        return out.relu() if self.mlp is None else self.mlp(out)
 
 
 def _perceptron(in_channels: int, channels: int, norm: str | None) -> nn.Sequential:

@@ -64,7 +64,7 @@ class RelationalGNN(LayerStack):
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: float | None = None,
     ) -> None:
-        self._relations = (num_relations, conv)  # for make_layer
+        self.conv, self.num_relations = conv, num_relations  # for make_layer
         super().__init__(
             in_channels,
             hidden_channels,
@@ -78,8 +78,6 @@ class RelationalGNN(LayerStack):
             readout_kwargs=readout_kwargs,
             input_dropout=input_dropout,
         )
-        self.conv = conv
-        self.num_relations = num_relations
 
     @classmethod
     def from_task(cls: type[R], task: Any, **arguments: Any) -> R:
@@ -88,7 +86,7 @@ class RelationalGNN(LayerStack):
         return super().from_task(task, **{"num_relations": largest + 1} | arguments)
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        return RelationalConv(in_channels, out_channels, *self._relations)
+        return RelationalConv(in_channels, out_channels, self.num_relations, self.conv)
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         return layer(h, batch.edge_index, batch.get("edge_type"), batch.get("edge_weight"))

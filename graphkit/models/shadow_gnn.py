@@ -8,16 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import Linear, aggr, dropout
-from graphkit.ops import SparseMatrix, gcn_norm, l2_normalize, softmax, sparsity_pattern
+from graphkit.nn import Linear, ShaDowGATConv, ShaDowGCNConv, ShaDowLinear, ShaDowSAGEConv, aggr, dropout
+from graphkit.ops import l2_normalize
 
-EPS = 1e-9  # of the official normalisation
+CONVS: dict[str, Any] = {"sage": ShaDowSAGEConv, "gcn": ShaDowGCNConv, "gat": ShaDowGATConv}
 POOLINGS = ("center", "mean", "max", "sum")
 RESIDUES = ("none", "concat", "sum", "max")
 HOP_COLUMNS = 7  # unreachable, then 0 to 5 hops; farther nodes have zeros
@@ -29,16 +28,8 @@ class ShaDowGNN(LayeredModel):
     From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
     NeurIPS 2021).
 
-    With dropout before every layer and :math:`\mathrm{norm}` that standardises rows (a learned scale and offset each),
-
-    ==========  =====================================================================================================
-    ``sage``    :math:`\mathrm{norm}(\sigma(W_1 x_v + b_1)) + \mathrm{norm}(\sigma(W_2 \bar x_v + b_2))` with the
-                mean :math:`\bar x_v` over neighbours
-    ``gcn``     :math:`\mathrm{norm}(\sigma(W \hat A x + b))` with the symmetric normalisation
-    ``gat``     :math:`\tfrac12 [\mathrm{norm}(\sum_u \alpha_{uv} z_u) + \mathrm{norm}(s_v)]` per head, where
-                :math:`z = \sigma(W_1 x + b_1)`, :math:`s = \sigma(W_0 x + b_0)` and :math:`\alpha_{uv}` is the softmax
-                over :math:`u` of :math:`\mathrm{lrelu}(a_0^\top s_v) + \mathrm{lrelu}(a_1^\top z_u)`, slope 0.2
-    ==========  =====================================================================================================
+    Layers are :class:`~graphkit.nn.ShaDowSAGEConv`, :class:`~graphkit.nn.ShaDowGCNConv` or
+    :class:`~graphkit.nn.ShaDowGATConv`, with dropout before each; all of them standardise rows.
 
     ``residue`` joins the states of all layers. A root's state is put beside the ``pooling`` of its subgraph, which goes
     through one more such layer; its row is divided by its length, and a linear map and a normalisation give the
@@ -104,20 +95,21 @@ class ShaDowGNN(LayeredModel):
         self.keep_arguments(locals())
         if heads < 1 or hidden_channels % heads:
             raise ValueError(f"ShaDowGNN: heads={heads} must divide hidden_channels={hidden_channels}")
-        self.conv = check_choice(conv, _CONVS, "conv of ShaDowGNN")
+        self.conv = check_choice(conv, CONVS, "conv of ShaDowGNN")
         self.residue = check_choice(residue, RESIDUES, "residue of ShaDowGNN")
         self.pooling = check_choice(pooling, POOLINGS, "pooling of ShaDowGNN")
         widths = [in_channels] + [hidden_channels] * (num_layers - 1)
         self.hop_encoder = Linear(HOP_COLUMNS, in_channels) if hops else None
-        self.layers = nn.ModuleList(_CONVS[conv](width, hidden_channels, heads, act) for width in widths)
+        more = {"heads": heads} if conv == "gat" else {}
+        self.layers = nn.ModuleList(CONVS[conv](width, hidden_channels, act=act, **more) for width in widths)
         width = hidden_channels * (num_layers if residue == "concat" else 1)
         self.pool = make_pool(readout, width)
         joins = readout is None and pooling != "center"
-        self.join = _Dense(2 * width, hidden_channels, act) if joins else None
+        self.join = ShaDowLinear(2 * width, hidden_channels, act) if joins else None
         self.pool_subgraph = aggr.resolve(pooling, width) if joins else None
         width = hidden_channels if joins else width
         normed = self.out_channels > 2 if norm_outputs is None else norm_outputs
-        self.head = _Dense(width, self.out_channels, None) if normed else Linear(width, self.out_channels)
+        self.head = ShaDowLinear(width, self.out_channels, None) if normed else Linear(width, self.out_channels)
         self.reset_parameters()
 
     @property
@@ -134,7 +126,8 @@ class ShaDowGNN(LayeredModel):
         return x + self.hop_encoder(F.one_hot(column, HOP_COLUMNS + 1)[:, :HOP_COLUMNS].to(x.dtype))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
-        out = self.layers[i](dropout(history[-1], self.dropout, self.training), batch)
+        weight = {} if self.conv == "gat" else {"edge_weight": batch.get("edge_weight")}
+        out = self.layers[i](dropout(history[-1], self.dropout, self.training), batch.edge_index, **weight)
         if i < self.num_layers - 1 or self.residue == "none":
             return out
         states: list[Any] = [*history[1:], out]
@@ -152,77 +145,3 @@ class ShaDowGNN(LayeredModel):
             pooled = read_out(self.pooling, self.pool_subgraph, h, batch)
             roots = self.join(torch.cat([roots, pooled[index if mask is None else index[mask]]], dim=1))
         return self.head(l2_normalize(roots))
-
-
-class _Normalised(nn.Module):
-    """Linear maps whose results are standardised per row, with a scale and an offset each."""
-
-    def __init__(self, sizes: list[tuple[int, int]], norm_shape: tuple[int, ...], act: str | None) -> None:
-        super().__init__()
-        self.lins = nn.ModuleList(Linear(*size) for size in sizes)
-        self.scale = nn.Parameter(torch.empty(norm_shape))
-        self.offset = nn.Parameter(torch.empty(norm_shape))
-        self.activation = nn.Identity() if act is None else activation_resolver(act)
-
-    def mapped(self, k: int, x: Any) -> Tensor:
-        return self.activation(self.lins[k](x))
-
-    def norm(self, k: int, x: Tensor) -> Tensor:
-        return F.layer_norm(x, x.shape[-1:], eps=EPS) * self.scale[k] + self.offset[k]
-
-    def reset_parameters(self) -> None:
-        for lin in self.lins:
-            lin.reset_parameters()  # type: ignore[operator]
-        nn.init.ones_(self.scale)
-        nn.init.zeros_(self.offset)
-
-
-class _Dense(_Normalised):
-    def __init__(self, in_channels: int, out_channels: int, act: str | None) -> None:
-        super().__init__([(in_channels, out_channels)], (1, out_channels), act)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.norm(0, self.mapped(0, x))
-
-
-class _SAGE(_Normalised):
-    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str | None) -> None:
-        super().__init__([(in_channels, out_channels)] * 2, (2, out_channels), act)
-
-    def forward(self, x: Tensor, batch: Data) -> Tensor:
-        weight = batch.get("edge_weight")
-        mean = gcn_norm(batch.edge_index, weight, add_self_loops=False, norm="row", size=x.size(0), dtype=x.dtype)
-        return self.norm(0, self.mapped(0, x)) + self.norm(1, self.mapped(1, mean @ x))
-
-
-class _GCN(_Normalised):
-    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str | None) -> None:
-        super().__init__([(in_channels, out_channels)], (1, out_channels), act)
-
-    def forward(self, x: Tensor, batch: Data) -> Tensor:
-        matrix = gcn_norm(batch.edge_index, batch.get("edge_weight"), size=x.size(0), dtype=x.dtype)
-        return self.norm(0, self.mapped(0, matrix @ x))
-
-
-class _GAT(_Normalised):
-    def __init__(self, in_channels: int, out_channels: int, heads: int, act: str | None) -> None:
-        shape = (2, heads, out_channels // heads)
-        super().__init__([(in_channels, out_channels)] * 2, shape, act)
-        self.attention = nn.Parameter(torch.empty(shape))
-
-    def forward(self, x: Tensor, batch: Data) -> Tensor:
-        pattern, _ = sparsity_pattern(batch.edge_index, x.size(0)).with_self_loops()
-        own, other = (self.mapped(k, x).view(x.size(0), *self.attention.shape[1:]) for k in range(2))
-        of_target, of_source = (
-            F.leaky_relu((z * a).sum(-1), 0.2) for z, a in zip((own, other), self.attention, strict=True)
-        )
-        weight = softmax(of_target[pattern.row] + of_source[pattern.col], ptr=pattern.rowptr)
-        heads = [SparseMatrix(pattern, weight[:, h]) @ other[:, h] for h in range(other.size(1))]
-        return (self.norm(0, torch.stack(heads, dim=1)) + self.norm(1, own)).flatten(1) / 2
-
-    def reset_parameters(self) -> None:
-        super().reset_parameters()
-        nn.init.xavier_uniform_(self.attention)
-
-
-_CONVS: dict[str, Any] = {"sage": _SAGE, "gcn": _GCN, "gat": _GAT}

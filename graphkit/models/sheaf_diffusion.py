@@ -168,9 +168,10 @@ class SheafDiffusion(LayeredModel):
         self._shared: list[SheafLaplacian] | None = None
         self.reset_parameters()
 
-    def _step_layer(self, i: int) -> _SheafLayer:
+    def _step_layer(self, i: int) -> nn.ModuleDict:
+        learner = {"learner": self._learner()} if i == 0 or not self.frozen else {}
         conv = SheafConv(self.width, self.hidden_channels, self.left_weights, self.right_weights, self.act)
-        return _SheafLayer(self._learner() if i == 0 or not self.frozen else None, conv)
+        return nn.ModuleDict({**learner, "conv": conv})
 
     def _flow(self) -> SheafFlow:
         solver = ODESolver(
@@ -219,7 +220,8 @@ class SheafDiffusion(LayeredModel):
         laplacian = self.laplacian(i, history, batch)
         dropped = cast(Tensor, dropout(h, self.dropout, self.training))
         shape = (-1, self.width, self.hidden_channels)
-        return cast(_SheafLayer, self.layers[i]).conv(h.view(shape), dropped.view(shape), laplacian).flatten(1)
+        conv: Any = self.layers[i].conv
+        return conv(h.view(shape), dropped.view(shape), laplacian).flatten(1)
 
     def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:
         """The sheaf Laplacian of layer ``i``, from the states so far; its energy measures agreement with the sheaf."""
@@ -229,12 +231,11 @@ class SheafDiffusion(LayeredModel):
         x = cast(Tensor, history[position])
         if position > 0 and self.time is None:
             x = cast(Tensor, dropout(x, self.dropout, self.training))
-        learner = cast(_SheafLayer | SheafFlow, self.layers[position]).learner
-        assert learner is not None
-        found = learner(x, sheaf_graph(batch.edge_index, x.size(0)))
+        learner: Any = self.layers[position].learner
+        laplacian = learner(x, sheaf_graph(batch.edge_index, x.size(0)))
         if self._shared is not None:
-            self._shared.append(found)
-        return found
+            self._shared.append(laplacian)
+        return laplacian
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.lin_out(read_out(self.readout, self.pool, h, batch))
@@ -250,16 +251,3 @@ class SheafDiffusion(LayeredModel):
             yield
         finally:
             self._shared = None
-
-
-class _SheafLayer(nn.Module):
-    """A learner, unless the sheaf is frozen, and a convolution."""
-
-    def __init__(self, learner: SheafLearner | None, conv: SheafConv) -> None:
-        super().__init__()
-        self.learner, self.conv = learner, conv
-
-    def reset_parameters(self) -> None:
-        if self.learner is not None:
-            self.learner.reset_parameters()
-        self.conv.reset_parameters()

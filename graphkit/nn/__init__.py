@@ -9,11 +9,16 @@ from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
+from graphkit.nn.graph_diffusion import GraphDiffusion
+from graphkit.nn.graph_saint_conv import GraphSAINTConv
 from graphkit.nn.linear import Linear
+from graphkit.nn.mpnn_conv import MPNNConv
 from graphkit.nn.path_conv import PathConv
+from graphkit.nn.perceptron import Perceptron
 from graphkit.nn.pure_gcn_conv import PureGCNConv
 from graphkit.nn.relational_conv import RelationalConv
 from graphkit.nn.sgc_conv import SGConv
+from graphkit.nn.shadow_convs import ShaDowGATConv, ShaDowGCNConv, ShaDowLinear, ShaDowSAGEConv
 from graphkit.ops.dropout import dropout
 
 __all__ = [
@@ -26,11 +31,19 @@ __all__ = [
     "DRewRGINConv",
     "GCNConv",
     "GINConv",
+    "GraphDiffusion",
+    "GraphSAINTConv",
     "Linear",
+    "MPNNConv",
     "PathConv",
+    "Perceptron",
     "PureGCNConv",
     "RelationalConv",
     "SGConv",
+    "ShaDowGATConv",
+    "ShaDowGCNConv",
+    "ShaDowLinear",
+    "ShaDowSAGEConv",
     "aggr",
     "dropout",
     "registry",

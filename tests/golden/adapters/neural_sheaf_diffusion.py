@@ -248,7 +248,7 @@ def _parameters(file: GoldenFile, model: models.SheafDiffusion) -> dict[str, Ten
         mix = layer.mix if model.time is not None else layer.conv.mix
         named[f"epsilon.{i}"] = None if model.time is not None else layer.conv.epsilon
         named[f"left_weight.{i}"], named[f"right_weight.{i}"] = mix.left, mix.right
-        if layer.learner is not None:
+        if getattr(layer, "learner", None) is not None:
             named[f"sheaf_learner.{i}.weight"] = layer.learner.weight
             named[f"edge_weight_learner.{i}.weight"] = layer.learner.edge_weight
     named = {name: parameter for name, parameter in named.items() if parameter is not None}

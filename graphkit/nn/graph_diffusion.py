@@ -1,0 +1,205 @@
+"""GRAND's diffusion equation: which matrix diffuses, and how fast."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from graphkit import ops
+from graphkit.core.checks import Checks
+from graphkit.core.validate import check_choice
+from graphkit.nn.diffusion_ode import DiffusionODE
+from graphkit.nn.diffusivity import AttentionDiffusion
+from graphkit.ops import SparseMatrix, SparsityPattern
+
+DIFFUSIVITIES = ("linear", "nonlinear", "hard", "mixed", "constant")
+_UNWEIGHTED = {"edge_weights": "only 'mixed', 'constant' and reweight read them"}
+
+
+class GraphDiffusion(nn.Module):
+    r"""The right-hand side of GRAND's diffusion equation: :math:`f(X) = s \, (A X - X) + \beta X_0` at :math:`X = X_0`.
+
+    From `"GRAND: Graph Neural Diffusion" <https://arxiv.org/abs/2106.10934>`_ (Chamberlain et al., ICML 2021).
+
+    :math:`A` is the attention of :class:`AttentionDiffusion` on the graph with self-loops: at the first state, then
+    fixed (``"linear"``), or at every state (``"nonlinear"``). ``"hard"`` is linear and drops the weakest edges while
+    training, ``"mixed"`` blends the attention with the normalised adjacency matrix by a learnt share, and
+    ``"constant"`` uses this matrix alone. :math:`s` is the sigmoid of a learnt number. :meth:`equation` is the function
+    of the state that an :class:`~graphkit.nn.ode.ODESolver` takes.
+
+    Args:
+        in_channels: Size of each input and output row.
+        diffusivity: ``"linear"``, ``"nonlinear"``, ``"hard"``, ``"mixed"`` or ``"constant"`` (default: ``"linear"``).
+        attention: Kind of score, see :class:`AttentionDiffusion` (default: ``"scaled_dot"``).
+        attention_channels: Size of queries and keys (default: 64).
+        heads: The number of heads (default: 4).
+        axis: Normalise attention by ``"row"`` or ``"column"`` (default: ``"row"``).
+        normalize: ``"softmax"`` or ``"squareplus"`` (default: ``"softmax"``).
+        reweight: Multiply scores with the normalised adjacency matrix (default: ``False``).
+        adjacency: How this matrix is normalised, ``"column"`` or ``"sym"`` (default: ``"column"``).
+        self_loops: Weight of added self-loops; 0 adds none (default: 1.0).
+        source: Whether there is a source with a learnt :math:`\beta` (default: ``False``).
+        bounded_rate: The sigmoid of :math:`s`; without it the number itself (default: ``True``).
+        keep_edges: The share of edges that ``"hard"`` keeps (default: 0.5).
+        official_batch_max: See :class:`AttentionDiffusion` (default: ``False``).
+        official_hard_gradient: No gradient to the attention in ``"hard"`` (default: ``False``).
+        official_integer_loops: Round ``self_loops`` down for ``adjacency="sym"`` (default: ``False``).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, in_channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
+          ``[num_edges]``, which ``"mixed"``, ``"constant"`` and ``reweight`` read (optional); ``batch``
+          ``[num_nodes]`` (optional)
+        - **output:** ``[num_nodes, in_channels]``
+
+    Raises:
+        ValueError: If a name is unknown or a number out of range.
+
+    Example:
+        >>> diffusion = GraphDiffusion(3, attention_channels=4, heads=2)
+        >>> diffusion(torch.ones(3, 3), torch.tensor([[0, 1], [1, 2]])).abs().amax() < 1e-6  # constants stay
+        tensor(True)
+    """
+
+    checks = Checks(
+        [
+            Checks(
+                [{}, {"diffusivity": "hard"}, {"diffusivity": "nonlinear", "attention": "cosine"}],
+                sizes={"attention_channels": 4, "heads": 2},
+                expected_failures=_UNWEIGHTED,
+            ),
+            {"reweight": True, "source": True, "attention_channels": 4, "heads": 2},
+            {"diffusivity": "mixed", "attention_channels": 4, "heads": 2},
+            Checks(
+                [{"diffusivity": "constant", "adjacency": "sym", "self_loops": 0.5}],
+                expected_failures={"seed_matters": "all weights start at zero"},
+            ),
+        ]
+    )
+
+    def __init__(
+        self,
+        in_channels: int,
+        diffusivity: str = "linear",
+        attention: str = "scaled_dot",
+        attention_channels: int = 64,
+        heads: int = 4,
+        axis: str = "row",
+        normalize: str = "softmax",
+        reweight: bool = False,
+        adjacency: str = "column",
+        self_loops: float = 1.0,
+        source: bool = False,
+        bounded_rate: bool = True,
+        keep_edges: float = 0.5,
+        official_batch_max: bool = False,
+        official_hard_gradient: bool = False,
+        official_integer_loops: bool = False,
+    ) -> None:
+        super().__init__()
+        if not self_loops >= 0:
+            raise ValueError(f"GRAND: self_loops={self_loops}, must not be negative; 0 adds none")
+        if not 0 < keep_edges <= 1:
+            raise ValueError(f"GRAND: keep_edges={keep_edges}, must be in (0, 1]")
+        self.diffusivity = check_choice(diffusivity, DIFFUSIVITIES, "diffusivity of GRAND")
+        self.adjacency = check_choice(adjacency, ("column", "sym"), "adjacency of GRAND")
+        self.axis, self.reweight, self.self_loops = axis, reweight, self_loops
+        self.bounded_rate, self.keep_edges = bounded_rate, keep_edges
+        self.official_hard_gradient, self.official_integer_loops = official_hard_gradient, official_integer_loops
+        self.rate = nn.Parameter(torch.empty(()))
+        self.strength = nn.Parameter(torch.empty(())) if source else None
+        self.share = nn.Parameter(torch.empty(1)) if diffusivity == "mixed" else None
+        self.diffusion = None
+        if diffusivity != "constant":
+            self.diffusion = AttentionDiffusion(
+                in_channels,
+                attention_channels,
+                heads,
+                attention,
+                axis,
+                normalize,
+                official_batch_max=official_batch_max,
+            )
+        self._reset_scalars()
+
+    def reset_parameters(self) -> None:
+        """Start from zeros, and draw the attention's weights."""
+        self._reset_scalars()
+        if self.diffusion is not None:
+            self.diffusion.reset_parameters()
+
+    def _reset_scalars(self) -> None:
+        for parameter in (self.rate, self.strength, self.share):
+            if parameter is not None:
+                nn.init.zeros_(parameter)
+
+    def forward(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, batch: Tensor | None = None
+    ) -> Tensor:
+        """The derivative at the first state ``x``; see the class for shapes."""
+        return self.equation(x, edge_index, edge_weight, batch)(x.new_zeros(()), x)
+
+    def equation(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, batch: Tensor | None = None
+    ) -> DiffusionODE:
+        """The equation that starts at ``x``; arguments are those of :meth:`forward`."""
+        pattern, adjacency = self._graph(x, edge_index, edge_weight)
+        weight = None
+        if self.reweight and adjacency is not None:
+            weight = pattern.to_edges(cast(Tensor, adjacency.values))
+        rate = self.rate.sigmoid() if self.bounded_rate else self.rate
+        source = None if self.strength is None else x.detach()
+        parameters = list(self.diffusion.parameters()) if self.diffusivity == "nonlinear" and self.diffusion else []
+        return DiffusionODE(
+            self._operator(x, pattern, adjacency, weight, batch), rate, source, self.strength, parameters
+        )
+
+    def _operator(
+        self, x: Tensor, pattern: SparsityPattern, adjacency: Any, weight: Tensor | None, batch: Tensor | None
+    ) -> SparseMatrix | Callable[[Tensor], SparseMatrix]:
+        if self.diffusion is None:
+            return adjacency
+        diffusion = self.diffusion
+        if self.diffusivity == "nonlinear":
+            return lambda z: diffusion.diffusivity(z, pattern, weight, batch)
+        attention: Any = diffusion.diffusivity(x, pattern, weight, batch)
+        if self.share is not None:
+            share = self.share.sigmoid()
+            return SparseMatrix(pattern, (1 - share) * attention.values + share * adjacency.values)
+        if self.diffusivity == "hard" and self.training:
+            return _strongest(attention, self.keep_edges, self.axis, self.official_hard_gradient)
+        return attention
+
+    def _graph(
+        self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
+    ) -> tuple[SparsityPattern, SparseMatrix | None]:
+        """The pattern with self-loops, and the normalised adjacency matrix on it where it is needed."""
+        pattern, loops = ops.sparsity_pattern(edge_index, x.size(0)), self.self_loops
+        if not (self.reweight or self.diffusivity in ("mixed", "constant")):
+            return (pattern.with_self_loops()[0] if loops > 0 else pattern), None
+        if self.official_integer_loops and self.adjacency == "sym" and int(loops) == 0:
+            loops = 0.0
+        matrix = ops.gcn_norm(  # degrees count the edges that leave a node: those of the transposed graph's rows
+            pattern.T,
+            None if edge_weight is None else edge_weight.to(x.dtype),
+            add_self_loops=loops > 0,
+            fill=loops,
+            norm="sym" if self.adjacency == "sym" else "row",
+            dtype=x.dtype,
+        ).T
+        return matrix.pattern, matrix
+
+
+def _strongest(matrix: Any, share: float, axis: str, detach: bool) -> SparseMatrix:
+    """The entries above a quantile, scaled so that the rows or columns that have any sum to 1."""
+    values = matrix.values.detach() if detach else matrix.values
+    dropped = math.ceil((1 - share) * values.numel())
+    if dropped == 0:
+        return matrix
+    strong = values * (values > values.detach().kthvalue(dropped).values)
+    group = matrix.pattern.row if axis == "row" else matrix.pattern.col
+    total = strong.new_zeros(matrix.shape[0]).index_add(0, group, strong)
+    return SparseMatrix(matrix.pattern, strong / (total + 1e-16).index_select(0, group))

@@ -1,0 +1,58 @@
+"""A multilayer perceptron."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch_geometric.nn.resolver import activation_resolver
+
+from graphkit.core.checks import Checks
+from graphkit.nn.linear import Linear
+
+
+class Perceptron(nn.Module):
+    """Multilayer perceptron: linear maps with activations in between; edges are not used.
+
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        hidden_channels: Size of the rows in between.
+        out_channels: Size of each output row.
+        num_layers: The number of linear maps (default: 2).
+        act: The activation, by PyG's names (default: ``"relu"``).
+
+    Shapes:
+        - **input:** ``x`` ``[*, in_channels]``
+        - **output:** ``[*, out_channels]``
+
+    Raises:
+        ValueError: If ``num_layers`` is smaller than 1.
+
+    Example:
+        >>> import torch
+        >>> Perceptron(4, 8, 2)(torch.ones(3, 4)).shape
+        torch.Size([3, 2])
+    """
+
+    checks = Checks([{}, {"num_layers": 1}, {"num_layers": 3, "act": "elu"}])
+
+    def __init__(
+        self, in_channels: int, hidden_channels: int, out_channels: int, num_layers: int = 2, act: str = "relu"
+    ) -> None:
+        super().__init__()
+        if num_layers < 1:
+            raise ValueError(f"Perceptron: num_layers={num_layers}, must be at least 1")
+        widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [out_channels]
+        self.layers = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
+        self.activation = activation_resolver(act)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights: Glorot uniform, zeros for biases."""
+        for layer in self.layers:
+            layer.reset_parameters()  # type: ignore[operator]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The last linear map's results; see the class for shapes."""
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)

@@ -1,0 +1,203 @@
+"""The layers of shaDow's own networks, which standardise rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch_geometric.nn.resolver import activation_resolver
+
+from graphkit.core.checks import Checks
+from graphkit.nn.linear import Linear
+from graphkit.ops import SparseMatrix, gcn_norm, softmax, sparsity_pattern
+
+EPS = 1e-9  # of the official normalisation
+
+
+class _Normalised(nn.Module):
+    """Linear maps whose results are standardised per row, with a scale and an offset each."""
+
+    def __init__(self, sizes: list[tuple[int, int]], norm_shape: tuple[int, ...], act: str | None) -> None:
+        super().__init__()
+        self.lins = nn.ModuleList(Linear(*size) for size in sizes)
+        self.scale = nn.Parameter(torch.empty(norm_shape))
+        self.offset = nn.Parameter(torch.empty(norm_shape))
+        self.activation = nn.Identity() if act is None else activation_resolver(act)
+        self.reset_scale()
+
+    def mapped(self, k: int, x: Any) -> Tensor:
+        return self.activation(self.lins[k](x))
+
+    def norm(self, k: int, x: Tensor) -> Tensor:
+        return F.layer_norm(x, x.shape[-1:], eps=EPS) * self.scale[k] + self.offset[k]
+
+    def reset_scale(self) -> None:
+        nn.init.ones_(self.scale)
+        nn.init.zeros_(self.offset)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights: Glorot uniform, zeros for biases, ones and zeros for the normalisation."""
+        for lin in self.lins:
+            lin.reset_parameters()  # type: ignore[operator]
+        self.reset_scale()
+
+
+class ShaDowLinear(_Normalised):
+    r"""Linear map, activation and standardised rows: :math:`\mathrm{norm}(\sigma(W x_v + b))`; edges are not used.
+
+    With :math:`\mathrm{norm}` that standardises a row and has a learned scale and offset.
+
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        out_channels: Size of each output row.
+        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`)
+        - **output:** ``[num_nodes, out_channels]``
+
+    Example:
+        >>> ShaDowLinear(3, 2)(torch.ones(4, 3)).shape
+        torch.Size([4, 2])
+    """
+
+    checks = Checks([{}, {"act": None}])
+
+    def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
+        super().__init__([(in_channels, out_channels)], (1, out_channels), act)
+
+    def forward(self, x: Any) -> Tensor:
+        """The standardised rows; see the class for shapes."""
+        return self.norm(0, self.mapped(0, x))
+
+
+class ShaDowSAGEConv(_Normalised):
+    r"""GraphSAGE's layer with standardised rows.
+
+    From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
+    NeurIPS 2021).
+
+    .. math::
+        x'_v = \mathrm{norm}(\sigma(W_1 x_v + b_1)) + \mathrm{norm}(\sigma(W_2 \bar x_v + b_2))
+
+    with the mean :math:`\bar x_v` over neighbours, and :math:`\mathrm{norm}` as in :class:`ShaDowLinear`.
+
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        out_channels: Size of each output row.
+        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
+          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable)
+        - **output:** ``[num_nodes, out_channels]``
+
+    Example:
+        >>> ShaDowSAGEConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
+        torch.Size([4, 2])
+    """
+
+    checks = Checks([{}, {"act": None}])
+
+    def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
+        super().__init__([(in_channels, out_channels)] * 2, (2, out_channels), act)
+
+    def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        """One convolution; see the class for shapes."""
+        mean = gcn_norm(edge_index, edge_weight, add_self_loops=False, norm="row", size=x.size(0), dtype=x.dtype)
+        return self.norm(0, self.mapped(0, x)) + self.norm(1, self.mapped(1, mean @ x))
+
+
+class ShaDowGCNConv(_Normalised):
+    r"""Graph convolution with standardised rows: :math:`\mathrm{norm}(\sigma(W P x + b))`.
+
+    From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
+    NeurIPS 2021), with :math:`P` as in :class:`~graphkit.nn.GCNConv` and :math:`\mathrm{norm}` as in
+    :class:`ShaDowLinear`.
+
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        out_channels: Size of each output row.
+        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
+          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable)
+        - **output:** ``[num_nodes, out_channels]``
+
+    Example:
+        >>> ShaDowGCNConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
+        torch.Size([4, 2])
+    """
+
+    checks = Checks([{}, {"act": None}])
+
+    def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
+        super().__init__([(in_channels, out_channels)], (1, out_channels), act)
+
+    def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
+        """One convolution; see the class for shapes."""
+        matrix = gcn_norm(edge_index, edge_weight, size=x.size(0), dtype=x.dtype)
+        return self.norm(0, self.mapped(0, matrix @ x))
+
+
+class ShaDowGATConv(_Normalised):
+    r"""Graph attention with standardised rows.
+
+    From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
+    NeurIPS 2021). Per head,
+
+    .. math::
+        x'_v = \tfrac12 \Big[\mathrm{norm}\Big(\sum_u \alpha_{uv} z_u\Big) + \mathrm{norm}(s_v)\Big], \qquad
+        z = \sigma(W_1 x + b_1), \qquad s = \sigma(W_0 x + b_0)
+
+    where :math:`\alpha_{uv}` is the softmax over :math:`u` of :math:`\mathrm{lrelu}(a_0^\top s_v) +
+    \mathrm{lrelu}(a_1^\top z_u)`, slope 0.2, and :math:`\mathrm{norm}` is that of :class:`ShaDowLinear`. Self-loops
+    that are missing are added; edge weights are not used.
+
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        out_channels: Size of each output row, all heads together.
+        heads: The number of heads (default: 1).
+        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
+          ``edge_index`` ``[2, num_edges]``
+        - **output:** ``[num_nodes, out_channels]``
+
+    Raises:
+        ValueError: If ``heads`` does not divide ``out_channels``.
+
+    Example:
+        >>> ShaDowGATConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
+        torch.Size([4, 2])
+    """
+
+    checks = Checks([{}, {"out_channels": 6, "heads": 2, "act": "tanh"}])
+
+    def __init__(self, in_channels: int, out_channels: int, heads: int = 1, act: str | None = "elu") -> None:
+        if heads < 1 or out_channels % heads:
+            raise ValueError(f"ShaDowGATConv: heads={heads} must divide out_channels={out_channels}")
+        shape = (2, heads, out_channels // heads)
+        super().__init__([(in_channels, out_channels)] * 2, shape, act)
+        self.attention = nn.Parameter(torch.empty(shape))
+        nn.init.xavier_uniform_(self.attention)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights: Glorot uniform, zeros for biases, ones and zeros for the normalisation."""
+        super().reset_parameters()
+        nn.init.xavier_uniform_(self.attention)
+
+    def forward(self, x: Any, edge_index: Tensor) -> Tensor:
+        """One convolution; see the class for shapes."""
+        pattern, _ = sparsity_pattern(edge_index, x.size(0)).with_self_loops()
+        own, other = (self.mapped(k, x).view(x.size(0), *self.attention.shape[1:]) for k in range(2))
+        of_target, of_source = (
+            F.leaky_relu((z * a).sum(-1), 0.2) for z, a in zip((own, other), self.attention, strict=True)
+        )
+        weight = softmax(of_target[pattern.row] + of_source[pattern.col], ptr=pattern.rowptr)
+        heads = [SparseMatrix(pattern, weight[:, h]) @ other[:, h] for h in range(other.size(1))]
+        return (self.norm(0, torch.stack(heads, dim=1)) + self.norm(1, own)).flatten(1) / 2
