@@ -167,9 +167,7 @@ def _told_by_rows(graphs: Sequence[Data]) -> dict[str, str]:
 
 def _told(key: str, data: Data) -> str | None:
     """What the declaration or the name tells."""
-    if DECLARED in data and key in _declared(data):
-        return _declared(data)[key]
-    return _told_by_name(key, tuple(data.keys()))
+    return _declared(data).get(key) or _told_by_name(key, tuple(data.keys()))
 
 
 @lru_cache(1024)

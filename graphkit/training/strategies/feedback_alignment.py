@@ -12,7 +12,7 @@ from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.layerwise import detached, evaluating
+from graphkit.training.strategies.layerwise import evaluating
 from graphkit.training.strategies.target_projection import TargetProjection
 
 
@@ -77,8 +77,7 @@ class DirectFeedbackAlignment(TargetProjection):
         hidden: list[Tensor] = []
         for i in range(self.num_hidden):
             hidden.append(self.engine.forward(self.model.step, i, history, batch))
-            out = hidden[-1].detach()
-            history = [*map(detached, history), out] if self.model.uses_history else [out]
+            history = self.extended(history, hidden[-1])
         output = self.engine.forward(self._output, history, batch)
         loss = self.task.loss(output, batch, "train")
         (error,) = torch.autograd.grad(loss, output, retain_graph=True)

@@ -198,8 +198,7 @@ class ForwardForward(LabelInput):
         new: Histories = []
         for v in range(out.size(0)):
             z = out[v] if graphs.extra is None else torch.cat([out[v], graphs.extra(v)], dim=1)
-            state = self.normalize_input(z)
-            new.append([*old[v], state] if self.model.uses_history else [state])
+            new.append(self.extended(old[v], self.normalize_input(z)))
         return new * graphs.count if graphs.shared else new
 
     def _bottom(self, graphs: LabelledGraphs) -> Histories:

@@ -84,11 +84,6 @@ class LayerCollaborationFF(ForwardForward):
                 histories = self.advance(i, graphs, histories, out)
         return {"loss": torch.stack(list(logged.values())).mean(), **logged}
 
-    def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        if upto_layer not in (None, self.num_layers):
-            raise ValueError("LayerCollaborationFF trains all layers together and cannot predict from a part of them")
-        return super().predict(batch, None, stage)
-
     def _layer(self, batch: Data, i: int, histories: Histories | None) -> Any:
         """Layer ``i`` on all hypotheses, as a function of its weights."""
         graphs = self._labelled(batch, "train")

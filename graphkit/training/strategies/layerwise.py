@@ -85,6 +85,8 @@ class Layerwise(Strategy):
 
     def last_layer(self, upto_layer: int | None) -> int:
         """The number of the last of the first ``upto_layer`` layers (``None``: all)."""
+        if not self.greedy and upto_layer not in (None, self.num_layers):
+            raise ValueError(f"{type(self).__name__} trains all layers together and cannot predict from a part of them")
         return (self.num_layers if upto_layer is None else upto_layer) - 1
 
     def phases(self) -> list[Phase]:
@@ -174,8 +176,12 @@ class Layerwise(Strategy):
                 if visit is not None:
                     visit(i, self.model.node_states(out, batch))
                 out = self.normalize_input(out if extra is None else torch.cat([out, extra], dim=1))
-                history = [*history, out] if self.model.uses_history else [out]
+                history = self.extended(history, out)
         return history
+
+    def extended(self, history: list[State], out: State) -> list[State]:
+        """What the layer after the one with this output reads, without gradients."""
+        return [detached(state) for state in ([*history, out] if self.model.uses_history else [out])]
 
     def local(self, i: int, batch: Data, history: list[State], rows: Tensor | None = None) -> Callable[[], Tensor]:
         """A function that gives (some rows of) the output of layer ``i`` for the weights that it has when called."""

@@ -13,7 +13,7 @@ from graphkit.nn import Linear
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase
-from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating
+from graphkit.training.strategies.layerwise import Layerwise, evaluating
 
 
 class ScalableFF(Layerwise):
@@ -106,7 +106,7 @@ class ScalableFF(Layerwise):
             raise ValueError(f"ScalableFF: upto_layer={upto_layer} is inside a block; choose from {ends}")
         outputs: list[Tensor] = []
         with evaluating(self.model):
-            self._run(batch, lambda b, out: outputs.append(out), self.num_layers if upto_layer is None else upto_layer)
+            self._run(batch, lambda b, out: outputs.append(out), upto_layer)
         return torch.stack(outputs).mean(0)
 
     def state_dict(self) -> dict[str, Any]:
@@ -127,4 +127,4 @@ class ScalableFF(Layerwise):
             history[-1] = self.norms[b](history[-1])
             q = self.heads[b](self.model.node_states(history[-1], batch))
             visit(b, self.task.pool(q.square() if self.goodness == "square" else q, batch))
-            history = [detached(h) for h in history] if self.model.uses_history else [history[-1].detach()]
+            history = self.extended(history[:-1], history[-1])

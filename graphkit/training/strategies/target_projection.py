@@ -12,7 +12,7 @@ from graphkit.core.validate import check_choice
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase
-from graphkit.training.strategies.layerwise import Layerwise, detached, evaluating
+from graphkit.training.strategies.layerwise import Layerwise, evaluating
 
 
 class TargetProjection(Layerwise):
@@ -78,7 +78,7 @@ class TargetProjection(Layerwise):
             loss = self.mean(self.local_loss(i, self.model.node_states(out, batch)[rows], target), batch, rows)
             self.engine.optimize(loss, phase.optimizers[i])
             logged[f"loss_layer_{i + 1}"] = loss.detach()
-            history = [*map(detached, history), out.detach()] if self.model.uses_history else [out.detach()]
+            history = self.extended(history, out)
         loss = self.task.loss(self.engine.forward(self._output, history, batch), batch, "train")
         self.engine.optimize(loss, phase.optimizers[-1])
         return {"loss": loss.detach(), **logged, "loss_output": loss.detach()}

@@ -146,8 +146,7 @@ class TopDownForward(SingleForward):
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        if upto_layer not in (None, self.num_layers):
-            raise ValueError("TopDownForward trains all layers together and cannot predict from a part of them")
+        self.last_layer(upto_layer)  # refuses a part of them
         rows = self._rows(batch, stage)
         scores: list[Tensor] = []
         counted = range(2, self.test_steps) if self.counted_steps is None else self.counted_steps
