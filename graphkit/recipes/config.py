@@ -143,12 +143,13 @@ def _add_class(parser: ArgumentParser, cls: type, key: str, skip: set[str]) -> N
     if key == "model":
         known = inspect.signature(cls).parameters
         missing = [name for name, parameter in known.items() if parameter.default is inspect.Parameter.empty]
-        usual = _from_task_defaults(cls) if issubclass(cls, LayeredModel) else PYG_DEFAULTS
+        usual = defaults_of(cls.from_task) if issubclass(cls, LayeredModel) else PYG_DEFAULTS
         parser.set_defaults({f"model.{name}": usual[name] for name in missing if name in usual})
 
 
-def _from_task_defaults(cls: type[LayeredModel]) -> dict[str, Any]:
-    parameters = inspect.signature(cls.from_task).parameters.values()
+def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
+    """The arguments of a function or class that have defaults."""
+    parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 

@@ -13,7 +13,7 @@ from graphkit.core.validate import unknown_name
 from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
-from graphkit.recipes.config import PARTS, SIZES, ConfigParser, find_class, option_defaults, plain
+from graphkit.recipes.config import PARTS, SIZES, ConfigParser, defaults_of, find_class, option_defaults, plain
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 
@@ -148,8 +148,8 @@ class Experiment:
 
 
 def _not_default(cls: type, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    known = inspect.signature(cls).parameters
-    return {key: value for key, value in arguments.items() if key not in known or known[key].default != value}
+    defaults = defaults_of(cls)
+    return {key: value for key, value in arguments.items() if key not in defaults or defaults[key] != value}
 
 
 def with_choices(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from graphkit.core.resources import shipped
@@ -100,7 +100,4 @@ class Paper:
 def bibliography() -> dict[str, Paper]:
     """The papers of ``papers.yaml``, which lies beside the recipes, by key."""
     content = read(shipped("recipes") / "papers.yaml")
-    return {
-        key: Paper(**{**entry, "authors": tuple(entry.get("authors", ())), "key": key})
-        for key, entry in content.items()
-    }
+    return {key: replace(Paper.from_config(entry), key=key) for key, entry in content.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
@@ -169,12 +169,16 @@ class CellResult:
     @property
     def mean(self) -> float:
         """The mean test score, in the table's unit; NaN without runs."""
-        return statistics.fmean(run["test"] for run in self.runs) if self.runs else math.nan
+        return self._test[0]
 
     @property
     def std(self) -> float | None:
         """The unbiased standard deviation (divided by n - 1); ``None`` for fewer than two runs."""
-        return statistics.stdev(run["test"] for run in self.runs) if self.n > 1 else None
+        return self._test[1]
+
+    @property
+    def _test(self) -> Score:
+        return _mean_std([run["test"] for run in self.runs])
 
     @property
     def also_test(self) -> dict[str, Score]:
@@ -183,15 +187,12 @@ class CellResult:
         for run in self.runs:
             for split, score in run.get("also_test", {}).items():
                 scores.setdefault(split, []).append(score)
-        return {
-            split: (statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None)
-            for split, values in scores.items()
-        }
+        return {split: _mean_std(values) for split, values in scores.items()}
 
     @property
     def scores(self) -> list[Score]:
         """Mean and standard deviation on the own test part, then those of :attr:`also_test`."""
-        return [(self.mean, self.std), *self.also_test.values()]
+        return [self._test, *self.also_test.values()]
 
     @property
     def difference(self) -> float | None:
@@ -232,7 +233,7 @@ class CellResult:
             "model": self.model,
             "published": None if self.published is None else self.published.config(),
             "tolerance": self.tolerance,
-            **_rounded(self.mean, self.std),
+            **_rounded(*self._test),
             "n": self.n,
             "verdict": self.verdict,
             "difference": None if self.difference is None else round(self.difference, 4),
@@ -250,6 +251,11 @@ class CellResult:
         names = ("model", "tolerance", "config_hash", "against", "runs")
         paper = content["published"] and Published.from_config(content["published"])
         return cls(published=paper, metric=metric, unit=unit, **{name: content[name] for name in names})
+
+
+def _mean_std(values: Sequence[float]) -> Score:
+    mean = statistics.fmean(values) if values else math.nan
+    return mean, statistics.stdev(values) if len(values) > 1 else None
 
 
 def _rounded(mean: float, std: float | None) -> dict[str, float | None]:

@@ -25,14 +25,8 @@ class Generated:
     splits: list[Ids] = field(default_factory=list)
 
 
-def consecutive(num_train: int, num_val: int, num_test: int) -> Ids:
-    """Ids of a training, a validation and a test part that lie one after the other."""
-    train, val, test = torch.arange(num_train + num_val + num_test).split([num_train, num_val, num_test])
-    return train, val, test
-
-
 def extrapolating(sizes: Sequence[int]) -> list[Ids]:
-    """Consecutive parts to train, validate and test on, and one more split per further test part."""
+    """Consecutive parts to train, validate and test on; one more split per further test part."""
     train, val, *tests = torch.arange(sum(sizes)).split(list(sizes))
     return [(train, val, test) for test in tests]
 

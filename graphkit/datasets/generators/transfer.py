@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
 from graphkit.core.validate import check_choice
-from graphkit.datasets.generators.base import Generated, at_least, both_directions, consecutive
+from graphkit.datasets.generators.base import Generated, at_least, both_directions, extrapolating
 
 
 def ring_edges(num_nodes: int) -> Tensor:
@@ -140,4 +140,4 @@ def _transfer(
     else:
         distinct = [sample(label, target) for label in range(num_classes)]
         graphs = [distinct[label].clone("y") for label in labels]
-    return Generated(graphs, [consecutive(*sizes)])
+    return Generated(graphs, extrapolating(sizes))
