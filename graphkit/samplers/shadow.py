@@ -36,9 +36,9 @@ class ShaDowKHop(_ShaDow):
     From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
     NeurIPS 2021).
 
-    The nodes are found level by level: one with at most ``budget`` neighbours contributes all of them, any other so
-    many draws with replacement. All edges between them are kept. Roots never share a copy of a node, so messages do not
-    pass from one to another. Nodes of a subgraph are sorted by their ids.
+    The nodes are collected level by level: one with at most ``budget`` neighbours contributes all of them, any other so
+    many draws with replacement; a subgraph has all edges between them. Roots never share a copy of a node, so messages
+    do not pass from one to another. Nodes of a subgraph are sorted by their ids.
 
     Besides what every sampler gives, a batch has ``batch`` and ``ptr`` as a PyG ``Batch`` of subgraphs has them,
     ``hop`` (the distance of each node to its root, -1 if there is no path) and ``readout_mask``, which marks the roots:
@@ -95,9 +95,9 @@ class ShaDowPPR(_ShaDow):
     NeurIPS 2021).
 
     Nodes are ordered by the approximate PageRank :math:`\hat\pi` of the root (see
-    :meth:`~graphkit.algorithms.SubgraphSource.pagerank`); the first ``k`` are kept, up to the first one whose score is
+    :meth:`~graphkit.algorithms.SubgraphSource.pagerank`); the first ``k`` are taken, up to the first one whose score is
     less than ``threshold`` times the second largest. Equal scores are told apart by number. This is deterministic:
-    neighbourhoods are found once per graph and set of roots, in parallel, and cached in graphkit's data folder.
+    neighbourhoods are computed once per graph and set of roots, in parallel, and cached in graphkit's data folder.
 
     Batches are as :class:`ShaDowKHop` describes them.
 
