@@ -43,6 +43,7 @@ class NeighborSampler(Sampler):
         ValueError: If there are no fan-outs, or one is 0 or below -1.
 
     Example:
+        >>> import torch
         >>> from torch_geometric.datasets import KarateClub
         >>> batch = next(NeighborSampler([3, 2]).batches(KarateClub()[0], torch.tensor([0, 5]), batch_size=2))
         >>> batch.n_id[:2].tolist(), batch.root_index.tolist(), batch.batch_size
