@@ -447,3 +447,12 @@ def test_a_part_of_a_sweep_predicts_nothing():
         fit(strategy, task, max_epochs=1)
         with pytest.raises(ValueError, match="part of"):
             strategy.predict(next(iter(task.batches("val"))), 1)
+
+
+@pytest.mark.parametrize("name", ["LayerCollaborationFF", "TopDownForward"])
+def test_what_trains_all_layers_together_predicts_with_all(name):
+    task = tiny.task("node multiclass")
+    trainer = gk.Trainer(max_epochs=1, strategy=name, progress=False)
+    trainer.fit(gk.models.GCN.from_task(task, hidden_channels=8, readout="nodes"), task)
+    with pytest.raises(ValueError, match=f"{name} trains all layers together and cannot predict from a part of them"):
+        trainer.strategy.predict(task.batches("val")[0], upto_layer=1)
