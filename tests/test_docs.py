@@ -119,7 +119,7 @@ def test_methods_have_what_is_known_of_them(methods: Any) -> None:
 def test_the_gallery_leads_to_classes(methods: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = sys.modules["gallery"]
     ways = [
-        {"module": "graphkit.models.gcn", "name": "GCN"},
+        {"module": "graphkit.models.convolution.gcn", "name": "GCN"},
         {"module": "graphkit.models", "name": "LayerStack"},
         {"module": "torch.nn", "name": "Module"},
     ]

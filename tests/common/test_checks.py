@@ -46,7 +46,7 @@ def _is_abstract(cls: type) -> bool:
 
 def _of_the_package(place) -> list[type]:
     """All modules and transforms in the files of a room, but abstract and private ones."""
-    files = [importlib.import_module(info.name) for info in pkgutil.iter_modules(place.__path__, place.__name__ + ".")]
+    files = [importlib.import_module(info.name) for info in pkgutil.walk_packages(place.__path__, place.__name__ + ".")]
     return [
         value
         for file in files

@@ -126,7 +126,7 @@ def test_evaluation_in_parts_changes_nothing(monkeypatch):
     graphs = [coded(7, 14, 1), coded(6, 9, 2)]
     with torch.no_grad():
         whole = run(model, *graphs)
-        monkeypatch.setattr("graphkit.models.kl_gnn._ROWS", 30)
+        monkeypatch.setattr("graphkit.models.expressive.kl_gnn._ROWS", 30)
         torch.testing.assert_close(run(model, *graphs), whole, rtol=1e-12, atol=1e-12)
 
 

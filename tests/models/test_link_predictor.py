@@ -45,7 +45,7 @@ def test_decoders_follow_their_formulas(decoder, graph, monkeypatch):
         torch.autograd.grad(expected.square().sum(), model.encoder.parameters()),
     ):
         torch.testing.assert_close(a, b)
-    monkeypatch.setattr("graphkit.models.link_predictor._BLOCK", 7)
+    monkeypatch.setattr("graphkit.models.links.link_predictor._BLOCK", 7)
     with torch.no_grad():
         torch.testing.assert_close(model(graph), expected.detach())
 

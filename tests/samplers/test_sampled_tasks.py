@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 
 import graphkit as gk
 from graphkit.models import GCN, GIN, MLP, MPNN, GraphSAINT, ShaDowGNN
-from graphkit.models.pair_scorer import PairScorer
+from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.testing.instances import factories
 from graphkit.training import layerwise_inference
 from graphkit.transforms.features import RandomWalkPE

@@ -9,7 +9,7 @@ from torch_geometric.transforms import BaseTransform, Compose
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.models.base import State
-from graphkit.models.sheaf_diffusion import SheafDiffusion
+from graphkit.models.sheaf.sheaf_diffusion import SheafDiffusion
 from graphkit.nn.sheaf import SheafLaplacian, given_laplacian
 from graphkit.transforms import ConnectionMaps, SparseFeatures, Undirected
 from graphkit.transforms.connection_maps import CONNECTIONS

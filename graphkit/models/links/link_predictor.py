@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_choice
-from graphkit.models.pair_scorer import PairScorer
+from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.nn import Linear, dropout
 from graphkit.ops import sddmm
 

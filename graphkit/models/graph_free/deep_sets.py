@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphkit.core.checks import Checks
-from graphkit.models.mlp import MLP
+from graphkit.models.graph_free.mlp import MLP
 from graphkit.nn import Perceptron
 
 

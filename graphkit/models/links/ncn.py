@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import attributes_of
-from graphkit.models.pair_scorer import PairScorer
+from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
 from graphkit.ops import SparsityPattern, sparsity_pattern
 

@@ -1,0 +1,11 @@
+"""Message passing with one kind of layer, stacked."""
+
+from graphkit.models.convolution.drew import DRew
+from graphkit.models.convolution.gcn import GCN
+from graphkit.models.convolution.gin import GIN
+from graphkit.models.convolution.mpnn import MPNN
+from graphkit.models.convolution.pure_gcn import PureGCN
+from graphkit.models.convolution.relational import RelationalGNN
+from graphkit.models.convolution.sgc import SGC
+
+__all__ = ["GCN", "GIN", "MPNN", "SGC", "DRew", "PureGCN", "RelationalGNN"]

@@ -1,0 +1,7 @@
+"""Scores of pairs of nodes on top of any model for nodes."""
+
+from graphkit.models.links.link_predictor import LinkPredictor
+from graphkit.models.links.ncn import NCN, NCNC
+from graphkit.models.links.pair_scorer import PairScorer
+
+__all__ = ["NCN", "NCNC", "LinkPredictor", "PairScorer"]

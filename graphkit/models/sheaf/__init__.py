@@ -1,0 +1,7 @@
+"""Diffusion and convolution with a sheaf: learned, computed from features, or given."""
+
+from graphkit.models.sheaf.connection_sheaf import ConnectionSheaf
+from graphkit.models.sheaf.sheaf_diffusion import SheafDiffusion
+from graphkit.models.sheaf.sheaf_network import SheafNetwork
+
+__all__ = ["ConnectionSheaf", "SheafDiffusion", "SheafNetwork"]
