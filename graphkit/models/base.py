@@ -72,7 +72,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
         def __getattr__(self, name: str) -> Any: ...  # the constructor's arguments
 
     def keep_arguments(self, arguments: Mapping[str, Any]) -> None:
-        """Keep each argument of the constructor under its own name; ``out_channels`` becomes a number.
+        """Keep each argument of the constructor under its own name, but modules; ``out_channels`` becomes a number.
 
         Args:
             arguments: ``locals()``, as the first thing that the constructor does after ``super().__init__()``.
@@ -85,7 +85,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
                 raise ValueError(f"{type(self).__name__}: num_layers={value}, must be at least 1")
             if name in ("dropout", "input_dropout") and not 0 <= (value or 0.0) < 1:
                 raise ValueError(f"{type(self).__name__}: {name}={value}, must be in [0, 1)")
-            if name not in ("self", "__class__"):
+            if name not in ("self", "__class__") and not isinstance(value, nn.Module):
                 setattr(self, name, value)
         if arguments.get("out_channels", 0) is None:
             self.out_channels = arguments["hidden_channels"]

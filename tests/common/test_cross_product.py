@@ -101,10 +101,10 @@ def refusal(model: nn.Module, strategy: str, kind: str, task: gk.Task) -> Refusa
         return ValueError, "keeps the states of all nodes from step to step, but '.*' draws other subgraphs each time"
     if strategy != "Backprop" and not isinstance(model, LayeredModel):
         return TypeError, "trains layer by layer and needs a LayeredModel, got PyGModel"
-    by_projections = {"TargetProjection", "DirectFeedbackAlignment"}
-    if strategy in by_projections and kind == "link":
+    cls = STRATEGIES[strategy]
+    if kind == "link" and not getattr(cls, "for_pairs", True):
         return ValueError, f"{strategy} does not train on link tasks, of which '.*' is one"
-    if strategy in {"SingleForward", "TopDownForward"} and kind.startswith("graph"):
+    if kind.startswith("graph") and not getattr(cls, "for_joined_graphs", True):
         return ValueError, f"{strategy} does not train on graph tasks, of which '.*' is one"
     if strategy not in {"Backprop", "greedy"} and _shares_weights(model, task):
         apart = f"{strategy} trains layers apart, but layers 1 and 2 of .* share '.*'; use Backprop"
@@ -123,7 +123,7 @@ def refusal(model: nn.Module, strategy: str, kind: str, task: gk.Task) -> Refusa
     if strategy in widened and not isinstance(model, LayerStack) and not (kind == "link" and layer_alone):
         stack = "read the states below them and nothing else, .* use a stack of layers such as GCN"
         return TypeError, f"{stack}|trains an encoder below that; use target='loss'"
-    reads_outputs = strategy in {"Backprop"} | by_projections  # the others read states
+    reads_outputs = strategy in {"Backprop", "TargetProjection", "DirectFeedbackAlignment"}  # the others read states
     if isinstance(model, PairScorer) and reads_outputs and kind != "link":
         return ValueError, ".* scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask"
     if strategy == "SingleForward" and getattr(model, "polynomials", 0) and kind != "link":

@@ -72,14 +72,8 @@ class LinkPredictor(PairScorer):
         embedding_channels: int | None = None,
     ) -> None:
         super().__init__(encoder, embedding_channels)
-        if num_layers < 1:
-            raise ValueError(f"LinkPredictor: num_layers={num_layers}, must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"LinkPredictor: dropout={dropout}, must be in [0, 1)")
-        self.decoder = check_choice(decoder, DECODERS, "decoder")
-        self.hidden_channels = hidden_channels
-        self.num_layers = num_layers
-        self.dropout = dropout
+        self.keep_arguments(locals())
+        check_choice(decoder, DECODERS, "decoder")
         width = self._width
         widths = [width] + [hidden_channels] * (num_layers - 1) + [1]
         if decoder == "mlp":

@@ -84,14 +84,7 @@ class NCN(PairScorer):
         embedding_channels: int | None = None,
     ) -> None:
         super().__init__(encoder, embedding_channels)
-        self.hidden_channels = hidden_channels
-        self.dropout = dropout
-        self.edge_dropout = edge_dropout
-        self.layer_norm = layer_norm
-        self.use_xlin = use_xlin
-        self.tail_act = tail_act
-        self.two_layer_lin = two_layer_lin
-        self.beta = beta
+        self.keep_arguments(locals())
         self.scorer = CommonNeighbourDecoder(
             self._width, hidden_channels, dropout, edge_dropout, layer_norm, use_xlin, tail_act, two_layer_lin, beta
         )
@@ -198,11 +191,7 @@ class NCNC(NCN):
             beta,
             embedding_channels,
         )
-        self.depth = depth
-        self.scale = scale
-        self.offset = offset
-        self.alpha = alpha
-        self.pt = pt
+        self.keep_arguments(locals())
         self.scorer.completion = Completion(depth, scale, offset, alpha, pt)
 
 

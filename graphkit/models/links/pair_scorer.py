@@ -37,6 +37,7 @@ class PairScorer(LayeredModel):
 
     def __init__(self, encoder: Any, embedding_channels: int | None = None) -> None:
         super().__init__()
+        self.keep_arguments(locals())
         name = type(self).__name__
         module = encoder.module if isinstance(encoder, PyGModel) else encoder
         if not hasattr(module, "reset_parameters"):
@@ -45,7 +46,6 @@ class PairScorer(LayeredModel):
         if width is None:
             raise ValueError(f"{name}: {type(module).__name__} has no out_channels; give embedding_channels")
         self.encoder = encoder if isinstance(encoder, LayeredModel | PyGModel) else PyGModel(encoder)
-        self.embedding_channels = embedding_channels
         self._width: int = width
 
     @classmethod
