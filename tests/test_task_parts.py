@@ -291,6 +291,14 @@ def without_features(kind):
     return GraphTask("bare", graphs, tiny.split(12))
 
 
+def test_a_scorer_of_pairs_reads_what_its_encoder_reads():
+    task = without_features("link")
+    trainer = gk.Trainer(max_epochs=1, progress=False)
+    assert trainer.fit(gk.models.LinkPredictor(Embedding(24, 4)), task).epochs == 1
+    with pytest.raises(ValueError, match="GCN reads node features, but task 'bare' has none"):
+        trainer.fit(gk.models.LinkPredictor(gk.models.GCN(3, 4)), task)
+
+
 @pytest.mark.parametrize("kind", ["node", "link", "graph"])
 def test_a_graph_without_features_is_a_task(kind):
     task = without_features(kind)

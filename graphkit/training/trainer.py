@@ -165,8 +165,9 @@ class Trainer(Configurable):
             raise ValueError("resume=True needs run_dir, the folder that holds the checkpoint")
         engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
         network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
-        if isinstance(network, LayeredModel):
-            network.check_task(task)
+        for part in network.modules():
+            if isinstance(part, LayeredModel):
+                part.check_task(task)
         task = _prepared(task, network)
         network = engine.place(network)
         self.strategy.configure_model(network, task, engine)

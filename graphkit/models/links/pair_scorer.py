@@ -35,6 +35,8 @@ class PairScorer(LayeredModel):
 
     checks = Checks(skip="it reads pairs of nodes, which the graphs of the checks do not have; see tests/models")
 
+    reads_features = False  # the encoder may
+
     def __init__(self, encoder: Any, embedding_channels: int | None = None) -> None:
         super().__init__()
         self.keep_arguments(locals())
