@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any, ClassVar, Self
 
 import torch
@@ -288,10 +289,7 @@ class Task(ABC):
         if loader is not None:
             return self.with_loader(loader)
         if isinstance(transform, Compose):
-            task = self
-            for part in transform.transforms:
-                task = task.transform(part, jobs)
-            return task
+            return reduce(lambda task, part: task.transform(part, jobs), transform.transforms, self)
         key = transform.cache_key() if isinstance(transform, Precompute) else None
         if key is not None and key in self._derived:
             return self._derived[key]
@@ -363,14 +361,11 @@ class Task(ABC):
 
     def _copied(self) -> Self:
         task = copy.copy(self)
-        for cls in type(self).__mro__:
-            for name, value in vars(cls).items():
-                if isinstance(value, cached_property):  # of what may have changed
-                    vars(task).pop(name, None)
+        for name in vars(self):
+            if isinstance(inspect.getattr_static(type(self), name, None), cached_property):  # of what may have changed
+                del vars(task)[name]
         task.target, task._derived = copy.copy(self.target), {}
         return task
-
-    # Parts -------------------------------------------------------------------------------------------------------
 
     def _check_columns(self, out: Any, rows: int, model_hint: str) -> None:
         if not isinstance(out, Tensor) or out.dim() != 2 or out.size(1) != self.num_outputs:
