@@ -15,7 +15,7 @@ from torch_geometric.utils import coalesce
 import graphkit as gk
 from graphkit import GraphTask, LinkSplit, LinkTask, NodeTask, Split
 from graphkit.metrics import MeanSquaredError
-from graphkit.tasks.targets import Binary, Multilabel, Regression, Target
+from graphkit.tasks.targets import Binary, Link, Multilabel, Regression, Target
 from graphkit.training import layerwise_inference
 from graphkit.transforms.rewiring import RandomEdges
 from tests import tiny
@@ -470,3 +470,9 @@ def test_links_train_on_graph_saint():
     assert 0 <= result.test <= 1
     with pytest.raises(ValueError, match="SingleForward gives links and other pairs a mean of their own"):
         gk.Trainer(max_epochs=1, strategy="SingleForward", progress=False).fit(gk.models.GCN(6, 8), task)
+
+
+@pytest.mark.parametrize("target", [Link, Link()])
+def test_nodes_cannot_have_the_target_of_links(target):
+    with pytest.raises(ValueError, match="task 'mine' judges nodes, but a link target is of pairs; use LinkTask"):
+        NodeTask("mine", tiny.node_task().data, tiny.split(24), target)

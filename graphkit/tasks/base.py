@@ -100,6 +100,8 @@ class Task(ABC):
             fitting = [key for key, cls in known.items() if issubclass(cls, targets.Link) == self.judges_pairs]
             check_choice(target, fitting, "target")
         self.target = targets.resolve(target)
+        if isinstance(self.target, targets.Link) and not self.judges_pairs:
+            raise ValueError(f"task {name!r} judges {self.kind}s, but a {self.target} target is of pairs; use LinkTask")
         if num_outputs is not None:
             self.target.num_outputs = num_outputs
         self.target.allow_missing_classes |= allow_missing_classes
