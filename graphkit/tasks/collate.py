@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from graphkit.ops.indices import starts
+
 
 class Collator:
     """Makes the batches of a list of graphs, each equal to what ``Batch.from_data_list`` makes of the same graphs.
@@ -45,7 +47,7 @@ class Collator:
             out._slice_dict[key], out._inc_dict[key] = shared[id(column.sizes)][0], increments
         counts = self._num_nodes[ids]
         out._store.batch = torch.arange(ids.numel()).repeat_interleave(counts)
-        out._store.ptr = _ends(counts)
+        out._store.ptr = starts(counts)
         return out
 
 
@@ -106,21 +108,17 @@ def _column(key: str, graphs: Sequence[Data]) -> _Column | None:
     return _Column(joined, dim, sizes, sizes.cumsum(0) - sizes, steps)
 
 
-def _ends(sizes: Tensor) -> Tensor:
-    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
-
-
 def _rows(column: _Column, ids: Tensor) -> tuple[Tensor, Tensor]:
     """Where each graph's rows end in the batch ``[n + 1]``, and which rows of the concatenation these are."""
     sizes = column.sizes[ids]
-    ends = _ends(sizes)
+    ends = starts(sizes)
     return ends, (column.starts[ids] - ends[:-1]).repeat_interleave(sizes) + torch.arange(int(ends[-1]))
 
 
 def _gathered(column: _Column, ids: Tensor, ends: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """The values of a batch, and what was added to each graph's."""
     values = column.values.index_select(column.dim, rows)
-    added = _ends(column.increments[ids])[:-1]
+    added = starts(column.increments[ids])[:-1]
     if added[-1:].any():
         by_row = added.repeat_interleave(ends.diff())
         values += by_row.view(-1, *[1] * (values.dim() - 1 - column.dim)).to(values.dtype)
