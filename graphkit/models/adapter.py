@@ -27,7 +27,7 @@ class PyGModel(nn.Module):
 
     Raises:
         ValueError: If there is no such readout, or it needs a width that the module does not tell.
-        TypeError: If a required argument is not an attribute of the batch (when called).
+        TypeError: If a required argument is not an attribute of the batch, or no tensor comes back (when called).
 
     Example:
         >>> import torch
@@ -57,6 +57,11 @@ class PyGModel(nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The module's outputs, as the readout says."""
         out = self.module(batch) if self._takes_batch else self.module(**self._arguments(batch))
+        if not isinstance(out, Tensor):
+            raise TypeError(
+                f"{type(self.module).__name__}.forward returned a {type(out).__name__}, but a tensor of outputs is "
+                "needed; wrap it in a module whose forward returns that alone"
+            )
         return read_out(self.readout, self.pool, out, batch)
 
     def _arguments(self, batch: Data) -> dict[str, Tensor]:

@@ -46,6 +46,10 @@ def exact_diffusion(
         tensor([[0.5000],
                 [0.5000]])
     """
+    wide = torch.promote_types(matrix.dtype or z.dtype, torch.promote_types(z.dtype, torch.float32))
+    if z.dtype != wide or matrix.dtype not in (None, wide):  # many terms are summed: not in half types
+        wide_source = None if source is None else source.to(wide)
+        return exact_diffusion(matrix.to(wide), z.to(wide), rate, duration, wide_source, strength).to(z.dtype)
     norm = _norm(matrix)
     pieces = max(1, math.ceil(abs(float(rate.detach())) * duration * norm / _LONGEST))
     weights, source_weights = _poisson(rate.double(), duration / pieces, norm, torch.finfo(z.dtype).eps)

@@ -146,7 +146,10 @@ def csr_mm_reduce(matrix: Tensor, x: Tensor, reduce: str) -> Tensor:
 
 @_own_precision
 def csr_sampled(pattern: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """The values of ``a @ b.T`` at the positions of the CSR tensor ``pattern``."""
+    """The values of ``a @ b.T`` at the positions of the CSR tensor ``pattern``, computed in float32 for half types."""
+    wide = torch.promote_types(a.dtype, torch.float32)
+    if wide != a.dtype:
+        return csr_sampled(pattern.to(wide), a.to(wide), b.to(wide)).to(a.dtype)
     if a.device.type == "cpu" and pattern._nnz() * a.size(1) >= LARGE:
         from graphkit.ops import kernels
 

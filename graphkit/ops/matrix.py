@@ -164,7 +164,8 @@ class SparseMatrix(Caching):
     def row_sum(self) -> Tensor:
         """The sum of each row: the weighted in-degrees of the graph."""
         values = self._explicit_values()
-        return values.new_zeros(self.shape[0]).index_add(0, self.pattern.row, values)
+        wide = values.to(torch.promote_types(values.dtype, torch.float32))  # half types stop counting at 256 or 2048
+        return wide.new_zeros(self.shape[0]).index_add(0, self.pattern.row, wide).to(values.dtype)
 
     def scale(self, left: Tensor | None = None, right: Tensor | None = None) -> SparseMatrix:
         """Return ``diag(left) @ A @ diag(right)``."""
@@ -276,8 +277,7 @@ class _Sampled(torch.autograd.Function):
         ctx.save_for_backward(a, b)
         if pattern.num_edges > pattern.num_rows * pattern.num_cols:  # torch resizes such a result wrongly
             return (a.index_select(0, pattern.row) * b.index_select(0, pattern.col)).sum(1)
-        wide = a.dtype if a.dtype in (torch.float32, torch.float64) else torch.float32
-        return backend.csr_sampled(pattern.ones(wide), a.to(wide), b.to(wide)).to(a.dtype)
+        return backend.csr_sampled(pattern.ones(a.dtype), a, b)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:

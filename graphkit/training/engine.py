@@ -17,6 +17,10 @@ from graphkit.core.validate import unknown_name
 
 NamedParameters = Iterable[tuple[str, nn.Parameter]]
 
+_TRUE = {"32-true": None, "64-true": torch.float64, "bf16-true": torch.bfloat16}
+_HALF = (torch.bfloat16, torch.float16)
+_JUDGED = ("y", "edge_label", "node_weight", "pair_weight")  # what the loss reads, in no less than float32
+
 
 class Engine:
     r"""Runs models and optimizers where and how the trainer was told to.
@@ -27,9 +31,13 @@ class Engine:
     Args:
         accelerator: Fabric's names: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
         devices: The number of devices of each machine.
-        precision: Fabric's names: ``"32-true"``, ``"64-true"``, ``"bf16-mixed"``, ``"16-mixed"``, ...
+        precision: Fabric's names: ``"32-true"``, ``"64-true"``, ``"bf16-true"``, ``"bf16-mixed"``, ``"16-mixed"``.
+            Outputs of 16 bits become float32 before the loss, and labels stay so.
         clip_norm: The largest norm of the gradient of one step (``None``: no clipping).
         num_nodes: The number of machines (default: 1).
+
+    Raises:
+        ValueError: If there is no such precision, or no training in it.
     """
 
     def __init__(
@@ -45,8 +53,14 @@ class Engine:
         )
         self.fabric.launch()
         self.clip_norm = clip_norm
-        self._dtype = torch.float64 if precision == "64-true" else None
-        self._autocast = "mixed" in precision
+        precision = self.fabric._precision.precision  # short names such as "bf16" are spelled out
+        self._autocast = precision in ("bf16-mixed", "16-mixed")
+        if not self._autocast and precision not in _TRUE:
+            why = "weights of float16 lose small steps" if precision == "16-true" else "it replaces modules"
+            raise ValueError(
+                f"Trainer: precision={precision!r} is not for training ({why}); use 'bf16-true', '16-mixed'"
+            )
+        self._dtype = _TRUE.get(precision)
         self._on_device: Any = WeakTensorKeyDictionary()
 
     @property
@@ -59,9 +73,22 @@ class Engine:
         """This process's rank and the number of processes."""
         return self.fabric.global_rank, self.fabric.world_size
 
+    @property
+    def is_half(self) -> bool:
+        """Whether weights and inputs have 16 bits."""
+        return self._dtype in _HALF
+
     def place(self, model: nn.Module) -> nn.Module:
-        """The model on the device, in double precision if that was chosen."""
+        """The model on the device, in the precision of its weights."""
         return model.to(device=self.device, dtype=self._dtype)
+
+    def initialise(self, model: nn.Module, draw: Callable[[nn.Module], Any]) -> Any:
+        """``draw(model)``, which sets initial weights; in float32 where they have 16 bits, as torch lacks draws."""
+        if self.is_half:
+            model.float()
+        drawn = draw(model)
+        self.place(model)
+        return drawn
 
     def to_device(self, batch: Data) -> Data:
         """The batch on the device, in the model's precision.
@@ -72,24 +99,28 @@ class Engine:
         device = torch.device("cpu") if "chunk_size" in batch else self.device
         if self._dtype is None and device.type == "cpu":
             return batch
-        return copy.copy(batch).apply(lambda value: self._copy(value, device))
+        batch = copy.copy(batch)
+        judged = [key for key in _JUDGED if key in batch]
+        batch.apply(lambda value: self._copy(value, device, self._dtype), *(set(batch.keys()) - set(judged)))
+        wide = self._dtype and torch.promote_types(self._dtype, torch.float32)
+        return batch.apply(lambda value: self._copy(value, device, wide), *judged) if judged else batch
 
-    def _copy(self, value: Tensor, device: torch.device) -> Tensor:
+    def _copy(self, value: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
         copies = self._on_device.get(value, {})  # by device: an evaluation in chunks reads the graph on the CPU
-        if device in copies:
-            return copies[device]
-        moved = value.to(device=device, dtype=self._dtype if value.is_floating_point() else None)
+        if (device, dtype) in copies:
+            return copies[device, dtype]
+        moved = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
         if moved is not value:  # it would keep itself alive
-            self._on_device[value] = copies | {device: moved}
+            self._on_device[value] = copies | {(device, dtype): moved}
         return moved
 
     def forward(self, model: Callable[..., Tensor], *arguments: Any) -> Tensor:
-        """``model(*arguments)`` under the chosen precision; 16-bit outputs are returned as float32."""
-        if not self._autocast:
+        """``model(*arguments)`` under the chosen precision; outputs of 16 bits are returned as float32."""
+        if not self._autocast and not self.is_half:
             return model(*arguments)
         with self.fabric.autocast():
             out = model(*arguments)
-        return out.float()
+        return out.float() if isinstance(out, Tensor) and out.dtype in _HALF else out
 
     def setup_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimizer with Fabric's precision handling (loss scaling for 16-bit floats)."""

@@ -62,7 +62,9 @@ class Trainer(Configurable):
         accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"`` (default: ``"auto"``).
         devices: The number of devices of each machine; more than one not for node tasks of a whole graph (default: 1).
         num_nodes: The number of machines, each of which runs the same script, e.g. by ``torchrun`` (default: 1).
-        precision: Fabric's names, e.g. ``"32-true"``, ``"64-true"``, ``"bf16-mixed"`` (default: ``"32-true"``).
+        precision: Fabric's names: ``"32-true"``, ``"64-true"``, ``"bf16-true"`` for weights and inputs of that
+            type, ``"bf16-mixed"``, ``"16-mixed"`` for autocast. Losses and metrics are never computed in 16
+            bits (default: ``"32-true"``).
         progress: Show a progress bar (default: on a terminal).
         run_dir: The folder of the run's files (default: none are written).
         loggers: Which logs to keep in ``run_dir``: ``"csv"``, ``"tensorboard"`` (default: ``("csv",)``).
@@ -243,7 +245,7 @@ class Trainer(Configurable):
         if self.seed is None or self.warm_start:
             return
         seed_everything(self.seed)
-        fixed = _reset_parameters(network)
+        fixed = engine.initialise(network, _reset_parameters)
         if fixed:
             warnings.warn(
                 f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "
@@ -266,7 +268,7 @@ class Trainer(Configurable):
             self.optimizer_kwargs,
             self.scheduler,
             self.scheduler_kwargs,
-            fused=self.precision != "16-mixed",  # Fabric cannot unscale gradients before a fused step
+            fused=str(self.precision) not in ("16-mixed", "16"),  # Fabric cannot unscale gradients before a fused step
         )
 
     def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:

@@ -42,7 +42,7 @@ class SheafLaplacian:
             )
         common = torch.promote_types(self.values.dtype, x.dtype)
         flat = x.to(common).reshape(-1, x.size(2))
-        return _SymmetricProduct.apply(flat, self.values.to(common), self.pattern).view(x.shape)
+        return _SymmetricProduct.apply(flat, self.values.to(common), self.pattern).view(x.shape).to(x.dtype)
 
     def energy(self, x: Tensor) -> Tensor:
         r"""The Dirichlet energy :math:`x^\top L x` of each channel, ``[channels]``."""

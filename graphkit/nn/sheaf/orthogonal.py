@@ -70,13 +70,13 @@ def orthogonal(params: Tensor, d: int, method: str = "householder") -> Tensor:
     triangle = params.new_zeros(params.size(1), d, d)
     row, col = torch.tril_indices(d, d, device=params.device)
     triangle[:, row, col] = params.t()
-    skew = triangle - triangle.mT
+    skew = (triangle - triangle.mT).to(torch.promote_types(params.dtype, torch.float32))  # solvers lack half types
     if method == "matrix_exp":
         q = torch.linalg.matrix_exp(skew)
     else:
-        eye = torch.eye(d, dtype=params.dtype, device=params.device)
+        eye = torch.eye(d, dtype=skew.dtype, device=params.device)
         q = torch.linalg.solve(eye - skew / 2, eye + skew / 2)
-    return q.permute(1, 2, 0)
+    return q.permute(1, 2, 0).to(params.dtype)
 
 
 def _householder(params: Tensor, d: int) -> Tensor:

@@ -58,6 +58,11 @@ class Layerwise(Strategy):
                 f"{name} gives links and other pairs a mean of their own, but {type(task.sampler).__name__} weighs "
                 "each pair; use a sampler of roots such as NeighborSampler, or Backprop"
             )
+        if engine.is_half:
+            raise ValueError(
+                f"{name} judges what layers hand on, which must not have 16 bits; use precision='bf16-mixed' in place "
+                "of 'bf16-true', or Backprop"
+            )
         self.model, self.task, self.engine = model, task, engine
         batch = self._example()
         extra = self.extra_channels(batch)
