@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -194,6 +196,26 @@ def test_links_that_recur_may_be_in_several_parts_and_hide_no_edges():
 def test_both_directions_are_two_links_if_directed():
     split = by_hand(val=pairs((1, 0)), undirected=False)
     assert split.messages(pairs((0, 1), (1, 0)), "train").tolist() == [True, False]
+
+
+def test_links_that_are_seen_in_reverse_are_named(graph):
+    split = LinkSplit.random(graph.edge_index, 60, undirected=False)
+    with pytest.warns(
+        UserWarning, match=r"task 'both': \d+ of \d+ test links carry messages in reverse.*undirected=True"
+    ):
+        LinkTask("both", graph, split)
+    one_way = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        LinkTask("one way", Data(x=graph.x, edge_index=one_way), LinkSplit.random(one_way, 60, undirected=False))
+
+
+def test_pairs_of_a_split_convert():
+    parts = {key: value.numpy() for key, value in vars(by_hand()).items() if isinstance(value, torch.Tensor)}
+    assert by_hand(**parts).hash == by_hand(**{key: value.tolist() for key, value in parts.items()}).hash
+    assert by_hand(**parts).hash == by_hand().hash
+    edges = path().edge_index
+    assert LinkSplit.random(edges.numpy(), 5, 0.3, 0.3).hash == LinkSplit.random(edges, 5, 0.3, 0.3).hash
 
 
 @pytest.mark.parametrize(

@@ -306,3 +306,72 @@ def test_the_users_graph_is_not_changed():
     assert set(data.keys()) == set(before)
     assert all(torch.equal(data[key], value) for key, value in before.items())
     assert "train_mask" not in task.batches("train")[0]
+
+
+def test_masks_convert_and_are_of_one_graph():
+    masks = [torch.isin(IDS, ids) for ids in (IDS[:2], IDS[2:4], IDS[4:])]
+    plain = Split.from_masks("s", *masks)
+    for as_given in (lambda mask: mask.numpy(), lambda mask: mask.tolist(), lambda mask: mask.to(torch.uint8)):
+        assert Split.from_masks("s", *map(as_given, masks)).hash == plain.hash
+    with pytest.raises(ValueError, match=r"the masks are of different lengths, \{'train': 5, 'val': 6, 'test': 6\}"):
+        Split.from_masks("s", masks[0][:5], *masks[1:])
+    with pytest.raises(
+        TypeError, match=r"train_mask has dtype torch\.uint8, expected torch\.bool; ids go to gk\.Split"
+    ):
+        Split.from_masks("s", IDS.to(torch.uint8), *masks[1:])
+    with pytest.raises(
+        ValueError, match="task 'toy': split 's' is of 5 nodes, but there are 6; give masks of the same"
+    ):
+        node(split=Split.from_masks("s", *(mask[:5] for mask in masks)), allow_missing_classes=True)
+    assert node(split=plain).transform(gk.rewiring.VirtualNode()).data.num_nodes == 7
+
+
+def test_columns_of_masks():
+    columns = torch.stack([IDS < 2, IDS < 3], dim=1)
+    val, test = IDS == 4, IDS == 5
+    for number, count in ((0, 2), (1, 3)):
+        split = Split.from_masks("s", columns, torch.stack([val, val], 1), test, split=number)
+        assert (split.train.tolist(), split.val.tolist(), split.test.tolist()) == (IDS[:count].tolist(), [4], [5])
+    with pytest.raises(ValueError, match=r"train_mask has the shape \[6, 2\]: 2 splits; choose one by split="):
+        Split.from_masks("s", columns, val, test)
+    with pytest.raises(ValueError, match=r"train_mask has 2 columns, 0\.\.1, but split=2"):
+        Split.from_masks("s", columns, val, test, split=2)
+
+
+@pytest.mark.parametrize("ids", [lambda x: x.numpy(), lambda x: x.tolist(), lambda x: x.int(), lambda x: x.short()])
+def test_ids_of_a_split_convert(ids):
+    assert Split("s", *(ids(part) for part in (IDS[:2], IDS[2:4], IDS[4:]))).hash == "148f9f5d5178"
+
+
+@pytest.mark.parametrize("bad", ["all", {0: 1}, None, range, IDS[:2].to(torch.uint8)])
+def test_what_is_no_ids_is_refused(bad):
+    with pytest.raises((TypeError, ValueError), match="split 's': train "):
+        Split("s", bad, IDS[2:4], IDS[4:])
+
+
+@pytest.mark.parametrize(
+    ("target", "y", "message"),
+    [
+        ("binary", F.one_hot(IDS % 2), r"binary labels have the shape \[6, 2\].*y\.argmax\(1\).*target='multilabel'"),
+        ("multiclass", F.one_hot(IDS % 2), r"of shape \[6, 2\]; use y\.argmax\(1\) if rows are one-hot"),
+    ],
+)
+def test_one_hot_labels_are_named(target, y, message):
+    with pytest.raises(ValueError, match=message):
+        node(target=target, y=y)
+    split = Split("s", IDS[:2], IDS[2:4], IDS[4:])
+    graphs = [Data(x=torch.ones(2, 1), edge_index=edges((0, 1)), y=row) for row in y]
+    with pytest.raises(ValueError, match=message):
+        GraphTask("toy", graphs, split, target)
+
+
+@pytest.mark.parametrize("y", [IDS * 1j, torch.eye(6).to_sparse()])
+@pytest.mark.parametrize("target", ["multiclass", "regression"])
+def test_labels_are_real_numbers(y, target):
+    with pytest.raises(TypeError, match=r"task 'toy': y is .*, but labels are real numbers in a dense tensor"):
+        node(y=y, target=target)
+
+
+def test_one_class_is_said():
+    with pytest.warns(UserWarning, match="task 'toy': all labels are of class 0, so that every answer is right"):
+        node(y=torch.zeros(6, dtype=torch.long))

@@ -89,14 +89,6 @@ def with_shared_kinds(graphs: Sequence[Data]) -> Sequence[Data]:
     return with_kinds(graphs, **_told_by_rows(graphs))
 
 
-def with_int64_ids(data: Data) -> Data:
-    """The graph, or a shallow copy whose ``edge_index`` is int64 where it was int32: ids are multiplied."""
-    if "edge_index" in data and isinstance(data.edge_index, Tensor) and data.edge_index.dtype == torch.int32:
-        data = copy.copy(data)
-        data.edge_index = data.edge_index.long()
-    return data
-
-
 def take(value: Tensor, rows: Tensor, key: str = "") -> Tensor:
     """Rows of an attribute; of -1, which is a new edge, it is 0, and 1 for ``edge_weight``.
 

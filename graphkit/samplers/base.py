@@ -15,10 +15,11 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource, subgraph_source
-from graphkit.core.attributes import DECLARED, attributes_of, record_kinds, take, with_int64_ids
+from graphkit.core.attributes import DECLARED, attributes_of, record_kinds, take
 from graphkit.core.batching import split_order
 from graphkit.core.config import Configurable
 from graphkit.core.files import cached_tensors
+from graphkit.core.graph_input import as_graph
 from graphkit.core.hashing import hash_config
 from graphkit.core.resources import data_root
 from graphkit.core.validate import check_choice
@@ -118,13 +119,13 @@ class Sampler(Configurable, ABC):
         size = self.default_batch_size or 1 if batch_size is None else batch_size
         if size < 1:
             raise ValueError(f"{name}: batch_size={size}, must be at least 1")
+        data = as_graph(data, name)
         roots = torch.arange(data.num_nodes) if roots is None else roots.cpu()
         if roots.numel() == 0:
             raise ValueError(f"{name}: there are no roots; give at least one node")
         if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:
             bad = int(roots.min()) if int(roots.min()) < 0 else int(roots.max())
             raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{data.num_nodes - 1}")
-        data = with_int64_ids(data)
         source = subgraph_source(data.edge_index, data.num_nodes)
         part_of = subgraph_maker(data, name)
         prepared = self.prepare(data, source, roots)

@@ -2,25 +2,97 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch_geometric.data import Data
+from torch import Tensor
+from torch_geometric.data import Batch, Data
 
-from graphkit.core.validate import check_edge_index, check_features
+from graphkit.core.graph_input import as_graph, as_tensor, check_edges
+from graphkit.core.validate import check_features
 from graphkit.tasks.split import STAGES, Split
+
+# Names that models do not read, and what might be meant by them.
+_MISNAMED = {"weight": "edge_weight", "weights": "edge_weight", "edge_weights": "edge_weight"}
+
+
+def as_graphs(graphs: Any, task: str) -> list[Data]:
+    """The graphs of a task, as :func:`~graphkit.core.graph_input.as_graph` makes them."""
+    if isinstance(graphs, Data) or not hasattr(graphs, "__iter__"):
+        remedy = "use batch.to_data_list()" if isinstance(graphs, Batch) else "put it into one"
+        raise TypeError(f"{task}: graphs is a {type(graphs).__name__}, not a list of PyG Data; {remedy}")
+    graphs = list(graphs)
+    graphs = [as_graph(graph, _place(task, number, graphs)) for number, graph in enumerate(graphs)]
+    for name, meant in _MISNAMED.items() if graphs else ():
+        if name in graphs[0] and meant not in graphs[0]:
+            warnings.warn(f"{task}: models do not read data.{name}; call it {meant} if it is that", stacklevel=4)
+    return graphs
+
+
+def as_labels(y: Any, place: str) -> Tensor:
+    """Labels as a tensor of real numbers or truth values.
+
+    Raises:
+        TypeError: If they are strings or complex numbers.
+    """
+    labels = as_tensor(y, f"{place}: y")
+    if labels.is_complex() or labels.layout != torch.strided:
+        kind = labels.dtype if labels.is_complex() else labels.layout
+        raise TypeError(f"{place}: y is {kind}, but labels are real numbers in a dense tensor")
+    return labels
 
 
 def check_graphs(graphs: Sequence[Data], task: str) -> None:
-    """Check that every graph has nodes, sound edges and, where there are features, finite ones."""
+    """Check that graphs have nodes, sound edges, finite features if any, and the same attributes."""
     if not graphs:
         raise ValueError(f"{task} has no graphs; give at least one")
     if len(graphs) == 1 or not _all_sound(graphs):
-        for position, graph in enumerate(graphs):
-            _check_graph(graph, task if len(graphs) == 1 else f"{task}, graph {position}")
+        for number, graph in enumerate(graphs):
+            _check_graph(graph, _place(task, number, graphs))
+    _check_alike(graphs, task)
+
+
+def _place(task: str, number: int, graphs: Sequence[Data]) -> str:
+    return task if len(graphs) == 1 else f"{task}, graph {number}"
+
+
+def _check_alike(graphs: Sequence[Data], task: str) -> None:
+    """A batch joins what all graphs have, in one dtype and width."""
     widths = {0 if graph.x is None else graph.x.size(1) for graph in graphs}
     if len(widths) > 1:
         raise ValueError(f"{task}: graphs differ in their number of features: {sorted(widths)}")
+    first = _attributes(graphs[0])
+    for number, graph in enumerate(graphs):
+        own = _attributes(graph)
+        if own == first:
+            continue
+        if odd := sorted(own.keys() ^ first.keys()):
+            who = (number, 0) if odd[0] in own else (0, number)
+            raise ValueError(
+                f"{task}: graph {who[0]} has {odd[0]}, but graph {who[1]} has not; give it to all graphs, or to none"
+            )
+        odd = [key for key in own if own[key] != first[key]]
+        raise ValueError(
+            f"{task}: {odd[0]} of graph {number} is {_in_words(own[odd[0]])}, but {_in_words(first[odd[0]])} in graph 0"
+        )
+
+
+def _attributes(graph: Data) -> dict[str, Any]:
+    """The attributes that a batch joins, and for those with a row per node or edge their kind."""
+    kinds: dict[str, Any] = {
+        key: None for key, value in graph._store.items() if value is not None and key not in ("y", "num_nodes")
+    }
+    for key in ("x", "edge_attr", "edge_weight", "pos"):
+        if key in kinds:
+            kinds[key] = (graph[key].dtype, graph[key].layout, *graph[key].shape[1:])
+    return kinds
+
+
+def _in_words(kind: tuple[Any, ...]) -> str:
+    dtype, layout, *width = kind
+    return f"{dtype}{'' if layout == torch.strided else f' ({layout})'} of shape {['n', *width]}"
 
 
 def _all_sound(graphs: Sequence[Data]) -> bool:
@@ -36,7 +108,9 @@ def _all_sound(graphs: Sequence[Data]) -> bool:
         return False
     for key in ("edge_weight", "edge_attr"):
         values = [graph.get(key) for graph in graphs]
-        if any(v is not None and v.size(0) != e.size(1) for v, e in zip(values, edges, strict=True)):
+        if any(v is not None and (not v.dim() or v.size(0) != e.size(1)) for v, e in zip(values, edges, strict=True)):
+            return False
+        if key == "edge_weight" and any(v is not None and (v.dim() > 1 or not v.is_floating_point()) for v in values):
             return False
         floats = [v.reshape(-1) for v in values if v is not None and v.is_floating_point()]
         if floats and not torch.isfinite(torch.cat(floats)).all():
@@ -55,22 +129,22 @@ def _check_graph(graph: Data, where: str) -> None:
         raise ValueError(f"{where} is empty (0 nodes); leave it out")
     if graph.x is not None:
         check_features(graph.x, where, graph.num_nodes)
-    if graph.edge_index is None:
-        raise ValueError(f"{where} has no edge_index; a graph without edges has torch.empty(2, 0, dtype=torch.long)")
-    check_edge_index(graph.edge_index, graph.num_nodes, where)
-    for key in ("edge_weight", "edge_attr"):
-        value = graph.get(key)
-        if value is None:
-            continue
-        if value.size(0) != graph.num_edges:
-            raise ValueError(f"{where}: {key} has {value.size(0)} rows for {graph.num_edges} edges")
-        if value.is_floating_point() and not torch.isfinite(value).all():
-            edge = int((~torch.isfinite(value.view(value.size(0), -1))).any(1).nonzero()[0, 0])
-            raise ValueError(f"{where}: {key} of edge {edge} is not finite")
+    check_edges(graph, where)
 
 
 def check_split(split: Split, count: int, kind: str, task: str) -> None:
     """Check that the split names nothing beyond ``count`` nodes or graphs."""
+    if not isinstance(split, Split):
+        raise TypeError(f"{task}: split is a {type(split).__name__}; {kind} tasks need a gk.Split")
     largest = max(int(getattr(split, stage).max()) for stage in STAGES)
     if largest >= count:
         raise ValueError(f"{task}: split {split.name!r} names {kind} {largest}, but there are {count} labelled {kind}s")
+
+
+def check_size(split: Split, count: int, kind: str, task: str) -> None:
+    """Check that a split that knows how many nodes or graphs there are is of this task."""
+    if split.num_examples not in (None, count):
+        raise ValueError(
+            f"{task}: split {split.name!r} is of {split.num_examples} {kind}s, but there are {count}; "
+            f"give masks of the same {kind}s"
+        )

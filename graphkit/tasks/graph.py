@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.attributes import with_int64_ids, with_kinds
+from graphkit.core.attributes import with_kinds
 from graphkit.tasks.base import Task
-from graphkit.tasks.checks import check_graphs, check_split
+from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_size, check_split
 from graphkit.tasks.loaders import GraphBatches, Loader
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
@@ -51,28 +51,29 @@ class GraphTask(Task):
     ) -> None:
         super().__init__(name, target, metric, num_outputs, allow_missing_classes)
         self.set_data(graphs, split)
+        check_size(split, len(self.graphs), self.kind, f"task {name!r}")
 
     def make_loader(self) -> Loader:
         return GraphBatches(self)
 
     def set_data(self, graphs: Sequence[Data], split: Split) -> None:
-        self.graphs, self.split = [with_int64_ids(graph) for graph in with_kinds(graphs, y="graph")], split
-        rows, place = [], f"task {self.name!r}"
-        for position, graph in enumerate(graphs):
+        place = f"task {self.name!r}"
+        self.graphs, self.split = list(with_kinds(as_graphs(graphs, place), y="graph")), split
+        check_graphs(self.graphs, place)
+        rows = []
+        for position, graph in enumerate(self.graphs):
             where = f"{place}, graph {position}"
             if graph.y is None:
                 raise ValueError(f"{where}: no label; set data.y")
-            mask = graph.get("readout_mask")
-            rows.append(_label_rows(graph.y, 1 if mask is None else int(mask.sum()), where))
+            rows.append(_label_rows(as_labels(graph.y, where), _num_labels(graph, where), where))
         widths = {row.size(1) for row in rows}
         if len(widths) > 1:
             raise ValueError(f"{place}: graphs differ in their number of label columns: {sorted(widths)}")
         self._ends = torch.tensor([0, *(row.size(0) for row in rows)]).cumsum(0)
-        labels = torch.cat(rows) if rows else torch.empty(0, 1)
+        labels = torch.cat(rows)
         labels = labels.view(-1) if labels.size(1) == 1 else labels
-        check_graphs(self.graphs, place)
-        check_split(split, len(graphs), self.kind, place)
-        parts = Split(split.name, *(self._rows(getattr(split, stage)) for stage in STAGES))
+        check_split(split, len(self.graphs), self.kind, place)
+        parts = Split(split.name, **{stage: self._rows(getattr(split, stage)) for stage in STAGES})
         self.labels = self.target.check(labels, parts, self.kind, place)
 
     @property
@@ -120,10 +121,21 @@ class GraphTask(Task):
         return f"{super()._describe_graphs()} in {len(self.graphs)} graphs"
 
 
-def _label_rows(y: Any, count: int, where: str) -> Tensor:
-    y = torch.as_tensor(y)
+def _num_labels(graph: Data, where: str) -> int:
+    """One, or as many as nodes are marked."""
+    mask = graph.get("readout_mask")
+    if mask is None:
+        return 1
+    if not isinstance(mask, Tensor) or mask.dtype != torch.bool or list(mask.shape) != [graph.num_nodes]:
+        raise TypeError(f"{where}: readout_mask must be a boolean tensor of shape [{graph.num_nodes}]")
+    if not mask.any():
+        raise ValueError(f"{where}: readout_mask marks no node; mark those that have a label")
+    return int(mask.sum())
+
+
+def _label_rows(y: Tensor, count: int, where: str) -> Tensor:
     if count == 1:
-        return y.view(1, -1)
+        return y.reshape(1, -1)
     if y.dim() == 0 or y.size(0) != count:
         raise ValueError(f"{where}: readout_mask marks {count} nodes, but y has the shape {list(y.shape)}")
-    return y.view(count, -1)
+    return y.reshape(count, -1)

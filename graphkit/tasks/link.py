@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Self
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.attributes import edge_subgraph, with_int64_ids
+from graphkit.core.attributes import edge_subgraph
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import sddmm
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
-from graphkit.tasks.checks import check_graphs
+from graphkit.tasks.checks import as_graphs, check_graphs
 from graphkit.tasks.link_split import LinkSplit, link_keys, sample_negatives
 from graphkit.tasks.loaders import Loader, Pairs, PairSubgraphs
 from graphkit.tasks.split import STAGES, without_masks
@@ -77,11 +78,11 @@ class LinkTask(Task):
         return PairSubgraphs(self, sampler, self.loader)
 
     def set_data(self, graphs: Sequence[Data], split: LinkSplit) -> None:
-        place, (data,) = f"task {self.name!r}", graphs
+        place = f"task {self.name!r}"
+        (data,) = as_graphs(graphs, place)
         if not isinstance(split, LinkSplit):
             raise TypeError(f"{place}: split is a {type(split).__name__}; link tasks need a gk.LinkSplit")
-        check_graphs(graphs, place)
-        data = with_int64_ids(data)
+        check_graphs([data], place)
         for stage in STAGES:
             for pairs, what in ((getattr(split, stage), "links"), (split.negatives(stage), "negatives")):
                 if pairs is not None:
@@ -96,6 +97,8 @@ class LinkTask(Task):
         self._data: Data | None = data
         self.split = split
         self.graphs, self._graph_of = _stage_graphs(data, split)
+        if not split.undirected and not split.recurring:
+            _warn_of_reverses(self, place)
         trained = torch.cat([data.edge_index[:, split.messages(data.edge_index, "val")], split.train], dim=1)
         trained = trained[:, trained[0] != trained[1]]
         self._trained = link_keys(trained, self.num_nodes, split.undirected).unique()
@@ -168,6 +171,18 @@ class LinkTask(Task):
 
     def _describe_target(self) -> str:
         return "links"
+
+
+def _warn_of_reverses(task: LinkTask, place: str) -> None:
+    """Say that the links to predict can be seen in the other direction, where most of them can."""
+    seen = task.stage_graph("test").edge_index
+    reverses = torch.isin(*(link_keys(pairs, task.num_nodes, False) for pairs in (task.split.test.flip(0), seen)))
+    if reverses.float().mean() > 0.5:
+        warnings.warn(
+            f"{place}: {reverses.sum()} of {reverses.numel()} test links carry messages in reverse, since split "
+            f"{task.split.name!r} says undirected=False; if (a, b) and (b, a) are one link, use undirected=True",
+            stacklevel=4,
+        )
 
 
 def _stage_graphs(data: Data, split: LinkSplit) -> tuple[list[Data], dict[str, int]]:

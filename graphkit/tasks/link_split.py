@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_edge_index
-from graphkit.tasks.split import STAGES, ids_to_int64
+from graphkit.tasks.split import STAGES, set_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ class LinkSplit:
     val_messages: bool = True
 
     def __post_init__(self) -> None:
-        ids_to_int64(self)
+        set_ids(self, *STAGES, *(f"{stage}_negatives" for stage in STAGES if self.negatives(stage) is not None))
         for stage in STAGES:
             self._check_pairs(getattr(self, stage), f"the {stage} part", (2,))
             negatives = self.negatives(stage)
@@ -128,6 +129,7 @@ class LinkSplit:
             ValueError: If a share is out of range, or there are too few links or too few pairs without one.
         """
         place = "LinkSplit.random"
+        edge_index = as_tensor(edge_index, f"{place}: edge_index")
         check_edge_index(edge_index, num_nodes, place)
         if min(val, test) <= 0 or val + test >= 1:
             raise ValueError(f"{place}: val={val} and test={test} must be positive shares with a sum below 1")

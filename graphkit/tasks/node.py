@@ -8,10 +8,9 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.attributes import with_int64_ids
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
-from graphkit.tasks.checks import check_graphs, check_split
+from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_size, check_split
 from graphkit.tasks.loaders import Loader, NodeSubgraphs, WholeGraph
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets import Target
@@ -59,6 +58,7 @@ class NodeTask(Task):
     ) -> None:
         super().__init__(name, target, metric, num_outputs, allow_missing_classes)
         self.set_data([data], split)
+        check_size(split, self.data.num_nodes, self.kind, f"task {name!r}")
 
     def make_loader(self) -> Loader:
         return WholeGraph(self)
@@ -67,16 +67,16 @@ class NodeTask(Task):
         return NodeSubgraphs(self, sampler, self.loader)
 
     def set_data(self, graphs: Sequence[Data], split: Split) -> None:
-        self.graphs, self.split = [with_int64_ids(graph) for graph in graphs], split
         place = f"task {self.name!r}"
+        self.graphs, self.split = as_graphs(graphs, place), split
         check_graphs(self.graphs, place)
         if self.data.y is None:
             raise ValueError(f"{place}: the graph has no labels; set data.y")
-        count = self.data.num_nodes
-        if self.data.y.size(0) != count:
-            raise ValueError(f"{place}: there are {self.data.y.size(0)} labels for {count} nodes")
+        labels, count = as_labels(self.data.y, place), self.data.num_nodes
+        if labels.dim() == 0 or labels.size(0) != count:
+            raise ValueError(f"{place}: there are {labels.size(0) if labels.dim() else 'no'} labels for {count} nodes")
         check_split(split, count, self.kind, place)
-        self.labels = self.target.check(self.data.y, split, self.kind, place)
+        self.labels = self.target.check(labels, split, self.kind, place)
 
     @property
     def data(self) -> Data:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
 
 STAGES = ("train", "val", "test")
 
 
-def ids_to_int64(split: object) -> None:
-    """Turn the ids of a frozen split from int32 to int64: keys are made of them."""
-    for name, ids in vars(split).items():
-        if isinstance(ids, Tensor) and ids.dtype == torch.int32:
-            object.__setattr__(split, name, ids.long())
+def set_ids(split: Any, *names: str) -> None:
+    """Turn the ids of a frozen split into tensors, of int64 where they are integers: keys are made of them."""
+    for name in names:
+        ids = as_tensor(getattr(split, name), f"split {split.name!r}: {name}")
+        if ids.dtype in (torch.int8, torch.int16, torch.int32):  # uint8 is a mask of old
+            ids = ids.long()
+        object.__setattr__(split, name, ids)
 
 
 def without_masks(data: Data) -> Data:
@@ -38,8 +42,12 @@ class Split:
         train: Ids of the training nodes or graphs, of shape ``[num_train]``.
         val: Ids for validation.
         test: Ids for the final score.
+        num_examples: How many nodes or graphs there are; then a task of another number is refused (default: not known).
+
+    Ids may be tensors, arrays or lists.
 
     Raises:
+        TypeError: If ids are no numbers.
         ValueError: If a part is empty, repeats an id, or shares one with another part.
 
     Example:
@@ -52,9 +60,10 @@ class Split:
     train: Tensor
     val: Tensor
     test: Tensor
+    num_examples: int | None = None
 
     def __post_init__(self) -> None:
-        ids_to_int64(self)
+        set_ids(self, *STAGES)
         for stage in STAGES:
             ids = getattr(self, stage)
             if ids.dtype != torch.int64 or ids.dim() != 1:
@@ -82,18 +91,35 @@ class Split:
         return f"split {self.name!r}: an id is repeated within one part; list each id once"
 
     @classmethod
-    def from_masks(cls, name: str, train_mask: Tensor, val_mask: Tensor, test_mask: Tensor) -> Split:
-        """Build a split from boolean masks of shape ``[num_nodes]``.
+    def from_masks(
+        cls, name: str, train_mask: Tensor, val_mask: Tensor, test_mask: Tensor, split: int | None = None
+    ) -> Split:
+        """Build a split from boolean masks ``[num_nodes]``, or from a column of masks ``[num_nodes, num_splits]``.
+
+        Args:
+            name: The split's name.
+            train_mask: Which nodes are for training; a tensor, an array or a list.
+            val_mask: Which nodes are for validation.
+            test_mask: Which nodes are for the test.
+            split: The column of masks that hold several splits, as PyG's Geom-GCN and WikiCS do; masks of one
+                dimension, which all splits share, have none (default: masks hold one split).
 
         Raises:
             TypeError: If a mask is not boolean.
-            ValueError: As :class:`Split`.
+            ValueError: If masks differ in length or lack the column; and as :class:`Split`.
+
+        Example:
+            >>> masks = torch.eye(3, dtype=torch.bool)
+            >>> Split.from_masks("first", masks, masks.roll(1, 0), [False, False, True], split=0).sizes
+            (1, 1, 1)
         """
         masks = dict(zip(STAGES, (train_mask, val_mask, test_mask), strict=True))
-        for stage, mask in masks.items():
-            if mask.dtype != torch.bool:
-                raise TypeError(f"split {name!r}: {stage}_mask has dtype {mask.dtype}, expected torch.bool")
-        return cls(name, **{stage: mask.nonzero().view(-1) for stage, mask in masks.items()})
+        given = {stage: _as_mask(mask, split, f"split {name!r}: {stage}_mask") for stage, mask in masks.items()}
+        lengths = {stage: mask.numel() for stage, mask in given.items()}
+        if len(set(lengths.values())) > 1:
+            raise ValueError(f"split {name!r}: the masks are of different lengths, {lengths}; give those of one graph")
+        parts = {stage: mask.nonzero().view(-1) for stage, mask in given.items()}
+        return cls(name, **parts, num_examples=lengths["train"])
 
     @property
     def hash(self) -> str:
@@ -107,3 +133,20 @@ class Split:
 
     def __repr__(self) -> str:
         return f"Split({self.name}: {'/'.join(map(str, self.sizes))}, {self.hash})"
+
+
+def _as_mask(mask: Any, split: int | None, what: str) -> Tensor:
+    mask = as_tensor(mask, what)
+    if mask.dtype == torch.uint8 and bool((mask <= 1).all()):  # what masks were before there was torch.bool
+        mask = mask.bool()
+    if mask.dtype != torch.bool:
+        raise TypeError(f"{what} has dtype {mask.dtype}, expected torch.bool; ids go to gk.Split(...)")
+    if mask.dim() == 2:
+        if split is None:
+            raise ValueError(f"{what} has the shape {list(mask.shape)}: {mask.size(1)} splits; choose one by split=")
+        if not 0 <= split < mask.size(1):
+            raise ValueError(f"{what} has {mask.size(1)} columns, 0..{mask.size(1) - 1}, but split={split}")
+        return mask[:, split]
+    if mask.dim() != 1:
+        raise ValueError(f"{what} has the shape {list(mask.shape)}, expected [num_nodes]")
+    return mask

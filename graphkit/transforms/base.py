@@ -11,10 +11,11 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.attributes import with_int64_ids, with_shared_kinds
+from graphkit.core.attributes import with_shared_kinds
 from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.files import cached_tensors
+from graphkit.core.graph_input import as_graph, check_edges
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.parallel import parallel
 from graphkit.core.resources import data_root
@@ -30,17 +31,27 @@ class Precompute(Configurable, BaseTransform):
 
     Attributes:
         expensive: Whether a result is worth a file on disk (see :func:`apply`).
+        reads_edges: Whether the result depends on edges, so that a graph must have sound ones.
         version: Raised whenever the same arguments would give another result, so that old files are not used.
     """
 
     expensive: bool = False
+    reads_edges: bool = True
     version: int = 1
 
     fingerprint = RenamedAttribute("cache_key")
 
     def __call__(self, data: Data) -> Data:
-        """The transformed graph; :meth:`forward` gets a shallow copy with ids in int64."""
-        return self.forward(with_int64_ids(copy.copy(data)))
+        """The transformed graph; :meth:`forward` gets a checked shallow copy, with ids in int64.
+
+        Raises:
+            TypeError, ValueError, IndexError: If it is no sound graph; the message names the transform.
+        """
+        where = type(self).__name__
+        graph = as_graph(data, where)
+        if self.reads_edges:
+            check_edges(graph, where)
+        return self.forward(copy.copy(graph) if graph is data else graph)
 
     def cache_key(self) -> str:
         """A digest of the class, its version and its arguments."""

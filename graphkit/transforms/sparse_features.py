@@ -31,6 +31,8 @@ class SparseFeatures(Precompute):
 
     checks = Checks([{}, {"min_channels": 2, "max_density": 1.0}])
 
+    reads_edges = False
+
     def __init__(self, max_density: float = 0.1, min_channels: int = 128) -> None:
         self.max_density = max_density
         self.min_channels = min_channels

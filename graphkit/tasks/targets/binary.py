@@ -20,6 +20,11 @@ class Binary(ColumnTarget):
     num_classes = 2
 
     def check(self, labels: Tensor, rows: Split, kind: str, place: str) -> Tensor:
+        if labels.dim() > 1 and labels.size(1) != 1:
+            raise ValueError(
+                f"{place}: binary labels have the shape {list(labels.shape)}, expected [n] or [n, 1]; one-hot rows of "
+                "two classes become ids by y.argmax(1), several labels of a row need target='multilabel'"
+            )
         labels = super().check(labels, rows, kind, place)
         for stage in () if self.allow_missing_classes else STAGES:
             present = labels[getattr(rows, stage)].unique()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -24,9 +26,11 @@ class Multiclass(Target):
     def check(self, labels: Tensor, rows: Split, kind: str, place: str) -> Tensor:
         used = torch.cat([rows.train, rows.val, rows.test])
         if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() != 1:
+            one_hot = labels.dim() == 2 and labels.size(1) > 1
+            remedy = "y.argmax(1) if rows are one-hot" if one_hot else "y.long().view(-1)"
             raise ValueError(
                 f"{place}: multiclass labels must be integers of shape [n], got {labels.dtype} of shape "
-                f"{list(labels.shape)}; use y.long().view(-1), or another target"
+                f"{list(labels.shape)}; use {remedy}, or another target"
             )
         labels = labels.long()
         if labels[used].min() < 0:
@@ -39,6 +43,8 @@ class Multiclass(Target):
         if given is not None and largest >= given:
             raise ValueError(f"{place}: a label is {largest}, but num_outputs={given} (labels 0..{given - 1})")
         self.num_outputs = self.num_classes = given or largest + 1
+        if self.num_classes == 1:
+            warnings.warn(f"{place}: all labels are of class 0, so that every answer is right", stacklevel=6)
         present = torch.bincount(labels[rows.train], minlength=self.num_classes) > 0
         if not self.allow_missing_classes and not present.all():
             absent = int((~present).nonzero()[0, 0])
