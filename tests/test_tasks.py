@@ -315,13 +315,9 @@ def test_masks_convert_and_are_of_one_graph():
         assert Split.from_masks("s", *map(as_given, masks)).hash == plain.hash
     with pytest.raises(ValueError, match=r"the masks are of different lengths, \{'train': 5, 'val': 6, 'test': 6\}"):
         Split.from_masks("s", masks[0][:5], *masks[1:])
-    with pytest.raises(
-        TypeError, match=r"train_mask has dtype torch\.uint8, expected torch\.bool; ids go to gk\.Split"
-    ):
+    with pytest.raises(TypeError, match=r"train_mask has dtype torch\.uint8, expected torch\.bool; ids go to"):
         Split.from_masks("s", IDS.to(torch.uint8), *masks[1:])
-    with pytest.raises(
-        ValueError, match="task 'toy': split 's' is of 5 nodes, but there are 6; give masks of the same"
-    ):
+    with pytest.raises(ValueError, match="task 'toy': split 's' is of 5 nodes, but there are 6; give masks"):
         node(split=Split.from_masks("s", *(mask[:5] for mask in masks)), allow_missing_classes=True)
     assert node(split=plain).transform(gk.rewiring.VirtualNode()).data.num_nodes == 7
 

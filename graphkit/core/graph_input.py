@@ -51,9 +51,8 @@ def as_graph(data: Any, where: str) -> Data:
         Data(x=[2, 2], edge_index=[2, 1])
     """
     if not isinstance(data, Data):
-        raise TypeError(
-            f"{where}: the graph is a {type(data).__name__}, not a PyG Data; {_remedy(data, 'see torch_geometric.data.Data')}"
-        )
+        remedy = _remedy(data, "see torch_geometric.data.Data")
+        raise TypeError(f"{where}: the graph is a {type(data).__name__}, not a PyG Data; {remedy}")
     changed = {key: new for key, old in data._store.items() if (new := _usual(key, old, where)) is not old}
     if data.get("adj_t") is not None:
         changed |= _from_adjacency(data, where)
@@ -162,9 +161,7 @@ def _from_adjacency(data: Data, where: str) -> dict[str, Any]:
     try:
         (target, source), values = to_edge_index(data.adj_t)
     except (AttributeError, ValueError) as error:
-        raise TypeError(
-            f"{where}: adj_t is a {type(data.adj_t).__name__} that is no sparse adjacency matrix"
-        ) from error
+        raise TypeError(f"{where}: adj_t is no sparse matrix, but a {type(data.adj_t).__name__}") from error
     found: dict[str, Any] = {"adj_t": None, "edge_index": torch.stack([source, target])}
     if values.dim() > 1 or bool((values != 1).any()):
         name = "edge_weight" if values.dim() == 1 else "edge_attr"

@@ -73,7 +73,8 @@ class GraphTask(Task):
         labels = torch.cat(rows)
         labels = labels.view(-1) if labels.size(1) == 1 else labels
         check_split(split, len(self.graphs), self.kind, place)
-        parts = Split(split.name, **{stage: self._rows(getattr(split, stage)) for stage in STAGES})
+        train, val, test = (self._rows(getattr(split, stage)) for stage in STAGES)
+        parts = Split(split.name, train, val, test)
         self.labels = self.target.check(labels, parts, self.kind, place)
 
     @property
