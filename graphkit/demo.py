@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import graphkit as gk
+from graphkit.core.text import aligned
 from graphkit.training.result import Result, format_score, plot_results
 
 COLUMNS = ("model", "test", "validation", "best epoch", "parameters", "seconds")
@@ -48,9 +49,8 @@ def table(results: list[Result]) -> str:
         scores = (format_score(result.test, result.metric), format_score(result.val, result.metric))
         cost = (f"{result.num_parameters:,}", f"{result.seconds:.1f}")
         rows.append((result.model.split("(")[0], *scores, str(result.best_epoch), *cost))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
+    header, *lines = aligned(rows, words=0)
+    return "\n".join([header, "-" * len(header), *lines])
 
 
 if __name__ == "__main__":

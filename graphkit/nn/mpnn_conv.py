@@ -39,7 +39,7 @@ class MPNNConv(nn.Module):
         torch.Size([4, 2])
     """
 
-    checks = Checks([{}, {"aggr": "recurrent"}, {"aggr": "max"}])
+    checks = Checks([{}, {"aggr": "recurrent"}, {"aggr": "lcm"}, {"aggr": "max"}])
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 
 import pytest
+import torch_geometric.datasets
 
 from graphkit.core.files import sha256
 from graphkit.datasets import cards, catalog
@@ -27,7 +28,9 @@ def test_there_are_cards() -> None:
 def test_every_card_names_what_exists(name: str) -> None:
     card = catalog.card(name)
     function = GENERATORS[card.generator] if card.generator else LOADERS[card.loader]
-    parameters = inspect.signature(function).parameters
+    parameters = dict(inspect.signature(function).parameters)
+    if card.loader == "pyg":
+        parameters |= inspect.signature(getattr(torch_geometric.datasets, card.arguments["dataset"])).parameters
     assert set(card.arguments) <= set(parameters), "arguments that the function does not take"
     required = {p.name for p in parameters.values() if p.kind is p.KEYWORD_ONLY and p.default is p.empty}
     assert required <= set(card.arguments), "arguments that the function needs"

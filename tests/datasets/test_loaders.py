@@ -128,7 +128,7 @@ def test_pyg_never_downloads_by_itself(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "wrong-name.txt").write_text("")
     monkeypatch.setattr("urllib.request.urlopen", lambda *_, **__: pytest.fail("the network was tried"))
     with pytest.raises(RuntimeError, match="WebKB does not find its raw files in"):
-        LOADERS["webkb"](_raw(tmp_path, "wrong-name.txt"), name="texas")
+        LOADERS["pyg"](_raw(tmp_path, "wrong-name.txt"), "WebKB", "texas/raw", name="texas")
 
 
 def test_ogb_node_sets_through_ogb_itself(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def mixed_graph(n: int, rng: np.random.Generator) -> Graph:
 
 
 def eccentricities(graphs: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Breadth-first search from all nodes of all graphs at once, sets of reached nodes being bits.
+    """Breadth-first search from all nodes of all graphs at once.
 
     Args:
         graphs: Adjacency matrices, ``[count, n, n]``.
@@ -170,27 +170,10 @@ def eccentricities(graphs: np.ndarray, sources: np.ndarray) -> tuple[np.ndarray,
         The eccentricity of every node within its component, and its distance from its graph's source (-1 where
         there is no path), both ``[count, n]``.
     """
-    count, n, _ = graphs.shape
-    owner, target, source = graphs.nonzero()
-    num_words = -(-n // 64)
-    node = np.arange(n)
-    reached = np.zeros((count, n, num_words), dtype=np.uint64)
-    reached[:, node, node // 64] = np.uint64(1) << (node % 64).astype(np.uint64)
-    reached = reached.reshape(count * n, num_words)
-    targets, starts = np.unique(owner * n + target, return_index=True)
-    neighbour = owner * n + source
-    word, bit = np.repeat(sources // 64, n), np.repeat(sources % 64, n).astype(np.uint64)
-    rows = np.arange(count * n)
-    eccentricity = np.zeros(count * n, dtype=np.int64)
-    distance = np.where((reached[rows, word] >> bit) & np.uint64(1), 0, -1)
-    for step in range(1, n):
-        grown = reached.copy()
-        grown[targets] |= np.bitwise_or.reduceat(reached[neighbour], starts, axis=0)
-        changed = (grown != reached).any(1)
-        if not changed.any():
-            break
-        eccentricity[changed] = step
-        reached = grown
-        arrived = ((reached[rows, word] >> bit) & np.uint64(1)).astype(bool)
-        distance[arrived & (distance < 0)] = step
-    return eccentricity.reshape(count, n), distance.reshape(count, n)
+    adjacency = graphs.astype(np.float32)  # which numpy multiplies fast
+    front = np.broadcast_to(np.eye(graphs.shape[1], dtype=bool), graphs.shape)
+    distance = np.where(front, 0, -1)
+    while front.any():
+        front = (front @ adjacency > 0) & (distance < 0)
+        distance[front] = distance.max() + 1
+    return distance.max(2), distance[np.arange(len(graphs)), sources]

@@ -11,29 +11,21 @@ from graphkit.datasets.raw import RawFiles
 
 def planetoid(raw: RawFiles, *, name: str) -> Collated:
     """Cora, CiteSeer and PubMed as in Yang et al. (2016)."""
-    raw.place(f"{name}/raw")
     raw.scan_pickles()
-    return from_dataset(raw.parse("Planetoid", name))
+    return pyg(raw, "Planetoid", f"{name}/raw", name=name)
 
 
-def webkb(raw: RawFiles, *, name: str) -> Collated:
-    """Cornell, Texas and Wisconsin in Geom-GCN's form."""
-    return _from_pyg(raw, f"{name}/raw", "WebKB", name)
+def pyg(raw: RawFiles, dataset: str, folder: str, **arguments: object) -> Collated:
+    """What PyG's class ``dataset`` makes of the files, which it wants in ``folder``."""
+    raw.place(folder)
+    return from_dataset(raw.parse(dataset, **arguments))
 
 
-def wikipedia(raw: RawFiles, *, name: str) -> Collated:
-    """Chameleon and squirrel in Geom-GCN's form."""
-    return _from_pyg(raw, f"{name}/geom_gcn/raw", "WikipediaNetwork", name, geom_gcn_preprocess=True)
-
-
-def actor(raw: RawFiles) -> Collated:
-    """The film-actor network."""
-    return _from_pyg(raw, "raw", "Actor")
-
-
-def heterophilous(raw: RawFiles, *, name: str) -> Collated:
-    """The five sets of Platonov et al. (2023)."""
-    return _from_pyg(raw, f"{name}/raw", "HeterophilousGraphDataset", name)
+def wikics(raw: RawFiles) -> Collated:
+    """WikiCS, made undirected."""
+    parsed = pyg(raw, "WikiCS", "raw", is_undirected=True)
+    parsed.tensors.pop("stopping_mask", None)
+    return parsed
 
 
 def heterophilous_npz(raw: RawFiles, *, undirected: bool) -> Collated:
@@ -51,39 +43,6 @@ def heterophilous_npz(raw: RawFiles, *, undirected: bool) -> Collated:
     used = torch.cat([old[ids] for ids in splits[0]]).unique()
     y = torch.where(torch.isin(old, used), torch.searchsorted(used, old), -1)
     return Collated({"x": arrays["node_features"].float(), "edge_index": edge_index, "y": y}, splits=splits)
-
-
-def amazon(raw: RawFiles, *, name: str) -> Collated:
-    """Amazon co-purchases of Shchur et al. (2018)."""
-    return _from_pyg(raw, f"{name}/raw", "Amazon", name)
-
-
-def coauthor(raw: RawFiles, *, name: str) -> Collated:
-    """Co-authorship of Shchur et al. (2018)."""
-    return _from_pyg(raw, f"{name}/raw", "Coauthor", name)
-
-
-def citation_full(raw: RawFiles, *, name: str) -> Collated:
-    """The full citation networks of Bojchevski and Günnemann (2018)."""
-    return _from_pyg(raw, f"{name.lower()}/raw", "CitationFull", name)
-
-
-def airports(raw: RawFiles, *, name: str) -> Collated:
-    """Air traffic of Ribeiro et al. (2017)."""
-    return _from_pyg(raw, f"{name.lower()}/raw", "Airports", name)
-
-
-def wikics(raw: RawFiles) -> Collated:
-    """WikiCS, made undirected."""
-    parsed = _from_pyg(raw, "raw", "WikiCS", is_undirected=True)
-    parsed.tensors.pop("stopping_mask", None)
-    return parsed
-
-
-def _from_pyg(raw: RawFiles, folder: str, cls: str, *args: object, **kwargs: object) -> Collated:
-    """What PyG's class makes of the files, which it wants in this folder."""
-    raw.place(folder)
-    return from_dataset(raw.parse(cls, *args, **kwargs))
 
 
 def structure_npz(raw: RawFiles) -> Collated:

@@ -72,12 +72,7 @@ class LCMAggregation(SetAggregation):
         torch.Size([3, 8])
     """
 
-    checks = Checks(
-        [{}, {"operator": "mlp"}, {"operator": "mlp", "symmetric": False}],
-        expected_failures={
-            "parameters_get_gradients": "the identity is the result of empty sets, of which the check's graph has none"
-        },
-    )
+    checks = Checks([{}, {"operator": "mlp"}, {"operator": "mlp", "symmetric": False}])
 
     def __init__(
         self,
