@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from operator import attrgetter
 from typing import Any
 
 REMOVAL = "0.3"
@@ -41,7 +43,7 @@ class RenamedAttribute:
     """A class attribute or method under its old name, read with a warning.
 
     Args:
-        new: The new name.
+        new: The new name, also of a field of an attribute (``"reads.x"``).
     """
 
     def __init__(self, new: str) -> None:
@@ -52,7 +54,7 @@ class RenamedAttribute:
 
     def __get__(self, instance: Any, owner: type) -> Any:
         warn_renamed(f"{owner.__name__}.{self.old}", self.new)
-        return getattr(owner if instance is None else instance, self.new)
+        return attrgetter(self.new)(owner if instance is None else instance)
 
 
 def adopt_renamed(cls: type) -> None:
@@ -61,4 +63,6 @@ def adopt_renamed(cls: type) -> None:
         for old, alias in vars(base).items():
             if isinstance(alias, RenamedAttribute) and old in vars(cls):
                 warn_renamed(f"{cls.__name__}.{old}", alias.new)
-                setattr(cls, alias.new, vars(cls)[old])
+                name, _, field = alias.new.partition(".")
+                value = vars(cls)[old]
+                setattr(cls, name, replace(getattr(cls, name), **{field: value}) if field else value)

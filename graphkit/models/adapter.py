@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCN
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import reads_of
 from graphkit.models.readout import make_pool, read_out
 
 
@@ -48,6 +49,7 @@ class PyGModel(nn.Module):
         super().__init__()
         self.module = module
         self.readout = readout
+        self.reads = reads_of(module)
         self.pool = make_pool(readout, getattr(module, "out_channels", None))
         parameters = inspect.signature(module.forward).parameters.values()
         self._named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]

@@ -15,6 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import unknown_name
 from graphkit.ops import SparseMatrix
@@ -51,7 +52,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     Attributes:
         layers: The parts, one per step, with weights or without.
-        reads_features: Whether the model reads node features ``x``; then a task without them is refused.
+        reads: What the model reads of a graph; an instance says less where its arguments decide. The trainer warns of
+            what a task has and the model does not read, and a task without the node features that it reads is refused.
         uses_history: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps
             a single state, whatever the depth.
         added_inputs: How many channels each layer takes besides the state below it, see :meth:`add_inputs`.
@@ -61,7 +63,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
     """
 
     layers: nn.ModuleList
-    reads_features: bool = True
+    reads: Reads = Reads()
     uses_history: bool = True
     added_inputs: Sequence[int] = ()
     combines_own: bool = True
@@ -185,6 +187,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
     looks_back = RenamedAttribute("uses_history")
     reach = RenamedAttribute("num_hops")
     neighborhood = RenamedAttribute("propagation")
+    reads_features = RenamedAttribute("reads.x")
     update = RenamedAttribute("combine")
 
     @classmethod
@@ -194,7 +197,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
         Raises:
             ValueError: If the model reads node features and the task has none.
         """
-        if cls.reads_features and task.num_features == 0:
+        if cls.reads.x and task.num_features == 0:
             raise ValueError(
                 f"{cls.__name__} reads node features, but task {task.name!r} has none (no data.x); add some, e.g. "
                 "task.transform(torch_geometric.transforms.Constant())"

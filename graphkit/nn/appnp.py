@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.nn.node_axis import nodes_first, static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
@@ -58,13 +59,14 @@ class APPNP(nn.Module):
                 raise ValueError(f"APPNP: {name}={value}, must be in [0, 1{']' if name == 'alpha' else ')'}")
         self.K, self.alpha, self.dropout, self.add_self_loops = K, alpha, dropout, add_self_loops
 
+    @static_graphs
     def forward(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, x_0: Tensor | None = None
     ) -> Tensor:
         """All steps; see the class for shapes."""
         size, dtype = x.size(0), x.dtype
         matrix = gcn_norm(edge_index, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype)
-        start, h = x if x_0 is None else x_0, x
+        start, h = x if x_0 is None else nodes_first(x_0), x
         for _ in range(self.K):
             step = matrix
             if self.training and self.dropout > 0 and matrix.values is not None:

@@ -15,7 +15,7 @@ from graphkit.algorithms.paths.common_neighbours import (
     neighbourhoods,
 )
 from graphkit.core.checks import Checks
-from graphkit.ops import SparseMatrix, SparsityPattern
+from graphkit.ops import SparseMatrix, SparsityPattern, unweighted_pattern
 from graphkit.ops.dropout import dropout as drop
 
 _NEIGHBOURS = 1 << 22  # of so many pairs at a time that their nodes have about this many neighbours
@@ -183,7 +183,8 @@ class CommonNeighbourDecoder(nn.Module):
     def forward(self, h: Tensor, edge_index: Tensor, pairs: Tensor) -> Tensor:
         """The scores of the pairs; see the class for shapes."""
         depth = 0 if self.completion is None else self.completion.depth
-        return self._score(h, neighbourhoods(edge_index, h.size(0)), pairs, depth)
+        graph = unweighted_pattern(edge_index, h.size(0), "CommonNeighbourDecoder")
+        return self._score(h, neighbourhoods(graph, h.size(0)), pairs, depth)
 
     def _score(self, h: Tensor, graph: SparsityPattern, pairs: Tensor, depth: int) -> Tensor:
         graph = self._forget(graph)

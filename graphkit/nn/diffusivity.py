@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from graphkit import ops
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
+from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparseMatrix, SparsityPattern
 
 ATTENTION = ("scaled_dot", "cosine", "pearson", "exp_kernel", "additive")
@@ -140,6 +141,7 @@ class AttentionDiffusion(nn.Module):
             nn.init.ones_(self.output_scale)
             nn.init.ones_(self.length_scale)
 
+    @one_graph
     def forward(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
@@ -153,14 +155,14 @@ class AttentionDiffusion(nn.Module):
         self, x: Tensor, graph: Tensor | SparsityPattern, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> SparseMatrix:
         """The matrix :math:`A(x)`, averaged over heads."""
-        pattern = ops.sparsity_pattern(graph, x.size(0))
+        pattern, edge_weight = ops.weighted_pattern(graph, edge_weight, x.size(0))
         return SparseMatrix(pattern, self._attention(x, pattern, edge_weight, batch).mean(1))
 
     def attention_weights(
         self, x: Tensor, graph: Tensor | SparsityPattern, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """The normalised scores of all edges and heads, ``[num_edges, heads]``, in the order of the edges."""
-        pattern = ops.sparsity_pattern(graph, x.size(0))
+        pattern, edge_weight = ops.weighted_pattern(graph, edge_weight, x.size(0))
         return pattern.to_edges(self._attention(x, pattern, edge_weight, batch))
 
     def scores(self, x: Tensor, graph: Tensor | SparsityPattern) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphkit.core.checks import Checks
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.linear import Linear
+from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
@@ -103,6 +104,7 @@ class GCNConv(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
         propagation = self.propagation(edge_index, edge_weight, x.shape[0], x.dtype)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from graphkit.core.checks import Checks
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.linear import Linear
+from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, spmm
 
 
@@ -68,6 +69,7 @@ class GINConv(nn.Module):
             nn.init.zeros_(self.bias)
         nn.init.constant_(self.eps, self.initial_eps)
 
+    @static_graphs
     def forward(
         self, x: Tensor | SparseMatrix, edge_index: Tensor | SparsityPattern, edge_weight: Tensor | None = None
     ) -> Tensor:

@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from graphkit import ops
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.nn.diffusion_ode import DiffusionODE
 from graphkit.nn.diffusivity import AttentionDiffusion
+from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparseMatrix, SparsityPattern
 
 DIFFUSIVITIES = ("linear", "nonlinear", "hard", "mixed", "constant")
-_UNWEIGHTED = {"edge_weights": "only 'mixed', 'constant' and reweight read them"}
 
 
 class GraphDiffusion(nn.Module):
@@ -69,7 +70,6 @@ class GraphDiffusion(nn.Module):
             Checks(
                 [{}, {"diffusivity": "hard"}, {"diffusivity": "nonlinear", "attention": "cosine"}],
                 sizes={"attention_channels": 4, "heads": 2},
-                expected_failures=_UNWEIGHTED,
             ),
             {"reweight": True, "source": True, "attention_channels": 4, "heads": 2},
             {"diffusivity": "mixed", "attention_channels": 4, "heads": 2},
@@ -105,6 +105,7 @@ class GraphDiffusion(nn.Module):
         self.adjacency = check_choice(adjacency, ("column", "sym"), "adjacency of GRAND")
         self.axis, self.reweight, self.self_loops = axis, reweight, self_loops
         self.bounded_rate, self.keep_edges = bounded_rate, keep_edges
+        self.reads = Reads(edge_weight=reweight or diffusivity in ("mixed", "constant"))
         self.official_hard_gradient, self.official_integer_loops = official_hard_gradient, official_integer_loops
         self.rate = nn.Parameter(torch.empty(()))
         self.strength = nn.Parameter(torch.empty(())) if source else None
@@ -133,6 +134,7 @@ class GraphDiffusion(nn.Module):
             if parameter is not None:
                 nn.init.zeros_(parameter)
 
+    @one_graph
     def forward(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
@@ -174,9 +176,15 @@ class GraphDiffusion(nn.Module):
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
     ) -> tuple[SparsityPattern, SparseMatrix | None]:
         """The pattern with self-loops, and the normalised adjacency matrix on it where it is needed."""
-        pattern, loops = ops.sparsity_pattern(edge_index, x.size(0)), self.self_loops
-        if not (self.reweight or self.diffusivity in ("mixed", "constant")):
+        loops = self.self_loops
+        if not self.reads.edge_weight:
+            if edge_weight is not None:
+                raise ValueError(
+                    f"GRAND: diffusivity={self.diffusivity!r} reads no edge_weight; leave it out, or use reweight=True"
+                )
+            pattern = ops.unweighted_pattern(edge_index, x.size(0), f"GRAND with diffusivity={self.diffusivity!r}")
             return (pattern.with_self_loops()[0] if loops > 0 else pattern), None
+        pattern, edge_weight = ops.weighted_pattern(edge_index, edge_weight, x.size(0))
         if self.official_integer_loops and self.adjacency == "sym" and int(loops) == 0:
             loops = 0.0
         matrix = ops.gcn_norm(  # degrees count the edges that leave a node: those of the transposed graph's rows

@@ -11,7 +11,8 @@ from torch_geometric.nn.resolver import activation_resolver
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix, gcn_norm
+from graphkit.nn.node_axis import static_graphs
+from graphkit.ops import SparseMatrix, gcn_norm, weighted_pattern
 
 EPS = 1e-9  # of the official normalisation
 
@@ -76,6 +77,7 @@ class GraphSAINTConv(nn.Module):
         for module in (*self.lins, *self.norms):
             module.reset_parameters()
 
+    @static_graphs
     def forward(
         self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None, full_degree: Tensor | None = None
     ) -> Tensor:
@@ -96,7 +98,7 @@ class GraphSAINTConv(nn.Module):
     ) -> SparseMatrix | None:
         """The matrix of a layer of order 0 (without entries) or 1, for a graph with ``size`` nodes."""
         if self.order == 0:
-            return SparseMatrix.from_edges(edge_index[:, :0], size=size)
+            return SparseMatrix.from_edges(torch.empty(2, 0, dtype=torch.long, device=edge_index.device), size=size)
         return mean_over_neighbours(edge_index, edge_weight, full_degree, size, dtype) if self.order == 1 else None
 
     def combine(self, propagated: Any, own: Any) -> Tensor:
@@ -107,7 +109,7 @@ class GraphSAINTConv(nn.Module):
         parts = [self.activation(lin(h)) for lin, h in zip(self.lins, powers, strict=True)]
         if self.norms:
             parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
-        return torch.cat(parts, dim=1) if self.join == "concat" else torch.stack(parts).sum(0)
+        return torch.cat(parts, dim=-1) if self.join == "concat" else torch.stack(parts).sum(0)
 
 
 def mean_over_neighbours(
@@ -128,5 +130,6 @@ def mean_over_neighbours(
     """
     if full_degree is None:
         return gcn_norm(edge_index, edge_weight, add_self_loops=False, norm="row", size=size, dtype=dtype)
-    share = (1.0 if edge_weight is None else edge_weight) / full_degree[edge_index[1]]
-    return gcn_norm(edge_index, share, add_self_loops=False, norm=None, size=size)
+    pattern, edge_weight = weighted_pattern(edge_index, edge_weight, size)
+    share = 1.0 if edge_weight is None else pattern.to_csr(edge_weight)
+    return SparseMatrix(pattern, share / full_degree[pattern.row])

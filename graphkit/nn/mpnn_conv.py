@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from graphkit.core.checks import Checks
 from graphkit.nn import aggr as aggregations
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix
+from graphkit.nn.node_axis import static_graphs
+from graphkit.ops import SparseMatrix, unweighted_pattern
 
 
 class MPNNConv(nn.Module):
@@ -61,9 +62,13 @@ class MPNNConv(nn.Module):
         for module in self.children():
             module.reset_parameters()  # type: ignore[operator]
 
+    @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor) -> Tensor:
         """The updated states; see the class for shapes."""
+        if not isinstance(edge_index, Tensor) or edge_index.layout != torch.strided:
+            edge_index = unweighted_pattern(edge_index, x.shape[0], "MPNNConv").edge_index()
         source, target = edge_index[0], edge_index[1]
         own = self.from_target(x)
         messages = torch.relu(own[target] + self.from_source(x)[source])
-        return self.update_self(x) + self.update_messages(self.aggregation(messages, target, dim_size=own.size(0)))
+        received = self.aggregation(messages, target, dim_size=own.size(0), dim=0)
+        return self.update_self(x) + self.update_messages(received)

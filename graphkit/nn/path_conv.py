@@ -12,8 +12,9 @@ from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice, check_codes
+from graphkit.nn.node_axis import one_graph
 from graphkit.nn.path_lstm import path_lstm, read_paths
-from graphkit.ops import SparsityPattern, scatter, sparsity_pattern
+from graphkit.ops import SparsityPattern, scatter, unweighted_pattern
 
 
 class PathConv(nn.Module):
@@ -109,6 +110,7 @@ class PathConv(nn.Module):
             nn.init.xavier_uniform_(self.distance_encoder.weight)
         self.lstm.reset_parameters()
 
+    @one_graph
     def forward(
         self,
         x: Tensor,
@@ -119,14 +121,15 @@ class PathConv(nn.Module):
         edge_kind: Tensor | None = None,
     ) -> Tensor:
         """One convolution; see the class for shapes."""
-        graph = sparsity_pattern(edge_index, x.size(0))
+        graph = unweighted_pattern(edge_index, x.size(0), "PathConv")
         if self.edge_dim is None:
-            edge_attr = edge_kind = None
+            if edge_attr is not None:
+                raise ValueError("PathConv: edge_dim=None reads no edge_attr; leave it out, or set edge_dim")
         else:
             self._check_edges(edge_attr, edge_kind, graph.num_edges)
         if path_index is None:
             key = ("paths", self.paths, self.length)
-            paths = graph.cached(key, lambda: enumerate_paths(edge_index, x.size(0), self.length, self.paths)[-1])
+            paths = graph.cached(key, lambda: enumerate_paths(graph, x.size(0), self.length, self.paths)[-1])
             path_index, path_distance = paths.nodes, paths.distances
         if path_index.size(0) > self.length + 1:
             raise ValueError(

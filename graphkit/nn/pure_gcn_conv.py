@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphkit.core.checks import Checks
 from graphkit.core.validate import check_choice
 from graphkit.nn.linear import Linear
+from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 from graphkit.ops.dropout import dropout as drop
 
@@ -91,6 +92,7 @@ class PureGCNConv(nn.Module):
         if self.jumping is not None:
             nn.init.normal_(self.jumping)
 
+    @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All averages; see the class for shapes."""
         size, kind = x.shape[0], x.dtype

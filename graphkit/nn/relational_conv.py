@@ -10,7 +10,7 @@ from graphkit.core.validate import check_choice
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern, weighted_pattern
 
 CONVS = ("gcn", "gin")
 
@@ -82,13 +82,13 @@ class RelationalConv(nn.Module):
     ) -> Tensor:
         """One convolution; see the class for shapes."""
         out = self.root(x)
-        for conv, (edges, ids) in zip(self.convs, self._divide(edge_index, edge_type, x.shape[0])):
+        pattern, edge_weight = weighted_pattern(edge_index, edge_weight, x.shape[-2])
+        for conv, (edges, ids) in zip(self.convs, self._divide(pattern, edge_type)):
             out = out + conv(x, edges, None if edge_weight is None else edge_weight[ids])
         return out
 
-    def _divide(self, edge_index: Tensor, edge_type: Tensor | None, size: int) -> list[tuple[SparsityPattern, Tensor]]:
+    def _divide(self, pattern: SparsityPattern, edge_type: Tensor | None) -> list[tuple[SparsityPattern, Tensor]]:
         """The edges of each relation and their positions, cached with the graph's pattern."""
-        pattern = sparsity_pattern(edge_index, size)
         if edge_type is None:
             edge_type = torch.zeros(pattern.num_edges, dtype=torch.long, device=pattern.device)
         return pattern.cached(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.nn.linear import Linear
+from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
@@ -62,6 +63,7 @@ class SGConv(nn.Module):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
+    @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All averages; see the class for shapes."""
         size, dtype = x.shape[0], x.dtype

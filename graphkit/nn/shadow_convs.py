@@ -11,7 +11,8 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix, gcn_norm, softmax, sparsity_pattern
+from graphkit.nn.node_axis import one_graph, static_graphs
+from graphkit.ops import SparseMatrix, gcn_norm, softmax, unweighted_pattern
 
 EPS = 1e-9  # of the official normalisation
 
@@ -104,6 +105,7 @@ class ShaDowSAGEConv(_Normalised):
     def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
         super().__init__([(in_channels, out_channels)] * 2, (2, out_channels), act)
 
+    @static_graphs
     def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
         mean = gcn_norm(edge_index, edge_weight, add_self_loops=False, norm="row", size=x.size(0), dtype=x.dtype)
@@ -137,6 +139,7 @@ class ShaDowGCNConv(_Normalised):
     def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
         super().__init__([(in_channels, out_channels)], (1, out_channels), act)
 
+    @static_graphs
     def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
         matrix = gcn_norm(edge_index, edge_weight, size=x.size(0), dtype=x.dtype)
@@ -191,9 +194,10 @@ class ShaDowGATConv(_Normalised):
         super().reset_parameters()
         nn.init.xavier_uniform_(self.attention)
 
+    @one_graph
     def forward(self, x: Any, edge_index: Tensor) -> Tensor:
         """One convolution; see the class for shapes."""
-        pattern, _ = sparsity_pattern(edge_index, x.size(0)).with_self_loops()
+        pattern, _ = unweighted_pattern(edge_index, x.size(0), "ShaDowGATConv").with_self_loops()
         own, other = (self.mapped(k, x).view(x.size(0), *self.attention.shape[1:]) for k in range(2))
         of_target, of_source = (
             F.leaky_relu((z * a).sum(-1), 0.2) for z, a in zip((own, other), self.attention, strict=True)

@@ -2,6 +2,7 @@
 
 from graphkit.core.deprecation import renamed_members
 from graphkit.ops import backend
+from graphkit.ops.adjacency import unweighted_pattern, weighted_pattern
 from graphkit.ops.block import block_spmm
 from graphkit.ops.gated import gated_mean
 from graphkit.ops.matrix import SparseMatrix
@@ -27,6 +28,8 @@ __all__ = [
     "sparsity_pattern",
     "split_edges",
     "spmm",
+    "unweighted_pattern",
+    "weighted_pattern",
 ]
 
 __getattr__ = renamed_members(globals(), {"Structure": "SparsityPattern", "structure": "sparsity_pattern"})

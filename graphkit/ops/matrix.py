@@ -16,9 +16,10 @@ from graphkit.core.caching import Caching
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_choice
 from graphkit.ops import backend
+from graphkit.ops.adjacency import weighted_pattern
 from graphkit.ops.dropout import dropout
 from graphkit.ops.indices import ragged, starts
-from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern
 
 
 class SparseMatrix(Caching):
@@ -52,8 +53,11 @@ class SparseMatrix(Caching):
     def from_edges(
         cls, graph: Tensor | SparsityPattern, weight: Tensor | None = None, size: Size = None
     ) -> SparseMatrix:
-        """Build the matrix of a graph with one weight per edge, in the order of the edges (default: all ones)."""
-        pattern = sparsity_pattern(graph, size)
+        """Build the matrix of a graph with one weight per edge, in the order of the edges (default: all ones).
+
+        The values of a sparse tensor are its weights; see :func:`~graphkit.ops.weighted_pattern`.
+        """
+        pattern, weight = weighted_pattern(graph, weight, size)
         if weight is None:
             return cls(pattern)
         _check_values(weight, pattern.num_edges)
@@ -62,20 +66,12 @@ class SparseMatrix(Caching):
 
     @classmethod
     def from_tensor(cls, tensor: Tensor) -> SparseMatrix:
-        """Take over a sparse CSR, CSC or COO tensor; gradients flow back to it, except to CSC.
+        """Take over a sparse CSR, CSC or COO tensor; gradients flow back to it, except to a CSC leaf.
 
         Raises:
-            ValueError: If a CSC tensor requires a gradient.
+            ValueError: If a CSC leaf requires a gradient.
         """
-        if tensor.layout == torch.sparse_csc and tensor.requires_grad:
-            raise ValueError("torch cannot accumulate gradients in a CSC tensor; use tensor.to_sparse_csr()")
-        if tensor.layout == torch.sparse_coo:
-            if tensor.requires_grad:
-                tensor = tensor.coalesce()
-            values = tensor.values() if tensor.is_coalesced() else tensor._values()
-        else:
-            values = tensor.values()
-        return cls.from_edges(sparsity_pattern(tensor), values)
+        return cls.from_edges(tensor)
 
     @property
     def shape(self) -> tuple[int, int]:

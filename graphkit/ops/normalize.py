@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
+from graphkit.ops.adjacency import weighted_pattern
 from graphkit.ops.matrix import SparseMatrix
-from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
+from graphkit.ops.pattern import Size, SparsityPattern
 
 
 def gcn_norm(
@@ -32,18 +33,19 @@ def gcn_norm(
 
     where :math:`\tilde A_{ts}` is the weight of the edge :math:`s \to t`, with self-loops of weight ``fill`` at the
     nodes that have none. Both factors of ``"sym"`` are in-degrees, and degree 0 gives factor 0. Existing self-loops
-    keep their weight, as in PyG; the official code adds 1 to them. Differentiable in ``weight``, through the degrees
-    too. The result for constant weights is cached with the graph's pattern and checked by content.
+    keep their weight, and of several at a node the last one stays, as in PyG; the official code adds 1 to them.
+    Differentiable in ``weight``, through the degrees too. The result for constant weights is cached with the graph's
+    pattern and checked by content.
 
     Args:
-        graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets
-            (only its pattern counts) or a :class:`SparsityPattern`.
+        graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets (its
+            values are the weights) or a :class:`SparsityPattern`.
         weight: One weight per edge (default: all ones).
-        add_self_loops: Whether to add missing self-loops (default: ``True``).
+        add_self_loops: Whether every node gets one self-loop (default: ``True``).
         fill: Weight of added self-loops (default: ``1.0``).
         norm: ``"sym"``, ``"row"`` or ``None`` for no scaling (default: ``"sym"``).
         size: Number of nodes (default: from the graph, else the largest id plus one).
-        dtype: Dtype of the result without weights (default: torch's default dtype).
+        dtype: Dtype of the result, unless that of the weights is wider (default: theirs, or torch's default dtype).
 
     Raises:
         ValueError: If a degree is negative, or sources and targets differ where they must not.
@@ -56,13 +58,17 @@ def gcn_norm(
     """
     if norm is not None:
         check_choice(norm, ("sym", "row"), "norm")
-    pattern = sparsity_pattern(graph, size)
+    pattern, weight = weighted_pattern(graph, weight, size)
     if norm == "sym" and pattern.num_rows != pattern.num_cols:
         raise ValueError(
             f"norm='sym' needs one set of nodes, but this graph has {pattern.num_cols} sources and {pattern.num_rows} "
             "targets; use norm='row'"
         )
-    dtype = (dtype or torch.get_default_dtype()) if weight is None else weight.dtype
+    if weight is None:
+        dtype = dtype or torch.get_default_dtype()
+    else:
+        dtype = weight.dtype if dtype is None else torch.promote_types(weight.dtype, dtype)
+        weight = weight.to(dtype)
     if weight is not None and weight.requires_grad:
         return _normalized(pattern, weight, dtype, add_self_loops, fill, norm)
     key = ("gcn_norm", add_self_loops, fill, norm, dtype, weight is None)
@@ -81,8 +87,7 @@ def _normalized(
         weight = torch.ones(pattern.num_edges, dtype=dtype, device=pattern.device)
     matrix = SparseMatrix.from_edges(pattern, weight)
     if add_self_loops:
-        pattern, nodes = pattern.with_self_loops()
-        matrix = SparseMatrix.from_edges(pattern, torch.cat([weight, weight.new_full((nodes.numel(),), fill)]))
+        matrix = SparseMatrix.from_edges(*pattern.with_self_loops(weight, fill))
     if norm is None:
         return matrix
     degree = matrix.row_sum()

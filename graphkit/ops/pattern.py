@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
+from torch_geometric.typing import SparseTensor
 
 from graphkit.core.caching import Caching, same_contents
 from graphkit.core.validate import check_edge_index
@@ -112,27 +113,36 @@ class SparsityPattern(Caching):
         """Bring values ``[num_edges, ...]`` from CSR order to CSC order (differentiable)."""
         return _Permute.apply(per_entry, self.csc_perm, self._csc_inverse)
 
-    def with_self_loops(self) -> tuple[SparsityPattern, Tensor]:
-        """Add the self-loops that are missing.
+    def with_self_loops(self, weight: Tensor | None = None, fill: float = 1.0) -> tuple[SparsityPattern, Tensor | None]:
+        """One self-loop per node, as PyG's ``add_remaining_self_loops``: of several the last stays, missing ones come.
+
+        Args:
+            weight: One weight per edge (default: none).
+            fill: The weight of a loop that is new (default: 1.0).
 
         Returns:
-            The new pattern, in which the old edges keep their ids and the added loops follow, and the nodes that
-            got a loop (in the order of the new edge ids). Cached.
+            The new pattern, in which the old edges keep their order and the new loops follow, and the weights of its
+            edges (``None`` without ``weight``). The pattern is cached.
 
         Raises:
             ValueError: If sources and targets are not the same nodes.
 
         Example:
-            >>> s, nodes = sparsity_pattern(torch.tensor([[0, 1], [0, 0]]), size=2).with_self_loops()
-            >>> s.edge_index().tolist(), nodes.tolist()
-            ([[0, 1, 1], [0, 0, 1]], [1])
+            >>> s = sparsity_pattern(torch.tensor([[0, 0, 1], [0, 0, 0]]), size=2)
+            >>> s, weight = s.with_self_loops(torch.tensor([5.0, 6.0, 7.0]))
+            >>> s.edge_index().tolist(), weight.tolist()
+            ([[0, 1, 1], [0, 0, 1]], [6.0, 7.0, 1.0])
         """
         if self.num_rows != self.num_cols:
             raise ValueError(
                 f"self-loops need one set of nodes, but this graph has {self.num_cols} sources and {self.num_rows} "
                 "targets; use add_self_loops=False"
             )
-        return self.cached("self_loops", self._add_self_loops)
+        pattern, kept, added = self.cached("self_loops", self._add_self_loops)
+        if weight is not None:
+            kept_weight = weight if kept is None else weight[kept]
+            weight = torch.cat([kept_weight, weight.new_full((added,), fill)])
+        return pattern, weight
 
     def kernel_indices(self) -> tuple[Tensor, Tensor]:
         """``(rowptr, col)`` in the integer type that the kernels prefer (32 bit wherever it fits)."""
@@ -194,7 +204,16 @@ class SparsityPattern(Caching):
         out._parent = weakref.ref(self)  # a strong one would make a reference cycle
         return out
 
-    def _add_self_loops(self) -> tuple[SparsityPattern, Tensor]:
+    def _add_self_loops(self) -> tuple[SparsityPattern, Tensor | None, int]:
+        """The pattern, the edges that stay (``None``: all of them) and the number of new loops."""
+        again = (self.row[1:] == self.row[:-1]) & (self.col[1:] == self.col[:-1]) & (self.row[1:] == self.col[1:])
+        if bool(again.any()):  # equal entries stand in the order of the edges
+            stays = torch.cat([~again, again.new_ones(1)])
+            kept = (stays if self.perm is None else stays[self._inverse]).nonzero().squeeze(1)
+            source, target = self.edge_index()[:, kept]
+            once = build_pattern(source, target, self.num_cols, self.num_rows)
+            pattern, _, added = once._add_self_loops()
+            return pattern, kept, added
         lacks = torch.ones(self.num_rows, dtype=torch.bool, device=self.device)
         lacks[self.col[self.col == self.row]] = False
         nodes = lacks.nonzero().squeeze(1)
@@ -202,7 +221,7 @@ class SparsityPattern(Caching):
         if self.perm is not None:  # entries are not edges
             ids = torch.cat([self.perm, torch.arange(self.num_edges, out.num_edges, device=self.device)])
             out.perm = ids if out.perm is None else ids.index_select(0, out.perm)
-        return out, nodes
+        return out, None, nodes.numel()
 
     def _narrow(self) -> tuple[Tensor, Tensor]:
         if max(self.num_edges, self.num_rows, self.num_cols) >= 2**31:
@@ -238,6 +257,11 @@ def sparsity_pattern(graph: Tensor | SparsityPattern, size: Size = None) -> Spar
     if isinstance(graph, SparsityPattern):
         _check_size(graph, size)
         return graph
+    if isinstance(graph, SparseTensor):
+        target, source, _ = graph.coo()
+        out = build_pattern(source, target, graph.size(1), graph.size(0))
+        _check_size(out, size)
+        return out
     if not isinstance(graph, Tensor):
         raise TypeError(
             f"a graph must be an edge_index, a sparse tensor or a SparsityPattern, not {type(graph).__name__}"

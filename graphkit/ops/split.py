@@ -11,14 +11,16 @@ from graphkit.core.caching import Caching
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 
 
-def split_edges(edge_index: Tensor, kind: Tensor, kinds: Sequence[int], size: Size = None) -> list[Tensor]:
+def split_edges(
+    edge_index: Tensor | SparsityPattern, kind: Tensor, kinds: Sequence[int], size: Size = None
+) -> list[Tensor]:
     """The edges of each kind, e.g. of each distance or bond type, sorted by target and then by source.
 
     The results are cached with the graph's pattern, so the next call returns the same tensors, whose own patterns are
     then known as well.
 
     Args:
-        edge_index: All edges ``[2, E]``.
+        edge_index: All edges ``[2, E]``, or anything else that :func:`sparsity_pattern` takes.
         kind: One integer per edge, ``[E]``.
         kinds: The kinds wanted.
         size: The number of nodes (default: from the graph).
@@ -32,10 +34,10 @@ def split_edges(edge_index: Tensor, kind: Tensor, kinds: Sequence[int], size: Si
         [[[2, 0], [0, 1]], [[], []]]
     """
     graph = sparsity_pattern(edge_index, size)
-    if kind.dim() != 1 or kind.numel() != edge_index.size(1) or kind.is_floating_point():
+    if kind.dim() != 1 or kind.numel() != graph.num_edges or kind.is_floating_point():
         raise ValueError(
             f"kinds of edges have dtype {kind.dtype} and shape {list(kind.shape)}; pass one integer for each of the "
-            f"{edge_index.size(1)} edges"
+            f"{graph.num_edges} edges"
         )
     kinds_of_edges = graph.cached("split_edges", _KindsOfEdges, kind)
     return [kinds_of_edges.select(graph, value) for value in kinds]

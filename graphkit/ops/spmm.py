@@ -99,9 +99,6 @@ def _matrix(
         return graph
     if size is None and _needs_size(graph) and x.dim() > 0:
         size = x.size(0)
-    if weight is None and isinstance(graph, Tensor) and graph.layout != torch.strided:
-        sparsity_pattern(graph, size)  # checks the size
-        return SparseMatrix.from_tensor(graph)
     return SparseMatrix.from_edges(graph, weight, size)
 
 

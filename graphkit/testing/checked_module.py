@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import checks_of
+from graphkit.core.reads import reads_of
 from graphkit.models.base import required_by
 from graphkit.testing.graphs import random_graph
 
@@ -50,10 +51,11 @@ class CheckedModule:
         named: dict[str, Any] = {}
         inputs = checks_of(type(module)).inputs
         further = {} if inputs is None else inputs(data)
+        reads = reads_of(module)
         for parameter in inspect.signature(module.forward).parameters.values():
             if parameter.name in further:
                 named[parameter.name] = further[parameter.name]
-            elif data.get(parameter.name) is not None:
+            elif data.get(parameter.name) is not None and getattr(reads, parameter.name, True):
                 named[parameter.name] = data[parameter.name]
             elif parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD:
                 raise AssertionError(
@@ -72,10 +74,8 @@ class CheckedModule:
         return self.call(module, self.prepare(module, data))
 
     def takes(self, name: str) -> bool:
-        """Whether a layer's ``forward`` has this argument (aggregations: no; models may use all of a graph)."""
-        return self.kind == "model" or (
-            self.kind == "layer" and name in inspect.signature(self.make().forward).parameters
-        )
+        """Whether a layer reads this (aggregations: no; models may use all of a graph)."""
+        return self.kind == "model" or (self.kind == "layer" and getattr(reads_of(self.make()), name))
 
     def is_per_node(self, module: nn.Module) -> bool:
         """Whether outputs have one row per node rather than one per graph."""

@@ -16,10 +16,10 @@ from graphkit import models
 from graphkit import nn as layers
 from graphkit.core.checks import checks_of
 from graphkit.testing.checked_module import CheckedModule
+from graphkit.testing.inputs import check_reads, check_sparse_adjacency, check_static_graph
 from graphkit.testing.instances import examples
 from graphkit.testing.kinds import (
     check_edge_direction,
-    check_edge_weights,
     check_empty_groups,
     check_layered_contract,
     check_separate_layers,
@@ -29,9 +29,16 @@ from graphkit.testing.transforms import TRANSFORM
 from graphkit.transforms import features, rewiring
 
 CHECKS: dict[str, dict[str, Any]] = {
-    "layer": COMMON | {"edge_direction": check_edge_direction, "edge_weights": check_edge_weights},
+    "layer": COMMON
+    | {
+        "edge_direction": check_edge_direction,
+        "reads": check_reads,
+        "sparse_adjacency": check_sparse_adjacency,
+        "static_graph": check_static_graph,
+    },
     "aggregation": COMMON | {"empty_groups": check_empty_groups},
-    "model": COMMON | {"layered_contract": check_layered_contract, "separate_layers": check_separate_layers},
+    "model": COMMON
+    | {"layered_contract": check_layered_contract, "separate_layers": check_separate_layers, "reads": check_reads},
     "transform": TRANSFORM,
 }
 

@@ -29,19 +29,6 @@ def check_edge_direction(checked: CheckedModule) -> None:
     assert bool((to_source[1] == 0).all()), "an edge's source sees its target; messages go from row 0 to row 1"
 
 
-def check_edge_weights(checked: CheckedModule) -> None:
-    """An edge's weight changes its target's output (layers with ``edge_weight``)."""
-    if not checked.takes("edge_weight"):
-        return
-    module = checked.build()
-    graph = random_graph(weighted=True)
-    before = checked.run(module, graph)
-    graph.edge_weight = graph.edge_weight.clone()
-    graph.edge_weight[0] += 1
-    target = int(graph.edge_index[1, 0])
-    assert not torch.allclose(checked.run(module, graph)[target], before[target]), "edge weights are ignored"
-
-
 def check_empty_groups(checked: CheckedModule) -> None:
     """A group without elements aggregates to zeros."""
     module = checked.build()

@@ -9,8 +9,10 @@ from torch_geometric.data import Data
 from torch_geometric.nn import LCMAggregation, MaxAggregation, MeanAggregation
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.reads import Reads
 from graphkit.models import GCN
 from graphkit.nn import GCNConv
+from graphkit.ops import sparsity_pattern
 from graphkit.testing import CHECKS, assert_permutation_equivariant, check_aggregation, check_layer, random_graph
 from graphkit.testing.checked_module import CheckedModule
 from graphkit.transforms import Precompute
@@ -127,6 +129,35 @@ class _IgnoresWeights(_Layer):
         return super().forward(x, edge_index)
 
 
+class _TakesOnlyThePattern(_Layer):
+    def forward(self, x, edge_index, edge_weight=None):
+        return super().forward(x, sparsity_pattern(edge_index, x.size(0)), edge_weight)
+
+
+class _DetachesValues(_Layer):
+    def forward(self, x, edge_index, edge_weight=None):
+        return super().forward(x, edge_index.detach(), edge_weight)
+
+
+class _WeighsNothing(_Layer):
+    def forward(self, x, edge_index):
+        return super().forward(x, sparsity_pattern(edge_index, x.size(0)))
+
+
+class _NodesFirst(_Layer):
+    def forward(self, x, edge_index, edge_weight=None):
+        if x.dim() == 2:
+            return super().forward(x, edge_index, edge_weight)
+        return super().forward(x.movedim(0, -2), edge_index, edge_weight)[:, :4]
+
+
+class _UnclearAboutShapes(_Layer):
+    def forward(self, x, edge_index, edge_weight=None):
+        if x.dim() != 2:
+            raise ValueError("no")
+        return super().forward(x, edge_index, edge_weight)
+
+
 class _OnesAreSpecial(_Layer):
     def forward(self, x, edge_index, edge_weight=None):
         out = super().forward(x, edge_index, edge_weight)
@@ -151,7 +182,13 @@ BROKEN_LAYERS = [
     (_AlwaysDrops, "evaluation_mode", "outputs vary"),
     (_NeverDrops, "evaluation_mode", "drops nothing"),
     (_Backwards, "edge_direction", "does not see its source"),
-    (_IgnoresWeights, "edge_weights", "ignored"),
+    (_IgnoresWeights, "reads", "edge_weight is said to be read, but another one changes nothing"),
+    (_IgnoresWeights, "sparse_adjacency", "another output than edge_index gives"),
+    (_TakesOnlyThePattern, "sparse_adjacency", "another output than edge_index gives"),
+    (_DetachesValues, "sparse_adjacency", "another gradient of the values than of edge_weight"),
+    (_WeighsNothing, "sparse_adjacency", "values that are not read are taken silently"),
+    (_NodesFirst, "static_graph", "another output than its features one after the other"),
+    (_UnclearAboutShapes, "static_graph", "refused without a clear word"),
     (_OnesAreSpecial, "unit_weights", "unit edge weights"),
 ]
 
@@ -173,7 +210,7 @@ def test_a_check_that_passes_in_spite_of_its_reason_is_reported():
 
 
 def test_expected_failures_are_allowed():
-    check_layer(lambda: _IgnoresWeights(), {"edge_weights": "made so"})
+    check_layer(lambda: _IgnoresWeights(), {"reads": "made so", "sparse_adjacency": "made so"})
 
 
 class _OtherForward(GCN):
@@ -187,6 +224,10 @@ class _StepUsesAnotherLayer(GCN):
         return out + self.layers[0].lin.weight.sum()
 
 
+class _DeniesWeights(GCN):
+    reads = Reads()
+
+
 class _ForgetsItsArgument(GCN):
     def config(self):
         return super().config() | {"num_layers": 3}
@@ -197,6 +238,7 @@ class _ForgetsItsArgument(GCN):
     [
         (_OtherForward, "layered_contract", "not the composition"),
         (_StepUsesAnotherLayer, "separate_layers", "step 1 uses the weights of layer 0"),
+        (_DeniesWeights, "reads", "edge_weight is said not to be read, but another one changes the output"),
         (_ForgetsItsArgument, "config", "config round trip"),
     ],
 )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
-from graphkit.ops import sparsity_pattern
+from graphkit.ops import SparsityPattern, sparsity_pattern
 
 PATHS = ("shortest", "all_shortest", "simple")
 
@@ -34,7 +34,7 @@ class PathSet:
 
 
 def enumerate_paths(
-    edge_index: Tensor, num_nodes: int, length: int, kind: str = "simple", max_paths: int = 10_000_000
+    edge_index: Tensor | SparsityPattern, num_nodes: int, length: int, kind: str = "simple", max_paths: int = 10_000_000
 ) -> list[PathSet]:
     r"""The paths of lengths :math:`1, \dots, K` of a graph, or of many graphs at once that are one batch.
 
@@ -48,7 +48,8 @@ def enumerate_paths(
     :math:`O(N d^K)` for degree :math:`d`, shortest ones :math:`O(N m K)` for :math:`m` edges within :math:`K` hops.
 
     Args:
-        edge_index: Edges ``[2, num_edges]`` (sources, targets).
+        edge_index: Edges ``[2, num_edges]`` (sources, targets), or anything else that
+            :func:`graphkit.ops.sparsity_pattern` takes.
         num_nodes: The number of nodes.
         length: The largest length :math:`K`, in edges.
         kind: ``"shortest"``, ``"all_shortest"`` or ``"simple"`` (default: ``"simple"``).

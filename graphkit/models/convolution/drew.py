@@ -14,6 +14,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -114,6 +115,8 @@ class DRew(LayeredModel):
         ]
     )
 
+    reads = Reads(edge_attr=True)
+
     def __init__(
         self,
         in_channels: int,
@@ -146,6 +149,7 @@ class DRew(LayeredModel):
         self.encoder = check_choice(encoder, ("linear", "atom"), "encoder of DRew")
         self._check()
 
+        self.reads = Reads(edge_attr=num_edge_types > 1)
         width = hidden_channels - (LAP_PE_CHANNELS if lap_pe else 0)
         self.embedding, self.pre = self._make_encoder(width)
         self.pe = LaplacianEncoder(LAP_PE_CHANNELS) if lap_pe else None

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import GCNConv
@@ -47,6 +48,7 @@ class GCN(LayerStack):
         ]
     )
 
+    reads = Reads(edge_weight=True)
     num_hops = 2  # the degrees of a node's neighbours count
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.reads import Reads
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import GINConv
@@ -31,6 +32,7 @@ class GIN(LayerStack):
         torch.Size([3, 2])
     """
 
+    reads = Reads(edge_weight=True)
     num_hops = 1
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, PureGCNConv, dropout
@@ -56,6 +57,7 @@ class PureGCN(LayeredModel):
         ]
     )
 
+    reads = Reads(edge_weight=True)
     uses_history = False
 
     def __init__(

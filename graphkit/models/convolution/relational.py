@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import RelationalConv
@@ -46,6 +47,7 @@ class RelationalGNN(LayerStack):
         ]
     )
 
+    reads = Reads(edge_weight=True)
     num_hops = 2  # the degrees of a node's neighbours count, for some layers
 
     def __init__(

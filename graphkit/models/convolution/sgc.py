@@ -7,6 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import SGConv, dropout
@@ -34,6 +35,7 @@ class SGC(LayeredModel):
     """
 
     checks = Checks([{"input_dropout": 0.5}, {"K": 3, "readout": "mean"}])
+    reads = Reads(edge_weight=True)
     uses_history = False
 
     def __init__(

@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import APPNP as Propagation
@@ -44,6 +45,7 @@ class APPNP(LayeredModel):
     """
 
     checks = Checks([{"dropout": 0.5}, {"num_layers": 3, "edge_dropout": 0.5, "readout": "mean"}])
+    reads = Reads(edge_weight=True)
     num_hops = 2  # the degrees of a node's neighbours count
 
     def __init__(

@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel
 from graphkit.models.readout import make_pool, read_out
@@ -127,6 +128,8 @@ class GRAND(LayeredModel):
         sizes={"attention_channels": 4, "heads": 2, "time": 1.0},
     )
 
+    reads = Reads(edge_weight=True)
+
     def __init__(
         self,
         in_channels: int,
@@ -189,6 +192,7 @@ class GRAND(LayeredModel):
             official_hard_gradient,
             official_integer_loops,
         )
+        self.reads = equation.reads
         self.layers = nn.ModuleList([equation] * num_layers)
         self.lin_fc = nn.Linear(hidden_channels, hidden_channels) if fc_out else None
         self.lin_out = nn.Linear(hidden_channels, self.out_channels)
@@ -227,7 +231,8 @@ class GRAND(LayeredModel):
     def ode(self, z0: Tensor, batch: Data) -> DiffusionODE:
         """The equation that starts at ``z0 [num_nodes, hidden_channels]``."""
         equation = cast(GraphDiffusion, self.layers[0])
-        return equation.equation(z0, batch.edge_index, batch.get("edge_weight"), batch.get("batch"))
+        weight = batch.get("edge_weight") if self.reads.edge_weight else None
+        return equation.equation(z0, batch.edge_index, weight, batch.get("batch"))
 
     @torch.no_grad()
     def early_stop(self, batch: Data, y: Tensor, val_mask: Tensor, multiplier: float = 3.0) -> EarlyStop:

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn.encoders import CodeEncoder
@@ -105,6 +106,7 @@ class KLGNN(LayeredModel):
         sizes={"hidden_channels": 4, "num_layers_id": 1, "num_layers_global": 1, "num_layers_regression": 1},
     )
 
+    reads = Reads(edge_attr=True)
     uses_history = False
 
     def __init__(
@@ -148,6 +150,7 @@ class KLGNN(LayeredModel):
         self.subgraph_pool = check_choice(subgraph_pool, POOLS, "subgraph_pool of KLGNN")
         self.readout = readout if readout is None else check_choice(readout, READOUTS, "readout of KLGNN")
 
+        self.reads = Reads(edge_attr=edge_types is not None)
         h, s = hidden_channels, structure_channels if structure_features else 0
         plain = in_channels - structure_features
         self.node_encoder = nn.Linear(plain, h - s) if node_types is None else CodeEncoder(h - s, node_types)

@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -92,6 +93,8 @@ class PathNN(LayeredModel):
         ]
     )
 
+    reads = Reads(edge_attr=True)
+
     def __init__(
         self,
         in_channels: int,
@@ -132,7 +135,8 @@ class PathNN(LayeredModel):
             self.edge_encoder = CodeEncoder(h, edge_types)
         elif edge_dim is not None:
             self.edge_encoder = nn.Linear(edge_dim, h, bias=False)
-        reads_edges = None if self.edge_encoder is None else h
+        self.reads = Reads(edge_attr=self.edge_encoder is not None)
+        reads_edges = h if self.reads.edge_attr else None
         conv = PathConv(h, h, num_layers, paths, encode_distances, reads_edges, aggr, dropout)
         self.layers = nn.ModuleList()
         for _ in range(num_layers):

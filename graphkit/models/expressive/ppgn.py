@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice, check_edge_index
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn import Linear
@@ -76,6 +77,7 @@ class PPGNpp(LayeredModel):
         expected_failures={"gradcheck": "new biases are 0, which puts pairs without an edge at the kink of ReLU"},
     )
 
+    reads = Reads(edge_weight=True, edge_attr=True)
     uses_history = False
 
     def __init__(
@@ -97,6 +99,7 @@ class PPGNpp(LayeredModel):
         if readout is not None:
             check_choice(readout, (*POOLED, "mask"), "readout of PPGNpp")
 
+        self.reads = Reads(edge_weight=True, edge_attr=edge_dim is not None)
         h, width = hidden_channels, polynomials + 1 + (edge_dim or 0) + in_channels
         self.layers = nn.ModuleList(PPGNBlock(h if i else width, h) for i in range(num_layers))
         between = h if head_channels is None else head_channels

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
 from graphkit.nn import Linear
@@ -31,6 +32,7 @@ class MLP(LayerStack):
 
     checks = Checks([{"dropout": 0.5}, {"norm": "batch_norm", "readout": "sum"}])
 
+    reads = Reads(edge_index=False, direction=False)
     num_hops = 0
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

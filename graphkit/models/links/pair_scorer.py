@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads, reads_of
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, State, registry, required_by
 
@@ -35,7 +37,7 @@ class PairScorer(LayeredModel):
 
     checks = Checks(skip="it reads pairs of nodes, which the graphs of the checks do not have; see tests/models")
 
-    reads_features = False  # the encoder may
+    reads = Reads(edge_weight=True, edge_attr=True, edge_label_index=True)  # what the encoder reads, and pairs
 
     def __init__(self, encoder: Any, embedding_channels: int | None = None) -> None:
         super().__init__()
@@ -49,6 +51,11 @@ class PairScorer(LayeredModel):
             raise ValueError(f"{name}: {type(module).__name__} has no out_channels; give embedding_channels")
         self.encoder = encoder if isinstance(encoder, LayeredModel | PyGModel) else PyGModel(encoder)
         self._width: int = width
+        self.reads = replace(reads_of(self.encoder), edge_label_index=True)
+
+    @classmethod
+    def check_task(cls, task: Any) -> None:
+        """Refuse nothing: the encoder does."""
 
     @classmethod
     def from_task(cls: type[P], task: Any, encoder: Any = "GCN", **arguments: Any) -> P:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -60,6 +61,7 @@ class GraphSAINT(LayeredModel):
 
     checks = Checks([{}, {"orders": (2, 0), "join": "sum", "norm": False}, {"orders": (1, 1), "readout": "mean"}])
 
+    reads = Reads(edge_weight=True)
     uses_history = False
 
     def __init__(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -75,6 +76,8 @@ class ShaDowGNN(LayeredModel):
         ]
     )
 
+    reads = Reads(edge_weight=True)
+
     def __init__(
         self,
         in_channels: int,
@@ -96,6 +99,7 @@ class ShaDowGNN(LayeredModel):
         if heads < 1 or hidden_channels % heads:
             raise ValueError(f"ShaDowGNN: heads={heads} must divide hidden_channels={hidden_channels}")
         self.conv = check_choice(conv, CONVS, "conv of ShaDowGNN")
+        self.reads = Reads(edge_weight=conv != "gat")
         self.residue = check_choice(residue, RESIDUES, "residue of ShaDowGNN")
         self.pooling = check_choice(pooling, POOLINGS, "pooling of ShaDowGNN")
         widths = [in_channels] + [hidden_channels] * (num_layers - 1)
@@ -126,7 +130,7 @@ class ShaDowGNN(LayeredModel):
         return x + self.hop_encoder(F.one_hot(column, HOP_COLUMNS + 1)[:, :HOP_COLUMNS].to(x.dtype))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
-        weight = {} if self.conv == "gat" else {"edge_weight": batch.get("edge_weight")}
+        weight = {"edge_weight": batch.get("edge_weight")} if self.reads.edge_weight else {}
         out = self.layers[i](dropout(history[-1], self.dropout, self.training), batch.edge_index, **weight)
         if i < self.num_layers - 1 or self.residue == "none":
             return out

@@ -11,6 +11,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
@@ -64,6 +65,8 @@ class SheafNetwork(LayeredModel):
 
     checks = Checks([{"dropout": 0.5}, {"stalk_dim": 2, "readout": "mean"}])
 
+    reads = Reads(direction=False, edge_weight=True, edge_attr=True)
+
     def __init__(
         self,
         in_channels: int,
@@ -82,6 +85,7 @@ class SheafNetwork(LayeredModel):
             if value < 1:
                 raise ValueError(f"SheafNetwork: {argument}={value}, must be at least 1")
 
+        self.reads = Reads(direction=False, edge_weight=maps == "edge_weight", edge_attr=maps == "edge_attr")
         width = stalk_dim * hidden_channels
         self.lin_in = Linear(in_channels, width)
         self.layers = nn.ModuleList(

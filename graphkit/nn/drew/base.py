@@ -12,7 +12,8 @@ from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
 from graphkit.core.docstrings import inherit_arguments
-from graphkit.ops import split_edges
+from graphkit.nn.node_axis import one_graph
+from graphkit.ops import split_edges, unweighted_pattern
 
 
 class DRewConv(nn.Module):
@@ -106,6 +107,7 @@ class DRewConv(nn.Module):
         if self.hop_logits is not None:
             nn.init.ones_(self.hop_logits)
 
+    @one_graph
     def forward(self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None = None) -> Tensor:
         """The sum over hops; see the class for shapes."""
         out = self.update_self(x if isinstance(x, Tensor) else x[-1])
@@ -135,9 +137,10 @@ class DRewConv(nn.Module):
                 f"{type(self).__name__} with num_hops={self.num_hops} and nu={self.nu} reads {needed} states, got "
                 f"{len(states)}; pass the states of all layers so far, or take fewer hops"
             )
+        graph = unweighted_pattern(edge_index, states[-1].size(0), type(self).__name__)
         if hop_distance is None:
-            hop_distance = torch.ones(edge_index.size(1), dtype=torch.uint8, device=edge_index.device)
-        hops = split_edges(edge_index, hop_distance, range(1, self.num_hops + 1), states[-1].size(0))
+            hop_distance = torch.ones(graph.num_edges, dtype=torch.uint8, device=graph.device)
+        hops = split_edges(graph, hop_distance, range(1, self.num_hops + 1))
         weights = self._hop_weights()
         for k, edges in enumerate(hops, 1):
             if self.official_skip_empty_hops and edges.size(1) == 0:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
+from graphkit.nn.node_axis import one_graph
 from graphkit.ops import gated_mean
 
 
@@ -66,6 +67,7 @@ class DRewGatedGCNConv(DRewConv):
         self.A = nn.Linear(in_channels, out_channels)
         self.D = nn.Linear(in_channels, out_channels)
 
+    @one_graph
     def forward(self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None = None) -> Tensor:
         """The sum over hops; see the class for shapes."""
         state = x if isinstance(x, Tensor) else x[-1]

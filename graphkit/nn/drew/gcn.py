@@ -10,6 +10,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
 from graphkit.nn.gcn_conv import GCNConv
+from graphkit.nn.node_axis import one_graph
 from graphkit.ops import l2_normalize, sparsity_pattern
 from graphkit.ops.dropout import dropout as drop
 
@@ -83,6 +84,7 @@ class DRewGCNConv(DRewConv):
         self.paper_form = paper_form
         self.official_skip_empty_hops = official_skip_empty_hops and not paper_form  # where they contribute nothing
 
+    @one_graph
     def forward(self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None = None) -> Tensor:
         """The sum over hops; see the class for shapes."""
         if not self.paper_form:

@@ -9,6 +9,7 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.nn.drew.base import DRewConv
+from graphkit.nn.node_axis import one_graph
 from graphkit.ops import split_edges, spmm
 
 
@@ -161,6 +162,7 @@ class DRewRGINConv(DRewConv):
         if self.hop_logits is not None:
             nn.init.normal_(self.hop_logits)
 
+    @one_graph
     def forward(
         self,
         x: Tensor | Sequence[Tensor],

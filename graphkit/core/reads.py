@@ -1,0 +1,58 @@
+"""What a module reads of a graph."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What a layer or model reads: the attribute ``reads`` of its class, narrowed by instances whose arguments decide.
+
+    Args:
+        x: Node features (default: ``True``).
+        edge_index: Edges (default: ``True``).
+        direction: Which way edges go; without, the reverse of every edge gives the same (default: ``True``).
+        edge_weight: Edge weights (default: ``False``).
+        edge_attr: Edge features (default: ``False``).
+        edge_label_index: Pairs of nodes, to score them (default: ``False``).
+
+    Example:
+        >>> class Weightless:
+        ...     def forward(self, x, edge_index): ...
+        >>> reads_of(Weightless()).edge_weight
+        False
+    """
+
+    x: bool = True
+    edge_index: bool = True
+    direction: bool = True
+    edge_weight: bool = False
+    edge_attr: bool = False
+    edge_label_index: bool = False
+
+
+def reads_of(module: Any) -> Reads:
+    """What a module says that it reads, or the arguments of its ``forward`` do, with PyG's ``supports_...`` of models.
+
+    A module that takes a whole batch, and says nothing, may read everything.
+    """
+    declared = getattr(module, "reads", None)
+    if isinstance(declared, Reads):
+        return declared
+    names = inspect.signature(module.forward).parameters
+    if "x" not in names and "edge_index" not in names:
+        return Reads(edge_weight=True, edge_attr=True, edge_label_index=True)
+    widths = [part.edge_dim for part in module.modules() if hasattr(part, "edge_dim")] if "edge_attr" in names else []
+    return Reads(
+        x="x" in names,
+        edge_index="edge_index" in names,
+        direction="edge_index" in names,
+        edge_weight="edge_weight" in names and getattr(module, "supports_edge_weight", True),
+        edge_attr="edge_attr" in names
+        and getattr(module, "supports_edge_attr", True)
+        and (not widths or any(width is not None for width in widths)),
+        edge_label_index="edge_label_index" in names,
+    )

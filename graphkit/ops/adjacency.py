@@ -1,0 +1,73 @@
+"""The weights of a graph's edges, wherever they stand: beside the edges, or as values of a sparse adjacency matrix."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch_geometric.typing import SparseTensor
+
+from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
+
+
+def weighted_pattern(
+    graph: Tensor | SparsityPattern, weight: Tensor | None = None, size: Size = None
+) -> tuple[SparsityPattern, Tensor | None]:
+    """The pattern of a graph and the weights of its edges, which are the values of a sparse adjacency matrix.
+
+    Args:
+        graph: As in :func:`sparsity_pattern`. Gradients flow back to a sparse tensor, except to a CSC leaf.
+        weight: One weight per edge, of a graph that has no values (default: all ones).
+        size: As in :func:`sparsity_pattern`.
+
+    Returns:
+        The pattern, and one weight per edge in floating point, or ``None`` for all ones.
+
+    Raises:
+        ValueError: If there are weights besides the values, or torch cannot give a gradient to the values.
+
+    Example:
+        >>> adjacency = torch.tensor([[0.0, 2.0], [0.0, 0.0]]).to_sparse_csr()
+        >>> weighted_pattern(adjacency)[1]
+        tensor([2.])
+    """
+    values = None
+    if isinstance(graph, SparseTensor):
+        values = graph.coo()[2]
+    elif isinstance(graph, Tensor) and graph.layout != torch.strided:
+        graph, values = _with_values(graph)
+    if values is None:
+        return sparsity_pattern(graph, size), weight
+    if weight is not None:
+        raise ValueError("a sparse adjacency matrix carries its own values; leave edge weights out, or pass edge_index")
+    return sparsity_pattern(graph, size), values if values.is_floating_point() else values.float()
+
+
+def unweighted_pattern(graph: Tensor | SparsityPattern, size: Size, where: str) -> SparsityPattern:
+    """The pattern of a graph, for what reads no weights: refuses a sparse adjacency matrix with values but 1.
+
+    Args:
+        graph: As in :func:`sparsity_pattern`.
+        size: As in :func:`sparsity_pattern`.
+        where: The place named in messages.
+
+    Raises:
+        ValueError: If there are weights.
+    """
+    pattern, values = weighted_pattern(graph, None, size)
+    if values is not None and bool((values != 1).any()):
+        raise ValueError(
+            f"{where} reads no edge weights, but the adjacency matrix has values other than 1, such as "
+            f"{float(values[values != 1][0]):g}; pass edge_index, or ones"
+        )
+    return pattern
+
+
+def _with_values(graph: Tensor) -> tuple[Tensor, Tensor]:
+    """A sparse tensor whose values are known to autograd, and these values."""
+    if graph.layout == torch.sparse_csc and graph.requires_grad and graph.is_leaf:
+        raise ValueError("torch cannot accumulate gradients in a CSC tensor; use tensor.to_sparse_csr()")
+    if graph.layout == torch.sparse_coo:
+        if graph.requires_grad:
+            graph = graph.coalesce()
+        return graph, graph.values() if graph.is_coalesced() else graph._values()
+    return graph, graph.values()
