@@ -15,6 +15,7 @@ from torch_geometric.utils import coalesce
 import graphkit as gk
 from graphkit import GraphTask, LinkSplit, LinkTask, NodeTask, Split
 from graphkit.metrics import MeanSquaredError
+from graphkit.models import Reads
 from graphkit.tasks.targets import Binary, Link, Multilabel, Regression, Target
 from graphkit.training import layerwise_inference
 from graphkit.transforms.rewiring import RandomEdges
@@ -256,7 +257,7 @@ def test_a_task_with_the_methods_of_old_is_told_the_new_ones():
 class Embedding(gk.models.LayeredModel):
     """A vector per node, whatever its features."""
 
-    reads_features = False
+    reads = Reads(x=False)
 
     def __init__(self, num_nodes, out_channels):
         super().__init__()

@@ -1,5 +1,6 @@
 """Whole networks: encode, a list of layers, decode."""
 
+from graphkit.core.reads import Reads
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.convolution import GCN, GIN, MPNN, SGC, DRew, PureGCN, RelationalGNN
@@ -34,6 +35,7 @@ __all__ = [
     "PathNN",
     "PureGCN",
     "PyGModel",
+    "Reads",
     "RelationalGNN",
     "ShaDowGNN",
     "SheafDiffusion",

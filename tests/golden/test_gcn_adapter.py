@@ -32,9 +32,11 @@ def dense_gcn(
     weight = rng.uniform(0.3, 2.0, edge_index.shape[1]) if weighted else np.ones(edge_index.shape[1])
     adjacency = np.zeros((n, n))
     np.add.at(adjacency, (edge_index[1], edge_index[0]), weight)
-    if loops:
-        has_loop = np.isin(np.arange(n), edge_index[0][edge_index[0] == edge_index[1]])
-        adjacency[~has_loop, ~has_loop] += fill
+    if loops:  # one per node: the last of those in the file, else the one that is added
+        diagonal = np.full(n, fill)
+        for node, value in zip(edge_index[0], np.where(edge_index[0] == edge_index[1], weight, np.nan), strict=True):
+            diagonal[node] = diagonal[node] if np.isnan(value) else value
+        np.fill_diagonal(adjacency, diagonal)
     degree = adjacency.sum(1)
     inverse = np.divide(1.0, degree, out=np.zeros(n), where=degree > 0)
     P = inverse[:, None] * adjacency

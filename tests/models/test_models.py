@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -158,6 +160,14 @@ def test_old_names_of_the_contract_warn_and_count():
     assert Old(3, 4).uses_history
     with pytest.warns(FutureWarning, match=r"reach is now num_hops"):
         assert GCN.reach == 2
+    with pytest.warns(FutureWarning, match=r"Blind.reads_features is now reads.x"):
+
+        class Blind(GCN):
+            reads_features = False
+
+    assert Blind.reads == replace(GCN.reads, x=False)
+    with pytest.warns(FutureWarning, match=r"GCN.reads_features is now reads.x"):
+        assert GCN.reads_features
 
 
 def test_shared_arguments_are_told_with_the_defaults_of_the_class():
@@ -190,6 +200,6 @@ def test_shared_arguments_are_told_with_the_defaults_of_the_class():
 @pytest.mark.parametrize("name", ["GCN", "GRAND", "ShaDowGNN", "PathNN", "KLGNN", "SheafNetwork"])
 def test_models_that_read_features_say_so(name):
     model = models.registry.get(name)(5, 8)
-    assert model.reads_features
+    assert model.reads.x
     with pytest.raises(ValueError, match=f"{name} reads node features, but the batch has no x; add some"):
         model.encode(Data(edge_index=random_graph().edge_index, num_nodes=8))

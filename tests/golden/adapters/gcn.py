@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.utils import add_remaining_self_loops
 
 from graphkit import models, nn, ops
 from tests.golden.files import GoldenFile
@@ -53,7 +54,8 @@ def _check_layers(file: GoldenFile) -> None:
     loops, fill, norm = _options(file)
     x, edge_index, weight = _graph(file)
     if loops and fill not in (1.0, 2.0):  # the layer's own self-loops weigh 1 or 2; others can be given as edges
-        edge_index, weight = _with_self_loops(edge_index, weight, fill, x.size(0))
+        weight = torch.ones(edge_index.size(1), dtype=torch.float64) if weight is None else weight
+        edge_index, weight = add_remaining_self_loops(edge_index, weight, fill, x.size(0))
         loops = False
     convs = []
     for layer in range(_num_layers(file)):
@@ -77,14 +79,6 @@ def _check_layers(file: GoldenFile) -> None:
         file.assert_close(f"grad_weight_{layer}", conv.lin.weight.grad, TOLERANCE)
         if conv.bias is not None:
             file.assert_close(f"grad_bias_{layer}", conv.bias.grad, TOLERANCE)
-
-
-def _with_self_loops(edge_index: Tensor, weight: Tensor | None, fill: float, n: int) -> tuple[Tensor, Tensor]:
-    weight = torch.ones(edge_index.size(1), dtype=torch.float64) if weight is None else weight
-    present = edge_index[0][edge_index[0] == edge_index[1]]
-    missing = torch.tensor([node for node in range(n) if node not in present.tolist()], dtype=torch.long)
-    loops = torch.stack([missing, missing])
-    return torch.cat([edge_index, loops], 1), torch.cat([weight, weight.new_full((missing.numel(),), fill)])
 
 
 def _is_a_model(file: GoldenFile) -> bool:
