@@ -34,7 +34,7 @@ def run(folder: str | Path = "runs/demo", max_epochs: int = 120, patience: int =
             task, hidden_channels=64, num_layers=5, dropout=0.2, norm="batch_norm", residual=True
         )
         trainer = gk.Trainer(max_epochs=max_epochs, patience=patience, lr=0.01, run_dir=folder / name.lower())
-        results.append(trainer.fit(model, task))
+        results.append(trainer.fit(model, task, overwrite=True))
     plot_results(results, folder / "curves.png")
     print(f"\n{task.metric} on {task.name}, split {task.split.name} [{task.split.hash}]\n{table(results)}\n")
     print(f"training curves  {folder / 'curves.png'}")

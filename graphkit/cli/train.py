@@ -31,6 +31,7 @@ def train(arguments: list[str]) -> int:
     parser.add_argument("--sampler", help="a name of `graphkit list samplers`, or an import path")
     parser.add_argument("--strategy", help="a name of `graphkit list strategies`, or an import path")
     parser.add_argument("--resume", metavar="RUN_DIR", help="continue a run; flags may change e.g. max_epochs")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in --trainer.run_dir")
     parser.add_argument("--print_config", action="store_true", help="print the complete YAML config and stop")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options, flags = parser.parse_known_args(arguments)
@@ -57,15 +58,13 @@ def train(arguments: list[str]) -> int:
     task = experiment.load_task()
     with usage():
         model = experiment.build_model(task)
-    run_dir = Path(experiment.config["trainer"]["run_dir"] or _new_run_dir(experiment.config))
-    experiment.config["trainer"]["run_dir"] = str(run_dir)
+    if experiment.config["trainer"]["run_dir"] is None:
+        experiment.config["trainer"]["run_dir"] = str(_new_run_dir(experiment.config))
+    run_dir = Path(experiment.config["trainer"]["run_dir"])
     trainer = experiment.build_trainer()
-    from graphkit.core.files import atomic_write
-
-    with atomic_write(run_dir / CONFIG_NAME) as temporary:
-        temporary.write_text(yaml.safe_dump(experiment.config, sort_keys=False))
+    trainer.further_files[CONFIG_NAME] = yaml.safe_dump(experiment.config, sort_keys=False)
     try:
-        result = trainer.fit(model, task, resume=bool(options.resume))
+        result = trainer.fit(model, task, resume=bool(options.resume), overwrite=options.overwrite)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"continue with: graphkit train --resume {run_dir}") from None
     result.plot(run_dir / "curves.png")

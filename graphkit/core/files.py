@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -50,21 +52,82 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         temporary = None
+        _sync(path.parent)
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise OSError(
-                errno.ENOSPC, f"no space left on the disk while writing {path}; free some space and run it again"
-            ) from error
+            raise full_disk(path, temporary) from error
         raise
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
 
 
+def full_disk(path: Path, written: Path | None = None) -> OSError:
+    """The error of a full disk, which names the file and the space.
+
+    Args:
+        path: The file that was to be written.
+        written: Where its first part lies (default: nowhere).
+    """
+    standing = next(folder for folder in path.absolute().parents if folder.is_dir())
+    size = written.stat().st_size if written is not None and written.is_file() else 0
+    free = shutil.disk_usage(standing).free + size
+    return OSError(
+        errno.ENOSPC,
+        f"no space left on the disk while writing {path}: {free / 2**20:.1f} MiB are free in {standing}, and it needs "
+        "more; free some space and run it again",
+    )
+
+
+def remove_temporaries(path: Path) -> None:
+    """Remove what killed processes have left of their attempts to write a file; no other process may be at it now."""
+    for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Let the order in which names changed survive a power failure, where the system can."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def write_json(path: str | os.PathLike[str], content: Any) -> None:
     """Write plain values as indented UTF-8 JSON, whole or not at all; see :func:`atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_record(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+    """Write plain values as JSON with their checksum, which :func:`read_record` compares."""
+    content = json.loads(json.dumps(content, default=str))
+    write_json(path, content | {_CHECKSUM: _checksum(content)})
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What :func:`write_record` wrote; a file without a checksum is of an older graphkit.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is damaged or no such file.
+    """
+    content = json.loads(Path(path).read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"expected keys and values, got {type(content).__name__}")
+    known = content.pop(_CHECKSUM, None)
+    if known is not None and known != _checksum(content):
+        raise ValueError("its checksum is wrong")
+    return content
+
+
+_CHECKSUM = "sha256"
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _umask() -> int:
@@ -85,9 +148,10 @@ def write_tensors(path: Path, content: Any) -> None:
 
     try:
         torch.save(content, path)
-    except RuntimeError:  # torch does not say that the disk is full; a further write does
+    except RuntimeError:  # torch does not say that the disk is full; further writes do, of which the first may be short
         with path.open("ab", buffering=0) as file:
-            file.write(bytes(2**20))
+            while file.write(bytes(2**20)) < 2**20:
+                pass
         raise
 
 

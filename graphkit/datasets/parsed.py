@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.files import sha256, write_tensors
+from graphkit.core.files import full_disk, sha256, write_tensors
 from graphkit.core.resources import data_root
 
 Ids = tuple[Tensor, Tensor, Tensor]
@@ -161,9 +161,7 @@ def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) 
         # torch reports a failed write as a RuntimeError of its own
         full = getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in str(error)
         if full and "no space left on the disk" not in str(error):  # else the message already says where
-            raise OSError(
-                errno.ENOSPC, f"no space left on the disk while writing {folder}; free some space and load again"
-            ) from error
+            raise full_disk(folder) from error
         raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -182,7 +182,7 @@ def _run_one(
         task = _task(_task_config(experiment), split)
         files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
         trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
-        result = trainer.fit(experiment.build_model(task), task, resume=resume)
+        result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
         further = _further(_task_config(experiment), split, tuple(also_test)) if also_test else []
         run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
         run["also_test"] = {other.split.name: _test(trainer, other) for other in further}

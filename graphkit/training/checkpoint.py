@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +16,15 @@ from torch import nn
 
 from graphkit.core.files import load_tensors
 from graphkit.tasks import Task
+
+M = TypeVar("M", bound=nn.Module)
+
+
+class Resumable(Protocol):
+    """What can go on from a checkpoint's content."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
 
 # A resumed run may differ in these: they change no epoch.
 CHANGEABLE = {
@@ -32,23 +44,84 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint, without executing anything that it might contain.
 
     Raises:
+        FileNotFoundError: If there is none.
         ValueError: If the file is truncated, damaged or not a checkpoint; the message names it and the remedy.
     """
-    try:
+    with _readable(f"checkpoint {path}", "restore a copy, or train anew with overwrite=True"):
         state = load_tensors(path)
         if not isinstance(state, dict) or not state.keys() & {"settings", "fingerprint"}:
             raise ValueError("it is not one of graphkit's")
         if "settings" not in state:
             raise ValueError("an older graphkit wrote it, and only that can continue it")
+    return state
+
+
+def continue_run(loop: Resumable, path: Path, settings: dict[str, Any]) -> None:
+    """Let a run go on from a checkpoint.
+
+    Raises:
+        ValueError: If the checkpoint is damaged, lacks something, or is of a run under other settings.
+    """
+    state = load_checkpoint(path)
+    check_settings(path, state["settings"], settings)
+    try:
+        loop.load_state_dict(state)
+    except (KeyError, TypeError, RuntimeError) as error:
+        what = f"it lacks {error}" if isinstance(error, KeyError) else error
+        raise ValueError(
+            f"checkpoint {path} cannot be continued ({what}); restore a copy, or train anew with overwrite=True"
+        ) from error
+
+
+def load_weights(model: M, path: str | os.PathLike[str]) -> M:
+    """Load the best weights of a run into a model, after comparing the checksums of the file.
+
+    ``torch.load`` compares none: with one damaged byte it loads other weights. Nothing that the file might contain is
+    executed.
+
+    Args:
+        model: The model as it was given to ``fit``, or a new one of the same shape; its weights are replaced.
+        path: The file ``model.pt`` of a run folder.
+
+    Returns:
+        The model.
+
+    Raises:
+        FileNotFoundError: If there is no file.
+        ValueError: If it is damaged, or its weights are those of another model; the message names it and the remedy.
+
+    Example:
+        >>> import graphkit as gk, tempfile
+        >>> task, folder = gk.load("karate"), tempfile.mkdtemp()
+        >>> model = gk.models.GCN.from_task(task, hidden_channels=8)
+        >>> result = gk.Trainer(max_epochs=3, progress=False, run_dir=folder).fit(model, task)
+        >>> gk.load_weights(gk.models.GCN.from_task(task, hidden_channels=8), f"{folder}/model.pt")
+        GCN(34, hidden_channels=8, out_channels=4)
+    """
+    with _readable(f"weights {path}", "restore a copy, or write them again by fit(..., resume=True)"):
+        weights = load_tensors(path)
+        if not isinstance(weights, dict):
+            raise ValueError("they are not a model's")
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f"weights {path} do not fit {type(model).__name__}; build the model that was trained ({error})"
+        ) from error
+    return model
+
+
+@contextmanager
+def _readable(what: str, remedy: str) -> Iterator[None]:
+    """Say of a file that cannot be read which one it is, and what can be done."""
+    try:
+        yield
     except FileNotFoundError:
         raise
     except Exception as error:
         foreign = isinstance(error, pickle.UnpicklingError)  # torch's text advises to run whatever the file contains
-        reason = "it holds objects that no checkpoint of graphkit holds" if foreign else error
-        raise ValueError(
-            f"checkpoint {path} cannot be read ({reason}); restore a copy, or delete it and train with resume=False"
-        ) from error
-    return state
+        reason = "it holds objects that no file of graphkit holds" if foreign else error
+        raise ValueError(f"{what} cannot be read ({reason}); {remedy}") from error
 
 
 def fixed_settings(config: dict[str, Any], model: nn.Module, task: Task) -> dict[str, Any]:

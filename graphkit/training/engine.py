@@ -78,6 +78,19 @@ class Engine:
         """Whether weights and inputs have 16 bits."""
         return self._dtype in _HALF
 
+    def on_first(self, action: Callable[[], object]) -> None:
+        """Let the first process do something; where it fails, all processes raise its error."""
+        error = None
+        if self.shard[0] == 0:
+            try:
+                action()
+            except Exception as caught:
+                error = caught
+        if self.shard[1] > 1:
+            error = self.fabric.broadcast(error)
+        if error is not None:
+            raise error
+
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the precision of its weights."""
         return model.to(device=self.device, dtype=self._dtype)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from graphkit.core.files import atomic_write
 from graphkit.core.validate import check_choice
@@ -61,38 +63,48 @@ class Progress(Log):
 
 
 class CSVLog(Log):
-    """``history.csv``: one row per epoch, one column per number that any epoch logs."""
+    """``history.csv``: one row per epoch, one column per number that any epoch logs; readers never see half a row."""
 
     def __init__(self, folder: Path, history: list[Record]) -> None:
         self._path = folder / "history.csv"
         self._history = history  # grows with the run
         self._columns: list[str] = []
-        self._file: TextIO | None = None
+        self._waiting: list[Record] = []
         if history:  # a resumed run: rows after the checkpoint were never trained, as far as this run knows
             self._write_all()
 
     def _write_all(self) -> None:
-        self.close()
         self._columns = list(dict.fromkeys(key for row in self._history for key in row))
-        with atomic_write(self._path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns)
+        with atomic_write(self._path) as temporary:
+            temporary.write_text(self._lines(self._history, header=True), newline="")
+
+    def _lines(self, rows: list[Record], header: bool = False) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns)
+        if header:
             writer.writeheader()
-            writer.writerows(self._history)
-        self._file = self._path.open("a", newline="")
+        writer.writerows(rows)
+        return text.getvalue()
 
     def write(self, record: Record) -> None:
-        if self._file is None or record.keys() - set(self._columns):  # what no epoch before has logged
-            self._write_all()
-        else:
-            csv.DictWriter(self._file, self._columns).writerow(record)
+        self._waiting.append(record)
 
     def flush(self) -> None:
-        if self._file is not None:
-            self._file.flush()
+        rows, self._waiting = self._waiting, []
+        if any(row.keys() - set(self._columns) for row in rows):  # what no epoch before has logged
+            self._write_all()
+            return
+        try:  # the file that this run made: neither a link nor a new one
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+        except OSError:
+            self._write_all()
+            return
+        with open(file, "w", newline="") as opened:
+            opened.write(self._lines(rows))
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.close()
+        if self._waiting:
+            self.flush()
 
 
 class TensorBoardLog(Log):
@@ -105,9 +117,15 @@ class TensorBoardLog(Log):
             raise ImportError(
                 "loggers=('tensorboard',) needs the package tensorboard; run: pip install tensorboard"
             ) from error
+        self._path = folder / "tensorboard"
+        if self._path.is_symlink():
+            raise ValueError(f"{self._path} is a symbolic link, must be a folder of this run; remove the link")
+        self._history = history  # grows with the run
+        self._open = lambda step: SummaryWriter(str(self._path), purge_step=step or None)
         self._step = len(history)
-        # Steps that a killed run wrote after its checkpoint are dropped by the reader.
-        self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=self._step or None)
+        self._writer = self._open(
+            self._step
+        )  # steps that a killed run wrote after its checkpoint are dropped by readers
 
     def write(self, record: Record) -> None:
         for key, value in record.items():
@@ -116,9 +134,14 @@ class TensorBoardLog(Log):
         self._step += 1
 
     def flush(self) -> None:
+        if not self._path.exists():  # deleted during the run
+            self._step, self._writer = 0, self._open(0)
+            for record in self._history:
+                self.write(record)
         self._writer.flush()
 
     def close(self) -> None:
+        self.flush()
         self._writer.close()
 
 
@@ -133,6 +156,16 @@ class Logs(Log):
         classes = {"csv": CSVLog, "tensorboard": TensorBoardLog}
         self._logs: list[Log] = [] if folder is None else [classes[name](folder, history) for name in names]
         self._logs.append(Progress(num_epochs, len(history), show))
+
+    def __enter__(self) -> Logs:
+        return self
+
+    def __exit__(self, _: Any, error: BaseException | None, __: Any) -> None:
+        try:
+            self.close()
+        except OSError:  # what ended the run has been told, and is the reason: a full disk
+            if error is None:
+                raise
 
     def write(self, record: Record) -> None:
         for log in self._logs:

@@ -10,19 +10,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 from torch_geometric.data import Data
 
-from graphkit.core.files import save_tensors
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import random_state, set_random_state
 from graphkit.training.engine import Engine, NamedParameters, Optimizers
 from graphkit.training.lifecycle import announce, evaluation, start_stage
 from graphkit.training.logs import Logs, Record
+from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies.base import Phase, Strategy
 
 
@@ -39,7 +38,7 @@ class LoopSettings:
     validate_every: int
     batch_size: int | None
     seed: int | None
-    checkpoint: Path | None
+    folder: RunFolder | None
     checkpoint_seconds: float
     fixed: dict[str, Any]
 
@@ -138,7 +137,7 @@ class Loop:
         start = time.monotonic()
         before = self.seconds
         saved = start
-        with _deferred_interrupt(self.settings.checkpoint is not None) as interrupted:
+        with _deferred_interrupt(self.settings.folder is not None) as interrupted:
             while True:
                 while not self._phase_is_over():
                     record = self._run_epoch()
@@ -150,10 +149,10 @@ class Loop:
                         self.save()
                         logs.flush()
                         saved = time.monotonic()
-                    if interrupted():
+                    if interrupted() and self.settings.folder is not None:
                         raise KeyboardInterrupt(
                             f"stopped after epoch {self.epoch} of phase {self.phase.name!r}; continue with "
-                            f"fit(model, task, resume=True) (checkpoint: {self.settings.checkpoint})"
+                            f"fit(model, task, resume=True) (checkpoint: {self.settings.folder.checkpoint})"
                         )
                 outcome = {"best_epoch": self.best_epoch, "score": self.best_score}
                 self.finished.append({"phase": self.phase.name, "epochs": self.epoch} | outcome)
@@ -255,10 +254,10 @@ class Loop:
     def _check_finite(self, record: Record, key: str, phase: Phase) -> None:
         if math.isfinite(record[key]):
             return
-        checkpoint = self.settings.checkpoint
-        good = "there is no checkpoint yet" if checkpoint else "no checkpoint was kept; set run_dir to keep one"
-        if checkpoint is not None and checkpoint.exists():
-            good = f"the last good checkpoint is {checkpoint}"
+        folder = self.settings.folder
+        good = "there is no checkpoint yet" if folder else "no checkpoint was kept; set run_dir to keep one"
+        if folder is not None and folder.checkpoint.exists():
+            good = f"the last good checkpoint is {folder.checkpoint}"
         raise FloatingPointError(
             f"{key} is {record[key]} in epoch {self.epoch} of phase {phase.name!r}; {good}. Lower lr "
             f"(it is {phase.optimizers[0].param_groups[0]['lr']:g} now) or set clip_norm"
@@ -268,8 +267,8 @@ class Loop:
 
     def save(self) -> None:
         """Write the checkpoint, if there is a place for one."""
-        if self.settings.checkpoint is not None and self.engine.shard[0] == 0:
-            save_tensors(self.settings.checkpoint, self.state_dict())
+        if self.settings.folder is not None and self.settings.folder.is_open:
+            self.settings.folder.save_checkpoint(self.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs to continue as if nothing had happened."""

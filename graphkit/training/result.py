@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 from dataclasses import asdict, dataclass, field
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graphkit.core.files import atomic_write
+from graphkit.core.files import atomic_write, read_record, write_record
 from graphkit.metrics import is_percent
 
 if TYPE_CHECKING:
@@ -91,21 +90,23 @@ class Result:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the result as JSON."""
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(asdict(self), indent=1, default=str))
+        """Write the result as JSON with a checksum."""
+        write_record(path, asdict(self))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Result:
         """Read a result that :meth:`save` wrote.
 
         Raises:
-            ValueError: If the file is not a result.
+            ValueError: If the file is damaged or not a result; the message names it and the remedy.
         """
         try:
-            return cls(**json.loads(Path(path).read_text()))
-        except (TypeError, json.JSONDecodeError) as error:
-            raise ValueError(f"{path} is not a result of graphkit ({error})") from error
+            return cls(**read_record(path))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"{path} is not a result of graphkit, or damaged ({error}); restore a copy, or write it again by "
+                "fit(..., resume=True)"
+            ) from error
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw the training curves; see :func:`plot_results`."""

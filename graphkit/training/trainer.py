@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.config import Configurable
-from graphkit.core.files import save_tensors, write_json
 from graphkit.core.validate import check_choice
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
 from graphkit.tasks import Task
-from graphkit.training.checkpoint import check_settings, fixed_settings, load_checkpoint, seed_everything
+from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
 from graphkit.training.engine import Engine, Optimizers
 from graphkit.training.lifecycle import evaluation
 from graphkit.training.logs import Logs
 from graphkit.training.loop import Loop, LoopSettings
 from graphkit.training.result import Result, hardware, versions
+from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
 
@@ -39,8 +39,10 @@ class Trainer(Configurable):
     model comes with.
 
     **Files.** With ``run_dir`` a run leaves ``config.json``, ``history.csv``, ``checkpoint.pt``, ``model.pt`` (the best
-    weights) and ``result.json`` there. ``fit(..., resume=True)`` continues from the checkpoint, and
-    ends exactly where an uninterrupted run ends. Ctrl-C ends the run after the current epoch, with a checkpoint.
+    weights, for :func:`graphkit.load_weights`) and ``result.json`` there. A folder belongs to one run: it is locked
+    (``run.lock``), and holds at every instant, that of a kill included, files of no other. ``fit(..., resume=True)``
+    continues from the checkpoint, and ends exactly where an uninterrupted run ends; ``overwrite=True`` replaces it.
+    Ctrl-C ends the run after the current epoch, with a checkpoint.
 
     Args:
         max_epochs: The largest number of epochs of each phase (default: 200).
@@ -141,21 +143,27 @@ class Trainer(Configurable):
                 raise ValueError(f"Trainer: {name}={value}, must be at least 1")
             if value is not None and name in ("max_epochs", "patience") and validate_every > value:
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
+        if not str(self.run_dir):
+            raise ValueError("Trainer: run_dir='', must name a folder; leave it out to write no files")
+        self.further_files: dict[str, str] = {}  # texts that lie beside config.json, by name
         self._optimizers()  # refuses wrong settings now
 
-    def fit(self, model: nn.Module, task: Task, resume: bool = False) -> Result:
+    def fit(self, model: nn.Module, task: Task, resume: bool = False, overwrite: bool = False) -> Result:
         """Train a model on a task.
 
         Args:
             model: A graphkit model, a PyG model, or any module (see :class:`~graphkit.models.PyGModel`). It is trained
                 in place and ends with the best weights.
             task: The task.
-            resume: Continue from the checkpoint in ``run_dir``; without one, start from the beginning
+            resume: Continue from the checkpoint in ``run_dir``; in a folder without a run, start from the beginning
                 (default: ``False``).
+            overwrite: Replace the run that is in ``run_dir`` (default: ``False``).
 
         Raises:
             TypeError: If the model or the strategy does not fit the task.
-            ValueError: If shapes do not fit, or the checkpoint is unreadable or of another run.
+            ValueError: If shapes do not fit, ``run_dir`` holds a run that is to be neither continued nor replaced, or
+                the checkpoint is unreadable or of another run.
+            RuntimeError: If another run writes into ``run_dir`` at this time.
             FloatingPointError: If a loss becomes NaN or infinite; names the epoch and the last good checkpoint.
             KeyboardInterrupt: After Ctrl-C; names the epoch and the checkpoint.
         """
@@ -163,9 +171,19 @@ class Trainer(Configurable):
             raise TypeError(
                 f"fit needs a graphkit task, got {type(task).__name__}; use gk.load(name) or gk.NodeTask(...)"
             )
-        if resume and self.run_dir is None:
-            raise ValueError("resume=True needs run_dir, the folder that holds the checkpoint")
+        if self.run_dir is None and (resume or overwrite):
+            name = "resume" if resume else "overwrite"
+            raise ValueError(f"{name}=True needs run_dir, the folder of the run")
+        if resume and overwrite:
+            raise ValueError("resume=True continues what is in run_dir, overwrite=True replaces it; choose one")
         engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
+        folder = None if self.run_dir is None else RunFolder(self.run_dir)
+        with ExitStack() as stack:
+            if folder is not None:
+                engine.on_first(lambda: stack.enter_context(folder.opened(resume, overwrite)))
+            return self._fit(model, task, engine, folder, resume)
+
+    def _fit(self, model: nn.Module, task: Task, engine: Engine, folder: RunFolder | None, resume: bool) -> Result:
         network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
         for part in network.modules():
             if isinstance(part, LayeredModel):
@@ -176,9 +194,6 @@ class Trainer(Configurable):
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)
 
-        run_dir = None if self.run_dir is None else Path(self.run_dir)
-        folder = run_dir if engine.shard[0] == 0 else None  # all processes read the checkpoint, one writes files
-        checkpoint = None if run_dir is None else run_dir / "checkpoint.pt"
         config = self._description(network)
         settings = LoopSettings(
             max_epochs=self.max_epochs,
@@ -187,26 +202,24 @@ class Trainer(Configurable):
             validate_every=self.validate_every,
             batch_size=self.batch_size,
             seed=self.seed,
-            checkpoint=checkpoint,
+            folder=folder,
             checkpoint_seconds=self.checkpoint_seconds,
-            fixed={} if checkpoint is None else fixed_settings(config, network, task),
+            fixed={} if folder is None else fixed_settings(config, network, task),
         )
         loop = Loop(network, task, self.strategy, engine, self._optimizers(), settings)
-        if resume and checkpoint is not None and checkpoint.exists():
-            state = load_checkpoint(checkpoint)
-            check_settings(checkpoint, state["settings"], settings.fixed)
-            loop.load_state_dict(state)
-        elif checkpoint is not None and folder is not None:
-            checkpoint.unlink(missing_ok=True)  # of an earlier run: resuming this one must not find it
+        continues = resume and folder is not None and folder.checkpoint.exists()
         if folder is not None:
-            write_json(folder / "config.json", config | {"task": task.describe()})
-
-        with closing(Logs(folder, self.loggers, loop.history, loop.num_epochs, self.progress)) as logs:
+            if continues:
+                continue_run(loop, folder.checkpoint, settings.fixed)
+            if folder.is_open:
+                described = json.dumps(config | {"task": task.describe()}, indent=1, ensure_ascii=False)
+                folder.begin({"config.json": described + "\n", **self.further_files}, continues)
+        place = folder.path if folder is not None and folder.is_open else None
+        with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
             loop.run(logs)
         result = self._result(network, task, loop, config)
-        if folder is not None:
-            save_tensors(folder / "model.pt", network.state_dict())
-            result.save(folder / "result.json")
+        if folder is not None and folder.is_open:
+            folder.finish(model.state_dict(), result)
         return result
 
     def predict(self, task: Task, stage: str = "test") -> tuple[Tensor, Tensor]:
@@ -256,7 +269,7 @@ class Trainer(Configurable):
     def _description(self, network: nn.Module) -> dict[str, Any]:
         """The arguments of trainer, model and strategy, as JSON reads them back."""
         strategy = repr(self.strategy)
-        arguments = self.config() | {"strategy": strategy, "run_dir": str(self.run_dir)}
+        arguments = self.config() | {"strategy": strategy}
         config = {"model": repr(network), "strategy": strategy, "trainer": arguments}
         return json.loads(json.dumps(config, default=str))
 

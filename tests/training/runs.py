@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from tests import tiny
 from tests.training.greedy import _Greedy
 
 
-def train(kind: str, run_dir: str | None, resume: bool = False, **settings: Any) -> Result:
+def train(kind: str, run_dir: str | None, resume: bool = False, overwrite: bool = False, **settings: Any) -> Result:
     """A run with everything that has a state: dropout, running statistics, momentum, a scheduler, mini-batches."""
     torch.set_num_threads(1)
     task = tiny.task({"graph": "graph multiclass", "link": "link"}.get(kind, "node multiclass"))
@@ -31,19 +33,21 @@ def train(kind: str, run_dir: str | None, resume: bool = False, **settings: Any)
     strategy = _Greedy() if kind == "greedy" else None
     defaults = {"max_epochs": 60, "strategy": strategy, "progress": False, "seed": 7} | scheduler
     trainer = Trainer(**defaults | settings, run_dir=run_dir)
-    result = trainer.fit(model, task, resume=resume)
+    result = trainer.fit(model, task, resume=resume, overwrite=overwrite)
     result.weights = {name: value.clone() for name, value in model.state_dict().items()}
     if strategy is not None:
         result.weights |= {f"head {name}": value.clone() for name, value in strategy.state_dict().items()}
     return result
 
 
-def fit(model: Any = None, task: Any = None, resume: bool = False, **settings: Any) -> tuple[Result, Any]:
+def fit(
+    model: Any = None, task: Any = None, resume: bool = False, overwrite: bool = False, **settings: Any
+) -> tuple[Result, Any]:
     """A short run of any model; by default of a GCN on a tiny task of nodes."""
     task = tiny.task("node multiclass") if task is None else task
     model = GCN.from_task(task, hidden_channels=8) if model is None else model
     settings = {"max_epochs": 6, "progress": False} | settings
-    return Trainer(**settings).fit(model, task, resume=resume), model
+    return Trainer(**settings).fit(model, task, resume=resume, overwrite=overwrite), model
 
 
 def same(first: torch.nn.Module, second: torch.nn.Module) -> bool:
@@ -70,6 +74,23 @@ def in_process(calls: Any, pause: float, kind: str, run_dir: str, settings: dict
         raise
 
 
+def killed_at(change: int, run_dir: str, settings: dict[str, Any]) -> None:
+    """Run, and die before the given change of a file in the folder."""
+    count = 0
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal count
+        path = str(arguments[0]) if arguments else ""
+        writes = event != "open" or (isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR))
+        if event in ("os.remove", "os.rename", "os.rmdir", "open") and writes and run_dir in path:
+            count += 1
+            if count == change:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
+    fit(run_dir=run_dir, **settings)
+
+
 def context() -> Any:
     """Processes that start within milliseconds: forked from one that has imported everything and run nothing."""
     forks = multiprocessing.get_context("forkserver")
@@ -90,3 +111,14 @@ def start(kind: str, run_dir: Path, at_call: int = 0, pause: float = 0.0, **sett
     while calls.value < at_call and process.is_alive():
         time.sleep(0.001)
     return process
+
+
+class Wide(torch.nn.Module):
+    """A model of 512 KiB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(6, 10_000), torch.nn.Linear(10_000, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.second(self.first(x))

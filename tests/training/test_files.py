@@ -54,7 +54,7 @@ def test_resume_without_a_checkpoint_starts(tmp_path):
 
 def test_a_new_run_in_an_old_folder_forgets_the_old_checkpoint(tmp_path):
     fit(tmp_path, max_epochs=9)
-    fit(tmp_path, max_epochs=3, checkpoint_seconds=1e9)
+    fit(tmp_path, max_epochs=3, checkpoint_seconds=1e9, overwrite=True)
     assert len(load_checkpoint(tmp_path / "checkpoint.pt")["history"]) == 3
     assert len(list(csv.DictReader((tmp_path / "history.csv").open()))) == 3
 
@@ -121,7 +121,10 @@ def test_a_damaged_checkpoint_is_named(damage, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fit(tmp_path)
     damage(tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match=r"checkpoint .*checkpoint\.pt cannot be read \(.*delete it and train with"):
+    with pytest.raises(
+        ValueError,
+        match=r"checkpoint .*checkpoint\.pt cannot be read \(.*restore a copy, or train anew with overwrite=True",
+    ):
         fit(tmp_path, resume=True)
     assert not (tmp_path / "surprise").exists(), "code from the checkpoint was run"
 
@@ -155,7 +158,9 @@ def test_a_full_disk_while_checkpointing_keeps_the_old_checkpoint(tmp_path, monk
         original(state, path, *rest)
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match=r"no space left on the disk while writing .*checkpoint\.pt; free some space"):
+    with pytest.raises(
+        OSError, match=r"no space left on the disk while writing .*checkpoint\.pt: .* MiB are free in .*; free"
+    ):
         fit(tmp_path, resume=True, max_epochs=6)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
     assert sorted(tmp_path.iterdir()) == files
@@ -233,6 +238,20 @@ def test_results_survive_a_file(tmp_path):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(ValueError, match=r"bad\.json is not a result of graphkit"):
             Result.load(tmp_path / "bad.json")
+
+
+def test_every_flipped_byte_of_a_result_is_noticed_or_harmless(tmp_path):
+    path = tmp_path / "result.json"
+    result = fit(None, max_epochs=2)
+    result.save(path)
+    good, noticed = path.read_bytes(), 0
+    for position in range(len(good)):
+        path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
+        try:
+            assert Result.load(path) == result, f"byte {position} changed the result unnoticed"
+        except ValueError as error:
+            noticed += "result.json" in str(error)
+    assert noticed > len(good) / 2
 
 
 def test_results_say_what_matters():

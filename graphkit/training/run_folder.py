@@ -1,0 +1,142 @@
+"""The folder of a run: locked while it trains, and at every instant the files of one run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphkit.core.files import atomic_write, remove_temporaries, save_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from graphkit.training.result import Result
+
+RESULT = ("result.json", "curves.png", "model.pt")
+# In the order in which a new run removes what an old one has left: the rest is always of the old one.
+FILES = (*RESULT, "history.csv", "tensorboard", "checkpoint.pt", "experiment.yaml", "config.json")
+
+
+class RunFolder:
+    """The files of one run.
+
+    Only the process that opens the folder writes there; others read the checkpoint.
+
+    Args:
+        path: The folder; made with its parents when it is opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.is_open = False
+
+    @property
+    def checkpoint(self) -> Path:
+        """The place of the checkpoint."""
+        return self.path / "checkpoint.pt"
+
+    @contextmanager
+    def opened(self, resume: bool, overwrite: bool) -> Iterator[None]:
+        """Lock the folder for one run.
+
+        Raises:
+            ValueError: If it holds another run and is to be neither continued nor replaced, or is no folder.
+            RuntimeError: If another run writes into it.
+        """
+        self._acquire()
+        try:
+            self._check(resume, overwrite)
+            self.is_open = True
+            yield
+        finally:
+            self.is_open = False
+            self._lock.release()
+
+    def _acquire(self) -> None:
+        from filelock import FileLock, Timeout
+
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"Trainer: run_dir={str(self.path)!r} is a file, must be a folder")
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path / "run.lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except (Timeout, RuntimeError):  # held by another process or thread, or by this one
+            raise RuntimeError(
+                f"Trainer: run_dir={str(self.path)!r} is in use by another run; wait for its end, or choose another one"
+            ) from None
+        self._identity = self._stat()
+
+    def _check(self, resume: bool, overwrite: bool) -> None:
+        held = [name for name in ("result.json", "model.pt", "checkpoint.pt") if os.path.lexists(self.path / name)]
+        if overwrite or not held:
+            return
+        what = f"Trainer: run_dir={str(self.path)!r} holds a run ({', '.join(held)})"
+        if resume and not self.checkpoint.exists():
+            raise ValueError(
+                f"{what}, but no checkpoint.pt to continue from; replace it by overwrite=True, or choose another folder"
+            )
+        if not resume:
+            raise ValueError(
+                f"{what}; continue it by fit(..., resume=True), replace it by overwrite=True, or choose another folder "
+                "(in a shell: graphkit train --resume or --overwrite)"
+            )
+
+    def begin(self, texts: Mapping[str, str], continues: bool) -> None:
+        """Make place for a run. What a continued one has reached stays until its next checkpoint.
+
+        Args:
+            texts: The contents of small files that describe the run, by name.
+            continues: Whether the run goes on from the checkpoint.
+        """
+        for name in FILES:
+            remove_temporaries(self.path / name)
+        self._texts = texts
+        self._outdated: tuple[str, ...] = RESULT if continues else FILES
+        if not continues:
+            self._replace_outdated()
+
+    def save_checkpoint(self, state: Any) -> None:
+        """Write the checkpoint, into a new folder if the old one was deleted."""
+        if self._stat() != self._identity:
+            self._lock.release()
+            self._acquire()
+            warnings.warn(
+                f"run folder {self.path} was deleted during the run; its files are written anew", stacklevel=2
+            )
+            self._outdated = RESULT
+        with atomic_write(self.checkpoint) as temporary:
+            write_tensors(temporary, state)
+            if self._outdated:
+                self._replace_outdated()
+
+    def _replace_outdated(self) -> None:
+        for name in self._outdated:
+            _remove(self.path / name)
+        for name, text in self._texts.items():
+            with atomic_write(self.path / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+        self._outdated = ()
+
+    def finish(self, weights: Mapping[str, Any], result: Result) -> None:
+        """Write the best weights, then the result, which says that the run is complete."""
+        save_tensors(self.path / "model.pt", weights)
+        result.save(self.path / "result.json")
+
+    def _stat(self) -> tuple[int, int] | None:
+        """What tells this folder's lock from another of the same name."""
+        try:
+            found = (self.path / "run.lock").stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
