@@ -23,21 +23,21 @@ class Caching:
 
         Args:
             key: A name, with every argument that ``make`` reads besides the object and the inputs.
-            make: Computes it, from private copies of the inputs.
+            make: Computes it, from private copies of the inputs; a function that was defined anew computes it anew.
             *inputs: Tensors on which it depends besides the object, e.g. edge weights. It counts only as long as they
                 have the contents of the copies; the latest contents are cached.
         """
-        cache: dict[Hashable, tuple[tuple[Tensor | None, ...], Any]] = self.__dict__.setdefault("_cache", {})
-        entry = cache.get(key)
-        if entry is not None and (not inputs or same_contents(inputs, entry[0])):
-            return entry[1]
+        cache: dict[Hashable, tuple[Any, tuple[Tensor | None, ...], Any]] = self.__dict__.setdefault("_cache", {})
+        entry, code = cache.get(key), getattr(make, "__code__", None)
+        if entry is not None and entry[0] is code and (not inputs or same_contents(inputs, entry[1])):
+            return entry[2]
         with torch.inference_mode(False), torch.no_grad():
             copies = tuple(None if value is None else value.clone() for value in inputs)
             value = make(*copies)
-        if inputs:
-            cache[key] = copies, value
+        if inputs or entry is not None:
+            cache[key] = code, copies, value
             return value
-        return cache.setdefault(key, (copies, value))[1]  # one winner when threads race
+        return cache.setdefault(key, (code, copies, value))[2]  # one winner when threads race
 
 
 def same_contents(new: tuple[Tensor | None, ...], old: tuple[Tensor | None, ...]) -> bool:

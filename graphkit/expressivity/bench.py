@@ -16,6 +16,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config, hash_tensors
+from graphkit.core.object_hash import hash_object
 from graphkit.core.parallel import parallel
 from graphkit.expressivity.protocols import Protocol, RandomWeights
 from graphkit.expressivity.random_models import Factory, RandomModels, reproducible
@@ -23,7 +24,6 @@ from graphkit.expressivity.result import Expressivity, SuiteResult, slug
 from graphkit.expressivity.suites import Suite, load_suite
 from graphkit.models import PyGModel
 from graphkit.training.result import hardware, versions
-from graphkit.transforms import Precompute
 
 _SAVE_SECONDS = 5.0
 
@@ -86,7 +86,7 @@ def expressivity(
         described = [_probe(models, suite, protocol) for suite in loaded]  # what cannot run fails before any work
         name = name or _name(described[0][0], transform)
         for suite, (_, digest) in zip(loaded, described):
-            key = hash_config([digest, suite.hash, protocol.config(), versions()], 16)
+            key = hash_config([digest, suite.hash, hash_object(protocol), versions()], 16)
             place = Path(folder) / slug(name) / f"{suite.name}-{protocol.name.replace(' ', '-')}-{key}.json"
             finished = _FinishedUnits(place, key, fresh)
             findings = finished.complete(models, suite, protocol, jobs, progress)
@@ -193,9 +193,8 @@ def _probe(models: RandomModels, suite: Suite, protocol: Protocol) -> tuple[nn.M
     if protocol.channels not in (None, out.size(1)):
         raise ValueError(f"{protocol.name} needs {protocol.channels} outputs, the model has {out.size(1)}")
     model = models.build(prepared[0].num_features, 0)
-    transform = models.transform
-    words = [repr(model), transform.cache_key() if isinstance(transform, Precompute) else repr(transform)]
-    return model, hash_config([*words, hash_tensors(out, *(graph.x for graph in prepared))], 32)
+    code = hash_object([[type(module) for module in model.modules()], models.transform])
+    return model, hash_config([repr(model), code, hash_tensors(out, *(graph.x for graph in prepared))], 32)
 
 
 def _name(model: nn.Module, transform: BaseTransform | None) -> str:

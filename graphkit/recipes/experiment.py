@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from graphkit.core.hashing import hash_config
+from graphkit.core.object_hash import hash_object
 from graphkit.core.validate import unknown_name
 from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
@@ -95,6 +96,15 @@ class Experiment:
         if not digested["sampler"]:
             del digested["sampler"]
         return hash_config(digested)
+
+    @property
+    def own_code(self) -> str:
+        """A digest of the code of classes that are the user's own, which may be edited; empty if there are none."""
+        chosen = [(key, self.config[key]) for key in PARTS if self.config[key]]
+        chosen += [("transforms", part) for part in self.config["transforms"]]
+        classes = [find_class(key, part["class_path"]) for key, part in chosen]
+        own = [cls for cls in classes if not cls.__module__.startswith(("graphkit.", "torch_geometric."))]
+        return hash_object(own) if own else ""
 
     def load_task(self, split: int | str | None = None) -> Task:
         """The task with all transforms applied.

@@ -94,7 +94,9 @@ class Schedule:
             OutOfTime: If the deadline came before the last run was started; says the same.
         """
         for split in self.splits:
-            _task(_task_config(self.experiment), split)  # fetched and parsed once, before processes start
+            _task(
+                _task_config(self.experiment), split, self.experiment.own_code
+            )  # fetched and parsed once, before processes start
         folder = Path(options.folder) / self.name
         places: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
         for split in self.splits:
@@ -157,7 +159,7 @@ class Schedule:
         import graphkit
 
         versions = [graphkit.__version__, torch.__version__]
-        further = [self.also_test] if self.also_test else []
+        further = [extra for extra in (self.also_test, self.experiment.own_code) if extra]
         return hash_config([self.experiment.hash, split, seed, threads, *versions, *further])
 
 
@@ -179,11 +181,11 @@ def _run_one(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        task = _task(_task_config(experiment), split)
+        task = _task(_task_config(experiment), split, experiment.own_code)
         files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
         trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
         result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
-        further = _further(_task_config(experiment), split, tuple(also_test)) if also_test else []
+        further = _further(_task_config(experiment), split, experiment.own_code, tuple(also_test)) if also_test else []
         run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
         run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
     finally:
@@ -205,15 +207,15 @@ def _task_config(experiment: Experiment) -> str:
 
 
 @lru_cache(maxsize=1)  # all seeds of a split share the task
-def _task(config: str, split: int | str) -> Task:
+def _task(config: str, split: int | str, own_code: str) -> Task:
     return Experiment(json.loads(config)).load_task(split)
 
 
 @lru_cache(maxsize=1)
-def _further(config: str, split: int | str, others: tuple[int | str, ...]) -> list[Task]:
+def _further(config: str, split: int | str, own_code: str, others: tuple[int | str, ...]) -> list[Task]:
     options = dict(json.loads(config)["task"])
     name, _ = options.pop("name"), options.pop("split")
-    return [_task(config, split).with_split(other) for other in load_splits(name, others, **options)]
+    return [_task(config, split, own_code).with_split(other) for other in load_splits(name, others, **options)]
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from graphkit.core.config import Configurable
 from graphkit.core.files import cached_tensors
 from graphkit.core.graph_input import as_graph
 from graphkit.core.hashing import hash_config
+from graphkit.core.object_hash import hash_object
 from graphkit.core.resources import data_root
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
@@ -149,6 +150,7 @@ class Sampler(Configurable, ABC):
 
 
 def cached_on_disk(
+    sampler: Sampler,
     key: tuple[Any, ...],
     source: SubgraphSource,
     compute: Callable[[], Iterable[np.ndarray]],
@@ -157,23 +159,22 @@ def cached_on_disk(
     """What is made of arrays that cost much, cached with the graph; the arrays, in a file for later processes, too.
 
     Args:
+        sampler: Whose code computes them.
         key: What the arrays are, and of which arguments they were made.
         source: The graph of which they were made.
         compute: Returns them.
         parse: Makes of them what is returned.
     """
-    from graphkit import __version__
-
-    name = f"{key[0]}-{hash_config([*key, source.hash, __version__], length=24)}.pt"
 
     def from_file() -> T:
+        name = hash_config([*key, source.hash, hash_object(type(sampler))], length=24)
         return cached_tensors(
-            data_root() / "samplers" / name,
+            data_root() / "samplers" / f"{key[0]}-{name}.pt",
             lambda: [torch.from_numpy(part) for part in compute()],
             lambda content: parse([part.numpy() for part in content]),
         )
 
-    return source.cached(key, from_file)
+    return source.cached((*key, type(sampler)), from_file)
 
 
 def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:

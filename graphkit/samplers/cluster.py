@@ -53,6 +53,7 @@ class ClusterSampler(Sampler):
         self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
     ) -> list[Tensor]:
         cluster = cached_on_disk(
+            self,
             ("clusters", self.num_clusters),
             source,
             lambda: [partition(source.edge_index(), source.num_nodes, self.num_clusters).numpy()],

@@ -308,7 +308,7 @@ class GraphSAINTRandomWalk(_GraphSAINT):
             node, entry, drawn = arrays
             return node / drawn, source.to_edges(entry / drawn), NEVER_SEEN / int(drawn)
 
-        return cached_on_disk(key, source, compute, shares)
+        return cached_on_disk(self, key, source, compute, shares)
 
     def _counted(self, source: SubgraphSource, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How often each node and each edge is in subgraphs that have so many nodes together; and their number."""

@@ -151,7 +151,11 @@ class ShaDowPPR(_ShaDow):
             key = (*self._key, hash_tensors(missing))
             law = self.k, self.threshold, 1 - self.alpha, self.eps
             cached_on_disk(
-                key, source, lambda: source.pagerank_sets(missing, *law), lambda arrays: known.add(missing, *arrays)
+                self,
+                key,
+                source,
+                lambda: source.pagerank_sets(missing, *law),
+                lambda arrays: known.add(missing, *arrays),
             )
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:

@@ -17,6 +17,7 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.files import cached_tensors
 from graphkit.core.graph_input import as_graph, check_edges
 from graphkit.core.hashing import hash_config, hash_data
+from graphkit.core.object_hash import hash_object
 from graphkit.core.parallel import parallel
 from graphkit.core.resources import data_root
 
@@ -24,7 +25,10 @@ _CHUNK = 64
 
 
 class Precompute(Configurable, BaseTransform):
-    r"""A PyG transform whose result depends on the graph and its own arguments alone.
+    r"""A PyG transform whose result depends on the graph, its own arguments and its code alone.
+
+    So a result is computed once and cached; it counts no more when a class is edited, or what the class uses: what
+    counts is told at :meth:`cache_key`.
 
     Subclasses write ``forward(data) -> data`` without changing their input, and keep each constructor argument under
     its own name. Randomness must come from a ``seed`` argument.
@@ -32,12 +36,10 @@ class Precompute(Configurable, BaseTransform):
     Attributes:
         expensive: Whether a result is worth a file on disk (see :func:`apply`).
         reads_edges: Whether the result depends on edges, so that a graph must have sound ones.
-        version: Raised whenever the same arguments would give another result, so that old files are not used.
     """
 
     expensive: bool = False
     reads_edges: bool = True
-    version: int = 1
 
     fingerprint = RenamedAttribute("cache_key")
 
@@ -54,9 +56,16 @@ class Precompute(Configurable, BaseTransform):
         return self.forward(copy.copy(graph) if graph is data else graph)
 
     def cache_key(self) -> str:
-        """A digest of the class, its version and its arguments."""
-        cls = type(self)
-        return hash_config([cls.__module__, cls.__qualname__, self.version, self.config()])
+        """A digest of the arguments and of the code that is run, see :func:`~graphkit.core.object_hash.hash_object`.
+
+        Raises:
+            TypeError: If the transform holds something that cannot be pickled; the message names the transform.
+        """
+        try:
+            return hash_object(self)
+        except Exception as error:
+            name = type(self).__name__
+            raise TypeError(f"{name}: its results cannot be cached ({error}); make what it holds in forward") from error
 
 
 def float_dtype(data: Data) -> torch.dtype:
@@ -75,8 +84,8 @@ def apply(
     r"""Apply a transform to every graph.
 
     Results of an ``expensive`` :class:`Precompute` are cached in files, 64 graphs each. A file is named by the content
-    of its graphs and of the transform, so it is never stale; one that cannot be read is made again. Interrupted work
-    goes on where it stopped.
+    of its graphs and the transform's :meth:`~Precompute.cache_key`, so it is never stale; one that cannot be read is
+    made again. Interrupted work goes on where it stopped.
 
     Args:
         transform: Any PyG transform.

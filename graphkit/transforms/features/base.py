@@ -28,7 +28,6 @@ class NodeFeatures(Precompute):
     """
 
     expensive = True
-    version = 2  # an x of whole numbers became columns of whole numbers before
 
     @abstractmethod
     def columns(self, data: Data) -> Tensor:

@@ -38,8 +38,6 @@ class RandomWalkPE(NodeFeatures):
         [[1.0, 0.0, 1.0], [1.0, 0.0, 1.0]]
     """
 
-    version = 3  # repeated edges counted by the size of the graph before
-
     checks = Checks([{"walk_length": 3}])
 
     def __init__(self, walk_length: int = 8) -> None:

@@ -66,7 +66,6 @@ class Rewiring(Precompute):
     """
 
     report: bool = True
-    version = 2  # only attributes whose names begin with edge_ went with their edges before
 
     @abstractmethod
     def rewire(self, data: Data, graph: SimpleGraph) -> float | None:

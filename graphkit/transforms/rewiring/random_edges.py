@@ -35,7 +35,6 @@ class RandomEdges(PairRewiring):
     )
 
     nested = True
-    version = 3
 
     def __init__(self, num_edges: int | float = 10, seed: int = 0, report: bool = True) -> None:
         self.num_edges = check_budget(num_edges, "RandomEdges")
