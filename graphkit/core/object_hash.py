@@ -223,6 +223,8 @@ def _package(module: str) -> str | None:
     if top == "graphkit":
         room = f"{module}.".split(".")[1]
         return _graphkit(_ROOMS[: _ROOMS.index(room) + 1] if room in _ROOMS else ("",))
+    if top == "__main__":  # of a notebook, whose file is the kernel's
+        return None
     loaded = sys.modules.get(top)
     places = [getattr(loaded, "__file__", None), *getattr(loaded, "__path__", ())]
     return f"{top} {getattr(loaded, '__version__', '')}" if _lies_in_package(top, places) else None
@@ -232,7 +234,7 @@ def _lies_in_package(top: str, places: Iterable[str | None]) -> bool:
     files = [Path(place) for place in places if place not in (None, "built-in", "frozen")]
     roots = [sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     if not files:
-        return top in sys.stdlib_module_names and top != "__main__"
+        return top in sys.stdlib_module_names
     return any(
         {"site-packages", "dist-packages"} & set(file.parts) or any(file.is_relative_to(root) for root in roots)
         for file in files
