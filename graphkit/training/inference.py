@@ -10,10 +10,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
+from graphkit.core.attributes import with_int64_ids
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import subgraph_maker
+from graphkit.tasks import Task
+from graphkit.tasks.checks import check_graphs
 from graphkit.tasks.loaders.pairs import PAIRS
 
 
@@ -59,6 +63,37 @@ def layerwise_inference(model: nn.Module, data: Data, chunk_size: int = 8192) ->
         return _Run(model, data, chunk_size).outputs()
     finally:
         model.train(was_training)
+
+
+def unlabelled_batches(
+    task: Task, graphs: Data | Sequence[Data], transform: BaseTransform | None, batch_size: int | None
+) -> Iterable[Data]:
+    """Graphs without labels as batches that a model of this task reads, after the transform that it wants.
+
+    Raises:
+        TypeError: If they are no graphs.
+        ValueError: If one is damaged, or has another number of features than the task.
+    """
+    graphs = [graphs] if isinstance(graphs, Data) else list(graphs)
+    for graph in graphs:
+        if not isinstance(graph, Data):
+            raise TypeError(f"predict needs a task, a graph (Data) or a list of graphs, got {type(graph).__name__}")
+    check_graphs(graphs, "predict")
+    graphs = [with_int64_ids(graph) for graph in graphs]
+    if transform is not None:
+        graphs = [transform(graph) for graph in graphs]
+    for position, graph in enumerate(graphs):
+        for key in ("edge_weight", "edge_attr"):
+            if (graph.get(key) is None) != (task.graphs[0].get(key) is None):
+                has = "has no" if graph.get(key) is None else "has"
+                raise ValueError(f"predict: graph {position} {has} {key}, unlike the graphs of task {task.name!r}")
+        width = 0 if graph.x is None else graph.x.size(1)
+        if width != task.num_features:
+            raise ValueError(
+                f"predict: graph {position} has {width} features, but the model was trained on {task.num_features}; "
+                f"prepare it as the graphs of task {task.name!r} were"
+            )
+    return task.loader.unlabelled(graphs, batch_size)
 
 
 class _Run:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
 from graphkit.core.validate import check_choice
@@ -19,6 +20,7 @@ from graphkit.models.base import required_by
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
 from graphkit.training.engine import Engine, Optimizers
+from graphkit.training.inference import unlabelled_batches
 from graphkit.training.lifecycle import evaluation
 from graphkit.training.logs import Logs
 from graphkit.training.loop import Loop, LoopSettings
@@ -215,6 +217,7 @@ class Trainer(Configurable):
                 described = json.dumps(config | {"task": task.describe()}, indent=1, ensure_ascii=False)
                 folder.begin({"config.json": described + "\n", **self.further_files}, continues)
         place = folder.path if folder is not None and folder.is_open else None
+        self._fitted = network
         with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
             loop.run(logs)
         result = self._result(network, task, loop, config)
@@ -222,29 +225,45 @@ class Trainer(Configurable):
             folder.finish(model.state_dict(), result)
         return result
 
-    def predict(self, task: Task, stage: str = "test") -> tuple[Tensor, Tensor]:
-        """What the model of the last :meth:`fit` predicts for one part of a task, by the strategy that trained it.
+    @overload
+    def predict(self, data: Task, stage: str = "test") -> tuple[Tensor, Tensor]: ...
+    @overload
+    def predict(self, data: Data | Sequence[Data]) -> Tensor: ...
+    def predict(self, data: Any, stage: str = "test") -> Any:
+        """What the model of the last :meth:`fit` predicts, by the strategy that trained it.
+
+        No label of what is predicted is read; strategies that show labels to layers show those of training nodes.
 
         Args:
-            task: The task it was trained on, or another one that fits the model, such as one with another split.
-            stage: ``"train"``, ``"val"`` or ``"test"`` (default: ``"test"``).
+            data: The task it was trained on, or another one that fits the model, such as one with another split; or a
+                graph or several, without labels, prepared as the task's were (features, rewirings). Of these all nodes
+                are predicted, or all graphs, or the pairs that ``data.edge_label_index`` ``[2, num_pairs]`` names.
+            stage: Which part of a task: ``"train"``, ``"val"`` or ``"test"`` (default: ``"test"``).
 
         Returns:
-            The predictions before any softmax or sigmoid ``[n, num_outputs]``, or scores of pairs ``[n, 1]``, and their
-            labels, in the order of the split.
+            The predictions before any softmax or sigmoid ``[n, num_outputs]``, or scores of pairs ``[n, 1]``, in the
+            order of the split or of the graphs; of a task, with their labels: ``(prediction, label)``.
 
         Raises:
-            RuntimeError: If nothing has been trained yet.
+            RuntimeError: If nothing has been trained yet, or the strategy has trained another model since.
+            ValueError: If a graph is damaged or has another number of features than those trained on.
         """
-        strategy = self.strategy
-        if not hasattr(strategy, "model"):
+        strategy, fitted = self.strategy, getattr(self, "_fitted", None)
+        if fitted is None:
             raise RuntimeError("predict needs a trained model: call fit(model, task) first")
-        task = _prepared(task, strategy.model)
-        batches = map(strategy.engine.to_device, task.batches(stage, self.batch_size))
+        if strategy.model is not fitted:
+            raise RuntimeError("predict: the strategy has trained another model since; give each trainer its own")
+        if isinstance(data, Task):
+            task = _prepared(data, strategy.model)
+            batches = task.batches(stage, self.batch_size)
+        else:
+            task = strategy.task
+            batches = unlabelled_batches(task, data, required_by(strategy.model), self.batch_size)
         with evaluation(strategy.model, strategy, stage):
-            parts = [task.select(strategy.predict(batch, stage=stage), batch, stage) for batch in batches]
+            moved = map(strategy.engine.to_device, batches)
+            parts = [task.select(strategy.predict(batch, stage=stage), batch, stage) for batch in moved]
         prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
-        return prediction, label
+        return (prediction, label) if isinstance(data, Task) else prediction
 
     # Parts of fit ------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
@@ -68,6 +69,19 @@ class Loader(Caching, ABC):
     def example(self) -> Data:
         """A batch to see what batches have."""
         return next(iter(self.task.batches("val")))
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
+        """Test batches of other graphs, all of which is judged and has no label (default: there are none).
+
+        Raises:
+            TypeError: If batches of this kind are made from more than graphs.
+        """
+        raise TypeError(f"task {self.task.name!r} predicts no graphs without labels; make a task of them")
+
+    def hidden_labels(self, count: int) -> Tensor:
+        """So many labels that are not known."""
+        labels = self.task.labels
+        return labels.new_full((count, *labels.shape[1:]), self.task.target.hidden)
 
     def transformed(self, transform: BaseTransform) -> Loader | None:
         """A loader that applies the transform to its batches; ``None`` leaves it to the task's graphs (the default)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch_geometric.data import Data
@@ -38,8 +38,14 @@ class GraphBatches(Loader):
         return map(collator.batch, split_order(share, size))
 
     def _in_order(self, stage: str, size: int) -> list[Data]:
-        collator = Collator(self._labelled(stage))
-        return [collator.batch(ids) for ids in torch.arange(len(collator.graphs)).split(size)]
+        return _joined(self._labelled(stage), size)
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
+        copies = [copy.copy(graph) for graph in graphs]
+        for graph in copies:
+            mask = graph.get("readout_mask")
+            graph.y = self.hidden_labels(1 if mask is None else int(mask.sum()))
+        return _joined(copies, batch_size or DEFAULT_SIZE)
 
     def _labelled(self, stage: str) -> list[Data]:
         chosen = []
@@ -48,3 +54,8 @@ class GraphBatches(Loader):
             graph.y = self.task.labels_of(position)
             chosen.append(graph)
         return chosen
+
+
+def _joined(graphs: Sequence[Data], size: int) -> list[Data]:
+    collator = Collator(graphs)
+    return [collator.batch(ids) for ids in torch.arange(len(graphs)).split(size)]

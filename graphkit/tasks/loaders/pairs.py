@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.validate import check_edge_index
 from graphkit.tasks.loaders.base import Draw, Loader
 
 PAIRS = ("edge_label_index", "edge_label")  # what batches say of pairs
@@ -32,6 +33,19 @@ class Pairs(Loader):
         if whole:
             return [self._batch(stage, links, self.task.draw_negatives(draw.generator))]
         return (self._batch(stage, *part) for part in self.parts(stage, draw))
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
+        for graph in graphs:
+            pairs = graph.get("edge_label_index")
+            if pairs is None:
+                raise ValueError(
+                    f"task {self.task.name!r} judges pairs of nodes, but the graph names none; set "
+                    "data.edge_label_index [2, num_pairs]"
+                )
+            check_edge_index(pairs, graph.num_nodes, "edge_label_index")
+            batch = copy.copy(graph)
+            batch.edge_label = torch.zeros(pairs.size(1))
+            yield batch
 
     def parts(self, stage: str, draw: Draw) -> Iterator[tuple[Tensor, Tensor]]:
         """So many links at a time, each part with its share of the negatives; every process gets equally many."""

@@ -64,11 +64,16 @@ class Subgraphs(Loader):
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
         if draw.shuffle or self.sampler.evaluate == "sampled":
             return self._drawn(stage, draw)
-        (batch,) = self.whole.batches(stage)
-        if self.sampler.evaluate == "layerwise":
-            batch = copy.copy(batch)
+        return self._chunked(self.whole.batches(stage))
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
+        return self._chunked(self._whole_loader.unlabelled(graphs, batch_size))
+
+    def _chunked(self, batches: Iterable[Data]) -> list[Data]:
+        copies = [copy.copy(batch) for batch in batches]
+        for batch in copies if self.sampler.evaluate == "layerwise" else ():
             batch.chunk_size = CHUNK
-        return [batch]
+        return copies
 
     def _drawn(self, stage: str, draw: Draw) -> Iterable[Data]:
         return map(Compose(self.transforms), self.draw(stage, draw))
@@ -94,6 +99,15 @@ class NodeSubgraphs(Subgraphs):
             ids = torch.searchsorted(ids.sort().values, ids)  # the numbers of training nodes in their graph
         batches = self.sampler.batches(data, ids, draw.batch_size, draw.shuffle, draw.generator, draw.shard)
         return map(lambda batch: self._marked(batch, parts), batches)
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
+        if self.sampler.evaluate != "sampled" or self.sampler.default_batch_size is None:
+            return super().unlabelled(graphs, batch_size)
+        return (
+            self._marked(batch, torch.full((view.num_nodes,), STAGES.index("test")))
+            for view in self._whole_loader.unlabelled(graphs, None)
+            for batch in self.sampler.batches(view, view.test_index, batch_size)
+        )
 
     def _marked(self, batch: Data, parts: Tensor) -> Data:
         part = parts[batch.n_id]

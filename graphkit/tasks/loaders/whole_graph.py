@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
+import torch
 from torch_geometric.data import Data
 
 from graphkit.tasks.loaders.base import Draw, Loader
@@ -31,6 +32,14 @@ class WholeGraph(Loader):
         if draw.shard[1] > 1:
             raise ValueError(f"task {self.task.name!r} trains on the whole graph at once; use devices=1")
         return [self.cached(stage == "test", lambda: self._view(stage))]
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
+        for graph in graphs:
+            view = without_masks(graph)
+            view.train_index = view.val_index = torch.empty(0, dtype=torch.long)
+            view.test_index = torch.arange(graph.num_nodes)
+            view.y = self.hidden_labels(graph.num_nodes)
+            yield view
 
     def _view(self, stage: str) -> Data:
         view = without_masks(self.task.graphs[0])

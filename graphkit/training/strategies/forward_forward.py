@@ -159,13 +159,15 @@ class ForwardForward(LabelInput):
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        i = self.last_layer(upto_layer)
+        i, count = self.last_layer(upto_layer), batch.num_nodes
+        batch = self.with_training_nodes(batch) if self.labels == "virtual" else batch
         graphs = self._labelled(batch, stage, predicting=True)
         with evaluating(self.model):
             histories, below = self._below(batch, i, f"predict {stage}", graphs)
             layer = self.cached(f"predict {stage}", batch, i, lambda: self.outputs(i, graphs, histories, graphs.rows))
             answers = [*below, self._score(self.engine.forward(layer), graphs, batch)]
-        return self.judge.outputs(answers, batch, stage)
+        out = self.judge.outputs(answers, batch, stage)
+        return out[:count] if self.labels == "virtual" else out
 
     # Goodness ------------------------------------------------------------------------------------------------------
 

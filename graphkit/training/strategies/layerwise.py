@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 from graphkit.models import LayeredModel
 from graphkit.models.base import State
@@ -21,6 +22,7 @@ from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
 from graphkit.training.strategies.inputs import aggregate, normalize_rows, pad_columns
 
 APPEND = ("none", "input", "all")  # the layers whose inputs label features are joined to
+_GRAPHS = 4  # whose states are cached: those of the stages, or the latest that were predicted
 
 
 class Layerwise(Strategy):
@@ -72,7 +74,7 @@ class Layerwise(Strategy):
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
-        self._cache: dict[Any, tuple[Any, ...]] = {}
+        self._cache: dict[tuple[int, ...], dict[Any, tuple[Any, ...]]] = {}
         self._latest: Data | None = None
         self.find_parameters(self._example())
 
@@ -228,11 +230,14 @@ class Layerwise(Strategy):
             self._latest = batch
         weights = tuple(p._version for layer in self.parameters_by_layer[:i] for p in layer.values())
         stamp = (i, weights)
-        place = (key, *(id(value) for name, value in batch if pairs or name not in PAIRS))
-        if self._cache.get(place, (None,))[0] != stamp:
-            self._cache.pop(place, None)  # the memory is free before it is needed again
-            self._cache[place] = (stamp, make(), batch)
-        return self._cache[place][1]
+        entries = self._cache.setdefault(tuple(id(value) for name, value in batch if name not in PAIRS), {})
+        if len(self._cache) > _GRAPHS:
+            del self._cache[next(iter(self._cache))]
+        place = (key, *(id(batch[name]) for name in PAIRS if pairs and name in batch))
+        if entries.get(place, (None,))[0] != stamp:
+            entries.pop(place, None)  # the memory is free before it is needed again
+            entries[place] = (stamp, make(), batch)
+        return entries[place][1]
 
 
 class LabelInput(Layerwise):
@@ -272,6 +277,16 @@ class LabelInput(Layerwise):
     def classes(self, batch: Data) -> Tensor:
         """The classes of all nodes or graphs, -1 where hidden."""
         return self.task.target.class_ids(batch.y)
+
+    def with_training_nodes(self, batch: Data) -> Data:
+        """A new graph as a component of the one trained on, so that virtual nodes are what they were; others as is."""
+        if not self.num_classes or batch.train_index.numel() or "root_index" in batch:
+            return batch
+        known = copy.copy(self._example())
+        known.test_index = known.test_index[:0]  # hypotheses are about new nodes alone
+        keys = [key for key, _ in batch if key in known and key not in ("batch", "ptr")]
+        both = [Data(**{key: graph[key] for key in keys}, num_nodes=graph.num_nodes) for graph in (batch, known)]
+        return Batch.from_data_list(both)
 
     def draw_virtual_nodes(self) -> None:
         """Draw the features of a node per class."""

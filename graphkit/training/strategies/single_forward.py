@@ -33,8 +33,8 @@ class SingleForward(LabelInput):
 
     where :math:`z` is the layer's output, :math:`N + k` the virtual node of class :math:`k`, :math:`T` the training
     nodes and :math:`\tau` the temperature. Predictions average the softmax over the layers; no label of an evaluated
-    node is in the graph. The model's ``decode`` is not used. The paper's layers all have the same width and an
-    activation: ``GCN(..., readout="nodes")``.
+    node is in the graph, and a new graph is predicted as a component of the one trained on. The model's ``decode`` is
+    not used. The paper's layers all have the same width and an activation: ``GCN(..., readout="nodes")``.
 
     On a link task the graph stays as it is, and a layer is judged by the cross-entropy of the dot products of pairs,
     :math:`\langle z_u, z_v \rangle / \tau`, links against pairs without one. Predictions average the sigmoid of these
@@ -88,7 +88,8 @@ class SingleForward(LabelInput):
 
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
-        i = self.last_layer(upto_layer)
+        i, count = self.last_layer(upto_layer), batch.num_nodes
+        batch = self.with_training_nodes(batch)
         rows, graph = self._rows(batch, stage), self.graph(batch)
         with evaluating(self.model):
             history, below = self._below(batch, i, pairs=True)
@@ -96,7 +97,8 @@ class SingleForward(LabelInput):
             scores = self.logits(self.engine.forward(layer), batch).log_softmax(1)
         if below is not None:
             scores = torch.logaddexp(scores, select_rows(below, None if rows is None else rows[: -self.num_classes]))
-        return self._outputs(scores - math.log(i + 1), batch, stage)
+        out = self._outputs(scores - math.log(i + 1), batch, stage)
+        return out if self.task.judges_pairs else out[:count]
 
     # Parts ---------------------------------------------------------------------------------------------------------
 

@@ -147,6 +147,7 @@ class TopDownForward(SingleForward):
     @torch.no_grad()
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         self.last_layer(upto_layer)  # refuses a part of them
+        count, batch = batch.num_nodes, self.with_training_nodes(batch)
         rows = self._rows(batch, stage)
         scores: list[Tensor] = []
         counted = range(2, self.test_steps) if self.counted_steps is None else self.counted_steps
@@ -163,7 +164,8 @@ class TopDownForward(SingleForward):
                 counts = self.target == "loss" or step in counted
                 self._sweep(batch, states, look)
         mean = torch.stack(scores).logsumexp(0) - math.log(len(scores))
-        return self._outputs(mean, batch, stage)
+        out = self._outputs(mean, batch, stage)
+        return out if self.task.judges_pairs else out[:count]
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"states": self.states and list(self.states)}

@@ -1,0 +1,137 @@
+"""New graphs without labels are predicted, by every strategy and model, and nothing of a label is read."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch_geometric.data import Data
+
+import graphkit as gk
+from graphkit.models import GCN, PairScorer
+from graphkit.samplers import NeighborSampler
+from tests import tiny
+from tests.common.test_cross_product import MODELS, TASKS
+from tests.training.test_forward import _SAGE, GRAPH, KINDS, LINK, NODE, model_for
+
+PAIRS = torch.tensor([[0, 1, 2], [3, 4, 5]])
+WITH_BACKPROP = {"Backprop": gk.strategies.Backprop} | NODE
+
+
+def trained(strategy, task, model=None, **settings):
+    trainer = gk.Trainer(strategy=strategy, **{"max_epochs": 2, "progress": False, "lr": 0.05} | settings)
+    trainer.fit(model_for(task) if model is None else model, task)
+    return trainer
+
+
+def new_graph(seed=5, pairs=False, **attributes):
+    graph = tiny.graph(num_nodes=9, num_edges=12, seed=seed)
+    if pairs:
+        graph.edge_label_index = PAIRS
+    for key, value in attributes.items():
+        graph[key] = value
+    return graph
+
+
+def cases():
+    kinds = (("node", WITH_BACKPROP), ("graph", ["Backprop", *GRAPH]), ("link", ["Backprop", *LINK]))
+    return [(name, kind) for kind, names in kinds for name in names]
+
+
+@pytest.mark.parametrize(("name", "kind"), cases())
+def test_every_strategy_predicts_new_graphs(name, kind):
+    task = tiny.task(KINDS[kind])
+    trainer = trained(WITH_BACKPROP[name](), task)
+    first, second = (new_graph(seed, kind == "link") for seed in (5, 6))
+    rows = {"node": 9, "graph": 1, "link": 3}[kind]
+    alone = [trainer.predict(graph) for graph in (first, second)]
+    assert [list(out.shape) for out in alone] == [[rows, task.num_outputs or 1]] * 2
+    assert not torch.equal(*alone)
+    assert torch.isfinite(torch.cat(alone)).all()
+    torch.testing.assert_close(trainer.predict([first, second]), torch.cat(alone))
+    poisoned = new_graph(5, kind == "link", y=torch.zeros(rows, dtype=torch.long), train_mask=torch.ones(9) > 0)
+    assert torch.equal(trainer.predict(poisoned), alone[0])
+
+
+@pytest.mark.parametrize("name", NODE)
+def test_a_new_graph_is_a_component_of_the_one_trained_on(name):
+    """What a strategy makes of nodes without a label does not depend on whether they came with the training graph."""
+    task = tiny.task("node multiclass")
+    trainer = trained(NODE[name](), task)
+    new, old = new_graph(), task.data
+    both = Data(
+        x=torch.cat([old.x, new.x]),
+        edge_index=torch.cat([old.edge_index, new.edge_index + 24], dim=1),
+        y=torch.cat([old.y, torch.zeros(9, dtype=torch.long)]),
+    )
+    split = gk.Split("both", task.split.train, task.split.val, torch.arange(24, 33))
+    expected, _ = trainer.predict(gk.NodeTask("both", both, split))
+    torch.testing.assert_close(trainer.predict(new), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass", "link"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_predicts_new_graphs(name, kind):
+    task, model = TASKS[kind], MODELS[name](TASKS[kind])
+    if isinstance(model, PairScorer) and kind != "link":
+        return
+    try:
+        trainer = trained(None, task, model, max_epochs=1)
+    except ValueError as error:
+        pytest.skip(f"does not train at all: {error}")
+    out = trainer.predict(new_graph(pairs=kind == "link"))
+    assert list(out.shape) == [{"node multiclass": 9, "graph multiclass": 1, "link": 3}[kind], task.num_outputs or 1]
+    if kind == "graph multiclass":
+        graph, (outputs, _) = task.graphs[int(task.split.test[0])], trainer.predict(task)
+        torch.testing.assert_close(trainer.predict(graph), outputs[:1], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("evaluate", ["whole", "sampled", "layerwise"])
+def test_a_sampled_task_predicts_as_its_sampler_evaluates(evaluate):
+    task = tiny.node_task().sampled(NeighborSampler([-1, -1, -1], evaluate=evaluate))
+    trainer = trained(None, task, model_for(task, _SAGE if evaluate == "sampled" else GCN))
+    outputs, _ = trainer.predict(task)
+    again = trainer.predict(Data(x=task.graphs[0].x, edge_index=task.graphs[0].edge_index))
+    torch.testing.assert_close(again[task.split.test], outputs, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["SF", "FF-LA", "FF-VN", "top to loss", "scalable"])
+def test_sparse_features(name):
+    data = tiny.graph()
+    data.x = nn.functional.one_hot(torch.arange(24) % 5, 200).float()
+    data.y = torch.arange(24) % 3
+    trainer = trained(NODE[name](), gk.NodeTask("words", data, tiny.split(24)))
+    new = new_graph()
+    new.x = data.x[:9]
+    assert trainer.predict(new).shape == (9, 3)
+
+
+def test_what_is_predicted_is_not_kept():
+    trainer = trained(NODE["SF"](), tiny.task("node multiclass"))
+    for seed in range(10):
+        trainer.predict(new_graph(seed))
+    assert len(trainer.strategy._cache) <= 4
+
+
+def test_what_cannot_be_predicted_is_named():
+    task = tiny.task("node multiclass")
+    with pytest.raises(RuntimeError, match=r"call fit\(model, task\) first"):
+        gk.Trainer().predict(new_graph())
+    trainer = trained(None, task)
+    with pytest.raises(TypeError, match=r"predict needs a task, a graph \(Data\) or a list of graphs, got Tensor"):
+        trainer.predict(torch.ones(3, 6))
+    with pytest.raises(ValueError, match="graph 0 has 5 features, but the model was trained on 6; prepare it as"):
+        trainer.predict(new_graph(x=torch.ones(9, 5)))
+    with pytest.raises(ValueError, match="graph 0 has edge_weight, unlike the graphs of task"):
+        trainer.predict(new_graph(edge_weight=torch.ones(24)))
+    with pytest.raises(ValueError, match=r"judges pairs of nodes, but the graph names none; set data.edge_label_index"):
+        trained(None, tiny.task("link")).predict(new_graph())
+
+
+def test_two_trainers_with_one_strategy_do_not_mix_their_models():
+    task, strategy = tiny.task("node multiclass"), gk.strategies.Backprop()
+    first = trained(strategy, task)
+    second = trained(strategy, task, GCN.from_task(task, hidden_channels=4))
+    second.predict(task)
+    with pytest.raises(RuntimeError, match="the strategy has trained another model since; give each trainer its own"):
+        first.predict(task)
