@@ -13,11 +13,10 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
-from graphkit.core.attributes import with_int64_ids
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import subgraph_maker
 from graphkit.tasks import Task
-from graphkit.tasks.checks import check_graphs
+from graphkit.tasks.checks import as_graphs, check_graphs
 from graphkit.tasks.loaders.pairs import PAIRS
 
 
@@ -74,12 +73,8 @@ def unlabelled_batches(
         TypeError: If they are no graphs.
         ValueError: If one is damaged, or has another number of features than the task.
     """
-    graphs = [graphs] if isinstance(graphs, Data) else list(graphs)
-    for graph in graphs:
-        if not isinstance(graph, Data):
-            raise TypeError(f"predict needs a task, a graph (Data) or a list of graphs, got {type(graph).__name__}")
+    graphs = as_graphs([graphs] if isinstance(graphs, Data) else graphs, "predict")
     check_graphs(graphs, "predict")
-    graphs = [with_int64_ids(graph) for graph in graphs]
     if transform is not None:
         graphs = [transform(graph) for graph in graphs]
     for position, graph in enumerate(graphs):
