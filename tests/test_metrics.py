@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -98,6 +99,54 @@ def test_regression_with_missing_values(rng):
     ):
         expected = np.mean([reference(y, p) for y, p in columns])
         assert compute(name, "regression", out, label) == pytest.approx(expected, abs=1e-5)
+
+
+# Of confusion matrices and of ranks, against scikit-learn and scipy
+
+CONFUSION = {
+    "f1_macro": partial(sklearn.f1_score, average="macro"),
+    "f1_micro": partial(sklearn.f1_score, average="micro"),
+    "balanced_accuracy": sklearn.balanced_accuracy_score,
+    "mcc": sklearn.matthews_corrcoef,
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # scikit-learn's of classes that do not occur, as here on purpose
+@pytest.mark.parametrize("name", CONFUSION)
+@pytest.mark.parametrize("seed", range(20))
+def test_confusion(name, seed):
+    rng, reference = torch.Generator().manual_seed(seed), CONFUSION[name]
+    count, classes = (int(torch.randint(2, high, (1,), generator=rng)) for high in (30, 6))
+    out, label = torch.randn(count, classes, generator=rng), torch.randint(classes, (count,), generator=rng)
+    assert compute(name, "multiclass", out, label) == pytest.approx(reference(label, out.argmax(1)), abs=1e-12)
+    out, label = out[:, :1], torch.randint(2, (count,), generator=rng).float()
+    assert compute(name, "binary", out, label) == pytest.approx(reference(label, out[:, 0] > 0), abs=1e-12)
+    out, label = torch.randn(count, 3, generator=rng), torch.randint(2, (count, 3), generator=rng).float()
+    label[torch.rand(count, 3, generator=rng) < 0.2] = float("nan")
+    label[:, 2] = float("nan")
+    known = ~label.isnan()
+    columns = [(label[known[:, c], c], out[known[:, c], c] > 0) for c in range(2) if known[:, c].any()]
+    expected = np.mean([(sklearn.f1_score if name == "f1_macro" else reference)(y, p) for y, p in columns])
+    if name == "f1_micro":
+        expected = sklearn.f1_score(label[known], out[known] > 0)
+    assert compute(name, "multilabel", out, label) == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+@pytest.mark.parametrize("name", ["r2", "spearman"])
+def test_predictions_that_follow_labels(name, offset, rng):
+    spearman = pytest.importorskip("scipy.stats").spearmanr
+    reference = {"r2": sklearn.r2_score, "spearman": lambda y, p: spearman(y, p).statistic}[name]
+    out, label = ((2 * torch.randn(30, 3, generator=rng)).round() + offset for _ in range(2))  # with ties
+    label[::4, 1] = float("nan")
+    label[:, 2] = 3.0
+    columns = [(y[~y.isnan()].double(), p[~y.isnan()].double()) for y, p in zip(label.t()[:2], out.t())]
+    expected = np.mean([reference(y, p) for y, p in columns])
+    assert compute(name, "regression", out, label) == pytest.approx(expected, abs=1e-9)
+    small = compute(name, "regression", 1e-4 * (out - offset), 1e-4 * (label - offset))
+    assert small == pytest.approx(expected, abs=1e-4), "in any unit"
+    assert math.isnan(compute(name, "regression", out[:, 2:], label[:, 2:])), "labels that are all alike"
+    assert compute("spearman", "regression", torch.ones(30, 1), label[:, :1]) == 0
 
 
 def test_every_metric_says_what_is_better():
@@ -242,6 +291,76 @@ def test_what_is_no_metric_says_so():
 
     with pytest.raises(TypeError, match="CatMetric does not say whether a larger value is a better one"):
         tiny.node_task("multiclass", CatMetric())
+
+
+@pytest.mark.parametrize("target", ["binary", "multilabel"])
+def test_metrics_of_torchmetrics_get_probabilities_and_integers(target):
+    from torchmetrics import classification
+
+    name = "BinaryF1Score" if target == "binary" else "MultilabelF1Score"
+    given = classification.BinaryF1Score() if target == "binary" else classification.MultilabelF1Score(2)
+    plain = tiny.node_task(target)
+    plain.data.y = plain.data.y.nan_to_num(0)
+    task = gk.NodeTask("t", plain.data, plain.split, target, given)
+    label = task.labels[task.split.train]
+    out = 0.4 * torch.rand(12, task.num_outputs) + 0.05  # logits that look like probabilities are none
+    metric = task.fresh_metric()
+    metric.update(out, label)
+    expected = sklearn.f1_score(label, torch.ones_like(label), average="binary" if target == "binary" else "macro")
+    assert (metric.name, metric.compute()) == (name, pytest.approx(expected))
+
+
+def test_metrics_of_regressions_by_torchmetrics_see_known_labels():
+    from torchmetrics.regression import SpearmanCorrCoef
+
+    data = tiny.graph()
+    data.y = torch.randn(24)
+    data.y[::5] = float("nan")
+    task = gk.NodeTask("t", data, tiny.split(24), "regression", SpearmanCorrCoef)
+    metric, out = task.fresh_metric(), torch.randn(24, 1)
+    metric.update(out, task.labels)
+    assert metric.compute() == pytest.approx(compute("spearman", "regression", out, task.labels), abs=1e-5)
+    data.y = torch.stack([data.y, data.y], dim=1)
+    with pytest.raises(ValueError, match=r"would see missing labels \(NaN\) of several columns; write a subclass"):
+        gk.NodeTask("t", data, tiny.split(24), "regression", SpearmanCorrCoef)
+
+
+def within_one(prediction, label):
+    return float(((prediction - label).abs() < 1).float().mean())
+
+
+def median_error(prediction, label):
+    return (prediction - label).abs().median()
+
+
+median_error.higher_is_better = False
+
+
+@pytest.mark.parametrize("function", [within_one, median_error])
+def test_a_function_is_a_metric(function):
+    task = tiny.node_task("regression", function)
+    assert (task.metric, task.higher_is_better) == (function.__name__, function is within_one)
+    trainer = gk.Trainer(max_epochs=3, progress=False)
+    result = trainer.fit(gk.models.MLP.from_task(task, hidden_channels=4), task)
+    prediction, label = trainer.predict(task)
+    assert result.test == pytest.approx(float(function(prediction, label)))
+    best = max if task.higher_is_better else min
+    assert result.val == best(row[f"val_{function.__name__}"] for row in result.history)
+    assert task.transform(RandomEdges(2)).metric == function.__name__
+    assert tiny.node_task("regression", partial(function)).metric == f"{function.__name__}()"
+
+
+@pytest.mark.parametrize(
+    ("target", "metric", "message"),
+    [
+        ("multiclass", lambda out, label: out, r"metric lambda fails for outputs \[12, 3\] .*gives tensor"),
+        ("multiclass", lambda out, label: out.missing, "metric lambda fails .*has no attribute 'missing'"),
+        ("regression", sklearn.accuracy_score, "metric accuracy_score fails for outputs .* of torch.float32"),
+    ],
+)
+def test_a_metric_that_cannot_judge_a_task_is_refused_when_it_is_made(target, metric, message):
+    with pytest.raises(ValueError, match=message):
+        tiny.node_task(target, metric)
 
 
 def test_any_k_of_hits_has_a_name():

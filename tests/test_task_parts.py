@@ -60,20 +60,30 @@ def node_task(cls=NodeTask, **own):
     data = tiny.graph()
     data.y = torch.randn(24, 2)
     named = {"name": "all"} if cls is NodeTask else own
-    return cls(**named, data=data, split=tiny.split(24), target=Regression(), metric=Scaled(3.0), num_outputs=2)
+    return cls(
+        **named,
+        data=data,
+        split=tiny.split(24),
+        target=Regression(),
+        metric=Scaled(3.0),
+        num_outputs=2,
+        loss=F.huber_loss,
+    )
 
 
 def rare_class_task(make):
     """Of classes 0..4 only 0..2 occur, which has to be allowed."""
     task = tiny.node_task() if make is NodeTask else tiny.graph_task()
     first = task.data if make is NodeTask else task.graphs
-    return make("rare", first, task.split, "multiclass", "accuracy", 5, allow_missing_classes=True)
+    return make(
+        "rare", first, task.split, "multiclass", "accuracy", 5, allow_missing_classes=True, class_weight=range(5)
+    )
 
 
 def link_task(cls=LinkTask):
     data = tiny.graph()
     split = LinkSplit.random(data.edge_index, 24, 0.2, 0.2)
-    return cls("links", data, split, metric="hits@3", num_negatives=2.5)
+    return cls("links", data, split, metric="hits@3", num_negatives=2.5, pos_weight=3)
 
 
 TASKS = {
@@ -105,6 +115,9 @@ def settings(task):
         "metric": (task.metric, getattr(task.new_metric(), "scale", None), type(task.target.metric)),
         "num_negatives": getattr(task, "num_negatives", None),
         "note": getattr(task, "note", None),
+        "loss": task.target.given_loss and task.target.given_loss.loss,
+        "class_weight": task.target.class_weight,
+        "pos_weight": task.target.pos_weight,
         "mine": task.mine,
         "dtype": None if isinstance(task, LinkTask) else task.labels.dtype,
     }

@@ -1,8 +1,10 @@
-"""Plain text for terminals."""
+"""Plain text for people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 
 def aligned(rows: Sequence[Sequence[str]], words: int | None = None) -> list[str]:
@@ -20,3 +22,19 @@ def aligned(rows: Sequence[Sequence[str]], words: int | None = None) -> list[str
     signs = ["<" if words is None or column < words else ">" for column in range(len(widths))]
     lines = ("  ".join(f"{cell:{sign}{width}}" for cell, sign, width in zip(row, signs, widths)) for row in rows)
     return [line.rstrip() for line in lines]
+
+
+def callable_name(function: Any) -> str:
+    """What a user's function or object is called in messages: the same in every process, unlike its ``repr``.
+
+    Args:
+        function: The function, a ``partial`` of one, or an object.
+
+    Example:
+        >>> callable_name(partial(round, ndigits=2))
+        'round(ndigits=2)'
+    """
+    if isinstance(function, partial):
+        parts = [*map(repr, function.args), *(f"{key}={value!r}" for key, value in function.keywords.items())]
+        return f"{callable_name(function.func)}({', '.join(parts)})"
+    return getattr(function, "__name__", None) or type(function).__name__

@@ -8,8 +8,10 @@ from graphkit.core.registry import Registry
 from graphkit.metrics.accuracy import Accuracy
 from graphkit.metrics.average_precision import AveragePrecision
 from graphkit.metrics.base import Metric
+from graphkit.metrics.confusion import BalancedAccuracy, F1Macro, F1Micro, MatthewsCorrelation
+from graphkit.metrics.correlation import R2, Spearman
 from graphkit.metrics.exact_match import ExactMatch
-from graphkit.metrics.foreign import ForeignMetric
+from graphkit.metrics.foreign import ForeignMetric, FunctionMetric, GivenMetric
 from graphkit.metrics.hits import HitsAt
 from graphkit.metrics.mean_absolute_error import MeanAbsoluteError
 from graphkit.metrics.mean_reciprocal_rank import MeanReciprocalRank
@@ -17,16 +19,23 @@ from graphkit.metrics.mean_squared_error import MeanSquaredError, RootMeanSquare
 from graphkit.metrics.roc_auc import RocAUC
 
 __all__ = [
+    "R2",
     "Accuracy",
     "AveragePrecision",
+    "BalancedAccuracy",
     "ExactMatch",
+    "F1Macro",
+    "F1Micro",
+    "GivenMetric",
     "HitsAt",
+    "MatthewsCorrelation",
     "MeanAbsoluteError",
     "MeanReciprocalRank",
     "MeanSquaredError",
     "Metric",
     "RocAUC",
     "RootMeanSquaredError",
+    "Spearman",
     "find",
     "is_percent",
     "registry",
@@ -37,11 +46,12 @@ registry: Registry[Metric] = Registry("metric", Metric, __name__)
 
 
 def resolve(metric: str | type | Any) -> Metric:
-    """A new metric, by its name, its class or an instance; those of torchmetrics are wrapped.
+    """A new metric, by its name, its class or an instance; those of torchmetrics, and functions, are wrapped.
 
     Args:
         metric: A name such as ``"accuracy"`` or ``"hits@20"``, a class, or an object with ``update``, ``compute``,
-            ``reset`` and ``higher_is_better``.
+            ``reset`` and ``higher_is_better``; or a function of all outputs and labels, of which larger values are
+            better unless it has an attribute ``higher_is_better=False``.
 
     Raises:
         ValueError: If there is no metric of this name.
@@ -55,7 +65,9 @@ def resolve(metric: str | type | Any) -> Metric:
         number, cls = metric.partition("@")[2], find(metric)
         return cls(int(number)) if number.isdigit() else cls()  # type: ignore[call-arg]
     made = metric() if isinstance(metric, type) else metric
-    return made if isinstance(made, Metric) else ForeignMetric(made)
+    if isinstance(made, Metric):
+        return made
+    return FunctionMetric(made) if callable(made) and not hasattr(made, "update") else ForeignMetric(made)
 
 
 def find(name: str) -> type[Metric]:

@@ -196,7 +196,7 @@ def _run_one(
 
 def _test(trainer: Trainer, task: Task) -> float:
     """The score of what a trainer has just trained on another task's test part."""
-    metric = task.new_metric()
+    metric = task.fresh_metric()
     metric.update(*trainer.predict(task))
     return metric.compute()
 

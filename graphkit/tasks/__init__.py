@@ -9,10 +9,23 @@ from graphkit.tasks.link import LinkTask
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders import Draw, Loader
 from graphkit.tasks.node import NodeTask
+from graphkit.tasks.scoring import Scoring
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
 
-__all__ = ["STAGES", "Draw", "GraphTask", "LinkSplit", "LinkTask", "Loader", "NodeTask", "Split", "Target", "Task"]
+__all__ = [
+    "STAGES",
+    "Draw",
+    "GraphTask",
+    "LinkSplit",
+    "LinkTask",
+    "Loader",
+    "NodeTask",
+    "Scoring",
+    "Split",
+    "Target",
+    "Task",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property, reduce
 from typing import Any, ClassVar, Self
@@ -14,20 +14,20 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
-from graphkit import metrics
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
+from graphkit.core.docstrings import inherit_arguments
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.samplers import Sampler
-from graphkit.tasks import targets
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders.base import Draw, Loader
+from graphkit.tasks.scoring import Scoring
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
 from graphkit.transforms.base import Precompute, apply
 
 
-class Task(ABC):
+class Task(Scoring):
     r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
 
     Use :class:`NodeTask`, :class:`GraphTask` or :class:`LinkTask`. A task is put together from a *target*, which says
@@ -52,13 +52,28 @@ class Task(ABC):
     Args:
         name: The task's name in results.
         target: The kind of label: a name, a class or an instance of :class:`~graphkit.tasks.Target`.
-        metric: The score: a name, a class or an instance (``None``: the target's default).
+        metric: The score: a name, a :class:`~graphkit.metrics.Metric` or one of torchmetrics (class or instance), or a
+            function of raw outputs and labels, ``metric(prediction, label) -> float``, of which larger values are
+            better unless it has an attribute ``higher_is_better=False`` (default: ``None``, that of the target).
         num_outputs: The number of classes or label columns (default: as in the labels).
         allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
+        loss: The loss in place of the target's, for training and validation: a module or a function of the outputs
+            ``[n, num_outputs]`` that are judged and their labels, such as
+            ``torch.nn.CrossEntropyLoss(label_smoothing=0.1)`` or ``F.huber_loss``. Labels of classes are ``[n]``,
+            others have the shape of the outputs. It returns the mean, or a value per row or label; where labels are
+            missing or rows are weighed, values of single ones are asked for by ``reduction="none"``, or must be what it
+            returns. Weights of its own are not trained, so it may have none; buffers move to the outputs' device
+            (default: ``None``, that of the target).
+        class_weight: How much rows count in the loss by their class: a number per class, or ``"balanced"``, which is
+            as in scikit-learn :math:`n / (K n_k)` of the training labels. A mean is divided by the sum of its rows'
+            weights, as torch's (default: ``None``, alike).
+        pos_weight: How much labels of 1 count in the loss of a binary, multilabel or link target, as in torch's
+            ``BCEWithLogitsLoss``: a number, or one per column (default: ``None``, as those of 0).
 
     Raises:
-        TypeError: If something else stands in place of a target, a metric or a sampler, or of nodes with labels.
-        ValueError: If the task cannot have such a target, or the metric cannot judge it.
+        TypeError: If something else stands in place of a target, a loss, a metric, a sampler, or nodes with labels.
+        ValueError: If the task cannot have such a target, or loss, weights or metric do not fit it; a user's loss and
+            metric are tried once on random outputs.
 
     Attributes:
         kind: What is judged, as a word for messages.
@@ -80,6 +95,9 @@ class Task(ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         adopt_renamed(cls)
+        inherit_arguments(cls)
+        if cls.loss is not Task.loss:
+            raise TypeError(f"{cls.__name__} overrides loss, which validation does not call; override loss_of")
         if cls.batches is not Task.batches and cls.make_loader is Task.make_loader:
             raise TypeError(
                 f"{cls.__name__} defines batches, but a task's batches come from its loader: define make_loader, "
@@ -93,32 +111,13 @@ class Task(ABC):
         metric: str | type | Any,
         num_outputs: int | None = None,
         allow_missing_classes: bool = False,
+        loss: Any = None,
+        class_weight: Any = None,
+        pos_weight: Any = None,
     ) -> None:
-        self.name = name
-        if isinstance(target, str):
-            known = targets.registry.classes()
-            fitting = [key for key, cls in known.items() if issubclass(cls, targets.Link) == self.judges_pairs]
-            check_choice(target, fitting, "target")
-        self.target = targets.resolve(target)
-        if isinstance(self.target, targets.Link) and not self.judges_pairs:
-            raise ValueError(f"task {name!r} judges {self.kind}s, but a {self.target} target is of pairs; use LinkTask")
-        if num_outputs is not None:
-            self.target.num_outputs = num_outputs
-        self.target.allow_missing_classes |= allow_missing_classes
-        self._metric = metrics.resolve(metric or self.target.default_metric)
-        self.metric = self._metric.name
-        self.target.metric = self._metric
-        if not self._judges(self._metric):
-            fitting = [key for key, cls in metrics.registry.classes().items() if self._judges(cls)]
-            raise ValueError(
-                f"metric {self.metric!r} cannot judge a {self.target} target; choose from: {', '.join(fitting)}"
-            )
+        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, class_weight, pos_weight)
         self._derived: dict[str, Self] = {}
         self.loader = self.make_loader()
-
-    def _judges(self, metric: metrics.Metric | type[metrics.Metric]) -> bool:
-        kinds = {vars(cls).get("name") for cls in type(self.target).__mro__}
-        return not metric.targets or not kinds.isdisjoint(metric.targets)
 
     # What a kind of task says -------------------------------------------------------------------------------------
 
@@ -129,10 +128,6 @@ class Task(ABC):
     @abstractmethod
     def set_data(self, graphs: Sequence[Data], split: Any) -> None:
         """Check graphs, labels and split, and take them; called at the beginning and again for a changed copy."""
-
-    @abstractmethod
-    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        """The rows of ``out`` that count at this stage, ``[n, num_outputs]``, or scores of pairs, and their labels."""
 
     # What a model needs to know -----------------------------------------------------------------------------------
 
@@ -155,24 +150,6 @@ class Task(ABC):
     def num_edge_features(self) -> int:
         """The number of edge features; 0 without ``edge_attr``."""
         return self._sizes.num_edge_features
-
-    @property
-    def num_outputs(self) -> int | None:
-        """The number of columns that a model must return: classes, 1 for a binary target, or the label's columns.
-
-        ``None`` for links: their task takes node embeddings of any width.
-        """
-        return self.target.num_outputs
-
-    @property
-    def num_classes(self) -> int:
-        """The number of classes that labels tell apart; 0 of labels that are no classes."""
-        return self.target.num_classes
-
-    @property
-    def higher_is_better(self) -> bool:
-        """Whether a larger metric is a better one."""
-        return self._metric.higher_is_better
 
     @cached_property
     def content_hash(self) -> str:
@@ -222,32 +199,6 @@ class Task(ABC):
         """What draws the subgraphs of a sampled task; ``None`` of others."""
         return self.loader.sampler
 
-    def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
-        """The mean loss of the model's outputs for one batch (a scalar); a weighted sum where a sampler gives weights.
-
-        Raises:
-            ValueError: If ``out`` does not have the rows or columns that the task needs.
-        """
-        prediction, label = self.select(out, batch, stage)
-        return self.loss_of(prediction, label, self.weight(batch))
-
-    def loss_of(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
-        """The mean loss of selected predictions ``[n, num_outputs]`` against their labels.
-
-        With weights ``[n]`` it is the weighted sum instead; of several columns, the mean counts.
-        """
-        return self.target.loss(prediction, label, weight)
-
-    def weight(self, batch: Data) -> Tensor | None:
-        """How much each judged row counts in the loss of a batch (default: equally)."""
-        return None
-
-    def new_metric(self) -> metrics.Metric:
-        """A fresh metric for one evaluation."""
-        metric = copy.deepcopy(self._metric)
-        metric.reset()
-        return metric
-
     # What a strategy needs that judges single layers -----------------------------------------------------------------
 
     def target_index(self, batch: Data, stage: str) -> Tensor | None:
@@ -259,9 +210,8 @@ class Task(ABC):
         return None
 
     def target_labels(self, batch: Data, stage: str) -> Tensor:
-        """The labels of what is judged."""
-        rows = self.target_index(batch, stage)
-        return batch.y if rows is None else batch.y[rows]
+        rows, y = self.target_index(batch, stage), batch.get("y")
+        return y if rows is None or y is None else y[rows]
 
     def label_index(self, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
         """Rows of ``batch.y``, and for each a node that it is the label of: judged ones, or all of a graph."""
@@ -368,18 +318,6 @@ class Task(ABC):
                 del vars(task)[name]
         task.target, task._derived = copy.copy(self.target), {}
         return task
-
-    def _check_columns(self, out: Any, rows: int, model_hint: str) -> None:
-        if not isinstance(out, Tensor) or out.dim() != 2 or out.size(1) != self.num_outputs:
-            shape = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
-            raise ValueError(
-                f"task {self.name!r} needs outputs of shape [{rows}, {self.num_outputs}], the model returned {shape}; "
-                f"set its out_channels to task.num_outputs = {self.num_outputs}"
-            )
-        if out.size(0) != rows:
-            raise ValueError(
-                f"task {self.name!r} needs {rows} rows of outputs, the model returned {out.size(0)}; {model_hint}"
-            )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.describe()})"

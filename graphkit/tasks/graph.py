@@ -27,9 +27,7 @@ class GraphTask(Task):
             shape ``[num_marked]`` or ``[num_marked, num_outputs]``; their split still divides graphs.
         split: The graphs to train on, to validate on and to test on.
         target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
-        metric: As for :class:`NodeTask` (default: accuracy, or ``mae`` for a regression).
         num_outputs: The number of classes or label columns (default: as in the labels).
-        allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
 
     Raises:
         TypeError, IndexError, ValueError: As :class:`NodeTask`; the message names the graph.
@@ -48,8 +46,12 @@ class GraphTask(Task):
         metric: str | type | Any = None,
         num_outputs: int | None = None,
         allow_missing_classes: bool = False,
+        loss: Any = None,
+        class_weight: Any = None,
+        pos_weight: Any = None,
     ) -> None:
-        super().__init__(name, target, metric, num_outputs, allow_missing_classes)
+        weights = {"class_weight": class_weight, "pos_weight": pos_weight}
+        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
         self.set_data(graphs, split)
         check_size(split, len(self.graphs), self.kind, f"task {name!r}")
 
@@ -76,6 +78,7 @@ class GraphTask(Task):
         train, val, test = (self._rows(getattr(split, stage)) for stage in STAGES)
         parts = Split(split.name, train, val, test)
         self.labels = self.target.check(labels, parts, self.kind, place)
+        self.fit_target(self.labels[parts.train])
 
     @property
     def readout(self) -> str:  # type: ignore[override]
@@ -95,7 +98,7 @@ class GraphTask(Task):
         return torch.cat([torch.arange(first, last) for first, last in pairs])
 
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        self._check_columns(out, batch.y.size(0), "a graph task needs a model with a readout, e.g. readout='mean'")
+        self.check_columns(out, batch.y.size(0), "a graph task needs a model with a readout, e.g. readout='mean'")
         return out, batch.y
 
     def target_index(self, batch: Data, stage: str) -> Tensor | None:

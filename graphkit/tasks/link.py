@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from graphkit.core.attributes import edge_subgraph
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.validate import check_edge_index
+from graphkit.metrics import HitsAt
 from graphkit.ops import sddmm
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
@@ -40,10 +41,11 @@ class LinkTask(Task):
         data: The graph, with ``edge_index`` ``[2, num_edges]``: links that may carry messages at some stage; and, for
             models that read them, features ``x`` ``[num_nodes, num_features]``. Labels ``y`` and masks are left out.
         split: The links of each part and the pairs without a link.
-        metric: The score: ``"roc_auc"``, ``"average_precision"``, ``"hits@20"``, ``"mrr"``, ... (default:
+        metric: The score: ``"roc_auc"``, ``"average_precision"``, ``"hits@20"``, ``"mrr"``, ..., or one of your own.
+            With fewer negatives than K, ``"hits@K"`` is 1 for every model, as in OGB, and a warning says so (default:
             ``"roc_auc"``).
         num_negatives: Where the split fixes no negatives for training, how many are drawn per link in every epoch,
-            uniformly from the pairs without a training link (default: 1).
+            uniformly from the pairs without a training link; at least one pair in all (default: 1).
 
     Raises:
         TypeError: If ``edge_index`` is not integer, ``x`` not floating point or ``split`` no :class:`LinkSplit`.
@@ -63,10 +65,17 @@ class LinkTask(Task):
     split: LinkSplit
 
     def __init__(
-        self, name: str, data: Data, split: LinkSplit, metric: str | type | Any = "roc_auc", num_negatives: float = 1.0
+        self,
+        name: str,
+        data: Data,
+        split: LinkSplit,
+        metric: str | type | Any = "roc_auc",
+        num_negatives: float = 1.0,
+        loss: Any = None,
+        pos_weight: Any = None,
     ) -> None:
-        super().__init__(name, "link", metric)
-        if num_negatives <= 0:
+        super().__init__(name, "link", metric, loss=loss, pos_weight=pos_weight)
+        if not num_negatives > 0:
             raise ValueError(f"task {name!r}: num_negatives={num_negatives}, must be positive")
         self.num_negatives = num_negatives
         self.set_data([data], split)
@@ -89,11 +98,17 @@ class LinkTask(Task):
                     check_edge_index(
                         pairs.flatten(1), data.num_nodes, f"{place}: {stage} {what} of split {split.name!r}"
                     )
-        if self.metric == "mrr" and min(split.val_negatives.dim(), split.test_negatives.dim()) == 2:
+        if split.train_negatives is None and self.num_negatives * split.train.size(1) <= 0.5:
+            raise ValueError(
+                f"{place}: num_negatives={self.num_negatives} draws no pair for {split.train.size(1)} training links, "
+                f"must be at least {1 / split.train.size(1):.2g}"
+            )
+        if self._metric.name == "mrr" and min(split.val_negatives.dim(), split.test_negatives.dim()) == 2:
             raise ValueError(
                 f"{place}: mrr ranks each link among negatives of its own, but those of split {split.name!r} are "
                 "shared by all links; give negatives of shape [2, num_links, k], or choose hits@K"
             )
+        self._warn_of_few_negatives(split)
         self._data: Data | None = data
         self.split = split
         self.graphs, self._graph_of = _stage_graphs(data, split)
@@ -102,6 +117,19 @@ class LinkTask(Task):
         trained = torch.cat([data.edge_index[:, split.messages(data.edge_index, "val")], split.train], dim=1)
         trained = trained[:, trained[0] != trained[1]]
         self._trained = link_keys(trained, self.num_nodes, split.undirected).unique()
+        self.fit_target(torch.tensor([1.0, 0.0]).repeat(8))
+
+    def _warn_of_few_negatives(self, split: LinkSplit) -> None:
+        if not isinstance(self._metric, HitsAt):
+            return
+        for stage in ("val", "test"):
+            count = getattr(split, f"{stage}_negatives").flatten(1).size(1)
+            if count < self._metric.k:
+                warnings.warn(
+                    f"task {self.name!r}: split {split.name!r} has {count} {stage} negatives, so every model scores "
+                    f"100 % in {self._metric.name}, as in OGB; choose hits@{count} or below, or give more negatives",
+                    stacklevel=4,
+                )
 
     @property
     def num_nodes(self) -> int:

@@ -25,10 +25,7 @@ class NodeTask(Task):
             num_outputs]`` and, for models that read them, features ``x`` ``[num_nodes, num_features]``.
         split: The nodes to train on, to validate on and to test on.
         target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
-        metric: The score: a name, or a :class:`~graphkit.metrics.Metric` of your own or of torchmetrics (default:
-            accuracy, or ``mae`` for a regression).
         num_outputs: The number of classes or label columns (default: as in ``y``).
-        allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
 
     Raises:
         TypeError: If ``edge_index`` is not integer or ``x`` not floating point.
@@ -55,8 +52,12 @@ class NodeTask(Task):
         metric: str | type | Any = None,
         num_outputs: int | None = None,
         allow_missing_classes: bool = False,
+        loss: Any = None,
+        class_weight: Any = None,
+        pos_weight: Any = None,
     ) -> None:
-        super().__init__(name, target, metric, num_outputs, allow_missing_classes)
+        weights = {"class_weight": class_weight, "pos_weight": pos_weight}
+        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
         self.set_data([data], split)
         check_size(split, self.data.num_nodes, self.kind, f"task {name!r}")
 
@@ -77,6 +78,7 @@ class NodeTask(Task):
             raise ValueError(f"{place}: there are {labels.size(0) if labels.dim() else 'no'} labels for {count} nodes")
         check_split(split, count, self.kind, place)
         self.labels = self.target.check(labels, split, self.kind, place)
+        self.fit_target(self.labels[split.train])
 
     @property
     def data(self) -> Data:
@@ -98,9 +100,9 @@ class NodeTask(Task):
         rows = self.target_index(batch, stage)
         at_roots = "readout_mask" in batch and "root_index" in batch
         if at_roots and isinstance(out, Tensor) and out.size(0) == rows.numel():
-            self._check_columns(out, rows.numel(), "")
+            self.check_columns(out, rows.numel(), "")
             return out, batch.y[rows]  # the model has read the roots itself
-        self._check_columns(out, batch.num_nodes, "a node task needs a model without readout")
+        self.check_columns(out, batch.num_nodes, "a node task needs a model without readout")
         return out[rows], batch.y[rows]
 
     def weight(self, batch: Data) -> Tensor | None:

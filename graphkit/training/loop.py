@@ -65,8 +65,8 @@ class Loop:
         self.optimizers = optimizers
         self.settings = settings
         self.order_seed = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
-        self.metric = task.new_metric()
-        self.larger_is_better = task.higher_is_better if settings.monitor == "metric" else False
+        self.metric = task.fresh_metric()
+        self.larger_is_better = self.metric.higher_is_better if settings.monitor == "metric" else False
 
         planned = strategy.phases()
         self.planned = list(planned) if isinstance(planned, Sequence) else None
@@ -173,14 +173,12 @@ class Loop:
         phase, turn = self.phase, self.phase.turn(self.epoch)
         announce(self.model, self.strategy, "on_epoch_start", self.epoch)
         start_stage(self.model, self.strategy, "train")
-        totals: dict[str, torch.Tensor] = {}
-        count = 0
+        logged = []
         for batch in self._train_batches():
-            for key, value in self.strategy.train_step(batch, turn).items():
-                totals[key] = totals.get(key, 0) + value
-            count += 1
+            logged.append((self.task.batch_count(batch), self.strategy.train_step(batch, turn)))
         record: Record = {"phase": phase.name, "epoch": self.epoch}
-        record |= {f"train_{key}": float(value) / count for key, value in totals.items()}
+        for key in dict.fromkeys(key for _, values in logged for key in values):
+            record[f"train_{key}"] = self._mean(((n, values[key]) for n, values in logged if key in values), "train")
         self._check_finite(record, "train_loss", turn)
         validates = self.epoch % self.settings.validate_every == 0
         scores = self.evaluate("val", phase.upto_layer) if validates else (None, None)
@@ -224,24 +222,33 @@ class Loop:
         return self._cached_batches[stage]
 
     def evaluate(self, stage: str, upto_layer: int | None = None) -> tuple[float, float]:
-        """The mean loss and the metric of one stage."""
+        """The mean loss over the known labels and the metric of one stage."""
         self.metric.reset()
-        total, rows = 0.0, 0
+        losses = []
         with evaluation(self.model, self.strategy, stage):
             for batch in self._device_batches(stage):
                 prediction, label = self.task.select(self.strategy.predict(batch, upto_layer, stage), batch, stage)
-                if prediction.size(0) == 0:  # nothing of this batch is judged; its mean loss would be NaN
-                    continue
-                total += float(self.task.loss_of(prediction, label)) * prediction.size(0)
-                rows += prediction.size(0)
-                self.metric.update(prediction, label)
-        score = self.metric.compute()
-        if math.isnan(score) and math.isfinite(total):  # a diverged model is not the split's fault
+                count = self.task.count(label)
+                if count:
+                    losses.append((count, self.task.loss_of(prediction, label)))
+                    self.metric.update(prediction, label)
+        loss, score = self._mean(losses, stage), self.metric.compute()
+        if math.isnan(score) and math.isfinite(loss):  # a diverged model is not the split's fault
             raise ValueError(
                 f"task {self.task.name!r}: {self.task.metric} is undefined on the {stage} part of split "
-                f"{self.task.split.name!r} (one class only); use another split or metric"
+                f"{self.task.split.name!r} (all its labels are alike); use another split or metric"
             )
-        return total / rows, score
+        return loss, score
+
+    def _mean(self, values: Iterable[tuple[Any, Any]], stage: str) -> float:
+        """The mean over batches from pairs of how much a batch counts and its own mean."""
+        pairs = [(float(count), float(value)) for count, value in values if count]
+        if not pairs:
+            raise ValueError(
+                f"task {self.task.name!r}: no batch of the {stage} part of split {self.task.split.name!r} has a label "
+                "that is known and counts; nothing can be judged"
+            )
+        return sum(count * value for count, value in pairs) / sum(count for count, _ in pairs)
 
     def summary(self) -> list[dict[str, Any]]:
         """What the finished phases reached: epochs, and the scores of predictions by their layers as they are now."""

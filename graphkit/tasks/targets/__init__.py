@@ -8,12 +8,13 @@ from typing import Any
 from graphkit.core.registry import Registry
 from graphkit.tasks.targets.base import Target
 from graphkit.tasks.targets.binary import Binary
+from graphkit.tasks.targets.given_loss import GivenLoss
 from graphkit.tasks.targets.link import Link
 from graphkit.tasks.targets.multiclass import Multiclass
 from graphkit.tasks.targets.multilabel import Multilabel
 from graphkit.tasks.targets.regression import Regression
 
-__all__ = ["Binary", "Link", "Multiclass", "Multilabel", "Regression", "Target", "registry", "resolve"]
+__all__ = ["Binary", "GivenLoss", "Link", "Multiclass", "Multilabel", "Regression", "Target", "registry", "resolve"]
 
 registry: Registry[Target] = Registry("target", Target, __name__)
 

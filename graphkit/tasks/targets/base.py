@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -11,6 +11,8 @@ from torch import Tensor
 from graphkit.core.deprecation import warn_renamed
 from graphkit.metrics import Metric
 from graphkit.tasks.split import Split
+from graphkit.tasks.targets.class_weight import class_weights
+from graphkit.tasks.targets.given_loss import GivenLoss
 
 
 class Target(ABC):
@@ -27,6 +29,9 @@ class Target(ABC):
         num_classes: The number of classes that labels tell apart; 0 of labels that are no classes.
         allow_missing_classes: Whether a part of the split may lack a class.
         metric: The metric that the task is judged by.
+        given_loss: The loss that a user gave in place of :meth:`loss`.
+        class_weight: How much rows count by their class, as the task was told.
+        pos_weight: How much labels of 1 count by their column, as the task was told.
     """
 
     name: ClassVar[str]
@@ -36,6 +41,11 @@ class Target(ABC):
     num_classes: int = 0
     allow_missing_classes: bool = False
     metric: Metric
+    given_loss: GivenLoss | None = None
+    class_weight: Any = None
+    pos_weight: Any = None
+    _of_class: Tensor | None = None
+    _of_ones: Tensor | None = None
 
     def check(self, labels: Tensor, rows: Split, kind: str, place: str) -> Tensor:
         """Check the labels and set the number of outputs, which may be given; returns them as the loss takes them.
@@ -65,6 +75,53 @@ class Target(ABC):
             weight: How much each row counts (default: equally).
         """
 
+    def fit(self, labels: Tensor, place: str) -> None:
+        """Take the labels of training: weigh their classes, and try the user's loss on random predictions.
+
+        Args:
+            labels: The labels of some rows, as :meth:`check` returned them.
+            place: What messages begin with.
+
+        Raises:
+            ValueError: If loss or weights do not fit the labels.
+        """
+        if self.class_weight is not None:
+            self._of_class = class_weights(self.class_weight, self.class_ids(labels), self.num_classes, place)
+        if self.pos_weight is not None and self._of_ones is None:
+            raise ValueError(f"{place}: pos_weight={self.pos_weight!r} is of labels 0 and 1, but the target is {self}")
+        if self.pos_weight is not None and self.class_weight is not None:
+            raise ValueError(f"{place}: class_weight and pos_weight both weigh the classes 0 and 1; give one of them")
+        if self.given_loss is not None:
+            out, some = random_outputs(self.num_outputs or 1, labels)
+            self.given_loss.check(out, self.weighed(out, some, None)[0])
+            self.objective(out, some)
+
+    def objective(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+        """:meth:`loss`, or that of the user, with the weights of classes; arguments are the same."""
+        if self._of_class is not None:
+            of_class = self._of_class.to(prediction)[self.class_ids(label)]
+            weight = of_class / of_class.sum() if weight is None else of_class * weight
+        if self.given_loss is None:
+            return self.loss(prediction, label, weight)
+        return self.given_loss(prediction, *self.weighed(prediction, label, weight))
+
+    def weighed(
+        self, prediction: Tensor, label: Tensor, weight: Tensor | None
+    ) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Labels as a user's loss takes them, which are known (``None``: all), and how much each counts in a sum."""
+        return label, None, weight
+
+    def count(self, label: Tensor) -> float | Tensor:
+        """How much their mean counts in a mean over batches: as many as are known, or their classes' weights."""
+        return label.numel() if self._of_class is None else self._of_class.to(label.device)[self.class_ids(label)].sum()
+
+    @property
+    def customised(self) -> bool:
+        """Whether the loss is not what graphkit has for this kind of label."""
+        theirs = [vars(cls) for cls in type(self).__mro__ if not cls.__module__.startswith("graphkit.")]
+        overridden = any(name in names for names in theirs for name in ("loss", "of_numbers"))
+        return overridden or any(told is not None for told in (self.given_loss, self.class_weight, self.pos_weight))
+
     def class_ids(self, labels: Tensor) -> Tensor:
         """The classes ``[n]`` of labels, -1 where hidden."""
         return torch.nan_to_num(labels.view(-1), nan=-1.0).long() if labels.is_floating_point() else labels.view(-1)
@@ -87,3 +144,10 @@ class Target(ABC):
         return self is other
 
     __hash__ = object.__hash__
+
+
+def random_outputs(num_outputs: int, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs to try a user's loss or metric on before training, and a few thousand of the labels."""
+    some = labels[:: 1 + labels.size(0) // 4096]
+    out = torch.randn(some.size(0), num_outputs, generator=torch.Generator().manual_seed(0))
+    return out.requires_grad_(), some

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from graphkit.metrics.columns import RankMetric
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets.base import Target
+from graphkit.tasks.targets.class_weight import positive_weights
 
 
 class ColumnTarget(Target):
@@ -41,12 +45,32 @@ class ColumnTarget(Target):
         if self.zero_or_one and not ((known == 0) | (known == 1)).all():
             bad = known[(known != 0) & (known != 1)][0].item()
             raise ValueError(f"{place}: a {self.name} label is {bad}, expected 0 or 1")
+        if self.zero_or_one and not isinstance(self.metric, RankMetric):  # which leaves such columns out
+            columns = values.view(values.size(0), -1)
+            alike = torch.nan_to_num(columns, nan=0).amax(0) <= torch.nan_to_num(columns, nan=1).amin(0)
+            for column in alike.nonzero().view(-1).tolist():
+                warn_of_one_class(f"{place}: label column {column}")
 
-    def loss(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+    def fit(self, labels: Tensor, place: str) -> None:
+        if self.pos_weight is not None and self.zero_or_one:
+            self._of_ones = positive_weights(self.pos_weight, self.num_outputs or 1, place)
+        super().fit(labels, place)
+
+    def count(self, label: Tensor) -> float | Tensor:
+        return super().count(label) if self._of_class is not None else (~torch.isnan(label)).sum()
+
+    def weighed(self, prediction: Tensor, label: Tensor, weight: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         label = label.view_as(prediction).to(prediction.dtype)
         known = ~torch.isnan(label)
         if weight is not None:
             weight = (weight[:, None] / known.sum(1, keepdim=True).clamp(min=1)).expand_as(label)
+        if self._of_ones is not None:
+            factor = torch.where(label > 0, self._of_ones.to(label), 1)
+            weight = factor / known.sum() if weight is None else factor * weight
+        return label, known, weight
+
+    def loss(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+        label, known, weight = self.weighed(prediction, label, weight)
         if not known.all():
             prediction, label, weight = prediction[known], label[known], None if weight is None else weight[known]
             if prediction.numel() == 0:  # the mean of nothing would be NaN
@@ -65,4 +89,11 @@ def missing_class(place: str, missing: int, total: int, stage: str, split: str) 
     return (
         f"{place}: class {missing} of {total} has no {stage} example in split {split!r}; use another split, or "
         "allow_missing_classes=True if the split is meant to be so"
+    )
+
+
+def warn_of_one_class(place: str) -> None:
+    """Say that every model is right about labels that are all alike."""
+    warnings.warn(
+        f"{place} has a single class in the split, so any model can score 100 % on it; check the labels", stacklevel=1
     )

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets.base import Target
-from graphkit.tasks.targets.columns import missing_class
+from graphkit.tasks.targets.columns import missing_class, warn_of_one_class
 
 
 class Multiclass(Target):
@@ -49,6 +49,8 @@ class Multiclass(Target):
         if not self.allow_missing_classes and not present.all():
             absent = int((~present).nonzero()[0, 0])
             raise ValueError(missing_class(place, absent, self.num_classes, "train", rows.name))
+        if labels[used].min() == labels[used].max():
+            warn_of_one_class(place)
         return labels
 
     def loss(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:

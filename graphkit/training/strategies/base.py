@@ -80,6 +80,7 @@ class Strategy(Configurable, ABC):
     engine: Engine
     finished: list[dict[str, Any]]
     adapt = RenamedAttribute("configure_model")
+    uses_task_loss: bool = True  # else a task whose loss is not graphkit's is refused
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.

@@ -63,6 +63,9 @@ class ForwardForward(LabelInput):
     its own mean in the loss. Predictions average :math:`\sigma(g - \theta)` over the layers. Of the arguments only
     :math:`\theta` applies.
 
+    A task with a loss or weights of its own (``loss=``, ``class_weight=``, an override of ``loss_of``) is refused:
+    goodness has no use for it.
+
     The official code shows the validation labels when it predicts test nodes; this needs ``reveal_validation=True``.
 
     Args:
@@ -89,6 +92,7 @@ class ForwardForward(LabelInput):
         True
     """
 
+    uses_task_loss = False
     about_classes = ("labels", "num_negatives", "loss", "append_label", "bidirectional", "reveal_validation")
 
     def __init__(

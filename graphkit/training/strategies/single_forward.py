@@ -36,6 +36,9 @@ class SingleForward(LabelInput):
     node is in the graph, and a new graph is predicted as a component of the one trained on. The model's ``decode`` is
     not used. The paper's layers all have the same width and an activation: ``GCN(..., readout="nodes")``.
 
+    A loss of the task's own (``loss=``, ``class_weight=``, an override of ``loss_of``) takes the place of the
+    cross-entropy, on :math:`z_i^\top z_{N + k} / \tau` as the outputs.
+
     On a link task the graph stays as it is, and a layer is judged by the cross-entropy of the dot products of pairs,
     :math:`\langle z_u, z_v \rangle / \tau`, links against pairs without one. Predictions average the sigmoid of these
     products over the layers; the official code returns half of that, which ranks alike.
@@ -117,8 +120,10 @@ class SingleForward(LabelInput):
 
     def loss(self, z: Tensor, batch: Data) -> Tensor:
         """The loss of one layer's outputs, of the rows that :meth:`_rows` names."""
-        classes = self.task.target.class_ids(self.task.target_labels(batch, "train"))
-        return self.mean(F.cross_entropy(self.logits(z, batch), classes, reduction="none"), batch)
+        task, logits, labels = self.task, self.logits(z, batch), self.task.target_labels(batch, "train")
+        if task.has_own_loss:
+            return task.loss_or_zero(task.target.outputs(logits), labels, task.weight(batch))
+        return self.mean(F.cross_entropy(logits, task.target.class_ids(labels), reduction="none"), batch)
 
     def graph(self, batch: Data) -> Data:
         """The graph with virtual nodes and, if wanted, label features; as it is without classes."""

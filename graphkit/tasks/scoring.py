@@ -1,0 +1,204 @@
+"""What a task is judged by."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit import metrics
+from graphkit.core.validate import check_choice
+from graphkit.tasks import targets
+from graphkit.tasks.targets import GivenLoss, Target
+from graphkit.tasks.targets.base import random_outputs
+
+
+class Scoring(ABC):
+    """The target, the loss and the metric of a :class:`~graphkit.tasks.Task`, which tells of the arguments.
+
+    :meth:`loss_of`, :meth:`count` and :meth:`new_metric` are for subclasses to override: training by every strategy
+    that can use a task's loss, validation and test call them.
+
+    Args:
+        name: The task's name in results.
+        target: The kind of label.
+        metric: The score (``None``: the target's default).
+        num_outputs: The number of classes or label columns (``None``: as in the labels).
+        allow_missing_classes: Whether a part of the split may lack a class.
+        loss: The loss in place of the target's (``None``: the target's).
+        class_weight: How much rows count by their class (``None``: alike).
+        pos_weight: How much labels of 1 count (``None``: as those of 0).
+
+    Raises:
+        TypeError: If something else stands in place of a target, a loss or a metric.
+        ValueError: If the task cannot have such a target, or loss, weights or metric do not fit it.
+    """
+
+    kind: ClassVar[str]
+    judges_pairs: ClassVar[bool]
+
+    def __init__(
+        self,
+        name: str,
+        target: str | type[Target] | Target,
+        metric: str | type | Any,
+        num_outputs: int | None,
+        allow_missing_classes: bool,
+        loss: Any,
+        class_weight: Any,
+        pos_weight: Any,
+    ) -> None:
+        self.name = name
+        if isinstance(target, str):
+            known = targets.registry.classes()
+            fitting = [key for key, cls in known.items() if issubclass(cls, targets.Link) == self.judges_pairs]
+            check_choice(target, fitting, "target")
+        self.target = targets.resolve(target)
+        if isinstance(self.target, targets.Link) and not self.judges_pairs:
+            raise ValueError(f"task {name!r} judges {self.kind}s, but a {self.target} target is of pairs; use LinkTask")
+        if num_outputs is not None:
+            self.target.num_outputs = num_outputs
+        self.target.allow_missing_classes |= allow_missing_classes
+        self._metric = metrics.resolve(metric or self.target.default_metric)
+        self.target.metric = self._metric
+        _check_metric(self._metric, self.target)
+        self.target.given_loss = None if loss is None else GivenLoss(loss, f"task {name!r}")
+        self.target.class_weight, self.target.pos_weight = class_weight, pos_weight
+
+    @property
+    def num_outputs(self) -> int | None:
+        """The number of columns that a model must return: classes, 1 for a binary target, or the label's columns.
+
+        ``None`` for links: their task takes node embeddings of any width.
+        """
+        return self.target.num_outputs
+
+    @property
+    def num_classes(self) -> int:
+        """The number of classes that labels tell apart; 0 of labels that are no classes."""
+        return self.target.num_classes
+
+    @property
+    def metric(self) -> str:
+        """The metric's name."""
+        return self.fresh_metric().name
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger metric is a better one."""
+        return self.fresh_metric().higher_is_better
+
+    def fit_target(self, labels: Tensor) -> None:
+        """Let loss and metric see the labels of training; :meth:`~graphkit.tasks.Task.set_data` calls it.
+
+        Args:
+            labels: The checked labels of the training part.
+        """
+        place = f"task {self.name!r}"
+        self.target.fit(labels, place)
+        if isinstance(self._metric, metrics.GivenMetric):
+            _try_metric(copy.deepcopy(self._metric), self.num_outputs or 1, labels, place)
+
+    def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
+        """The mean loss of the model's outputs for one batch (a scalar); a weighted sum where a sampler gives weights.
+
+        Raises:
+            ValueError: If ``out`` does not have the rows or columns that the task needs.
+        """
+        return self.loss_or_zero(*self.select(out, batch, stage), self.weight(batch))
+
+    def loss_or_zero(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+        """:meth:`loss_of`, but 0 where no label is known, of which there is no mean."""
+        if not self.count(label):
+            return prediction[:0].sum()
+        return self.loss_of(prediction, label) if weight is None else self.loss_of(prediction, label, weight)
+
+    def loss_of(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The mean loss of selected predictions ``[n, num_outputs]`` against their labels: what a subclass overrides.
+
+        With weights ``[n]`` it is the weighted sum instead; of several columns, the mean counts.
+        """
+        return self.target.objective(prediction, label, weight)
+
+    def count(self, label: Tensor) -> float | Tensor:
+        """How much :meth:`loss_of` of these labels counts in a mean over batches: as many as are known."""
+        return self.target.count(label)
+
+    def batch_count(self, batch: Data) -> float | Tensor:
+        """How much a training batch counts in means over an epoch: as :meth:`count` says of its labels.
+
+        Batches count alike where a sampler weighs rows, as each batch estimates the mean over all, and where the task
+        knows no labels of a batch (:meth:`target_labels`).
+        """
+        labels = self.target_labels(batch, "train")
+        return 1 if labels is None or self.weight(batch) is not None else self.count(labels)
+
+    @property
+    def has_own_loss(self) -> bool:
+        """Whether the loss is another than graphkit's for this kind of label, which not every strategy can use."""
+        return type(self).loss_of is not Scoring.loss_of or self.target.customised
+
+    @abstractmethod
+    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        """The rows of ``out`` that count at this stage, ``[n, num_outputs]``, or scores of pairs, and their labels."""
+
+    def check_columns(self, out: Any, rows: int, hint: str) -> None:
+        """Check that a model's outputs have the rows and columns that are judged; ``hint`` says what has such rows."""
+        if not isinstance(out, Tensor) or out.dim() != 2 or out.size(1) != self.num_outputs:
+            shape = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            raise ValueError(
+                f"task {self.name!r} needs outputs of shape [{rows}, {self.num_outputs}], the model returned {shape}; "
+                f"set its out_channels to task.num_outputs = {self.num_outputs}"
+            )
+        if out.size(0) != rows:
+            raise ValueError(
+                f"task {self.name!r} needs {rows} rows of outputs, the model returned {out.size(0)}; {hint}"
+            )
+
+    @abstractmethod
+    def target_labels(self, batch: Data, stage: str) -> Tensor:
+        """The labels of what is judged (default: those of ``batch.y``; ``None`` where it has none)."""
+
+    def weight(self, batch: Data) -> Tensor | None:
+        """How much each judged row counts in the loss of a batch (default: equally)."""
+        return None
+
+    def new_metric(self) -> Any:
+        """A fresh metric for one evaluation, of any kind that ``metric=`` takes: what a subclass overrides."""
+        metric = copy.deepcopy(self._metric)
+        metric.reset()
+        return metric
+
+    def fresh_metric(self) -> metrics.Metric:
+        """:meth:`new_metric` as a metric of graphkit's."""
+        return metrics.resolve(self.new_metric())
+
+
+def _check_metric(metric: metrics.Metric, target: Target) -> None:
+    kinds = {vars(cls).get("name") for cls in type(target).__mro__}
+
+    def judges(metric: metrics.Metric | type[metrics.Metric]) -> bool:
+        return not metric.targets or not kinds.isdisjoint(metric.targets)
+
+    if not judges(metric):
+        fitting = [key for key, cls in metrics.registry.classes().items() if judges(cls)]
+        raise ValueError(f"metric {metric.name!r} cannot judge a {target} target; choose from: {', '.join(fitting)}")
+
+
+def _try_metric(metric: metrics.Metric, num_outputs: int, labels: Tensor, task: str) -> None:
+    """Let a metric that is not graphkit's judge random outputs, before any training."""
+    out, some = random_outputs(num_outputs, labels)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of outputs that are random
+            metric.update(out, some)
+            metric.compute()
+    except Exception as error:
+        raise ValueError(
+            f"{task}: metric {metric.name} fails for outputs {list(out.shape)} and labels {list(some.shape)} of "
+            f"{some.dtype}: {error}"
+        ) from error
