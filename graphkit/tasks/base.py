@@ -108,7 +108,7 @@ class Task(Scoring):
         self,
         name: str,
         target: str | type[Target] | Target,
-        metric: str | type | Any,
+        metric: str | type | Any = None,
         num_outputs: int | None = None,
         allow_missing_classes: bool = False,
         loss: Any = None,
