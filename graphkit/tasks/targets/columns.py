@@ -49,7 +49,8 @@ class ColumnTarget(Target):
             columns = values.view(values.size(0), -1)
             alike = torch.nan_to_num(columns, nan=0).amax(0) <= torch.nan_to_num(columns, nan=1).amin(0)
             for column in alike.nonzero().view(-1).tolist():
-                warn_of_one_class(f"{place}: label column {column}")
+                value = columns[:, column].nan_to_num(nan=0).amax()
+                warn_of_one_class(f"{place}: all labels of column {column}", int(value))
 
     def fit(self, labels: Tensor, place: str) -> None:
         if self.pos_weight is not None and self.zero_or_one:
@@ -92,8 +93,7 @@ def missing_class(place: str, missing: int, total: int, stage: str, split: str) 
     )
 
 
-def warn_of_one_class(place: str) -> None:
-    """Say that every model is right about labels that are all alike."""
-    warnings.warn(
-        f"{place} has a single class in the split, so any model can score 100 % on it; check the labels", stacklevel=1
-    )
+def warn_of_one_class(what: str, value: int) -> None:
+    """Say that labels which are all alike are no test of a model."""
+    text = f"{what} are of class {value}, so that every answer is right that is always the same"
+    warnings.warn(text, stacklevel=1)  # from one place, so that a task which is changed later does not repeat it

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -43,14 +41,12 @@ class Multiclass(Target):
         if given is not None and largest >= given:
             raise ValueError(f"{place}: a label is {largest}, but num_outputs={given} (labels 0..{given - 1})")
         self.num_outputs = self.num_classes = given or largest + 1
-        if self.num_classes == 1:
-            warnings.warn(f"{place}: all labels are of class 0, so that every answer is right", stacklevel=6)
         present = torch.bincount(labels[rows.train], minlength=self.num_classes) > 0
         if not self.allow_missing_classes and not present.all():
             absent = int((~present).nonzero()[0, 0])
             raise ValueError(missing_class(place, absent, self.num_classes, "train", rows.name))
         if labels[used].min() == labels[used].max():
-            warn_of_one_class(place)
+            warn_of_one_class(f"{place}: all labels", int(labels[used[0]]))
         return labels
 
     def loss(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
