@@ -20,6 +20,7 @@ import dataclasses
 import enum
 import importlib
 import inspect
+import math
 import pkgutil
 import re
 import textwrap
@@ -101,7 +102,7 @@ def same_value(said: str, default: Any) -> bool:
         return not default or said.replace("`", "").strip('"').startswith(default)
     if isinstance(default, bool):
         return said.startswith(f"``{default}``")
-    if not isinstance(default, int | float):
+    if not isinstance(default, int | float) or math.isinf(default):
         return True
     words = said.replace("`", "").replace(",", "").replace("{", "").replace("}", "").replace(":math:", "")
     number = re.match(r"(-?[\d.]+(?:e-?\d+)?)(?:\^(\d+))?( million)?", words)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import inspect
 from typing import Any, TypeVar
 
+from graphkit.core.constraints import Checked
 from graphkit.core.deprecation import adopt_renamed
 from graphkit.core.docstrings import inherit_arguments
 
 T = TypeVar("T", bound="Configurable")
 
 
-class Configurable:
+class Configurable(Checked):
     """Mixin: :meth:`config` returns the constructor's arguments, :meth:`from_config` builds an equal object.
 
-    The rule is scikit-learn's: the constructor keeps each argument under its own name.
+    The rules are scikit-learn's: the constructor keeps each argument under its own name, and what is passed is checked,
+    here by the annotations (:mod:`graphkit.core.constraints`).
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -6,7 +6,10 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+from graphkit.core.constraints import checked
 
+
+@checked
 @dataclass(frozen=True)
 class Reads:
     """What a layer or model reads: the attribute ``reads`` of its class, narrowed by instances whose arguments decide.

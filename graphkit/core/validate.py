@@ -12,7 +12,12 @@ _SHOWN = 40  # names in one message
 
 
 def unknown_name(name: object, options: Iterable[str], what: str) -> str:
-    """The message for a name that is not one of ``options``, with a suggestion when one is close."""
+    """The message for a name that is not one of ``options``."""
+    return f"unknown {what} {name!r}; {suggestion(name, options)}"
+
+
+def suggestion(name: object, options: Iterable[str]) -> str:
+    """The options in words, with a suggestion when one is close."""
     choices = list(options)
     lowered = {choice.lower(): choice for choice in choices}
     query = str(name).lower()
@@ -23,7 +28,7 @@ def unknown_name(name: object, options: Iterable[str], what: str) -> str:
     close = difflib.get_close_matches(query, list(lowered), n=3, cutoff=0.6)
     hint = f"did you mean {lowered[max(close, key=likeness)]!r}? " if close else ""
     shown = ", ".join(choices[:_SHOWN]) + (f", ... ({len(choices)} in all)" if len(choices) > _SHOWN else "")
-    return f"unknown {what} {name!r}; {hint}choose from: {shown}"
+    return f"{hint}choose from: {shown}"
 
 
 def check_choice(value: str, options: Iterable[str], what: str) -> str:

@@ -9,11 +9,12 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCN
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked
 from graphkit.core.reads import reads_of
 from graphkit.models.readout import make_pool, read_out
 
 
-class PyGModel(nn.Module):
+class PyGModel(Checked, nn.Module):
     r"""Calls a module that takes ``x, edge_index, ...`` with what a batch holds.
 
     The trainer wraps such modules by itself; wrap by hand to add a readout for graph tasks.

@@ -78,15 +78,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
         Args:
             arguments: ``locals()``, as the first thing that the constructor does after ``super().__init__()``.
-
-        Raises:
-            ValueError: If ``num_layers`` is smaller than 1 or a dropout is outside [0, 1).
         """
         for name, value in arguments.items():
-            if name == "num_layers" and value < 1:
-                raise ValueError(f"{type(self).__name__}: num_layers={value}, must be at least 1")
-            if name in ("dropout", "input_dropout") and not 0 <= (value or 0.0) < 1:
-                raise ValueError(f"{type(self).__name__}: {name}={value}, must be in [0, 1)")
             if name not in ("self", "__class__") and not isinstance(value, nn.Module):
                 setattr(self, name, value)
         if arguments.get("out_channels", 0) is None:

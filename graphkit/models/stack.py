@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Activation, Channels, Count, OneOf, Probability
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
@@ -21,6 +21,7 @@ from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures
 
 NORMS = {"batch_norm": nn.BatchNorm1d, "layer_norm": nn.LayerNorm}
+Norm = Annotated[str, OneOf(NORMS)]
 
 
 class LayerStack(LayeredModel):
@@ -46,31 +47,25 @@ class LayerStack(LayeredModel):
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout, e.g. ``{"project": False}`` (default: none).
         input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
-
-    Raises:
-        ValueError: If ``num_layers`` is smaller than 1, a dropout is outside [0, 1), or a name is unknown.
     """
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        out_channels: int | None = None,
-        dropout: float = 0.0,
-        act: str = "relu",
-        norm: str | None = None,
-        residual: bool | str = False,
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
+        dropout: Probability = 0.0,
+        act: Activation = "relu",
+        norm: Norm | None = None,
+        residual: bool | Literal["linear"] = False,
         readout: str | None = None,
         bias: bool = True,
         readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: float | None = None,
+        input_dropout: Probability | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        name = type(self).__name__
-        if isinstance(residual, str):
-            check_choice(residual, ("linear",), f"residual of {name}")
 
         last_width = self.out_channels if readout is None else hidden_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
@@ -78,11 +73,7 @@ class LayerStack(LayeredModel):
         self.layers = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
         self._widths, self.added_inputs = widths, [0] * num_layers
         self.skips = nn.ModuleList(Linear(*pair) for pair in pairwise(widths) if residual == "linear")
-        norms = []
-        if norm is not None:
-            norm_class = NORMS[check_choice(norm, NORMS, f"norm of {name}")]
-            norms = [norm_class(hidden_channels) for _ in range(num_hidden)]
-        self.norms = nn.ModuleList(norms)
+        self.norms = nn.ModuleList(NORMS[norm](hidden_channels) for _ in range(num_hidden) if norm is not None)
         self.activation = activation_resolver(act)
         self.pool = make_pool(readout, hidden_channels, **(readout_kwargs or {}))
         self.head = None if readout is None else Linear(hidden_channels, self.out_channels)

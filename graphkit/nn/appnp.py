@@ -6,11 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count, Probability, UnitInterval
 from graphkit.nn.node_axis import nodes_first, static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
-class APPNP(nn.Module):
+class APPNP(Checked, nn.Module):
     r"""Approximate personalised propagation of predictions: averages of neighbours that return to the first state.
 
     From `"Predict then Propagate: Graph Neural Networks meet Personalized PageRank" <https://arxiv.org/abs/1810.05997>`_
@@ -50,13 +51,8 @@ class APPNP(nn.Module):
         inputs=lambda data: {"x_0": data.x.flip(1)},
     )
 
-    def __init__(self, K: int, alpha: float, dropout: float = 0.0, add_self_loops: bool = True) -> None:
+    def __init__(self, K: Count, alpha: UnitInterval, dropout: Probability = 0.0, add_self_loops: bool = True) -> None:
         super().__init__()
-        if K < 1:
-            raise ValueError(f"APPNP: K={K}, must be at least 1")
-        for name, value, limit in (("alpha", alpha, alpha <= 1), ("dropout", dropout, dropout < 1)):
-            if not (value >= 0 and limit):
-                raise ValueError(f"APPNP: {name}={value}, must be in [0, 1{']' if name == 'alpha' else ')'}")
         self.K, self.alpha, self.dropout, self.add_self_loops = K, alpha, dropout, add_self_loops
 
     @static_graphs

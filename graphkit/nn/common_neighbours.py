@@ -15,6 +15,7 @@ from graphkit.algorithms.paths.common_neighbours import (
     neighbourhoods,
 )
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count, Finite, Positive, Probability, checked
 from graphkit.ops import SparseMatrix, SparsityPattern, unweighted_pattern
 from graphkit.ops.dropout import dropout as drop
 
@@ -22,6 +23,7 @@ _NEIGHBOURS = 1 << 22  # of so many pairs at a time that their nodes have about 
 _ROWS = 4096  # pairs at a time in the maps where no gradient is needed: their states stay in the cache
 
 
+@checked
 @dataclass(frozen=True)
 class Completion:
     r"""How likely a link of some score is missing from the graph.
@@ -44,17 +46,11 @@ class Completion:
         tensor([0.3333])
     """
 
-    depth: int = 1
-    scale: float = 5.0
-    offset: float = 3.0
-    alpha: float = 1.0
-    pt: float = 0.5
-
-    def __post_init__(self) -> None:
-        if self.depth < 1:
-            raise ValueError(f"Completion: depth={self.depth}, must be at least 1")
-        if not self.pt > 0:
-            raise ValueError(f"Completion: pt={self.pt}, must be positive")
+    depth: Count = 1
+    scale: Finite = 5.0
+    offset: Finite = 3.0
+    alpha: Finite = 1.0
+    pt: Positive = 0.5
 
     def __call__(self, score: Tensor) -> Tensor:
         """The weight of each score."""
@@ -62,7 +58,7 @@ class Completion:
         return self.alpha * self.pt * p / (self.pt * p + 1 - p)
 
 
-class CommonNeighbourDecoder(nn.Module):
+class CommonNeighbourDecoder(Checked, nn.Module):
     r"""Scores pairs of nodes by their states, those of their common neighbours and of those that may become common.
 
     From `"Neural Common Neighbor with Completion for Link Prediction" <https://arxiv.org/abs/2302.00890>`_ (Wang, Yang,
@@ -133,21 +129,18 @@ class CommonNeighbourDecoder(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        dropout: float = 0.0,
-        edge_dropout: float = 0.0,
+        in_channels: Count,
+        hidden_channels: Count = 64,
+        dropout: Probability = 0.0,
+        edge_dropout: Probability = 0.0,
         layer_norm: bool = True,
         use_xlin: bool = True,
         tail_act: bool = False,
         two_layer_lin: bool = False,
-        beta: float = 1.0,
+        beta: Finite = 1.0,
         completion: Completion | None = None,
     ) -> None:
         super().__init__()
-        for name, rate in (("dropout", dropout), ("edge_dropout", edge_dropout)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"CommonNeighbourDecoder: {name}={rate}, must be in [0, 1)")
         self.edge_dropout = edge_dropout
         self.initial_beta = beta
         self.completion = completion

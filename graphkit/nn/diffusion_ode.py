@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch import Tensor
 from graphkit.nn.diffusivity_exact import exact_diffusion
 from graphkit.ops import SparseMatrix
 
-REGULARIZERS = ("kinetic", "directional", "jacobian")
+Regularizer = Literal["kinetic", "directional", "jacobian"]
 
 
 class DiffusionODE:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,18 +11,18 @@ from torch import Tensor, nn
 
 from graphkit import ops
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Checked, Count
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparseMatrix, SparsityPattern
 
-ATTENTION = ("scaled_dot", "cosine", "pearson", "exp_kernel", "additive")
-AXES = ("row", "column")
-NORMALIZATIONS = ("softmax", "squareplus")
+Attention = Literal["scaled_dot", "cosine", "pearson", "exp_kernel", "additive"]
+Axis = Literal["row", "column"]
+Normalization = Literal["softmax", "squareplus"]
 _SHORTEST = 1e-5  # norms below count as this in cosines
 _SLOPE = 0.2  # of the leaky ReLU of additive scores
 
 
-class AttentionDiffusion(nn.Module):
+class AttentionDiffusion(Checked, nn.Module):
     r"""The right-hand side of graph diffusion with learnt diffusivity: :math:`f(X) = (A(X) - I) \, X`.
 
     From `"GRAND: Graph Neural Diffusion" <https://arxiv.org/abs/2106.10934>`_ (Chamberlain et al., ICML 2021).
@@ -92,17 +93,17 @@ class AttentionDiffusion(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        attention_channels: int = 64,
-        heads: int = 4,
-        attention: str = "scaled_dot",
-        axis: str = "row",
-        normalize: str = "softmax",
+        in_channels: Count,
+        attention_channels: Count = 64,
+        heads: Count = 4,
+        attention: Attention = "scaled_dot",
+        axis: Axis = "row",
+        normalize: Normalization = "softmax",
         mix: bool = False,
         official_batch_max: bool = False,
     ) -> None:
         super().__init__()
-        if heads < 1 or attention_channels % heads != 0:
+        if attention_channels % heads != 0:
             raise ValueError(
                 f"AttentionDiffusion: {heads} heads cannot share attention_channels={attention_channels} evenly; "
                 "choose a multiple of heads"
@@ -110,9 +111,7 @@ class AttentionDiffusion(nn.Module):
         if mix and attention != "additive":
             raise ValueError(f"AttentionDiffusion: mix=True needs attention='additive', not {attention!r}")
         self.in_channels, self.attention_channels, self.heads = in_channels, attention_channels, heads
-        self.attention = check_choice(attention, ATTENTION, "attention of AttentionDiffusion")
-        self.axis = check_choice(axis, AXES, "axis of AttentionDiffusion")
-        self.normalize = check_choice(normalize, NORMALIZATIONS, "normalize of AttentionDiffusion")
+        self.attention, self.axis, self.normalize = attention, axis, normalize
         self.mix, self.official_batch_max = mix, official_batch_max
         if attention == "additive":
             self.lin = nn.Linear(in_channels, attention_channels, bias=False)

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count
 from graphkit.core.molecules import ATOM_CODES
 from graphkit.core.validate import check_codes
 
 
-class CodeEncoder(nn.Module):
+class CodeEncoder(Checked, nn.Module):
     r"""Sums one embedding per column of integer codes, as OGB's encoder of atoms does.
 
     .. math::
@@ -36,7 +37,7 @@ class CodeEncoder(nn.Module):
 
     checks = Checks(skip="it reads codes and no graph; see tests/nn")
 
-    def __init__(self, out_channels: int, num_codes: Sequence[int] = ATOM_CODES) -> None:
+    def __init__(self, out_channels: Count, num_codes: Sequence[Count] = ATOM_CODES) -> None:
         super().__init__()
         self.num_codes = tuple(num_codes)
         self.out_channels = out_channels
@@ -68,7 +69,7 @@ class CodeEncoder(nn.Module):
         return f"{type(self).__name__}({self.out_channels}, num_codes={self.num_codes})"
 
 
-class LaplacianEncoder(nn.Module):
+class LaplacianEncoder(Checked, nn.Module):
     r"""Encodes the Laplacian's eigenvectors as a set of pairs of entry and eigenvalue.
 
     From `"Recipe for a General, Powerful, Scalable Graph Transformer" <https://arxiv.org/abs/2205.12454>`_ (Rampášek et
@@ -95,7 +96,7 @@ class LaplacianEncoder(nn.Module):
 
     checks = Checks(skip="it reads eigenvectors and no graph; see tests/nn")
 
-    def __init__(self, out_channels: int = 16) -> None:
+    def __init__(self, out_channels: Count = 16) -> None:
         super().__init__()
         self.lin1 = nn.Linear(2, 2 * out_channels)
         self.lin2 = nn.Linear(2 * out_channels, out_channels)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Checked, Count
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
-class GCNConv(nn.Module):
+class GCNConv(Checked, nn.Module):
     r"""Graph convolution: the symmetrically normalised average of the closed neighbourhood, then a linear map.
 
     From `"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_ (Kipf
@@ -82,16 +83,14 @@ class GCNConv(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: Channels,
+        out_channels: Count,
         improved: bool = False,
         add_self_loops: bool = True,
-        normalize: str | None = "sym",
+        normalize: Literal["sym", "row"] | None = "sym",
         bias: bool = True,
     ) -> None:
         super().__init__()
-        if normalize not in ("sym", "row", None):
-            raise ValueError(f"GCNConv: normalize={normalize!r}, choose from 'sym', 'row', None")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.improved, self.add_self_loops, self.normalize = improved, add_self_loops, normalize
         self.lin = Linear(in_channels, out_channels, bias=False)

@@ -6,13 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Checked, Count, Finite
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, spmm
 
 
-class GINConv(nn.Module):
+class GINConv(Checked, nn.Module):
     r"""Graph isomorphism layer: the sum over the neighbourhood, then a small perceptron.
 
     From `"How Powerful are Graph Neural Networks?" <https://arxiv.org/abs/1810.00826>`_ (Xu, Hu, Leskovec, Jegelka,
@@ -50,7 +51,7 @@ class GINConv(nn.Module):
     combines_own = True  # besides the sum over neighbours
 
     def __init__(
-        self, in_channels: int, out_channels: int, eps: float = 0.0, train_eps: bool = False, bias: bool = True
+        self, in_channels: Channels, out_channels: Count, eps: Finite = 0.0, train_eps: bool = False, bias: bool = True
     ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels

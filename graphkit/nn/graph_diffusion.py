@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from graphkit import ops
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count, Interval, NonNegative
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.nn.diffusion_ode import DiffusionODE
-from graphkit.nn.diffusivity import AttentionDiffusion
+from graphkit.nn.diffusivity import Attention, AttentionDiffusion, Axis, Normalization
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparseMatrix, SparsityPattern
 
-DIFFUSIVITIES = ("linear", "nonlinear", "hard", "mixed", "constant")
+Diffusivity = Literal["linear", "nonlinear", "hard", "mixed", "constant"]
+Share = Annotated[float, Interval(0, 1, "right")]
 
 
-class GraphDiffusion(nn.Module):
+class GraphDiffusion(Checked, nn.Module):
     r"""The right-hand side of GRAND's diffusion equation: :math:`f(X) = s \, (A X - X) + \beta X_0` at :math:`X = X_0`.
 
     From `"GRAND: Graph Neural Diffusion" <https://arxiv.org/abs/2106.10934>`_ (Chamberlain et al., ICML 2021).
@@ -79,30 +80,25 @@ class GraphDiffusion(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        diffusivity: str = "linear",
-        attention: str = "scaled_dot",
-        attention_channels: int = 64,
-        heads: int = 4,
-        axis: str = "row",
-        normalize: str = "softmax",
+        in_channels: Count,
+        diffusivity: Diffusivity = "linear",
+        attention: Attention = "scaled_dot",
+        attention_channels: Count = 64,
+        heads: Count = 4,
+        axis: Axis = "row",
+        normalize: Normalization = "softmax",
         reweight: bool = False,
-        adjacency: str = "column",
-        self_loops: float = 1.0,
+        adjacency: Literal["column", "sym"] = "column",
+        self_loops: NonNegative = 1.0,
         source: bool = False,
         bounded_rate: bool = True,
-        keep_edges: float = 0.5,
+        keep_edges: Share = 0.5,
         official_batch_max: bool = False,
         official_hard_gradient: bool = False,
         official_integer_loops: bool = False,
     ) -> None:
         super().__init__()
-        if not self_loops >= 0:
-            raise ValueError(f"GRAND: self_loops={self_loops}, must not be negative; 0 adds none")
-        if not 0 < keep_edges <= 1:
-            raise ValueError(f"GRAND: keep_edges={keep_edges}, must be in (0, 1]")
-        self.diffusivity = check_choice(diffusivity, DIFFUSIVITIES, "diffusivity of GRAND")
-        self.adjacency = check_choice(adjacency, ("column", "sym"), "adjacency of GRAND")
+        self.diffusivity, self.adjacency = diffusivity, adjacency
         self.axis, self.reweight, self.self_loops = axis, reweight, self_loops
         self.bounded_rate, self.keep_edges = bounded_rate, keep_edges
         self.reads = Reads(edge_weight=reweight or diffusivity in ("mixed", "constant"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Activation, Channels, Checked, Count, NonNegativeInt
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm, weighted_pattern
@@ -17,7 +17,7 @@ from graphkit.ops import SparseMatrix, gcn_norm, weighted_pattern
 EPS = 1e-9  # of the official normalisation
 
 
-class GraphSAINTConv(nn.Module):
+class GraphSAINTConv(Checked, nn.Module):
     r"""Convolution of several orders: the input and its averages over neighbours, each with weights of its own.
 
     From `"GraphSAINT: Graph Sampling Based Inductive Learning Method" <https://arxiv.org/abs/1907.04931>`_ (Zeng, Zhou,
@@ -57,17 +57,15 @@ class GraphSAINTConv(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        order: int = 1,
-        act: str = "relu",
-        join: str = "concat",
+        in_channels: Channels,
+        out_channels: Count,
+        order: NonNegativeInt = 1,
+        act: Activation = "relu",
+        join: Literal["concat", "sum"] = "concat",
         norm: bool = True,
     ) -> None:
         super().__init__()
-        if order < 0:
-            raise ValueError(f"GraphSAINTConv: order={order}, must be at least 0")
-        self.order, self.join = order, check_choice(join, ("concat", "sum"), "join of GraphSAINTConv")
+        self.order, self.join = order, join
         self.lins = nn.ModuleList(Linear(in_channels, out_channels) for _ in range(order + 1))
         self.norms = nn.ModuleList(nn.LayerNorm(out_channels, EPS) for _ in range(order + 1) if norm)
         self.activation = activation_resolver(act)

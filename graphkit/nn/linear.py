@@ -7,8 +7,10 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.nn.dense.linear import Linear as PyGLinear
 
+from graphkit.core.constraints import Channels, Checked, Count
 
-class Linear(PyGLinear):
+
+class Linear(Checked, PyGLinear):
     r"""PyG's linear map :math:`x W^\top + b` that also takes a :class:`~graphkit.ops.SparseMatrix`.
 
     Instead of a tensor it takes anything that can be multiplied with :math:`W^\top` from the right.
@@ -32,8 +34,8 @@ class Linear(PyGLinear):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: Channels,
+        out_channels: Count,
         bias: bool = True,
         weight_initializer: str | None = "glorot",
         bias_initializer: str | None = "zeros",

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Checked, Count
 from graphkit.nn import aggr as aggregations
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, unweighted_pattern
 
 
-class MPNNConv(nn.Module):
+class MPNNConv(Checked, nn.Module):
     r"""Message passing whose aggregation is an argument.
 
     From `"Neural Message Passing for Quantum Chemistry" <https://arxiv.org/abs/1704.01212>`_ (Gilmer et al., ICML
@@ -44,9 +45,9 @@ class MPNNConv(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int,
-        out_channels: int,
+        in_channels: Channels,
+        hidden_channels: Count,
+        out_channels: Count,
         aggr: str = "mean",
         aggr_kwargs: dict[str, Any] | None = None,
     ) -> None:

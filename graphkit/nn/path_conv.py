@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Annotated, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -11,13 +11,14 @@ from torch import Tensor, nn
 from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice, check_codes
+from graphkit.core.constraints import Checked, Count, OneOf, Probability
+from graphkit.core.validate import check_codes
 from graphkit.nn.node_axis import one_graph
 from graphkit.nn.path_lstm import path_lstm, read_paths
 from graphkit.ops import SparsityPattern, scatter, unweighted_pattern
 
 
-class PathConv(nn.Module):
+class PathConv(Checked, nn.Module):
     r"""Path convolution: the sum over all paths of one length that end at a node, each read by an LSTM.
 
     From `"Path Neural Networks: Expressive and Accurate Graph Neural Networks" <https://arxiv.org/abs/2306.05955>`_
@@ -81,25 +82,19 @@ class PathConv(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        length: int = 2,
-        paths: str = "simple",
+        in_channels: Count,
+        out_channels: Count,
+        length: Count = 2,
+        paths: Annotated[str, OneOf(PATHS)] = "simple",
         encode_distances: bool | None = None,
-        edge_dim: int | None = None,
-        aggr: str = "sum",
-        dropout: float = 0.0,
+        edge_dim: Count | None = None,
+        aggr: Literal["sum", "mean"] = "sum",
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
-        if length < 1:
-            raise ValueError(f"PathConv: length={length}, must be at least 1")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"PathConv: dropout={dropout}, must be in [0, 1)")
-        self.in_channels, self.out_channels, self.length = in_channels, out_channels, length
-        self.paths = check_choice(paths, PATHS, "paths of PathConv")
+        self.in_channels, self.out_channels, self.length, self.paths = in_channels, out_channels, length, paths
         self.encode_distances = paths == "simple" if encode_distances is None else encode_distances
-        self.aggr = check_choice(aggr, ("sum", "mean"), "aggr of PathConv")
-        self.edge_dim, self.dropout = edge_dim, dropout
+        self.aggr, self.edge_dim, self.dropout = aggr, edge_dim, dropout
         self.distance_encoder = nn.Embedding(length + 1, in_channels) if self.encode_distances else None
         self.lstm = nn.LSTM(in_channels * (1 + self.encode_distances) + (edge_dim or 0), out_channels)
         self.reset_parameters()

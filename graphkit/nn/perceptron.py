@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Checked, Count
 from graphkit.nn.linear import Linear
 
 
-class Perceptron(nn.Module):
+class Perceptron(Checked, nn.Module):
     """Multilayer perceptron: linear maps with activations in between; edges are not used.
 
     Args:
@@ -37,11 +38,14 @@ class Perceptron(nn.Module):
     checks = Checks([{}, {"num_layers": 1}, {"num_layers": 3, "act": "elu"}])
 
     def __init__(
-        self, in_channels: int, hidden_channels: int, out_channels: int, num_layers: int = 2, act: str = "relu"
+        self,
+        in_channels: Channels,
+        hidden_channels: Count,
+        out_channels: Count,
+        num_layers: Count = 2,
+        act: Activation = "relu",
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"Perceptron: num_layers={num_layers}, must be at least 1")
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [out_channels]
         self.layers = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
         self.activation = activation_resolver(act)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count
 from graphkit.nn.linear import Linear
 from graphkit.ops.indices import ragged, starts
 
@@ -86,7 +87,7 @@ class Pairs:
         return out.reshape(count * size * size, -1).index_select(0, self._slot)
 
 
-class PPGNBlock(nn.Module):
+class PPGNBlock(Checked, nn.Module):
     r"""One block of PPGN++, on states of pairs of nodes.
 
     From `"Equivariant Polynomials for Graph Neural Networks" <https://arxiv.org/abs/2302.11556>`_ (Puny, Lim, Kiani,
@@ -115,7 +116,7 @@ class PPGNBlock(nn.Module):
 
     checks = Checks(skip="it reads states of pairs of nodes; checked with PPGNpp")
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: Count, out_channels: Count) -> None:
         super().__init__()
         self.in_channels = in_channels
         self.out_channels = out_channels

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Channels, Checked, Count, Probability
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 from graphkit.ops.dropout import dropout as drop
 
 
-class PureGCNConv(nn.Module):
+class PureGCNConv(Checked, nn.Module):
     r"""One linear map, then the normalised average of the closed neighbourhood, several times over.
 
     The encoder "puregcn" of `"Neural Common Neighbor with Completion for Link Prediction"
@@ -62,23 +62,16 @@ class PureGCNConv(nn.Module):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        num_layers: int = 1,
+        in_channels: Channels,
+        out_channels: Count,
+        num_layers: Count = 1,
         jumping: bool = False,
         residual: bool = False,
-        normalize: str | None = "sym",
-        dropout: float = 0.0,
-        tail_dropout: float = 0.0,
+        normalize: Literal["sym"] | None = "sym",
+        dropout: Probability = 0.0,
+        tail_dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
-        if num_layers < 1:
-            raise ValueError(f"PureGCNConv: num_layers={num_layers}, must be at least 1")
-        for name, rate in (("dropout", dropout), ("tail_dropout", tail_dropout)):
-            if not 0 <= rate < 1:
-                raise ValueError(f"PureGCNConv: {name}={rate}, must be in [0, 1)")
-        if normalize is not None:
-            check_choice(normalize, ("sym",), "normalize of PureGCNConv")
         self.in_channels, self.out_channels, self.num_layers = in_channels, out_channels, num_layers
         self.residual, self.normalize = residual, normalize
         self.dropout, self.tail_dropout = dropout, tail_dropout

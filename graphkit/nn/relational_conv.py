@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Channels, Checked, Count
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.linear import Linear
 from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern, weighted_pattern
 
-CONVS = ("gcn", "gin")
 
-
-class RelationalConv(nn.Module):
+class RelationalConv(Checked, nn.Module):
     r"""A convolution with its own weights for every relation, and a linear map of the node itself.
 
     From `"Modeling Relational Data with Graph Convolutional Networks" <https://arxiv.org/abs/1703.06103>`_
@@ -53,12 +53,12 @@ class RelationalConv(nn.Module):
 
     checks = Checks([{"num_relations": 1}, {"num_relations": 1, "conv": "gin"}])
 
-    def __init__(self, in_channels: int, out_channels: int, num_relations: int = 2, conv: str = "gcn") -> None:
+    def __init__(
+        self, in_channels: Channels, out_channels: Count, num_relations: Count = 2, conv: Literal["gcn", "gin"] = "gcn"
+    ) -> None:
         super().__init__()
-        if num_relations < 1:
-            raise ValueError(f"RelationalConv: num_relations={num_relations}, must be at least 1")
-        self.in_channels, self.out_channels, self.num_relations = in_channels, out_channels, num_relations
-        self.conv = check_choice(conv, CONVS, "conv of RelationalConv")
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.num_relations, self.conv = num_relations, conv
         self.root = Linear(in_channels, out_channels)
         self.convs = nn.ModuleList(self._one_conv() for _ in range(num_relations))
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Checked, Count
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
-class SGConv(nn.Module):
+class SGConv(Checked, nn.Module):
     r"""Simple graph convolution: several normalised averages of the closed neighbourhood and a single linear map.
 
     From `"Simplifying Graph Convolutional Networks" <https://arxiv.org/abs/1902.07153>`_ (Wu et al., ICML 2019).
@@ -46,11 +47,9 @@ class SGConv(nn.Module):
     checks = Checks([{}, {"K": 3, "out_channels": 7}, {"add_self_loops": False, "bias": False}])
 
     def __init__(
-        self, in_channels: int, out_channels: int, K: int = 1, add_self_loops: bool = True, bias: bool = True
+        self, in_channels: Channels, out_channels: Count, K: Count = 1, add_self_loops: bool = True, bias: bool = True
     ) -> None:
         super().__init__()
-        if K < 1:
-            raise ValueError(f"SGConv: K={K}, must be at least 1")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.K, self.add_self_loops = K, add_self_loops
         self.lin = Linear(in_channels, out_channels, bias=False)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Checked, Count
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import one_graph, static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm, softmax, unweighted_pattern
@@ -17,10 +18,10 @@ from graphkit.ops import SparseMatrix, gcn_norm, softmax, unweighted_pattern
 EPS = 1e-9  # of the official normalisation
 
 
-class _Normalised(nn.Module):
+class _Normalised(Checked, nn.Module):
     """Linear maps whose results are standardised per row, with a scale and an offset each."""
 
-    def __init__(self, sizes: list[tuple[int, int]], norm_shape: tuple[int, ...], act: str | None) -> None:
+    def __init__(self, sizes: list[tuple[int, int]], norm_shape: tuple[int, ...], act: Activation | None) -> None:
         super().__init__()
         self.lins = nn.ModuleList(Linear(*size) for size in sizes)
         self.scale = nn.Parameter(torch.empty(norm_shape))
@@ -66,7 +67,7 @@ class ShaDowLinear(_Normalised):
 
     checks = Checks([{}, {"act": None}])
 
-    def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
+    def __init__(self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu") -> None:
         super().__init__([(in_channels, out_channels)], (1, out_channels), act)
 
     def forward(self, x: Any) -> Tensor:
@@ -102,7 +103,7 @@ class ShaDowSAGEConv(_Normalised):
 
     checks = Checks([{}, {"act": None}])
 
-    def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
+    def __init__(self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu") -> None:
         super().__init__([(in_channels, out_channels)] * 2, (2, out_channels), act)
 
     @static_graphs
@@ -136,7 +137,7 @@ class ShaDowGCNConv(_Normalised):
 
     checks = Checks([{}, {"act": None}])
 
-    def __init__(self, in_channels: int, out_channels: int, act: str | None = "elu") -> None:
+    def __init__(self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu") -> None:
         super().__init__([(in_channels, out_channels)], (1, out_channels), act)
 
     @static_graphs
@@ -181,8 +182,10 @@ class ShaDowGATConv(_Normalised):
 
     checks = Checks([{}, {"out_channels": 6, "heads": 2, "act": "tanh"}])
 
-    def __init__(self, in_channels: int, out_channels: int, heads: int = 1, act: str | None = "elu") -> None:
-        if heads < 1 or out_channels % heads:
+    def __init__(
+        self, in_channels: Channels, out_channels: Count, heads: Count = 1, act: Activation | None = "elu"
+    ) -> None:
+        if out_channels % heads:
             raise ValueError(f"ShaDowGATConv: heads={heads} must divide out_channels={out_channels}")
         shape = (2, heads, out_channels // heads)
         super().__init__([(in_channels, out_channels)] * 2, shape, act)

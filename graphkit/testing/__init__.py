@@ -2,6 +2,7 @@
 
 ``check_layer``, ``check_aggregation``, ``check_model`` and ``check_transform`` run everything that is known about their
 kind: permutations, batches, isolated nodes, missing edges, precision, gradients, state dicts, seeds, copies, ...
+``check_arguments`` passes bad arguments to any class.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from graphkit.testing.arguments import check_arguments
 from graphkit.testing.discovery import CHECKS, Case, cases, discover, instance_cases
 from graphkit.testing.graphs import random_graph, relabelled
 from graphkit.testing.symmetry import (
@@ -27,6 +29,7 @@ __all__ = [
     "assert_permutation_invariant",
     "cases",
     "check_aggregation",
+    "check_arguments",
     "check_layer",
     "check_model",
     "check_transform",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.validate import check_choice, check_edge_index
+from graphkit.core.constraints import Count, Seed
+from graphkit.core.validate import check_edge_index
 from graphkit.transforms.base import Precompute
 
-CONNECTIONS = ("features", "random_nodes", "random_edges")
+Connection = Literal["features", "random_nodes", "random_edges"]
 _CHUNK = 2**23  # numbers per block of distances
 
 
@@ -43,9 +45,9 @@ class ConnectionMaps(Precompute):
 
     expensive = True
 
-    def __init__(self, stalk_dim: int = 2, connection: str = "features", seed: int = 0) -> None:
+    def __init__(self, stalk_dim: Count = 2, connection: Connection = "features", seed: Seed = 0) -> None:
         self.stalk_dim = stalk_dim
-        self.connection = check_choice(connection, CONNECTIONS, "connection")
+        self.connection = connection
         self.seed = seed
 
     def forward(self, data: Data) -> Data:

@@ -216,7 +216,7 @@ def test_checks_of_a_users_own_convolution():
         ({"nu": 1.5}, "nu=1.5, must be a whole number"),
         ({"num_layers": 0}, "num_layers=0, must be at least 1"),
         ({"k_max": 0}, "k_max=0, must be at least 1"),
-        ({"conv": "gnc"}, "unknown conv of DRew 'gnc'; did you mean"),
+        ({"conv": "gnc"}, "DRew: conv='gnc', did you mean"),
         ({"encoder": "atoms"}, "did you mean 'atom'"),
         ({"num_edge_types": 2}, "conv='gcn' reads no edge types"),
         ({"conv": "rgin", "shared_weights": True}, "has no shared_weights"),

@@ -181,20 +181,20 @@ def test_early_stop_chooses_the_best_time():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"diffusivity": "lin"}, "unknown diffusivity of GRAND 'lin'; did you mean 'linear'"),
-        ({"attention": "cosin"}, "unknown attention of AttentionDiffusion 'cosin'; did you mean 'cosine'"),
+        ({"diffusivity": "lin"}, "GRAND: diffusivity='lin', did you mean 'linear'"),
+        ({"attention": "cosin"}, "GRAND: attention='cosin', did you mean 'cosine'"),
         ({"axis": "rows"}, "did you mean 'row'"),
         ({"normalize": "square_plus"}, "did you mean 'squareplus'"),
-        ({"solver": "rk45"}, "unknown ODE solver 'rk45'; did you mean 'rk4'"),
+        ({"solver": "rk45"}, "GRAND: solver='rk45', did you mean 'rk4'"),
         ({"diffusivity": "nonlinear", "solver": "exact"}, "solver='exact' needs a linear equation"),
         ({"solver": "exact", "regularizers": {"kinetic": 1.0}}, "regularizers are integrated along"),
-        ({"regularizers": {"kinetics": 1.0}}, "unknown regulariser of GRAND 'kinetics'; did you mean 'kinetic'"),
+        ({"regularizers": {"kinetics": 1.0}}, "GRAND: regularizers key='kinetics', did you mean 'kinetic'"),
         ({"heads": 3}, "3 heads cannot share attention_channels=8 evenly"),
         ({"time": 0.0}, "time=0.0, must be positive"),
         ({"num_layers": 0}, "num_layers=0, must be at least 1"),
         ({"dropout": 1.0}, r"dropout=1.0, must be in \[0, 1\)"),
         ({"keep_edges": 0.0}, r"keep_edges=0.0, must be in \(0, 1\]"),
-        ({"self_loops": -1.0}, "self_loops=-1.0, must not be negative"),
+        ({"self_loops": -1.0}, "self_loops=-1.0, must be at least 0"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -248,9 +248,9 @@ def test_a_structural_encoding_has_a_perceptron_of_its_own():
         ({"num_layers_global": -1}, "num_layers_global=-1, must be at least 0"),
         ({"rate": 0.0}, r"rate=0.0, must be in \(0, 1\]"),
         ({"dropout": 1.0}, r"dropout=1.0, must be in \[0, 1\)"),
-        ({"fuse": "sum"}, "unknown fuse of KLGNN 'sum'"),
-        ({"readout": "lcm"}, "unknown readout of KLGNN 'lcm'"),
-        ({"subgraph_pool": "maximum"}, "unknown subgraph_pool of KLGNN 'maximum'"),
+        ({"fuse": "sum"}, "KLGNN: fuse='sum'"),
+        ({"readout": "lcm"}, "KLGNN: readout='lcm'"),
+        ({"subgraph_pool": "maximum"}, "KLGNN: subgraph_pool='maximum'"),
         (
             {"structure_features": 5},
             "structure_features=5 and structure_channels=28 must be smaller than in_channels=5",

@@ -126,7 +126,7 @@ def test_a_config_names_the_encoder():
     [
         ({"num_layers": 0}, "num_layers=0, must be at least 1"),
         ({"dropout": 1.0}, r"dropout=1.0, must be in \[0, 1\)"),
-        ({"decoder": "dot"}, "unknown decoder 'dot'; choose from: mlp, bilinear, cosine"),
+        ({"decoder": "dot"}, "LinkPredictor: decoder='dot', choose from: mlp, bilinear, cosine"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -54,7 +54,7 @@ def test_a_linear_residual_comes_before_norm_and_activation():
     model = GCN(5, 6, num_layers=2, out_channels=3, norm="layer_norm", residual="linear").double()
     h = model.norms[0](model.layers[0](GRAPH.x, GRAPH.edge_index) + model.skips[0](GRAPH.x)).relu()
     torch.testing.assert_close(model(GRAPH), model.layers[1](h, GRAPH.edge_index) + model.skips[1](h))
-    with pytest.raises(ValueError, match="residual of GCN"):
+    with pytest.raises(ValueError, match="GCN: residual='linaer', did you mean 'linear'"):
         GCN(5, residual="linaer")
 
 
@@ -89,7 +89,7 @@ def test_dropout_comes_before_every_layer():
     [
         ({"num_layers": 0}, "GCN: num_layers=0, must be at least 1"),
         ({"dropout": 1.0}, r"GCN: dropout=1\.0, must be in \[0, 1\)"),
-        ({"norm": "batchnorm"}, "unknown norm of GCN 'batchnorm'; did you mean 'batch_norm'"),
+        ({"norm": "batchnorm"}, "GCN: norm='batchnorm', did you mean 'batch_norm'"),
     ],
 )
 def test_wrong_arguments(arguments, message):

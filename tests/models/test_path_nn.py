@@ -129,11 +129,11 @@ def test_the_limit_on_paths_is_the_models():
     [
         ({"num_layers": 0}, "num_layers=0, must be at least 1"),
         ({"dropout": -0.1}, r"dropout=-0.1, must be in \[0, 1\)"),
-        ({"head_layers": 3}, "head_layers=3, choose from 0, 1, 2"),
+        ({"head_layers": 3}, "head_layers=3, choose from: 0, 1, 2"),
         ({"head_layers": 0, "out_channels": 3}, "out_channels=3 needs a head; without one it is 6"),
         ({"edge_types": [3], "edge_dim": 2}, "not both"),
-        ({"norm": "group"}, "unknown norm of PathNN 'group'"),
-        ({"paths": "all"}, "unknown paths of PathConv 'all'"),
+        ({"norm": "group"}, "PathNN: norm='group'"),
+        ({"paths": "all"}, "PathNN: paths='all'"),
     ],
 )
 def test_impossible_options(options, message):

@@ -153,5 +153,5 @@ def test_refusals():
         PPGNpp(5, max_pairs=15).double()(data)
     with pytest.raises(ValueError, match="num_layers=0, must be at least 1"):
         PPGNpp(5, num_layers=0)
-    with pytest.raises(ValueError, match="unknown readout of PPGNpp 'max'"):
+    with pytest.raises(ValueError, match="PPGNpp: readout='max'"):
         PPGNpp(5, readout="max")

@@ -116,12 +116,12 @@ def test_weight_decay_can_single_out_the_sheaf():
     ("arguments", "message"),
     [
         ({"maps": "bundle", "stalk_dim": 1}, "stalk dimension of at least 2, got 1; use maps='diag'"),
-        ({"maps": "orthogonal"}, "unknown maps 'orthogonal'"),
+        ({"maps": "orthogonal"}, "maps='orthogonal', "),
         ({"num_layers": 0}, "num_layers=0, must be at least 1"),
         ({"stalk_dim": 0}, "stalk_dim=0, must be at least 1"),
         ({"dropout": 1.0}, r"dropout=1\.0, must be in \[0, 1\)"),
         ({"normalize": "sym"}, "normalize='sym'"),
-        ({"learner_act": "relu"}, "unknown learner_act 'relu'"),
+        ({"learner_act": "relu"}, "learner_act='relu', "),
         ({"maps": "bundle", "orthogonal": "euler", "stalk_dim": 4}, "stalk dimensions 2 and 3, got 4"),
     ],
 )

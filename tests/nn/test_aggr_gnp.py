@@ -174,7 +174,7 @@ def test_wrong_arguments_are_named():
         GNPAggregation(2, 2, p_min=0)
     with pytest.raises(ValueError, match="eps=-1"):
         GNPAggregation(2, 2, eps=-1)
-    with pytest.raises(ValueError, match="unknown cell of RecurrentAggregation 'rnn'"):
+    with pytest.raises(ValueError, match="RecurrentAggregation: cell='rnn'"):
         RecurrentAggregation(2, 2, cell="rnn")
 
 

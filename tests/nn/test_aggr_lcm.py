@@ -263,8 +263,8 @@ def test_autocast_computes_in_the_precision_of_the_weights():
     ("arguments", "message"),
     [
         ({"in_channels": 3, "out_channels": 4, "project": False}, "must agree without a projection"),
-        ({"in_channels": 3, "out_channels": 3, "operator": "gruu"}, "unknown operator of LCMAggregation 'gruu'.*'gru'"),
-        ({"in_channels": 3, "out_channels": 3, "order": "sorted"}, "unknown order of LCMAggregation 'sorted'"),
+        ({"in_channels": 3, "out_channels": 3, "operator": "gruu"}, "LCMAggregation: operator='gruu'.*'gru'"),
+        ({"in_channels": 3, "out_channels": 3, "order": "sorted"}, "LCMAggregation: order='sorted'"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -93,9 +93,9 @@ def test_explosion_is_noticed():
 
 
 def test_bad_arguments():
-    with pytest.raises(ValueError, match="unknown ODE solver 'dopri_5'; did you mean 'dopri5'"):
+    with pytest.raises(ValueError, match="ODESolver: method='dopri_5', did you mean 'dopri5'"):
         ODESolver("dopri_5")
-    with pytest.raises(ValueError, match="unknown solver of the adjoint equation 'exact'"):
+    with pytest.raises(ValueError, match="ODESolver: adjoint='exact', "):
         ODESolver("dopri5", adjoint="exact")
     with pytest.raises(ValueError, match="'exact' has exact gradients already"):
         ODESolver("exact", adjoint="rk4")

@@ -155,8 +155,8 @@ def test_edge_features_are_checked():
     ("options", "message"),
     [
         ({"length": 0}, "length=0, must be at least 1"),
-        ({"paths": "long"}, "unknown paths of PathConv 'long'"),
-        ({"aggr": "max"}, "unknown aggr of PathConv 'max'"),
+        ({"paths": "long"}, "PathConv: paths='long'"),
+        ({"aggr": "max"}, "PathConv: aggr='max'"),
         ({"dropout": 1.0}, r"dropout=1.0, must be in \[0, 1\)"),
     ],
 )

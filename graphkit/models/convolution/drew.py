@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,16 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv, Linear, dropout
-from graphkit.nn.drew.base import check_delay
+from graphkit.nn.drew.base import Delay
 from graphkit.nn.encoders import CodeEncoder, LaplacianEncoder
 from graphkit.ops import l2_normalize
 from graphkit.transforms import Hops, LaplacianEigenvectors, SparseFeatures
 
-CONVS = ("gcn", "gin", "gatedgcn", "rgin")
 LAP_PE_CHANNELS = 16
 
 
@@ -119,25 +118,25 @@ class DRew(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        out_channels: int | None = None,
-        conv: str | Callable[[int, int], nn.Module] = "gcn",
-        nu: float = 1,
-        k_max: int | None = None,
-        dropout: float = 0.0,
-        act: str = "relu",
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
+        conv: Literal["gcn", "gin", "gatedgcn", "rgin"] | Callable[[int, int], nn.Module] = "gcn",
+        nu: Delay = 1,
+        k_max: Count | None = None,
+        dropout: Probability = 0.0,
+        act: Activation = "relu",
         batch_norm: bool = True,
         l2_norm: bool = True,
         residual: bool | None = None,
         shared_weights: bool | None = None,
         convex_combination: bool = False,
         learned_hop_weights: bool = False,
-        num_edge_types: int = 1,
-        encoder: str = "linear",
-        pre_layers: int = 0,
-        lap_pe: int = 0,
+        num_edge_types: Count = 1,
+        encoder: Literal["linear", "atom"] = "linear",
+        pre_layers: NonNegativeInt = 0,
+        lap_pe: NonNegativeInt = 0,
         jumping: bool = False,
         readout: str | None = None,
         official_lap_pe: bool = False,
@@ -145,8 +144,6 @@ class DRew(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        self.conv = check_choice(conv, CONVS, "conv of DRew") if isinstance(conv, str) else conv
-        self.encoder = check_choice(encoder, ("linear", "atom"), "encoder of DRew")
         self._check()
 
         self.reads = Reads(edge_attr=num_edge_types > 1)
@@ -160,15 +157,6 @@ class DRew(LayeredModel):
         self.reset_parameters()
 
     def _check(self) -> None:
-        for name, value, least in (
-            ("k_max", self.k_max, 1),
-            ("num_edge_types", self.num_edge_types, 1),
-            ("pre_layers", self.pre_layers, 0),
-            ("lap_pe", self.lap_pe, 0),
-        ):
-            if value is not None and value < least:
-                raise ValueError(f"DRew: {name}={value}, must be at least {least}")
-        check_delay(self.nu, "DRew")
         if self.num_edge_types > 1 and self.conv != "rgin":
             raise ValueError(f"DRew: num_edge_types={self.num_edge_types}, but conv={self.conv!r} reads no edge types")
         if self.conv == "rgin" and self.shared_weights:

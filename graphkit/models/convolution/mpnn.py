@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.base import State
-from graphkit.models.stack import LayerStack
+from graphkit.models.stack import LayerStack, Norm
 from graphkit.nn import MPNNConv
 
 
@@ -50,19 +51,19 @@ class MPNN(LayerStack):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        out_channels: int | None = None,
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
         aggr: str = "mean",
         aggr_kwargs: dict[str, Any] | None = None,
-        dropout: float = 0.0,
-        act: str = "relu",
-        norm: str | None = None,
-        residual: bool | str = False,
+        dropout: Probability = 0.0,
+        act: Activation = "relu",
+        norm: Norm | None = None,
+        residual: bool | Literal["linear"] = False,
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: float | None = None,
+        input_dropout: Probability | None = None,
     ) -> None:
         self.aggr, self.aggr_kwargs = aggr, aggr_kwargs  # for make_layer
         super().__init__(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -62,16 +63,16 @@ class PureGCN(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 1,
-        out_channels: int | None = None,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        tail_dropout: float = 0.0,
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 1,
+        out_channels: Count | None = None,
+        dropout: Probability = 0.0,
+        input_dropout: Probability = 0.0,
+        tail_dropout: Probability = 0.0,
         jumping: bool = False,
         residual: bool = False,
-        normalize: str | None = "sym",
+        normalize: Literal["sym"] | None = "sym",
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
     ) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import State
-from graphkit.models.stack import LayerStack
+from graphkit.models.stack import LayerStack, Norm
 from graphkit.nn import RelationalConv
 
 R = TypeVar("R", bound="RelationalGNN")
@@ -52,19 +53,19 @@ class RelationalGNN(LayerStack):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        out_channels: int | None = None,
-        conv: str = "gcn",
-        num_relations: int = 2,
-        dropout: float = 0.0,
-        act: str = "relu",
-        norm: str | None = None,
-        residual: bool | str = False,
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
+        conv: Literal["gcn", "gin"] = "gcn",
+        num_relations: Count = 2,
+        dropout: Probability = 0.0,
+        act: Activation = "relu",
+        norm: Norm | None = None,
+        residual: bool | Literal["linear"] = False,
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: float | None = None,
+        input_dropout: Probability | None = None,
     ) -> None:
         self.conv, self.num_relations = conv, num_relations  # for make_layer
         super().__init__(

@@ -7,6 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -40,11 +41,11 @@ class SGC(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        out_channels: int | None = None,
-        K: int = 2,
-        input_dropout: float = 0.0,
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        out_channels: Count | None = None,
+        K: Count = 2,
+        input_dropout: Probability = 0.0,
         bias: bool = True,
         readout: str | None = None,
     ) -> None:

@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Count, Probability, UnitInterval
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -50,13 +51,13 @@ class APPNP(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 10,
-        out_channels: int | None = None,
-        alpha: float = 0.1,
-        dropout: float = 0.0,
-        edge_dropout: float = 0.0,
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 10,
+        out_channels: Count | None = None,
+        alpha: UnitInterval = 0.1,
+        dropout: Probability = 0.0,
+        edge_dropout: Probability = 0.0,
         readout: str | None = None,
     ) -> None:
         super().__init__()

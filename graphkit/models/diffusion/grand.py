@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +13,15 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Channels, Count, Finite, NonNegative, Positive, Probability
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import GraphDiffusion, Linear, dropout
-from graphkit.nn.diffusion_ode import REGULARIZERS, DiffusionODE, RegularizedODE
-from graphkit.nn.ode import ODESolver
+from graphkit.nn.diffusion_ode import DiffusionODE, RegularizedODE, Regularizer
+from graphkit.nn.diffusivity import Attention, Axis, Normalization
+from graphkit.nn.graph_diffusion import Diffusivity, Share
+from graphkit.nn.ode import AdjointMethod, Method, ODESolver
 from graphkit.transforms import SparseFeatures
 
 
@@ -132,35 +134,35 @@ class GRAND(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 1,
-        out_channels: int | None = None,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        time: float = 4.0,
-        diffusivity: str = "linear",
-        attention: str = "scaled_dot",
-        attention_channels: int = 64,
-        heads: int = 4,
-        axis: str = "row",
-        normalize: str = "softmax",
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 1,
+        out_channels: Count | None = None,
+        dropout: Probability = 0.0,
+        input_dropout: Probability = 0.0,
+        time: Positive = 4.0,
+        diffusivity: Diffusivity = "linear",
+        attention: Attention = "scaled_dot",
+        attention_channels: Count = 64,
+        heads: Count = 4,
+        axis: Axis = "row",
+        normalize: Normalization = "softmax",
         reweight: bool = False,
-        adjacency: str = "column",
-        self_loops: float = 1.0,
+        adjacency: Literal["column", "sym"] = "column",
+        self_loops: NonNegative = 1.0,
         source: bool = False,
         bounded_rate: bool = True,
-        keep_edges: float = 0.5,
+        keep_edges: Share = 0.5,
         mlp: bool = False,
         batch_norm: bool = False,
         fc_out: bool = False,
-        solver: str | None = None,
-        step_size: float = 1.0,
-        tol_scale: float = 1.0,
-        adjoint: str | None = None,
-        adjoint_tol_scale: float = 1.0,
-        max_evaluations: int | None = 1000,
-        regularizers: Mapping[str, float] | None = None,
+        solver: Method | None = None,
+        step_size: Positive = 1.0,
+        tol_scale: Positive = 1.0,
+        adjoint: AdjointMethod | None = None,
+        adjoint_tol_scale: Positive = 1.0,
+        max_evaluations: Count | None = 1000,
+        regularizers: Mapping[Regularizer, Finite] | None = None,
         readout: str | None = None,
         official_batch_max: bool = False,
         official_hard_gradient: bool = False,
@@ -168,8 +170,7 @@ class GRAND(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        self.regularizers = None if regularizers is None else dict(regularizers)
-        self._check_numbers()
+        self.regularizers: Any = None if regularizers is None else dict(regularizers)
 
         self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None, bias_initializer=None)
         self.mlp_in = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(2 if mlp else 0))
@@ -286,13 +287,6 @@ class GRAND(LayeredModel):
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_penalties": {}}  # tensors with a graph can be neither copied nor pickled
-
-    def _check_numbers(self) -> None:
-        for name in ("time", "tol_scale", "adjoint_tol_scale"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"GRAND: {name}={getattr(self, name)}, must be positive")
-        for name in self.regularizers or {}:
-            check_choice(name, REGULARIZERS, "regulariser of GRAND")
 
     def _make_solver(self) -> ODESolver:
         linear = self.diffusivity != "nonlinear"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import cast
+from typing import Annotated, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -14,17 +14,14 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count, Interval, NonNegativeInt, Positive, Probability
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn.encoders import CodeEncoder
 from graphkit.nn.labelled_copies import LabelledCopies, scaled_sum
 from graphkit.ops import SparseMatrix, scatter, segment, sparsity_pattern, split_edges
 from graphkit.transforms import NodeSubsets
 
-FUSIONS = ("add", "hadamard", "cat")
-POOLS = ("sum", "mean", "max")
-READOUTS = (*POOLS, "mask", "nodes")
 _ROWS = 2**18  # of labelled copies at a time where no gradient is asked for
 
 
@@ -111,44 +108,35 @@ class KLGNN(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 8,
-        out_channels: int | None = None,
-        l: int = 1,  # noqa: E741
-        max_distance: int | None = None,
-        resolution: float | None = None,
-        rate: float = 1.0,
-        num_layers_id: int = 5,
-        num_layers_global: int = 5,
-        num_layers_regression: int = 4,
-        fuse: str = "hadamard",
-        subgraph_pool: str = "sum",
-        readout: str | None = None,
-        node_types: list[int] | None = None,
-        edge_types: int | None = None,
-        structure_features: int = 0,
-        structure_channels: int = 28,
-        dropout: float = 0.0,
+        in_channels: Count,
+        hidden_channels: Count = 64,
+        num_layers: Count = 8,
+        out_channels: Count | None = None,
+        l: Count = 1,  # noqa: E741
+        max_distance: Count | None = None,
+        resolution: Positive | None = None,
+        rate: Annotated[float, Interval(0, 1, "right")] = 1.0,
+        num_layers_id: Count = 5,
+        num_layers_global: NonNegativeInt = 5,
+        num_layers_regression: NonNegativeInt = 4,
+        fuse: Literal["add", "hadamard", "cat"] = "hadamard",
+        subgraph_pool: Literal["sum", "mean", "max"] = "sum",
+        readout: Literal["sum", "mean", "max", "mask", "nodes"] | None = None,
+        node_types: Sequence[Count] | None = None,
+        edge_types: Count | None = None,
+        structure_features: NonNegativeInt = 0,
+        structure_channels: Count = 28,
+        dropout: Probability = 0.0,
         official_mean: bool = False,
-        max_subsets: int = 10_000_000,
+        max_subsets: Count = 10_000_000,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        least = {"num_layers": 1, "l": 1, "num_layers_id": 1, "num_layers_global": 0, "num_layers_regression": 0}
-        for name, bound in least.items():
-            if locals()[name] < bound:
-                raise ValueError(f"KLGNN: {name}={locals()[name]}, must be at least {bound}")
-        if not 0 < rate <= 1:
-            raise ValueError(f"KLGNN: rate={rate}, must be in (0, 1]")
         if structure_features and not (structure_features < in_channels and structure_channels < hidden_channels):
             raise ValueError(
                 f"KLGNN: structure_features={structure_features} and structure_channels={structure_channels} must be "
                 f"smaller than in_channels={in_channels} and hidden_channels={hidden_channels}"
             )
-        self.fuse = check_choice(fuse, FUSIONS, "fuse of KLGNN")
-        self.subgraph_pool = check_choice(subgraph_pool, POOLS, "subgraph_pool of KLGNN")
-        self.readout = readout if readout is None else check_choice(readout, READOUTS, "readout of KLGNN")
 
         self.reads = Reads(edge_attr=edge_types is not None)
         h, s = hidden_channels, structure_channels if structure_features else 0

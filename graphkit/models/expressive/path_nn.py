@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count, OneOf, Probability
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
-from graphkit.models.stack import NORMS
+from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import PathConv
 from graphkit.nn.encoders import CodeEncoder
 from graphkit.transforms import Paths
@@ -97,36 +99,32 @@ class PathNN(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 3,
-        out_channels: int | None = None,
-        paths: str = "shortest",
+        in_channels: Count,
+        hidden_channels: Count = 64,
+        num_layers: Count = 3,
+        out_channels: Count | None = None,
+        paths: Annotated[str, OneOf(PATHS)] = "shortest",
         encode_distances: bool | None = None,
-        node_types: list[int] | None = None,
-        edge_types: list[int] | None = None,
-        edge_dim: int | None = None,
-        aggr: str = "sum",
+        node_types: Sequence[Count] | None = None,
+        edge_types: Sequence[Count] | None = None,
+        edge_dim: Count | None = None,
+        aggr: Literal["sum", "mean"] = "sum",
         residual: bool = True,
         l2_norm: bool = False,
-        norm: str | None = "batch_norm",
+        norm: Norm | None = "batch_norm",
         mlp: bool = False,
-        dropout: float = 0.0,
-        head_layers: int = 2,
+        dropout: Probability = 0.0,
+        head_layers: Literal[0, 1, 2] = 2,
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
-        max_paths: int = 10_000_000,
+        max_paths: Count = 10_000_000,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        if head_layers not in (0, 1, 2):
-            raise ValueError(f"PathNN: head_layers={head_layers}, choose from 0, 1, 2")
         if head_layers == 0 and out_channels not in (None, hidden_channels):
             raise ValueError(f"PathNN: out_channels={out_channels} needs a head; without one it is {hidden_channels}")
         if edge_types is not None and edge_dim is not None:
             raise ValueError("PathNN: give edge_types for codes or edge_dim for numbers, not both")
-        if norm is not None:
-            check_choice(norm, NORMS, "norm of PathNN")
 
         h = hidden_channels
         self.encoder = _perceptron(in_channels, h, norm) if node_types is None else CodeEncoder(h, node_types)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count, NonNegativeInt
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice, check_edge_index
+from graphkit.core.validate import check_edge_index
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn import Linear
 from graphkit.nn.ppgn import Pairs, PPGNBlock
@@ -82,22 +83,18 @@ class PPGNpp(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 4,
-        out_channels: int | None = None,
-        head_channels: int | None = None,
-        polynomials: int = 0,
-        edge_dim: int | None = None,
-        readout: str | None = None,
-        max_pairs: int = 5_000_000,
+        in_channels: Count,
+        hidden_channels: Count = 64,
+        num_layers: Count = 4,
+        out_channels: Count | None = None,
+        head_channels: Count | None = None,
+        polynomials: NonNegativeInt = 0,
+        edge_dim: Count | None = None,
+        readout: Literal["mean", "sum", "mask"] | None = None,
+        max_pairs: Count = 5_000_000,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        if polynomials < 0:
-            raise ValueError(f"PPGNpp: polynomials={polynomials}, must be at least 0")
-        if readout is not None:
-            check_choice(readout, (*POOLED, "mask"), "readout of PPGNpp")
 
         self.reads = Reads(edge_weight=True, edge_attr=edge_dim is not None)
         h, width = hidden_channels, polynomials + 1 + (edge_dim or 0) + in_channels

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.graph_free.mlp import MLP
+from graphkit.models.stack import Norm
 from graphkit.nn import Perceptron
 
 
@@ -47,20 +49,18 @@ class DeepSets(MLP):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        out_channels: int | None = None,
-        head_layers: int = 2,
-        dropout: float = 0.0,
-        act: str = "relu",
-        norm: str | None = None,
+        in_channels: Channels,
+        hidden_channels: Count = 64,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
+        head_layers: Count = 2,
+        dropout: Probability = 0.0,
+        act: Activation = "relu",
+        norm: Norm | None = None,
         readout: str = "sum",
         readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: float | None = None,
+        input_dropout: Probability | None = None,
     ) -> None:
-        if head_layers < 1:
-            raise ValueError(f"DeepSets: head_layers={head_layers}, must be at least 1")
         super().__init__(
             in_channels,
             hidden_channels,

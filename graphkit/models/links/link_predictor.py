@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Count, Probability
 from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.nn import Linear, dropout
 from graphkit.ops import sddmm
 
-DECODERS = ("mlp", "bilinear", "cosine")
 _BLOCK = 1 << 16  # pairs at a time where no gradient is needed
 
 
@@ -65,15 +64,14 @@ class LinkPredictor(PairScorer):
     def __init__(
         self,
         encoder: Any,
-        decoder: str = "mlp",
-        hidden_channels: int = 64,
-        num_layers: int = 2,
-        dropout: float = 0.0,
-        embedding_channels: int | None = None,
+        decoder: Literal["mlp", "bilinear", "cosine"] = "mlp",
+        hidden_channels: Count = 64,
+        num_layers: Count = 2,
+        dropout: Probability = 0.0,
+        embedding_channels: Count | None = None,
     ) -> None:
         super().__init__(encoder, embedding_channels)
         self.keep_arguments(locals())
-        check_choice(decoder, DECODERS, "decoder")
         width = self._width
         widths = [width] + [hidden_channels] * (num_layers - 1) + [1]
         if decoder == "mlp":

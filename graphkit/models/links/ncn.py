@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import attributes_of
+from graphkit.core.constraints import Count, Finite, Positive, Probability
 from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
 from graphkit.ops import SparsityPattern, sparsity_pattern
@@ -73,15 +74,15 @@ class NCN(PairScorer):
     def __init__(
         self,
         encoder: Any,
-        hidden_channels: int = 64,
-        dropout: float = 0.0,
-        edge_dropout: float = 0.0,
+        hidden_channels: Count = 64,
+        dropout: Probability = 0.0,
+        edge_dropout: Probability = 0.0,
         layer_norm: bool = True,
         use_xlin: bool = True,
         tail_act: bool = False,
         two_layer_lin: bool = False,
-        beta: float = 1.0,
-        embedding_channels: int | None = None,
+        beta: Finite = 1.0,
+        embedding_channels: Count | None = None,
     ) -> None:
         super().__init__(encoder, embedding_channels)
         self.keep_arguments(locals())
@@ -164,20 +165,20 @@ class NCNC(NCN):
     def __init__(
         self,
         encoder: Any,
-        hidden_channels: int = 64,
-        dropout: float = 0.0,
-        edge_dropout: float = 0.0,
+        hidden_channels: Count = 64,
+        dropout: Probability = 0.0,
+        edge_dropout: Probability = 0.0,
         layer_norm: bool = True,
         use_xlin: bool = True,
         tail_act: bool = False,
         two_layer_lin: bool = False,
-        beta: float = 1.0,
-        embedding_channels: int | None = None,
-        depth: int = 1,
-        scale: float = 5.0,
-        offset: float = 3.0,
-        alpha: float = 1.0,
-        pt: float = 0.5,
+        beta: Finite = 1.0,
+        embedding_channels: Count | None = None,
+        depth: Count = 1,
+        scale: Finite = 5.0,
+        offset: Finite = 3.0,
+        alpha: Finite = 1.0,
+        pt: Positive = 0.5,
     ) -> None:
         super().__init__(
             encoder,

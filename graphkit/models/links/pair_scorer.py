@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count
 from graphkit.core.reads import Reads, reads_of
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, State, registry, required_by
@@ -39,7 +40,7 @@ class PairScorer(LayeredModel):
 
     reads = Reads(edge_weight=True, edge_attr=True, edge_label_index=True)  # what the encoder reads, and pairs
 
-    def __init__(self, encoder: Any, embedding_channels: int | None = None) -> None:
+    def __init__(self, encoder: Any, embedding_channels: Count | None = None) -> None:
         super().__init__()
         self.keep_arguments(locals())
         name = type(self).__name__

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import GraphSAINTConv, Linear, dropout
@@ -66,22 +66,21 @@ class GraphSAINT(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 256,
-        out_channels: int | None = None,
-        orders: Sequence[int] = (1, 1, 0),
-        dropout: float = 0.1,
-        act: str = "relu",
-        join: str = "concat",
+        in_channels: Channels,
+        hidden_channels: Count = 256,
+        out_channels: Count | None = None,
+        orders: Sequence[NonNegativeInt] = (1, 1, 0),
+        dropout: Probability = 0.1,
+        act: Activation = "relu",
+        join: Literal["concat", "sum"] = "concat",
         norm: bool = True,
         readout: str | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        if not orders or min(orders) < 0:
+        if not orders:
             raise ValueError(f"GraphSAINT: orders={orders}, expected the order of each layer, e.g. (1, 1, 0)")
         self.orders = tuple(orders)
-        self.join = check_choice(join, ("concat", "sum"), "join of GraphSAINT")
         self.num_hops = max(orders)
         layers, width = [], in_channels
         for order in self.orders:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,16 +10,14 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, OneOf, Probability
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, ShaDowGATConv, ShaDowGCNConv, ShaDowLinear, ShaDowSAGEConv, aggr, dropout
 from graphkit.ops import l2_normalize
 
 CONVS: dict[str, Any] = {"sage": ShaDowSAGEConv, "gcn": ShaDowGCNConv, "gat": ShaDowGATConv}
-POOLINGS = ("center", "mean", "max", "sum")
-RESIDUES = ("none", "concat", "sum", "max")
 HOP_COLUMNS = 7  # unreachable, then 0 to 5 hops; farther nodes have zeros
 
 
@@ -80,28 +78,25 @@ class ShaDowGNN(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 256,
-        num_layers: int = 5,
-        out_channels: int | None = None,
-        conv: str = "gat",
-        heads: int = 1,
-        dropout: float = 0.25,
-        act: str | None = "elu",
-        residue: str = "none",
-        pooling: str = "center",
+        in_channels: Channels,
+        hidden_channels: Count = 256,
+        num_layers: Count = 5,
+        out_channels: Count | None = None,
+        conv: Annotated[str, OneOf(CONVS)] = "gat",
+        heads: Count = 1,
+        dropout: Probability = 0.25,
+        act: Activation | None = "elu",
+        residue: Literal["none", "concat", "sum", "max"] = "none",
+        pooling: Literal["center", "mean", "max", "sum"] = "center",
         hops: bool = False,
         readout: str | None = None,
         norm_outputs: bool | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        if heads < 1 or hidden_channels % heads:
+        if hidden_channels % heads:
             raise ValueError(f"ShaDowGNN: heads={heads} must divide hidden_channels={hidden_channels}")
-        self.conv = check_choice(conv, CONVS, "conv of ShaDowGNN")
         self.reads = Reads(edge_weight=conv != "gat")
-        self.residue = check_choice(residue, RESIDUES, "residue of ShaDowGNN")
-        self.pooling = check_choice(pooling, POOLINGS, "pooling of ShaDowGNN")
         widths = [in_channels] + [hidden_channels] * (num_layers - 1)
         self.hop_encoder = Linear(HOP_COLUMNS, in_channels) if hops else None
         more = {"heads": heads} if conv == "gat" else {}

@@ -7,12 +7,12 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.base import State
 from graphkit.models.sheaf.sheaf_diffusion import SheafDiffusion
 from graphkit.nn.sheaf import SheafLaplacian, given_laplacian
 from graphkit.transforms import ConnectionMaps, SparseFeatures, Undirected
-from graphkit.transforms.connection_maps import CONNECTIONS
+from graphkit.transforms.connection_maps import Connection
 
 
 class ConnectionSheaf(SheafDiffusion):
@@ -56,17 +56,17 @@ class ConnectionSheaf(SheafDiffusion):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 16,
-        num_layers: int = 2,
-        out_channels: int | None = None,
-        stalk_dim: int = 2,
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        act: str | None = "elu",
+        in_channels: Channels,
+        hidden_channels: Count = 16,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
+        stalk_dim: Count = 2,
+        dropout: Probability = 0.0,
+        input_dropout: Probability = 0.0,
+        act: Activation | None = "elu",
         second_linear: bool = False,
         readout: str | None = None,
-        connection: str = "features",
+        connection: Connection = "features",
     ) -> None:
         super().__init__(
             in_channels,
@@ -82,7 +82,7 @@ class ConnectionSheaf(SheafDiffusion):
             frozen=True,
             readout=readout,
         )
-        self.connection = check_choice(connection, CONNECTIONS, "connection")
+        self.connection = connection
 
     def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:
         """The connection Laplacian of the batch, the same for all layers."""

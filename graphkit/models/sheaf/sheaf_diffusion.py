@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -12,12 +12,15 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, OneOf, Positive, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, dropout
-from graphkit.nn.ode import ODESolver
+from graphkit.nn.ode import AdjointMethod, Method, ODESolver
 from graphkit.nn.sheaf import SheafConv, SheafFlow, SheafLaplacian, SheafLearner, sheaf_graph
+from graphkit.nn.sheaf.learner import ACTIVATIONS, Maps
+from graphkit.nn.sheaf.orthogonal import Orthogonal
 from graphkit.transforms import SparseFeatures, Undirected
 
 AS_TORCH: dict[str, Any] = {"weight_initializer": None, "bias_initializer": None}  # as in the official code
@@ -116,46 +119,38 @@ class SheafDiffusion(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 16,
-        num_layers: int = 2,
-        out_channels: int | None = None,
-        stalk_dim: int = 2,
-        maps: str = "diag",
-        dropout: float = 0.0,
-        input_dropout: float = 0.0,
-        act: str | None = "elu",
+        in_channels: Channels,
+        hidden_channels: Count = 16,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
+        stalk_dim: Count = 2,
+        maps: Maps = "diag",
+        dropout: Probability = 0.0,
+        input_dropout: Probability = 0.0,
+        act: Activation | None = "elu",
         low_pass: bool = False,
         high_pass: bool = False,
-        orthogonal: str = "householder",
+        orthogonal: Orthogonal = "householder",
         edge_weights: bool = True,
-        normalize: str | None = "block",
+        normalize: Literal["block", "degree"] | None = "block",
         frozen: bool = False,
         left_weights: bool = True,
         right_weights: bool = True,
         second_linear: bool = False,
-        learner_act: str = "tanh",
+        learner_act: Annotated[str, OneOf(ACTIVATIONS)] = "tanh",
         sparse_learner: bool = False,
         official_sparse_learner: bool = False,
         official_fixed_scale: bool = False,
-        time: float | None = None,
-        solver: str = "dopri5",
-        step_size: float = 1.0,
-        tol_scale: float = 1.0,
-        adjoint: str | None = None,
-        max_evaluations: int = 1000,
+        time: Positive | None = None,
+        solver: Method = "dopri5",
+        step_size: Positive = 1.0,
+        tol_scale: Positive = 1.0,
+        adjoint: AdjointMethod | None = None,
+        max_evaluations: Count | None = 1000,
         readout: str | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        name = type(self).__name__
-        for argument, value in (("num_layers", num_layers), ("stalk_dim", stalk_dim)):
-            if value < 1:
-                raise ValueError(f"{name}: {argument}={value}, must be at least 1")
-        if time is not None and not time > 0:
-            raise ValueError(f"{name}: time={time}, must be positive, or None for steps")
-        if normalize not in ("block", "degree", None):
-            raise ValueError(f"{name}: normalize={normalize!r}, choose from 'block', 'degree', None")
 
         self.width = stalk_dim + low_pass + high_pass
         size = self.width * hidden_channels

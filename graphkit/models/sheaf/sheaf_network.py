@@ -11,6 +11,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -69,21 +70,18 @@ class SheafNetwork(LayeredModel):
 
     def __init__(
         self,
-        in_channels: int,
-        hidden_channels: int = 32,
-        num_layers: int = 3,
-        out_channels: int | None = None,
-        stalk_dim: int = 1,
+        in_channels: Channels,
+        hidden_channels: Count = 32,
+        num_layers: Count = 3,
+        out_channels: Count | None = None,
+        stalk_dim: Count = 1,
         maps: str | None = None,
-        dropout: float = 0.0,
-        act: str = "relu",
+        dropout: Probability = 0.0,
+        act: Activation = "relu",
         readout: str | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        for argument, value in (("num_layers", num_layers), ("stalk_dim", stalk_dim)):
-            if value < 1:
-                raise ValueError(f"SheafNetwork: {argument}={value}, must be at least 1")
 
         self.reads = Reads(direction=False, edge_weight=maps == "edge_weight", edge_attr=maps == "edge_attr")
         width = stalk_dim * hidden_channels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch_geometric.nn.aggr import Aggregation
 from graphkit.core.config import Configurable
 from graphkit.nn.aggr.sets import Sets, find_sets
 
-ORDERS = ("random", "canonical", "given")
+Order = Literal["random", "canonical", "given"]
 
 
 class SetAggregation(Configurable, Aggregation):
@@ -63,7 +64,7 @@ class SetAggregation(Configurable, Aggregation):
         return out.view(dim_size, *inner, out.size(-1)).movedim(0, dim)
 
     def arrange(self, x: Tensor, sets: Sets, order: str) -> Tensor:
-        """The elements set by set, in one of the orders of ``ORDERS``: ``[num_elements]``.
+        """The elements set by set, in the order that ``order`` says: ``[num_elements]``.
 
         ``"random"`` is a new random order at each call while training, and the canonical one in evaluation.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit import ops
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Count, Interval, NonNegative
 from graphkit.nn.aggr.base import SetAggregation
 from graphkit.nn.aggr.sets import Sets, find_sets
 
@@ -126,18 +127,14 @@ class GNPAggregation(SetAggregation):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: Count,
+        out_channels: Count,
         per_channel: bool = False,
-        act: str = "relu",
-        eps: float = 0.0,
-        p_min: float = 0.1,
+        act: Activation = "relu",
+        eps: NonNegative = 0.0,
+        p_min: Annotated[float, Interval(0, 1, "neither")] = 0.1,
     ) -> None:
         super().__init__()
-        if not 0 < p_min < 1:
-            raise ValueError(f"GNPAggregation: p_min={p_min}, must be in (0, 1)")
-        if eps < 0:
-            raise ValueError(f"GNPAggregation: eps={eps}, must not be negative")
         self.in_channels, self.out_channels, self.per_channel = in_channels, out_channels, per_channel
         self.act, self.eps, self.p_min = act, eps, p_min
         self.activation = activation_resolver(act)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
-from graphkit.nn.aggr.base import ORDERS, SetAggregation
+from graphkit.core.constraints import Count, NonNegative, OneOf
+from graphkit.nn.aggr.base import Order, SetAggregation
 from graphkit.nn.aggr.operators import GRUOperator, MLPOperator
 from graphkit.nn.aggr.sets import Sets
 from graphkit.nn.aggr.tree import Tree, reduce
@@ -76,14 +77,14 @@ class LCMAggregation(SetAggregation):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
+        in_channels: Count,
+        out_channels: Count,
         project: bool = True,
-        operator: str | Operator = "gru",
+        operator: Annotated[str, OneOf(OPERATORS)] | Operator = "gru",
         symmetric: bool = True,
-        order: str = "random",
-        associativity_weight: float = 0.0,
-        commutativity_weight: float = 0.0,
+        order: Order = "random",
+        associativity_weight: NonNegative = 0.0,
+        commutativity_weight: NonNegative = 0.0,
     ) -> None:
         super().__init__()
         if in_channels != out_channels and not project:
@@ -93,11 +94,11 @@ class LCMAggregation(SetAggregation):
             )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.project, self.symmetric = project, symmetric
-        self.order = check_choice(order, ORDERS, "order of LCMAggregation")
+        self.order = order
         self.associativity_weight, self.commutativity_weight = associativity_weight, commutativity_weight
         self._name = operator if isinstance(operator, str) else None
         if isinstance(operator, str):
-            operator = OPERATORS[check_choice(operator, OPERATORS, "operator of LCMAggregation")](out_channels)
+            operator = OPERATORS[operator](out_channels)
         self.f: Operator = operator
         self.lin = nn.Linear(in_channels, out_channels) if project else None
         self.identity = nn.Parameter(torch.zeros(out_channels))

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count
 from graphkit.nn.aggr.gru_pairs import symmetric_gru
 
 
-class GRUOperator(nn.GRUCell):
+class GRUOperator(Checked, nn.GRUCell):
     r"""A GRU cell that reads :math:`a` in state :math:`b`.
 
     .. math::
@@ -33,7 +34,7 @@ class GRUOperator(nn.GRUCell):
 
     checks = Checks(skip="a part of an aggregation, checked with it")
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: Count) -> None:
         super().__init__(channels, channels)
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:  # type: ignore[override]
@@ -45,7 +46,7 @@ class GRUOperator(nn.GRUCell):
         return symmetric_gru(a, b, self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh)
 
 
-class MLPOperator(nn.Module):
+class MLPOperator(Checked, nn.Module):
     r"""A perceptron with one hidden layer on both operands.
 
     .. math::
@@ -65,7 +66,7 @@ class MLPOperator(nn.Module):
 
     checks = Checks(skip="a part of an aggregation, checked with it")
 
-    def __init__(self, channels: int, hidden_channels: int | None = None) -> None:
+    def __init__(self, channels: Count, hidden_channels: Count | None = None) -> None:
         super().__init__()
         hidden_channels = 2 * channels if hidden_channels is None else hidden_channels
         self.lin1 = nn.Linear(2 * channels, hidden_channels)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
-from graphkit.nn.aggr.base import ORDERS, SetAggregation
+from graphkit.core.constraints import Count, OneOf
+from graphkit.nn.aggr.base import Order, SetAggregation
 from graphkit.nn.aggr.sets import Sets
 from graphkit.ops.indices import ragged, starts
 
@@ -51,11 +51,16 @@ class RecurrentAggregation(SetAggregation):
 
     checks = Checks([{}, {"cell": "lstm"}])
 
-    def __init__(self, in_channels: int, out_channels: int, cell: str = "gru", order: str = "random") -> None:
+    def __init__(
+        self,
+        in_channels: Count,
+        out_channels: Count,
+        cell: Annotated[str, OneOf(CELLS)] = "gru",
+        order: Order = "random",
+    ) -> None:
         super().__init__()
-        self.in_channels, self.out_channels, self.cell = in_channels, out_channels, cell
-        self.order = check_choice(order, ORDERS, "order of RecurrentAggregation")
-        self.rnn = CELLS[check_choice(cell, CELLS, "cell of RecurrentAggregation")](in_channels, out_channels)
+        self.in_channels, self.out_channels, self.cell, self.order = in_channels, out_channels, cell, order
+        self.rnn = CELLS[cell](in_channels, out_channels)
 
     def reset_parameters(self) -> None:
         """Draw new weights: torch's default for recurrent networks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,12 +11,21 @@ from torch_geometric.nn import SAGEConv
 from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count
 from graphkit.core.docstrings import inherit_arguments
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import split_edges, unweighted_pattern
 
 
-class DRewConv(nn.Module):
+def _delay(nu: float) -> str | None:
+    whole = nu == float("inf") or (nu >= 1 and nu == int(nu))
+    return None if whole else "must be a whole number from 1 on, or float('inf') for no delay"
+
+
+Delay = Annotated[float, _delay]
+
+
+class DRewConv(Checked, nn.Module):
     r"""Dynamically rewired message passing with delay, for any convolution.
 
     From `"DRew: Dynamically Rewired Message Passing with Delay" <https://arxiv.org/abs/2305.08018>`_ (Gutteridge et
@@ -82,17 +91,13 @@ class DRewConv(nn.Module):
     def __init__(
         self,
         make_conv: Callable[[], nn.Module],
-        num_hops: int = 1,
-        nu: float = 1,
+        num_hops: Count = 1,
+        nu: Delay = 1,
         shared_weights: bool = False,
         convex_combination: bool = False,
         learned_hop_weights: bool = False,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        if num_hops < 1:
-            raise ValueError(f"{name}: num_hops={num_hops}, must be at least 1")
-        check_delay(nu, name)
         self.num_hops, self.nu, self.shared_weights = num_hops, nu, shared_weights
         self.convex_combination, self.learned_hop_weights = convex_combination, learned_hop_weights
         self.convs = nn.ModuleList(make_conv() for _ in range(1 if shared_weights else num_hops))
@@ -160,13 +165,3 @@ class DRewConv(nn.Module):
         sizes = getattr(self, "in_channels", None), getattr(self, "out_channels", None)
         what = repr(self.convs[0]) if None in sizes else ", ".join(map(str, sizes))
         return f"{type(self).__name__}({what}, num_hops={self.num_hops}, nu={self.nu})"
-
-
-def check_delay(nu: float, where: str) -> None:
-    """Check that a delay is a whole number or infinity.
-
-    Raises:
-        ValueError: Otherwise.
-    """
-    if nu != float("inf") and (nu < 1 or nu != int(nu)):
-        raise ValueError(f"{where}: nu={nu}, must be a whole number from 1 on, or float('inf') for no delay")

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.nn.drew.base import DRewConv
+from graphkit.core.constraints import Count
+from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import gated_mean
 
@@ -47,10 +48,10 @@ class DRewGatedGCNConv(DRewConv):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        num_hops: int = 1,
-        nu: float = 1,
+        in_channels: Count,
+        out_channels: Count,
+        num_hops: Count = 1,
+        nu: Delay = 1,
         shared_weights: bool = True,
         convex_combination: bool = False,
         learned_hop_weights: bool = False,

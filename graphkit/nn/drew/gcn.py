@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.nn.drew.base import DRewConv
+from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import l2_normalize, sparsity_pattern
@@ -59,12 +60,12 @@ class DRewGCNConv(DRewConv):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        num_hops: int = 1,
-        nu: float = 1,
-        act: str = "relu",
-        dropout: float = 0.0,
+        in_channels: Channels,
+        out_channels: Count,
+        num_hops: Count = 1,
+        nu: Delay = 1,
+        act: Activation = "relu",
+        dropout: Probability = 0.0,
         batch_norm: bool = True,
         l2_norm: bool = True,
         shared_weights: bool = False,

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.nn.drew.base import DRewConv
+from graphkit.core.constraints import Activation, Count, Finite
+from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import split_edges, spmm
 
@@ -51,12 +52,12 @@ class DRewGINConv(DRewConv):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        num_hops: int = 1,
-        nu: float = 1,
-        act: str = "relu",
-        eps: float = 0.0,
+        in_channels: Count,
+        out_channels: Count,
+        num_hops: Count = 1,
+        nu: Delay = 1,
+        act: Activation = "relu",
+        eps: Finite = 0.0,
         batch_norm: bool = True,
         shared_weights: bool = False,
         convex_combination: bool = False,
@@ -128,17 +129,14 @@ class DRewRGINConv(DRewConv):
 
     def __init__(
         self,
-        in_channels: int,
-        out_channels: int,
-        num_hops: int = 1,
-        nu: float = 1,
-        act: str = "relu",
-        eps: float = 0.0,
-        num_edge_types: int = 1,
+        in_channels: Count,
+        out_channels: Count,
+        num_hops: Count = 1,
+        nu: Delay = 1,
+        act: Activation = "relu",
+        eps: Finite = 0.0,
+        num_edge_types: Count = 1,
     ) -> None:
-        if num_edge_types < 1:
-            raise ValueError(f"DRewRGINConv: num_edge_types={num_edge_types}, must be at least 1")
-
         def perceptron() -> nn.Sequential:
             return nn.Sequential(
                 nn.Linear(in_channels, out_channels),

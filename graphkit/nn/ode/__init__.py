@@ -3,6 +3,6 @@
 from graphkit.nn.ode.equation import ODE as ODE
 from graphkit.nn.ode.equation import State
 from graphkit.nn.ode.numerical import ADAPTIVE, FIXED_STEP
-from graphkit.nn.ode.solver import METHODS, ODESolver
+from graphkit.nn.ode.solver import METHODS, AdjointMethod, Method, ODESolver
 
-__all__ = ["ADAPTIVE", "FIXED_STEP", "METHODS", "ODESolver", "State"]
+__all__ = ["ADAPTIVE", "FIXED_STEP", "METHODS", "AdjointMethod", "Method", "ODESolver", "State"]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 
 from graphkit.core.config import Configurable
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Count, OneOf, Positive
 from graphkit.nn.ode.equation import ODE, State
 from graphkit.nn.ode.exact import solve_exactly
 from graphkit.nn.ode.numerical import ADAPTIVE, FIXED_STEP, OnStep, WatchedODE, integrate
 
 METHODS = ("exact", *FIXED_STEP, *ADAPTIVE)
+Method = Annotated[str, OneOf(METHODS)]
+AdjointMethod = Annotated[str, OneOf((*FIXED_STEP, *ADAPTIVE))]
 
 
 class ODESolver(Configurable):
@@ -55,27 +57,20 @@ class ODESolver(Configurable):
 
     def __init__(
         self,
-        method: str = "dopri5",
-        step_size: float = 1.0,
-        atol: float = 1e-7,
-        rtol: float = 1e-9,
-        max_evaluations: int | None = 1000,
-        adjoint: str | None = None,
-        adjoint_atol: float | None = None,
-        adjoint_rtol: float | None = None,
+        method: Method = "dopri5",
+        step_size: Positive = 1.0,
+        atol: Positive = 1e-7,
+        rtol: Positive = 1e-9,
+        max_evaluations: Count | None = 1000,
+        adjoint: AdjointMethod | None = None,
+        adjoint_atol: Positive | None = None,
+        adjoint_rtol: Positive | None = None,
     ) -> None:
-        self.method = check_choice(method, METHODS, "ODE solver")
-        if adjoint is not None:
-            check_choice(adjoint, (*FIXED_STEP, *ADAPTIVE), "solver of the adjoint equation")
-            if method == "exact":
-                raise ValueError("ODESolver: the method 'exact' has exact gradients already; use adjoint=None with it")
-        self.step_size, self.atol, self.rtol = step_size, atol, rtol
+        if adjoint is not None and method == "exact":
+            raise ValueError("ODESolver: the method 'exact' has exact gradients already; use adjoint=None with it")
+        self.method, self.step_size, self.atol, self.rtol = method, step_size, atol, rtol
         self.max_evaluations = max_evaluations
         self.adjoint, self.adjoint_atol, self.adjoint_rtol = adjoint, adjoint_atol, adjoint_rtol
-        for name in ("step_size", "atol", "rtol", "max_evaluations", "adjoint_atol", "adjoint_rtol"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"ODESolver: {name}={value}, must be positive")
         self.evaluations = 0
 
     def __call__(self, ode: ODE, z: State, start: float, end: float, on_step: OnStep | None = None) -> Any:

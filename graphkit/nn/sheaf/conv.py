@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Checked, Count
 from graphkit.nn.sheaf.laplacian import SheafLaplacian
 
 
-class SheafMix(nn.Module):
+class SheafMix(Checked, nn.Module):
     r"""The linear part of sheaf diffusion: :math:`(I \otimes W_1) X W_2^\top`.
 
     Args:
@@ -29,7 +30,7 @@ class SheafMix(nn.Module):
 
     checks = Checks(skip="it works on stalks; checked with SheafDiffusion")
 
-    def __init__(self, stalk_dim: int, channels: int, left: bool = True, right: bool = True) -> None:
+    def __init__(self, stalk_dim: Count, channels: Count, left: bool = True, right: bool = True) -> None:
         super().__init__()
         self.left = nn.Parameter(torch.empty(stalk_dim, stalk_dim)) if left else None
         self.right = nn.Parameter(torch.empty(channels, channels)) if right else None
@@ -51,7 +52,7 @@ class SheafMix(nn.Module):
         return x if self.right is None else x @ self.right.t()
 
 
-class SheafConv(nn.Module):
+class SheafConv(Checked, nn.Module):
     r"""One explicit step of sheaf diffusion.
 
     From `"Neural Sheaf Diffusion" <https://arxiv.org/abs/2202.04579>`_ (Bodnar et al., NeurIPS 2022).
@@ -83,7 +84,7 @@ class SheafConv(nn.Module):
     checks = Checks(skip="it works on stalks; checked with SheafDiffusion")
 
     def __init__(
-        self, stalk_dim: int, channels: int, left: bool = True, right: bool = True, act: str | None = "elu"
+        self, stalk_dim: Count, channels: Count, left: bool = True, right: bool = True, act: Activation | None = "elu"
     ) -> None:
         super().__init__()
         self.activation = nn.Identity() if act is None else activation_resolver(act)

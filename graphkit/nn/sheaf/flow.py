@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Activation, Checked
 from graphkit.nn.ode import ODESolver
 from graphkit.nn.sheaf.conv import SheafMix
 from graphkit.nn.sheaf.graph import SheafGraph
@@ -15,7 +16,7 @@ from graphkit.nn.sheaf.laplacian import SheafLaplacian
 from graphkit.nn.sheaf.learner import SheafLearner
 
 
-class SheafFlow(nn.Module):
+class SheafFlow(Checked, nn.Module):
     r"""Sheaf diffusion as a differential equation.
 
     From `"Neural Sheaf Diffusion" <https://arxiv.org/abs/2202.04579>`_ (Bodnar et al., NeurIPS 2022), with the sign
@@ -50,7 +51,7 @@ class SheafFlow(nn.Module):
         solver: ODESolver,
         left: bool = True,
         right: bool = True,
-        act: str | None = "elu",
+        act: Activation | None = "elu",
     ) -> None:
         super().__init__()
         self.learner, self.solver = learner, solver

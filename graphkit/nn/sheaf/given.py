@@ -7,12 +7,13 @@ from torch import Tensor, nn
 from torch_geometric.nn import inits
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count
 from graphkit.nn.sheaf.graph import sheaf_graph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
 from graphkit.ops.pattern import Size
 
 
-class GivenSheafConv(nn.Module):
+class GivenSheafConv(Checked, nn.Module):
     r"""Graph convolution with a sheaf in place of the graph: :math:`X' = H (I \otimes B) X A`, :math:`H = I - \Delta`.
 
     From `"Sheaf Neural Networks" <https://arxiv.org/abs/2012.06333>`_ (Hansen and Gebhart, 2020). The constant sheaf
@@ -36,7 +37,7 @@ class GivenSheafConv(nn.Module):
 
     checks = Checks(skip="it works on stalks; checked with SheafNetwork")
 
-    def __init__(self, stalk_dim: int, in_channels: int, out_channels: int) -> None:
+    def __init__(self, stalk_dim: Count, in_channels: Count, out_channels: Count) -> None:
         super().__init__()
         self.left = nn.Parameter(torch.empty(stalk_dim, stalk_dim))
         self.right = nn.Parameter(torch.empty(out_channels, in_channels))

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Checked, Count, OneOf
 from graphkit.nn.sheaf.blocks import gather_ends
 from graphkit.nn.sheaf.graph import SheafGraph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian, assemble
-from graphkit.nn.sheaf.orthogonal import num_orthogonal_params, orthogonal
+from graphkit.nn.sheaf.orthogonal import Orthogonal, num_orthogonal_params, orthogonal
 
-MAPS = ("diag", "bundle", "general", "identity")
+Maps = Literal["diag", "bundle", "general", "identity"]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"tanh": torch.tanh, "elu": nn.functional.elu, "id": nn.Identity()}
 
 
-class SheafLearner(nn.Module):
+class SheafLearner(Checked, nn.Module):
     r"""Predicts the restriction maps of a sheaf from the states of both ends of each edge.
 
     From `"Neural Sheaf Diffusion" <https://arxiv.org/abs/2202.04579>`_ (Bodnar et al., NeurIPS 2022).
@@ -70,23 +71,21 @@ class SheafLearner(nn.Module):
 
     def __init__(
         self,
-        stalk_dim: int,
-        width: int,
-        channels: int,
-        maps: str = "diag",
-        orthogonal: str = "householder",
+        stalk_dim: Count,
+        width: Count,
+        channels: Count,
+        maps: Maps = "diag",
+        orthogonal: Orthogonal = "householder",
         edge_weights: bool = True,
-        normalize: str | None = "block",
+        normalize: Literal["block", "degree"] | None = "block",
         low_pass: bool = False,
         high_pass: bool = False,
-        act: str = "tanh",
+        act: Annotated[str, OneOf(ACTIVATIONS)] = "tanh",
         sparse: bool = False,
         official_sparse: bool = False,
         official_fixed_scale: bool = False,
     ) -> None:
         super().__init__()
-        check_choice(maps, MAPS, "maps")
-        check_choice(act, ACTIVATIONS, "learner_act")
         self.stalk_dim, self.width, self.channels = stalk_dim, width, channels
         self.maps, self.orthogonal, self.act = maps, orthogonal, act
         self.normalize, self.low_pass, self.high_pass = normalize, low_pass, high_pass

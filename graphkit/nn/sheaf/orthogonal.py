@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from graphkit.core.constraints import OneOf
 from graphkit.core.validate import check_choice
 
 METHODS = ("householder", "cayley", "matrix_exp", "euler")
+Orthogonal = Annotated[str, OneOf(METHODS)]
 
 
 def num_orthogonal_params(d: int, method: str = "householder") -> int:

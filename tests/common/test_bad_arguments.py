@@ -1,0 +1,103 @@
+"""Every public class refuses every argument that it does not take, and names it: by discovery, with a limit of zero."""
+
+import importlib
+import inspect
+import math
+from typing import Any
+
+import pytest
+
+from graphkit.core.constraints import Count, checked, rule_of
+from graphkit.testing import check_arguments
+from graphkit.testing.arguments import bad_arguments, parameters_of
+from tests.common.bad_input import judge, verdict
+
+ROOMS = ["models", "nn", "nn.aggr", "nn.sheaf", "nn.ode"]
+FREE = {  # parameters that an annotation cannot tell everything about
+    "encoder": "a model, its name or its configuration",
+    "aggr_kwargs": "the aggregation checks its own arguments",
+    "readout_kwargs": "the aggregation checks its own arguments",
+}
+
+
+def public_classes():
+    found = {}
+    for room in ROOMS:
+        module = importlib.import_module(f"graphkit.{room}")
+        for name in module.__all__:
+            value = getattr(module, name)
+            if inspect.isclass(value) and value.__module__.startswith("graphkit."):
+                found[f"{room}.{name}"] = value
+    return found
+
+
+CLASSES = public_classes()
+EXEMPT = {
+    "nn.sheaf.SheafGraph": "made at every step, by functions that check",
+    "nn.sheaf.SheafLaplacian": "made at every step, by functions that check",
+}
+CHECKED = [name for name, cls in CLASSES.items() if name not in EXEMPT and not inspect.isabstract(cls)]
+
+
+def test_no_bad_argument_is_accepted_or_answered_unclearly():
+    cases = [
+        (f"{name}({key}={value!r})", lambda cls=cls, key=key, value=value: cls(**{key: value}), (key,))
+        for name in CHECKED
+        for cls in [CLASSES[name]]
+        for key, value in bad_arguments(cls)
+    ]
+    counts, wrong = judge(cases)
+    assert counts["clear"] > 1000
+    assert not wrong, "\n".join(wrong[:40])
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_every_parameter_says_what_it_takes(name):
+    hints = parameters_of(CLASSES[name])
+    told = inspect.signature(CLASSES[name]).parameters.values()
+    parameters = [p.name for p in told if p.kind is not p.VAR_KEYWORD and p.name not in FREE]
+    vague = [parameter for parameter in parameters if rule_of(hints.get(parameter, Any)) is None]
+    bare = [parameter for parameter in parameters if _has_bare_number(hints.get(parameter))]
+    assert not vague, f"{name}: annotate {vague}"
+    assert not bare, f"{name}: say which numbers are meant: {bare}"
+
+
+def _has_bare_number(hint):
+    rule = rule_of(hint)
+    if rule is None or rule.problem(-(2**70)) or rule.problem(2**70):
+        return False
+    return bool(rule.problem(0.5)) or not rule.problem(math.inf)
+
+
+def test_the_classifier_tells_its_verdicts_apart():
+    @checked
+    def times(count: Count = 1):
+        return count
+
+    assert verdict(times)[0] == "accepted"
+    assert verdict(lambda: times(0), "count")[0] == "clear"
+    assert verdict(lambda: times(0), "number")[0] == "unclear"
+    assert verdict(lambda: int("x"), "x")[0] == "unclear"
+    assert verdict(lambda: [None for _ in iter(int, 1)], seconds=0.05)[0] == "hung"
+
+
+def test_a_users_class_is_checked_by_its_annotations():
+    import graphkit as gk
+
+    class Narrow(gk.models.GCN):
+        def __init__(self, in_channels, width: Count = 4, rest: "Unknown" = None):  # noqa: F821
+            super().__init__(in_channels, width)
+            self.width, self.rest = width, rest
+
+    check_arguments(Narrow)
+    with pytest.raises(ValueError, match="Narrow: width=0, must be at least 1"):
+        Narrow(3, 0)
+    with pytest.raises(ValueError, match="Narrow: in_channels=-5, must be at least 1, or -1"):
+        Narrow(-5)
+
+    class Loose:
+        def __init__(self, width: Count = 4):
+            self.width = width
+
+    with pytest.raises(AssertionError, match=r"Loose\(width=None\) is accepted"):
+        check_arguments(Loose)
