@@ -26,6 +26,7 @@ import graphkit as gk
 from benchmarks.speed.__main__ import registered
 from graphkit.core.registry import Registry
 from graphkit.recipes import Cell, Recipe, Report
+from graphkit.testing.instances import factories
 from tests.golden.files import find_adapter, golden_root
 
 # Every room that `import graphkit` offers and that has a registry; of the layers only those that stand alone.
@@ -195,6 +196,47 @@ def table() -> list[str]:
     )
 
 
+READS = {
+    "features": "x",
+    "edges": "edge_index",
+    "direction": "direction",
+    "edge weights": "edge_weight",
+    "edge features": "edge_attr",
+}
+
+
+def reads_table() -> list[str]:
+    """A row per model: what it reads of a graph, and which tasks it can be trained on."""
+    rows = []
+    for name, cls in gk.models.registry.classes().items():
+        if cls.__module__.startswith("graphkit."):
+            tasks = tasks_of(cls)
+            does = [reads(cls, field) for field in READS.values()] + ["yes" if tasks[kind] else "no" for kind in tasks]
+            rows.append([f":class:`~graphkit.models.{name}`", *does])
+    return list_table(["model", *READS, "nodes", "graphs", "links", "sampled"], rows)
+
+
+def reads(cls: type, field: str) -> str:
+    """Whether all, no or some of a class's small instances read something; for scores of pairs, the encoder decides."""
+    if issubclass(cls, gk.models.PairScorer):
+        return "as encoder"
+    found = {getattr(make().reads, field) for make in factories(cls).values()} | {getattr(cls.reads, field)}
+    return "by arguments" if len(found) > 1 else "yes" if found.pop() else "no"
+
+
+def tasks_of(cls: type) -> dict[str, bool]:
+    """Which tasks a model can be trained on, by what it returns: rows per node, graph or pair."""
+    of_pairs = issubclass(cls, gk.models.PairScorer)
+    readout = inspect.signature(cls).parameters.get("readout")
+    of_nodes = not of_pairs and (readout is None or readout.default is None)
+    return {
+        "nodes": of_nodes,
+        "graphs": readout is not None,
+        "links": of_nodes or of_pairs,
+        "sampled": of_nodes or of_pairs,
+    }
+
+
 def sections() -> list[str]:
     """A section per method, below one per room."""
     lines = []
@@ -228,13 +270,13 @@ def section(method: Method) -> list[str]:
 
 
 class Methods(Directive):
-    """``.. methods::`` is the table, ``.. methods:: sections`` the sections."""
+    """``.. methods::`` is the table, ``.. methods:: reads`` what models read, ``.. methods:: sections`` sections."""
 
     optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         self.state.document.settings.env.note_reread()  # what it tells of may have changed since the last build
-        lines = sections() if self.arguments == ["sections"] else table()
+        lines = {"reads": reads_table, "sections": sections}.get("".join(self.arguments), table)()
         container = nodes.section()
         container.document = self.state.document
         nested_parse_with_titles(self.state, StringList(lines, source="generated"), container)

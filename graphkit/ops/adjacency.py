@@ -17,7 +17,7 @@ def weighted_pattern(
     Args:
         graph: As in :func:`sparsity_pattern`. Gradients flow back to a sparse tensor, except to a CSC leaf.
         weight: One weight per edge, of a graph that has no values (default: all ones).
-        size: As in :func:`sparsity_pattern`.
+        size: As in :func:`sparsity_pattern` (default: from the graph).
 
     Returns:
         The pattern, and one weight per edge in floating point, or ``None`` for all ones.

@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ from graphkit.core.files import atomic_write
 from graphkit.core.hashing import hash_config
 from graphkit.core.parallel import parallel
 from graphkit.datasets import load_splits
+from graphkit.models import UnreadWarning
 from graphkit.recipes.experiment import Experiment
 from graphkit.tasks import Task
 from graphkit.training import Trainer
@@ -184,7 +186,8 @@ def _run_one(
         task = _task(_task_config(experiment), split, experiment.own_code)
         files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
         trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
-        result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
+        with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
+            result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
         further = _further(_task_config(experiment), split, experiment.own_code, tuple(also_test)) if also_test else []
         run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
         run["also_test"] = {other.split.name: _test(trainer, other) for other in further}

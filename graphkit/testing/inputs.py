@@ -25,10 +25,10 @@ PERTURBATIONS: dict[str, Callable[[Data], Tensor]] = {
 }
 
 
-def check_reads(checked: CheckedModule) -> None:
+def check_reads(checked: CheckedModule, graph: Data | None = None) -> None:
     """What a module says that it reads changes its output; what it does not read leaves every bit alone."""
     module = checked.build()
-    graph = random_graph(weighted=True)
+    graph = random_graph(weighted=True) if graph is None else graph
     graph.edge_label_index = torch.tensor([[0, 1, 2], [3, 4, 7]])
     before = checked.run(module, graph)
     for name, other in PERTURBATIONS.items():

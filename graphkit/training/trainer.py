@@ -17,6 +17,7 @@ from graphkit.core.config import Configurable
 from graphkit.core.validate import check_choice
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
+from graphkit.models.unread import check_task
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
 from graphkit.training.engine import Engine, Optimizers
@@ -187,9 +188,7 @@ class Trainer(Configurable):
 
     def _fit(self, model: nn.Module, task: Task, engine: Engine, folder: RunFolder | None, resume: bool) -> Result:
         network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
-        for part in network.modules():
-            if isinstance(part, LayeredModel):
-                part.check_task(task)
+        check_task(network, task)
         task = _prepared(task, network)
         network = engine.place(network)
         self.strategy.configure_model(network, task, engine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -86,6 +87,7 @@ class NCN(PairScorer):
     ) -> None:
         super().__init__(encoder, embedding_channels)
         self.keep_arguments(locals())
+        self.reads = replace(self.reads, edge_index=True)
         self.scorer = CommonNeighbourDecoder(
             self._width, hidden_channels, dropout, edge_dropout, layer_norm, use_xlin, tail_act, two_layer_lin, beta
         )

@@ -1,0 +1,74 @@
+"""What a task has and a model does not read."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+from torch import nn
+from torch_geometric.data import Data
+
+from graphkit.core.reads import Reads, reads_of
+from graphkit.models.adapter import PyGModel
+from graphkit.models.base import LayeredModel, registry
+from graphkit.models.links import PairScorer
+from graphkit.ops import sparsity_pattern
+
+
+class UnreadWarning(UserWarning):
+    """A task has something that the model does not read."""
+
+
+def check_task(model: nn.Module, task: Any) -> None:
+    """Refuse a task that lacks what a model reads, and warn of what it has and the model ignores.
+
+    Edge weights of one say nothing, and a model without edges ignores edges and their directions on purpose.
+
+    Args:
+        model: Any module.
+        task: The task as it was given, before the model's own transform.
+
+    Raises:
+        ValueError: If the model reads node features and the task has none.
+    """
+    for part in model.modules():
+        if isinstance(part, LayeredModel):
+            part.check_task(task)
+    reads = reads_of(model)
+    scorer = f"{type(model).__name__} with encoder " if isinstance(model, PairScorer) else ""
+    while isinstance(model, PairScorer | PyGModel):
+        model = model.encoder if isinstance(model, PairScorer) else model.module
+    name = scorer + type(model).__name__
+    for field in ("x", "edge_weight", "edge_attr"):
+        if not getattr(reads, field) and any(_says_something(field, graph) for graph in _graphs(task)):
+            _warn(f"task {task.name!r} has {field}, which {name} does not read", field, type(model))
+    if reads.edge_index and not reads.direction and any(map(_is_directed, task.graphs)):
+        _warn(f"task {task.name!r} has directed edges, which {name} reads in both directions", "direction", type(model))
+
+
+def _graphs(task: Any) -> list[Data]:
+    """The graphs, and what a sampler makes of them."""
+    return [*task.graphs, *([] if task.sampler is None else [task.example])]
+
+
+def _says_something(name: str, graph: Data) -> bool:
+    value = graph.get(name)
+    return value is not None and value.numel() > 0 and (name != "edge_weight" or bool((value != 1).any()))
+
+
+def _is_directed(graph: Data) -> bool:
+    edge_index = graph.get("edge_index")
+    return edge_index is not None and not sparsity_pattern(edge_index, graph.num_nodes).is_symmetric
+
+
+def _warn(message: str, field: str, cls: type) -> None:
+    declared = getattr(cls, "reads", None)
+    if isinstance(declared, Reads) and getattr(declared, field):
+        message += " with these arguments"
+    readers = [
+        name
+        for name, other in registry.classes().items()
+        if getattr(other.reads, field) and other is not cls and not issubclass(other, PairScorer)
+    ]
+    do = "tell them apart" if field == "direction" else "do"
+    warnings.warn(f"{message}; {', '.join(sorted(readers))} {do}", UnreadWarning, stacklevel=4)
