@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 
 DEFINITIONS = ("paper", "official")
@@ -54,16 +55,13 @@ def balanced_forman_curvature(edge_index: Tensor, num_nodes: int | None = None, 
     return _per_edge(kernels.official_balanced_forman(*graph.neighbours(), pairs), pairs)
 
 
+@arguments_of(balanced_forman_curvature)
 def ollivier_ricci_curvature(edge_index: Tensor, num_nodes: int | None = None) -> Tensor:
     r"""Ollivier-Ricci curvature of each edge, :math:`\kappa(i, j) = 1 - W_1(\mu_i, \mu_j)`.
 
     Ollivier: `"Ricci curvature of Markov chains on metric spaces" <https://arxiv.org/abs/math/0701886>`_, 2009.
     :math:`\mu_i` is uniform on the neighbours of :math:`i` (no idleness), and :math:`W_1` is the cost of the best
     transport, with hops as distances; it is computed exactly.
-
-    Args:
-        edge_index: Edges ``[2, num_edges]``; directions, duplicates and self-loops do not count.
-        num_nodes: The number of nodes (default: the largest id plus one).
 
     Shapes:
         - **output:** ``[num_edges]``, in the order of the edges; 0 for a self-loop

@@ -21,7 +21,7 @@ def _name(cls: type) -> str:
 
 
 class Registry(Generic[T]):
-    r"""The classes of one family, found by discovery rather than by registration.
+    r"""The classes of one family, known by discovery rather than by registration.
 
     A family is what the package lists in ``__all__`` and derives from ``base``. Where ``base`` is graphkit's own, every
     subclass that a user has defined takes part as soon as it exists. Abstract classes are not choices.

@@ -41,7 +41,7 @@ def expressivity(
 ) -> Expressivity:
     """Count the pairs of graphs that a model tells apart, beside exact Weisfeiler-Leman verdicts and published counts.
 
-    Finished units (graphs, or trained pairs) are kept in a file per suite; the same call goes on where one was
+    Finished units (graphs, or trained pairs) are saved in a file per suite; the same call goes on where one was
     interrupted. The file is named by a digest of graphs, protocol, transform, model, and what it gives for the first
     pair. Everything runs on the CPU.
 
@@ -55,7 +55,7 @@ def expressivity(
         protocol: :class:`RandomWeights` or :class:`PairedTraining` (default: ``RandomWeights()``).
         name: What the model is called in tables (default: its class and the transform's).
         jobs: Parallel processes of joblib; results are bit-equal for any number (default: 1).
-        folder: Where finished units are kept (default: ``runs/expressivity``).
+        folder: Where finished units are saved (default: ``runs/expressivity``).
         fresh: Measure finished units again (default: ``False``).
         progress: Show a bar (default: on a terminal).
 
@@ -63,7 +63,7 @@ def expressivity(
         ValueError: If a suite does not exist, or the model does not give one finite row per graph of the first pair.
             Later pairs for which it raises one are counted as refused.
         FileNotFoundError: If a suite's raw files are missing and cannot be had; the message says how to place them.
-        KeyboardInterrupt: After Ctrl-C; says how much is kept.
+        KeyboardInterrupt: After Ctrl-C; says how much is saved.
 
     Example:
         >>> import tempfile
@@ -132,8 +132,8 @@ class _FinishedUnits:
                     saved = now
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"{len(self.findings)} of {len(units)} parts of {suite.name} are kept in {self.path}; the same command "
-                "does the rest"
+                f"{len(self.findings)} of {len(units)} parts of {suite.name} are saved in {self.path}; the same "
+                "command does the rest"
             ) from None
         finally:
             if unfinished:

@@ -19,7 +19,7 @@ from graphkit.expressivity.suites import Suite
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found for each pair of a suite.
+    """Which pairs of a suite a model tells apart.
 
     Attributes:
         separated: Whether it is told apart, ``[num_pairs]``.
@@ -53,11 +53,11 @@ class Protocol(ABC):
 
     @abstractmethod
     def measure(self, models: RandomModels, graphs: Sequence[Data], unit: int) -> dict[str, Any]:
-        """Plain values found for one unit, with ``noise``; determined by the arguments."""
+        """Plain values measured on one unit, with ``noise``; determined by the arguments."""
 
     @abstractmethod
     def judge(self, suite: Suite, findings: Sequence[Mapping[str, Any]]) -> Verdict:
-        """The verdict from what was found for all units; a unit that was refused holds nothing but ``refused``."""
+        """The verdict from the findings of all units; a unit that was refused holds nothing but ``refused``."""
 
     def config(self) -> dict[str, Any]:
         """Name and settings as plain values."""

@@ -28,7 +28,7 @@ class SuiteResult:
 
     Attributes:
         suite: The suite.
-        verdict: What was found for each pair.
+        verdict: Which pairs are told apart.
     """
 
     suite: Suite

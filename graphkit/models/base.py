@@ -36,7 +36,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
     curves) uses these three methods and never a concrete class.
 
     Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode`, :meth:`step` and :meth:`decode`. The
-    constructor begins with :meth:`keep_arguments`; its usual arguments need no line in the subclass's docstring.
+    constructor begins with :meth:`keep_arguments`; its usual arguments, and shapes, need no line in the subclass's
+    docstring.
 
     Usual arguments:
         in_channels: The number of node features; -1 takes it from the first batch.
@@ -49,6 +50,10 @@ class LayeredModel(Configurable, nn.Module, ABC):
         readout: ``None`` for one output per node; for one per graph the name of an aggregation, graphkit's or PyG's, or
             ``"mask"`` to read the node that ``readout_mask`` marks (default: ``None``).
         readout_kwargs: Further arguments of the readout (default: none).
+
+    Shapes:
+        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
+        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Attributes:
         layers: The parts, one per step, with weights or without.

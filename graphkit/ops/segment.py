@@ -97,8 +97,14 @@ def softmax(src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None,
     return _Softmax.apply(_flat(src), groups).view(src.shape)
 
 
-class _Groups:
-    """A partition of rows, given by an index (sorted or not) or by pointers."""
+class Groups:
+    """A partition of rows into numbered groups, by an index or by pointers, which are what kernels prefer.
+
+    Args:
+        size: The number of groups.
+        index: The group of each row; ``None``: ``ptr`` tells.
+        ptr: Where each group begins, then the number of rows; ``None`` if rows are not sorted by group.
+    """
 
     def __init__(self, size: int, index: Tensor | None, ptr: Tensor | None) -> None:
         self.size, self._index, self.ptr = size, index, ptr
@@ -106,50 +112,76 @@ class _Groups:
         assert given is not None
         self.given: Tensor = given
 
+    @property
+    def index(self) -> Tensor:
+        """The group of each row."""
+        if self._index is None:
+            self._index = torch.arange(self.size, device=self.given.device).repeat_interleave(self.given.diff())
+        return self._index
+
     def reduce(self, src: Tensor, how: str) -> Tensor:
+        """The sum, max or min of each group's rows of ``src``, without derivatives; 0 for empty groups."""
         if self.ptr is not None:
             return backend.segment(src, self.ptr, how)
         return backend.scatter(src, self.given, self.size, how)
 
     def gather(self, per_group: Tensor) -> Tensor:
-        if self._index is None:
-            counts = self.given.diff()
-            self._index = torch.arange(self.size, device=counts.device).repeat_interleave(counts)
-        return per_group.index_select(0, self._index)
+        """Each row's row of ``per_group``."""
+        return per_group.index_select(0, self.index)
 
     def counts(self, dtype: torch.dtype) -> Tensor:
-        if self.ptr is not None:
-            return self.ptr.diff().to(dtype)
-        ones = torch.ones(self.given.numel(), dtype=dtype, device=self.given.device)
-        return torch.zeros(self.size, dtype=dtype, device=self.given.device).index_add_(0, self.given, ones)
+        """The number of rows of each group."""
+        counts = self.ptr.diff() if self.ptr is not None else torch.bincount(self.given, minlength=self.size)
+        return counts.to(dtype)
 
 
-def _by_index(src: Tensor, index: Tensor, dim_size: int | None) -> _Groups:
-    if index.dim() != 1 or src.dim() == 0 or src.size(0) != index.numel():
-        raise ValueError(
-            f"src has shape {list(src.shape)} and index {list(index.shape)}; pass one index per row, shape [{len(src)}]"
-        )
+def check_index(index: Tensor, num_rows: int, size: int | None) -> int:
+    """Check the groups of rows; returns their number, by default the largest index plus one.
+
+    Raises:
+        TypeError: If they are not int64.
+        ValueError: If there is not one per row.
+        IndexError: If one is out of range.
+    """
     if index.dtype != torch.int64:
         raise TypeError(f"index has dtype {index.dtype}, but groups are numbered in int64; use index.long()")
-    low, high = (0, -1) if index.numel() == 0 else (int(i) for i in torch.aminmax(index))
-    size = high + 1 if dim_size is None else dim_size
+    if index.dim() != 1 or index.numel() != num_rows:
+        raise ValueError(f"index has shape {list(index.shape)}; pass one index per row, shape [{num_rows}]")
+    low, high = (0, -1) if num_rows == 0 else (int(i) for i in torch.aminmax(index))
+    size = high + 1 if size is None else size
     if low < 0 or high >= size:
         raise IndexError(
             f"index names group {low if low < 0 else high}, but there are {size} groups (0..{size - 1}); "
             "check the index or dim_size"
         )
+    return size
+
+
+def check_ptr(ptr: Tensor, num_rows: int) -> None:
+    """Check the beginnings of groups of consecutive rows.
+
+    Raises:
+        ValueError: If they are no partition of the rows.
+    """
+    if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
+        raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
+    if int(ptr[0]) != 0 or int(ptr[-1]) != num_rows or bool((ptr[1:] < ptr[:-1]).any()):
+        raise ValueError(f"ptr must rise from 0 to {num_rows}, the number of rows; got {ptr[0]}..{ptr[-1]}")
+
+
+def _by_index(src: Tensor, index: Tensor, dim_size: int | None) -> Groups:
+    if src.dim() == 0:
+        raise ValueError("src has shape []; pass one row per index")
+    size = check_index(index, len(src), dim_size)
     ptr, index = None, index.contiguous()  # torch's conversion to CSR ignores strides
     if not index.is_cuda and bool((index[1:] >= index[:-1]).all()):
         ptr = torch._convert_indices_from_coo_to_csr(index, size)
-    return _Groups(size, index, ptr)
+    return Groups(size, index, ptr)
 
 
-def _by_ptr(src: Tensor, ptr: Tensor) -> _Groups:
-    if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
-        raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
-    if int(ptr[0]) != 0 or int(ptr[-1]) != len(src) or bool((ptr[1:] < ptr[:-1]).any()):
-        raise ValueError(f"ptr must rise from 0 to {len(src)}, the number of rows; got {ptr[0]}..{ptr[-1]}")
-    return _Groups(ptr.numel() - 1, None, ptr.contiguous())
+def _by_ptr(src: Tensor, ptr: Tensor) -> Groups:
+    check_ptr(ptr, len(src))
+    return Groups(ptr.numel() - 1, None, ptr.contiguous())
 
 
 def _flat(src: Tensor) -> Tensor:
@@ -161,7 +193,7 @@ def _check_floating(src: Tensor, what: str) -> None:
         raise TypeError(f"{what} needs floating point, got {src.dtype}; use src.float()")
 
 
-def _reduce(src: Tensor, groups: _Groups, reduce: str) -> Tensor:
+def _reduce(src: Tensor, groups: Groups, reduce: str) -> Tensor:
     check_choice(reduce, REDUCTIONS, "reduce")
     flat = _flat(src)
     if reduce == "sum":
@@ -177,19 +209,19 @@ def _reduce(src: Tensor, groups: _Groups, reduce: str) -> Tensor:
     return out.view(groups.size, *src.shape[1:])
 
 
-def _sum(src: Tensor, groups: _Groups) -> Tensor:
+def _sum(src: Tensor, groups: Groups) -> Tensor:
     """The sum over each group."""
     return _Linear.apply(src, groups, True)
 
 
-def _gather(per_group: Tensor, groups: _Groups) -> Tensor:
+def _gather(per_group: Tensor, groups: Groups) -> Tensor:
     """Each row's number of its group, the transpose of the sum."""
     return _Linear.apply(per_group, groups, False)
 
 
 class _Linear(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, groups: _Groups, summed: bool) -> Tensor:
+    def forward(ctx: Any, x: Tensor, groups: Groups, summed: bool) -> Tensor:
         ctx.groups, ctx.summed = groups, summed
         ctx.save_for_backward(groups.given)  # notices edits in place
         return groups.reduce(x, "sum") if summed else groups.gather(x)
@@ -202,7 +234,7 @@ class _Linear(torch.autograd.Function):
 
 class _Extreme(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, src: Tensor, groups: _Groups, reduce: str) -> Tensor:
+    def forward(ctx: Any, src: Tensor, groups: Groups, reduce: str) -> Tensor:
         out = groups.reduce(src, reduce)
         ctx.groups = groups
         ctx.save_for_backward(src, out, groups.given)
@@ -220,11 +252,11 @@ class _Extreme(torch.autograd.Function):
         return _gather(grad / ties, groups) * reached, None, None
 
 
-def _share_in_blocks(src: Tensor, out: Tensor, grad: Tensor, groups: _Groups) -> Tensor:
+def _share_in_blocks(src: Tensor, out: Tensor, grad: Tensor, groups: Groups) -> Tensor:
     """The gradient of max and min, a cache-sized block of groups at a time."""
     shared = torch.empty_like(src)
     for some_groups, rows, ptr in backend.blocks(cast(Tensor, groups.ptr), src.size(1)):
-        local = _Groups(ptr.numel() - 1, None, ptr)
+        local = Groups(ptr.numel() - 1, None, ptr)
         block = shared[rows]
         torch.eq(src[rows], local.gather(out[some_groups]), out=block)
         ties = backend.segment(block, ptr, "sum").clamp_(min=1)
@@ -234,7 +266,7 @@ def _share_in_blocks(src: Tensor, out: Tensor, grad: Tensor, groups: _Groups) ->
 
 class _LogSumExp(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, src: Tensor, groups: _Groups) -> Tensor:
+    def forward(ctx: Any, src: Tensor, groups: Groups) -> Tensor:
         top = groups.reduce(src, "max")
         top.masked_fill_(~top.isfinite(), 0.0)
         total = groups.reduce((src - groups.gather(top)).exp_(), "sum")
@@ -253,7 +285,7 @@ class _LogSumExp(torch.autograd.Function):
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, src: Tensor, groups: _Groups) -> Tensor:
+    def forward(ctx: Any, src: Tensor, groups: Groups) -> Tensor:
         out = _shifted(src, groups).exp_()
         total = groups.reduce(out, "sum")
         out /= groups.gather(total.masked_fill_(total == 0, 1.0))
@@ -268,7 +300,7 @@ class _Softmax(torch.autograd.Function):
         return torch.addcmul(weighted, out, _gather(_sum(weighted, ctx.groups), ctx.groups), value=-1), None
 
 
-def _shifted(src: Tensor, groups: _Groups) -> Tensor:
+def _shifted(src: Tensor, groups: Groups) -> Tensor:
     """``src`` minus a number per group that keeps the exponentials in range: the global maximum where it does."""
     if src.numel() > 0 and not src.is_cuda:
         low, high = (float(bound) for bound in torch.aminmax(src))

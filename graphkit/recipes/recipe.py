@@ -140,7 +140,7 @@ class Recipe(CellTable[Cell]):
     ) -> RecipeResult:
         """Train every cell with every seed on every split and compare with the published values.
 
-        A finished run is kept and not repeated, unless the recipe or the version of graphkit or torch has changed. If
+        A finished run is saved and not repeated, unless the recipe or the version of graphkit or torch has changed. If
         the dataset is not at hand, the result says so and holds no numbers.
 
         Args:
@@ -149,7 +149,7 @@ class Recipe(CellTable[Cell]):
             options: Arguments of :class:`RunOptions`, such as ``jobs=2``.
 
         Raises:
-            KeyboardInterrupt: After Ctrl-C; says how many runs are kept.
+            KeyboardInterrupt: After Ctrl-C; says how many runs are saved.
             OutOfTime: If ``deadline`` came before the last run was started; says the same.
         """
         chosen = self.seeds if seeds is None else _seeds(seeds)

@@ -18,8 +18,8 @@ from graphkit.recipes.running import OutOfTime, RunOptions
 def reproduce_all(output: str | os.PathLike[str] | None = None, budget: float | None = None, **options: Any) -> Report:
     """Run every shipped recipe that has no result yet, and write the table of all results.
 
-    Recipes whose time is known from an earlier result come first, the quick ones before the slow ones. What is not
-    finished when the budget ends is kept run by run, and the same call goes on there. A recipe that fails, or whose
+    Recipes whose time is known from an earlier result come first, the quick ones before the slow ones. What is
+    unfinished when the budget ends is saved run by run, and the same call goes on there. A recipe that fails, or whose
     data is not at hand, does not stop the others.
 
     Args:

@@ -27,8 +27,6 @@ class ClusterSampler(Sampler):
     Args:
         num_clusters: The number of clusters.
         clusters_per_batch: How many of them are joined (default: 1).
-        evaluate: ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"whole"``).
-        inductive: Whether training sees training nodes only (default: ``False``).
 
     Raises:
         ValueError: If a number is smaller than 1, or there are more clusters than nodes (when batches are drawn).

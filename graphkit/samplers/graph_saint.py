@@ -20,7 +20,11 @@ LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
 
 
 class _GraphSAINT(Sampler):
-    """A batch is the subgraph induced by random nodes; subclasses know how likely they are."""
+    """A batch is the subgraph induced by random nodes; subclasses know how likely they are.
+
+    Usual arguments:
+        num_steps: The number of subgraphs per epoch (default: as many as have as many nodes as the graph, on average).
+    """
 
     num_steps: int | None
 
@@ -119,9 +123,6 @@ class GraphSAINTNode(_IndependentDraws):
 
     Args:
         num_draws: The number of draws :math:`m`.
-        num_steps: The number of subgraphs per epoch (default: as many as have as many nodes as the graph, on average).
-        evaluate: ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"whole"``).
-        inductive: Whether training sees training nodes only, as in the paper (default: ``False``).
 
     Raises:
         ValueError: If a number is smaller than 1.
@@ -170,9 +171,6 @@ class GraphSAINTEdge(_IndependentDraws):
 
     Args:
         num_draws: The number of edges drawn, :math:`m`, with replacement.
-        num_steps: The number of subgraphs per epoch (default: as many as have as many nodes as the graph, on average).
-        evaluate: ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"whole"``).
-        inductive: Whether training sees training nodes only, as in the paper (default: ``False``).
 
     Raises:
         ValueError: If a number is smaller than 1, or the graph is directed or repeats an edge (when batches are drawn).
@@ -247,9 +245,6 @@ class GraphSAINTRandomWalk(_GraphSAINT):
         walk_length: The number of steps :math:`h` (default: 2).
         coverage: How often each node is counted, on average; ``None`` computes the exact probabilities, which takes
             time in proportion to the square of the number of edges (default: 50).
-        num_steps: The number of subgraphs per epoch (default: as many as have as many nodes as the graph, on average).
-        evaluate: ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"whole"``).
-        inductive: Whether training sees training nodes only, as in the paper (default: ``False``).
 
     Raises:
         ValueError: If a number is smaller than 1.

@@ -36,8 +36,6 @@ class NeighborSampler(Sampler):
         replace: Draw with replacement (default: ``False``).
         subgraph_type: ``"directional"`` for the edges that were drawn, ``"induced"`` for all edges between the nodes
             drawn (default: ``"directional"``).
-        evaluate: ``"sampled"``, ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"sampled"``).
-        inductive: Whether training sees training nodes only (default: ``False``).
 
     Raises:
         ValueError: If there are no fan-outs, or one is 0 or below -1.

@@ -15,7 +15,12 @@ from graphkit.samplers.base import Sampler, cached_on_disk
 
 
 class _ShaDow(Sampler):
-    """A batch is the disjoint union of one induced subgraph per root."""
+    """A batch is the disjoint union of one induced subgraph per root.
+
+    Usual arguments:
+        add_self_loops: Whether nodes get the self-loops that they lack, as in the official configurations of GCN and
+            GAT, whose layers then add none (default: ``False``).
+    """
 
     default_batch_size: ClassVar[int | None] = 128
     add_self_loops: bool
@@ -51,10 +56,6 @@ class ShaDowKHop(_ShaDow):
     Args:
         depth: The number of hops (default: 2).
         budget: The most neighbours of a node; -1 takes all (default: 20).
-        add_self_loops: Whether nodes get the self-loops that they lack, as in the official configurations of GCN and
-            GAT (default: ``False``: layers add their own).
-        evaluate: ``"sampled"``, ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"sampled"``).
-        inductive: Whether training sees training nodes only (default: ``False``).
 
     Raises:
         ValueError: If ``depth`` is smaller than 1, or ``budget`` is 0 or below -1.
@@ -107,9 +108,6 @@ class ShaDowPPR(_ShaDow):
         alpha: The official walk's chance to go on: the lazy walk returns to its root with probability
             :math:`1 - \alpha` (default: 0.85).
         eps: The tolerance of the approximation, :math:`0 \le \pi_v - \hat\pi_v \le \epsilon d_v` (default: 1e-6).
-        add_self_loops: Whether nodes get the self-loops that they lack (default: ``False``).
-        evaluate: ``"sampled"``, ``"whole"`` or ``"layerwise"``, see :class:`Sampler` (default: ``"sampled"``).
-        inductive: Whether training sees training nodes only (default: ``False``).
 
     Raises:
         ValueError: If ``k`` is smaller than 1, ``alpha`` not in (0, 1), or ``eps`` or ``threshold`` out of range.

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
-from graphkit.core.docstrings import inherit_arguments
+from graphkit.core.docstrings import inherit_sections
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.samplers import Sampler
@@ -95,7 +95,7 @@ class Task(Scoring):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         adopt_renamed(cls)
-        inherit_arguments(cls)
+        inherit_sections(cls)
         if cls.loss is not Task.loss:
             raise TypeError(f"{cls.__name__} overrides loss, which validation does not call; override loss_of")
         if cls.batches is not Task.batches and cls.make_loader is Task.make_loader:

@@ -66,7 +66,7 @@ def check_separate_layers(checked: CheckedModule) -> None:
 
 
 def weights_by_step(model: LayeredModel, graph: Data) -> list[set[str]]:
-    """The names of the trainable weights that each step reads, found by autograd.
+    """The names of the trainable weights that each step reads, as autograd sees them.
 
     Args:
         model: The model.

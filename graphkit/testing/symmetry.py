@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
+from graphkit.core.docstrings import arguments_of
 from graphkit.testing.graphs import relabelled
 
 Function = Callable[[Data], Tensor]
@@ -68,6 +69,7 @@ def assert_permutation_equivariant(
     assert_close(function(renamed), function(data)[order], "not permutation equivariant", tolerance)
 
 
+@arguments_of(assert_permutation_equivariant)
 def assert_permutation_invariant(
     function: Function, data: Data, *, seed: int = 0, tolerance: float | None = None
 ) -> None:
@@ -75,9 +77,6 @@ def assert_permutation_invariant(
 
     Args:
         function: Maps a graph to a tensor.
-        data: The graph.
-        seed: The seed of the permutation (default: 0).
-        tolerance: The error allowed (default: that of :func:`assert_close`).
 
     Raises:
         AssertionError: With the largest componentwise error.
@@ -86,13 +85,13 @@ def assert_permutation_invariant(
     assert_close(function(renamed), function(data), "not permutation invariant", tolerance)
 
 
+@arguments_of(assert_permutation_equivariant)
 def assert_batch_independent(function: Function, graphs: Sequence[Data], *, tolerance: float | None = None) -> None:
     """Assert that a graph's output does not depend on what else is in its batch.
 
     Args:
         function: Maps a PyG ``Batch`` to ``[num_nodes, ...]`` or ``[num_graphs, ...]``.
         graphs: The graphs; of different sizes, so that padding would be noticed.
-        tolerance: The error allowed (default: that of :func:`assert_close`).
 
     Raises:
         AssertionError: With the largest componentwise error.

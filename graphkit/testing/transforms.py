@@ -83,7 +83,7 @@ def check_cache(make: Make) -> None:
         for attempt in ("first", "second"):
             cached = [hash_data(graph) for graph in apply(transform, graphs, cache_dir=folder)]
             assert cached == fresh, f"the {attempt} run with a cache differs from one without"
-        assert list(Path(folder).rglob("*.pt")), "results were not kept"
+        assert list(Path(folder).rglob("*.pt")), "results were not saved"
 
 
 def check_config(make: Make) -> None:

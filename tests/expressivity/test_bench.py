@@ -44,7 +44,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path, monkeypatch, prot
     monkeypatch.setattr(type(protocol), "measure", stop)
     units = 10 if protocol is ONE else 5
     with pytest.raises(
-        KeyboardInterrupt, match=f"2 of {units} parts of pairs are kept in .*; the same command does the"
+        KeyboardInterrupt, match=f"2 of {units} parts of pairs are saved in .*; the same command does the"
     ):
         expressivity(gin, ["pairs"], RandomWalkPE(8), protocol, folder=tmp_path / "parts")
     monkeypatch.setattr(type(protocol), "measure", measure)

@@ -247,7 +247,7 @@ def test_the_plan_is_kept_by_content():
     assert find_sets(index, None, 4, 3).num_sets == 4
     for size in range(20):
         find_sets(torch.zeros(size, dtype=torch.long), None, 1, size)
-    assert find_sets(torch.tensor([0, 0, 2]), None, 3, 3) is not first  # only the last few are kept
+    assert find_sets(torch.tensor([0, 0, 2]), None, 3, 3) is not first  # only the last few are cached
 
 
 def test_autocast_computes_in_the_precision_of_the_weights():
@@ -277,7 +277,7 @@ def test_wrong_inputs_are_named():
     x = torch.randn(3, 4)
     with pytest.raises(ValueError, match="dim_size"):
         aggregation(x, torch.tensor([0, 1, 5]), dim_size=2)
-    with pytest.raises(IndexError, match="names set -1"):
+    with pytest.raises(IndexError, match="names group -1"):
         aggregation(x, torch.tensor([0, 1, -1]), dim_size=2)
     with pytest.raises(ValueError, match=r"index has shape \[2\]"):
         aggregation(x, torch.tensor([0, 1]))

@@ -108,7 +108,7 @@ def _attribute(graphs: Sequence[Data], name: str | None, sizes: Sequence[int]) -
         values = graph.get(name)
         if values is None or values.dim() == 0 or values.size(0) != size:
             given = "none" if values is None else f"shape {list(values.shape)}"
-            raise ValueError(f"graph {number}: k,l-WL needs {size} rows of {name!r} as colours, found {given}")
+            raise ValueError(f"graph {number}: k,l-WL needs {size} rows of {name!r} as colours, got {given}")
         values = (values if values.layout == torch.strided else values.to_dense()).reshape(size, -1).double()
         check_features(values, f"graph {number}, {name}")
         rows.append(values.cpu().numpy() + 0.0)  # no negative zeros

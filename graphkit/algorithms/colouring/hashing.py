@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
 from graphkit.algorithms.colouring.refinement import check_test
+from graphkit.core.docstrings import arguments_of
 
 _MAX_TUPLES = 2**27
 
@@ -83,6 +84,7 @@ def colour_hashes(
     return torch.from_numpy(nodes.view(np.int64)), int(whole)
 
 
+@arguments_of(colour_hashes)
 def graph_hash(
     graph: Data,
     k: int = 1,
@@ -95,19 +97,7 @@ def graph_hash(
     r"""A hash of a graph that no renumbering of its nodes changes: 16 hexadecimal digits.
 
     Graphs that :math:`k,l`-WL tells apart get different hashes, all others, isomorphic ones among them, the same; equal
-    in every process. See :func:`colour_hashes` for the arguments and errors.
-
-    Args:
-        graph: The graph.
-        k: The length of coloured tuples (default: 1).
-        l: The number of labels (default: 0).
-        variant: ``"oblivious"`` or ``"folklore"``; must be named for :math:`k \ge 2` (default: ``None``).
-        iterations: The number of rounds (default: until stable).
-        node_attr: The attribute whose rows are the first colours of nodes (default: none).
-        edge_attr: The attribute whose rows are colours of edges (default: none).
-
-    Raises:
-        ValueError, TypeError, IndexError: As :func:`colour_hashes`.
+    in every process. Errors as :func:`colour_hashes`.
 
     Example:
         >>> graph_hash(Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3))

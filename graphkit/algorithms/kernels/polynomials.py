@@ -15,35 +15,6 @@ _jit: Any = numba.njit(nogil=True, cache=True)
 
 
 @_jit
-def sum_rows(indptr: Any, indices: Any, data: Any, w: Any) -> Any:
-    """``F w``."""
-    n = indptr.size - 1
-    out = np.zeros(n)
-    for i in range(n):
-        for e in range(indptr[i], indptr[i + 1]):
-            out[i] += data[e] * (w[indices[e]] if w.size else 1.0)
-    return out
-
-
-@_jit
-def transpose(indptr: Any, indices: Any, data: Any) -> Any:
-    """The transposed matrix; its rows are sorted."""
-    n = indptr.size - 1
-    start = np.zeros(n + 1, np.int64)
-    for j in indices:
-        start[j + 1] += 1
-    start = np.cumsum(start)
-    place = start[:-1].copy()
-    column, value = np.empty_like(indices), np.empty_like(data)
-    for i in range(n):
-        for e in range(indptr[i], indptr[i + 1]):
-            j = indices[e]
-            column[place[j]], value[place[j]] = i, data[e]
-            place[j] += 1
-    return start, column, value
-
-
-@_jit
 def count_product(fp: Any, fi: Any, gp: Any, gi: Any) -> Any:
     """The number of entries in each row of ``F G``, as starts of rows."""
     n = fp.size - 1
@@ -62,7 +33,7 @@ def count_product(fp: Any, fi: Any, gp: Any, gi: Any) -> Any:
 
 @_jit
 def product(fp: Any, fi: Any, fv: Any, w: Any, gp: Any, gi: Any, gv: Any, indptr: Any) -> Any:
-    """``F diag(w) G`` for the starts of rows that :func:`count_product` found."""
+    """``F diag(w) G`` for the starts of rows that :func:`count_product` gives."""
     n = fp.size - 1
     place = np.full(n, -1)
     indices, data = np.empty(indptr[n], np.int32), np.empty(indptr[n])
@@ -116,19 +87,6 @@ def hadamard(pp: Any, pi: Any, pv: Any, fp: Any, fi: Any, fv: Any) -> Any:
             out[e] = pv[e] * row[pi[e]]
         for e in range(fp[i], fp[i + 1]):
             row[fi[e]] = 0.0
-    return out
-
-
-@_jit
-def scale(indptr: Any, indices: Any, data: Any, left: Any, right: Any) -> Any:
-    """The entries of ``diag(left) F diag(right)``."""
-    out = data.copy()
-    for i in range(indptr.size - 1):
-        for e in range(indptr[i], indptr[i + 1]):
-            if left.size:
-                out[e] *= left[i]
-            if right.size:
-                out[e] *= right[indices[e]]
     return out
 
 

@@ -75,8 +75,6 @@ def equivariant_polynomials(
         >>> total, of_nodes.tolist(), of_pairs.toarray().tolist()
         (6.0, [2.0, 2.0, 2.0], [[0.0, 1.0, 1.0], [1.0, 0.0, 1.0], [1.0, 1.0, 0.0]])
     """
-    from scipy.sparse import csr_array
-
     inputs = [_checked(matrix) for matrix in (matrices if isinstance(matrices, list | tuple) else [matrices])]
     colours = max((c for h in multigraphs for c in h.colours), default=-1) + 1
     if not inputs or colours > len(inputs) or len({matrix.shape for matrix in inputs}) > 1:
@@ -85,17 +83,23 @@ def equivariant_polynomials(
             f"equivariant_polynomials: {colours} colours of edges need as many equal matrices, got {shapes}"
         )
     plan = make_plan(tuple(multigraphs), tuple(_is_symmetric(matrix) for matrix in inputs))
-    n = inputs[0].shape[0]
-    return [
-        csr_array((value.data, value.indices, value.indptr), (n, n)) if isinstance(value, _Matrix) else value
-        for value in _run(plan, inputs, max_entries)
-    ]
+    return [value.csr() if isinstance(value, _Matrix) else value for value in _run(plan, inputs, max_entries)]
 
 
 class _Matrix(NamedTuple):
     indptr: np.ndarray
     indices: np.ndarray
     data: np.ndarray
+
+    @classmethod
+    def of(cls, matrix: Any) -> _Matrix:
+        return cls(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
+
+    def csr(self) -> Any:
+        from scipy.sparse import csr_array
+
+        n = self.indptr.size - 1
+        return csr_array((self.data, self.indices, self.indptr), (n, n))
 
 
 _Value = float | np.ndarray | _Matrix
@@ -151,8 +155,7 @@ def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> 
     name, *of = op
     n = inputs[0].shape[0]
     if name == "input":
-        matrix = inputs[of[0]].T.tocsr() if of[1] else inputs[of[0]]
-        return _Matrix(matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32), matrix.data)
+        return _Matrix.of(inputs[of[0]].T.tocsr() if of[1] else inputs[of[0]])
     if name == "diagonal":
         return inputs[of[0]].diagonal()
     if name == "join":
@@ -161,7 +164,7 @@ def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> 
     if name == "multiply":
         return np.multiply.reduce(given)
     if name == "sum_rows":
-        return kernels.sum_rows(*given[0], given[1])
+        return given[0].csr() @ (given[1] if given[1].size else np.ones(n))
     if name == "product":
         left, weight, right = given
         indptr = kernels.count_product(left.indptr, left.indices, right.indptr, right.indices)
@@ -174,9 +177,11 @@ def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> 
     if name == "hadamard":
         return given[0]._replace(data=kernels.hadamard(*given[0], *given[1]))
     if name == "scale":
-        return given[0]._replace(data=kernels.scale(*given[0], given[1], given[2]))
+        matrix, left, right = given
+        data = matrix.data * (np.repeat(left, np.diff(matrix.indptr)) if left.size else 1.0)
+        return matrix._replace(data=data * right[matrix.indices] if right.size else data)
     if name == "transpose":
-        return _Matrix(*kernels.transpose(*given[0]))
+        return _Matrix.of(given[0].csr().T.tocsr())
     if name == "total":
         return float(given[0].sum()) if given[0].size else float(n)
     if name == "times":

@@ -40,6 +40,7 @@ from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
+from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 
 DENSE_NODES = 2000  # components up to this size are inverted
@@ -81,6 +82,7 @@ def effective_resistance(
     return _squared_distances(graph, pairs, False, method, eps, seed, "effective_resistance")
 
 
+@arguments_of(effective_resistance)
 def biharmonic_distance(
     edge_index: Tensor,
     pairs: Tensor | None = None,
@@ -93,7 +95,7 @@ def biharmonic_distance(
     r"""Biharmonic distance :math:`B_{st} = \|L^+ (e_s - e_t)\|` between nodes of an undirected graph.
 
     :math:`B_{st}^2` is minus the derivative of :math:`R_\mathrm{tot}/n` by the conductance between :math:`s` and
-    :math:`t`: how much an edge there would help. Arguments, shapes and errors as :func:`effective_resistance`.
+    :math:`t`: how much an edge there would help. Shapes and errors as :func:`effective_resistance`.
 
     Example:
         >>> biharmonic_distance(torch.tensor([[0], [1]]), torch.tensor([[0], [1]])).square()
@@ -103,6 +105,7 @@ def biharmonic_distance(
     return _squared_distances(graph, pairs, True, method, eps, seed, "biharmonic_distance").sqrt()
 
 
+@arguments_of(effective_resistance)
 def commute_time(
     edge_index: Tensor,
     pairs: Tensor | None = None,
@@ -114,7 +117,7 @@ def commute_time(
 ) -> Tensor:
     r"""Expected number of steps of a random walk from :math:`s` to :math:`t` and back, :math:`\mathrm{vol} R_{st}`.
 
-    Arguments, shapes and errors as :func:`effective_resistance`.
+    Shapes and errors as :func:`effective_resistance`.
 
     Example:
         >>> commute_time(torch.tensor([[0, 1], [1, 2]]), torch.tensor([[0], [2]]))
@@ -127,6 +130,7 @@ def commute_time(
     return resistance * (of_source[:, None] if pairs is None else of_source[pairs[0]])
 
 
+@arguments_of(effective_resistance)
 def total_resistance(
     edge_index: Tensor,
     edge_weight: Tensor | None = None,
@@ -138,12 +142,7 @@ def total_resistance(
     r"""The sum of effective resistances over all pairs of nodes of the same component.
 
     Args:
-        edge_index: Edges ``[2, num_edges]``; directions, duplicates and self-loops do not count.
-        edge_weight: Conductances ``[num_edges]`` (default: ones).
-        num_nodes: The number of nodes (default: the largest id plus one).
-        method: ``"auto"``, ``"exact"`` or ``"sketch"``, see the table of this module (default: ``"auto"``).
         eps: The largest standard error of a sketch, as a share of the total (default: 0.1).
-        seed: The seed of a sketch (default: 0).
 
     Example:
         >>> round(total_resistance(torch.tensor([[0, 1], [1, 2]])), 9)

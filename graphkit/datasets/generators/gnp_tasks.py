@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 from graphkit.datasets.generators.base import Generated, at_least, extrapolating
 from graphkit.datasets.generators.random_graphs import Graph, eccentricities, erdos_renyi
@@ -55,10 +56,10 @@ def gnp_sets(
         target: ``"sum"``, ``"mean"``, ``"max"``, ``"min"``, ``"cardinality"`` or ``"std"`` (default: ``"max"``).
         values: ``"uniform"`` in 0..1, or ``"mixture"``: the absolute values of two Gaussians, other ones for each set
             (default: ``"uniform"``).
-        num_train: Training sets, of 20 to 40 elements (default: 2000).
-        num_val: Validation sets of the same sizes (default: 500).
-        num_test: Test sets of the same sizes (default: 500).
-        num_extrapolation: Test sets of 50 to 100 elements (default: 500).
+        num_train: Training examples, of 20 to 40 elements (default: 2000).
+        num_val: Validation examples of the same sizes (default: 500).
+        num_test: Test examples of the same sizes (default: 500).
+        num_extrapolation: Test examples of 50 to 100 elements (default: 500).
         seed: The seed (default: 0).
     """
     function = SET_TARGETS[check_choice(target, SET_TARGETS, "target")]
@@ -73,6 +74,7 @@ def gnp_sets(
     return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
 
 
+@arguments_of(gnp_sets)
 def gnp_graphs(
     *,
     target: str = "max_degree",
@@ -87,11 +89,6 @@ def gnp_graphs(
     Args:
         target: ``"max_degree"``, ``"harmonic"`` (the harmonic mean of the values) or ``"inverse_size"``
             (default: ``"max_degree"``).
-        num_train: As for :func:`gnp_sets`, like the remaining options (default: 2000).
-        num_val: Validation graphs (default: 500).
-        num_test: Test graphs of the same sizes (default: 500).
-        num_extrapolation: Larger test graphs (default: 500).
-        seed: The seed (default: 0).
     """
     function = GRAPH_TARGETS[check_choice(target, GRAPH_TARGETS, "target")]
 
@@ -103,6 +100,7 @@ def gnp_graphs(
     return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
 
 
+@arguments_of(gnp_sets)
 def gnp_nodes(
     *,
     target: str = "distance",
@@ -117,11 +115,6 @@ def gnp_nodes(
     Args:
         target: ``"distance"`` from the source (0 if there is no path), or ``"neighbourhood"`` (the mean value of the
             neighbours) (default: ``"distance"``).
-        num_train: As for :func:`gnp_sets`, like the remaining options (default: 2000).
-        num_val: Validation graphs (default: 500).
-        num_test: Test graphs of the same sizes (default: 500).
-        num_extrapolation: Larger test graphs (default: 500).
-        seed: The seed (default: 0).
     """
     function = NODE_TARGETS[check_choice(target, NODE_TARGETS, "target")]
 

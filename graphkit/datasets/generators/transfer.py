@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
+from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 from graphkit.datasets.generators.base import Generated, at_least, both_directions, extrapolating
 
@@ -80,6 +81,7 @@ def transfer(
     return _transfer(edges, num_nodes, target, num_classes, sizes, duplicate_edges, random_target, seed)
 
 
+@arguments_of(transfer)
 def tree_transfer(
     *,
     depth: int = 3,
@@ -96,12 +98,6 @@ def tree_transfer(
     Args:
         depth: The distance between root and leaves (default: 3).
         arity: The number of children per node (default: 2).
-        num_classes: As for :func:`transfer`, like the remaining options (default: 5).
-        num_train: Training samples (default: 5000).
-        num_val: Validation samples (default: 500).
-        num_test: Test samples (default: 500).
-        random_target: Draw the target uniformly for every sample (default: ``False``).
-        seed: The seed of ``random_target`` (default: 0).
     """
     at_least(1, depth=depth, arity=arity)
     edges = tree_edges(depth, arity)

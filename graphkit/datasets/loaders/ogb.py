@@ -94,7 +94,7 @@ def ogb_node(raw: RawFiles, *, name: str) -> Collated:
 def ogb_link(raw: RawFiles, *, name: str, features: str = "id") -> Collated:
     """A link property prediction set with shared negatives.
 
-    ``features`` of nodes without any are made as in ``seal``; the weights of edges are kept.
+    ``features`` of nodes without any are made as in ``seal``; the weights of edges go along.
     """
     dataset, parts = _parsed(raw, name, "Link")
     data = dataset[0]

@@ -86,7 +86,6 @@ class DRew(LayeredModel):
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and what
           :class:`~graphkit.transforms.Hops` adds (the trainer applies it)
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If an argument is out of range, a name is unknown, or an option does not fit ``conv``.

@@ -28,10 +28,6 @@ class MPNN(LayerStack):
         aggr: How messages are aggregated, by the name of an aggregation, graphkit's or PyG's (default: ``"mean"``).
         aggr_kwargs: Further arguments of the aggregation (default: none).
 
-    Shapes:
-        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
-
     Example:
         >>> import torch
         >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))

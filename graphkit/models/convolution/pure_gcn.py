@@ -39,10 +39,6 @@ class PureGCN(LayeredModel):
     Raises:
         ValueError: If an argument is out of range or a name is unknown.
 
-    Shapes:
-        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
-
     Example:
         >>> import torch
         >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))

@@ -29,10 +29,6 @@ class RelationalGNN(LayerStack):
         conv: ``"gcn"`` or ``"gin"`` (default: ``"gcn"``).
         num_relations: The number of relations; built from a task, as many as it has (default: 2).
 
-    Shapes:
-        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
-
     Example:
         >>> import torch
         >>> from graphkit.transforms.rewiring import RandomEdges

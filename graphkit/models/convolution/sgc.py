@@ -25,10 +25,6 @@ class SGC(LayeredModel):
         K: The number of averages :math:`K` (default: 2).
         bias: Whether there is :math:`b` (default: ``True``).
 
-    Shapes:
-        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
-
     Example:
         >>> import torch
         >>> SGC(4, out_channels=2)(Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))).shape

@@ -35,10 +35,6 @@ class APPNP(LayeredModel):
         dropout: The probability of dropping an entry before each linear map (default: 0).
         edge_dropout: The probability of dropping an entry of :math:`P` in each step (default: 0).
 
-    Shapes:
-        - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
-
     Example:
         >>> import torch
         >>> APPNP(4, 8, out_channels=2)(Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))).shape

@@ -104,7 +104,6 @@ class GRAND(LayeredModel):
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index`` and optionally
           ``edge_weight`` (used by ``"mixed"``, ``"constant"`` and ``reweight``)
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If a name is unknown, a number out of range, or the solver does not fit the equation.

@@ -79,7 +79,6 @@ class KLGNN(LayeredModel):
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index``, ``edge_attr``
           where ``edge_types`` are read, and ``subset_index``, which ``required_transform()`` adds (the trainer applies
           it)
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If an argument is out of range or unknown, sets or edge codes are missing, or a code has no

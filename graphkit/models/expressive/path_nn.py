@@ -72,7 +72,6 @@ class PathNN(LayeredModel):
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index``, ``edge_attr``
           where edge features are read, and the attributes of :class:`~graphkit.transforms.Paths`, which
           ``required_transform()`` adds (the trainer applies it)
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If an argument is out of range or unknown, paths or edge features are missing, or a code has no

@@ -58,7 +58,6 @@ class PPGNpp(LayeredModel):
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index``, and
           ``edge_attr``, ``polynomial_index`` and ``polynomial_attr`` as the arguments say
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If an argument is out of range or unknown, features are missing, or a batch has too many pairs.

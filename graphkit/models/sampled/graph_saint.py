@@ -48,7 +48,6 @@ class GraphSAINT(LayeredModel):
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``; optionally
           ``edge_weight`` ``[num_edges]`` and ``full_degree`` ``[num_nodes]``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If there is no layer, an order is negative, or dropout is outside [0, 1).

@@ -38,7 +38,6 @@ class ConnectionSheaf(SheafDiffusion):
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x``, ``edge_index`` and ``restriction_maps``
           ``[num_edges, stalk_dim, stalk_dim]``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If the batch has no maps of this dimension.

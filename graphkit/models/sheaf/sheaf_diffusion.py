@@ -88,7 +88,6 @@ class SheafDiffusion(LayeredModel):
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
           edge in ``edge_index`` (:class:`~graphkit.transforms.Undirected` makes it so; the trainer applies it)
         - **states:** ``[num_nodes, D * hidden_channels]``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If an argument is out of range, or a graph is not undirected and simple.

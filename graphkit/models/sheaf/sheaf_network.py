@@ -51,7 +51,6 @@ class SheafNetwork(LayeredModel):
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and both directions of every
           edge in ``edge_index``; without ``maps`` the trainer makes any graph so
         - **states:** ``[num_nodes, stalk_dim * hidden_channels]``
-        - **output:** ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout
 
     Raises:
         ValueError: If the graph is not undirected and simple, or the sheaf is missing, of another shape, or not the

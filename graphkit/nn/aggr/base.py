@@ -26,6 +26,11 @@ class SetAggregation(Configurable, Aggregation):
         out_channels: The width of each result.
         order: ``"random"`` in training and canonical (by value) in evaluation, always ``"canonical"``, or as
             ``"given"`` (default: ``"random"``).
+
+    Shapes:
+        - **input:** ``x`` ``[*, num_elements, in_channels]``; ``index`` ``[num_elements]`` in any order, or ``ptr``
+          ``[num_sets + 1]``
+        - **output:** ``[*, num_sets, out_channels]``
     """
 
     @abstractmethod

@@ -107,11 +107,6 @@ class GNPAggregation(SetAggregation):
         eps: Added to each element (default: 0).
         p_min: The smallest absolute value of an exponent (default: 0.1).
 
-    Shapes:
-        - **input:** ``x`` ``[*, num_elements, in_channels]``; ``index`` ``[num_elements]`` in any order, or ``ptr``
-          ``[num_sets + 1]``
-        - **output:** ``[*, num_sets, out_channels]``
-
     Raises:
         ValueError: If ``p_min`` is not positive or below 1, or ``eps`` is negative.
 

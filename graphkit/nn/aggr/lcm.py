@@ -56,11 +56,6 @@ class LCMAggregation(SetAggregation):
         associativity_weight: The weight of :meth:`associativity_loss` in :meth:`auxiliary_loss` (default: 0).
         commutativity_weight: The weight of :meth:`commutativity_loss` in :meth:`auxiliary_loss` (default: 0).
 
-    Shapes:
-        - **input:** ``x`` ``[*, num_elements, in_channels]``; ``index`` ``[num_elements]`` in any order, or ``ptr``
-          ``[num_sets + 1]``
-        - **output:** ``[*, num_sets, out_channels]``
-
     Raises:
         ValueError: If widths differ without a projection, a name is unknown or a shape does not fit.
 

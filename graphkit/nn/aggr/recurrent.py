@@ -33,11 +33,6 @@ class RecurrentAggregation(SetAggregation):
     Args:
         cell: ``"gru"`` or ``"lstm"`` (default: ``"gru"``).
 
-    Shapes:
-        - **input:** ``x`` ``[*, num_elements, in_channels]``; ``index`` ``[num_elements]`` in any order, or ``ptr``
-          ``[num_sets + 1]``
-        - **output:** ``[*, num_sets, out_channels]``
-
     Raises:
         ValueError: If a name is unknown or a shape does not fit.
 

@@ -12,7 +12,7 @@ from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
-from graphkit.core.docstrings import inherit_arguments
+from graphkit.core.docstrings import inherit_sections
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import split_edges, unweighted_pattern
 
@@ -86,7 +86,7 @@ class DRewConv(Checked, nn.Module):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        inherit_arguments(cls)
+        inherit_sections(cls)
 
     def __init__(
         self,

@@ -31,12 +31,6 @@ class DRewGatedGCNConv(DRewConv):
     Args:
         shared_weights: Whether all hops share :math:`B` and :math:`E`, as in the published runs (default: ``True``).
 
-    Shapes:
-        As :class:`DRewConv`.
-
-    Raises:
-        ValueError: As :class:`DRewConv`.
-
     Example:
         >>> import torch
         >>> conv = DRewGatedGCNConv(4, 8, num_hops=2, nu=float("inf"))

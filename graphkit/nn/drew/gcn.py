@@ -43,12 +43,6 @@ class DRewGCNConv(DRewConv):
         shared_weights: Whether all hops share weights and normalisation (default: ``False``).
         paper_form: The paper's equation (default: ``False``).
 
-    Shapes:
-        As :class:`DRewConv`.
-
-    Raises:
-        ValueError: As :class:`DRewConv`.
-
     Example:
         >>> import torch
         >>> conv = DRewGCNConv(4, 8, num_hops=2, nu=float("inf"))

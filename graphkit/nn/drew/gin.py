@@ -35,12 +35,6 @@ class DRewGINConv(DRewConv):
         batch_norm: Whether perceptrons have a batch normalisation (default: ``True``).
         shared_weights: Whether all hops share one perceptron (default: ``False``).
 
-    Shapes:
-        As :class:`DRewConv`.
-
-    Raises:
-        ValueError: As :class:`DRewConv`.
-
     Example:
         >>> import torch
         >>> conv = DRewGINConv(4, 8, num_hops=2, nu=float("inf"))
@@ -113,7 +107,6 @@ class DRewRGINConv(DRewConv):
     Shapes:
         - **relation_index:** the edges ``[2, E]`` with types; only read if there are several types
         - **edge_type:** their types ``[E]`` in ``0..num_edge_types - 1``
-        - all else as :class:`DRewConv`
 
     Raises:
         ValueError: As :class:`DRewConv`, or if there are several types and none are given.
