@@ -311,3 +311,33 @@ def test_the_process_itself(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("graphkit: error: unknown command 'trian'")
+
+
+def test_a_command_executes_nothing_of_the_current_folder(tmp_path):
+    """Not even by ``python -m``, which puts that folder first."""
+    for name in sys.stdlib_module_names - {
+        "typing",
+        "importlib",
+        "runpy",
+        "pkgutil",
+    }:  # those are imported by -m itself
+        (tmp_path / f"{name}.py").write_text(
+            "open('executed', 'a').write(__name__ + ' ')\nraise SystemExit('executed')"
+        )
+    command = [sys.executable, "-m", "graphkit", "list", "models"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
+    assert done.returncode == 0, done.stderr
+    assert "GCN" in done.stdout
+
+
+def test_the_current_folder_is_searched_last_and_for_own_classes_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+    before = list(sys.path)
+    for command in ("list models", "data list", "rewire karate --method RandomEdges --budget 1", "data check"):
+        run(*command.split())
+        assert sys.path == before
+    (tmp_path / "ownnets.py").write_text("import torch\nclass Net(torch.nn.Linear):\n    pass\n")
+    (tmp_path / "csv.py").write_text("raise SystemExit('executed')")
+    run("train", "--model", "ownnets.Net", "--task", "karate", "--help")
+    assert sys.path == [*before, str(tmp_path)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,9 +15,11 @@ from joblib import parallel_config
 
 import graphkit as gk
 from graphkit.cli import main
+from graphkit.core.locks import locked
 from graphkit.core.resources import shipped
 from graphkit.datasets import MissingFilesError
 from graphkit.recipes import Experiment, Paper, Published, Recipe, RecipeResult, judge, running
+from tests.training import runs
 
 FILES = sorted(shipped("recipes").glob("*/*.yaml"))
 PAPER = {"value": 50.0, "paper": "A and B (2020)", "table": "Table 1", "split": "public"}
@@ -299,6 +302,52 @@ def test_finished_seeds_are_kept_and_damaged_ones_repeated(trainings, tmp_path):
     assert trainings[5:] == [0, 1, 2]
     Recipe("mine", changed(trainer={"max_epochs": 5})).run(progress=False)  # another configuration
     assert trainings[8:] == [0, 1, 2]
+
+
+def _run_recipe(output):
+    recipe = Recipe("mine", changed(trainer={"max_epochs": 30}))
+    Path(output).write_text(json.dumps(recipe.run(progress=False).cell.runs))
+
+
+def test_two_processes_at_once_share_the_runs(tmp_path):
+    processes = [runs.context().Process(target=_run_recipe, args=(tmp_path / name,)) for name in "ab"]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    first, second = (json.loads((tmp_path / name).read_text()) for name in "ab")
+    assert len(first) == 3
+    assert first == second, "their times are the same, too: each run was trained once"
+    assert sorted(path.name for path in Path("runs").rglob("*") if path.is_file()) == ["result.json"] * 3
+
+
+def test_who_waits_says_so_and_a_flipped_digit_is_noticed(trainings, caplog):
+    recipe = Recipe("mine", changed(seeds=1))
+    first = recipe.run(progress=False)
+    path = Path("runs/reproduce/mine/seed-0/result.json")
+    content = json.loads(path.read_text())
+    content["run"]["test"] += 0.01
+    path.write_text(json.dumps(content))
+    with locked(path.parent / f"{content['key']}.lock", ""):
+        thread = threading.Thread(target=lambda: recipe.run(progress=False))
+        thread.start()
+        thread.join(1)
+        assert thread.is_alive()
+    thread.join()
+    assert "result.json is damaged (its checksum is wrong); the run is repeated" in caplog.text
+    assert "another process trains split 0, seed 0 in" in caplog.text
+    assert trainings == [0, 0]
+    assert json.loads(path.read_text())["run"]["test"] == pytest.approx(first.cell.runs[0]["test"] / 100)
+
+
+def test_threads_give_the_same_numbers():
+    recipe = Recipe("mine", changed())
+    one = recipe.run(progress=False, folder="one")
+    with parallel_config("threading", n_jobs=3):
+        two = recipe.run(progress=False, folder="two")
+    for first, second in zip(one.cell.runs, two.cell.runs, strict=True):
+        assert {**first, "seconds": 0} == {**second, "seconds": 0}
 
 
 def test_pyg_models_read_where_the_task_says():

@@ -54,8 +54,9 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # --model mymodule.MyNet
+    os.environ.setdefault(
+        "PYTHONSAFEPATH", "1"
+    )  # processes that this one starts import nothing from the current folder
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]

@@ -6,7 +6,9 @@ import importlib
 import inspect
 import json
 import math
+import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -204,6 +206,8 @@ def find_class(part: str, path: str) -> Any:
             raise ValueError(f"{part}: {path!r} must be an import path, e.g. torch_geometric.transforms.{path}")
         return registry.get(path)
     module_name, _, name = path.rpartition(".")
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # last: no file there may pose as a module of another package
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:

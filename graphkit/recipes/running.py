@@ -17,14 +17,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from graphkit.core.files import atomic_write
+from graphkit.core.files import read_record, write_record
 from graphkit.core.hashing import hash_config
+from graphkit.core.locks import locked
 from graphkit.core.parallel import parallel
 from graphkit.datasets import load_splits
 from graphkit.models import UnreadWarning
 from graphkit.recipes.experiment import Experiment
 from graphkit.tasks import Task
 from graphkit.training import Trainer
+from graphkit.training.lifecycle import training_lock
 
 _logger = logging.getLogger("graphkit.recipes")
 
@@ -40,6 +42,8 @@ class OutOfTime(Exception):
 @dataclass(frozen=True)
 class RunOptions:
     """How the runs of a recipe are carried out.
+
+    Processes that run the same recipe in the same folder at once wait for each other run by run.
 
     Args:
         jobs: Parallel processes of joblib; within ``joblib.parallel_config`` its backend is used, e.g. Dask or Ray
@@ -110,14 +114,11 @@ class Schedule:
             for job, (place, key) in places.items()
             if not options.fresh and (run := _read(place / "result.json", key))
         }
-        unfinished = {job: place / f"unfinished-{key}" for job, (place, key) in places.items() if job not in finished}
+        unfinished = {job: how for job, how in places.items() if job not in finished}
         state = f"{{}} of {len(places)} runs of {self.name} are kept in {folder}; the same command does the rest"
         try:
             for job, run in self._train(unfinished, len(finished), options):
                 finished[job] = run
-                place, key = places[job]
-                with atomic_write(place / "result.json") as temporary:
-                    temporary.write_text(json.dumps({"key": key, "run": run}, indent=1))
                 _logger.info("%s", self._told(run))
         except KeyboardInterrupt:
             raise KeyboardInterrupt(state.format(len(finished))) from None
@@ -126,9 +127,8 @@ class Schedule:
         return [self._in_unit(finished[job]) for job in places]
 
     def _train(
-        self, unfinished: dict[Job, Path], done: int, options: RunOptions
+        self, unfinished: dict[Job, tuple[Path, str]], done: int, options: RunOptions
     ) -> Iterator[tuple[Job, dict[str, Any]]]:
-        """Runs with the folders of their checkpoints."""
         from joblib import delayed, effective_n_jobs
         from tqdm import tqdm
 
@@ -136,8 +136,8 @@ class Schedule:
         shown = sys.stderr.isatty() if options.progress is None else options.progress
         epochs = shown and effective_n_jobs(options.jobs) == 1
         calls = (
-            delayed(_run_one)(config, job, options.threads, self.also_test, folder, not options.fresh, epochs)
-            for job, folder in takewhile(lambda _: options.has_time, unfinished.items())
+            delayed(_run_one)(config, job, options.threads, self.also_test, *how, not options.fresh, epochs)
+            for job, how in takewhile(lambda _: options.has_time, unfinished.items())
         )
         with tqdm(total=done + len(unfinished), initial=done, unit="run", disable=not shown) as bar:
             for job, run in parallel(calls, options.jobs):
@@ -173,28 +173,51 @@ def in_unit(value: float, unit: str) -> float:
 
 
 def _run_one(
-    config: str, job: Job, threads: int, also_test: list[int | str], folder: Path, resume: bool, progress: bool
+    config: str,
+    job: Job,
+    threads: int,
+    also_test: list[int | str],
+    place: Path,
+    key: str,
+    resume: bool,
+    progress: bool,
 ) -> tuple[Job, dict[str, Any]]:
-    """One training, in whatever process or on whatever machine joblib chose; its checkpoint goes when it is done."""
+    """One run, in whatever process or on whatever machine joblib chose: trained, or what another one trained."""
+    split, seed = job
+    waiting = f"another process trains split {split}, seed {seed} in {place}; waiting for its result"
+    with locked(place / f"{key}.lock", waiting):
+        run = _read(place / "result.json", key) if resume else None
+        if run is None:
+            unfinished = place / f"unfinished-{key}"
+            run = _trained(config, job, threads, also_test, unfinished, resume, progress)
+            write_record(place / "result.json", {"key": key, "run": run})
+            shutil.rmtree(unfinished)
+    return job, run
+
+
+def _trained(
+    config: str, job: Job, threads: int, also_test: list[int | str], folder: Path, resume: bool, progress: bool
+) -> dict[str, Any]:
     import torch
 
     split, seed = job
     experiment = Experiment(json.loads(config))
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        task = _task(_task_config(experiment), split, experiment.own_code)
-        files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
-        trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
-        with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
-            result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
-        further = _further(_task_config(experiment), split, experiment.own_code, tuple(also_test)) if also_test else []
-        run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
-        run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
-    finally:
-        torch.set_num_threads(before)
-    shutil.rmtree(folder)
-    return job, run
+    with training_lock:  # the number of threads is that of the process
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        try:
+            task = _task(_task_config(experiment), split, experiment.own_code)
+            files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
+            trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
+            with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
+                result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
+            others = tuple(also_test)
+            further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []
+            run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
+            run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
+        finally:
+            torch.set_num_threads(before)
+    return run
 
 
 def _test(trainer: Trainer, task: Task) -> float:
@@ -224,9 +247,12 @@ def _further(config: str, split: int | str, own_code: str, others: tuple[int | s
 def _read(path: Path, key: str) -> dict[str, Any] | None:
     """A kept run, or ``None`` if there is none, it is damaged, or it was made in another way."""
     try:
-        content = json.loads(path.read_text())
+        content = read_record(path)
         run = content["run"]
         complete = all(isinstance(run[name], int | float | str) for name in (*RUN_KEYS, "hardware"))
         return run if complete and run["versions"] and content["key"] == key else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _logger.warning("%s is damaged (%s); the run is repeated", path, error)
         return None

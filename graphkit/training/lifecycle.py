@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +12,25 @@ import torch
 from torch import nn
 
 from graphkit.training.strategies.base import Strategy
+
+#: Held by the thread that trains.
+training_lock = threading.RLock()
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let one thread of the process train at a time: generators and the number of threads are the process's."""
+    if not training_lock.acquire(blocking=False):
+        warnings.warn(
+            "fit waits for a run in another thread; a model that is built meanwhile draws from the generators of that "
+            "run, which then may not repeat: build models before, or train in processes",
+            stacklevel=4,
+        )
+        training_lock.acquire()
+    try:
+        yield
+    finally:
+        training_lock.release()
 
 
 def announce(model: nn.Module, strategy: Strategy, name: str, argument: Any) -> None:

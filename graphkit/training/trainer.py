@@ -22,7 +22,7 @@ from graphkit.tasks import Task
 from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
 from graphkit.training.engine import Engine, Optimizers
 from graphkit.training.inference import unlabelled_batches
-from graphkit.training.lifecycle import evaluation
+from graphkit.training.lifecycle import evaluation, one_at_a_time
 from graphkit.training.logs import Logs
 from graphkit.training.loop import Loop, LoopSettings
 from graphkit.training.result import Result, hardware, versions
@@ -38,8 +38,10 @@ class Trainer(Configurable):
     Test labels are read once, after that.
 
     **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on
-    the CPU, whatever happened to the model before (scikit-learn's rule). ``warm_start=True`` keeps the weights that the
-    model comes with.
+    the CPU, whatever happened to the model before (scikit-learn's rule), with the same number of threads
+    (``torch.set_num_threads``): sums over more threads round in another order. The generators belong to the process, so
+    runs in several of its threads wait for each other, and no other thread may draw from them meanwhile, as building a
+    model does; to train in parallel use processes. ``warm_start=True`` keeps the weights that the model comes with.
 
     **Files.** With ``run_dir`` a run leaves ``config.json``, ``history.csv``, ``checkpoint.pt``, ``model.pt`` (the best
     weights, for :func:`graphkit.load_weights`) and ``result.json`` there. A folder belongs to one run: it is locked
@@ -179,9 +181,10 @@ class Trainer(Configurable):
             raise ValueError(f"{name}=True needs run_dir, the folder of the run")
         if resume and overwrite:
             raise ValueError("resume=True continues what is in run_dir, overwrite=True replaces it; choose one")
+        task.loader.check_processes(self.devices * self.num_nodes)  # before any of them starts
         engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
         folder = None if self.run_dir is None else RunFolder(self.run_dir)
-        with ExitStack() as stack:
+        with one_at_a_time(), ExitStack() as stack:
             if folder is not None:
                 engine.on_first(lambda: stack.enter_context(folder.opened(resume, overwrite)))
             return self._fit(model, task, engine, folder, resume)

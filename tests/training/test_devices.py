@@ -48,6 +48,14 @@ def launch(place, kind, devices, launcher=()):
     )
 
 
+@pytest.mark.parametrize("several", [{"devices": 2}, {"num_nodes": 2}])
+def test_a_whole_graph_on_several_devices_is_refused_before_any_process_starts(several, monkeypatch):
+    task = tiny.task("node multiclass")
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
+    with pytest.raises(ValueError, match="trains on the whole graph at once; use devices=1"):
+        Trainer(accelerator="cpu", **several).fit(GCN.from_task(task), task)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "machines"), [("graph", 1), ("graph", 2), ("node", 1)])
 def test_two_processes_take_the_steps_of_one_with_twice_the_batch(kind, machines, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from torch_geometric.nn import global_mean_pool
 import graphkit as gk
 from graphkit.models import GCN, PyGModel
 from graphkit.training.engine import Engine
+from graphkit.training.lifecycle import training_lock
 from tests import tiny
 from tests.training.greedy import _Greedy
 from tests.training.runs import fit, same, train
@@ -27,6 +29,29 @@ def test_same_seed_is_bit_equal_and_another_is_not(kind):
     assert runs[0].history == runs[1].history
     assert all(torch.equal(value, runs[1].weights[name]) for name, value in runs[0].weights.items())
     assert runs[0].history != runs[2].history
+
+
+@pytest.mark.filterwarnings("ignore:fit waits")
+def test_the_same_seed_in_several_threads():
+    """The generators are those of the process: each run has them to itself."""
+    task = tiny.task("node multiclass")
+
+    def losses(model):
+        return [row["train_loss"] for row in fit(model, task, max_epochs=20)[0].history]
+
+    alone, *models = [GCN.from_task(task, hidden_channels=8, dropout=0.5) for _ in range(9)]
+    expected = losses(alone)
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(losses, models)) == [expected] * 8
+
+
+def test_a_run_that_waits_for_another_thread_says_what_that_means(recwarn):
+    with ThreadPoolExecutor(1) as threads:
+        with training_lock:
+            run = threads.submit(fit)
+            assert not wait([run], timeout=0.5).done
+        assert run.result()[0].epochs == 6
+    assert any("fit waits for a run in another thread" in str(warning.message) for warning in recwarn)
 
 
 def test_without_a_seed_the_global_generator_decides():

@@ -66,6 +66,9 @@ class Loader(Caching, ABC):
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
         """The batches of ``"train"``, ``"val"`` or ``"test"``."""
 
+    def check_processes(self, count: int) -> None:
+        """Refuse to share training batches out to so many processes (default: never)."""
+
     def example(self) -> Data:
         """A batch to see what batches have."""
         return next(iter(self.task.batches("val")))

@@ -29,8 +29,7 @@ class WholeGraph(Loader):
                 f"task {self.task.name!r} trains on the whole graph at once; leave batch_size at None, or "
                 "train on subgraphs: task.sampled(gk.samplers.NeighborSampler([15, 10]))"
             )
-        if draw.shard[1] > 1:
-            raise ValueError(f"task {self.task.name!r} trains on the whole graph at once; use devices=1")
+        self.check_processes(draw.shard[1])
         return [self.cached(stage == "test", lambda: self._view(stage))]
 
     def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
@@ -40,6 +39,10 @@ class WholeGraph(Loader):
             view.test_index = torch.arange(graph.num_nodes)
             view.y = self.hidden_labels(graph.num_nodes)
             yield view
+
+    def check_processes(self, count: int) -> None:
+        if count > 1:
+            raise ValueError(f"task {self.task.name!r} trains on the whole graph at once; use devices=1")
 
     def _view(self, stage: str) -> Data:
         view = without_masks(self.task.graphs[0])
