@@ -284,9 +284,9 @@ def test_data_check_fetch_clear(capsys, mirror, tmp_path):
     assert run("data", "check", "texas") == 0
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == {"local"}
     assert run("train", "--model", "mlp", "--task", "texas", "--trainer.max_epochs", "1") == 0
-    assert (tmp_path / "data" / "processed" / "texas").is_dir()
+    assert (tmp_path / "data" / "processed" / "texas.pt").is_file()
     assert run("data", "clear", "texas") == 0
-    assert not (tmp_path / "data" / "processed" / "texas").exists()
+    assert not (tmp_path / "data" / "processed" / "texas.pt").exists()
     assert not [path for path in (tmp_path / "data" / "raw").rglob("*") if path.is_file()]
 
 

@@ -101,21 +101,18 @@ def _check_all() -> int:
 
 def _clear(card: Any) -> str:
     import re
-    import shutil
 
     from graphkit.core.resources import data_root
     from graphkit.datasets.raw import raw_path
 
     name = card.of or card.name
     files = [path for file in card.all_files if (path := raw_path(file)).is_file()]
-    caches = [
-        folder
-        for folder in (data_root() / "processed").glob(f"{name}*")
-        if re.fullmatch(rf"{re.escape(name)}(-[0-9a-f]{{8}})?", folder.name)  # the hash of options
+    files += [
+        path
+        for path in (data_root() / "processed").glob(f"{name}*.pt")
+        if re.fullmatch(rf"{re.escape(name)}(-[0-9a-f]{{8}})?", path.stem)  # the hash of options
     ]
-    size = sum(path.stat().st_size for path in [*files, *(p for f in caches for p in f.rglob("*") if p.is_file())])
+    size = sum(path.stat().st_size for path in files)
     for path in files:
         path.unlink()
-    for folder in caches:
-        shutil.rmtree(folder)
     return f"{size / 2**20:.1f} MiB"

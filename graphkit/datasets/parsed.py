@@ -5,7 +5,6 @@ On disk each is one tensor file, whole or not there, and built again whenever it
 
 from __future__ import annotations
 
-import errno
 import json
 import logging
 import shutil
@@ -19,12 +18,12 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.files import full_disk, sha256, write_tensors
+from graphkit.core.files import load_tensors, save_tensors
 from graphkit.core.resources import data_root
 
 Ids = tuple[Tensor, Tensor, Tensor]
 
-_FORMAT = 1
+_FORMAT = 2
 _logger = logging.getLogger("graphkit.datasets")
 
 
@@ -121,7 +120,7 @@ def joined(parts: list[Collated]) -> Collated:
 
 
 def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) -> Collated:
-    """The parsed data from the cache if it is complete, whole and made for the same stamp; else build and keep it.
+    """The parsed data from the cache if it is whole and made for the same stamp; else build and save it.
 
     Args:
         name: The cache's name.
@@ -131,87 +130,46 @@ def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) 
     Raises:
         OSError: If the disk is full or the data root cannot be written. Nothing half-written stays behind.
     """
-    folder = data_root() / "processed" / name
-    stamp = {"format": _FORMAT, **stamp}
-    if folder.is_dir():
-        fault = _fault(folder, stamp)
-        if fault is None:
-            try:
-                return _read(folder / "data.pt")
-            except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-                fault = f"data.pt cannot be read ({error})"
-        _logger.warning("the processed data in %s are not usable (%s); building them again", folder, fault)
+    path = data_root() / "processed" / f"{name}.pt"
+    stamp = json.loads(json.dumps({"format": _FORMAT, **stamp}))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder.parent))
+        content = load_tensors(path)
+        if content["stamp"] == stamp:
+            return _unpacked(content)
+        fault = "made from another card, other options or by other versions"
+    except FileNotFoundError:
+        fault = ""
+    except Exception as error:  # whatever is wrong with the file
+        fault = f"damaged: {error}"
+    if fault:
+        _logger.warning("the processed data in %s are not usable (%s); building them again", path, fault)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=path.parent))
     except OSError as error:
         raise OSError(
             error.errno,
-            f"cannot write to {folder.parent} ({error.strerror}); set GRAPHKIT_DATA to a folder that can be written",
+            f"cannot write to {path.parent} ({error.strerror}); set GRAPHKIT_DATA to a folder that can be written",
         ) from error
     try:
         parsed = build(scratch / "work")
-        fresh = scratch / "fresh"
-        fresh.mkdir()
-        _write(fresh / "data.pt", parsed)
-        record = {"stamp": stamp, "bytes": (fresh / "data.pt").stat().st_size, "sha256": sha256(fresh / "data.pt")}
-        (fresh / "complete.json").write_text(json.dumps(record, indent=1))
-        _install(fresh, folder, scratch / "old")
-    except (OSError, RuntimeError) as error:
-        # torch reports a failed write as a RuntimeError of its own
-        full = getattr(error, "errno", None) == errno.ENOSPC or "file write failed" in str(error)
-        if full and "no space left on the disk" not in str(error):  # else the message already says where
-            raise full_disk(folder) from error
-        raise
+        save_tensors(path, {"stamp": stamp, **_packed(parsed)})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return parsed
 
 
-def _fault(folder: Path, stamp: dict[str, Any]) -> str | None:
-    try:
-        record = json.loads((folder / "complete.json").read_text())
-        size, digest = record["bytes"], record["sha256"]
-    except FileNotFoundError:
-        return "unfinished: complete.json is missing"
-    except (ValueError, KeyError, TypeError):
-        return "complete.json is damaged"
-    if record.get("stamp") != json.loads(json.dumps(stamp)):
-        return "made from another card, other options or by other versions"
-    data = folder / "data.pt"
-    if not data.is_file():
-        return "data.pt is missing"
-    if data.stat().st_size != size:
-        return f"data.pt has {data.stat().st_size} bytes instead of {size}"
-    return None if sha256(data) == digest else "the content of data.pt has changed"
-
-
-def _install(fresh: Path, folder: Path, old: Path) -> None:
-    """Move a complete folder into place; the name never points to a part."""
-    if folder.exists():
-        folder.rename(old)
-    try:
-        fresh.rename(folder)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-            raise
-        # another process has just finished the same work: keep its folder
-
-
-def _write(path: Path, parsed: Collated) -> None:
-    content = {
+def _packed(parsed: Collated) -> dict[str, Any]:
+    return {
         "tensors": {key: _pack(tensor) for key, tensor in parsed.tensors.items()},
         "slices": {key: _pack(tensor) for key, tensor in parsed.slices.items()},
         "splits": [[_pack(ids) for ids in split] for split in parsed.splits],
     }
-    write_tensors(path, content)
 
 
-def _read(path: Path) -> Collated:
-    content = torch.load(path, weights_only=True)
-    splits = [(_unpack(train), _unpack(val), _unpack(test)) for train, val, test in content["splits"]]
-    tensors = {key: _unpack(packed) for key, packed in content["tensors"].items()}
-    return Collated(tensors, {key: _unpack(packed) for key, packed in content["slices"].items()}, splits)
+def _unpacked(content: dict[str, Any]) -> Collated:
+    tensors, slices = ({key: _unpack(part) for key, part in content[of].items()} for of in ("tensors", "slices"))
+    return Collated(tensors, slices, [(_unpack(a), _unpack(b), _unpack(c)) for a, b, c in content["splits"]])
 
 
 def _pack(tensor: Tensor) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class Toy:
 
     @property
     def processed(self) -> Path:
-        return self.data / "processed" / "toy"
+        return self.data / "processed" / "toy.pt"
 
     @property
     def digest(self) -> str:

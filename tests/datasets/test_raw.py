@@ -183,7 +183,7 @@ def test_a_file_comes_out_of_an_archive_by_its_name_only(toy: Toy, server: str) 
     datasets.load("toy")
     assert [path.name for path in (toy.data / "raw").rglob("*") if path.is_file()] == ["toy.npz"]
     toy.local.unlink()
-    shutil.rmtree(toy.processed)
+    toy.processed.unlink()
     toy.write_card(f"{server}/toys.zip#toys/missing.npz")
     with pytest.raises(MissingFilesError, match=r"toys\.zip holds no file toys/missing\.npz"):
         datasets.load("toy")
