@@ -182,11 +182,11 @@ class Loop:
         self._check_finite(record, "train_loss", turn)
         validates = self.epoch % self.settings.validate_every == 0
         scores = self.evaluate("val", phase.upto_layer) if validates else (None, None)
-        record["val_loss"], record[f"val_{self.task.metric}"] = scores
+        record["val_loss"], record[f"val_{self.metric.name}"] = scores
         record["lr"] = float(turn.optimizers[0].param_groups[0]["lr"]) if turn.optimizers else 0.0
         if validates:
             self._check_finite(record, "val_loss", turn)
-            score = record[f"val_{self.task.metric}"] if self.settings.monitor == "metric" else record["val_loss"]
+            score = record[f"val_{self.metric.name}"] if self.settings.monitor == "metric" else record["val_loss"]
             self._note_if_best(score)
         for scheduler in turn.schedulers:
             if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
@@ -235,7 +235,7 @@ class Loop:
         loss, score = self._mean(losses, stage), self.metric.compute()
         if math.isnan(score) and math.isfinite(loss):  # a diverged model is not the split's fault
             raise ValueError(
-                f"task {self.task.name!r}: {self.task.metric} is undefined on the {stage} part of split "
+                f"task {self.task.name!r}: {self.metric.name} is undefined on the {stage} part of split "
                 f"{self.task.split.name!r} (all its labels are alike); use another split or metric"
             )
         return loss, score
