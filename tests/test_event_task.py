@@ -50,12 +50,15 @@ class EventAccuracy(Metric):
 
 
 class EventLoader(Loader):
-    """Batches of consecutive events in the order of time, whatever ``shuffle`` says, with destinations drawn anew."""
+    """Batches of consecutive events in the order of time, with destinations drawn anew."""
 
     resamples = True
+    ordered = True
     caches_evaluation = False
 
     def batches(self, stage, draw: Draw):
+        assert not draw.shuffle
+        self.epochs = [*getattr(self, "epochs", []), draw.epoch]
         generator = torch.Generator().manual_seed(0) if draw.generator is None else draw.generator
         events, data = getattr(self.task.split, stage), self.task.graphs[0]
         for part in events.split(draw.batch_size or 20):
@@ -159,6 +162,14 @@ def test_an_event_task_keeps_its_type_and_settings():
     assert repr(later).startswith(
         "EventTask(mail: 8 nodes, 200 edges, 0 features, event with 1 outputs, event_accuracy"
     )
+
+
+def test_a_loader_hears_of_epochs_and_is_not_asked_to_shuffle():
+    events = task()
+    gk.Trainer(max_epochs=3, batch_size=20, progress=False).fit(Memory(), events)
+    assert [epoch for epoch in events.loader.epochs if epoch is not None] == [1, 2, 3]
+    with pytest.raises(ValueError, match="task 'mail': its batches have an order of their own; leave shuffle at False"):
+        events.batches("train", shuffle=True)
 
 
 def test_what_does_not_suit_events_says_so():

@@ -165,6 +165,7 @@ class Task(Scoring):
         shuffle: bool = False,
         generator: torch.Generator | None = None,
         shard: tuple[int, int] = (0, 1),
+        epoch: int | None = None,
     ) -> Iterable[Data]:
         """The batches of one stage, each a PyG ``Data`` or ``Batch``, as the task's loader makes them.
 
@@ -178,11 +179,15 @@ class Task(Scoring):
                 (default: torch's).
             shard: This process's rank and the number of processes; each gets an equal share of a shuffled order
                 (default: one process).
+            epoch: The epoch of training, counted from 1, for loaders that change with it (default: ``None``).
 
         Raises:
-            ValueError: If the task cannot be divided as asked.
+            ValueError: If the task cannot be divided or shuffled as asked.
         """
-        return self.loader.batches(check_choice(stage, STAGES, "stage"), Draw(batch_size, shuffle, generator, shard))
+        if shuffle and self.loader.ordered:
+            raise ValueError(f"task {self.name!r}: its batches have an order of their own; leave shuffle at False")
+        draw = Draw(batch_size, shuffle, generator, shard, epoch)
+        return self.loader.batches(check_choice(stage, STAGES, "stage"), draw)
 
     @property
     def resamples(self) -> bool:

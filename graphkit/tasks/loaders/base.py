@@ -24,25 +24,27 @@ class Draw:
         shuffle: Whether to draw an order.
         generator: The source of randomness (``None``: torch's).
         shard: This process's rank and the number of processes.
+        epoch: The epoch of a phase of training, counted from 1 (``None``: outside of training).
     """
 
     batch_size: int | None = None
     shuffle: bool = False
     generator: torch.Generator | None = None
     shard: tuple[int, int] = (0, 1)
+    epoch: int | None = None
 
 
 class Loader(Caching, ABC):
     r"""Turns the graphs and labels of a task into the batches of a stage.
 
-    A trainer knows nothing of a task's kind: it asks for batches, once or in every epoch as the attributes say. A
-    loader of data in an order of its own, such as events in time, pays no heed to ``shuffle``.
+    A trainer knows nothing of a task's kind: it asks for batches, once or in every epoch as the attributes say.
 
     Args:
         task: The task.
 
     Attributes:
         resamples: Whether training batches differ from epoch to epoch.
+        ordered: Whether batches come in an order of the data's own, such as events in time; they are never shuffled.
         caches_evaluation: Whether the batches of validation and test fit into memory.
         one_graph: Whether all batches of a stage hold the same graph, so that what is computed from it is cached.
         sampler: What draws the subgraphs, if any.
@@ -50,6 +52,7 @@ class Loader(Caching, ABC):
     """
 
     resamples: bool = False
+    ordered: bool = False
     caches_evaluation: bool = True
     one_graph: bool = False
     sampler: Any = None
