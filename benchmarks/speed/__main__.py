@@ -10,6 +10,7 @@ from benchmarks.speed import common
 MODULES = (
     "aggregation",
     "drew",
+    "features",
     "forward",
     "grand",
     "kl",

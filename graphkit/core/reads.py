@@ -1,4 +1,4 @@
-"""What a module reads of a graph."""
+"""What a module or transform reads of a graph."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch_geometric.data import Data
+
 from graphkit.core.constraints import checked
 
 
 @checked
 @dataclass(frozen=True)
 class Reads:
-    """What a layer or model reads: the attribute ``reads`` of its class, narrowed by instances whose arguments decide.
+    """What a layer, model or transform reads: ``reads`` of its class, narrowed by instances whose arguments decide.
 
     Args:
         x: Node features (default: ``True``).
@@ -35,6 +38,25 @@ class Reads:
     edge_weight: bool = False
     edge_attr: bool = False
     edge_label_index: bool = False
+
+
+def unread(reads: Reads, data: Data) -> list[str]:
+    """What a graph tells in vain: ``"edge_weight"`` that differ, ``"direction"`` of edges without their reverse.
+
+    Example:
+        >>> unread(Reads(direction=False), Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.ones(1)))
+        ['direction']
+    """
+    weight, edge_index = data.get("edge_weight"), data.edge_index
+    told = []
+    if not reads.edge_weight and weight is not None and weight.numel() and bool((weight != weight[0]).any()):
+        told.append("edge_weight")
+    if not reads.direction and edge_index is not None:
+        n = int(data.num_nodes or 0)
+        there, back = ((ends[0] * n + ends[1]).unique() for ends in (edge_index, edge_index.flip(0)))
+        if not torch.equal(there, back):
+            told.append("direction")
+    return told
 
 
 def reads_of(module: Any) -> Reads:

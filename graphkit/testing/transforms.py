@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -129,6 +130,26 @@ def check_permutation(make: Make) -> None:
         assert_close(_adjacency(renamed), _adjacency(plain)[order][:, order], f"edges of {name}")
 
 
+def check_reads(make: Make) -> None:
+    """What a transform says not to read changes neither features nor which nodes are joined (``transform.reads``)."""
+    graph = random_graph(8, 12, weighted=True, edge_dim=None)
+    transform = make()
+    if not isinstance(transform, Precompute) or not transform.reads.edge_index:
+        return
+    for name, changed in (("edge_weight", graph.edge_weight.flip(0)), ("direction", graph.edge_index.flip(0))):
+        if getattr(transform.reads, name):
+            continue
+        other = graph.clone()
+        other["edge_index" if name == "direction" else name] = changed
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            before, after = transform(graph), transform(other)
+        assert any(f"does not read {name.replace('direction', 'the direction')}" in str(w.message) for w in told), name
+        assert torch.equal(_dense(before.x), _dense(after.x)), f"{name} is said not to be read, but changes features"
+        pairs = [torch.stack([out.edge_index.amin(0), out.edge_index.amax(0)]).unique(dim=1) for out in (before, after)]
+        assert torch.equal(*pairs), f"{name} is said not to be read, but changes which nodes are joined"
+
+
 def _dense(x: Tensor) -> Tensor:
     return x if x.layout == torch.strided else x.to_dense()
 
@@ -150,4 +171,5 @@ TRANSFORM = {
     "pickle": check_pickle,
     "dtype": check_dtype,
     "permutation": check_permutation,
+    "reads": check_reads,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -19,9 +20,14 @@ from graphkit.core.graph_input import as_graph, check_edges
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.object_hash import hash_object
 from graphkit.core.parallel import parallel
+from graphkit.core.reads import Reads, unread
 from graphkit.core.resources import data_root
 
 _CHUNK = 64
+_UNREAD = {
+    "edge_weight": "edge_weight: heavy edges are edges as any other",
+    "direction": "the direction of edges: each counts in both",
+}
 
 
 class Precompute(Configurable, BaseTransform):
@@ -35,11 +41,12 @@ class Precompute(Configurable, BaseTransform):
 
     Attributes:
         expensive: Whether a result is worth a file on disk (see :func:`apply`).
-        reads_edges: Whether the result depends on edges, so that a graph must have sound ones.
+        reads: What of a graph the result depends on. Where that is edges, a graph must have sound ones; where it is not
+            the weight or direction of edges, a graph that has them is warned about (default: everything).
     """
 
     expensive: bool = False
-    reads_edges: bool = True
+    reads: Reads = Reads(edge_weight=True, edge_attr=True)
 
     fingerprint = RenamedAttribute("cache_key")
 
@@ -51,8 +58,10 @@ class Precompute(Configurable, BaseTransform):
         """
         where = type(self).__name__
         graph = as_graph(data, where)
-        if self.reads_edges:
+        if self.reads.edge_index:
             check_edges(graph, where)
+            for name in unread(self.reads, graph):
+                warnings.warn(f"{where} does not read {_UNREAD[name]}", stacklevel=2)
         return self.forward(copy.copy(graph) if graph is data else graph)
 
     def cache_key(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
@@ -61,21 +62,25 @@ class LaplacianEigenvectors(Precompute):
             )
         edge_index = data[self.of].long().cpu()
         check_edge_index(edge_index, n, "LaplacianEigenvectors")
-        adjacency = torch.zeros(n, n, dtype=torch.float64)
-        adjacency[edge_index[0], edge_index[1]] = adjacency[edge_index[1], edge_index[0]] = 1.0
-        adjacency.fill_diagonal_(0.0)
-        degree = adjacency.sum(1)
-        scale = degree.clamp(min=1).rsqrt()
-        laplacian = torch.eye(n, dtype=torch.float64) - scale[:, None] * adjacency * scale
-        laplacian.diagonal()[degree == 0] = 0.0
-        values, vectors = torch.linalg.eigh(laplacian)
-        values = values.round(decimals=12).clamp_(min=0.0)
-        largest = vectors.gather(0, vectors.abs().round(decimals=9).argmax(0, keepdim=True))
-        vectors = vectors * torch.where(largest < 0, -1.0, 1.0)
-        count = min(n, self.num_vectors)
-        dtype = float_dtype(data)
+        count, dtype = min(n, self.num_vectors), float_dtype(data)
+        values, vectors = torch.linalg.eigh(_laplacian(edge_index, n))
+        values, vectors = values[:count].round(decimals=12).clamp_(min=0.0), vectors[:, :count]
+        if n:
+            largest = vectors.gather(0, vectors.abs().round(decimals=9).argmax(0, keepdim=True))
+            vectors = vectors * torch.where(largest < 0, -1.0, 1.0)
         for name, columns in (("laplacian_vectors", vectors), ("laplacian_values", values.expand(n, -1))):
             padded = torch.full((n, self.num_vectors), torch.nan, dtype=dtype)
-            padded[:, :count] = columns[:, :count].to(dtype)
+            padded[:, :count] = columns.to(dtype)
             data[name] = padded.to(data.edge_index.device)
         return data
+
+
+def _laplacian(edge_index: Tensor, n: int) -> Tensor:
+    """The dense matrix, made in place: it is all that there is space for."""
+    matrix = torch.zeros(n, n, dtype=torch.float64)
+    matrix[edge_index[0], edge_index[1]] = matrix[edge_index[1], edge_index[0]] = 1.0
+    degree = matrix.fill_diagonal_(0.0).sum(1)
+    scale = degree.clamp(min=1).rsqrt()
+    matrix.mul_(scale[:, None]).mul_(scale).neg_().add_(0.0)  # no negative zeros
+    matrix.diagonal()[:] = (degree > 0).double()
+    return matrix

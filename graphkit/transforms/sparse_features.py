@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.transforms.base import Precompute
 
 
@@ -31,7 +32,7 @@ class SparseFeatures(Precompute):
 
     checks = Checks([{}, {"min_channels": 2, "max_density": 1.0}])
 
-    reads_edges = False
+    reads = Reads(edge_index=False)
 
     def __init__(self, max_density: float = 0.1, min_channels: int = 128) -> None:
         self.max_density = max_density

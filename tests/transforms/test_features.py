@@ -14,7 +14,7 @@ from graphkit.ops import SparseMatrix
 from graphkit.testing import random_graph
 from graphkit.testing.instances import factories
 from graphkit.transforms import SparseFeatures, features
-from graphkit.transforms.features import RandomWalkPE
+from graphkit.transforms.features import RandomWalkPE, random_walk
 
 
 @settings(max_examples=50, deadline=None)
@@ -31,6 +31,25 @@ def test_walk_encodings_are_diagonals_of_matrix_powers(data):
     expected = torch.stack([torch.linalg.matrix_power(walk, k).diagonal() for k in range(1, 5)], dim=1)
     out = RandomWalkPE(walk_length=4)(Data(x=torch.ones(n, 2), edge_index=undirected))
     torch.testing.assert_close(out.x, torch.cat([torch.ones(n, 2), expected], dim=1))
+
+
+@pytest.mark.parametrize("block", [1, 100, 10**6])
+def test_walk_encodings_in_blocks_and_in_double_precision(block, monkeypatch):
+    graph = random_graph(20, 50, edge_dim=None)
+    graph.x = graph.x.double()
+    graph.edge_index = torch.cat([graph.edge_index, graph.edge_index[:, :5]], 1)
+    dense = RandomWalkPE(6)(graph).x[:, -6:]
+    walk = torch.zeros(20, 20, dtype=torch.double)
+    walk[graph.edge_index[1], graph.edge_index[0]] = 1.0
+    walk = walk / walk.sum(0).clamp(min=1)
+    expected = torch.stack([torch.linalg.matrix_power(walk, k).diagonal() for k in range(1, 7)], 1)
+    monkeypatch.setattr(random_walk, "_DENSE_NODES", 0)
+    monkeypatch.setattr(random_walk, "_BLOCK", block)
+    torch.testing.assert_close(dense, expected, rtol=0, atol=1e-15)
+    torch.testing.assert_close(RandomWalkPE(6)(graph).x[:, -6:], expected, rtol=0, atol=1e-15)
+    for empty in (Data(edge_index=graph.edge_index[:, :0], num_nodes=3), Data(edge_index=graph.edge_index[:, :0])):
+        empty.num_nodes = empty.num_nodes or 0
+        assert torch.equal(RandomWalkPE(2)(empty).x, torch.zeros(empty.num_nodes, 2))
 
 
 def test_walk_encodings_refuse_sparse_features():

@@ -68,3 +68,9 @@ def test_as_features_without_the_first_and_padded_with_zeros():
     data.x = torch.eye(4).to_sparse_csr()
     with pytest.raises(ValueError, match="LaplacianPE: x is sparse; add features before SparseFeatures"):
         LaplacianPE()(data)
+
+
+def test_a_graph_without_nodes_has_no_rows():
+    empty = Data(x=torch.ones(0, 2), edge_index=torch.empty(2, 0, dtype=torch.long))
+    assert LaplacianPE(3)(empty).x.shape == (0, 5)
+    assert LaplacianEigenvectors(3)(empty).laplacian_values.shape == (0, 3)

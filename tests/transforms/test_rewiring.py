@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from itertools import combinations
 
 import networkx as nx
@@ -378,7 +379,7 @@ def test_attributes_follow_their_edges(method):
             assert float(weight) == (old[edge][0] if edge in old else 1.0)
     keys = (out.edge_index[0] * 9 + out.edge_index[1]).tolist()
     assert keys == sorted(keys)
-    assert out.total_resistance.shape == out.spectral_gap.shape == (1, 2)
+    assert out.total_resistance.shape == out.spectral_gap.shape == out.num_components.shape == (1, 2)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -396,8 +397,58 @@ def test_the_report_is_true(method):
     after.add_weighted_edges_from((i, j, mean[i, j]) for i, j in np.argwhere(np.triu(mean) > 0))
     for column, current in enumerate((graph, after)):
         assert float(out.total_resistance[0, column]) == pytest.approx(total(current), rel=1e-6)
+        assert int(out.num_components[0, column]) == nx.number_connected_components(current)
         gap = np.sort(np.linalg.eigvalsh(nx.normalized_laplacian_matrix(current).toarray()))[1]
         assert float(out.spectral_gap[0, column]) == pytest.approx(gap, rel=1e-6)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("method", METHODS)
+def test_a_repeated_edge_counts_once_and_a_loop_not_at_all(method, weighted):
+    plain = as_data(nx.barbell_graph(5, 2))
+    if weighted:
+        plain.edge_weight = torch.rand(plain.num_edges // 2, generator=torch.Generator().manual_seed(0)).repeat(2) + 0.5
+    messy = plain.clone()
+    messy.edge_index = torch.cat([plain.edge_index, plain.edge_index[:, 3:9], torch.tensor([[4, 4, 7], [4, 4, 7]])], 1)
+    if weighted:
+        messy.edge_weight = torch.cat([plain.edge_weight, plain.edge_weight[3:9], torch.full((3,), 7.0)])
+    out, expected = METHODS[method]()(messy), METHODS[method]()(plain)
+    assert {pair for pair in pairs_of(out) if pair[0] != pair[1]} == {p for p in pairs_of(expected) if p[0] != p[1]}
+    torch.testing.assert_close(out.total_resistance, expected.total_resistance)
+    if method == "DIGL":
+        assert torch.equal(out.edge_index, expected.edge_index)
+        torch.testing.assert_close(out.edge_weight, expected.edge_weight)
+
+
+def test_what_falls_apart_is_told():
+    path = as_data(nx.path_graph(6))
+    out = BORF(num_edges=0, num_removed=2, num_batches=1)(path)
+    assert out.num_components.tolist() == [[1, 3]]
+    assert out.total_resistance[0, 1] < out.total_resistance[0, 0], "only within components"
+    batch = Batch.from_data_list([out, out])
+    assert batch.num_components.tolist() == [[1, 3], [1, 3]]
+    with pytest.warns(UserWarning, match=r"BORF\(num_removed=1000000\) leaves a graph without edges"):
+        BORF(num_removed=10**6)(path)
+    with pytest.raises(ValueError, match=r"DIGL: .*eps=10"):
+        DIGL(eps=10)
+
+
+def test_weights_and_directions_that_are_not_read_are_warned_about():
+    directed = Data(edge_index=torch.tensor([[0, 1, 2], [1, 2, 3]]), edge_weight=torch.tensor([1.0, 2.0, 3.0]))
+    directed.num_nodes = 4
+    with pytest.warns(UserWarning, match="FoSR does not read") as told:
+        FoSR(1)(directed)
+    assert [str(warning.message).split(":")[0] for warning in told] == [
+        "FoSR does not read edge_weight",
+        "FoSR does not read the direction of edges",
+    ]
+    undirected = as_data(nx.path_graph(4))
+    undirected.edge_weight = torch.ones(6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        FoSR(1)(undirected)
+        undirected.edge_weight = torch.tensor([1.0, 2.0, 3.0]).repeat(2)
+        EffectiveResistance(1)(undirected)
 
 
 @pytest.mark.parametrize("method", METHODS)

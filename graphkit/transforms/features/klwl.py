@@ -10,6 +10,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms import colour_hashes
 from graphkit.algorithms.colouring.refinement import check_test
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.transforms.features.base import NodeFeatures
 
@@ -67,6 +68,8 @@ class KLWL(NodeFeatures):
             {"l": 2, "whole": True, "code": "one_hot"},
         ]
     )
+
+    reads = Reads(edge_attr=True)
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.transforms.features.base import NodeFeatures
 from graphkit.transforms.laplacian import LaplacianEigenvectors
 
@@ -20,7 +21,8 @@ class LaplacianPE(NodeFeatures):
         p_v = (u_{v, 2}, \dots, u_{v, K + 1}), \qquad I - D^{-1/2} A D^{-1/2} = U \Lambda U^\top
 
     Signs and, where eigenvalues repeat, directions are arbitrary; equal graphs in equal numbering get equal features.
-    Columns that a small graph does not have hold zeros.
+    Columns that a small graph does not have hold zeros, and a graph without nodes has no rows. A graph of several
+    components has an eigenvector of eigenvalue 0 for each, all but the first of which are among the columns.
 
     Args:
         num_vectors: The number of eigenvectors :math:`K` (default: 8).
@@ -44,6 +46,8 @@ class LaplacianPE(NodeFeatures):
             "permutation": "where eigenvalues repeat, directions of eigenvectors depend on node numbers"
         },
     )
+
+    reads = Reads(direction=False)
 
     def __init__(self, num_vectors: int = 8) -> None:
         self.num_vectors = num_vectors

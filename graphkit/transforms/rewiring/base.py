@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
 from graphkit.core.attributes import attributes_of, record_kinds, take
 from graphkit.core.deprecation import renamed_members
+from graphkit.core.reads import Reads
 from graphkit.transforms.base import Precompute
 
 REPORT_EPS = 0.25  # the standard error of a large graph's total resistance in reports, at most
@@ -45,8 +47,10 @@ class EdgeChange:
 class Rewiring(Precompute):
     r"""A transform that changes which nodes are joined; all rewirings share what follows.
 
-    The graph is taken as undirected and simple for every decision; new edges come in both directions. Edges that stay
-    keep their direction, duplicates and attributes. The result has its edges sorted by source and target, and
+    The graph is taken as undirected and simple for every decision: a repeated edge counts once, with the mean of the
+    weights, and a self-loop not at all. New edges come in both directions and repeat none. Edges that stay keep their
+    direction, duplicates and attributes. Directions, and weights where a method does not read them, are warned about,
+    and so is a graph that is left without edges. The result has its edges sorted by source and target, and
 
     ====================  ==============================================================================================
     ``edge_type``         the relation: 0 (or what the graph came with) for old edges, the next numbers for new ones
@@ -54,7 +58,9 @@ class Rewiring(Precompute):
                           :class:`FirstEdges`
     ``edge_weight``       1 for new edges, where the graph has weights
     others of edges       0 for new edges: ``edge_attr``, ``time``, ...; see :mod:`graphkit.core.attributes`
-    ``total_resistance``  ``[1, 2]``, before and after (components apart; beyond 2000 nodes within a few per cent)
+    ``num_components``    ``[1, 2]``, the number of connected components before and after
+    ``total_resistance``  ``[1, 2]``, before and after, within components (beyond 2000 nodes within a few per cent);
+                          resistance between them is infinite, so values of a graph that falls apart do not compare
     ``spectral_gap``      ``[1, 2]``, before and after; see :func:`~graphkit.algorithms.spectral_gap`
     ====================  ==============================================================================================
 
@@ -62,10 +68,11 @@ class Rewiring(Precompute):
 
     Usual arguments:
         num_edges: The number of pairs: an ``int``, or a ``float`` for a share of the pairs joined (default: 10).
-        report: Whether to measure total resistance and spectral gap before and after (default: ``True``).
+        report: Whether to measure components, total resistance and spectral gap before and after (default: ``True``).
     """
 
     report: bool = True
+    reads = Reads(direction=False)
 
     @abstractmethod
     def rewire(self, data: Data, graph: SimpleGraph) -> float | None:
@@ -75,6 +82,8 @@ class Rewiring(Precompute):
         """Replace the edges in ``data`` (a shallow copy when called through ``transform(data)``)."""
         before = simple_graph(data, type(self).__name__)
         drop = self.rewire(data, before)
+        if before.num_pairs and bool((data.edge_index[0] == data.edge_index[1]).all()):
+            warnings.warn(f"{self!r} leaves a graph without edges between its nodes", stacklevel=3)
         if self.report:
             write_report(data, before, simple_graph(data, type(self).__name__), drop)
         return data
@@ -148,6 +157,7 @@ def write_report(data: Data, before: SimpleGraph, after: SimpleGraph, drop: floa
     """Measure both graphs; the same random numbers for both make the change exacter than the values."""
     first = total(before, eps=REPORT_EPS)
     second = total(after, eps=REPORT_EPS) if drop is None else first - drop
+    data.num_components = torch.tensor([[before.component_size.size, after.component_size.size]])
     data.total_resistance = torch.tensor([[first, second]], dtype=torch.double)
     data.spectral_gap = torch.tensor([[gap(before), gap(after)]], dtype=torch.double)
 

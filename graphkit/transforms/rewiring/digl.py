@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -9,6 +10,7 @@ from torch_geometric.transforms import GDC
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.transforms.rewiring.base import Rewiring, last_relation, replace_edges
 
 
@@ -36,7 +38,7 @@ class DIGL(Rewiring):
             ``True``).
 
     Raises:
-        ValueError: If ``alpha`` is not in (0, 1), ``eps`` not positive or ``k`` below 1.
+        ValueError: If ``alpha`` is not in (0, 1), ``eps`` not in (0, 1] or ``k`` below 1.
 
     Complexity: :math:`O(n^3)`, with dense matrices.
 
@@ -50,6 +52,7 @@ class DIGL(Rewiring):
     checks = Checks([{"eps": 0.05}, {"alpha": 0.3, "eps": 0.1, "weighted": False}])
 
     expensive = True
+    reads = Reads(direction=False, edge_weight=True)
 
     def __init__(
         self,
@@ -59,8 +62,8 @@ class DIGL(Rewiring):
         weighted: bool = True,
         report: bool = True,
     ) -> None:
-        if not 0 < alpha < 1 or not eps > 0 or (k is not None and k < 1):
-            raise ValueError(f"DIGL: alpha={alpha} must be in (0, 1), eps={eps} positive and k={k} at least 1")
+        if not 0 < alpha < 1 or not 0 < eps <= 1 or (k is not None and k < 1):
+            raise ValueError(f"DIGL: alpha={alpha} must be in (0, 1), eps={eps} in (0, 1] and k={k} at least 1")
         self.alpha, self.eps, self.k = alpha, eps, k
         self.weighted, self.report = weighted, report
 
@@ -69,7 +72,7 @@ class DIGL(Rewiring):
         weight = data.get("edge_weight")
         relation = last_relation(data) + 1
         if n > 1:
-            edge_index, diffused = self._diffuse(before, weight, n)
+            edge_index, diffused = self._diffuse(graph, weight)
             old_keys, old_order = (before[0] * n + before[1]).sort(stable=True)
             keys = edge_index[0] * n + edge_index[1]
             old = torch.full_like(keys, -1)
@@ -81,7 +84,11 @@ class DIGL(Rewiring):
             weight = torch.ones(data.edge_index.size(1), dtype=None if weight is None else weight.dtype)
         data.edge_weight = weight.to(data.edge_index.device)
 
-    def _diffuse(self, edge_index: Tensor, weight: Tensor | None, n: int) -> tuple[Tensor, Tensor]:
+    def _diffuse(self, graph: SimpleGraph, weight: Tensor | None) -> tuple[Tensor, Tensor]:
+        adjacency, n = graph.adjacency.tocoo(), graph.num_nodes
+        edge_index = torch.from_numpy(np.stack([adjacency.row, adjacency.col])).long()
+        if weight is not None:
+            weight = torch.from_numpy(adjacency.data).to(weight.dtype)
         keep = {"method": "threshold", "eps": self.eps}
         if self.k is not None:
             keep = {"method": "topk", "k": min(self.k, n), "dim": 0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.greedy_resistance import BACKENDS, greedy_resistance
 from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
 from graphkit.core.validate import check_choice
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
 
@@ -56,6 +57,7 @@ class EffectiveResistance(PairRewiring):
 
     expensive = True
     nested = True
+    reads = Reads(direction=False, edge_weight=True)
 
     def __init__(
         self,
