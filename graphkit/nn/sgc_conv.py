@@ -22,7 +22,8 @@ class SGConv(Checked, nn.Module):
     .. math::
         X' = P^K X W^\top + b
 
-    with :math:`P` as in :class:`GCNConv`. The weights come first where that makes the propagated matrix narrower.
+    with :math:`P` as in :class:`GCNConv`. The weights come first where that makes the propagated matrix narrower; else
+    averages of features that are constant are cached with the graph, and checked by content.
 
     Args:
         in_channels: Size of each input row; -1 takes it from the first input.
@@ -68,10 +69,18 @@ class SGConv(Checked, nn.Module):
         size, dtype = x.shape[0], x.dtype
         matrix = gcn_norm(edge_index, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype)
         weights_first = isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels
-        h: Any = self.lin(x) if weights_first else x
-        for _ in range(self.K):
-            h = matrix @ h
-        h = h if weights_first else self.lin(h)
+
+        def averages(h: Any) -> Any:
+            for _ in range(self.K):
+                h = matrix @ h
+            return h
+
+        if weights_first:
+            h = averages(self.lin(x))
+        elif x.requires_grad or matrix.requires_grad:
+            h = self.lin(averages(x))
+        else:
+            h = self.lin(matrix.cached(("averages", self.K), averages, x))
         return h if self.bias is None else h + self.bias
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from torch_geometric import nn as pyg
 
 import graphkit as gk
 from graphkit.nn import APPNP, SGConv
+from graphkit.ops import backend
 from graphkit.testing import random_graph
 from tests import tiny
 
@@ -33,6 +34,20 @@ def test_sgc_is_pygs(options, out_channels, weighted):
     ours, theirs = SGConv(5, out_channels, **options).double(), pyg.SGConv(5, out_channels, **options).double()
     theirs.lin.load_state_dict({"weight": ours.lin.weight, "bias": torch.nn.init.normal_(ours.bias)})
     assert_equal_passes(ours, theirs, [(ours.lin.weight, theirs.lin.weight), (ours.bias, theirs.lin.bias)], weighted)
+
+
+def test_sgc_averages_constant_features_once(monkeypatch):
+    graph, conv, products = random_graph(), SGConv(5, 8, K=3).double(), []
+    csr_mm = backend.csr_mm
+    monkeypatch.setattr(backend, "csr_mm", lambda *arguments: products.append(1) or csr_mm(*arguments))
+    outputs = [conv(graph.x, graph.edge_index) for _ in range(2)]
+    assert len(products) == 3
+    assert torch.equal(*outputs)
+    graph.x[0] += 1  # in place
+    assert torch.equal(conv(graph.x, graph.edge_index), conv(graph.x.clone(), graph.edge_index.clone()))
+    assert len(products) == 9
+    conv(graph.x.requires_grad_(), graph.edge_index).sum().backward()
+    assert graph.x.grad is not None
 
 
 @pytest.mark.parametrize("weighted", [False, True])
