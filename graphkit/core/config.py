@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from graphkit.core.constraints import Checked
 from graphkit.core.deprecation import adopt_renamed
-from graphkit.core.docstrings import inherit_sections
 
 T = TypeVar("T", bound="Configurable")
 
@@ -22,7 +21,6 @@ class Configurable(Checked):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         adopt_renamed(cls)
-        inherit_sections(cls)
 
     @classmethod
     def _arguments(cls) -> list[inspect.Parameter]:

@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 
 import numpy as np
 
+from graphkit.core.docstrings import inherit_sections
 from graphkit.core.validate import suggestion
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -124,12 +125,16 @@ def checked(target: T) -> T:
 
 
 class Checked:
-    """Mixin: what is passed to the constructor of a class, and of its subclasses, is checked by its annotations."""
+    """Mixin: what is passed to the constructor of a class, and of its subclasses, is checked by its annotations.
+
+    Docstrings of subclasses tell what their bases tell of arguments, shapes and errors.
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
             checked(cls)
+        inherit_sections(cls)
 
 
 def enforce(target: Callable[..., Any], arguments: Mapping[str, Any]) -> None:

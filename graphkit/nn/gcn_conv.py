@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Channels, Checked, Count
+from graphkit.core.constraints import Channels, Count
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
-class GCNConv(Checked, nn.Module):
+class GCNConv(Layer):
     r"""Graph convolution: the symmetrically normalised average of the closed neighbourhood, then a linear map.
 
     From `"Semi-Supervised Classification with Graph Convolutional Networks" <https://arxiv.org/abs/1609.02907>`_ (Kipf
@@ -42,19 +43,9 @@ class GCNConv(Checked, nn.Module):
     layer does not.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
-        out_channels: Size of each output row.
         improved: Self-loops of weight 2 instead of 1 (default: ``False``).
-        add_self_loops: Whether to add missing self-loops (default: ``True``).
         normalize: ``"sym"`` for :math:`P` as above, ``"row"`` for :math:`\tilde D^{-1} \tilde A`, or ``None`` for
             :math:`\tilde A` itself (default: ``"sym"``).
-        bias: Whether there is an additive bias (default: ``True``).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]`` (a tensor, a PyG ``EdgeIndex``, or a sparse tensor ``adj_t`` whose rows are
-          targets); ``edge_weight`` ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[num_nodes, out_channels]``
 
     Raises:
         TypeError: If ``edge_index`` is not integer.

@@ -6,14 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Channels, Checked, Count, Finite
+from graphkit.core.constraints import Channels, Count, Finite
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, spmm
 
 
-class GINConv(Checked, nn.Module):
+class GINConv(Layer):
     r"""Graph isomorphism layer: the sum over the neighbourhood, then a small perceptron.
 
     From `"How Powerful are Graph Neural Networks?" <https://arxiv.org/abs/1810.00826>`_ (Xu, Hu, Leskovec, Jegelka,
@@ -26,19 +27,10 @@ class GINConv(Checked, nn.Module):
     narrower.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
         out_channels: Size of each output row, and of the perceptron's hidden layer.
         eps: The number :math:`\varepsilon` (default: 0).
         train_eps: Whether :math:`\varepsilon` is learned (default: ``False``).
         bias: Whether there are :math:`b_1` and :math:`b_2` (default: ``True``).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[num_nodes, out_channels]``
-
-    Raises:
-        IndexError: If ``edge_index`` names a node that does not exist.
 
     Example:
         >>> conv = GINConv(3, 2)

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Activation, Channels, Checked, Count, NonNegativeInt
+from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm, weighted_pattern
@@ -17,7 +18,7 @@ from graphkit.ops import SparseMatrix, gcn_norm, weighted_pattern
 EPS = 1e-9  # of the official normalisation
 
 
-class GraphSAINTConv(Checked, nn.Module):
+class GraphSAINTConv(Layer):
     r"""Convolution of several orders: the input and its averages over neighbours, each with weights of its own.
 
     From `"GraphSAINT: Graph Sampling Based Inductive Learning Method" <https://arxiv.org/abs/1907.04931>`_ (Zeng, Zhou,
@@ -32,7 +33,6 @@ class GraphSAINTConv(Checked, nn.Module):
     row, with a learned scale and offset.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
         out_channels: Size of the rows of each order.
         order: The order :math:`o` (default: 1).
         act: The activation :math:`\sigma`, by PyG's names (default: ``"relu"``).

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Channels, Checked, Count
+from graphkit.core.constraints import Channels, Count
 from graphkit.nn import aggr as aggregations
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, unweighted_pattern
 
 
-class MPNNConv(Checked, nn.Module):
+class MPNNConv(Layer):
     r"""Message passing whose aggregation is an argument.
 
     From `"Neural Message Passing for Quantum Chemistry" <https://arxiv.org/abs/1704.01212>`_ (Gilmer et al., ICML
@@ -25,16 +26,13 @@ class MPNNConv(Checked, nn.Module):
         x'_v = U_1 x_v + U_2 \bigoplus_{u \in N(v)} \mathrm{ReLU}(M_1 x_v + M_2 x_u)
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
         hidden_channels: Size of messages.
-        out_channels: Size of each output row.
         aggr: How messages are aggregated, by the name of an aggregation, graphkit's or PyG's (default: ``"mean"``).
         aggr_kwargs: Further arguments of the aggregation (default: none).
 
     Shapes:
         - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
           ``edge_index`` ``[2, num_edges]``
-        - **output:** ``[num_nodes, out_channels]``
 
     Example:
         >>> MPNNConv(3, 8, 2, aggr="max")(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Channels, Checked, Count, Probability
+from graphkit.core.constraints import Channels, Count, Probability
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 from graphkit.ops.dropout import dropout as drop
 
 
-class PureGCNConv(Checked, nn.Module):
+class PureGCNConv(Layer):
     r"""One linear map, then the normalised average of the closed neighbourhood, several times over.
 
     The encoder "puregcn" of `"Neural Common Neighbor with Completion for Link Prediction"
@@ -31,8 +32,6 @@ class PureGCNConv(Checked, nn.Module):
     it.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
-        out_channels: Size of each output row.
         num_layers: The number of averages :math:`L` (default: 1).
         jumping: Whether all averages are summed with weights :math:`w_l`, drawn from a normal distribution (default:
             ``False``).
@@ -40,15 +39,6 @@ class PureGCNConv(Checked, nn.Module):
         normalize: ``"sym"`` for :math:`P` as above, ``None`` for :math:`A` (default: ``"sym"``).
         dropout: The probability of dropping an entry of :math:`X_0` (default: 0).
         tail_dropout: The same for the last average (default: 0).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional)
-        - **output:** ``[num_nodes, out_channels]``
-
-    Raises:
-        ValueError: If an argument is out of range.
-        TypeError, IndexError: If ``edge_index`` does not hold ids of nodes.
 
     Cost: :math:`O(L |E| F + |V| F_{in} F)` with :math:`F` output channels.
 

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Channels, Checked, Count
+from graphkit.core.constraints import Channels, Count
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern, weighted_pattern
 
 
-class RelationalConv(Checked, nn.Module):
+class RelationalConv(Layer):
     r"""A convolution with its own weights for every relation, and a linear map of the node itself.
 
     From `"Modeling Relational Data with Graph Convolutional Networks" <https://arxiv.org/abs/1703.06103>`_
@@ -30,8 +31,6 @@ class RelationalConv(Checked, nn.Module):
     with ``"gin"`` (R-GIN) it is :class:`GINConv`. The edges are divided once per graph.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
-        out_channels: Size of each output row.
         num_relations: The number of relations (default: 2).
         conv: ``"gcn"`` or ``"gin"`` (default: ``"gcn"``).
 
@@ -39,7 +38,6 @@ class RelationalConv(Checked, nn.Module):
         - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
           ``edge_index`` ``[2, num_edges]``; ``edge_type`` ``[num_edges]`` in ``0..num_relations-1`` (default: all 0);
           ``edge_weight`` ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[num_nodes, out_channels]``
 
     Raises:
         ValueError: If there is no such ``conv``, no relation, or an edge of a relation that does not exist.

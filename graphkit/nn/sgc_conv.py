@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Channels, Checked, Count
+from graphkit.core.constraints import Channels, Count
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
-class SGConv(Checked, nn.Module):
+class SGConv(Layer):
     r"""Simple graph convolution: several normalised averages of the closed neighbourhood and a single linear map.
 
     From `"Simplifying Graph Convolutional Networks" <https://arxiv.org/abs/1902.07153>`_ (Wu et al., ICML 2019).
@@ -26,19 +27,7 @@ class SGConv(Checked, nn.Module):
     averages of features that are constant are cached with the graph, and checked by content.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
-        out_channels: Size of each output row.
         K: The number of averages :math:`K` (default: 1).
-        add_self_loops: Whether to add missing self-loops (default: ``True``).
-        bias: Whether there is an additive bias (default: ``True``).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[num_nodes, out_channels]``
-
-    Raises:
-        ValueError: If ``K`` is smaller than 1.
 
     Example:
         >>> SGConv(3, 2, K=2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
@@ -80,7 +69,7 @@ class SGConv(Checked, nn.Module):
         elif x.requires_grad or matrix.requires_grad:
             h = self.lin(averages(x))
         else:
-            h = self.lin(matrix.cached(("averages", self.K), averages, x))
+            h = self.lin(matrix.cached(("averages", self.K), averages, cast(Tensor, x)))
         return h if self.bias is None else h + self.bias
 
     def __repr__(self) -> str:

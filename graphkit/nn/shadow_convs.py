@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Activation, Channels, Checked, Count
+from graphkit.core.constraints import Activation, Channels, Count
+from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import one_graph, static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm, softmax, unweighted_pattern
@@ -18,8 +19,12 @@ from graphkit.ops import SparseMatrix, gcn_norm, softmax, unweighted_pattern
 EPS = 1e-9  # of the official normalisation
 
 
-class _Normalised(Checked, nn.Module):
-    """Linear maps whose results are standardised per row, with a scale and an offset each."""
+class _Normalised(Layer):
+    r"""Linear maps whose results are standardised per row, with a scale and an offset each.
+
+    Usual arguments:
+        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none.
+    """
 
     def __init__(self, sizes: list[tuple[int, int]], norm_shape: tuple[int, ...], act: Activation | None) -> None:
         super().__init__()
@@ -52,13 +57,8 @@ class ShaDowLinear(_Normalised):
     With :math:`\mathrm{norm}` that standardises a row and has a learned scale and offset.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
-        out_channels: Size of each output row.
-        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
-
     Shapes:
         - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`)
-        - **output:** ``[num_nodes, out_channels]``
 
     Example:
         >>> ShaDowLinear(3, 2)(torch.ones(4, 3)).shape
@@ -86,16 +86,6 @@ class ShaDowSAGEConv(_Normalised):
 
     with the mean :math:`\bar x_v` over neighbours, and :math:`\mathrm{norm}` as in :class:`ShaDowLinear`.
 
-    Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
-        out_channels: Size of each output row.
-        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[num_nodes, out_channels]``
-
     Example:
         >>> ShaDowSAGEConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
@@ -119,16 +109,6 @@ class ShaDowGCNConv(_Normalised):
     From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
     NeurIPS 2021), with :math:`P` as in :class:`~graphkit.nn.GCNConv` and :math:`\mathrm{norm}` as in
     :class:`ShaDowLinear`.
-
-    Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
-        out_channels: Size of each output row.
-        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[num_nodes, out_channels]``
 
     Example:
         >>> ShaDowGCNConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
@@ -162,15 +142,12 @@ class ShaDowGATConv(_Normalised):
     that are missing are added; edge weights are not used.
 
     Args:
-        in_channels: Size of each input row; -1 takes it from the first input.
         out_channels: Size of each output row, all heads together.
         heads: The number of heads (default: 1).
-        act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none (default: ``"elu"``).
 
     Shapes:
         - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
           ``edge_index`` ``[2, num_edges]``
-        - **output:** ``[num_nodes, out_channels]``
 
     Raises:
         ValueError: If ``heads`` does not divide ``out_channels``.

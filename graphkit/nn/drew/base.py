@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
-from graphkit.core.docstrings import inherit_sections
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import split_edges, unweighted_pattern
 
@@ -83,10 +82,6 @@ class DRewConv(Checked, nn.Module):
     checks = Checks([lambda: DRewConv(lambda: SAGEConv(5, 4))])
 
     official_skip_empty_hops: bool = False
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        inherit_sections(cls)
 
     def __init__(
         self,
