@@ -128,6 +128,10 @@ class Checked:
     """Mixin: what is passed to the constructor of a class, and of its subclasses, is checked by its annotations.
 
     Docstrings of subclasses tell what their bases tell of arguments, shapes and errors.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument has a value out of range, or an unknown name.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

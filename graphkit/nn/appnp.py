@@ -33,9 +33,6 @@ class APPNP(Checked, nn.Module):
           (optional, differentiable); ``x_0`` ``[num_nodes, channels]`` (optional)
         - **output:** ``[num_nodes, channels]``
 
-    Raises:
-        ValueError: If a number is out of range.
-
     Example:
         >>> import torch
         >>> APPNP(K=1, alpha=0.5)(torch.tensor([[1.0], [3.0]]), torch.tensor([[0, 1], [1, 0]])).tolist()

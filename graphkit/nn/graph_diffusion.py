@@ -57,9 +57,6 @@ class GraphDiffusion(Checked, nn.Module):
           ``[num_nodes]`` (optional)
         - **output:** ``[num_nodes, in_channels]``
 
-    Raises:
-        ValueError: If a name is unknown or a number out of range.
-
     Example:
         >>> diffusion = GraphDiffusion(3, attention_channels=4, heads=2)
         >>> diffusion(torch.ones(3, 3), torch.tensor([[0, 1], [1, 2]])).abs().amax() < 1e-6  # constants stay

@@ -45,9 +45,6 @@ class GraphSAINTConv(Layer):
           ``full_degree`` ``[num_nodes]``, what sums are divided by instead of the row sums of :math:`A` (optional)
         - **output:** ``[num_nodes, (order + 1) * out_channels]``, or ``[num_nodes, out_channels]`` for ``"sum"``
 
-    Raises:
-        ValueError: If ``order`` is negative or ``join`` unknown.
-
     Example:
         >>> GraphSAINTConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 4])

@@ -26,9 +26,6 @@ class Perceptron(Checked, nn.Module):
         - **input:** ``x`` ``[*, in_channels]``
         - **output:** ``[*, out_channels]``
 
-    Raises:
-        ValueError: If ``num_layers`` is smaller than 1.
-
     Example:
         >>> import torch
         >>> Perceptron(4, 8, 2)(torch.ones(3, 4)).shape

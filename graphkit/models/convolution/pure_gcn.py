@@ -36,9 +36,6 @@ class PureGCN(LayeredModel):
         normalize: ``"sym"`` for averages as in :class:`~graphkit.nn.GCNConv`, ``None`` for sums over neighbours without
             the node itself (default: ``"sym"``).
 
-    Raises:
-        ValueError: If an argument is out of range or a name is unknown.
-
     Example:
         >>> import torch
         >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))

@@ -35,23 +35,10 @@ class LinkPredictor(PairScorer):
     The plain dot product needs no decoder: :class:`~graphkit.LinkTask` scores the embeddings of any model by it.
 
     Args:
-        encoder: A model for nodes: graphkit's, PyG's or any other that has ``reset_parameters`` and that
-            :class:`PyGModel` can call. :meth:`from_task` also takes the name of a graphkit model, or its ``class_path``
-            and ``init_args``.
         decoder: ``"mlp"``, ``"bilinear"`` or ``"cosine"`` (default: ``"mlp"``).
         hidden_channels: The width of the MLP's hidden layers (default: 64).
         num_layers: The number of linear maps of the MLP (default: 2).
         dropout: The probability of dropping an entry of the MLP's hidden layers (default: 0).
-        embedding_channels: The width of the embeddings (default: the encoder's ``out_channels``).
-
-    Raises:
-        TypeError: If the encoder has no ``reset_parameters``.
-        ValueError: If ``num_layers`` is smaller than 1, ``dropout`` is outside [0, 1), or the decoder or the width of
-            the embeddings is unknown; or (when called) if the batch names no pairs.
-
-    Shapes:
-        - **input:** a PyG ``Data`` with what the encoder needs and ``edge_label_index`` ``[2, num_pairs]``
-        - **output:** ``[num_pairs, 1]``
 
     Example:
         >>> from graphkit.models import GCN

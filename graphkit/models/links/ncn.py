@@ -37,8 +37,8 @@ class NCN(PairScorer):
     **While training, a link is not seen when it is predicted**: the pairs of the batch are taken out of the graph,
     which encoder and scores then read. As a graph without most of its edges teaches little, a batch that hides more
     than a third of them is taken in several parts, each in the graph without its own pairs; that is what training
-    without a batch size does. SparsityPattern that an encoder wants precomputed, such as hops or paths, is that of all
-    training links. The official code instead drops the last, incomplete batch of an epoch.
+    without a batch size does. What an encoder wants precomputed, such as hops or paths, is that of all training links.
+    The official code instead drops the last, incomplete batch of an epoch.
 
     Args:
         encoder: A model for nodes: graphkit's, PyG's or any other that has ``reset_parameters`` and that
@@ -52,17 +52,10 @@ class NCN(PairScorer):
         tail_act: Whether ``xcnlin`` and ``xijlin`` end with a rectifier instead of a linear map (default: ``False``).
         two_layer_lin: Whether ``lin`` has another layer (default: ``False``).
         beta: The initial :math:`\beta`, which is trained (default: 1).
-        embedding_channels: The width of the embeddings (default: the encoder's ``out_channels``).
-
-    Raises:
-        TypeError: If the encoder has no ``reset_parameters``.
-        ValueError: If a dropout is outside [0, 1) or the width of the embeddings is unknown; or (when called) if the
-            batch names no pairs.
 
     Shapes:
         - **input:** a PyG ``Data`` with what the encoder needs, ``edge_index`` and ``edge_label_index``
           ``[2, num_pairs]``
-        - **output:** ``[num_pairs, 1]``
 
     Example:
         >>> from graphkit.models import GCN
@@ -130,31 +123,11 @@ class NCNC(NCN):
     a depth less, without gradient.
 
     Args:
-        encoder: A model for nodes, as in :class:`NCN`.
-        hidden_channels: The width of the scoring networks (default: 64).
-        dropout: The probability of dropping an entry in them (default: 0).
-        edge_dropout: The probability that a node forgets a neighbour while training (default: 0).
-        layer_norm: Whether they have layer normalisation (default: ``True``).
-        use_xlin: Whether :math:`\tilde h` differs from :math:`h` (default: ``True``).
-        tail_act: Whether ``xcnlin`` and ``xijlin`` end with a rectifier instead of a linear map (default: ``False``).
-        two_layer_lin: Whether ``lin`` has another layer (default: ``False``).
-        beta: The initial :math:`\beta`, which is trained (default: 1).
-        embedding_channels: The width of the embeddings (default: the encoder's ``out_channels``).
         depth: How often guesses are guessed (default: 1).
         scale: The slope of the guess (default: 5).
         offset: The score where :math:`p` is one half (default: 3).
         alpha: The largest weight :math:`\alpha` of a guessed neighbour (default: 1).
         pt: The odds :math:`\pi` by which a link is missing (default: 0.5).
-
-    Raises:
-        TypeError: If the encoder has no ``reset_parameters``.
-        ValueError: If an argument is out of range or the width of the embeddings is unknown; or (when called) if the
-            batch names no pairs.
-
-    Shapes:
-        - **input:** a PyG ``Data`` with what the encoder needs, ``edge_index`` and ``edge_label_index``
-          ``[2, num_pairs]``
-        - **output:** ``[num_pairs, 1]``
 
     Example:
         >>> from graphkit.models import GCN

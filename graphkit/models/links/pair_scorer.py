@@ -31,6 +31,10 @@ class PairScorer(LayeredModel):
             and ``init_args``.
         embedding_channels: The width of the embeddings (default: the encoder's ``out_channels``).
 
+    Shapes:
+        - **input:** a PyG ``Data`` with what the encoder needs and ``edge_label_index`` ``[2, num_pairs]``
+        - **output:** ``[num_pairs, 1]``
+
     Raises:
         TypeError: If the encoder has no ``reset_parameters``.
         ValueError: If the width of the embeddings is unknown; or (when called) if the batch names no pairs.

@@ -49,9 +49,6 @@ class GraphSAINT(LayeredModel):
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]`` and ``edge_index``; optionally
           ``edge_weight`` ``[num_edges]`` and ``full_degree`` ``[num_nodes]``
 
-    Raises:
-        ValueError: If there is no layer, an order is negative, or dropout is outside [0, 1).
-
     Example:
         >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))
         >>> GraphSAINT(4, 8, out_channels=2)(data).shape

@@ -107,9 +107,6 @@ class GNPAggregation(SetAggregation):
         eps: Added to each element (default: 0).
         p_min: The smallest absolute value of an exponent (default: 0.1).
 
-    Raises:
-        ValueError: If ``p_min`` is not positive or below 1, or ``eps`` is negative.
-
     Cost: :math:`O(|E| F)`: a logarithm per element, and an exponential per element and branch.
 
     Example:

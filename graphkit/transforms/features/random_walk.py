@@ -35,9 +35,6 @@ class RandomWalkPE(NodeFeatures):
     Shapes:
         ``x``: ``[num_nodes, F]`` becomes ``[num_nodes, F + walk_length]``.
 
-    Raises:
-        ValueError: If ``x`` is sparse.
-
     Complexity: :math:`O(K |V| |E|)` for more than 64 nodes.
 
     Example:
