@@ -73,6 +73,7 @@ def test_the_report_of_two_known_graphs(tmp_path):
     graphs = [Data(edge_index=torch.tensor(list(g.edges)).t(), num_nodes=6) for g in (path, cycle)]
     report = compare_graphs(graphs[:1], graphs[1:])
     assert report.num_pairs == [5, 6]
+    assert report.num_components == [1, 1]
     assert report.total_resistance == pytest.approx([35.0, 17.5])
     assert report.diameter == [5, 3]
     assert report.degrees == [[0, 2, 4], [0, 0, 6]]
@@ -80,6 +81,42 @@ def test_the_report_of_two_known_graphs(tmp_path):
     assert report.curvature[1][20 - 10] == 6, "a cycle of six is flat"
     report.plot(tmp_path / "report.png", (graphs[0], graphs[1]))
     assert (tmp_path / "report.png").stat().st_size > 10_000
+
+
+def test_a_graph_that_falls_apart_is_told_and_drawn(tmp_path, monkeypatch):
+    before = barbell()
+    stays = before.edge_index.sum(0) > 1  # all but the pair 0, 1
+    after = Data(x=before.x, edge_index=torch.cat([before.edge_index[:, stays], torch.tensor([[0, 9], [9, 0]])], 1))
+    cut = Data(edge_index=before.edge_index[:, (before.edge_index != 6).all(0)], num_nodes=13)
+    report = compare_graphs([before, before], [cut, cut])
+    assert report.num_components == [1, 3]
+    assert report.total_resistance[1] < report.total_resistance[0]
+    assert "components differ; resistance and diameter leave out what is infinite" in str(report)
+    assert "components differ" not in str(compare_graphs([before], [after]))
+    shown = []
+    monkeypatch.setattr("graphkit.diagnostics.rewiring.save_figure", lambda figure, path: shown.append(figure))
+    compare_graphs([before], [after]).plot(tmp_path / "report.png", (before, after))
+    degrees, curvature, first, second = shown[0].axes
+    assert degrees.get_title() == "degrees of 1 graphs"
+    assert degrees.get_legend()
+    assert curvature.get_legend()
+    assert first.get_title() == "before: 24 pairs, 1 component"
+    assert [text.get_text() for text in second.get_legend().get_texts()] == ["23 kept", "1 added", "1 removed"]
+    places = [panel.collections[0].get_offsets().tolist() for panel in (first, second)]
+    assert places[0] == places[1], "the same layout"
+    assert first.get_xlim() == second.get_xlim()
+
+
+def test_graphs_that_do_not_belong_together_are_refused():
+    graph = barbell()
+    smaller = Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)
+    for before, after, message in (
+        ([graph], [graph, graph], "1 graphs before and 2 after"),
+        ([], [], "0 graphs before and 0 after"),
+        ([graph, graph], [graph, smaller], "graph 1 has 13 nodes before and 2 after"),
+    ):
+        with pytest.raises(ValueError, match=f"compare_graphs: {message}"):
+            compare_graphs(before, after)
 
 
 def test_the_command_writes_graphs_and_report(tmp_path, capsys, monkeypatch):

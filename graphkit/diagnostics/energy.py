@@ -10,6 +10,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit import ops
+from graphkit.core.evaluating import evaluating
+from graphkit.core.figures import new_figure, save_figure
 from graphkit.models.base import LayeredModel
 from graphkit.ops import SparseMatrix
 
@@ -70,15 +72,11 @@ def energies(model: LayeredModel, batch: Data, laplacian: Any = None, normalize:
 
 def layer_states(model: LayeredModel, batch: Data) -> list[Any]:
     r"""The states :math:`h_0, \dots, h_L` of a layered model in evaluation mode."""
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         history: list[Any] = [model.encode(batch)]
         for i in range(len(model.layers)):
             history.append(model.step(i, history, batch))
         return history
-    finally:
-        model.train(training)
 
 
 def plot_energies(curves: dict[str, list[float]], path: str | os.PathLike[str] | None = None) -> Any:
@@ -91,15 +89,12 @@ def plot_energies(curves: dict[str, list[float]], path: str | os.PathLike[str] |
     Returns:
         The matplotlib figure.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    figure = new_figure(5, 3.5)
     axes = figure.subplots()
     for name, values in curves.items():
         axes.semilogy(range(len(values)), values, marker="o", markersize=3, label=name)
     axes.set_xlabel("layer")
     axes.set_ylabel("Dirichlet energy")
     axes.legend()
-    if path is not None:
-        figure.savefig(path)
+    save_figure(figure, path)
     return figure

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import SimpleGraph, effective_resistance
+from graphkit.core.figures import new_figure, save_figure
 from graphkit.diagnostics.energy import layer_states
 from graphkit.models.base import LayeredModel
 
@@ -119,9 +120,7 @@ def plot_sensitivity(curves: dict[str, Sensitivity], path: str | os.PathLike[str
     Returns:
         The matplotlib figure.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = new_figure(9, 3.5)
     for axes, by in zip(figure.subplots(1, 2, sharey=True), ("resistance", "distance")):
         for number, (name, sensitivity) in enumerate(curves.items()):
             place = getattr(sensitivity, by)
@@ -133,6 +132,5 @@ def plot_sensitivity(curves: dict[str, Sensitivity], path: str | os.PathLike[str
         axes.set_xlabel({"resistance": "effective resistance", "distance": "distance (hops)"}[by])
     figure.axes[0].set_ylabel("norm of the Jacobian")
     figure.axes[0].legend()
-    if path is not None:
-        figure.savefig(path)
+    save_figure(figure, path)
     return figure

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,8 @@ from torch_geometric.data import Data
 from graphkit.algorithms import SimpleGraph, balanced_forman_curvature
 from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
-from graphkit.core.files import atomic_write, write_json
+from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.files import write_json
 
 CURVATURE_BINS = tuple(np.linspace(-2.0, 3.0, 26).round(1).tolist())
 DRAWN_NODES = 60  # a picture shows the first graph of up to this size
@@ -28,8 +28,10 @@ class RewiringReport:
     Attributes:
         num_graphs: The number of graphs.
         num_pairs: Joined pairs of nodes, ``(before, after)``, like all that follow.
+        num_components: Connected components.
         total_resistance: Sums of effective resistances within components; see
-            :func:`~graphkit.algorithms.total_resistance` for large graphs.
+            :func:`~graphkit.algorithms.total_resistance` for large graphs. Between components it is infinite, so that
+            the sum falls where a graph falls apart, which is no gain.
         spectral_gap: Second eigenvalues of the normalised Laplacian.
         diameter: The largest finite distances; beyond 3000 nodes lower bounds by two sweeps.
         degrees: How many nodes have 0, 1, 2, ... neighbours.
@@ -39,6 +41,7 @@ class RewiringReport:
 
     num_graphs: int
     num_pairs: tuple[float, float]
+    num_components: tuple[float, float]
     total_resistance: tuple[float, float]
     spectral_gap: tuple[float, float]
     diameter: tuple[float, float]
@@ -47,9 +50,11 @@ class RewiringReport:
 
     def __str__(self) -> str:
         lines = [f"{'mean over ' + str(self.num_graphs) + ' graphs':<24}{'before':>12}{'after':>12}"]
-        for name in ("num_pairs", "total_resistance", "spectral_gap", "diameter"):
+        for name in ("num_pairs", "num_components", "total_resistance", "spectral_gap", "diameter"):
             before, after = getattr(self, name)
             lines.append(f"{name.replace('_', ' '):<24}{before:>12.5g}{after:>12.5g}")
+        if self.num_components[0] != self.num_components[1]:
+            lines.append("components differ; resistance and diameter leave out what is infinite and do not compare")
         return "\n".join(lines)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -57,27 +62,24 @@ class RewiringReport:
         write_json(path, asdict(self) | {"curvature_bins": CURVATURE_BINS})
 
     def plot(self, path: str | os.PathLike[str], graphs: tuple[Data, Data] | None = None) -> None:
-        """Draw both histograms, and one graph before and after.
+        """Draw both histograms, and one graph before and after, with the edges that were added and removed.
 
         Args:
-            path: The picture's file.
+            path: The picture's file; the ending names the format.
             graphs: A small graph before and after (default: none).
         """
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(9, 3.5 if graphs is None else 7), layout="constrained")
+        figure = new_figure(9, 3.5 if graphs is None else 7)
         axes = figure.subplots(1 if graphs is None else 2, 2, squeeze=False)
         for number, (name, degrees, curvature) in enumerate(zip(("before", "after"), self.degrees, self.curvature)):
             axes[0, 0].step(range(len(degrees)), degrees, where="mid", color=f"C{number}", label=name)
             axes[0, 1].stairs(curvature, CURVATURE_BINS, color=f"C{number}", label=name)
-            if graphs is not None:
-                _draw(axes[1, number], graphs[number], graphs[0])
-                axes[1, number].set_title(name)
-        axes[0, 0].set(xlabel="degree", ylabel="nodes")
-        axes[0, 1].set(xlabel="balanced Forman curvature", ylabel="edges")
-        axes[0, 0].legend()
-        with atomic_write(Path(path)) as temporary:
-            figure.savefig(temporary, format="png", dpi=120)
+        axes[0, 0].set(xlabel="degree", ylabel="nodes", title=f"degrees of {self.num_graphs} graphs")
+        axes[0, 1].set(xlabel="balanced Forman curvature", ylabel="edges", title="curvature of their edges")
+        for panel in axes[0]:
+            panel.legend()
+        if graphs is not None:
+            _draw_pair(axes[1], *graphs)
+        save_figure(figure, path)
 
 
 def compare_graphs(before: Sequence[Data], after: Sequence[Data]) -> RewiringReport:
@@ -87,16 +89,30 @@ def compare_graphs(before: Sequence[Data], after: Sequence[Data]) -> RewiringRep
         before: The graphs as they were.
         after: The same graphs, rewired.
 
+    Raises:
+        ValueError: If there are no graphs, not as many after as before, or fewer nodes in one.
+
     Example:
         >>> from graphkit.transforms.rewiring import EffectiveResistance
         >>> path = Data(edge_index=torch.tensor([range(9), range(1, 10)]), num_nodes=10)
         >>> print(compare_graphs([path], [EffectiveResistance(2)(path)]))
         mean over 1 graphs            before       after
         num pairs                          9          11
+        num components                     1           1
         total resistance                 165      65.312
         spectral gap                0.060307     0.24429
         diameter                           9           5
     """
+    if not before or len(before) != len(after):
+        raise ValueError(
+            f"compare_graphs: {len(before)} graphs before and {len(after)} after; pass the same graphs, one at least"
+        )
+    for number, (graph, rewired) in enumerate(zip(before, after)):
+        if int(graph.num_nodes or 0) > int(rewired.num_nodes or 0):
+            raise ValueError(
+                f"compare_graphs: graph {number} has {graph.num_nodes} nodes before and {rewired.num_nodes} after; "
+                "keep them in order"
+            )
     sides = [_measure(before), _measure(after)]
     return RewiringReport(len(before), *([side[key] for side in sides] for key in sides[0]))  # type: ignore[arg-type]
 
@@ -109,7 +125,7 @@ def small_pair(before: Sequence[Data], after: Sequence[Data]) -> tuple[Data, Dat
 
 def _measure(graphs: Sequence[Data]) -> dict[str, Any]:
     simple = [SimpleGraph.from_edges(graph.edge_index, int(graph.num_nodes or 0)) for graph in graphs]
-    degrees = np.concatenate([graph.degree for graph in simple]) if simple else np.empty(0, dtype=int)
+    degrees = np.concatenate([graph.degree for graph in simple])
     low, high = CURVATURE_BINS[0], CURVATURE_BINS[-1]
     curvature = np.zeros(len(CURVATURE_BINS) - 1, dtype=int)
     for graph in simple:
@@ -118,6 +134,7 @@ def _measure(graphs: Sequence[Data]) -> dict[str, Any]:
         curvature += np.histogram(values, CURVATURE_BINS)[0]
     return {
         "num_pairs": _mean(graph.num_pairs for graph in simple),
+        "num_components": _mean(graph.component_size.size for graph in simple),
         "total_resistance": _mean(total(graph) for graph in simple),
         "spectral_gap": _mean(gap(graph) for graph in simple),
         "diameter": _mean(_diameter(graph) for graph in simple),
@@ -144,18 +161,31 @@ def _diameter(graph: SimpleGraph, exact_nodes: int = 3000) -> int:
     return int(distance.max())
 
 
-def _draw(axes: Any, graph: Data, original: Data) -> None:
-    """Nodes where the original graph puts them; edges that it does not have in another colour."""
+def _draw_pair(panels: Any, before: Data, after: Data) -> None:
+    """Both graphs with their nodes in the same places, and in the second one what was added and removed."""
     import networkx as nx
+    from matplotlib.lines import Line2D
 
-    def pairs(data: Data) -> set[tuple[int, int]]:
-        return {(min(edge), max(edge)) for edge in data.edge_index.t().tolist() if edge[0] != edge[1]}
-
-    old, drawn = nx.Graph(), nx.Graph()
-    old.add_nodes_from(range(int(graph.num_nodes or 0)))
-    drawn.add_nodes_from(old)
-    old.add_edges_from(pairs(original))
-    drawn.add_edges_from(pairs(graph))
-    colors = ["0.6" if old.has_edge(*edge) else "C3" for edge in drawn.edges]
-    nx.draw_networkx(drawn, nx.spring_layout(old, seed=0), ax=axes, node_size=15, edge_color=colors, with_labels=False)
-    axes.axis("off")
+    old, new = (SimpleGraph.from_edges(graph.edge_index, int(graph.num_nodes or 0)) for graph in (before, after))
+    first, second = ({tuple(pair) for pair in graph.pairs().tolist()} for graph in (old, new))
+    graph = nx.Graph(sorted(first))
+    graph.add_nodes_from(range(old.num_nodes))
+    places = nx.spring_layout(graph, seed=0)
+    graph.add_nodes_from(range(old.num_nodes, new.num_nodes))
+    places |= {node: np.zeros(2) for node in range(old.num_nodes, new.num_nodes)}  # new ones in the middle
+    kinds: dict[str, tuple[str, Any, set[Any]]] = {
+        "kept": ("0.6", "-", first & second),
+        "added": ("C3", "-", second - first),
+        "removed": ("C0", ":", first - second),
+    }
+    for panel, current, shown in ((panels[0], old, [("0.6", "-", first)]), (panels[1], new, list(kinds.values()))):
+        nx.draw_networkx_nodes(graph, places, range(current.num_nodes), ax=panel, node_size=15)
+        for color, style, pairs in shown:
+            nx.draw_networkx_edges(graph, places, sorted(pairs), ax=panel, edge_color=color, style=style)
+        count = current.component_size.size
+        name = "before" if current is old else "after"
+        panel.set_title(f"{name}: {current.num_pairs} pairs, {count} component{'s' * (count > 1)}")
+        panel.axis("off")
+    panels[0].set(xlim=panels[1].get_xlim(), ylim=panels[1].get_ylim())
+    lines = [Line2D([], [], color=color, ls=style) for color, style, _ in kinds.values()]
+    panels[1].legend(lines, [f"{len(pairs)} {name}" for name, (_, _, pairs) in kinds.items()], fontsize=8)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.models.base import LayeredModel, required_by
 
 
@@ -91,13 +92,9 @@ def graph_outputs(model: nn.Module, graphs: Sequence[Data], batch_size: int = 32
     Raises:
         ValueError: If the outputs do not have one row per graph.
     """
-    training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         starts = range(0, len(graphs), batch_size)
         rows = [model(Batch.from_data_list(list(graphs[start : start + batch_size]))) for start in starts]
-    finally:
-        model.train(training)
     out = torch.cat(rows)
     if out.size(0) != len(graphs):
         raise ValueError(f"{len(graphs)} graphs gave {out.size(0)} rows of outputs; the model needs a readout")

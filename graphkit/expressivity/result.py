@@ -7,13 +7,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from graphkit.core.files import atomic_write, write_json
+from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.files import write_json
 from graphkit.core.text import aligned
 from graphkit.expressivity.protocols import Verdict
 from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
@@ -184,14 +184,12 @@ class Expressivity:
         Args:
             path: The picture's file.
         """
-        from matplotlib.figure import Figure
-
         parts = {
             f"{name}: {category}" if len(result.suite.categories) > 1 else name: part
             for name, result in self.suites.items()
             for category, part in result.categories().items()
         }
-        figure = Figure(figsize=(max(6.0, 0.45 * len(parts) + 2), 4.5), layout="constrained")
+        figure = new_figure(max(6.0, 0.45 * len(parts) + 2), 4.5)
         axes = figure.add_subplot()
         shares = [100 * part["separated"] / part["pairs"] for part in parts.values()]
         axes.bar(range(len(parts)), shares, 0.8, color="0.8", label=self.name)
@@ -206,8 +204,7 @@ class Expressivity:
         axes.set(ylabel="pairs told apart (%)", ylim=(-3, 103))
         axes.set_title(f"{self.name}, {self.protocol['name']}; marks: exact, where computed for all pairs", fontsize=9)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
-        with atomic_write(Path(path)) as temporary:
-            figure.savefig(temporary, format="png", dpi=120)
+        save_figure(figure, path)
 
 
 def slug(name: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphkit.core.files import atomic_write
+from graphkit.core.figures import new_figure, save_figure
 from graphkit.recipes.published import CellResult
 
 if TYPE_CHECKING:
@@ -62,9 +62,7 @@ def draw_differences(cells: Mapping[str, CellResult]) -> bytes:
 
 
 def _figure(width: float, height: float, title: str = "") -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = new_figure(width, height)
     axes = figure.add_subplot()
     if title:
         axes.set_title(title)
@@ -74,5 +72,4 @@ def _figure(width: float, height: float, title: str = "") -> tuple[Figure, Axes]
 def _save(figure: Figure, path: Path, legend: bool) -> None:
     if legend:
         figure.legend(loc="outside lower center", ncols=4)
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+    save_figure(figure, path)

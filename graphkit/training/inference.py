@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
+from graphkit.core.evaluating import evaluating
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import subgraph_maker
 from graphkit.tasks import Task
@@ -56,12 +57,8 @@ def layerwise_inference(model: nn.Module, data: Data, chunk_size: int = 8192) ->
         )
     if chunk_size < 1:
         raise ValueError(f"layerwise_inference: chunk_size={chunk_size}, must be at least 1")
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluating(model):
         return _Run(model, data, chunk_size).outputs()
-    finally:
-        model.train(was_training)
 
 
 def unlabelled_batches(

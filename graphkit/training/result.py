@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from graphkit.core.files import atomic_write, read_record, write_record
+from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.files import read_record, write_record
 from graphkit.metrics import is_percent
 
 if TYPE_CHECKING:
@@ -122,9 +123,7 @@ def plot_results(results: list[Result], path: str | os.PathLike[str] | None = No
         results: The runs.
         path: Where to save the picture; the ending names the format (default: nowhere).
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)
     for number, result in enumerate(results):
         colour = f"C{number}"
@@ -147,10 +146,7 @@ def plot_results(results: list[Result], path: str | os.PathLike[str] | None = No
     for axes in (left, right):
         axes.legend(fontsize=8)
         axes.grid(alpha=0.3)
-    if path is not None:
-        path = Path(path)
-        with atomic_write(path) as temporary:
-            figure.savefig(temporary, format=path.suffix.lstrip(".") or "png", dpi=150)
+    save_figure(figure, path)
     return figure
 
 

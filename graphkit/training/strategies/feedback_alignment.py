@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
-from graphkit.training.strategies.layerwise import evaluating
 from graphkit.training.strategies.target_projection import TargetProjection
 
 

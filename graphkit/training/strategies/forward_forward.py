@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.core.validate import check_choice
 from graphkit.models import LayeredModel
 from graphkit.ops import SparseMatrix
@@ -29,7 +30,7 @@ from graphkit.training.strategies.labelled_graphs import (
     with_columns,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.layerwise import APPEND, LabelInput, evaluating
+from graphkit.training.strategies.layerwise import APPEND, LabelInput
 
 
 class ForwardForward(LabelInput):

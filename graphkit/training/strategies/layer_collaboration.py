@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.core.validate import check_choice
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.forward_forward import ForwardForward
 from graphkit.training.strategies.labelled_graphs import Histories
-from graphkit.training.strategies.layerwise import evaluating
 
 
 class LayerCollaborationFF(ForwardForward):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.models import LayeredModel
 from graphkit.models.base import State
 from graphkit.ops import SparseMatrix
@@ -339,16 +339,3 @@ def _gradients(out: Tensor, parameters: list[nn.Parameter]) -> list[Tensor | Non
     if not out.requires_grad:
         return [None] * len(parameters)
     return list(torch.autograd.grad(out.sum(), parameters, allow_unused=True))
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, for a while."""
-    if not model.training:  # nothing to set in any of its parts
-        yield
-        return
-    model.train(False)
-    try:
-        yield
-    finally:
-        model.train(True)

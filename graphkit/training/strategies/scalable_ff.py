@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.core.validate import check_choice
 from graphkit.nn import Linear
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase
-from graphkit.training.strategies.layerwise import Layerwise, evaluating
+from graphkit.training.strategies.layerwise import Layerwise
 
 
 class ScalableFF(Layerwise):

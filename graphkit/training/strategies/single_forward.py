@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.core.validate import check_choice
 from graphkit.models.base import State
 from graphkit.ops import sddmm
@@ -16,7 +17,7 @@ from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.labelled_graphs import joined, label_features, prepared, with_virtual_nodes
-from graphkit.training.strategies.layerwise import APPEND, LabelInput, evaluating, select_rows
+from graphkit.training.strategies.layerwise import APPEND, LabelInput, select_rows
 
 
 class SingleForward(LabelInput):

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.evaluating import evaluating
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.inputs import Blocks, CachedProduct, aggregate
-from graphkit.training.strategies.layerwise import evaluating, select_rows
+from graphkit.training.strategies.layerwise import select_rows
 from graphkit.training.strategies.single_forward import SingleForward
 
 
