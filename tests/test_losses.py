@@ -534,6 +534,9 @@ def test_links_that_no_model_can_miss_are_warned_about():
         UserWarning, match=f"has {count} val negatives, so every model scores 100 % in hits@100, as in OGB"
     ):
         LinkTask("t", plain.graphs[0], plain.split, metric="hits@100")
+    fixed = gk.LinkSplit.random(plain.graphs[0].edge_index, 24, 0.2, 0.2, fixed_negatives=True)
+    with pytest.warns(UserWarning, match="num_negatives=2 is unused, as split 'random/0' fixes train_negatives"):
+        LinkTask("t", plain.graphs[0], fixed, num_negatives=2)
     with pytest.raises(
         ValueError, match=r"num_negatives=1e-09 draws no pair for .* training links, must be at least 0.0"
     ):

@@ -109,6 +109,11 @@ class LinkTask(Task):
                 "shared by all links; give negatives of shape [2, num_links, k], or choose hits@K"
             )
         self._warn_of_few_negatives(split)
+        if split.train_negatives is not None and self.num_negatives != 1:
+            text = (
+                f"{place}: num_negatives={self.num_negatives} is unused, as split {split.name!r} fixes train_negatives"
+            )
+            warnings.warn(text, stacklevel=3)
         self._data: Data | None = data
         self.split = split
         self.graphs, self._graph_of = _stage_graphs(data, split)

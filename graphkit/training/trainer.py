@@ -194,6 +194,7 @@ class Trainer(Configurable):
         check_task(network, task)
         task = _prepared(task, network)
         network = engine.place(network)
+        self.strategy.check_loss(task)
         self.strategy.configure_model(network, task, engine)
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)

@@ -97,7 +97,17 @@ class Target(ABC):
             self.objective(out, some)
 
     def objective(self, prediction: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
-        """:meth:`loss`, or that of the user, with the weights of classes; arguments are the same."""
+        """:meth:`loss`, or that of the user, with the weights of classes; arguments are the same.
+
+        Raises:
+            RuntimeError: If there are weights, but :meth:`fit` was never called.
+        """
+        if (self.class_weight is not None and self._of_class is None) or (
+            self.pos_weight is not None and self._of_ones is None
+        ):
+            raise RuntimeError(
+                "class_weight and pos_weight need the training labels; call fit_target(labels) in set_data"
+            )
         if self._of_class is not None:
             of_class = self._of_class.to(prediction)[self.class_ids(label)]
             weight = of_class / of_class.sum() if weight is None else of_class * weight

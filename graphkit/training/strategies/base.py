@@ -73,6 +73,10 @@ class Strategy(Configurable, ABC):
     validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
+
+    Attributes:
+        uses_task_loss: Whether training uses the task's loss (``task.loss`` or ``task.loss_or_zero``); otherwise a task
+            with another loss than graphkit's is refused (default: ``True``).
     """
 
     model: nn.Module
@@ -80,7 +84,19 @@ class Strategy(Configurable, ABC):
     engine: Engine
     finished: list[dict[str, Any]]
     adapt = RenamedAttribute("configure_model")
-    uses_task_loss: bool = True  # else a task whose loss is not graphkit's is refused
+    uses_task_loss: bool = True
+
+    def check_loss(self, task: Task) -> None:
+        """Refuse a task whose loss would be ignored.
+
+        Raises:
+            ValueError: If the task has a loss of its own, and training does not use the task's loss.
+        """
+        if task.has_own_loss and not self.uses_task_loss:
+            raise ValueError(
+                f"{type(self).__name__} learns by a loss of its own and cannot use that of task {task.name!r} (loss, "
+                "class_weight or pos_weight, or a loss_of of its own); use Backprop, SingleForward or ScalableFF"
+            )
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.

@@ -50,11 +50,6 @@ class Layerwise(Strategy):
             )
         if (task.judges_pairs and not self.for_pairs) or (task.joins_graphs and not self.for_joined_graphs):
             raise ValueError(f"{name} does not train on {task.kind} tasks, of which {task.name!r} is one; use Backprop")
-        if task.has_own_loss and not self.uses_task_loss:
-            raise ValueError(
-                f"{name} learns by a loss of its own and cannot use that of task {task.name!r} (loss, class_weight or "
-                "pos_weight, or a loss_of of its own); use Backprop, SingleForward or ScalableFF"
-            )
         if task.sampler is not None and task.sampler.evaluate == "layerwise":
             raise ValueError(
                 f"{name} predicts in a way of its own, but {type(task.sampler).__name__} has evaluate='layerwise'; use "
