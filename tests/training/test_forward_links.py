@@ -34,7 +34,7 @@ def link_task(
     split = gk.LinkSplit.random(
         data.edge_index, 40, 0.2, 0.2, num_negatives=num_negatives, fixed_negatives=fixed, disjoint=disjoint
     )
-    return gk.LinkTask("links", data, split, num_negatives=num_negatives)
+    return gk.LinkTask("links", data, split, num_negatives=1.0 if fixed else num_negatives)
 
 
 def states(model: GCN, batch: Data, h: Tensor) -> list[Tensor]:
