@@ -126,6 +126,18 @@ class Loop:
     def _optimizers_and_schedulers(self) -> list[Any]:
         return [each for phase in self.phase.trained() for each in [*phase.optimizers, *phase.schedulers]]
 
+    def untouched(self) -> list[str]:
+        """The names of trainable weights that no step of this run has changed."""
+        turns = [turn for phase in self.phases for turn in phase.trained()]
+        stepped = {
+            id(parameter)
+            for optimizer in (each for turn in turns for each in turn.optimizers)
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None or optimizer.state.get(parameter)
+        }
+        return [name for name, p in self.model.named_parameters() if p.requires_grad and id(p) not in stepped]
+
     def _restore_best(self) -> None:
         self.model.load_state_dict(self.best_weights)
         self.strategy.load_state_dict(self.best_strategy)

@@ -193,6 +193,7 @@ class Trainer(Configurable):
         network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
         check_task(network, task)
         task = _prepared(task, network)
+        self.strategy.check(network, task)
         network = engine.place(network)
         self.strategy.check_loss(task)
         self.strategy.configure_model(network, task, engine)
@@ -220,9 +221,15 @@ class Trainer(Configurable):
                 described = json.dumps(config | {"task": task.describe()}, indent=1, ensure_ascii=False)
                 folder.begin({"config.json": described + "\n", **self.further_files}, continues)
         place = folder.path if folder is not None and folder.is_open else None
-        self._fitted = network
+        self._fitted, untrained = network, self.strategy.untrained()
+        self._warn_of(
+            untrained, "has losses that do not depend on", "stay as they are, and predictions do not read them"
+        )
         with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
             loop.run(logs)
+        if not continues:
+            left = [name for name in loop.untouched() if name not in untrained]
+            self._warn_of(left, "has not changed", "no loss depends on them, or no optimizer has them")
         result = self._result(network, task, loop, config)
         if folder is not None and folder.is_open:
             folder.finish(model.state_dict(), result)
@@ -287,6 +294,14 @@ class Trainer(Configurable):
                 "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
                 stacklevel=3,
             )
+
+    def _warn_of(self, names: list[str], what: str, consequence: str) -> None:
+        if names:
+            parts = sorted({name.removeprefix("module.").partition(".")[0] for name in names})
+            text = (
+                f"{type(self.strategy).__name__} {what} the {len(names)} weights of {', '.join(parts)}: {consequence}"
+            )
+            warnings.warn(text, stacklevel=4)
 
     def _description(self, network: nn.Module) -> dict[str, Any]:
         """The arguments of trainer, model and strategy, as JSON reads them back."""

@@ -9,17 +9,17 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn import global_mean_pool
 
-from graphkit.models import LayeredModel
 from graphkit.training.strategies import Phase, Strategy
 
 
 class _Greedy(Strategy):
     """Trains layer after layer, each under a linear head of its own, with everything below it fixed."""
 
+    def cannot(self) -> dict[str, str]:
+        return {"modules": "trains layer by layer and needs a LayeredModel, got {model}; use Backprop"}
+
     def setup(self, model: nn.Module, task: Any, engine: Any) -> None:
         super().setup(model, task, engine)
-        if not isinstance(model, LayeredModel):
-            raise TypeError(f"_Greedy trains layer by layer and needs a LayeredModel, got {type(model).__name__}")
         batch = engine.to_device(next(iter(task.batches("val"))))
         with torch.no_grad():
             widths = [h.size(1) for h in self._states(batch, len(model.layers))[1:]]

@@ -15,6 +15,7 @@ from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine, NamedParameters
+from graphkit.training.strategies.limits import refusal
 
 OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
 
@@ -67,10 +68,10 @@ class Phase:
 class Strategy(Configurable, ABC):
     r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
 
-    The trainer calls :meth:`configure_model`, draws the weights and calls :meth:`setup`; then for each of
-    :meth:`phases` :meth:`optimizers`, per epoch :meth:`on_epoch_start`, per stage of it :meth:`on_stage_start`, and per
-    batch :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its best
-    validation epoch are put back before the next one begins.
+    The trainer calls :meth:`check` and :meth:`configure_model`, draws the weights and calls :meth:`setup`; then for
+    each of :meth:`phases` :meth:`optimizers`, per epoch :meth:`on_epoch_start`, per stage of it :meth:`on_stage_start`,
+    and per batch :meth:`train_step`. Validation and test use :meth:`predict`. At the end of a phase the weights of its
+    best validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
 
@@ -97,6 +98,32 @@ class Strategy(Configurable, ABC):
                 f"{type(self).__name__} learns by a loss of its own and cannot use that of task {task.name!r} (loss, "
                 "class_weight or pos_weight, or a loss_of of its own); use Backprop, SingleForward or ScalableFF"
             )
+
+    def cannot(self) -> dict[str, str]:
+        """What this way of training is not for, and why (default: it is for everything).
+
+        The cases are ``"modules"`` (no :class:`~graphkit.models.LayeredModel`), ``"scorers of pairs"`` and ``"states of
+        other things"`` than nodes among models; ``"no classes"``, ``"one class"``, ``"no columns for classes"``, ``"no
+        features"``, ``"pairs"``, ``"graphs"``, ``"subgraphs"``, ``"layer-wise evaluation"`` and ``"weighed pairs"``
+        among tasks. The reason goes on from the strategy's name and says what to use instead; ``{model}``, ``{task}``,
+        ``{kind}``, ``{target}`` and ``{sampler}`` are filled in. The first that applies is the error of ``fit``.
+        """
+        return {}
+
+    def check(self, model: nn.Module, task: Task) -> None:
+        """Refuse a model or a task that this way of training is not for, before anything else is done.
+
+        Raises:
+            TypeError: If it is the model; the message says why and what to use.
+            ValueError: If it is the task.
+        """
+        error = refusal(type(self).__name__, self.cannot(), model, task)
+        if error is not None:
+            raise error
+
+    def untrained(self) -> list[str]:
+        """The names of weights that this way of training leaves as they are; ``fit`` warns of them (default: none)."""
+        return []
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.

@@ -57,14 +57,13 @@ class DirectFeedbackAlignment(TargetProjection):
     def __init__(self, spread: bool = False) -> None:
         self.spread = spread
 
+    def cannot(self) -> dict[str, str]:
+        spread = "(spread=True) is about errors of nodes, but {task} is a {kind} task; use spread=False"
+        return super().cannot() | ({"graphs": spread} if self.spread else {})
+
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         self.projections = [2 * projection - 1 for projection in self.projections]
-        if self.spread and task.joins_graphs:
-            raise ValueError(
-                f"DirectFeedbackAlignment(spread=True) is about errors of nodes, but {task.name!r} is a {task.kind} "
-                "task; use spread=False"
-            )
         if self.spread and self._matrix(self._example()) is None:
             raise TypeError(
                 "DirectFeedbackAlignment(spread=True) averages errors as the layers average states, but those of this "

@@ -13,7 +13,6 @@ from torch_geometric.data import Data
 
 from graphkit.core.evaluating import evaluating
 from graphkit.core.validate import check_choice
-from graphkit.models import LayeredModel
 from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
@@ -123,19 +122,15 @@ class ForwardForward(LabelInput):
         self.bidirectional = bidirectional
         self.reveal_validation = reveal_validation
 
-    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        self.num_classes = self._count_classes(task)
-        if self.labels == "virtual" and task.joins_graphs:
-            raise ValueError(
-                f"{type(self).__name__}(labels='virtual') links the nodes of one graph, but task {task.name!r} has "
-                "many; use labels='appended'"
-            )
-        if isinstance(model, LayeredModel) and type(model).node_states is not LayeredModel.node_states:
-            raise TypeError(
-                f"{type(self).__name__} passes states of nodes from layer to layer, but those of "
-                f"{type(model).__name__} have other rows; use SingleForward"
-            )
-        super().configure_model(model, task, engine)
+    def cannot(self) -> dict[str, str]:
+        reasons = super().cannot() | {
+            "states of other things": "passes states of nodes from layer to layer, but those of {model} have other "
+            "rows; use SingleForward"
+        }
+        if self.labels == "virtual":
+            reasons["graphs"] = "(labels='virtual') links the nodes of one graph, but task {task} has many; use "
+            reasons["graphs"] += "labels='appended'"
+        return reasons
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)

@@ -38,28 +38,24 @@ class Layerwise(Strategy):
 
     model: LayeredModel
     greedy: bool = True
-    for_pairs: bool = False  # whether it can judge pairs of nodes
-    for_joined_graphs: bool = True  # whether a batch may join many graphs
+
+    def cannot(self) -> dict[str, str]:
+        return {
+            "modules": "trains layer by layer and needs a LayeredModel, got {model}; use Backprop, or write the model "
+            "as encode, step and decode",
+            "scorers of pairs": "trains layers on states of nodes, but {model} scores pairs by a decoder that would "
+            "stay as it is; use Backprop, or its encoder alone",
+            "pairs": "does not train on {kind} tasks, of which {task} is one; use Backprop",
+            "layer-wise evaluation": "predicts in a way of its own, but {sampler} has evaluate='layerwise'; use "
+            "evaluate='whole' or 'sampled', or Backprop",
+        }
+
+    def untrained(self) -> list[str]:
+        return list(self.rest)
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         name = type(self).__name__
-        if not isinstance(model, LayeredModel):
-            raise TypeError(
-                f"{name} trains layer by layer and needs a LayeredModel, got {type(model).__name__}; use Backprop, or "
-                "write the model as encode, step and decode"
-            )
-        if (task.judges_pairs and not self.for_pairs) or (task.joins_graphs and not self.for_joined_graphs):
-            raise ValueError(f"{name} does not train on {task.kind} tasks, of which {task.name!r} is one; use Backprop")
-        if task.sampler is not None and task.sampler.evaluate == "layerwise":
-            raise ValueError(
-                f"{name} predicts in a way of its own, but {type(task.sampler).__name__} has evaluate='layerwise'; use "
-                "evaluate='whole' or 'sampled', or Backprop"
-            )
-        if task.sampler is not None and task.judges_pairs and task.sampler.default_batch_size is None:
-            raise ValueError(
-                f"{name} gives links and other pairs a mean of their own, but {type(task.sampler).__name__} weighs "
-                "each pair; use a sampler of roots such as NeighborSampler, or Backprop"
-            )
+        assert isinstance(model, LayeredModel)  # others were refused
         if engine.is_half:
             raise ValueError(
                 f"{name} judges what layers hand on, which must not have 16 bits; use precision='bf16-mixed' in place "
@@ -246,12 +242,27 @@ class LabelInput(Layerwise):
     What is drawn once stays with the weights: the features of virtual nodes (``virtual_x``), and what subclasses add.
     """
 
-    for_pairs = True
     about_classes: tuple[str, ...] = ()  # arguments that mean nothing where pairs are judged
     append_label: str
 
+    def cannot(self) -> dict[str, str]:
+        layerwise = super().cannot()
+        del layerwise["pairs"]
+        return {
+            "no features": "shows labels beside the features of nodes, but task {task} has none (no data.x); add some, "
+            "e.g. task.transform(torch_geometric.transforms.Constant())",
+            "one class": "compares classes with one another, but task {task} has a single one; use Backprop",
+            "no classes": "compares classes with one another, but task {task} is a {target} task; use Backprop, "
+            "TargetProjection, or ScalableFF(goodness='linear')",
+            **layerwise,
+            "weighed pairs": "gives links and other pairs a mean of their own, but {sampler} weighs each pair; use a "
+            "sampler of roots such as NeighborSampler, or Backprop",
+        }
+
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        self.num_classes = self._count_classes(task)
+        self.num_classes = 0 if task.judges_pairs else task.num_classes  # that are shown to layers
+        if task.judges_pairs:
+            self._check_about_classes(task)
         super().configure_model(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
@@ -293,23 +304,8 @@ class LabelInput(Layerwise):
         x = self._example().x
         self._drawn["virtual_x"] = torch.randn(self.num_classes, x.size(1)).to(x)
 
-    def _count_classes(self, task: Task) -> int:
-        """The number of classes that are shown to layers; 0 where pairs of nodes are judged."""
+    def _check_about_classes(self, task: Task) -> None:
         name = type(self).__name__
-        if task.num_classes > 1 and task.num_features == 0:
-            raise ValueError(
-                f"{name} shows labels beside the features of nodes, but task {task.name!r} has none (no data.x); add "
-                "some, e.g. task.transform(torch_geometric.transforms.Constant())"
-            )
-        if task.num_classes > 1:
-            return task.num_classes
-        if task.num_classes == 1:
-            raise ValueError(f"{name} compares classes with one another, but task {task.name!r} has a single one")
-        if not task.judges_pairs:
-            raise ValueError(
-                f"{name} compares classes with one another, but task {task.name!r} is a {task.target} task; use "
-                "Backprop, TargetProjection, or ScalableFF(goodness='linear')"
-            )
         known = inspect.signature(type(self).__init__).parameters
         for option in self.about_classes:
             if option in known and getattr(self, option) != known[option].default:
@@ -317,7 +313,6 @@ class LabelInput(Layerwise):
                     f"{name}({option}={getattr(self, option)!r}) is about classes of nodes, but task {task.name!r} is "
                     f"a {task.kind} task, whose negatives are pairs of nodes; leave {option} at its default"
                 )
-        return 0
 
 
 def detached(h: Any) -> Any:

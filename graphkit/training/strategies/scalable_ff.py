@@ -61,13 +61,10 @@ class ScalableFF(Layerwise):
         self.layers_per_block = layers_per_block
         self.layer_norm = layer_norm
 
-    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        if self.goodness == "square" and task.num_outputs != task.num_classes:
-            raise ValueError(
-                f"ScalableFF compares the squared goodness of several classes, but task {task.name!r} is a "
-                f"{task.target} task; use goodness='linear'"
-            )
-        super().configure_model(model, task, engine)
+    def cannot(self) -> dict[str, str]:
+        square = "compares the squared goodness of several classes, but task {task} is a {target} task; use "
+        square += "goodness='linear'"
+        return ({"no columns for classes": square} if self.goodness == "square" else {}) | super().cannot()
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)

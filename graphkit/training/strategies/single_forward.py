@@ -66,7 +66,6 @@ class SingleForward(LabelInput):
         ['layer 1', 'layer 2']
     """
 
-    for_joined_graphs = False
     about_classes = ("append_label", "bidirectional")
 
     def __init__(self, temperature: float = 1.0, append_label: str = "none", bidirectional: bool = True) -> None:
@@ -75,6 +74,9 @@ class SingleForward(LabelInput):
         self.temperature = temperature
         self.append_label = check_choice(append_label, APPEND, "append_label")
         self.bidirectional = bidirectional
+
+    def cannot(self) -> dict[str, str]:
+        return super().cannot() | {"graphs": "does not train on {kind} tasks, of which {task} is one; use Backprop"}
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)

@@ -66,6 +66,9 @@ class TargetProjection(Layerwise):
             torch.rand(columns, width).to(engine.device, self.dtype) for width in self.widths[: self.num_hidden]
         ]
 
+    def untrained(self) -> list[str]:
+        return []  # the output layer is all that no hidden layer has
+
     def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
         hidden = [make(self.parameters_by_layer[i].items()) for i in range(self.num_hidden)]
         return [*hidden, make((self.rest or self.parameters_by_layer[-1]).items())]

@@ -93,13 +93,11 @@ class TopDownForward(SingleForward):
         self.test_steps = test_steps
         self.counted_steps = counted_steps
 
-    def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
-        if not task.loader.one_graph and not task.joins_graphs:
-            raise ValueError(
-                f"TopDownForward keeps the states of all nodes from step to step, but {task.name!r} draws other "
-                "subgraphs each time; use SingleForward, or the task that is not sampled"
-            )
-        super().configure_model(model, task, engine)
+    def cannot(self) -> dict[str, str]:
+        return super().cannot() | {
+            "subgraphs": "keeps the states of all nodes from step to step, but {task} draws other subgraphs each time; "
+            "use SingleForward, or the task that is not sampled"
+        }
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
