@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from inspect import signature
 from typing import Any, Literal, cast
 
 import torch
@@ -174,24 +175,8 @@ class GRAND(LayeredModel):
         self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None, bias_initializer=None)
         self.mlp_in = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(2 if mlp else 0))
         self.norm = nn.BatchNorm1d(hidden_channels) if batch_norm else None
-        equation = GraphDiffusion(
-            hidden_channels,
-            diffusivity,
-            attention,
-            attention_channels,
-            heads,
-            axis,
-            normalize,
-            reweight,
-            adjacency,
-            self_loops,
-            source,
-            bounded_rate,
-            keep_edges,
-            official_batch_max,
-            official_hard_gradient,
-            official_integer_loops,
-        )
+        of_equation = signature(GraphDiffusion).parameters.keys() - {"in_channels"}  # are called here as there
+        equation = GraphDiffusion(hidden_channels, **{name: getattr(self, name) for name in of_equation})
         self.reads = equation.reads
         self.layers = nn.ModuleList([equation] * num_layers)
         self.lin_fc = nn.Linear(hidden_channels, hidden_channels) if fc_out else None

@@ -96,7 +96,7 @@ def _check_network(file: GoldenFile) -> None:
     x, mask = file.tensor("x"), file.tensor("mask")[:, 0] > 0
     depth, hidden, suffix, out = file["cfg_depth_hidden_suffix_out"].tolist()
     model = PPGNpp(x.size(1) - 1, hidden, depth, out, head_channels=suffix, readout="mean").double()
-    names = {name: f"param_{_official(name).replace('.', '__')}" for name in model.state_dict()}
+    names = {name: f"param_{_named(name, *OFFICIAL).replace('.', '__')}" for name in model.state_dict()}
     model.load_state_dict({name: file.tensor(key).squeeze(3).squeeze(2) if file[key].ndim == 4 else file.tensor(key)
                            for name, key in names.items()})  # fmt: skip
     sizes = file.tensor("num_nodes").view(-1).long()
@@ -120,7 +120,7 @@ def _check_network(file: GoldenFile) -> None:
     file.assert_close("output", output.squeeze() if file["output"].ndim < 2 else output, NETWORK)
     output.square().sum().backward()
     file.assert_close("grad_x", padded(rows.grad), NETWORK)
-    gradients = {f"grad_{_short(name)}": p.grad for name, p in model.named_parameters()}
+    gradients = {f"grad_{_named(name, *SHORT)}": p.grad for name, p in model.named_parameters()}
     for key in file:
         if key.startswith("grad_block"):
             file.assert_close(key, gradients[key].view(file[key].shape), NETWORK)
@@ -131,21 +131,15 @@ def _rectangles(sizes: Tensor, n: int) -> Tensor:
     return inside.unsqueeze(2) & inside.unsqueeze(1)
 
 
-def _official(name: str) -> str:
-    """The official name of a parameter."""
-    part, number, *rest = name.split(".")
-    if part == "head":
-        return f"fc_layers.{int(number) // 2}.fc.{rest[0]}"
-    if rest[0] == "skip":
-        return f"reg_blocks.{number}.skip.conv.{rest[1]}"
-    return f"reg_blocks.{number}.{rest[0]}.convs.{int(rest[1]) // 2}.{rest[2]}"
+OFFICIAL = ("fc_layers.{}.fc.{}", "reg_blocks.{}.skip.conv.{}", "reg_blocks.{}.{}.convs.{}.{}")
+SHORT = ("fc{}_{}", "block{}_skip_{}", "block{}_{}_conv{}_{}")
 
 
-def _short(name: str) -> str:
-    """The end of the key of a parameter's gradient."""
+def _named(name: str, head: str, skip: str, block: str) -> str:
+    """A parameter's name in the official code, or the end of the key of its gradient."""
     part, number, *rest = name.split(".")
     if part == "head":
-        return f"fc{int(number) // 2}_{rest[0]}"
+        return head.format(int(number) // 2, *rest)
     if rest[0] == "skip":
-        return f"block{number}_skip_{rest[1]}"
-    return f"block{number}_{rest[0]}_conv{int(rest[1]) // 2}_{rest[2]}"
+        return skip.format(number, rest[1])
+    return block.format(number, rest[0], int(rest[1]) // 2, rest[2])
