@@ -1,6 +1,8 @@
-"""Index arithmetic: stretches of different lengths one after the other, and inverse permutations."""
+"""Index arithmetic: stretches of different lengths one after the other, and permutations."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,3 +24,20 @@ def invert(permutation: Tensor) -> Tensor:
     out = torch.empty_like(permutation)
     out[permutation] = torch.arange(permutation.numel(), device=permutation.device)
     return out
+
+
+def permute(values: Tensor, permutation: Tensor, inverse: Tensor | None = None) -> Tensor:
+    """``values[permutation]``, whose gradient is gathered as well, where torch would add it up row by row."""
+    return _Permute.apply(values, permutation, inverse)
+
+
+class _Permute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, permutation: Tensor, inverse: Tensor | None) -> Tensor:
+        ctx.permutation, ctx.inverse = permutation, inverse
+        return values.index_select(0, permutation)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        inverse = invert(ctx.permutation) if ctx.inverse is None else ctx.inverse
+        return permute(grad, inverse, ctx.permutation), None, None

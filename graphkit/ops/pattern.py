@@ -14,7 +14,7 @@ from torch_geometric.typing import SparseTensor
 from graphkit.core.caching import Caching, same_contents
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import backend
-from graphkit.ops.indices import invert
+from graphkit.ops.indices import invert, permute
 
 Size = int | tuple[int, int] | None
 
@@ -103,15 +103,15 @@ class SparsityPattern(Caching):
 
     def to_csr(self, per_edge: Tensor) -> Tensor:
         """Bring values ``[num_edges, ...]`` from edge order to CSR order (differentiable)."""
-        return per_edge if self.perm is None else _Permute.apply(per_edge, self.perm, self._inverse)
+        return per_edge if self.perm is None else permute(per_edge, self.perm, self._inverse)
 
     def to_edges(self, per_entry: Tensor) -> Tensor:
         """Bring values ``[num_edges, ...]`` from CSR order to edge order (differentiable)."""
-        return per_entry if self.perm is None else _Permute.apply(per_entry, self._inverse, self.perm)
+        return per_entry if self.perm is None else permute(per_entry, self._inverse, self.perm)
 
     def to_csc(self, per_entry: Tensor) -> Tensor:
         """Bring values ``[num_edges, ...]`` from CSR order to CSC order (differentiable)."""
-        return _Permute.apply(per_entry, self.csc_perm, self._csc_inverse)
+        return permute(per_entry, self.csc_perm, self._csc_inverse)
 
     def with_self_loops(self, weight: Tensor | None = None, fill: float = 1.0) -> tuple[SparsityPattern, Tensor | None]:
         """One self-loop per node, as PyG's ``add_remaining_self_loops``: of several the last stays, missing ones come.
@@ -394,16 +394,3 @@ def _ascends(ids: Tensor) -> bool:
 def _sorted(ids: Tensor, limit: int) -> tuple[Tensor, Tensor]:
     """Ids below a limit in ascending order, and the stable permutation; small ones sort twice as fast."""
     return (ids.int() if limit < 2**31 else ids).sort(stable=True)
-
-
-class _Permute(torch.autograd.Function):
-    """``values[perm]`` whose gradient is another permutation instead of an accumulation."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor, perm: Tensor, inverse: Tensor) -> Tensor:
-        ctx.perm, ctx.inverse = perm, inverse
-        return values.index_select(0, perm)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        return _Permute.apply(grad, ctx.inverse, ctx.perm), None, None

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from graphkit.nn.aggr.sets import Sets
-from graphkit.ops.indices import invert, ragged
+from graphkit.ops.indices import invert, permute, ragged
 
 BinaryOperator = Callable[[Tensor, Tensor], Tensor]
 
@@ -87,22 +86,8 @@ def reduce(operator: BinaryOperator, leaves: Tensor, tree: Tree, order: Tensor, 
     results, rows = [], leaves
     for depth, level in enumerate(tree.levels):
         take = order[level.take] if depth == 0 else level.take
-        left, right, rest, done = _Permute.apply(rows, take).split(level.blocks)
+        left, right, rest, done = permute(rows, take).split(level.blocks)
         results.append(done)
         if left.size(0) > 0:
             rows = torch.cat([operator(left, right), rest])
-    return _Permute.apply(torch.cat([*results, identity.expand(tree.num_empty, -1)]), tree.take)
-
-
-class _Permute(torch.autograd.Function):
-    """Rows in another order; on the way back they are gathered too, where torch would add them up one by one."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, take: Tensor) -> Tensor:
-        ctx.save_for_backward(take)
-        return x.index_select(0, take)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        (take,) = ctx.saved_tensors
-        return _Permute.apply(grad, invert(take)), None
+    return permute(torch.cat([*results, identity.expand(tree.num_empty, -1)]), tree.take)
