@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
@@ -40,15 +41,17 @@ def check_task(model: nn.Module, task: Any) -> None:
         model = model.encoder if isinstance(model, PairScorer) else model.module
     name = scorer + type(model).__name__
     for field in ("x", "edge_weight", "edge_attr"):
-        if not getattr(reads, field) and any(_says_something(field, graph) for graph in _graphs(task)):
+        if not getattr(reads, field) and any(_says_something(field, graph) for graph in _graphs(task, field)):
             _warn(f"task {task.name!r} has {field}, which {name} does not read", field, type(model))
     if reads.edge_index and not reads.direction and any(map(_is_directed, task.graphs)):
         _warn(f"task {task.name!r} has directed edges, which {name} reads in both directions", "direction", type(model))
 
 
-def _graphs(task: Any) -> list[Data]:
-    """The graphs, and what a sampler makes of them."""
-    return [*task.graphs, *([] if task.sampler is None else [task.example])]
+def _graphs(task: Any, field: str) -> Iterator[Data]:
+    """The graphs, and for edge weights, which some samplers give, a subgraph."""
+    yield from task.graphs
+    if field == "edge_weight" and task.sampler is not None:
+        yield task.example
 
 
 def _says_something(name: str, graph: Data) -> bool:
