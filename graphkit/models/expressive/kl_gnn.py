@@ -124,7 +124,7 @@ class KLGNN(LayeredModel):
         node_types: Sequence[Count] | None = None,
         edge_types: Count | None = None,
         structure_features: NonNegativeInt = 0,
-        structure_channels: Count = 28,
+        structure_channels: NonNegativeInt = 28,
         dropout: Probability = 0.0,
         official_mean: bool = False,
         max_subsets: Count = 10_000_000,
