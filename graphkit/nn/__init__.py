@@ -1,4 +1,10 @@
-"""Layers: ordinary modules called as ``conv(x, edge_index, ...)``, useful in any PyG code."""
+"""Layers: ordinary modules called as ``conv(x, edge_index, ...)``, useful in any PyG code.
+
+Wherever ``edge_index`` ``[2, num_edges]`` is told of, a PyG ``EdgeIndex`` or a sparse adjacency matrix will do, as
+PyG's ``ToSparseTensor`` makes it (COO, CSR and CSC, or torch_sparse's): its rows are targets and its values are the
+weights, with a gradient; a layer that reads no weights refuses other values than 1. Features ``[*, num_nodes,
+channels]`` are PyG's static graphs, several features of one graph.
+"""
 
 from torch import nn
 

@@ -29,9 +29,9 @@ class APPNP(Checked, nn.Module):
         add_self_loops: Whether to add missing self-loops (default: ``True``).
 
     Shapes:
-        - **input:** ``x`` ``[num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]``
-          (optional, differentiable); ``x_0`` ``[num_nodes, channels]`` (optional)
-        - **output:** ``[num_nodes, channels]``
+        - **input:** ``x`` ``[*, num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
+          ``[num_edges]`` (optional, differentiable); ``x_0`` like ``x`` (optional)
+        - **output:** ``[*, num_nodes, channels]``
 
     Example:
         >>> import torch

@@ -40,10 +40,10 @@ class GraphSAINTConv(Layer):
         norm: Whether rows are standardised (default: ``True``).
 
     Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
           ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable);
           ``full_degree`` ``[num_nodes]``, what sums are divided by instead of the row sums of :math:`A` (optional)
-        - **output:** ``[num_nodes, (order + 1) * out_channels]``, or ``[num_nodes, out_channels]`` for ``"sum"``
+        - **output:** ``[*, num_nodes, (order + 1) * out_channels]``, or ``[*, num_nodes, out_channels]`` for ``"sum"``
 
     Example:
         >>> GraphSAINTConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape

@@ -17,10 +17,10 @@ class Layer(Checked, nn.Module):
         add_self_loops: Whether to add missing self-loops.
 
     Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
           ``edge_index`` ``[2, num_edges]`` (a tensor, a PyG ``EdgeIndex``, or a sparse tensor ``adj_t`` whose rows are
           targets and whose values are weights); ``edge_weight`` ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[num_nodes, out_channels]``
+        - **output:** ``[*, num_nodes, out_channels]``
 
     Raises:
         TypeError: If an argument has the wrong type, or ``edge_index`` is not integer.

@@ -31,7 +31,7 @@ class MPNNConv(Layer):
         aggr_kwargs: Further arguments of the aggregation (default: none).
 
     Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
           ``edge_index`` ``[2, num_edges]``
 
     Example:

@@ -118,8 +118,7 @@ class PathConv(Checked, nn.Module):
         """One convolution; see the class for shapes."""
         graph = unweighted_pattern(edge_index, x.size(0), "PathConv")
         if self.edge_dim is None:
-            if edge_attr is not None:
-                raise ValueError("PathConv: edge_dim=None reads no edge_attr; leave it out, or set edge_dim")
+            edge_attr = edge_kind = None
         else:
             self._check_edges(edge_attr, edge_kind, graph.num_edges)
         if path_index is None:

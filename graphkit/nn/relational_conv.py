@@ -35,7 +35,7 @@ class RelationalConv(Layer):
         conv: ``"gcn"`` or ``"gin"`` (default: ``"gcn"``).
 
     Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
           ``edge_index`` ``[2, num_edges]``; ``edge_type`` ``[num_edges]`` in ``0..num_relations-1`` (default: all 0);
           ``edge_weight`` ``[num_edges]`` (optional, differentiable)
 

@@ -58,7 +58,7 @@ class ShaDowLinear(_Normalised):
 
     Args:
     Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`)
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`)
 
     Example:
         >>> ShaDowLinear(3, 2)(torch.ones(4, 3)).shape

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch_geometric import nn as pyg
+from torch_geometric.data import Batch, Data
 
-from graphkit import nn, ops
+from graphkit import models, nn, ops
 from graphkit.core.reads import reads_of
 from graphkit.testing import random_graph
+from graphkit.training import layerwise_inference
 
 GRAPH = random_graph(9, 25, num_isolated=1, weighted=True)
 LOOPS = torch.tensor([[3, 5, 3, 5], [3, 5, 3, 5]])
@@ -78,3 +80,14 @@ def test_the_pattern_keeps_the_order_of_the_edges(order):
         dense[target, source] = value if source == target else dense[target, source] + value
     dense += torch.diag(7.0 * (dense.diag() == 0))
     torch.testing.assert_close(ops.SparseMatrix.from_edges(pattern, weight).to_dense(), dense)
+
+
+@pytest.mark.parametrize("make", [models.GCN, models.APPNP, models.SGC, models.PureGCN])
+def test_layerwise_inference_and_batches_agree(make):
+    model = make(5, 6, out_channels=3).double().eval()
+    graph = Data(x=GRAPH.x, edge_index=EDGES, edge_weight=WEIGHT)
+    out = model(graph)
+    batch = Batch.from_data_list([graph, Data(x=GRAPH.x, edge_index=GRAPH.edge_index, edge_weight=GRAPH.edge_weight)])
+    torch.testing.assert_close(model(batch)[:9], out)
+    if model.num_hops is not None:
+        torch.testing.assert_close(layerwise_inference(model, graph, chunk_size=2), out)

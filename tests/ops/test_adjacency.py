@@ -70,5 +70,3 @@ def test_what_reads_no_weights_names_one():
         nn.MPNNConv(2, 4, 4)(X, adjacency)
     with pytest.raises(ValueError, match="diffusivity='linear' reads no edge_weight; leave it out, or use reweight"):
         nn.GraphDiffusion(2)(X, EDGES, WEIGHT)
-    with pytest.raises(ValueError, match="edge_dim=None reads no edge_attr; leave it out, or set edge_dim"):
-        nn.PathConv(2, 4)(X, EDGES, WEIGHT.unsqueeze(1))
