@@ -371,3 +371,18 @@ def test_labels_are_real_numbers(y, target):
 def test_one_class_is_said():
     with pytest.warns(UserWarning, match="task 'toy': all labels are of class 0, so that every answer is right"):
         node(y=torch.zeros(6, dtype=torch.long))
+
+
+@pytest.mark.parametrize(("given", "precision"), [(torch.float64, "32-true"), (torch.float64, "64-true")])
+def test_features_of_any_dtype_are_computed_in_the_precision_of_the_trainer(given, precision):
+    """float64 from numpy: in 64-true nothing of it is lost, in 32-true it is what float32 gives."""
+    results = {}
+    for dtype in (given, torch.float32):
+        data = tiny.graph()
+        data.x = (torch.arange(24 * 6).view(24, 6) / 97).double().sin().to(dtype)
+        data.edge_weight = (1 + torch.arange(80) / 7).double().to(dtype)
+        task = NodeTask("t", Data(**data.to_dict(), y=torch.arange(24) % 2), tiny.split(24))
+        model = gk.models.GCN.from_task(task, hidden_channels=4)
+        trainer = gk.Trainer(max_epochs=2, precision=precision, progress=False)
+        results[dtype] = trainer.fit(model, task).history[-1]["train_loss"]
+    assert (results[given] == results[torch.float32]) == (precision == "32-true")

@@ -31,8 +31,9 @@ def as_graph(data: Any, where: str) -> Data:
     given                               becomes
     ==================================  ========================================================================
     numpy arrays under any name         tensors, as lists, tables and such under PyG's names
-    a scipy matrix ``x``                ``torch.sparse_csr``
+    a sparse ``x`` of any layout        ``torch.sparse_csr``
     ids of another integer dtype        int64
+    numbers of 16 bits                  float32; float64 stays, for a trainer to decide
     ``x`` of truth values               floats; whole numbers may be codes, of which floats would make amounts
     ``edge_weight`` of whole numbers    floats, and ``[num_edges, 1]`` becomes ``[num_edges]``
     ``adj_t``                           ``edge_index``, and ``edge_weight`` (or ``edge_attr``) of its values
@@ -70,8 +71,8 @@ def check_edges(data: Data, where: str) -> None:
     """Check that edges join nodes of the graph and that what belongs to them has a row for each, of finite numbers.
 
     Raises:
-        TypeError, ValueError, IndexError: See :func:`~graphkit.core.validate.check_edge_index`.
-        ValueError: If there are no edges, not even none of them, or ``edge_weight`` or ``edge_attr`` is unfit.
+        TypeError, ValueError, IndexError: See :func:`~graphkit.core.validate.check_edge_index`; and if ``edge_index``
+            is missing, or ``edge_weight`` or ``edge_attr`` unfit.
     """
     if data.edge_index is None:
         raise ValueError(f"{where} has no edge_index; a graph without edges has torch.empty(2, 0, dtype=torch.long)")
@@ -80,9 +81,11 @@ def check_edges(data: Data, where: str) -> None:
         value = data.get(key)
         if value is None:
             continue
-        if value.dim() == 0 or value.size(0) != data.num_edges:
-            rows = value.size(0) if value.dim() else "no"
-            raise ValueError(f"{where}: {key} has {rows} rows for {data.num_edges} edges")
+        if value.layout != torch.strided or value.is_complex():
+            kind = value.dtype if value.is_complex() else value.layout
+            raise TypeError(f"{where}: {key} is {kind}, expected real numbers in a dense tensor")
+        if value.size(0) != data.num_edges:
+            raise ValueError(f"{where}: {key} has {value.size(0)} rows for {data.num_edges} edges")
         if key == "edge_weight" and (value.dim() != 1 or not value.is_floating_point()):
             raise ValueError(
                 f"{where}: edge_weight is {value.dtype} of shape {list(value.shape)}, expected one real number per "
@@ -134,6 +137,14 @@ def _usual(key: str, value: Any, where: str) -> Any:
             return value
         else:
             value = as_tensor(value, f"{where}: {key}")
+    if value.dim() == 0 and key in ("x", "edge_index", "edge_weight", "edge_attr"):
+        raise ValueError(
+            f"{where}: {key} is a single number, expected a row for each {'node' if key == 'x' else 'edge'}"
+        )
+    if value.dtype in (torch.float16, torch.bfloat16) and key in ("x", "edge_weight", "edge_attr", "pos"):
+        value = value.float()
+    if key == "x" and value.layout not in (torch.strided, torch.sparse_csr):
+        value = value.to_sparse_csr()
     if key == "edge_index" and value.layout != torch.strided:
         raise TypeError(f"{where}: edge_index is a {value.layout} matrix; {_REMEDIES['torch_sparse']}")
     if key == "edge_index" and value.dtype != torch.int64 and _is_whole(value):

@@ -72,6 +72,9 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
     if edge_index.numel() == 0:
         return
     sizes = (num_nodes, num_nodes) if isinstance(num_nodes, int) else num_nodes
+    lowest, highest = torch.aminmax(edge_index)
+    if lowest >= 0 and highest < min(sizes):
+        return
     low, high = edge_index.amin(1).tolist(), edge_index.amax(1).tolist()
     for row, (end, size) in enumerate(zip(("source", "target"), sizes, strict=True)):
         if low[row] < 0 or high[row] >= size:
@@ -82,17 +85,18 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
             )
 
 
-def check_features(x: Tensor, where: str, num_rows: int | None = None) -> None:
+def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bool = False) -> None:
     """Check that a feature matrix is floating point, two-dimensional, finite and of the right length.
 
-    Sparse tensors are checked on their stored values.
+    Sparse tensors are checked on their stored values. With ``codes``, whole numbers will do.
 
     Raises:
         TypeError: If the dtype is not floating point.
         ValueError: If the shape is wrong or a value is NaN or infinite; the message names the first such row.
     """
-    if not x.is_floating_point():
-        raise TypeError(f"{where}: features have dtype {x.dtype}, but must be floating point; use x.float()")
+    if not x.is_floating_point() and (x.is_complex() or not codes):
+        remedy = "x.real and x.imag" if x.is_complex() else "x.float()"
+        raise TypeError(f"{where}: features have dtype {x.dtype}, but must be floating point; use {remedy}")
     if x.dim() != 2:
         raise ValueError(f"{where}: features have shape {list(x.shape)}, expected [num_nodes, num_features]")
     if num_rows is not None and x.size(0) != num_rows:

@@ -15,9 +15,11 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.graph_input import check_edges
 from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import unknown_name
+from graphkit.nn.node_axis import check_width, explain_dtype
 from graphkit.ops import SparseMatrix
 
 State = Tensor | SparseMatrix
@@ -128,10 +130,21 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     def forward(self, batch: Data) -> Tensor:
         """Outputs for a PyG ``Data`` or ``Batch``."""
-        history: list[Any] = [self.encode(batch)]
-        for i in range(len(self.layers)):
-            history.append(self.step(i, history, batch))
-        return self.decode(history[-1], batch)
+        try:
+            history: list[Any] = [self.encode(batch)]
+            for i in range(len(self.layers)):
+                history.append(self.step(i, history, batch))
+            return self.decode(history[-1], batch)
+        except (RuntimeError, IndexError):
+            self._explain(batch)
+            raise
+
+    def _explain(self, batch: Data) -> None:
+        """Say why torch has refused a batch, if it is what the batch holds."""
+        if batch.get("x") is not None:
+            check_width(self, batch.x)
+            explain_dtype(self, batch.x)
+        check_edges(batch, type(self).__name__)
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
         r"""The constant matrix :math:`P` of a layer that propagates first: ``step(i, ...) = combine(i, P @ h, h)``.

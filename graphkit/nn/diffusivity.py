@@ -174,7 +174,7 @@ class AttentionDiffusion(Checked, nn.Module):
     ) -> Tensor:
         scores = self._scores(x, pattern)
         if edge_weight is not None:
-            scores = scores * pattern.to_csr(edge_weight).unsqueeze(1)
+            scores = scores * pattern.to_csr(edge_weight).to(scores.dtype).unsqueeze(1)
         if self.normalize == "squareplus":
             shifted = scores - self._largest(scores, pattern, batch)
             return _share((shifted + (shifted.square() + 4).sqrt()) / 2, pattern, self.axis)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch_geometric.nn.dense.linear import Linear as PyGLinear
 
 from graphkit.core.constraints import Channels, Checked, Count
+from graphkit.nn.node_axis import check_width, explain_dtype
 
 
 class Linear(Checked, PyGLinear):
@@ -45,6 +46,11 @@ class Linear(Checked, PyGLinear):
     def forward(self, x: Any) -> Tensor:
         """The product; a sparse ``x`` is never made dense."""
         if isinstance(x, Tensor):
-            return super().forward(x)
+            try:
+                return super().forward(x)
+            except RuntimeError:
+                check_width(self, x)
+                explain_dtype(self, x)
+                raise
         out = x @ self.weight.t()
         return out if self.bias is None else out.add_(self.bias)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count
+from graphkit.core.validate import check_edge_index
 from graphkit.nn import aggr as aggregations
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
@@ -66,6 +67,7 @@ class MPNNConv(Layer):
         """The updated states; see the class for shapes."""
         if not isinstance(edge_index, Tensor) or edge_index.layout != torch.strided:
             edge_index = unweighted_pattern(edge_index, x.shape[0], "MPNNConv").edge_index()
+        check_edge_index(edge_index, x.shape[0], "MPNNConv")
         source, target = edge_index[0], edge_index[1]
         own = self.from_target(x)
         messages = torch.relu(own[target] + self.from_source(x)[source])

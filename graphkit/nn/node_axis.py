@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -14,11 +15,16 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @wraps(forward)
     def moved(self: Any, x: Any, *args: Any, **kwargs: Any) -> Tensor:
-        if not isinstance(x, Tensor) or x.dim() == 2:
-            return forward(self, x, *args, **kwargs)
-        if x.dim() < 2:
+        if isinstance(x, Tensor) and x.dim() < 2:
             raise ValueError(f"{type(self).__name__}: x has shape {list(x.shape)}, expected [num_nodes, channels]")
-        return forward(self, nodes_first(x), *args, **kwargs).movedim(0, -2)
+        check_width(self, x)
+        try:
+            if not isinstance(x, Tensor) or x.dim() == 2:
+                return forward(self, x, *args, **kwargs)
+            return forward(self, nodes_first(x), *args, **kwargs).movedim(0, -2)
+        except (RuntimeError, TypeError):
+            explain_dtype(self, x)
+            raise
 
     return moved
 
@@ -34,9 +40,32 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 f"{type(self).__name__}: x has shape {list(state.shape)}, expected [num_nodes, channels]; of several "
                 "features of one graph, pass one after the other"
             )
-        return forward(self, x, *args, **kwargs)
+        check_width(self, state)
+        try:
+            return forward(self, x, *args, **kwargs)
+        except (RuntimeError, TypeError):
+            explain_dtype(self, state)
+            raise
 
     return checked
+
+
+def check_width(layer: Any, x: Any) -> None:
+    """Check that features have the width that a layer was built for, if it was built for one."""
+    wanted = getattr(layer, "in_channels", -1)
+    if wanted not in (-1, x.shape[-1] if x.shape else None):
+        raise ValueError(
+            f"{type(layer).__name__}: features have the shape {list(x.shape)}, but in_channels={wanted}; build it for "
+            "these features"
+        )
+
+
+def explain_dtype(layer: Any, x: Any) -> None:
+    """Say why torch has refused features, if it is their dtype."""
+    dtype = next((p.dtype for p in layer.parameters() if p.is_floating_point()), torch.get_default_dtype())
+    if x.dtype != dtype:
+        name = type(layer).__name__
+        raise TypeError(f"{name}: features are {x.dtype}, but weights {dtype}; use x.to({dtype})")
 
 
 def nodes_first(x: Tensor) -> Tensor:

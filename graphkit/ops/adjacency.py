@@ -23,7 +23,8 @@ def weighted_pattern(
         The pattern, and one weight per edge in floating point, or ``None`` for all ones.
 
     Raises:
-        ValueError: If there are weights besides the values, or torch cannot give a gradient to the values.
+        ValueError: If there are weights besides the values, or not one per edge, or torch cannot give a gradient to the
+            values.
 
     Example:
         >>> adjacency = torch.tensor([[0.0, 2.0], [0.0, 0.0]]).to_sparse_csr()
@@ -36,7 +37,10 @@ def weighted_pattern(
     elif isinstance(graph, Tensor) and graph.layout != torch.strided:
         graph, values = _with_values(graph)
     if values is None:
-        return sparsity_pattern(graph, size), weight
+        pattern = sparsity_pattern(graph, size)
+        if weight is not None:
+            check_weights(weight, pattern.num_edges)
+        return pattern, weight
     if weight is not None:
         raise ValueError("a sparse adjacency matrix carries its own values; leave edge weights out, or pass edge_index")
     return sparsity_pattern(graph, size), values if values.is_floating_point() else values.float()
@@ -60,6 +64,21 @@ def unweighted_pattern(graph: Tensor | SparsityPattern, size: Size, where: str) 
             f"{float(values[values != 1][0]):g}; pass edge_index, or ones"
         )
     return pattern
+
+
+def check_weights(weight: Tensor, num_edges: int) -> None:
+    """Check that there is one weight per edge, in floating point.
+
+    Raises:
+        ValueError, TypeError: Otherwise.
+    """
+    if weight.dim() != 1 or weight.numel() != num_edges:
+        raise ValueError(
+            f"edge weights have shape {list(weight.shape)}, but the graph has {num_edges} edges; pass one weight per "
+            f"edge, shape [{num_edges}]"
+        )
+    if not weight.is_floating_point():
+        raise TypeError(f"edge weights have dtype {weight.dtype}, but must be floating point; use weight.float()")
 
 
 def _with_values(graph: Tensor) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from graphkit.core.caching import Caching
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_choice
 from graphkit.ops import backend
-from graphkit.ops.adjacency import weighted_pattern
+from graphkit.ops.adjacency import check_weights, weighted_pattern
 from graphkit.ops.dropout import dropout
 from graphkit.ops.indices import ragged, starts
 from graphkit.ops.pattern import Size, SparsityPattern
@@ -43,7 +43,7 @@ class SparseMatrix(Caching):
 
     def __init__(self, pattern: SparsityPattern, values: Tensor | None = None) -> None:
         if values is not None:
-            _check_values(values, pattern.num_edges)
+            check_weights(values, pattern.num_edges)
         self.pattern, self.values = pattern, values
         self._parent: weakref.ref[SparseMatrix] | None = None
 
@@ -60,7 +60,6 @@ class SparseMatrix(Caching):
         pattern, weight = weighted_pattern(graph, weight, size)
         if weight is None:
             return cls(pattern)
-        _check_values(weight, pattern.num_edges)
         values = pattern.to_csr(weight)
         return cls(pattern, values if values is not weight or weight.requires_grad else weight.clone())
 
@@ -221,16 +220,6 @@ class SparseMatrix(Caching):
 
     def __repr__(self) -> str:
         return f"SparseMatrix(shape={self.shape}, num_entries={self.pattern.num_edges}, dtype={self.dtype})"
-
-
-def _check_values(values: Tensor, num_edges: int) -> None:
-    if values.dim() != 1 or values.numel() != num_edges:
-        raise ValueError(
-            f"edge weights have shape {list(values.shape)}, but the graph has {num_edges} edges; pass one weight per "
-            f"edge, shape [{num_edges}]"
-        )
-    if not values.is_floating_point():
-        raise TypeError(f"edge weights have dtype {values.dtype}, but must be floating point; use weight.float()")
 
 
 # Products and their derivatives ------------------------------------------------------------------------------------

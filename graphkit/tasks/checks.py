@@ -108,7 +108,9 @@ def _all_sound(graphs: Sequence[Data]) -> bool:
         return False
     for key in ("edge_weight", "edge_attr"):
         values = [graph.get(key) for graph in graphs]
-        if any(v is not None and (not v.dim() or v.size(0) != e.size(1)) for v, e in zip(values, edges, strict=True)):
+        if any(v is not None and v.layout != torch.strided for v in values):
+            return False
+        if any(v is not None and v.size(0) != e.size(1) for v, e in zip(values, edges, strict=True)):
             return False
         if key == "edge_weight" and any(v is not None and (v.dim() > 1 or not v.is_floating_point()) for v in values):
             return False

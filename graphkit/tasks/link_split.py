@@ -217,6 +217,8 @@ class LinkSplit:
             raise ValueError(f"{where} is empty; give it at least one pair")
         if pairs.min() < 0:
             raise ValueError(f"{where} has the negative id {int(pairs.min())}")
+        if pairs.max() >= 2**31:  # a pair of ids is to fit into one number
+            raise ValueError(f"{where} has the id {int(pairs.max())}, must be below 2**31")
         loops = pairs[0] == pairs[1]
         if loops.any():
             raise ValueError(f"{where} has the self-loop of node {int(pairs[0][loops][0])}; leave self-loops out")

@@ -20,6 +20,8 @@ def set_ids(split: Any, *names: str) -> None:
     """Turn the ids of a frozen split into tensors, of int64 where they are integers: keys are made of them."""
     for name in names:
         ids = as_tensor(getattr(split, name), f"split {split.name!r}: {name}")
+        if ids.layout != torch.strided:
+            raise TypeError(f"split {split.name!r}: {name} is a {ids.layout} tensor; give ids in a dense one")
         if ids.dtype in (torch.int8, torch.int16, torch.int32):  # uint8 is a mask of old
             ids = ids.long()
         object.__setattr__(split, name, ids)
@@ -137,6 +139,8 @@ class Split:
 
 def _as_mask(mask: Any, split: int | None, what: str) -> Tensor:
     mask = as_tensor(mask, what)
+    if mask.layout != torch.strided:
+        raise TypeError(f"{what} is a {mask.layout} tensor; give a dense one")
     if mask.dtype == torch.uint8 and bool((mask <= 1).all()):  # what masks were before there was torch.bool
         mask = mask.bool()
     if mask.dtype != torch.bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from graphkit.testing.arguments import check_arguments
+from graphkit.testing.bad_data import Damage, damages
 from graphkit.testing.discovery import CHECKS, Case, cases, discover, instance_cases
 from graphkit.testing.graphs import random_graph, relabelled
 from graphkit.testing.symmetry import (
@@ -23,6 +24,7 @@ from graphkit.testing.symmetry import (
 __all__ = [
     "CHECKS",
     "Case",
+    "Damage",
     "assert_batch_independent",
     "assert_close",
     "assert_permutation_equivariant",
@@ -33,6 +35,7 @@ __all__ = [
     "check_layer",
     "check_model",
     "check_transform",
+    "damages",
     "discover",
     "random_graph",
     "relabelled",

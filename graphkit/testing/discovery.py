@@ -15,6 +15,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit import models
 from graphkit import nn as layers
 from graphkit.core.checks import checks_of
+from graphkit.testing.bad_data import check_bad_data
 from graphkit.testing.checked_module import CheckedModule
 from graphkit.testing.inputs import check_reads, check_sparse_adjacency, check_static_graph
 from graphkit.testing.instances import examples
@@ -35,11 +36,17 @@ CHECKS: dict[str, dict[str, Any]] = {
         "reads": check_reads,
         "sparse_adjacency": check_sparse_adjacency,
         "static_graph": check_static_graph,
+        "bad_data": check_bad_data,
     },
     "aggregation": COMMON | {"empty_groups": check_empty_groups},
     "model": COMMON
-    | {"layered_contract": check_layered_contract, "separate_layers": check_separate_layers, "reads": check_reads},
-    "transform": TRANSFORM,
+    | {
+        "layered_contract": check_layered_contract,
+        "separate_layers": check_separate_layers,
+        "reads": check_reads,
+        "bad_data": check_bad_data,
+    },
+    "transform": TRANSFORM | {"bad_data": check_bad_data},
 }
 
 

@@ -60,7 +60,7 @@ class Engine:
             raise ValueError(
                 f"Trainer: precision={precision!r} is not for training ({why}); use 'bf16-true', '16-mixed'"
             )
-        self._dtype = _TRUE.get(precision)
+        self._dtype = self._of_weights = _TRUE.get(precision)
         self._on_device: Any = WeakTensorKeyDictionary()
 
     @property
@@ -93,7 +93,9 @@ class Engine:
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the precision of its weights."""
-        return model.to(device=self.device, dtype=self._dtype)
+        model.to(device=self.device, dtype=self._dtype)
+        self._of_weights = next((p.dtype for p in model.parameters() if p.is_floating_point()), self._of_weights)
+        return model
 
     def initialise(self, model: nn.Module, draw: Callable[[nn.Module], Any]) -> Any:
         """``draw(model)``, which sets initial weights; in float32 where they have 16 bits, as torch lacks draws."""
@@ -104,19 +106,24 @@ class Engine:
         return drawn
 
     def to_device(self, batch: Data) -> Data:
-        """The batch on the device, in the model's precision.
+        """The batch on the device, in the dtype of the model's weights: features may have come in another.
 
         A tensor that batches share, such as the graph of a link task, is copied once; so what is computed from it once
         (normalised matrices) serves all. A graph that is to be read in chunks (``chunk_size``) stays on the CPU.
         """
         device = torch.device("cpu") if "chunk_size" in batch else self.device
-        if self._dtype is None and device.type == "cpu":
+        inputs = [key for key in batch.keys() if key not in _JUDGED]  # noqa: SIM118
+        as_it_is = device.type == "cpu" and not any(self._is_of_other_dtype(batch[key]) for key in inputs)
+        if self._dtype is None and as_it_is:
             return batch
         batch = copy.copy(batch)
         judged = [key for key in _JUDGED if key in batch]
-        batch.apply(lambda value: self._copy(value, device, self._dtype), *(set(batch.keys()) - set(judged)))
+        batch.apply(lambda value: self._copy(value, device, self._of_weights), *inputs)
         wide = self._dtype and torch.promote_types(self._dtype, torch.float32)
         return batch.apply(lambda value: self._copy(value, device, wide), *judged) if judged else batch
+
+    def _is_of_other_dtype(self, value: Any) -> bool:
+        return isinstance(value, Tensor) and value.is_floating_point() and value.dtype != self._of_weights is not None
 
     def _copy(self, value: Tensor, device: torch.device, dtype: torch.dtype | None) -> Tensor:
         copies = self._on_device.get(value, {})  # by device: an evaluation in chunks reads the graph on the CPU

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
@@ -22,6 +23,7 @@ from graphkit.core.object_hash import hash_object
 from graphkit.core.parallel import parallel
 from graphkit.core.reads import Reads, unread
 from graphkit.core.resources import data_root
+from graphkit.core.validate import check_features
 
 _CHUNK = 64
 _UNREAD = {
@@ -58,6 +60,8 @@ class Precompute(Configurable, BaseTransform):
         """
         where = type(self).__name__
         graph = as_graph(data, where)
+        if isinstance(graph.x, Tensor):
+            check_features(graph.x, where, codes=True)
         if self.reads.edge_index:
             check_edges(graph, where)
             for name in unread(self.reads, graph):

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.constraints import Count, Seed
-from graphkit.core.validate import check_edge_index
+from graphkit.core.validate import check_edge_index, check_features
 from graphkit.transforms.base import Precompute
 
 Connection = Literal["features", "random_nodes", "random_edges"]
@@ -52,7 +52,10 @@ class ConnectionMaps(Precompute):
 
     def forward(self, data: Data) -> Data:
         """Add the maps to ``data`` (a shallow copy when called through ``transform(data)``)."""
+        if data.x is None:
+            raise ValueError("ConnectionMaps reads node features, but the graph has no x")
         x = data.x.to_dense() if data.x.is_sparse_csr else data.x
+        check_features(x, "ConnectionMaps")
         if data.edge_index.size(1) == 0:
             data.restriction_maps = x.new_empty(0, self.stalk_dim, self.stalk_dim)
             return data

@@ -41,6 +41,8 @@ class SparseFeatures(Precompute):
     def forward(self, data: Data) -> Data:
         """Replace ``x`` in ``data`` (a shallow copy when called through ``transform(data)``)."""
         x = data.x
+        if x is None:
+            raise ValueError("SparseFeatures stores node features, but the graph has no x")
         if x.is_sparse_csr or x.size(1) < self.min_channels:
             return data
         if x.count_nonzero().item() <= self.max_density * x.numel():

@@ -158,6 +158,11 @@ class _UnclearAboutShapes(_Layer):
         return super().forward(x, edge_index, edge_weight)
 
 
+class _TakesAnyWidth(_Layer):
+    def forward(self, x, edge_index, edge_weight=None):
+        return super().forward(torch.nn.functional.pad(x, (0, 5 - x.size(1))), edge_index, edge_weight)
+
+
 class _OnesAreSpecial(_Layer):
     def forward(self, x, edge_index, edge_weight=None):
         out = super().forward(x, edge_index, edge_weight)
@@ -189,6 +194,7 @@ BROKEN_LAYERS = [
     (_WeighsNothing, "sparse_adjacency", "values that are not read are taken silently"),
     (_NodesFirst, "static_graph", "another output than its features one after the other"),
     (_UnclearAboutShapes, "static_graph", "refused without a clear word"),
+    (_TakesAnyWidth, "bad_data", "accepted without a word, with another result: x: a column too few"),
     (_OnesAreSpecial, "unit_weights", "unit edge weights"),
 ]
 
@@ -303,6 +309,12 @@ class _SinglePrecisionFeatures(BaseTransform):
         return data
 
 
+class _GuessesFromTheFirstEdge(BaseTransform):
+    def forward(self, data):
+        data.first = torch.as_tensor(data.edge_index).reshape(-1)[:2]
+        return data
+
+
 class _ChangesItsSeed(Precompute):
     def __init__(self, seed: int = 1):
         self.seed = 2 * seed
@@ -322,6 +334,7 @@ class _NumbersNodes(BaseTransform):
     [
         (_InPlace, "input_unchanged", AssertionError, "changed its input"),
         (_GlobalRandomness, "determinism", AssertionError, "two runs differ"),
+        (_GuessesFromTheFirstEdge, "bad_data", AssertionError, "another result: x: an array"),
         (_DanglingEdge, "valid_output", IndexError, "names target node 99"),
         (_WeightsOfOldEdges, "valid_output", AssertionError, "edge_attr for"),
         (_SinglePrecisionFeatures, "dtype", AssertionError, "became torch.float32"),

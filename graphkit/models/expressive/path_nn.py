@@ -179,6 +179,8 @@ class PathNN(LayeredModel):
             raise ValueError("PathNN: the batch has no edge_attr, which edge_types or edge_dim ask for")
         if isinstance(self.edge_encoder, CodeEncoder):
             return self.edge_encoder.distinct(batch.edge_attr)
+        if batch.edge_attr.shape[-1:] != (self.edge_dim,):
+            raise ValueError(f"PathNN: edge_attr has shape {list(batch.edge_attr.shape)}, but edge_dim={self.edge_dim}")
         return self.edge_encoder(batch.edge_attr), None
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:

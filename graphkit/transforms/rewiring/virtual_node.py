@@ -49,6 +49,8 @@ class VirtualNode(Rewiring):
         replace_edges(data, edge_index, old, "VirtualNode", {"edge_type": relations})
         for key in of_nodes:
             value = data[key]
+            if value.layout != torch.strided:
+                raise ValueError(f"VirtualNode: {key} is sparse; add the node before SparseFeatures")
             unknown = float("nan") if value.is_floating_point() else -1
             row = value.new_full((1, *value.shape[1:]), unknown if key == "y" else 0)
             data[key] = torch.cat([value, row])
