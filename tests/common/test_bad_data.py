@@ -49,7 +49,7 @@ class Counts:
         results: list[Any] = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            kind, text = verdict(lambda: results.append(damaged()), *names)
+            kind, text = verdict(lambda: results.append(damaged()), *names, seconds=60)
             if kind == "accepted":
                 kind, text = ("converted", "-") if same(results[0], meant()) else ("accepted", "another result")
         self.counts[kind] += 1
