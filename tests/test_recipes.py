@@ -372,7 +372,7 @@ def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
 
     with monkeypatch.context() as patch:
         patch.setattr(running.Experiment, "build_trainer", build)
-        with pytest.raises(KeyboardInterrupt, match="2 of 3 runs of mine are kept"):
+        with pytest.raises(KeyboardInterrupt, match="2 of 3 runs of mine are saved"):
             recipe.run(progress=False)
     assert recipe.run(progress=False).cell.n == 3
     assert trainings == [0, 1, 2]
@@ -381,7 +381,7 @@ def test_ctrl_c_keeps_what_is_finished(monkeypatch, trainings):
 def test_ctrl_c_within_a_run_keeps_its_epochs(ctrl_c_in_epoch, tmp_path):
     recipe = Recipe("mine", changed(trainer={"max_epochs": 6}))
     epochs = ctrl_c_in_epoch(8)  # the second of the second run
-    with pytest.raises(KeyboardInterrupt, match="1 of 3 runs of mine are kept"):
+    with pytest.raises(KeyboardInterrupt, match="1 of 3 runs of mine are saved"):
         recipe.run(progress=False)
     result = recipe.run(progress=False)
     assert epochs == [0] * 6 + [1] * 6 + [2] * 6

@@ -102,7 +102,7 @@ def test_a_spent_budget_keeps_runs_and_the_next_call_goes_on(monkeypatch, traini
 
 
 def test_the_deadline_of_a_single_recipe():
-    with pytest.raises(OutOfTime, match="0 of 2 runs of mine/good are kept in runs/reproduce/mine/good"):
+    with pytest.raises(OutOfTime, match="0 of 2 runs of mine/good are saved in runs/reproduce/mine/good"):
         gk.recipes.load("mine/good").run(deadline=0.0, progress=False)
     assert not RunOptions(deadline=0.0).has_time
     assert RunOptions().has_time

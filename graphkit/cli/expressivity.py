@@ -20,7 +20,7 @@ def expressivity(arguments: list[str]) -> int:
         add_help=False,
         description="Count the pairs of graphs that a model tells apart, beside exact Weisfeiler-Leman verdicts and\n"
         "published counts; writes them as JSON with a chart. A feature or rewiring is tested in front of a GIN.\n"
-        "Finished parts are kept in runs/expressivity and not repeated.",
+        "Finished parts are saved in runs/expressivity and not repeated.",
         epilog="Every argument of the chosen classes is a flag: --model.num_layers 5, --features.walk_length 16.\n"
         "`graphkit expressivity PathNN --help` lists those of PathNN.",
     )

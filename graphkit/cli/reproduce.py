@@ -16,7 +16,7 @@ def reproduce(arguments: list[str]) -> int:
     parser = Parser(
         prog="graphkit reproduce",
         description="Run a recipe over its seeds, print paper and measurement, and keep the result as JSON.\n"
-        "Finished seeds are kept in runs/reproduce and not repeated, an unfinished one goes on from its checkpoint.",
+        "Finished seeds are saved in runs/reproduce and not repeated, an unfinished one goes on from its checkpoint.",
     )
     parser.add_argument("recipe", nargs="?", help="a name of `graphkit list recipes`, or a YAML file")
     parser.add_argument("--all", action="store_true", help="all recipes without a result, and one table of all results")

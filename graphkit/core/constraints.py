@@ -266,9 +266,9 @@ def _is_sequence(value: Any) -> bool:
 
 def _with_constraints(rule: Rule, constraints: list[Callable[[Any], str | None]]) -> Rule:
     def problem(value: Any) -> Problem | None:
-        found = rule.problem(value)
-        texts = (constraint(value) for constraint in constraints) if found is None else ()
-        return next((Problem(text, value) for text in texts if text is not None), found)
+        problem = rule.problem(value)
+        texts = (constraint(value) for constraint in constraints) if problem is None else ()
+        return next((Problem(text, value) for text in texts if text is not None), problem)
 
     return Rule(rule.expected, problem)
 
@@ -297,13 +297,13 @@ def _one_of(rules: list[Rule]) -> Rule:
     expected = " or ".join(rule.expected for rule in rules)
 
     def problem(value: Any) -> Problem | None:
-        found = []
+        problems = []
         for rule in rules:
             one = rule.problem(value)
             if one is None:
                 return None
-            found.append(one)
-        closest = next((one for one in found if not one.of_type or one.part), None)
+            problems.append(one)
+        closest = next((one for one in problems if not one.of_type or one.part), None)
         return closest or Problem(f"must be {expected}", value, of_type=True)
 
     return Rule(expected, problem)
@@ -325,11 +325,11 @@ def _mapping(of_keys: Rule | None, of_values: Rule | None) -> Rule:
 
 def _with_parts(whole: Rule, parts: Callable[[Any], Iterable[tuple[str, Any, Rule | None]]]) -> Rule:
     def problem(value: Any) -> Problem | None:
-        found = whole.problem(value)
-        for place, part, rule in parts(value) if found is None else ():
+        problem = whole.problem(value)
+        for place, part, rule in parts(value) if problem is None else ():
             inner = None if rule is None else rule.problem(part)
             if inner is not None:
                 return replace(inner, part=place + inner.part)
-        return found
+        return problem
 
     return Rule(whole.expected, problem)

@@ -173,13 +173,13 @@ def _from_adjacency(data: Data, where: str) -> dict[str, Any]:
         (target, source), values = to_edge_index(data.adj_t)
     except (AttributeError, ValueError) as error:
         raise TypeError(f"{where}: adj_t is no sparse matrix, but a {type(data.adj_t).__name__}") from error
-    found: dict[str, Any] = {"adj_t": None, "edge_index": torch.stack([source, target])}
+    parts: dict[str, Any] = {"adj_t": None, "edge_index": torch.stack([source, target])}
     if values.dim() > 1 or bool((values != 1).any()):
         name = "edge_weight" if values.dim() == 1 else "edge_attr"
         if data.get(name) is not None:
             raise ValueError(f"{where}: the graph has {name} beside the values of adj_t; delete one of them")
-        found[name] = _usual(name, values, where)
-    return found
+        parts[name] = _usual(name, values, where)
+    return parts
 
 
 def _remedy(value: Any, otherwise: str) -> str:

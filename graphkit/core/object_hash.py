@@ -185,7 +185,7 @@ def _instructions(code: CodeType) -> str:
 
 def _imported(code: CodeType, namespace: dict[str, Any]) -> dict[str, ModuleType]:
     """The modules outside installed packages that code imports when it runs."""
-    found: dict[str, ModuleType] = {}
+    modules: dict[str, ModuleType] = {}
     steps = list(dis.get_instructions(code))
     for level, _, step in zip(steps, steps[1:], steps[2:]):
         if step.opname != "IMPORT_NAME":
@@ -195,10 +195,10 @@ def _imported(code: CodeType, namespace: dict[str, Any]) -> dict[str, ModuleType
             top = name.partition(".")[0]
             spec = importlib.util.find_spec(top)
             if spec is not None and not _lies_in_package(top, [spec.origin, *(spec.submodule_search_locations or ())]):
-                found[name] = importlib.import_module(name)
+                modules[name] = importlib.import_module(name)
         except (ImportError, ValueError):  # as it will when it runs
             continue
-    return found
+    return modules
 
 
 def _is_installed(value: type | FunctionType) -> bool:

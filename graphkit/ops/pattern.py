@@ -138,10 +138,10 @@ class SparsityPattern(Caching):
                 f"self-loops need one set of nodes, but this graph has {self.num_cols} sources and {self.num_rows} "
                 "targets; use add_self_loops=False"
             )
-        pattern, kept, added = self.cached("self_loops", self._add_self_loops)
+        pattern, remaining, added = self.cached("self_loops", self._add_self_loops)
         if weight is not None:
-            kept_weight = weight if kept is None else weight[kept]
-            weight = torch.cat([kept_weight, weight.new_full((added,), fill)])
+            old = weight if remaining is None else weight[remaining]
+            weight = torch.cat([old, weight.new_full((added,), fill)])
         return pattern, weight
 
     def kernel_indices(self) -> tuple[Tensor, Tensor]:
@@ -209,11 +209,11 @@ class SparsityPattern(Caching):
         again = (self.row[1:] == self.row[:-1]) & (self.col[1:] == self.col[:-1]) & (self.row[1:] == self.col[1:])
         if bool(again.any()):  # equal entries stand in the order of the edges
             stays = torch.cat([~again, again.new_ones(1)])
-            kept = (stays if self.perm is None else stays[self._inverse]).nonzero().squeeze(1)
-            source, target = self.edge_index()[:, kept]
+            remaining = (stays if self.perm is None else stays[self._inverse]).nonzero().squeeze(1)
+            source, target = self.edge_index()[:, remaining]
             once = build_pattern(source, target, self.num_cols, self.num_rows)
             pattern, _, added = once._add_self_loops()
-            return pattern, kept, added
+            return pattern, remaining, added
         lacks = torch.ones(self.num_rows, dtype=torch.bool, device=self.device)
         lacks[self.col[self.col == self.row]] = False
         nodes = lacks.nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""Runs over seeds and splits, each kept as soon as it is finished, the current one from minute to minute."""
+"""Runs over seeds and splits, each saved as soon as it is finished, the current one from minute to minute."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ RUN_KEYS = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs"
 
 
 class OutOfTime(Exception):
-    """The deadline came before all runs were done; those that were are kept."""
+    """The deadline came before all runs were done; those that were are saved."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class RunOptions:
             (default: what joblib is told there, else 1).
         threads: The threads of each run. Scores are bit-equal for any ``jobs``, but not for other ``threads``
             (default: 1).
-        folder: Where finished runs are kept (default: ``runs/reproduce``).
+        folder: Where finished runs are saved (default: ``runs/reproduce``).
         fresh: Repeat finished runs (default: ``False``).
         progress: Show a bar over runs and, where they run one by one, over each one's epochs (default: on a terminal).
         deadline: The ``time.monotonic()`` from which on no run is started (default: ``None``).
@@ -96,7 +96,7 @@ class Schedule:
 
         Raises:
             MissingFilesError: If the dataset is not at hand.
-            KeyboardInterrupt: After Ctrl-C; says how many runs are kept.
+            KeyboardInterrupt: After Ctrl-C; says how many runs are saved.
             OutOfTime: If the deadline came before the last run was started; says the same.
         """
         for split in self.splits:
@@ -115,7 +115,7 @@ class Schedule:
             if not options.fresh and (run := _read(place / "result.json", key))
         }
         unfinished = {job: how for job, how in places.items() if job not in finished}
-        state = f"{{}} of {len(places)} runs of {self.name} are kept in {folder}; the same command does the rest"
+        state = f"{{}} of {len(places)} runs of {self.name} are saved in {folder}; the same command does the rest"
         try:
             for job, run in self._train(unfinished, len(finished), options):
                 finished[job] = run
@@ -245,7 +245,7 @@ def _further(config: str, split: int | str, own_code: str, others: tuple[int | s
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:
-    """A kept run, or ``None`` if there is none, it is damaged, or it was made in another way."""
+    """A saved run, or ``None`` if there is none, it is damaged, or it was made in another way."""
     try:
         content = read_record(path)
         run = content["run"]

@@ -129,10 +129,10 @@ class RunFolder:
     def _stat(self) -> tuple[int, int] | None:
         """What tells this folder's lock from another of the same name."""
         try:
-            found = (self.path / "run.lock").stat()
+            status = (self.path / "run.lock").stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
 
 def _remove(path: Path) -> None:

@@ -28,7 +28,7 @@ from graphkit.transforms import SparseFeatures
 
 @dataclass(frozen=True)
 class EarlyStop:
-    """What :meth:`GRAND.early_stop` found.
+    """The answer of :meth:`GRAND.early_stop`.
 
     Attributes:
         time: The time with the best validation accuracy, the earliest of equals.

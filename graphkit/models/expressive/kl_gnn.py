@@ -236,8 +236,8 @@ class KLGNN(LayeredModel):
         parts = [(self.embeddings(h, part, int(sizes.max())), part.graph) for part in self.copies(batch)]
         if not parts:
             return h.new_zeros(sizes.numel(), self.hidden_channels)
-        found, graph = (torch.cat(column) for column in zip(*parts))
-        return scatter(found, graph, sizes.numel(), cast(str, self.readout))
+        embeddings, graph = (torch.cat(column) for column in zip(*parts))
+        return scatter(embeddings, graph, sizes.numel(), cast(str, self.readout))
 
     def _mean_of_nodes(self, h: Tensor, batch: Data) -> Tensor:
         total, count = torch.zeros_like(h), h.new_zeros(h.size(0), 1)
@@ -264,8 +264,8 @@ class KLGNN(LayeredModel):
             return torch.zeros_like(batch.edge_index[0])
         codes = batch.edge_attr
         if codes is None or codes.numel() != batch.num_edges:
-            found = "none" if codes is None else f"shape {list(codes.shape)}"
-            raise ValueError(f"KLGNN: edge_types needs one code per edge in edge_attr, found {found}")
+            given = "none" if codes is None else f"shape {list(codes.shape)}"
+            raise ValueError(f"KLGNN: edge_types needs one code per edge in edge_attr, got {given}")
         types = codes.view(-1).long()
         wrong = (types != codes.view(-1)) | (types < 0) | (types >= self.edge_types)
         if bool(wrong.any()):
@@ -290,8 +290,8 @@ def _node_start(batch: Data) -> Tensor:
 def _sample(graph: Tensor, rate: float) -> Tensor:
     """Positions, in order, of a random share of the subsets of each graph; ``graph`` ascends."""
     counts = torch.bincount(graph)
-    kept = torch.minimum((rate * counts).long() + 1, counts)
+    drawn = torch.minimum((rate * counts).long() + 1, counts)
     shuffled = torch.rand(graph.numel(), device=graph.device).argsort()
     shuffled = shuffled[graph[shuffled].argsort(stable=True)]
     rank = torch.arange(graph.numel(), device=graph.device) - (counts.cumsum(0) - counts)[graph]
-    return shuffled[rank < kept[graph]].sort().values
+    return shuffled[rank < drawn[graph]].sort().values

@@ -107,11 +107,11 @@ class PPGNpp(LayeredModel):
     @classmethod
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
         polynomials, edge_attr = (task.example.get(key) for key in ("polynomial_attr", "edge_attr"))
-        found = {
+        of_graphs = {
             "polynomials": 0 if polynomials is None else _columns(polynomials),
             "edge_dim": None if edge_attr is None else _columns(edge_attr),
         }
-        return super().from_task(task, **found | arguments)
+        return super().from_task(task, **of_graphs | arguments)
 
     def encode(self, batch: Data) -> State:
         pairs = self._pairs(batch)
@@ -163,9 +163,9 @@ class PPGNpp(LayeredModel):
     def _feature(self, batch: Data, key: str, argument: str, width: int) -> Tensor:
         value = batch.get(key)
         if value is None or _columns(value) != width:
-            found = "nothing" if value is None else f"{_columns(value)} columns"
+            given = "nothing" if value is None else f"{_columns(value)} columns"
             raise ValueError(
-                f"PPGNpp: {argument}={width}, but {key} of the batch has {found}; set {argument}, or build the model "
+                f"PPGNpp: {argument}={width}, but {key} of the batch has {given}; set {argument}, or build the model "
                 "with from_task, from a task that has the feature (a strategy that adds nodes leaves it out)"
             )
         return cast(Tensor, value).view(-1, width)

@@ -184,10 +184,10 @@ def _between(graph: SparsityPattern, pairs: Tensor) -> Tensor:
 
 def _without(batch: Data, graph: SparsityPattern, pairs: Tensor) -> Data:
     """The batch with these pairs alone, and without the edges between their nodes."""
-    kept = (~_between(graph, pairs)).nonzero().squeeze(1)
+    visible = (~_between(graph, pairs)).nonzero().squeeze(1)
     out = copy.copy(batch)
-    out.edge_index = torch.stack([graph.col[kept], graph.row[kept]])  # sorted: its structure comes cheaply
+    out.edge_index = torch.stack([graph.col[visible], graph.row[visible]])  # sorted: its structure comes cheaply
     for key in attributes_of("edge", batch, "NCNC"):
-        out[key] = graph.to_csr(batch[key])[kept]
+        out[key] = graph.to_csr(batch[key])[visible]
     out.edge_label_index = pairs
     return out
