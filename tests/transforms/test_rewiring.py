@@ -30,6 +30,7 @@ from graphkit.transforms.rewiring import (
     FirstEdges,
     FoSR,
     RandomEdges,
+    digl,
 )
 from graphkit.transforms.rewiring.expander import _order, cayley_pairs
 from tests import tiny
@@ -323,8 +324,11 @@ def test_cayley_graphs():
     assert hash_data(Expander(seed=0)(as_data(nx.path_graph(50)))) != hash_data(out)
 
 
+@pytest.mark.parametrize("dense", [False, True])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_digl_is_personalised_pagerank(weighted):
+def test_digl_is_personalised_pagerank(weighted, dense, monkeypatch):
+    monkeypatch.setattr(digl, "DENSE_NODES", 2000 if dense else 0)
+    monkeypatch.setattr(digl, "BLOCK", 4)
     graph, n, alpha = nx.gnm_random_graph(15, 30, seed=0), 15, 0.15
     data = as_data(graph)
     if weighted:
