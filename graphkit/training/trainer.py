@@ -223,7 +223,7 @@ class Trainer(Configurable):
         place = folder.path if folder is not None and folder.is_open else None
         self._fitted, untrained = network, self.strategy.untrained()
         self._warn_of(
-            untrained, "has losses that do not depend on", "stay as they are, and predictions do not read them"
+            untrained, "has losses that do not depend on", "they stay as they are, and predictions do not read them"
         )
         with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
             loop.run(logs)

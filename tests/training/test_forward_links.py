@@ -173,13 +173,16 @@ def test_curves_by_layer():
 @pytest.mark.parametrize(
     ("strategy", "message"),
     [
-        (SingleForward(append_label="input"), r"SingleForward\(append_label='input'\) is about classes of nodes"),
-        (SingleForward(bidirectional=False), r"is a link task, .*; leave bidirectional at its default"),
-        (TopDownForward(append_label="input"), r"TopDownForward\(append_label='input'\) is about classes"),
-        (ForwardForward("virtual"), r"ForwardForward\(labels='virtual'\) is about classes"),
-        (ForwardForward(num_negatives=2), "whose negatives are pairs of nodes; leave num_negatives at its default"),
-        (ForwardForward(loss="symba"), r"ForwardForward\(loss='symba'\) is about classes"),
-        (LayerCollaborationFF(reveal_validation=True), r"LayerCollaborationFF\(reveal_validation=True\) is about"),
+        (SingleForward(append_label="input"), "SingleForward: append_label='input' counts where classes are judged"),
+        (
+            SingleForward(bidirectional=False),
+            "SingleForward: bidirectional=False counts where classes are judged, .*; leave it at its default",
+        ),
+        (TopDownForward(append_label="input"), "TopDownForward: append_label='input' counts where classes"),
+        (ForwardForward("virtual"), "ForwardForward: labels='virtual' counts where classes are"),
+        (ForwardForward(num_negatives=2), "ForwardForward: num_negatives=2 counts where classes are"),
+        (ForwardForward(loss="symba"), "ForwardForward: loss='symba' counts where classes are judged"),
+        (LayerCollaborationFF(reveal_validation=True), "LayerCollaborationFF: reveal_validation=True counts where"),
         (ScalableFF("linear"), "ScalableFF does not train on link tasks, of which 'links' is one; use Backprop"),
         (TargetProjection(), "TargetProjection does not train on link tasks, of which 'links' is one"),
     ],
@@ -196,5 +199,6 @@ def test_models_that_cannot_say_why():
     with pytest.raises(TypeError, match="trains layer by layer and needs a LayeredModel"):
         fit(SingleForward(), task, torch.nn.Linear(6, 4))
     predictor = LinkPredictor.from_task(task, encoder={"class_path": "GCN", "init_args": {"hidden_channels": 8}})
-    result, _ = fit(SingleForward(), task, predictor)  # its encoder's layers
-    assert len(result.phases) == 2
+    message = "trains layers on states of nodes, but LinkPredictor scores pairs by a decoder that would stay as it is"
+    with pytest.raises(TypeError, match=message):
+        fit(SingleForward(), task, predictor)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -110,16 +111,30 @@ class Strategy(Configurable, ABC):
         """
         return {}
 
+    def idle(self, task: Task) -> dict[str, str]:
+        """The arguments that have no effect as the others and the task are, each with when it has one (default: none).
+
+        ``fit`` refuses other values for them than the defaults.
+        """
+        return {}
+
     def check(self, model: nn.Module, task: Task) -> None:
         """Refuse a model or a task that this way of training is not for, before anything else is done.
 
         Raises:
             TypeError: If it is the model; the message says why and what to use.
-            ValueError: If it is the task.
+            ValueError: If it is the task, or an argument that has no effect there.
         """
         error = refusal(type(self).__name__, self.cannot(), model, task)
         if error is not None:
             raise error
+        known = inspect.signature(type(self).__init__).parameters
+        for option, when in self.idle(task).items():
+            if option in known and getattr(self, option) != known[option].default:
+                raise ValueError(
+                    f"{type(self).__name__}: {option}={getattr(self, option)!r} counts {when}, which is not so here "
+                    f"(task {task.name!r}); leave it at its default"
+                )
 
     def untrained(self) -> list[str]:
         """The names of weights that this way of training leaves as they are; ``fit`` warns of them (default: none)."""

@@ -115,12 +115,28 @@ class ForwardForward(LabelInput):
         self.loss = check_choice(loss, ("threshold", "symba"), f"loss of {name}")
         self.alpha = alpha
         self.append_label = check_choice(append_label, APPEND, f"append_label of {name}")
-        if labels == "appended" and append_label != "none":
-            raise ValueError(
-                f"{name}: append_label={append_label!r} needs labels='virtual'; 'appended' labels are there"
-            )
         self.bidirectional = bidirectional
         self.reveal_validation = reveal_validation
+
+    def idle(self, task: Task) -> dict[str, str]:
+        idle = super().idle(task)
+        if self.loss != "symba":
+            idle["alpha"] = "with loss='symba'"
+        elif not task.judges_pairs:
+            idle["theta"] = "with loss='threshold'"
+        if self.labels != "virtual" and not task.judges_pairs:
+            idle |= dict.fromkeys(("append_label", "bidirectional"), "with labels='virtual'")
+        if task.joins_graphs:
+            idle["reveal_validation"] = "where nodes are judged"
+        return idle
+
+    def check(self, model: nn.Module, task: Task) -> None:
+        super().check(model, task)
+        if not task.judges_pairs and (self.num_negatives or 1) >= task.num_classes:
+            raise ValueError(
+                f"{type(self).__name__}: num_negatives={self.num_negatives}, but a node of task {task.name!r} has "
+                f"{task.num_classes - 1} wrong labels; leave it out for all of them"
+            )
 
     def cannot(self) -> dict[str, str]:
         reasons = super().cannot() | {

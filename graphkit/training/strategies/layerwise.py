@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -245,6 +244,9 @@ class LabelInput(Layerwise):
     about_classes: tuple[str, ...] = ()  # arguments that mean nothing where pairs are judged
     append_label: str
 
+    def idle(self, task: Task) -> dict[str, str]:
+        return dict.fromkeys(self.about_classes, "where classes are judged") if task.judges_pairs else {}
+
     def cannot(self) -> dict[str, str]:
         layerwise = super().cannot()
         del layerwise["pairs"]
@@ -261,8 +263,6 @@ class LabelInput(Layerwise):
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         self.num_classes = 0 if task.judges_pairs else task.num_classes  # that are shown to layers
-        if task.judges_pairs:
-            self._check_about_classes(task)
         super().configure_model(model, task, engine)
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
@@ -303,16 +303,6 @@ class LabelInput(Layerwise):
         """Draw the features of a node per class."""
         x = self._example().x
         self._drawn["virtual_x"] = torch.randn(self.num_classes, x.size(1)).to(x)
-
-    def _check_about_classes(self, task: Task) -> None:
-        name = type(self).__name__
-        known = inspect.signature(type(self).__init__).parameters
-        for option in self.about_classes:
-            if option in known and getattr(self, option) != known[option].default:
-                raise ValueError(
-                    f"{name}({option}={getattr(self, option)!r}) is about classes of nodes, but task {task.name!r} is "
-                    f"a {task.kind} task, whose negatives are pairs of nodes; leave {option} at its default"
-                )
 
 
 def detached(h: Any) -> Any:

@@ -68,6 +68,11 @@ class ScalableFF(Layerwise):
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
+        if self.layers_per_block > self.num_layers:
+            raise ValueError(
+                f"ScalableFF: layers_per_block={self.layers_per_block}, but {type(model).__name__} has "
+                f"{self.num_layers} layers; use that or fewer"
+            )
         layers = range(self.num_layers)
         self.blocks = [list(layers[i : i + self.layers_per_block]) for i in layers[:: self.layers_per_block]]
         widths = [self.widths[block[-1]] for block in self.blocks]

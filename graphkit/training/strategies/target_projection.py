@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
@@ -59,6 +60,12 @@ class TargetProjection(Layerwise):
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
         self.num_hidden = self.num_layers if self.rest else self.num_layers - 1
+        if self.num_hidden == 0:
+            warnings.warn(
+                f"{type(self).__name__}: {type(model).__name__} has no hidden layer, so only its output layer is "
+                "trained, by the task's loss; use num_layers=2 or more, or a readout",
+                stacklevel=2,
+            )
         columns = task.num_outputs
         assert columns is not None  # tasks that judge pairs, which have none, were refused
         self.dtype = next(model.parameters()).dtype

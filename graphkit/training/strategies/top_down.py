@@ -55,7 +55,8 @@ class TopDownForward(SingleForward):
         temperature: As in :class:`SingleForward` (default: 1.0).
         append_label: Whether label features are joined to the ``"input"`` (default: ``"none"``).
         test_steps: The number of repetitions in predictions, with ``"input"`` (default: 10).
-        counted_steps: The repetitions whose outputs count, from 0 (default: all but the first two).
+        counted_steps: The repetitions whose outputs count, from 0, below ``test_steps`` (default: all but the first
+            two).
 
     Raises:
         ValueError: If a value is out of range, or the task is not about classes of nodes or links.
@@ -88,10 +89,14 @@ class TopDownForward(SingleForward):
         self.alternating = alternating
         if test_steps < 3:
             raise ValueError(f"TopDownForward: test_steps={test_steps}, must be at least 3")
-        if counted_steps is not None and not set(counted_steps) & set(range(test_steps)):
-            raise ValueError(f"TopDownForward: counted_steps={counted_steps} has none of the steps 0..{test_steps - 1}")
+        if counted_steps is not None and not (counted_steps and {*counted_steps} <= {*range(test_steps)}):
+            raise ValueError(f"TopDownForward: counted_steps={counted_steps}, must be some of 0..{test_steps - 1}")
         self.test_steps = test_steps
         self.counted_steps = counted_steps
+
+    def idle(self, task: Task) -> dict[str, str]:
+        of_input = ("alternating", "test_steps", "counted_steps")
+        return super().idle(task) | (dict.fromkeys(of_input, "with target='input'") if self.target == "loss" else {})
 
     def cannot(self) -> dict[str, str]:
         return super().cannot() | {
