@@ -100,14 +100,14 @@ def test_what_a_task_overrides_counts_with_every_strategy_or_is_refused(name, ki
     task = task if plain.sampler is None else task.sampled(plain.sampler)
     if refuses(cls(), plain) is not None:
         pytest.skip("not for such tasks")
-    if not cls.uses_task_loss:
-        assert f"{name} learns by a loss of its own and cannot use that of task" in refuses(cls(), task)
+    if "own losses" in cls().cannot():
+        assert f"{name} learns by goodness and cannot use the loss of task" in refuses(cls(), task)
     else:
         assert_counts(fit(gk.models.GCN.from_task(task, hidden_channels=8), task, cls()))
 
 
 def test_strategies_by_goodness_are_the_ones_that_refuse():
-    assert {name for name, cls in STRATEGIES.items() if not cls.uses_task_loss} == {
+    assert {name for name, cls in STRATEGIES.items() if "own losses" in cls().cannot()} == {
         "ForwardForward",
         "LayerCollaborationFF",
     }
@@ -134,7 +134,7 @@ def test_every_way_to_another_loss_is_one(arguments):
     task = NodeTask("t", plain.data, plain.split, **arguments)
     assert task.has_own_loss
     assert not plain.has_own_loss
-    assert "cannot use that of task 't'" in refuses("ForwardForward", task)
+    assert "cannot use the loss of task 't'" in refuses("ForwardForward", task)
     model = gk.models.GCN.from_task(task, hidden_channels=8)
     assert (
         fit(model, task, "SingleForward").history != fit(model, plain, "SingleForward").history or "loss" in arguments

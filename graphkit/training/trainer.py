@@ -195,7 +195,6 @@ class Trainer(Configurable):
         task = _prepared(task, network)
         self.strategy.check(network, task)
         network = engine.place(network)
-        self.strategy.check_loss(task)
         self.strategy.configure_model(network, task, engine)
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)

@@ -75,10 +75,6 @@ class Strategy(Configurable, ABC):
     best validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
-
-    Attributes:
-        uses_task_loss: Whether training uses the task's loss (``task.loss`` or ``task.loss_or_zero``); otherwise a task
-            with another loss than graphkit's is refused (default: ``True``).
     """
 
     model: nn.Module
@@ -86,28 +82,16 @@ class Strategy(Configurable, ABC):
     engine: Engine
     finished: list[dict[str, Any]]
     adapt = RenamedAttribute("configure_model")
-    uses_task_loss: bool = True
-
-    def check_loss(self, task: Task) -> None:
-        """Refuse a task whose loss would be ignored.
-
-        Raises:
-            ValueError: If the task has a loss of its own, and training does not use the task's loss.
-        """
-        if task.has_own_loss and not self.uses_task_loss:
-            raise ValueError(
-                f"{type(self).__name__} learns by a loss of its own and cannot use that of task {task.name!r} (loss, "
-                "class_weight or pos_weight, or a loss_of of its own); use Backprop, SingleForward or ScalableFF"
-            )
 
     def cannot(self) -> dict[str, str]:
         """What this way of training is not for, and why (default: it is for everything).
 
         The cases are ``"modules"`` (no :class:`~graphkit.models.LayeredModel`), ``"scorers of pairs"`` and ``"states of
         other things"`` than nodes among models; ``"no classes"``, ``"one class"``, ``"no columns for classes"``, ``"no
-        features"``, ``"pairs"``, ``"graphs"``, ``"subgraphs"``, ``"layer-wise evaluation"`` and ``"weighed pairs"``
-        among tasks. The reason goes on from the strategy's name and says what to use instead; ``{model}``, ``{task}``,
-        ``{kind}``, ``{target}`` and ``{sampler}`` are filled in. The first that applies is the error of ``fit``.
+        features"``, ``"pairs"``, ``"graphs"``, ``"subgraphs"``, ``"layer-wise evaluation"``, ``"weighed pairs"`` and
+        ``"own losses"`` (a strategy that does not train by ``task.loss`` or ``task.loss_or_zero``) among tasks. The
+        reason goes on from the strategy's name and says what to use instead; ``{model}``, ``{task}``, ``{kind}``,
+        ``{target}`` and ``{sampler}`` are filled in. The first that applies is the error of ``fit``.
         """
         return {}
 

@@ -92,7 +92,6 @@ class ForwardForward(LabelInput):
         True
     """
 
-    uses_task_loss = False
     about_classes = ("labels", "num_negatives", "loss", "append_label", "bidirectional", "reveal_validation")
 
     def __init__(
@@ -141,7 +140,9 @@ class ForwardForward(LabelInput):
     def cannot(self) -> dict[str, str]:
         reasons = super().cannot() | {
             "states of other things": "passes states of nodes from layer to layer, but those of {model} have other "
-            "rows; use SingleForward"
+            "rows; use SingleForward",
+            "own losses": "learns by goodness and cannot use the loss of task {task} (loss, class_weight or pos_weight, "
+            "or a loss_of of its own); use Backprop, SingleForward or ScalableFF",
         }
         if self.labels == "virtual":
             reasons["graphs"] = "(labels='virtual') links the nodes of one graph, but task {task} has many; use "

@@ -30,6 +30,7 @@ _TASKS: dict[str, Case] = {
     "weighed pairs": lambda model, task: (
         task.sampler is not None and task.judges_pairs and task.sampler.default_batch_size is None
     ),
+    "own losses": lambda model, task: task.has_own_loss,
 }
 
 
