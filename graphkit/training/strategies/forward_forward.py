@@ -141,7 +141,7 @@ class ForwardForward(LabelInput):
         reasons = super().cannot() | {
             "states of other things": "passes states of nodes from layer to layer, but those of {model} have other "
             "rows; use SingleForward",
-            "own losses": "learns by goodness and cannot use the loss of task {task} (loss, class_weight or pos_weight, "
+            "own losses": "learns by goodness and cannot use the loss of task {task} (loss, class_weight, pos_weight "
             "or a loss_of of its own); use Backprop, SingleForward or ScalableFF",
         }
         if self.labels == "virtual":
