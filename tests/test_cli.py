@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -314,18 +315,19 @@ def test_the_process_itself(tmp_path):
 
 
 def test_a_command_executes_nothing_of_the_current_folder(tmp_path):
-    """Not even by ``python -m``, which puts that folder first."""
-    for name in sys.stdlib_module_names - {
-        "typing",
-        "importlib",
-        "runpy",
-        "pkgutil",
-    }:  # those are imported by -m itself
-        (tmp_path / f"{name}.py").write_text(
-            "open('executed', 'a').write(__name__ + ' ')\nraise SystemExit('executed')"
+    """Not even by ``python -m``, which puts that folder first, once it has found graphkit."""
+
+    def python(*arguments):
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONSAFEPATH"}
+        return subprocess.run(
+            [sys.executable, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
         )
-    command = [sys.executable, "-m", "graphkit", "list", "models"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    of_python = python("-c", "import runpy, pkgutil, graphkit, sys; print(*sys.modules)").stdout.split()
+    poison = "open('executed', 'a').write(__name__ + ' ')\nraise SystemExit('executed')"
+    for name in sys.stdlib_module_names.difference(of_python):
+        (tmp_path / f"{name}.py").write_text(poison)
+    done = python("-m", "graphkit", "list", "models")
     assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
     assert done.returncode == 0, done.stderr
     assert "GCN" in done.stdout
