@@ -182,6 +182,9 @@ def _data() -> Part:
             problems.append(f"{shipped(kind)} holds no {kind}; the installation is broken, install again")
     if not problems:
         facts["offline now"] = _at_hand()
+        from graphkit.datasets import catalog
+
+        problems += [f"{error}; correct or remove it" for error in catalog.broken()]
     return facts, problems
 
 

@@ -58,7 +58,8 @@ def data(arguments: list[str]) -> int:
     actions.add_parser("list", help="all datasets: generated, at hand, or to be downloaded")
     actions.add_parser("check", help="where raw files lie and which are missing").add_argument("name", nargs="?")
     actions.add_parser("fetch", help="bring the raw files into the data folder").add_argument("name")
-    actions.add_parser("clear", help="delete the raw and processed files").add_argument("name")
+    clearing = "delete the raw and processed files of a dataset, or of all, and all results of transforms and samplers"
+    actions.add_parser("clear", help=clearing, description=clearing).add_argument("name", nargs="?")
     options = parser.parse_args(arguments)
     from graphkit import datasets
 
@@ -71,6 +72,9 @@ def data(arguments: list[str]) -> int:
         return 0
     if options.action == "check" and options.name is None:
         return _check_all()
+    if options.name is None:
+        print(f"all datasets: {_clear(None)} freed")
+        return 0
     with usage():
         card = datasets.card(options.name)
     if options.action == "check":
@@ -83,8 +87,14 @@ def data(arguments: list[str]) -> int:
         files = fetch(card.all_files, card.name)
         print(f"{card.name}: {len(files)} files at hand")
         return 0
-    print(f"{card.name}: {_clear(card)} freed")
+    print(f"{card.name}: {_clear(card.name)} freed")
     return 0
+
+
+def _clear(name: str | None) -> str:
+    from graphkit.datasets.clearing import clear
+
+    return f"{clear(name) / 2**20:.1f} MiB"
 
 
 def _check_all() -> int:
@@ -97,22 +107,3 @@ def _check_all() -> int:
         rows.append((name, state, f"needs {missing[0]}{more}" if missing else ""))
     _print_table(rows)
     return 0
-
-
-def _clear(card: Any) -> str:
-    import re
-
-    from graphkit.core.resources import data_root
-    from graphkit.datasets.raw import raw_path
-
-    name = card.of or card.name
-    files = [path for file in card.all_files if (path := raw_path(file)).is_file()]
-    files += [
-        path
-        for path in (data_root() / "processed").glob(f"{name}*.pt")
-        if re.fullmatch(rf"{re.escape(name)}(-[0-9a-f]{{8}})?", path.stem)  # the hash of options
-    ]
-    size = sum(path.stat().st_size for path in files)
-    for path in files:
-        path.unlink()
-    return f"{size / 2**20:.1f} MiB"

@@ -10,12 +10,10 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 
 @contextmanager
@@ -80,9 +78,17 @@ def full_disk(path: Path, written: Path | None = None) -> OSError:
 
 
 def remove_temporaries(path: Path) -> None:
-    """Remove what killed processes have left of their attempts to write a file; no other process may be at it now."""
+    """Remove what killed processes have left of their attempts to write this; no other process may be at it now."""
     for temporary in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, a folder, or a link itself, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
@@ -170,26 +176,6 @@ def load_tensors(path: str | os.PathLike[str]) -> Any:
     if damaged is not None:
         raise zipfile.BadZipFile(f"checksum of {damaged} is wrong")
     return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def cached_tensors(path: str | os.PathLike[str], compute: Callable[[], Any], parse: Callable[[Any], T]) -> T:
-    """What is made of a file's content, which is computed and written if there is none or it is damaged.
-
-    Args:
-        path: The file; its name must say all that the content depends on.
-        compute: Returns the content: tensors and plain values.
-        parse: Makes of the content what is returned; content of which nothing can be made is damaged.
-    """
-    path = Path(path)
-    try:
-        return parse(load_tensors(path))
-    except FileNotFoundError:
-        pass
-    except Exception:  # whatever is wrong with the file
-        path.unlink(missing_ok=True)
-    content = compute()
-    save_tensors(path, content)
-    return parse(content)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

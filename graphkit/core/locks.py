@@ -12,8 +12,10 @@ _logger = logging.getLogger("graphkit")
 
 
 @contextmanager
-def locked(path: str | os.PathLike[str], waiting: str) -> Iterator[None]:
+def locked(path: str | os.PathLike[str], waiting: str) -> Iterator[bool]:
     """Let one process or thread after the other do something.
+
+    Yields ``False`` in what the holder itself does within.
 
     Args:
         path: The lock's file, which is there as long as somebody needs it; its folder is made.
@@ -24,9 +26,9 @@ def locked(path: str | os.PathLike[str], waiting: str) -> Iterator[None]:
 
     Example:
         >>> import tempfile
-        >>> with locked(f"{tempfile.mkdtemp()}/numbers.lock", "another process writes the numbers; waiting for it"):
-        ...     print("alone")
-        alone
+        >>> with locked(f"{tempfile.mkdtemp()}/n.lock", "another process writes the numbers; waiting for it") as alone:
+        ...     print(alone)
+        True
     """
     from filelock import FileLock, Timeout
 
@@ -37,9 +39,13 @@ def locked(path: str | os.PathLike[str], waiting: str) -> Iterator[None]:
         lock.acquire(blocking=False)
     except Timeout:
         _logger.warning("%s", waiting)
-        lock.acquire()
+        try:
+            lock.acquire()
+        except RuntimeError:  # it would wait for itself
+            yield False
+            return
     try:
-        yield
+        yield True
     finally:
         with suppress(OSError):
             path.unlink()  # before the release: who waits for it sees that it has gone, and makes a new one

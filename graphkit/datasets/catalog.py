@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+import warnings
 from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -147,13 +148,13 @@ def read_card(path: Path) -> Card:
     content = _toml(path)
     where = f"dataset card {path}"
     if "of" in content:
-        base = path.with_name(f"{content['of']}.toml")
-        if not base.is_file():
+        base = path.parent / f"{content['of']}.toml"
+        if base.parent != path.parent or not base.is_file():
             raise ValueError(f"{where}: of = {content['of']!r}, but there is no card {base}")
         content = {key: value for key, value in _toml(base).items() if key not in _OF_THE_TASK} | content
     content["files"] = _table(content.get("files", []), RawFile, f"{where}, files")
     families = []
-    for position, family in enumerate(content.get("splits", [])):
+    for position, family in enumerate(_rows(content.get("splits", []), f"{where}, splits")):
         place = f"{where}, splits[{position}]"
         family["files"] = _table(family.get("files", []), RawFile, f"{place}.files")
         families.append(_build(SplitFamily, family, place))
@@ -171,9 +172,13 @@ def _toml(path: Path) -> dict[str, Any]:
 
 
 def _table(rows: Any, cls: type, where: str) -> list[Any]:
-    if not isinstance(rows, list):
-        raise ValueError(f"{where}: expected a list of tables, got {type(rows).__name__}")
-    return [_build(cls, row, f"{where}[{position}]") for position, row in enumerate(rows)]
+    return [_build(cls, row, f"{where}[{position}]") for position, row in enumerate(_rows(rows, where))]
+
+
+def _rows(value: Any, where: str) -> list[dict[str, Any]]:
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise ValueError(f"{where}: expected a list of tables, got {value!r}")
+    return value
 
 
 _TYPES = {"str": str, "int": int, "bool": bool}
@@ -213,8 +218,7 @@ def _check(card: Card, path: Path, where: str) -> None:
         if key not in _EXPECT or type(value) is not int:
             raise ValueError(f"{where}: expect.{key} = {value!r}; allowed are whole numbers for {', '.join(_EXPECT)}")
     for file in card.all_files:
-        parts = PurePosixPath(file.path).parts
-        if not parts or PurePosixPath(file.path).is_absolute() or ".." in parts:
+        if leaves_its_folder(file.path):
             raise ValueError(f"{where}: file path {file.path!r} must be relative and without '..'")
         if file.sha256 and not re.fullmatch("[0-9a-f]{64}", file.sha256):
             raise ValueError(f"{where}: sha256 of {file.path} is {file.sha256!r}, expected 64 hexadecimal digits")
@@ -222,19 +226,39 @@ def _check(card: Card, path: Path, where: str) -> None:
             raise ValueError(f"{where}: {file.path} needs both sha256 and bytes, or neither if they are unknown")
 
 
+def leaves_its_folder(name: str) -> bool:
+    """Whether a path that should lie in a folder leads out of it, on any system."""
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    return not parts or parts[0] == "/" or ".." in parts or ":" in parts[0] or "\0" in name
+
+
 @lru_cache(maxsize=8)
-def _read_all(folder: Path) -> dict[str, Card]:
-    return {path.stem: read_card(path) for path in sorted(folder.glob("*.toml"))}
+def _read_all(folder: Path) -> dict[str, Card | ValueError]:
+    """The cards, and in place of broken ones what is wrong with them."""
+    found: dict[str, Card | ValueError] = {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            found[path.stem] = read_card(path)
+        except (ValueError, OSError) as error:
+            found[path.stem] = ValueError(str(error))
+    return found
 
 
 def cards() -> dict[str, Card]:
-    """All dataset cards by name.
+    """All dataset cards by name, without broken ones, which a warning names.
 
     Example:
         >>> cards()["karate"].kind
         'node'
     """
-    return dict(_read_all(shipped("datasets")))
+    for error in broken():
+        warnings.warn(f"{error}; this dataset cannot be loaded", stacklevel=2)
+    return {name: card for name, card in _read_all(shipped("datasets")).items() if isinstance(card, Card)}
+
+
+def broken() -> list[str]:
+    """What is wrong with the cards that cannot be read."""
+    return [str(error) for error in _read_all(shipped("datasets")).values() if isinstance(error, ValueError)]
 
 
 def card(name: str) -> Card:
@@ -244,7 +268,7 @@ def card(name: str) -> Card:
         name: The dataset's name.
 
     Raises:
-        ValueError: If there is no such dataset; the message suggests a close name.
+        ValueError: If there is no such dataset, with a suggestion of a close name, or its card is broken.
 
     Example:
         >>> card("KARATE").title
@@ -254,4 +278,7 @@ def card(name: str) -> Card:
     key = str(name).lower().replace("_", "-").replace(" ", "-")
     if key not in known:
         raise ValueError(unknown_name(name, known, "dataset"))
-    return known[key]
+    found = known[key]
+    if isinstance(found, ValueError):
+        raise ValueError(str(found))
+    return found

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.data_folder import writing
 from graphkit.core.files import load_tensors, save_tensors
 from graphkit.core.resources import data_root
 
@@ -128,35 +129,40 @@ def cached(name: str, stamp: dict[str, Any], build: Callable[[Path], Collated]) 
         build: Parses the raw files; is given a scratch folder.
 
     Raises:
-        OSError: If the disk is full or the data root cannot be written. Nothing half-written stays behind.
+        OSError: If the disk is full or the data root can be no folder. Nothing half-written stays behind.
     """
     path = data_root() / "processed" / f"{name}.pt"
     stamp = json.loads(json.dumps({"format": _FORMAT, **stamp}))
+    kept, _ = _kept(path, stamp)
+    if kept is not None:
+        return kept
+    with writing(path, f"another process parses {name}; waiting for it") as can_write:
+        kept, fault = _kept(path, stamp)
+        if kept is not None:
+            return kept
+        if fault:
+            _logger.warning("the processed data in %s are not usable (%s); building them again", path, fault)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent if can_write else None))
+        try:
+            parsed = build(scratch / "work")
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if can_write:
+            save_tensors(path, {"stamp": stamp, **_packed(parsed)})
+    return parsed
+
+
+def _kept(path: Path, stamp: dict[str, Any]) -> tuple[Collated | None, str]:
+    """What the file holds, or what is wrong with it; neither if there is none."""
     try:
         content = load_tensors(path)
         if content["stamp"] == stamp:
-            return _unpacked(content)
-        fault = "made from another card, other options or by other versions"
+            return _unpacked(content), ""
+        return None, "made from another card, other options or by other versions"
     except FileNotFoundError:
-        fault = ""
+        return None, ""
     except Exception as error:  # whatever is wrong with the file
-        fault = f"damaged: {error}"
-    if fault:
-        _logger.warning("the processed data in %s are not usable (%s); building them again", path, fault)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=path.parent))
-    except OSError as error:
-        raise OSError(
-            error.errno,
-            f"cannot write to {path.parent} ({error.strerror}); set GRAPHKIT_DATA to a folder that can be written",
-        ) from error
-    try:
-        parsed = build(scratch / "work")
-        save_tensors(path, {"stamp": stamp, **_packed(parsed)})
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return parsed
+        return None, f"damaged: {error}"
 
 
 def _packed(parsed: Collated) -> dict[str, Any]:

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
-import io
 import os
-import pickle
+import shutil
 import tempfile
 import urllib.error
 import urllib.request
 import warnings
 import zipfile
 from collections.abc import Iterable
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.core.files import atomic_write, sha256
+from graphkit.core.data_folder import writing
+from graphkit.core.files import atomic_write, full_disk, remove_temporaries, sha256
 from graphkit.core.resources import data_root
-from graphkit.datasets.catalog import RawFile
+from graphkit.datasets.catalog import RawFile, leaves_its_folder
+from graphkit.datasets.pickles import check_pickle
 
 _CHUNK = 1 << 20
+_REPAIR = "repair the mirror: copy the original file there"
+_SPARE = 64 << 20  # bytes that a download of unknown length leaves on the disk
+_FURTHER = 16 << 20  # bytes of an archive that no card names
 
 
 class MissingFilesError(FileNotFoundError):
@@ -56,7 +62,7 @@ def state(file: RawFile) -> str:
 
 
 def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:
-    """Bring raw files into the data root.
+    """Bring raw files into the data root; where it cannot be written, use those of the mirror, or a temporary folder.
 
     Args:
         files: The files.
@@ -67,35 +73,56 @@ def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:
 
     Raises:
         MissingFilesError: If files can neither be found nor downloaded; the message says how to place them by hand.
-        DamagedFileError: If a file's content is not the expected one.
+        DamagedFileError: If a file's content is not the expected one, or its place leads out of the data root.
         OSError: If the disk is full.
     """
     files = list(files)
+    if any(not raw_path(file).is_file() for file in files):
+        raw = data_root() / "raw"
+        with writing(raw, f"another process fetches raw files into {raw}; waiting for it") as can_write:
+            return _at_hand(files, owner, raw if can_write else None)
+    return _at_hand(files, owner, None)
+
+
+def _at_hand(files: list[RawFile], owner: str, folder: Path | None) -> dict[str, Path]:
+    """The paths of verified files; those that are missing are brought into the folder, if there is one."""
     paths: dict[str, Path] = {}
     to_download: list[RawFile] = []
     mirror = mirror_root()
     for file in files:
-        target = raw_path(file)
-        if target.is_file():
-            if file.sha256:
-                remedy = "delete it and load again, a fresh copy will be fetched"
-                _compare(target.stat().st_size, sha256(target), file, owner, str(target), remedy)
-        elif mirror is not None and (mirror / file.path).is_file():
-            with (mirror / file.path).open("rb") as source:
-                _save(source, file, owner, str(mirror / file.path), "repair the mirror: copy the original file there")
-        else:
+        in_mirror = None if mirror is None else mirror / file.path
+        if raw_path(file).is_file():
+            paths[file.path] = raw_path(file)
+            _verify(raw_path(file), file, owner, "delete it and load again, a fresh copy will be fetched")
+        elif in_mirror is None or not in_mirror.is_file():
             to_download.append(file)
-            continue
-        paths[file.path] = target
+        elif folder is None:
+            paths[file.path] = in_mirror
+            _verify(in_mirror, file, owner, _REPAIR)
+        else:
+            with in_mirror.open("rb") as source:
+                paths[file.path] = _save(source, folder, file, owner, str(in_mirror), _REPAIR)
     if to_download:
-        _download(to_download, owner)
-        paths.update({file.path: raw_path(file) for file in to_download})
+        paths |= _download(to_download, files, owner, folder or _temporary_folder())
     for file in files:
         if not file.sha256:
             warnings.warn(
-                f"dataset {owner!r}: no sha256 is known for {file.path}; its content was not verified", stacklevel=2
+                f"dataset {owner!r}: no sha256 is known for {file.path}; its content was not verified", stacklevel=4
             )
-    return paths
+    return {file.path: paths[file.path] for file in files}
+
+
+@cache
+def _temporary_folder() -> Path:
+    """A folder that lives as long as the process."""
+    folder = tempfile.mkdtemp(prefix="graphkit-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def _verify(path: Path, file: RawFile, owner: str, remedy: str) -> None:
+    if file.sha256:
+        _compare(path.stat().st_size, sha256(path), file, owner, str(path), remedy)
 
 
 def _compare(size: int, digest: str, file: RawFile, owner: str, place: str, remedy: str) -> None:
@@ -106,14 +133,57 @@ def _compare(size: int, digest: str, file: RawFile, owner: str, place: str, reme
         )
 
 
-def _save(source: BinaryIO, file: RawFile, owner: str, place: str, remedy: str, length: int = 0) -> None:
-    """Copy a stream to the file's local place; the name appears only when the content is complete and right."""
-    with atomic_write(raw_path(file)) as temporary:
-        size, digest = _stream(source, temporary, length, place)
+def _save(source: Any, folder: Path, file: RawFile, owner: str, place: str, remedy: str, announced: int = 0) -> Path:
+    """Copy a stream to its place in a folder; the name appears only when the content is complete and right."""
+    target = folder / file.path
+    if not within(target, folder):
+        raise DamagedFileError(
+            f"dataset {owner!r}: {target} leads out of {folder} by a symbolic link; replace the link by a folder"
+        )
+    remove_temporaries(target)
+    with atomic_write(target) as temporary:
+        bounded = _Bounded(source, place, target, file.bytes, announced)
+        size, digest = _stream(bounded, temporary, announced, place)
         _compare(size, digest, file, owner, place, remedy)
+    return target
 
 
-def _stream(source: BinaryIO, target: Path, length: int, place: str) -> tuple[int, str]:
+def within(path: Path, folder: Path) -> bool:
+    """Whether what is written to a path, through whatever links, comes to lie in the folder."""
+    return path.parent.resolve().is_relative_to(folder.resolve())
+
+
+class _Bounded:
+    """A stream that stops at a length, or, if that is unknown, before the disk is full.
+
+    Args:
+        source: The stream.
+        place: Where it comes from.
+        target: The file that is made of it.
+        limit: The length; 0 if it is unknown.
+        announced: The length that the sender announced, or 0.
+    """
+
+    def __init__(self, source: Any, place: str, target: Path, limit: int, announced: int) -> None:
+        self.source, self.place, self.target, self.limit = source, place, target, limit
+        self.size = 0
+        self._check_space(max(limit, announced))
+
+    def read(self, length: int) -> bytes:
+        chunk = self.source.read(length)
+        self.size += len(chunk)
+        if not self.limit:
+            self._check_space(_SPARE)
+        elif self.size > self.limit:
+            raise DamagedFileError(f"{self.place} is longer than the {self.limit} bytes that its card allows")
+        return chunk
+
+    def _check_space(self, needed: int) -> None:
+        if shutil.disk_usage(self.target.parent).free < needed:
+            raise full_disk(self.target)
+
+
+def _stream(source: Any, target: Path, length: int, place: str) -> tuple[int, str]:
     """Write a stream to a file and return its length and sha256; ``length`` is what the sender announced, or 0."""
     from tqdm import tqdm
 
@@ -134,40 +204,55 @@ def _stream(source: BinaryIO, target: Path, length: int, place: str) -> tuple[in
     return size, digest.hexdigest()
 
 
-def _download(files: list[RawFile], owner: str) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for position, file in enumerate(files):
+def _download(missing: list[RawFile], files: list[RawFile], owner: str, folder: Path) -> dict[str, Path]:
+    """Download what is missing; ``files`` are all files of the card, some of which may share an archive."""
+    paths: dict[str, Path] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent) as archives:
+        for position, file in enumerate(missing):
             failures = []
             for url in file.urls:
                 try:
-                    _download_one(file, url, owner, Path(folder))
+                    paths[file.path] = _download_one(file, url, files, owner, folder, Path(archives))
                     break
                 except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
                     failures.append(f"{url} ({getattr(error, 'reason', error)})")
                 except DamagedFileError as error:
                     failures.append(str(error))
             else:
-                raise MissingFilesError(_missing_message(files[position:], owner, failures))
+                raise MissingFilesError(_missing_message(missing[position:], owner, failures))
+    return paths
 
 
-def _download_one(file: RawFile, url: str, owner: str, folder: Path) -> None:
+def _download_one(file: RawFile, url: str, files: list[RawFile], owner: str, folder: Path, archives: Path) -> Path:
     remedy = "the original has changed; compare with the card before you use it"
     address, _, member = url.partition("#")
     if not member:
         with urllib.request.urlopen(address, timeout=30) as response:
-            _save(response, file, owner, url, remedy, int(response.headers.get("Content-Length") or 0))
-        return
-    archive = folder / hashlib.sha256(address.encode()).hexdigest()
+            return _save(response, folder, file, owner, url, remedy, _announced(response))
+    archive = archives / hashlib.sha256(address.encode()).hexdigest()
     if not archive.exists():  # several files come out of one archive: download it once
         with urllib.request.urlopen(address, timeout=30) as response, atomic_write(archive) as temporary:
-            _stream(response, temporary, int(response.headers.get("Content-Length") or 0), address)
+            announced = _announced(response)
+            bounded = _Bounded(response, address, archive, _archive_limit(address, files), announced)
+            _stream(bounded, temporary, announced, address)
     with open_archive(archive, address) as opened:
         try:
             source = opened.open(member)
         except KeyError:
             raise DamagedFileError(f"dataset {owner!r}: {address} holds no file {member}; {remedy}") from None
         with source:
-            _save(source, file, owner, url, remedy)  # type: ignore[arg-type]
+            return _save(source, folder, file, owner, url, remedy)
+
+
+def _announced(response: Any) -> int:
+    return int(response.headers.get("Content-Length") or 0)
+
+
+def _archive_limit(address: str, files: list[RawFile]) -> int:
+    """How long an archive may be: twice what the card wants of it, and what else it may hold; 0 if that is unknown."""
+    wanted = [file.bytes for file in files if any(url.startswith(f"{address}#") for url in file.urls)]
+    return 2 * sum(wanted) + _FURTHER if all(wanted) else 0
 
 
 def open_archive(path: Path, place: str | None = None) -> zipfile.ZipFile:
@@ -182,8 +267,7 @@ def open_archive(path: Path, place: str | None = None) -> zipfile.ZipFile:
     except zipfile.BadZipFile as error:
         raise DamagedFileError(f"{place} is not a readable zip archive ({error}); fetch it again") from None
     for name in archive.namelist():
-        parts = PurePosixPath(name.replace("\\", "/")).parts
-        if name.startswith(("/", "\\")) or ".." in parts or (parts and ":" in parts[0]):
+        if leaves_its_folder(name):
             archive.close()
             raise DamagedFileError(f"{place} holds the unsafe file name {name!r}; do not use this archive")
     return archive
@@ -265,75 +349,3 @@ class RawFiles:
         for key, path in self.files.items():
             if key not in self._trusted and not key.endswith((".index", ".txt", ".csv.gz", ".npz", ".json")):
                 check_pickle(path)
-
-
-_ALLOWED = {
-    "builtins": {"list", "dict", "set", "tuple", "int", "float", "complex", "slice", "range", "object"},
-    "collections": {"defaultdict", "OrderedDict"},
-    "_codecs": {"encode"},
-    "copyreg": {"_reconstructor"},
-    "numpy": {"ndarray", "dtype"},
-    "numpy.core.multiarray": {"_reconstruct", "scalar"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "scipy.sparse": {"csr_matrix", "coo_matrix", "csc_matrix"},
-    "scipy.sparse.csr": {"csr_matrix"},
-    "scipy.sparse.csc": {"csc_matrix"},
-    "scipy.sparse.coo": {"coo_matrix"},
-    "scipy.sparse._csr": {"csr_matrix"},
-    "scipy.sparse._csc": {"csc_matrix"},
-    "scipy.sparse._coo": {"coo_matrix"},
-    "torch._utils": {"_rebuild_tensor_v2", "_rebuild_tensor"},
-    "torch": {"FloatStorage", "DoubleStorage", "LongStorage", "IntStorage", "ByteStorage", "BoolStorage", "Size"},
-}
-# Python 2 names that pickle itself maps: __builtin__, copy_reg.
-_RENAMED = {"__builtin__": "builtins", "copy_reg": "copyreg"}
-
-
-class _Scanner(pickle.Unpickler):
-    def __init__(self, file: io.BufferedReader, path: Path) -> None:
-        super().__init__(file, encoding="latin1")
-        self._path = path
-
-    def find_class(self, module: str, name: str) -> Any:
-        module = _RENAMED.get(module, module)
-        if (module, name) == ("torch.storage", "_load_from_bytes"):
-            return _load_storage
-        if name not in _ALLOWED.get(module, ()):
-            raise ValueError(
-                f"{self._path} is a pickle that asks for {module}.{name}, which data have no need of; "
-                "it was not loaded: do not trust this file"
-            )
-        return super().find_class(module, name)
-
-
-def _load_storage(content: bytes) -> Any:
-    return torch.load(io.BytesIO(content), weights_only=True)
-
-
-def _check_torch_file(path: Path) -> None:
-    try:
-        torch.load(path, weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path} asks for more than tensors and plain containers ({error}); it was not loaded: do not trust it"
-        ) from None
-
-
-def check_pickle(path: Path) -> None:
-    """Make sure that a pickle or a ``torch.save`` file rebuilds nothing but plain containers, arrays and tensors.
-
-    Args:
-        path: The pickle.
-
-    Raises:
-        ValueError: If it asks for anything else, or is no pickle; nothing outside the allow-list is ever called.
-    """
-    if zipfile.is_zipfile(path):
-        _check_torch_file(path)
-        return
-    with path.open("rb") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # old pickles name modules that numpy and scipy have renamed
-        try:
-            _Scanner(file, path).load()
-        except (pickle.UnpicklingError, EOFError, AttributeError, ImportError) as error:
-            raise ValueError(f"{path} is not a readable pickle ({error}); fetch it again") from None

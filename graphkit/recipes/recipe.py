@@ -225,7 +225,11 @@ def available() -> dict[str, str]:
     """
     compared = {}
     for name, path in recipe_files().items():
-        content = read(path)
+        try:
+            content = read(path)
+        except ValueError as error:
+            compared[name] = f"broken: {error}"
+            continue
         known = content.get("published") or {}
         parts = [f"{known['value']} {known.get('unit', '%')}".strip()] if "value" in known else ["no published value"]
         parts += [str(Paper.from_config(known["paper"]))] if known.get("paper") else []

@@ -33,9 +33,14 @@ def reproduce_all(output: str | os.PathLike[str] | None = None, budget: float | 
     """
     folder = results_folder(True) if output is None else Path(output)
     options["deadline"] = None if budget is None else time.monotonic() + budget
-    recipes = {name: load(name) for name in recipe_files()}
-    times = {name: _known_seconds(name, folder) for name in recipes}
+    recipes: dict[str, Recipe] = {}
     failures: dict[str, str] = {}
+    for name in recipe_files():
+        try:
+            recipes[name] = load(name)
+        except ValueError as error:
+            failures[name] = f"failed: {error}"
+    times = {name: _known_seconds(name, folder) for name in recipes}
     for name in sorted(recipes, key=times.__getitem__):
         recipe = recipes[name]
         if is_done(recipe, folder / f"{name}.json"):

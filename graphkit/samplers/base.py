@@ -18,7 +18,7 @@ from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource, sub
 from graphkit.core.attributes import DECLARED, attributes_of, record_kinds, take
 from graphkit.core.batching import split_order
 from graphkit.core.config import Configurable
-from graphkit.core.files import cached_tensors
+from graphkit.core.data_folder import cached_tensors
 from graphkit.core.graph_input import as_graph
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object

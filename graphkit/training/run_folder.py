@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphkit.core.files import atomic_write, remove_temporaries, save_tensors, write_tensors
+from graphkit.core.files import atomic_write, remove, remove_temporaries, save_tensors, write_tensors
 
 if TYPE_CHECKING:
     from graphkit.training.result import Result
@@ -115,7 +114,7 @@ class RunFolder:
 
     def _replace_outdated(self) -> None:
         for name in self._outdated:
-            _remove(self.path / name)
+            remove(self.path / name)
         for name, text in self._texts.items():
             with atomic_write(self.path / name) as temporary:
                 temporary.write_text(text, encoding="utf-8")
@@ -133,10 +132,3 @@ class RunFolder:
         except OSError:
             return None
         return status.st_dev, status.st_ino
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

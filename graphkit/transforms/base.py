@@ -15,8 +15,8 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.attributes import with_shared_kinds
 from graphkit.core.config import Configurable
+from graphkit.core.data_folder import cached_tensors
 from graphkit.core.deprecation import RenamedAttribute
-from graphkit.core.files import cached_tensors
 from graphkit.core.graph_input import as_graph, check_edges
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.object_hash import hash_object

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,3 +131,25 @@ def real(mirror: Path, parsed_root: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 def _refuse(*_: object) -> None:
     raise AssertionError("a test on local files tried the network")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder without a word."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    monkeypatch.delenv("GRAPHKIT_MIRROR")
+    yield from serve(functools.partial(Quiet, directory=str(toy.mirror)))
+
+
+def serve(handler: object) -> Iterator[str]:
+    """Run a server; yields its address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 import torch_geometric.datasets
 
+import graphkit as gk
+from graphkit import doctor
+from graphkit.cli import main
 from graphkit.core.files import sha256
 from graphkit.datasets import cards, catalog
 from graphkit.datasets.catalog import read_card
@@ -109,3 +112,39 @@ def test_a_digest_must_look_like_one(toy: Toy) -> None:
     path.write_text(path.read_text().replace('sha256 = "abc"', 'sha256 = ""'))
     with pytest.raises(ValueError, match="needs both sha256 and bytes, or neither"):
         read_card(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "name = ",
+        "[[splits]]\nname = 3",
+        "files = [1]",
+        "splits = 3",
+        "of = 3",
+        'of = "../toy"',
+        "\0",
+        'arguments = "a"',
+    ],
+)
+def test_a_broken_card_breaks_no_other_dataset(toy: Toy, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (toy.cards / "bad.toml").write_text(content)
+    catalog._read_all.cache_clear()
+    assert gk.load("toy").num_features == 3
+    with pytest.warns(UserWarning, match=r"bad\.toml.*this dataset cannot be loaded"):
+        assert set(cards()) == {"toy"}
+    assert main(["list", "tasks"]) == 0
+    printed = capsys.readouterr()
+    assert "A toy" in printed.out
+    assert "bad.toml" in printed.err
+    with pytest.raises(ValueError, match=r"dataset card .*bad\.toml"):
+        gk.load("bad")
+    assert any("bad.toml" in problem for problem in doctor.report()["problems"])
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "a/../../b", "..", "", ".", "C:\\\\b", "..\\\\b", "a\\u0000b"])
+def test_the_path_of_a_file_does_not_leave_the_data_root(toy: Toy, path: str) -> None:
+    card = toy.cards / "toy.toml"
+    card.write_text(card.read_text().replace("toys/toy.npz", path))
+    with pytest.raises(ValueError, match="must be relative and without"):
+        read_card(card)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
-import functools
-import http.server
 import re
 import shutil
-import threading
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +13,7 @@ import pytest
 import graphkit.datasets as datasets
 from graphkit.datasets import DamagedFileError, MissingFilesError, raw
 from graphkit.datasets.catalog import card
-from tests.datasets.conftest import Toy
+from tests.datasets.conftest import Quiet, Toy, serve
 
 
 def test_a_file_is_copied_from_the_mirror_and_the_mirror_is_left_alone(toy: Toy) -> None:
@@ -114,31 +109,12 @@ def _fail_writing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None
 # Downloads ---------------------------------------------------------------------------------------------------------
 
 
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _BreaksOff(_Quiet):
+class _BreaksOff(Quiet):
     def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "1000000")
         self.end_headers()
         self.wfile.write(b"only this")
-
-
-@pytest.fixture
-def server(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.delenv("GRAPHKIT_MIRROR")
-    yield from _serve(functools.partial(_Quiet, directory=str(toy.mirror)))
-
-
-def _serve(handler: builtins.object) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
 
 
 def test_a_file_is_downloaded_and_checked(toy: Toy, server: str) -> None:
@@ -161,7 +137,7 @@ def test_a_download_that_breaks_off_is_refused_even_without_a_known_digest(
     toy: Toy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GRAPHKIT_MIRROR")
-    for address in _serve(_BreaksOff):
+    for address in serve(_BreaksOff):
         toy.write_card(f"{address}/toy.npz", known=False)
         with pytest.raises(MissingFilesError, match="broke off after 9 of 1000000 bytes"):
             datasets.load("toy")
