@@ -72,8 +72,8 @@ def full_disk(path: Path, written: Path | None = None) -> OSError:
     free = shutil.disk_usage(standing).free + size
     return OSError(
         errno.ENOSPC,
-        f"no space left on the disk while writing {path}: {free / 2**20:.1f} MiB are free in {standing}, and it needs "
-        "more; free some space and run it again",
+        f"no space left on the disk while writing {path}; free some space and run it again ({free / 2**20:.1f} MiB are "
+        f"free in {standing}, and it needs more)",
     )
 
 

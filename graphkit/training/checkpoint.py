@@ -18,6 +18,7 @@ from graphkit.core.files import load_tensors
 from graphkit.tasks import Task
 
 M = TypeVar("M", bound=nn.Module)
+_REMEDY = "restore a copy, or delete it and train with resume=False, overwrite=True"
 
 
 class Resumable(Protocol):
@@ -47,7 +48,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         ValueError: If the file is truncated, damaged or not a checkpoint; the message names it and the remedy.
     """
-    with _readable(f"checkpoint {path}", "restore a copy, or train anew with overwrite=True"):
+    with _readable(f"checkpoint {path}", _REMEDY):
         state = load_tensors(path)
         if not isinstance(state, dict) or not state.keys() & {"settings", "fingerprint"}:
             raise ValueError("it is not one of graphkit's")
@@ -68,9 +69,7 @@ def continue_run(loop: Resumable, path: Path, settings: dict[str, Any]) -> None:
         loop.load_state_dict(state)
     except (KeyError, TypeError, RuntimeError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else error
-        raise ValueError(
-            f"checkpoint {path} cannot be continued ({what}); restore a copy, or train anew with overwrite=True"
-        ) from error
+        raise ValueError(f"checkpoint {path} cannot be continued ({what}); {_REMEDY}") from error
 
 
 def load_weights(model: M, path: str | os.PathLike[str]) -> M:

@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_nothing(toy: Toy, monkeypatch: pytest.MonkeyPatch) -
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(parsed.torch, "save", full)
-    with pytest.raises(OSError, match=f"no space left on the disk while writing {re.escape(str(toy.processed))}:"):
+    with pytest.raises(OSError, match=f"no space left on the disk while writing {re.escape(str(toy.processed))};"):
         datasets.load("toy")
     assert not toy.processed.exists()
     assert toy.leftovers() == []

@@ -83,7 +83,7 @@ def test_a_damaged_file_is_refused(toy: Toy, damage: str, place: str) -> None:
 
 def test_a_full_disk_leaves_nothing(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     _fail_writing(monkeypatch, OSError(errno.ENOSPC, "No space left on device"))
-    with pytest.raises(OSError, match=f"no space left on the disk while writing {re.escape(str(toy.local))}: .*; free"):
+    with pytest.raises(OSError, match=f"no space left on the disk while writing {re.escape(str(toy.local))}; free"):
         datasets.load("toy")
     assert not toy.local.exists()
     assert toy.leftovers() == []

@@ -123,7 +123,7 @@ def test_a_damaged_checkpoint_is_named(damage, tmp_path, monkeypatch):
     damage(tmp_path / "checkpoint.pt")
     with pytest.raises(
         ValueError,
-        match=r"checkpoint .*checkpoint\.pt cannot be read \(.*restore a copy, or train anew with overwrite=True",
+        match=r"checkpoint .*checkpoint\.pt cannot be read \(.*delete it and train with",
     ):
         fit(tmp_path, resume=True)
     assert not (tmp_path / "surprise").exists(), "code from the checkpoint was run"
@@ -158,9 +158,7 @@ def test_a_full_disk_while_checkpointing_keeps_the_old_checkpoint(tmp_path, monk
         original(state, path, *rest)
 
     monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(
-        OSError, match=r"no space left on the disk while writing .*checkpoint\.pt: .* MiB are free in .*; free"
-    ):
+    with pytest.raises(OSError, match=r"no space left on the disk while writing .*checkpoint\.pt; free some space"):
         fit(tmp_path, resume=True, max_epochs=6)
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
     assert sorted(tmp_path.iterdir()) == files

@@ -342,6 +342,6 @@ def test_a_checkpoint_of_an_older_release_is_refused(tmp_path):
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     state["fingerprint"] = state.pop("settings")
     torch.save(state, tmp_path / "checkpoint.pt")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read \(an older graphkit wrote it.*overwrite=True"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read \(an older graphkit wrote it.*resume=False"):
         fit(_Memory(), run_dir=tmp_path, resume=True)
     assert json.loads((tmp_path / "result.json").read_text())["epochs"] == 4, "nothing was touched"
