@@ -40,17 +40,25 @@ class Reads:
     edge_label_index: bool = False
 
 
+class UnreadWarning(UserWarning):
+    """A graph has something that a model or transform does not read."""
+
+
+def says_something(data: Data, name: str) -> bool:
+    """Whether a graph has an attribute with values; edge weights of one say nothing."""
+    value = data.get(name)
+    return value is not None and value.numel() > 0 and (name != "edge_weight" or bool((value != 1).any()))
+
+
 def unread(reads: Reads, data: Data) -> list[str]:
-    """What a graph tells in vain: ``"edge_weight"`` that differ, ``"direction"`` of edges without their reverse.
+    """What a graph tells in vain: ``"edge_weight"``, or the ``"direction"`` of edges without their reverse.
 
     Example:
         >>> unread(Reads(direction=False), Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.ones(1)))
         ['direction']
     """
-    weight, edge_index = data.get("edge_weight"), data.edge_index
-    told = []
-    if not reads.edge_weight and weight is not None and weight.numel() and bool((weight != weight[0]).any()):
-        told.append("edge_weight")
+    told = ["edge_weight"] if not reads.edge_weight and says_something(data, "edge_weight") else []
+    edge_index = data.edge_index
     if not reads.direction and edge_index is not None:
         n = int(data.num_nodes or 0)
         there, back = ((ends[0] * n + ends[1]).unique() for ends in (edge_index, edge_index.flip(0)))

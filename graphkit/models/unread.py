@@ -9,15 +9,11 @@ from typing import Any
 from torch import nn
 from torch_geometric.data import Data
 
-from graphkit.core.reads import Reads, reads_of
+from graphkit.core.reads import Reads, UnreadWarning, reads_of, says_something
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.links import PairScorer
 from graphkit.ops import sparsity_pattern
-
-
-class UnreadWarning(UserWarning):
-    """A task has something that the model does not read."""
 
 
 def check_task(model: nn.Module, task: Any) -> None:
@@ -41,7 +37,7 @@ def check_task(model: nn.Module, task: Any) -> None:
         model = model.encoder if isinstance(model, PairScorer) else model.module
     name = scorer + type(model).__name__
     for field in ("x", "edge_weight", "edge_attr"):
-        if not getattr(reads, field) and any(_says_something(field, graph) for graph in _graphs(task, field)):
+        if not getattr(reads, field) and any(says_something(graph, field) for graph in _graphs(task, field)):
             _warn(f"task {task.name!r} has {field}, which {name} does not read", field, type(model))
     if reads.edge_index and not reads.direction and any(map(_is_directed, task.graphs)):
         _warn(f"task {task.name!r} has directed edges, which {name} reads in both directions", "direction", type(model))
@@ -52,11 +48,6 @@ def _graphs(task: Any, field: str) -> Iterator[Data]:
     yield from task.graphs
     if field == "edge_weight" and task.sampler is not None:
         yield task.example
-
-
-def _says_something(name: str, graph: Data) -> bool:
-    value = graph.get(name)
-    return value is not None and value.numel() > 0 and (name != "edge_weight" or bool((value != 1).any()))
 
 
 def _is_directed(graph: Data) -> bool:

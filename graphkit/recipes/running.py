@@ -206,10 +206,10 @@ def _trained(
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
-            task = _task(_task_config(experiment), split, experiment.own_code)
             files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
             trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
             with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
+                task = _task(_task_config(experiment), split, experiment.own_code)
                 result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
             others = tuple(also_test)
             further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []

@@ -21,7 +21,7 @@ from graphkit.core.graph_input import as_graph, check_edges
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.object_hash import hash_object
 from graphkit.core.parallel import parallel
-from graphkit.core.reads import Reads, unread
+from graphkit.core.reads import Reads, UnreadWarning, unread
 from graphkit.core.resources import data_root
 from graphkit.core.validate import check_features
 
@@ -65,7 +65,7 @@ class Precompute(Configurable, BaseTransform):
         if self.reads.edge_index:
             check_edges(graph, where)
             for name in unread(self.reads, graph):
-                warnings.warn(f"{where} does not read {_UNREAD[name]}", stacklevel=2)
+                warnings.warn(f"{where} does not read {_UNREAD[name]}", UnreadWarning, stacklevel=2)
         return self.forward(copy.copy(graph) if graph is data else graph)
 
     def cache_key(self) -> str:
