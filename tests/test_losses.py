@@ -81,6 +81,20 @@ def test_what_a_task_overrides_counts_with_every_model(name, kind, monkeypatch, 
     assert_counts(fit(model, task))
 
 
+def test_a_new_metric_may_be_of_torchmetrics():
+    from torchmetrics.classification import MulticlassHammingDistance
+
+    class Distant(NodeTask):
+        def new_metric(self):
+            return MulticlassHammingDistance(3, average="micro")
+
+    plain = tiny.node_task()
+    task = Distant("t", plain.data, plain.split).transform(gk.rewiring.RandomEdges(2))
+    result = fit(gk.models.GCN.from_task(task, hidden_channels=8), task, max_epochs=5)
+    assert (result.metric, task.higher_is_better) == ("MulticlassHammingDistance", False)
+    assert result.val == min(row["val_MulticlassHammingDistance"] for row in result.history)
+
+
 def refuses(strategy, task):
     """What a strategy says of any such task."""
     try:
@@ -339,6 +353,14 @@ def test_what_cannot_be_a_loss_is_refused_when_the_task_is_made(target, argument
         node_task(target, **arguments)
 
 
+def test_a_loss_that_would_be_broadcast_is_refused():
+    """Labels [3] stretch over outputs [3, 3]."""
+    data, ids = tiny.graph(), torch.arange(9)
+    data.y = torch.arange(24) % 3
+    with pytest.raises(ValueError, match="loss l1_loss fails for predictions"):
+        NodeTask("t", data, gk.Split("s", ids[:3], ids[3:6], ids[6:]), loss=F.l1_loss)
+
+
 def test_a_loss_without_values_of_rows_does_not_suit_weights_of_a_sampler():
     task = node_task(loss=Learned(False))
     assert fit(gk.models.GCN.from_task(task, hidden_channels=4), task).history[0]["train_loss"] > 0
@@ -373,6 +395,18 @@ def test_balanced_weights_are_those_of_scikit_learn():
     same(other.loss_of(out[5:], late), F.cross_entropy(out[5:], late, weight=weight), out)
     with pytest.raises(ValueError, match="class_weight='balanced', but class 2 has no training example; give numbers"):
         task.with_split(gk.Split("o", task.split.train[:8], task.split.val, task.split.test))
+
+
+def test_a_description_tells_of_loss_and_weights():
+    """So a run is not resumed with others, and its folder tells what it was trained by."""
+    task = node_task(loss=partial(F.cross_entropy, label_smoothing=0.1), class_weight=torch.tensor([1, 2, 3]))
+    assert "multiclass with 3 outputs, loss cross_entropy(label_smoothing=0.1), class_weight [1, 2, 3], accur" in repr(
+        task
+    )
+    assert "multilabel with 2 outputs, pos_weight [2.0, 5.0], accuracy" in repr(
+        node_task("multilabel", pos_weight=[2.0, 5])
+    )
+    assert "class_weight balanced" in repr(node_task(class_weight="balanced"))
 
 
 @pytest.mark.parametrize("given", [[1, 2, 3], torch.tensor([1.0, 2.0, 3.0]), (10, 20, 30)])
@@ -481,14 +515,26 @@ class AllMissing(Rare):
             yield batch
 
 
+class NoValidation(gk.samplers.NeighborSampler):
+    """No batch of validation has a root."""
+
+    def batches(self, data, nodes=None, *arguments, **named):
+        for batch in super().batches(data, nodes, *arguments, **named):
+            if int(nodes.min()) == 12:
+                batch.root_index = batch.root_index[:0]
+            yield batch
+
+
 @pytest.mark.parametrize("loss", [None, F.cross_entropy, "overridden"])
-@pytest.mark.parametrize("strategy", ["Backprop", "TargetProjection", "DirectFeedbackAlignment", "ScalableFF"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_training_batch_without_a_label_teaches_nothing(strategy, loss):
+    if "subgraphs" in STRATEGIES[strategy]().cannot() or (loss and "own losses" in STRATEGIES[strategy]().cannot()):
+        pytest.skip("not for such tasks")
     plain = tiny.node_task()
     task = own(plain) if loss == "overridden" else NodeTask("t", plain.data, plain.split, loss=loss)
     task = task.sampled(Rare([3, 3]))
     model = gk.models.GCN.from_task(task, hidden_channels=4)
-    result = fit(model, task, strategy, batch_size=4)
+    result = fit(model, task, STRATEGIES[strategy], batch_size=4)
     assert math.isfinite(result.history[-1]["train_loss"])
     assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
 
@@ -500,6 +546,9 @@ def test_a_run_in_which_nothing_is_judged_says_so():
         "task 'tiny node multiclass': no batch of the train part of split 'tiny' has a label that is known and counts"
     )
     with pytest.raises(ValueError, match=message):
+        fit(model, task)
+    task = tiny.node_task().sampled(NoValidation([3, 3], evaluate="sampled"))
+    with pytest.raises(ValueError, match=message.replace("train", "val")):
         fit(model, task)
 
 

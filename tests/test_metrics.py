@@ -285,6 +285,12 @@ def test_metrics_of_torchmetrics_judge_raw_outputs():
 
 
 def test_what_is_no_metric_says_so():
+    from torchmetrics.classification import MulticlassF1Score
+
+    with pytest.raises(
+        TypeError, match=r"metric MulticlassF1Score has no default arguments \(.*num_classes.*; give an ins"
+    ):
+        tiny.node_task("multiclass", MulticlassF1Score)
     with pytest.raises(TypeError, match="metric is of type int, which has no update, compute and reset"):
         tiny.node_task("multiclass", 3)
     from torchmetrics import CatMetric

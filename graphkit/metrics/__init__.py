@@ -55,7 +55,7 @@ def resolve(metric: str | type | Any) -> Metric:
 
     Raises:
         ValueError: If there is no metric of this name.
-        TypeError: If it is no metric.
+        TypeError: If it is no metric, or a class that needs arguments.
 
     Example:
         >>> resolve("hits@20").k
@@ -64,7 +64,10 @@ def resolve(metric: str | type | Any) -> Metric:
     if isinstance(metric, str):
         number, cls = metric.partition("@")[2], find(metric)
         return cls(int(number)) if number.isdigit() else cls()  # type: ignore[call-arg]
-    made = metric() if isinstance(metric, type) else metric
+    try:
+        made = metric() if isinstance(metric, type) else metric
+    except TypeError as error:
+        raise TypeError(f"metric {metric.__name__} has no default arguments ({error}); give an instance") from error
     if isinstance(made, Metric):
         return made
     return FunctionMetric(made) if callable(made) and not hasattr(made, "update") else ForeignMetric(made)

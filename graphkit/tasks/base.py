@@ -39,7 +39,7 @@ class Task(Scoring):
     ``multiclass``  ids in ``0..num_classes-1``   cross-entropy
     ``binary``      0 or 1                        binary cross-entropy on a single logit
     ``multilabel``  0, 1 or NaN per column        binary cross-entropy over the known labels
-    ``regression``  numbers, NaN = missing        absolute error; squared error for mse and rmse
+    ``regression``  numbers, NaN = missing        absolute error; squared error for mse, rmse, r2
     ``link``        1 for a link, 0 for none      binary cross-entropy on a score per pair of nodes
     ==============  ============================  ===============================================
 
@@ -330,9 +330,10 @@ class Task(Scoring):
     def describe(self) -> str:
         """One line: sizes, target, split and metric."""
         split = f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
+        target = f"{self._describe_target()}{self.target.describe_loss()}"
         return (
-            f"{self.name}: {self._describe_graphs()}, {self.num_features} features, {self._describe_target()}, "
-            f"{self.metric}, {split}{self.loader.describe()}"
+            f"{self.name}: {self._describe_graphs()}, {self.num_features} features, {target}, {self.metric}, "
+            f"{split}{self.loader.describe()}"
         )
 
     def _describe_graphs(self) -> str:

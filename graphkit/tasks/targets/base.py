@@ -125,6 +125,15 @@ class Target(ABC):
         """How much their mean counts in a mean over batches: as many as are known, or their classes' weights."""
         return label.numel() if self._of_class is None else self._of_class.to(label.device)[self.class_ids(label)].sum()
 
+    def describe_loss(self) -> str:
+        """What a task's description says of a user's loss and weights (nothing without)."""
+        parts = [] if self.given_loss is None else [f"loss {self.given_loss.name}"]
+        for name in ("class_weight", "pos_weight"):
+            given = getattr(self, name)
+            if given is not None:
+                parts.append(f"{name} {given if isinstance(given, str) else torch.as_tensor(given).tolist()}")
+        return "".join(f", {part}" for part in parts)
+
     @property
     def customised(self) -> bool:
         """Whether the loss is not what graphkit has for this kind of label."""
@@ -159,5 +168,7 @@ class Target(ABC):
 def random_outputs(num_outputs: int, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Outputs to try a user's loss or metric on before training, and a few thousand of the labels."""
     some = labels[:: 1 + labels.size(0) // 4096]
+    while some.size(0) in (1, num_outputs):  # with as many rows as columns, labels of classes would be broadcast
+        some = torch.cat([some, some[:1]])
     out = torch.randn(some.size(0), num_outputs, generator=torch.Generator().manual_seed(0))
     return out.requires_grad_(), some
