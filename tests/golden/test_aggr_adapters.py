@@ -123,20 +123,16 @@ GNP_FILES = st.builds(norm_file, SEEDS, SIZES, st.integers(1, 4)) | st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(arrays=LCM_FILES)
-def test_unseen_lcm_files_pass(tmp_path_factory, arrays):
-    path = tmp_path_factory.mktemp("lcm") / "a name that says nothing.npz"
-    np.savez(path, **arrays)
-    check_file(path, lcm.check)
+@pytest.mark.parametrize(("files", "check"), [(LCM_FILES, lcm.check), (GNP_FILES, gnp.check)], ids=["lcm", "gnp"])
+def test_unseen_files_pass(tmp_path, files, check):
+    @settings(max_examples=40, deadline=None)
+    @given(arrays=files)
+    def passes(arrays):
+        path = tmp_path / "a name that says nothing.npz"
+        np.savez(path, **arrays)
+        check_file(path, check)
 
-
-@settings(max_examples=40, deadline=None)
-@given(arrays=GNP_FILES)
-def test_unseen_gnp_files_pass(tmp_path_factory, arrays):
-    path = tmp_path_factory.mktemp("gnp") / "a name that says nothing.npz"
-    np.savez(path, **arrays)
-    check_file(path, gnp.check)
+    passes()
 
 
 FILES = {

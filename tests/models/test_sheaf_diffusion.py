@@ -17,16 +17,8 @@ from tests import tiny
 GRAPH = Undirected()(random_graph(9, 22, num_isolated=1, edge_dim=None))
 
 
-def with_random_weights(model):
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.4)
-    return model.double().eval()
-
-
 def test_the_trivial_sheaf_is_graph_diffusion():
-    model = with_random_weights(SheafDiffusion(5, 3, num_layers=2, out_channels=4, stalk_dim=2, maps="identity"))
+    model = tiny.with_random_weights(SheafDiffusion(5, 3, num_layers=2, out_channels=4, stalk_dim=2, maps="identity"))
     degree = torch.zeros(9).index_add_(0, GRAPH.edge_index[0], torch.ones(GRAPH.num_edges)).double()
     scale = (degree + 1).rsqrt()
     adjacency = torch.zeros(9, 9).double()
@@ -44,7 +36,7 @@ def test_the_trivial_sheaf_is_graph_diffusion():
 @pytest.mark.parametrize("maps", ["diag", "general"])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_the_learned_sheaf(maps, sparse):
-    model = with_random_weights(
+    model = tiny.with_random_weights(
         SheafDiffusion(5, 3, out_channels=2, stalk_dim=2, maps=maps, low_pass=True, sparse_learner=sparse)
     )
     h = model.encode(GRAPH)
@@ -58,7 +50,7 @@ def test_the_learned_sheaf(maps, sparse):
 
 @pytest.mark.parametrize("stalk_dim", [2, 3])
 def test_the_official_sparse_learner_cuts_the_pair_into_pieces(stalk_dim):
-    model = with_random_weights(SheafDiffusion(5, 3, stalk_dim=stalk_dim, official_sparse_learner=True))
+    model = tiny.with_random_weights(SheafDiffusion(5, 3, stalk_dim=stalk_dim, official_sparse_learner=True))
     learner, h = model.layers[0].learner, model.encode(GRAPH)
     graph = sheaf_graph(GRAPH.edge_index, 9)
     v, u = GRAPH.edge_index
@@ -68,7 +60,7 @@ def test_the_official_sparse_learner_cuts_the_pair_into_pieces(stalk_dim):
 
 
 def test_a_frozen_sheaf_is_learned_once():
-    model = with_random_weights(SheafDiffusion(5, 3, num_layers=3, out_channels=2, frozen=True))
+    model = tiny.with_random_weights(SheafDiffusion(5, 3, num_layers=3, out_channels=2, frozen=True))
     calls = []
     model.layers[0].learner.register_forward_hook(lambda *_: calls.append(1))
     model(GRAPH)
@@ -81,7 +73,7 @@ def test_a_frozen_sheaf_is_learned_once():
 
 
 def test_two_networks_trained_on_one_graph_work_on_another():
-    model = with_random_weights(SheafDiffusion(5, 3, out_channels=2, stalk_dim=3, maps="bundle"))
+    model = tiny.with_random_weights(SheafDiffusion(5, 3, out_channels=2, stalk_dim=3, maps="bundle"))
     other = Undirected()(random_graph(5, 9, edge_dim=None, seed=3))
     batch = Batch.from_data_list([GRAPH, other])
     torch.testing.assert_close(model(batch), torch.cat([model(GRAPH), model(other)]))
@@ -138,8 +130,8 @@ def test_a_directed_graph_is_refused():
 
 def test_continuous_time_in_one_stretch_or_several():
     options = {"maps": "general", "solver": "rk4", "step_size": 0.1, "time": 1.0}
-    one = with_random_weights(SheafDiffusion(5, 3, num_layers=1, out_channels=2, **options))
-    two = with_random_weights(SheafDiffusion(5, 3, num_layers=2, out_channels=2, **options))
+    one = tiny.with_random_weights(SheafDiffusion(5, 3, num_layers=1, out_channels=2, **options))
+    two = tiny.with_random_weights(SheafDiffusion(5, 3, num_layers=2, out_channels=2, **options))
     two.load_state_dict(
         two.state_dict()
         | one.state_dict()
@@ -151,13 +143,13 @@ def test_continuous_time_in_one_stretch_or_several():
 
 
 def test_a_solver_that_needs_too_long_says_so():
-    model = with_random_weights(SheafDiffusion(5, 3, time=1.0, max_evaluations=3))
+    model = tiny.with_random_weights(SheafDiffusion(5, 3, time=1.0, max_evaluations=3))
     with pytest.raises(RuntimeError, match="more than max_evaluations=3"):
         model(GRAPH)
 
 
 def test_connection_sheaf_uses_one_operator_and_wants_its_maps():
-    model = with_random_weights(ConnectionSheaf(5, 3, num_layers=2, out_channels=2, stalk_dim=2))
+    model = tiny.with_random_weights(ConnectionSheaf(5, 3, num_layers=2, out_channels=2, stalk_dim=2))
     ready = model.required_transform()(GRAPH)
     history = [model.encode(ready)]
     expected = sheaf_laplacian(ready.edge_index, ready.restriction_maps, "bundle", size=9).to_dense()

@@ -10,16 +10,9 @@ import graphkit as gk
 from graphkit.models import SheafNetwork
 from graphkit.testing import random_graph
 from graphkit.transforms import Undirected
+from tests import tiny
 
 GRAPH = Undirected()(random_graph(9, 22, num_isolated=1, edge_dim=None))
-
-
-def _with_random_weights(model):
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.4)
-    return model.double().eval()
 
 
 def _dense_operator(maps, edge_index, n):
@@ -55,7 +48,7 @@ def _dense_forward(model, x, operator):
 @pytest.mark.parametrize("q", [1, 2, 3])
 def test_general_maps(q):
     maps = torch.randn(GRAPH.num_edges, q, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    model = _with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=2, maps="restriction_maps"))
+    model = tiny.with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=2, maps="restriction_maps"))
     graph = GRAPH.clone()
     graph.restriction_maps = maps
     operator = _dense_operator(maps, GRAPH.edge_index, 9)
@@ -73,7 +66,7 @@ def test_other_maps_on_the_same_graph_are_noticed():
     other.restriction_maps = graph.restriction_maps * torch.tensor([1.0, 2.0], dtype=torch.float64)
     other.restriction_maps[0] = 5.0
     other.edge_index = graph.edge_index
-    model = _with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=2, maps="restriction_maps"))
+    model = tiny.with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=2, maps="restriction_maps"))
     first = model(graph)
     assert not torch.allclose(first, model(other))
     torch.testing.assert_close(model(graph), first)
@@ -81,7 +74,7 @@ def test_other_maps_on_the_same_graph_are_noticed():
 
 @pytest.mark.parametrize("stalk_dim", [1, 2])
 def test_the_constant_sheaf_is_a_graph_convolution_without_self_loops(stalk_dim):
-    model = _with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=stalk_dim))
+    model = tiny.with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=stalk_dim))
     eye = torch.eye(stalk_dim, dtype=torch.float64).expand(GRAPH.num_edges, -1, -1)
     operator = _dense_operator(eye, GRAPH.edge_index, 9)
     degree = torch.bincount(GRAPH.edge_index[0], minlength=9).double()
@@ -102,9 +95,9 @@ def test_signed_weights_give_the_signed_laplacian():
     total = weights.abs().sum(1)
     scale = total.clamp(min=1e-300).rsqrt() * (total > 0)
     operator = scale[:, None] * weights * scale + torch.diag((total == 0).double())
-    model = _with_random_weights(SheafNetwork(5, 3, out_channels=2, maps="sign"))
+    model = tiny.with_random_weights(SheafNetwork(5, 3, out_channels=2, maps="sign"))
     torch.testing.assert_close(model(graph), _dense_forward(model, GRAPH.x, operator))
-    lifted = _with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=2, maps="sign"))
+    lifted = tiny.with_random_weights(SheafNetwork(5, 3, out_channels=2, stalk_dim=2, maps="sign"))
     wide = torch.kron(operator, torch.eye(2, dtype=torch.float64))
     torch.testing.assert_close(lifted(graph), _dense_forward(lifted, GRAPH.x, wide))
 
@@ -116,7 +109,7 @@ def test_batches_carry_their_maps():
         generator = torch.Generator().manual_seed(seed)
         graph.restriction_maps = torch.randn(graph.num_edges, 2, 2, generator=generator, dtype=torch.float64)
         graphs.append(graph)
-    model = _with_random_weights(SheafNetwork(5, 3, stalk_dim=2, maps="restriction_maps", readout="mean"))
+    model = tiny.with_random_weights(SheafNetwork(5, 3, stalk_dim=2, maps="restriction_maps", readout="mean"))
     alone = torch.cat([model(graph) for graph in graphs])
     torch.testing.assert_close(model(Batch.from_data_list(graphs)), alone)
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch_geometric.nn import SAGEConv, SimpleConv
 
-from graphkit.nn.aggr import GRUOperator, LCMAggregation, MLPOperator
+from graphkit.nn.aggr import GRUOperator, LCMAggregation, MLPOperator, RecurrentAggregation
 from graphkit.nn.aggr import gru_pairs as pairs
 from graphkit.nn.aggr.sets import Sets, find_sets
 
@@ -29,6 +29,10 @@ def folded(operator, rows: list[torch.Tensor]) -> torch.Tensor:
 
 def index_of(sizes: list[int]) -> torch.Tensor:
     return torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+
+
+def recurrent(cell: str):
+    return lambda **order: RecurrentAggregation(4, 4, cell, **order).double()
 
 
 def lcm(channels: int = 4, **options) -> LCMAggregation:
@@ -67,8 +71,9 @@ def test_evaluation_does_not_depend_on_the_order_of_elements(order, project):
         assert torch.equal(aggregation(x[mixed], index[mixed], dim_size=10), expected)
 
 
-def test_training_draws_a_new_order_and_the_seed_fixes_it():
-    aggregation = lcm().train()
+@pytest.mark.parametrize("make", [lambda **order: lcm(**order), *map(recurrent, ("gru", "lstm"))])
+def test_training_draws_a_new_order_and_the_seed_fixes_it(make):
+    aggregation = make().train()
     x, index = torch.randn(30, 4, dtype=torch.float64), index_of([30])
     outs = []
     for seed in (0, 1, 0):
@@ -76,7 +81,7 @@ def test_training_draws_a_new_order_and_the_seed_fixes_it():
         outs.append(aggregation(x, index, dim_size=1))
     assert torch.equal(outs[0], outs[2])
     assert not torch.allclose(outs[0], outs[1])
-    given_order = lcm(order="given").train()
+    given_order = make(order="given").train()
     assert torch.equal(given_order(x, index, dim_size=1), given_order(x, index, dim_size=1))
 
 
