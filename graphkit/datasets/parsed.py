@@ -21,6 +21,7 @@ from torch_geometric.data import Data
 from graphkit.core.data_folder import writing
 from graphkit.core.files import load_tensors, save_tensors
 from graphkit.core.resources import data_root
+from graphkit.ops.indices import starts
 
 Ids = tuple[Tensor, Tensor, Tensor]
 
@@ -94,15 +95,11 @@ def collate(
     tensors: dict[str, Tensor], num_nodes: Sequence[int] | Tensor, num_edges: Sequence[int] | Tensor
 ) -> Collated:
     """Many graphs from their concatenated tensors, of nodes (``x``), edges (``edge_...``) and graphs (all others)."""
-    nodes, edges, graphs = ends(num_nodes), ends(num_edges), torch.arange(len(num_nodes) + 1)
+    nodes, edges = (starts(torch.as_tensor(counts).long()) for counts in (num_nodes, num_edges))
+    graphs = torch.arange(len(num_nodes) + 1)
     return Collated(
         tensors, {key: nodes if key == "x" else edges if key.startswith("edge_") else graphs for key in tensors}
     )
-
-
-def ends(counts: Sequence[int] | Tensor) -> Tensor:
-    """The ends of consecutive groups, starting with 0."""
-    return torch.cat([torch.zeros(1, dtype=torch.int64), torch.as_tensor(counts).long().cumsum(0)])
 
 
 def joined(parts: list[Collated]) -> Collated:
@@ -111,7 +108,7 @@ def joined(parts: list[Collated]) -> Collated:
     tensors = {
         key: torch.cat([part.tensors[key] for part in parts], dim=1 if key == "edge_index" else 0) for key in keys
     }
-    slices = {key: ends(torch.cat([part.slices[key].diff() for part in parts])) for key in keys}
+    slices = {key: starts(torch.cat([part.slices[key].diff() for part in parts])) for key in keys}
     first, second = parts[0].counts["graphs"], parts[0].counts["graphs"] + parts[1].counts["graphs"]
     everything = torch.arange(second + parts[2].counts["graphs"])
     return Collated(tensors, slices, [(everything[:first], everything[first:second], everything[second:])])

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 
 from graphkit.core.validate import check_choice
-from graphkit.datasets.parsed import Collated, collate, ends, from_dataset
+from graphkit.datasets.parsed import Collated, collate, from_dataset
 from graphkit.datasets.raw import DamagedFileError, RawFiles, open_archive
+from graphkit.ops.indices import starts
 
 
 def tu(raw: RawFiles, *, name: str, features: str = "labels", use_node_attr: bool = False) -> Collated:
@@ -22,7 +23,7 @@ def tu(raw: RawFiles, *, name: str, features: str = "labels", use_node_attr: boo
     sizes = dataset._data.to_dict().get("_num_nodes")
     parsed = from_dataset(dataset)
     if sizes is not None:
-        parsed.slices["x"] = ends(sizes)
+        parsed.slices["x"] = starts(torch.as_tensor(sizes))
     return _with_features(parsed, features, name)
 
 
