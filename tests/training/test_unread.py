@@ -101,6 +101,17 @@ def test_pairs_are_scored_by_an_encoder():
     assert warnings_of(gk.models.NCN.from_task(task), task) == []
 
 
+@pytest.mark.parametrize("name", [n for n, c in gk.strategies.registry.classes().items() if "graphkit" in c.__module__])
+def test_no_strategy_drops_edge_weights(name):
+    losses = []
+    for attributes in ({}, {"edge_weight": weights}):
+        task = task_with(**attributes)
+        model = gk.models.GCN.from_task(task, hidden_channels=8)
+        result = gk.Trainer(max_epochs=1, strategy=name, progress=False, accelerator="cpu").fit(model, task)
+        losses.append(result.history[-1]["train_loss"])
+    assert losses[0] != losses[1]
+
+
 def test_weights_that_a_sampler_gives():
     task = tiny.node_task().sampled(gk.samplers.GraphSAINTNode(8))
     (message,) = warnings_of(gk.models.MPNN.from_task(task), task)
