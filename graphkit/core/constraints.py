@@ -81,6 +81,11 @@ class OneOf:
         return None if value in self.options else suggestion(value, map(str, self.options))
 
 
+def not_empty(value: Any) -> str | None:
+    """The constraint of sequences that hold something."""
+    return None if len(value) else "must not be empty"
+
+
 @functools.lru_cache(256)
 def _activation(value: str) -> str | None:
     from torch_geometric.nn.resolver import activation_resolver

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count
+from graphkit.core.constraints import Checked, Count, not_empty
 from graphkit.core.molecules import ATOM_CODES
 from graphkit.core.validate import check_codes
 
@@ -37,7 +38,7 @@ class CodeEncoder(Checked, nn.Module):
 
     checks = Checks(skip="it reads codes and no graph; see tests/nn")
 
-    def __init__(self, out_channels: Count, num_codes: Sequence[Count] = ATOM_CODES) -> None:
+    def __init__(self, out_channels: Count, num_codes: Annotated[Sequence[Count], not_empty] = ATOM_CODES) -> None:
         super().__init__()
         self.num_codes = tuple(num_codes)
         self.out_channels = out_channels

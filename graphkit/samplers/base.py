@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -18,16 +18,18 @@ from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource, sub
 from graphkit.core.attributes import DECLARED, attributes_of, record_kinds, take
 from graphkit.core.batching import split_order
 from graphkit.core.config import Configurable
+from graphkit.core.constraints import Interval, OneOf
 from graphkit.core.data_folder import cached_tensors
 from graphkit.core.graph_input import as_graph
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
 from graphkit.core.resources import data_root
-from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
 
 T = TypeVar("T")
 EVALUATIONS = ("sampled", "whole", "layerwise")
+Evaluation = Annotated[str, OneOf(EVALUATIONS)]
+Fanout = Annotated[int, Interval(1, also=(-1, "all neighbours"))]
 
 
 class Sampler(Configurable, ABC):
@@ -61,9 +63,9 @@ class Sampler(Configurable, ABC):
 
     default_batch_size: ClassVar[int | None] = None
 
-    def __init__(self, evaluate: str, inductive: bool) -> None:
+    def __init__(self, evaluate: Evaluation, inductive: bool) -> None:
         name = type(self).__name__
-        self.evaluate = check_choice(evaluate, EVALUATIONS, f"evaluate of {name}")
+        self.evaluate = evaluate
         if evaluate == "sampled" and self.default_batch_size is None:
             raise ValueError(
                 f"{name}: its subgraphs hold random nodes, so evaluate='sampled' cannot judge given ones; choose "

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from graphkit.algorithms.sampling.partition import partition
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler, cached_on_disk, in_chunks
+from graphkit.core.constraints import Count
+from graphkit.samplers.base import Evaluation, Sampler, cached_on_disk, in_chunks
 
 
 class ClusterSampler(Sampler):
@@ -29,7 +30,7 @@ class ClusterSampler(Sampler):
         clusters_per_batch: How many of them are joined (default: 1).
 
     Raises:
-        ValueError: If a number is smaller than 1, or there are more clusters than nodes (when batches are drawn).
+        ValueError: If a batch is to have more clusters than there are, or (when drawn) the graph has fewer nodes.
 
     Example:
         >>> from torch_geometric.datasets import KarateClub
@@ -38,12 +39,17 @@ class ClusterSampler(Sampler):
     """
 
     def __init__(
-        self, num_clusters: int, clusters_per_batch: int = 1, evaluate: str = "whole", inductive: bool = False
+        self,
+        num_clusters: Count,
+        clusters_per_batch: Count = 1,
+        evaluate: Evaluation = "whole",
+        inductive: bool = False,
     ) -> None:
         super().__init__(evaluate, inductive)
-        for name, value in (("num_clusters", num_clusters), ("clusters_per_batch", clusters_per_batch)):
-            if value < 1:
-                raise ValueError(f"ClusterSampler: {name}={value}, must be at least 1")
+        if clusters_per_batch > num_clusters:
+            raise ValueError(
+                f"ClusterSampler: clusters_per_batch={clusters_per_batch}, must be at most num_clusters={num_clusters}"
+            )
         self.num_clusters = num_clusters
         self.clusters_per_batch = clusters_per_batch
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
-from graphkit.samplers.base import Sampler, cached_on_disk, prefetch
+from graphkit.core.constraints import Count
+from graphkit.samplers.base import Evaluation, Sampler, cached_on_disk, prefetch
 from graphkit.transforms.base import float_dtype
 
 LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
@@ -27,12 +28,6 @@ class _GraphSAINT(Sampler):
     """
 
     num_steps: int | None
-
-    def _check(self, *arguments: str) -> None:
-        for name in (*arguments, "num_steps"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{type(self).__name__}: {name}={value}, must be at least 1")
 
     @abstractmethod
     def law(self) -> tuple[str, int, int]:
@@ -89,12 +84,11 @@ class _IndependentDraws(_GraphSAINT):
     """A subgraph is that of several independent draws."""
 
     def __init__(
-        self, num_draws: int, num_steps: int | None = None, evaluate: str = "whole", inductive: bool = False
+        self, num_draws: Count, num_steps: Count | None = None, evaluate: Evaluation = "whole", inductive: bool = False
     ) -> None:
         super().__init__(evaluate, inductive)
         self.num_draws = num_draws
         self.num_steps = num_steps
-        self._check("num_draws")
 
 
 class GraphSAINTNode(_IndependentDraws):
@@ -258,11 +252,11 @@ class GraphSAINTRandomWalk(_GraphSAINT):
 
     def __init__(
         self,
-        num_roots: int,
-        walk_length: int = 2,
-        coverage: int | None = 50,
-        num_steps: int | None = None,
-        evaluate: str = "whole",
+        num_roots: Count,
+        walk_length: Count = 2,
+        coverage: Count | None = 50,
+        num_steps: Count | None = None,
+        evaluate: Evaluation = "whole",
         inductive: bool = False,
     ) -> None:
         super().__init__(evaluate, inductive)
@@ -270,7 +264,6 @@ class GraphSAINTRandomWalk(_GraphSAINT):
         self.walk_length = walk_length
         self.coverage = coverage
         self.num_steps = num_steps
-        self._check("num_roots", "walk_length", "coverage")
 
     def law(self) -> tuple[str, int, int]:
         return "walk", self.num_roots, self.walk_length

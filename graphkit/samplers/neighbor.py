@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
-from graphkit.core.validate import check_choice
-from graphkit.samplers.base import Sampler
-
-TYPES = ("directional", "induced")
+from graphkit.core.constraints import not_empty
+from graphkit.samplers.base import Evaluation, Fanout, Sampler
 
 
 class NeighborSampler(Sampler):
@@ -52,22 +50,16 @@ class NeighborSampler(Sampler):
 
     def __init__(
         self,
-        num_neighbors: Sequence[int],
+        num_neighbors: Fanout | Annotated[Sequence[Fanout], not_empty],
         replace: bool = False,
-        subgraph_type: str = "directional",
-        evaluate: str = "sampled",
+        subgraph_type: Literal["directional", "induced"] = "directional",
+        evaluate: Evaluation = "sampled",
         inductive: bool = False,
     ) -> None:
         super().__init__(evaluate, inductive)
-        fanouts = [num_neighbors] if isinstance(num_neighbors, int) else list(num_neighbors)
-        if not fanouts or any(k == 0 or k < -1 for k in fanouts):
-            raise ValueError(
-                f"NeighborSampler: num_neighbors={num_neighbors}, expected a number per layer, e.g. [15, 10], each at "
-                "least 1, or -1 for all"
-            )
-        self.num_neighbors = fanouts
+        self.num_neighbors = list(num_neighbors) if isinstance(num_neighbors, Sequence) else [num_neighbors]
         self.replace = replace
-        self.subgraph_type = check_choice(subgraph_type, TYPES, "subgraph_type of NeighborSampler")
+        self.subgraph_type = subgraph_type
 
     def draw(self, source: SubgraphSource, job: Tensor, seed: int, index: int) -> Subgraph:
         return source.neighbors(job, self.num_neighbors, self.replace, self.subgraph_type == "induced", seed, index)

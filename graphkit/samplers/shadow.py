@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
@@ -10,8 +10,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
+from graphkit.core.constraints import Count, Interval, Positive, UnitInterval
 from graphkit.core.hashing import hash_tensors
-from graphkit.samplers.base import Sampler, cached_on_disk
+from graphkit.samplers.base import Evaluation, Fanout, Sampler, cached_on_disk
 
 
 class _ShaDow(Sampler):
@@ -69,17 +70,13 @@ class ShaDowKHop(_ShaDow):
 
     def __init__(
         self,
-        depth: int = 2,
-        budget: int = 20,
+        depth: Count = 2,
+        budget: Fanout = 20,
         add_self_loops: bool = False,
-        evaluate: str = "sampled",
+        evaluate: Evaluation = "sampled",
         inductive: bool = False,
     ) -> None:
         super().__init__(evaluate, inductive)
-        if depth < 1:
-            raise ValueError(f"ShaDowKHop: depth={depth}, must be at least 1")
-        if budget == 0 or budget < -1:
-            raise ValueError(f"ShaDowKHop: budget={budget}, must be at least 1, or -1 for all neighbours")
         self.depth = depth
         self.budget = budget
         self.add_self_loops = add_self_loops
@@ -121,21 +118,15 @@ class ShaDowPPR(_ShaDow):
 
     def __init__(
         self,
-        k: int = 200,
-        threshold: float = 0.01,
-        alpha: float = 0.85,
-        eps: float = 1e-6,
+        k: Count = 200,
+        threshold: UnitInterval = 0.01,
+        alpha: Annotated[float, Interval(0, 1, "neither")] = 0.85,
+        eps: Positive = 1e-6,
         add_self_loops: bool = False,
-        evaluate: str = "sampled",
+        evaluate: Evaluation = "sampled",
         inductive: bool = False,
     ) -> None:
         super().__init__(evaluate, inductive)
-        if k < 1:
-            raise ValueError(f"ShaDowPPR: k={k}, must be at least 1")
-        if not 0 < alpha < 1:
-            raise ValueError(f"ShaDowPPR: alpha={alpha}, must be in (0, 1)")
-        if not (eps > 0 and 0 <= threshold <= 1):
-            raise ValueError(f"ShaDowPPR: eps={eps} must be positive and threshold={threshold} in [0, 1]")
         self.k = k
         self.threshold = threshold
         self.alpha = alpha

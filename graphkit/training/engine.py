@@ -17,6 +17,10 @@ from graphkit.core.validate import unknown_name
 
 NamedParameters = Iterable[tuple[str, nn.Parameter]]
 
+PRECISIONS = (
+    *("32-true", "64-true", "bf16-true", "bf16-mixed", "16-mixed", "16-true"),  # Fabric's names, then its short ones
+    *("transformer-engine", "transformer-engine-float16", "64", "32", "16", "bf16", 64, 32, 16),
+)
 _TRUE = {"32-true": None, "64-true": torch.float64, "bf16-true": torch.bfloat16}
 _HALF = (torch.bfloat16, torch.float16)
 _JUDGED = ("y", "edge_label", "node_weight", "pair_weight")  # what the loss reads, in no less than float32
@@ -41,7 +45,7 @@ class Engine:
     """
 
     def __init__(
-        self, accelerator: str, devices: int, precision: str, clip_norm: float | None, num_nodes: int = 1
+        self, accelerator: str, devices: int, precision: str | int, clip_norm: float | None, num_nodes: int = 1
     ) -> None:
         from lightning_fabric import Fabric
 
@@ -53,14 +57,12 @@ class Engine:
         )
         self.fabric.launch()
         self.clip_norm = clip_norm
-        precision = self.fabric._precision.precision  # short names such as "bf16" are spelled out
-        self._autocast = precision in ("bf16-mixed", "16-mixed")
-        if not self._autocast and precision not in _TRUE:
-            why = "weights of float16 lose small steps" if precision == "16-true" else "it replaces modules"
-            raise ValueError(
-                f"Trainer: precision={precision!r} is not for training ({why}); use 'bf16-true', '16-mixed'"
-            )
-        self._dtype = self._of_weights = _TRUE.get(precision)
+        named = self.fabric._precision.precision  # short names such as "bf16" are spelled out
+        self._autocast = named in ("bf16-mixed", "16-mixed")
+        if not self._autocast and named not in _TRUE:
+            why = "weights of float16 lose small steps" if named == "16-true" else "it replaces modules"
+            raise ValueError(f"Trainer: precision={named!r} is not for training ({why}); use 'bf16-true', '16-mixed'")
+        self._dtype = self._of_weights = _TRUE.get(named)
         self._on_device: Any = WeakTensorKeyDictionary()
 
     @property
@@ -170,7 +172,7 @@ class Optimizers:
     optimizer has it.
 
     Raises:
-        ValueError: If a name is unknown or a learning rate not positive.
+        ValueError: If a name is unknown or a rate stands among the further arguments.
     """
 
     def __init__(
@@ -184,10 +186,11 @@ class Optimizers:
         fused: bool,
     ) -> None:
         self.rates, self.decays = _patterns(lr), _patterns(weight_decay)
-        if any(rate <= 0 for rate in self.rates.values()):
-            raise ValueError(f"Trainer: lr={lr}, must be positive")
         self.optimizer = _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
         self.optimizer_kwargs = dict(optimizer_kwargs or {})
+        for name in {"lr", "weight_decay"} & set(self.optimizer_kwargs):
+            value = self.optimizer_kwargs[name]
+            raise ValueError(f"Trainer: optimizer_kwargs[{name!r}]={value!r}, must be given as Trainer({name}=...)")
         if fused and "fused" in inspect.signature(self.optimizer).parameters:
             self.optimizer_kwargs.setdefault("fused", True)
         schedulers = torch.optim.lr_scheduler

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.core.files import atomic_write
-from graphkit.core.validate import check_choice
 
 LOGGERS = ("csv", "tensorboard")
 Record = dict[str, Any]
@@ -151,8 +150,6 @@ class Logs(Log):
     def __init__(
         self, folder: Path | None, names: tuple[str, ...], history: list[Record], num_epochs: int, show: bool | None
     ) -> None:
-        for name in names:
-            check_choice(name, LOGGERS, "logger")
         classes = {"csv": CSVLog, "tensorboard": TensorBoardLog}
         self._logs: list[Log] = [] if folder is None else [classes[name](folder, history) for name in names]
         self._logs.append(Progress(num_epochs, len(history), show))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from graphkit.core.constraints import enforce
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import read_record, write_record
 from graphkit.metrics import is_percent
@@ -102,7 +103,9 @@ class Result:
             ValueError: If the file is damaged or not a result; the message names it and the remedy.
         """
         try:
-            return cls(**read_record(path))
+            fields = read_record(path)
+            enforce(cls, fields)
+            return cls(**fields)
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f"{path} is not a result of graphkit, or damaged ({error}); restore a copy, or write it again by "

@@ -7,28 +7,36 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, overload
+from typing import Annotated, Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
 from graphkit.models.unread import check_task
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
-from graphkit.training.engine import Engine, Optimizers
+from graphkit.training.engine import PRECISIONS, Engine, Optimizers
 from graphkit.training.inference import unlabelled_batches
 from graphkit.training.lifecycle import evaluation, one_at_a_time
-from graphkit.training.logs import Logs
+from graphkit.training.logs import LOGGERS, Logs
 from graphkit.training.loop import Loop, LoopSettings
 from graphkit.training.result import Result, hardware, versions
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
+
+
+def _without_repetition(names: Sequence[str]) -> str | None:
+    return None if len(set(names)) == len(names) else "must not repeat a name"
+
+
+def _folder(path: str) -> str | None:
+    return None if path else "must name a folder; leave it out to write no files"
 
 
 class Trainer(Configurable):
@@ -93,29 +101,29 @@ class Trainer(Configurable):
 
     def __init__(
         self,
-        max_epochs: int = 200,
-        patience: int | None = None,
-        lr: float | Mapping[str, float] = 0.01,
-        weight_decay: float | Mapping[str, float] = 0.0,
+        max_epochs: Count = 200,
+        patience: Count | None = None,
+        lr: Positive | Mapping[str, Positive] = 0.01,
+        weight_decay: NonNegative | Mapping[str, NonNegative] = 0.0,
         optimizer: str = "Adam",
         optimizer_kwargs: Mapping[str, Any] | None = None,
         scheduler: str | None = None,
         scheduler_kwargs: Mapping[str, Any] | None = None,
-        batch_size: int | None = None,
-        monitor: str = "metric",
-        clip_norm: float | None = None,
-        seed: int | None = 0,
+        batch_size: Count | None = None,
+        monitor: Literal["metric", "loss"] = "metric",
+        clip_norm: Positive | None = None,
+        seed: Seed | None = 0,
         strategy: Strategy | type[Strategy] | str | None = None,
-        accelerator: str = "auto",
-        devices: int = 1,
-        num_nodes: int = 1,
-        precision: str = "32-true",
+        accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto",
+        devices: Count = 1,
+        num_nodes: Count = 1,
+        precision: Annotated[str | int, OneOf(PRECISIONS)] = "32-true",
         progress: bool | None = None,
-        run_dir: str | Path | None = None,
-        loggers: tuple[str, ...] = ("csv",),
-        checkpoint_seconds: float = 1.0,
+        run_dir: Annotated[str, _folder] | Path | None = None,
+        loggers: Annotated[Sequence[Annotated[str, OneOf(LOGGERS)]], _without_repetition] = ("csv",),
+        checkpoint_seconds: NonNegative = 1.0,
         warm_start: bool = False,
-        validate_every: int = 1,
+        validate_every: Count = 1,
     ) -> None:
         self.max_epochs = max_epochs
         self.patience = patience
@@ -127,7 +135,7 @@ class Trainer(Configurable):
         self.scheduler = scheduler
         self.scheduler_kwargs = scheduler_kwargs
         self.batch_size = batch_size
-        self.monitor = check_choice(monitor, ("metric", "loss"), "monitor")
+        self.monitor = monitor
         self.clip_norm = clip_norm
         self.seed = seed
         if isinstance(strategy, (str, type)):
@@ -142,14 +150,9 @@ class Trainer(Configurable):
         self.loggers = tuple(loggers)
         self.checkpoint_seconds = checkpoint_seconds
         self.warm_start = warm_start
-        for name in ("max_epochs", "patience", "validate_every", "batch_size", "num_nodes"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"Trainer: {name}={value}, must be at least 1")
-            if value is not None and name in ("max_epochs", "patience") and validate_every > value:
+        for name, value in (("max_epochs", max_epochs), ("patience", patience)):
+            if value is not None and validate_every > value:
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
-        if not str(self.run_dir):
-            raise ValueError("Trainer: run_dir='', must name a folder; leave it out to write no files")
         self.further_files: dict[str, str] = {}  # texts that lie beside config.json, by name
         self._optimizers()  # refuses wrong settings now
 

@@ -6,6 +6,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms import hop_pairs
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count
 from graphkit.transforms.base import Precompute
 
 
@@ -38,7 +39,7 @@ class Hops(Precompute):
 
     expensive = True
 
-    def __init__(self, max_hop: int = 2, max_pairs: int = 10**8) -> None:
+    def __init__(self, max_hop: Count = 2, max_pairs: Count = 10**8) -> None:
         self.max_hop = max_hop
         self.max_pairs = max_pairs
 

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count
 from graphkit.core.validate import check_edge_index
 from graphkit.transforms.base import Precompute, float_dtype
 
@@ -48,7 +49,7 @@ class LaplacianEigenvectors(Precompute):
 
     expensive = True
 
-    def __init__(self, num_vectors: int = 10, of: str = "edge_index") -> None:
+    def __init__(self, num_vectors: Count = 10, of: str = "edge_index") -> None:
         self.num_vectors = num_vectors
         self.of = of
 

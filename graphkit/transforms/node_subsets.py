@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms import node_subsets
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count, Positive, Seed
 from graphkit.transforms.base import Precompute
 
 
@@ -44,11 +45,11 @@ class NodeSubsets(Precompute):
 
     def __init__(
         self,
-        size: int = 1,
-        max_distance: int | None = None,
-        resolution: float | None = None,
-        seed: int = 0,
-        max_subsets: int = 10_000_000,
+        size: Count = 1,
+        max_distance: Count | None = None,
+        resolution: Positive | None = None,
+        seed: Seed = 0,
+        max_subsets: Count = 10_000_000,
     ) -> None:
         self.size, self.max_distance, self.max_subsets = size, max_distance, max_subsets
         self.resolution, self.seed = resolution, seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
@@ -10,12 +11,13 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count, not_empty
 from graphkit.core.molecules import ATOM_CODES
 from graphkit.core.validate import check_codes
 from graphkit.transforms.base import float_dtype
 
 
-class OneHotCodes(BaseTransform):
+class OneHotCodes(Checked, BaseTransform):
     """Writes each column of integer codes in ``data.x`` as one-hot columns, so that any model can read molecules.
 
     A linear map of the result sums one embedding per column, as OGB's encoder of atoms does.
@@ -37,7 +39,7 @@ class OneHotCodes(BaseTransform):
 
     checks = Checks(skip="it reads integer codes, which the graphs of the checks do not have; see tests/transforms")
 
-    def __init__(self, num_codes: Sequence[int] = ATOM_CODES) -> None:
+    def __init__(self, num_codes: Annotated[Sequence[Count], not_empty] = ATOM_CODES) -> None:
         self.num_codes = tuple(num_codes)
 
     def forward(self, data: Data) -> Data:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch_geometric.data import Data
 
 from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Count, OneOf
 from graphkit.transforms.base import Precompute
 
 
@@ -43,12 +45,10 @@ class Paths(Precompute):
 
     expensive = True
 
-    def __init__(self, length: int = 3, paths: str = "shortest", max_paths: int = 10_000_000) -> None:
-        if length < 1:
-            raise ValueError(f"Paths: length={length}, must be at least 1")
-        self.length = length
-        self.paths = check_choice(paths, PATHS, "paths of Paths")
-        self.max_paths = max_paths
+    def __init__(
+        self, length: Count = 3, paths: Annotated[str, OneOf(PATHS)] = "shortest", max_paths: Count = 10_000_000
+    ) -> None:
+        self.length, self.paths, self.max_paths = length, paths, max_paths
 
     def forward(self, data: Data) -> Data:
         """Add the paths to ``data`` (a shallow copy when called through ``transform(data)``)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import NonNegativeInt, UnitInterval
 from graphkit.core.reads import Reads
 from graphkit.transforms.base import Precompute
 
@@ -34,7 +35,7 @@ class SparseFeatures(Precompute):
 
     reads = Reads(edge_index=False)
 
-    def __init__(self, max_density: float = 0.1, min_channels: int = 128) -> None:
+    def __init__(self, max_density: UnitInterval = 0.1, min_channels: NonNegativeInt = 128) -> None:
         self.max_density = max_density
         self.min_channels = min_channels
 

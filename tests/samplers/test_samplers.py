@@ -291,8 +291,8 @@ def test_official_network_sees_the_degrees_of_the_whole_graph():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: samplers.NeighborSampler([]), r"num_neighbors=\[\], expected a number per layer"),
-        (lambda: samplers.NeighborSampler([5, 0]), r"num_neighbors=\[5, 0\]"),
+        (lambda: samplers.NeighborSampler([]), r"num_neighbors=\[\], must not be empty"),
+        (lambda: samplers.NeighborSampler([5, 0]), r"num_neighbors\[1\]=0, must be at least 1"),
         (lambda: samplers.NeighborSampler([-2]), r"or -1 for all"),
         (lambda: samplers.NeighborSampler([2], subgraph_type="inducd"), r"did you mean 'induced'"),
         (lambda: samplers.NeighborSampler([2], evaluate="whol"), r"did you mean 'whole'"),
@@ -300,11 +300,12 @@ def test_official_network_sees_the_degrees_of_the_whole_graph():
         (lambda: samplers.ShaDowKHop(budget=0), r"budget=0"),
         (lambda: samplers.ShaDowPPR(0), r"k=0, must be at least 1"),
         (lambda: samplers.ShaDowPPR(alpha=1.0), r"alpha=1.0, must be in \(0, 1\)"),
-        (lambda: samplers.ShaDowPPR(eps=0.0), r"eps=0.0 must be positive"),
+        (lambda: samplers.ShaDowPPR(eps=0.0), r"eps=0.0, must be positive"),
         (lambda: samplers.GraphSAINTNode(0), r"num_draws=0, must be at least 1"),
         (lambda: samplers.GraphSAINTRandomWalk(2, walk_length=0), r"walk_length=0"),
         (lambda: samplers.GraphSAINTEdge(3, evaluate="sampled"), r"'sampled' cannot judge given ones; choose 'whole'"),
         (lambda: samplers.ClusterSampler(0), r"num_clusters=0, must be at least 1"),
+        (lambda: samplers.ClusterSampler(3, 5), r"clusters_per_batch=5, must be at most num_clusters=3"),
     ],
 )
 def test_bad_arguments(make, message):

@@ -414,9 +414,9 @@ def test_splits_are_those_that_scikit_learn_draws():
         (lambda: SingleForward(append_label="inputs"), "did you mean 'input'"),
         (lambda: ForwardForward(num_negatives=0), "num_negatives=0, must be at least 1"),
         (lambda: TopDownForward(counted_steps=[]), r"counted_steps=\[\], must be some of 0\.\.9"),
-        (lambda: TopDownForward(append_label="all"), "append_label of TopDownForward"),
+        (lambda: TopDownForward(append_label="all"), "TopDownForward: append_label='all', choose from"),
         (lambda: ScalableFF(layers_per_block=0), "layers_per_block=0, must be at least 1"),
-        (lambda: TargetProjection("l3"), "rule of TargetProjection"),
+        (lambda: TargetProjection("l3"), "TargetProjection: rule='l3', choose from: l2"),
     ],
 )
 def test_bad_arguments(make, message):

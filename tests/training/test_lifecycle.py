@@ -330,7 +330,7 @@ def test_wrong_phases():
         train(Phase("short", max_epochs=2), validate_every=3)
     with pytest.raises(ValueError, match=r"phase 'whole': its turn 'part' lasts one epoch.*name it several times"):
         Phase("whole", turns=[Phase("part", max_epochs=2)])
-    with pytest.raises(ValueError, match="phase 'none': max_epochs=0, must be at least 1"):
+    with pytest.raises(ValueError, match="Phase: max_epochs=0, must be at least 1"):
         Phase("none", max_epochs=0)
     assert [row["phase"] for row in train(Phase("a", max_epochs=1), Phase("b", max_epochs=9)).history] == list("abbbb")
     with pytest.raises(ValueError, match="validate_every=5 leaves patience=3 without a validation"):

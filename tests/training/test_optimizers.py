@@ -86,7 +86,7 @@ def test_learning_rate_by_name():
         fit(lr={"layers.0.*": 0.1})
     with pytest.raises(ValueError, match=r"weight_decay pattern 'layers\.\*' matches no parameter"):
         fit(lr={"layers.*": 0.1, "*": 0.2}, weight_decay={"*": 0.1, "layers.*": 0.2})  # behind one that matches all
-    with pytest.raises(ValueError, match=r"lr=\{'\*': 0.0\}, must be positive"):
+    with pytest.raises(ValueError, match=r"lr\['\*'\]=0.0, must be positive"):
         gk.Trainer(lr={"*": 0.0})
 
 

@@ -330,18 +330,16 @@ def test_sparse_features_in_every_precision():
         ({"lr": 0.0}, r"lr=0\.0, must be positive"),
         ({"optimizer": "adam"}, "unknown optimizer 'adam'; did you mean 'Adam'"),
         ({"scheduler": "StepLr"}, "unknown scheduler 'StepLr'; did you mean 'StepLR'"),
-        ({"monitor": "los"}, "unknown monitor 'los'; did you mean 'loss'"),
+        ({"monitor": "los"}, "Trainer: monitor='los', did you mean 'loss'"),
+        ({"optimizer_kwargs": {"lr": 5}}, r"optimizer_kwargs\['lr'\]=5, must be given as Trainer\(lr=...\)"),
+        ({"loggers": ("csv", "csv")}, "must not repeat a name"),
+        ({"loggers": ("cvs",)}, r"loggers\[0\]='cvs', did you mean 'csv'"),
         ({"strategy": "backprob"}, "unknown strategy 'backprob'; did you mean 'Backprop'"),
     ],
 )
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         gk.Trainer(**settings)
-
-
-def test_wrong_logger(tmp_path):
-    with pytest.raises(ValueError, match="unknown logger 'cvs'; did you mean 'csv'"):
-        fit(run_dir=tmp_path, loggers=("cvs",))
 
 
 def test_wrong_calls():

@@ -71,5 +71,5 @@ def test_random_edge_maps_are_uniform():
 
 
 def test_unknown_connection():
-    with pytest.raises(ValueError, match="connection 'feature'"):
+    with pytest.raises(ValueError, match="connection='feature'"):
         ConnectionMaps(2, "feature")

@@ -67,7 +67,7 @@ def test_graphs_without_features_and_sparse_ones():
     [
         ({"k": 2}, "2-WL has two meanings"),
         ({"channels": 0}, "KLWL: channels=0, must be at least 1"),
-        ({"code": "signed"}, "unknown code of KLWL 'signed'; did you mean 'signs'"),
+        ({"code": "signed"}, "KLWL: code='signed', did you mean 'signs'"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -80,5 +80,5 @@ def test_weights_and_attributes():
 
 
 def test_wrong_budget():
-    with pytest.raises(ValueError, match="num_edges=-1, must not be negative"):
+    with pytest.raises(ValueError, match="num_edges=-1, must be at least 0"):
         RandomEdges(-1)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability
+from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability, not_empty
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -65,7 +65,7 @@ class GraphSAINT(LayeredModel):
         in_channels: Channels,
         hidden_channels: Count = 256,
         out_channels: Count | None = None,
-        orders: Sequence[NonNegativeInt] = (1, 1, 0),
+        orders: Annotated[Sequence[NonNegativeInt], not_empty] = (1, 1, 0),
         dropout: Probability = 0.1,
         act: Activation = "relu",
         join: Literal["concat", "sum"] = "concat",
@@ -74,8 +74,6 @@ class GraphSAINT(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        if not orders:
-            raise ValueError(f"GraphSAINT: orders={orders}, expected the order of each layer, e.g. (1, 1, 0)")
         self.orders = tuple(orders)
         self.num_hops = max(orders)
         layers, width = [], in_channels

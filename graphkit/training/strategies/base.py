@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
+from graphkit.core.constraints import Count, checked
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine, NamedParameters
@@ -21,6 +22,7 @@ from graphkit.training.strategies.limits import refusal
 OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
 
 
+@checked
 @dataclass
 class Phase:
     """One stretch of training with its own optimizers, early stopping and best weights.
@@ -41,15 +43,13 @@ class Phase:
     """
 
     name: str
-    upto_layer: int | None = None
+    upto_layer: Count | None = None
     optimizers: list[torch.optim.Optimizer] = field(default_factory=list)
     schedulers: list[Any] = field(default_factory=list)
-    max_epochs: int | None = None
+    max_epochs: Count | None = None
     turns: Sequence[Phase] = ()
 
     def __post_init__(self) -> None:
-        if self.max_epochs is not None and self.max_epochs < 1:
-            raise ValueError(f"phase {self.name!r}: max_epochs={self.max_epochs}, must be at least 1")
         for turn in self.turns:
             if turn.turns or turn.max_epochs is not None:
                 raise ValueError(

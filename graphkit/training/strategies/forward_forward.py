@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import Count, Finite, Positive
 from graphkit.core.evaluating import evaluating
-from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
@@ -29,7 +29,7 @@ from graphkit.training.strategies.labelled_graphs import (
     with_columns,
     with_virtual_nodes,
 )
-from graphkit.training.strategies.layerwise import APPEND, LabelInput
+from graphkit.training.strategies.layerwise import Append, LabelInput
 
 
 class ForwardForward(LabelInput):
@@ -96,24 +96,18 @@ class ForwardForward(LabelInput):
 
     def __init__(
         self,
-        labels: str = "appended",
-        theta: float = 2.0,
-        num_negatives: int | None = None,
-        loss: str = "threshold",
-        alpha: float = 4.0,
-        append_label: str = "none",
+        labels: Literal["appended", "virtual"] = "appended",
+        theta: Finite = 2.0,
+        num_negatives: Count | None = None,
+        loss: Literal["threshold", "symba"] = "threshold",
+        alpha: Positive = 4.0,
+        append_label: Append = "none",
         bidirectional: bool = True,
         reveal_validation: bool = False,
     ) -> None:
-        name = type(self).__name__
-        self.labels = check_choice(labels, ("appended", "virtual"), f"labels of {name}")
-        self.theta = theta
-        if num_negatives is not None and num_negatives < 1:
-            raise ValueError(f"{name}: num_negatives={num_negatives}, must be at least 1")
-        self.num_negatives = num_negatives
-        self.loss = check_choice(loss, ("threshold", "symba"), f"loss of {name}")
-        self.alpha = alpha
-        self.append_label = check_choice(append_label, APPEND, f"append_label of {name}")
+        self.labels, self.append_label = labels, append_label
+        self.theta, self.num_negatives = theta, num_negatives
+        self.loss, self.alpha = loss, alpha
         self.bidirectional = bidirectional
         self.reveal_validation = reveal_validation
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import Count, Finite
 from graphkit.core.evaluating import evaluating
-from graphkit.core.validate import check_choice
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.forward_forward import ForwardForward
 from graphkit.training.strategies.labelled_graphs import Histories
+from graphkit.training.strategies.layerwise import Append
 
 
 class LayerCollaborationFF(ForwardForward):
@@ -49,11 +50,11 @@ class LayerCollaborationFF(ForwardForward):
 
     def __init__(
         self,
-        gamma: str = "all",
-        labels: str = "appended",
-        theta: float = 2.0,
-        num_negatives: int | None = None,
-        append_label: str = "none",
+        gamma: Literal["all", "preceding"] = "all",
+        labels: Literal["appended", "virtual"] = "appended",
+        theta: Finite = 2.0,
+        num_negatives: Count | None = None,
+        append_label: Append = "none",
         bidirectional: bool = True,
         reveal_validation: bool = False,
     ) -> None:
@@ -65,7 +66,7 @@ class LayerCollaborationFF(ForwardForward):
             bidirectional=bidirectional,
             reveal_validation=reveal_validation,
         )
-        self.gamma = check_choice(gamma, ("all", "preceding"), "gamma of LayerCollaborationFF")
+        self.gamma = gamma
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         graphs = self._labelled(batch, "train")

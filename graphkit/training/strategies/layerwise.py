@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy
 from graphkit.training.strategies.inputs import aggregate, normalize_rows, pad_columns
 
-APPEND = ("none", "input", "all")  # the layers whose inputs label features are joined to
+Append = Literal["none", "input", "all"]  # the layers whose inputs label features are joined to
 _GRAPHS = 4  # whose states are cached: those of the stages, or the latest that were predicted
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import Count
 from graphkit.core.evaluating import evaluating
-from graphkit.core.validate import check_choice
 from graphkit.nn import Linear
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
@@ -54,10 +54,10 @@ class ScalableFF(Layerwise):
 
     greedy = False
 
-    def __init__(self, goodness: str = "square", layers_per_block: int = 1, layer_norm: bool = True) -> None:
-        self.goodness = check_choice(goodness, ("square", "linear"), "goodness of ScalableFF")
-        if layers_per_block < 1:
-            raise ValueError(f"ScalableFF: layers_per_block={layers_per_block}, must be at least 1")
+    def __init__(
+        self, goodness: Literal["square", "linear"] = "square", layers_per_block: Count = 1, layer_norm: bool = True
+    ) -> None:
+        self.goodness = goodness
         self.layers_per_block = layers_per_block
         self.layer_norm = layer_norm
 

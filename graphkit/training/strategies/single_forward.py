@@ -9,15 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import Positive
 from graphkit.core.evaluating import evaluating
-from graphkit.core.validate import check_choice
 from graphkit.models.base import State
 from graphkit.ops import sddmm
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.labelled_graphs import joined, label_features, prepared, with_virtual_nodes
-from graphkit.training.strategies.layerwise import APPEND, LabelInput, select_rows
+from graphkit.training.strategies.layerwise import Append, LabelInput, select_rows
 
 
 class SingleForward(LabelInput):
@@ -68,11 +68,9 @@ class SingleForward(LabelInput):
 
     about_classes = ("append_label", "bidirectional")
 
-    def __init__(self, temperature: float = 1.0, append_label: str = "none", bidirectional: bool = True) -> None:
-        if not temperature > 0:
-            raise ValueError(f"{type(self).__name__}: temperature={temperature}, must be positive")
+    def __init__(self, temperature: Positive = 1.0, append_label: Append = "none", bidirectional: bool = True) -> None:
         self.temperature = temperature
-        self.append_label = check_choice(append_label, APPEND, "append_label")
+        self.append_label = append_label
         self.bidirectional = bidirectional
 
     def cannot(self) -> dict[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.evaluating import evaluating
-from graphkit.core.validate import check_choice
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import OptimizerFactory, Phase
@@ -54,8 +53,8 @@ class TargetProjection(Layerwise):
 
     greedy = False
 
-    def __init__(self, rule: str = "l2") -> None:
-        self.rule = check_choice(rule, ("l2", "l1", "drtp"), "rule of TargetProjection")
+    def __init__(self, rule: Literal["l2", "l1", "drtp"] = "l2") -> None:
+        self.rule = rule
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import Interval, NonNegativeInt, Positive
 from graphkit.core.evaluating import evaluating
-from graphkit.core.validate import check_choice
 from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
@@ -75,20 +75,17 @@ class TopDownForward(SingleForward):
 
     def __init__(
         self,
-        target: str = "input",
+        target: Literal["input", "loss"] = "input",
         alternating: bool = True,
-        temperature: float = 1.0,
-        append_label: str = "none",
+        temperature: Positive = 1.0,
+        append_label: Literal["none", "input"] = "none",
         bidirectional: bool = True,
-        test_steps: int = 10,
-        counted_steps: Sequence[int] | None = None,
+        test_steps: Annotated[int, Interval(3)] = 10,
+        counted_steps: Sequence[NonNegativeInt] | None = None,
     ) -> None:
-        check_choice(append_label, ("none", "input"), "append_label of TopDownForward")
         super().__init__(temperature, append_label, bidirectional)
-        self.target = check_choice(target, ("input", "loss"), "target of TopDownForward")
+        self.target = target
         self.alternating = alternating
-        if test_steps < 3:
-            raise ValueError(f"TopDownForward: test_steps={test_steps}, must be at least 3")
         if counted_steps is not None and not (counted_steps and {*counted_steps} <= {*range(test_steps)}):
             raise ValueError(f"TopDownForward: counted_steps={counted_steps}, must be some of 0..{test_steps - 1}")
         self.test_steps = test_steps

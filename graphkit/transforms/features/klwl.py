@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import colour_hashes
-from graphkit.algorithms.colouring.refinement import check_test
+from graphkit.algorithms.colouring.refinement import VARIANTS, check_test
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count, NonNegativeInt, OneOf
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
 from graphkit.transforms.features.base import NodeFeatures
-
-CODES = ("signs", "one_hot")
 
 
 class KLWL(NodeFeatures):
@@ -73,22 +73,19 @@ class KLWL(NodeFeatures):
 
     def __init__(
         self,
-        k: int = 1,
-        l: int = 1,  # noqa: E741
-        variant: str | None = None,
-        iterations: int | None = 3,
-        channels: int = 16,
-        code: str = "signs",
+        k: Count = 1,
+        l: NonNegativeInt = 1,  # noqa: E741
+        variant: Annotated[str, OneOf(VARIANTS)] | None = None,
+        iterations: NonNegativeInt | None = 3,
+        channels: Count = 16,
+        code: Literal["signs", "one_hot"] = "signs",
         whole: bool = False,
         node_attr: str | None = None,
         edge_attr: str | None = None,
     ) -> None:
         check_test(k, l, variant)
-        if channels < 1:
-            raise ValueError(f"KLWL: channels={channels}, must be at least 1")
         self.k, self.l, self.variant, self.iterations = k, l, variant, iterations
-        self.channels, self.whole = channels, whole
-        self.code = check_choice(code, CODES, "code of KLWL")
+        self.channels, self.whole, self.code = channels, whole, code
         self.node_attr, self.edge_attr = node_attr, edge_attr
 
     def columns(self, data: Data) -> Tensor:

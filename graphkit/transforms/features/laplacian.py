@@ -6,6 +6,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count
 from graphkit.core.reads import Reads
 from graphkit.transforms.features.base import NodeFeatures
 from graphkit.transforms.laplacian import LaplacianEigenvectors
@@ -49,7 +50,7 @@ class LaplacianPE(NodeFeatures):
 
     reads = Reads(direction=False)
 
-    def __init__(self, num_vectors: int = 8) -> None:
+    def __init__(self, num_vectors: Count = 8) -> None:
         self.num_vectors = num_vectors
 
     def columns(self, data: Data) -> Tensor:

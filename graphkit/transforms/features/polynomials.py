@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -14,12 +14,12 @@ from torch_geometric.data import Data
 from graphkit.algorithms.polynomials.evaluation import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.algorithms.polynomials.multigraphs import Multigraph, connected_multigraphs
 from graphkit.core.checks import Checks
-from graphkit.core.validate import check_choice, check_edge_index
+from graphkit.core.constraints import Count, NonNegativeInt, OneOf, not_empty
+from graphkit.core.validate import check_edge_index
 from graphkit.transforms.base import float_dtype
 from graphkit.transforms.features.base import NodeFeatures
 
 PINS = {"graph": 0, "node": 1, "pair": 2}
-NORMALIZE = ("log", "unit")
 
 P = TypeVar("P", bound="_Polynomials")
 
@@ -31,7 +31,7 @@ class _Polynomials(NodeFeatures):
         max_entries: The largest number of entries of a sparse matrix on the way, 12 bytes each (default: 100 million).
     """
 
-    channels: list[int] | None
+    channels: Sequence[int] | None
     normalize: str | None
     max_entries: int
     num_relations: int = 1
@@ -89,7 +89,7 @@ class _Polynomials(NodeFeatures):
         """The channels ``[num_nodes, num_channels]``."""
         n = int(data.num_nodes or 0)
         columns = [np.broadcast_to(value, (n,)) for value in self._values(data)]
-        return self._normalized(np.stack(columns, axis=1) if columns else np.empty((n, 0)))
+        return self._normalized(np.stack(columns, axis=1))
 
     def _normalized(self, table: np.ndarray) -> Tensor:
         if self.normalize == "log":
@@ -163,24 +163,19 @@ class EquivariantPolynomials(_Polynomials):
 
     def __init__(
         self,
-        degree: int = 5,
-        pins: str = "node",
+        degree: Count = 5,
+        pins: Annotated[str, OneOf(PINS)] = "node",
         multigraphs: bool = False,
         directed: bool = False,
-        num_relations: int = 1,
-        channels: list[int] | None = None,
-        normalize: str | None = "log",
-        max_entries: int = 10**8,
+        num_relations: Count = 1,
+        channels: Annotated[Sequence[NonNegativeInt], not_empty] | None = None,
+        normalize: Literal["log", "unit"] | None = "log",
+        max_entries: Count = 10**8,
     ) -> None:
-        if degree < 1 or num_relations < 1:
-            raise ValueError(
-                f"EquivariantPolynomials: degree={degree}, num_relations={num_relations}; both must be at least 1"
-            )
-        self.degree, self.num_relations = degree, num_relations
-        self.pins = check_choice(pins, PINS, "pins of EquivariantPolynomials")
+        self.degree, self.num_relations, self.pins = degree, num_relations, pins
         self.multigraphs, self.directed = multigraphs, directed
         self.channels, self.max_entries = channels, max_entries
-        self.normalize = normalize if normalize is None else check_choice(normalize, NORMALIZE, "normalize")
+        self.normalize = normalize
 
     def basis(self) -> tuple[Multigraph, ...]:
         return connected_multigraphs(
@@ -230,14 +225,13 @@ class PPGNPolynomials(_Polynomials):
 
     def __init__(
         self,
-        channels: list[int] | None = None,
+        channels: Annotated[Sequence[NonNegativeInt], not_empty] | None = None,
         official_duplicates: bool = False,
-        normalize: str | None = "unit",
-        max_entries: int = 10**8,
+        normalize: Literal["log", "unit"] | None = "unit",
+        max_entries: Count = 10**8,
     ) -> None:
         self.channels, self.official_duplicates = channels, official_duplicates
-        self.normalize = normalize if normalize is None else check_choice(normalize, NORMALIZE, "normalize")
-        self.max_entries = max_entries
+        self.normalize, self.max_entries = normalize, max_entries
 
     def basis(self) -> tuple[Multigraph, ...]:
         if self.official_duplicates:

@@ -8,6 +8,7 @@ from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count
 from graphkit.core.reads import Reads
 from graphkit.ops import SparseMatrix
 from graphkit.transforms.features.base import NodeFeatures
@@ -46,7 +47,7 @@ class RandomWalkPE(NodeFeatures):
     checks = Checks([{"walk_length": 3}])
     reads = Reads()
 
-    def __init__(self, walk_length: int = 8) -> None:
+    def __init__(self, walk_length: Count = 8) -> None:
         self.walk_length = walk_length
 
     def columns(self, data: Data) -> Tensor:

@@ -6,6 +6,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from graphkit.algorithms.graph import SimpleGraph, as_pairs
 from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
 from graphkit.core.attributes import attributes_of, record_kinds, take
+from graphkit.core.constraints import NonNegative, NonNegativeInt
 from graphkit.core.deprecation import renamed_members
 from graphkit.core.reads import Reads
 from graphkit.transforms.base import Precompute
@@ -25,6 +27,9 @@ REPORT_EPS = 0.25  # the standard error of a large graph's total resistance in r
 
 def _none() -> np.ndarray:
     return np.empty((0, 2), dtype=np.int64)
+
+
+Budget = NonNegativeInt | NonNegative  # so many, or a share of those there are
 
 
 @dataclass
@@ -162,20 +167,9 @@ def write_report(data: Data, before: SimpleGraph, after: SimpleGraph, drop: floa
     data.spectral_gap = torch.tensor([[gap(before), gap(after)]], dtype=torch.double)
 
 
-def check_budget(num_edges: int | float, where: str) -> int | float:
-    """Return a budget that can be one.
-
-    Raises:
-        ValueError: If it is negative or not a number.
-    """
-    if not num_edges >= 0:
-        raise ValueError(f"{where}: num_edges={num_edges}, must not be negative")
-    return num_edges
-
-
 def budget(num_edges: int | float, graph: SimpleGraph) -> int:
     """The number of pairs: as it is, or a share of those joined."""
-    return num_edges if isinstance(num_edges, int) else round(num_edges * graph.num_pairs)
+    return int(num_edges) if isinstance(num_edges, Integral) else round(num_edges * graph.num_pairs)
 
 
 def net_change(added: np.ndarray, removed: np.ndarray) -> EdgeChange:

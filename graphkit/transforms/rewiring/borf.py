@@ -6,7 +6,8 @@ import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.checks import Checks
-from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget, net_change
+from graphkit.core.constraints import Count, NonNegativeInt
+from graphkit.transforms.rewiring.base import Budget, EdgeChange, PairRewiring, budget, net_change
 
 
 class BORF(PairRewiring):
@@ -53,13 +54,13 @@ class BORF(PairRewiring):
     expensive = True
 
     def __init__(
-        self, num_edges: int | float = 9, num_removed: int = 0, num_batches: int = 3, report: bool = True
+        self,
+        num_edges: Budget = 9,
+        num_removed: NonNegativeInt = 0,
+        num_batches: Count = 3,
+        report: bool = True,
     ) -> None:
-        self.num_edges = check_budget(num_edges, "BORF")
-        if num_removed < 0 or num_batches < 1:
-            raise ValueError(
-                f"BORF: num_removed={num_removed} must not be negative and num_batches={num_batches} at least 1"
-            )
+        self.num_edges = num_edges
         self.num_removed, self.num_batches, self.report = num_removed, num_batches, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver
 from graphkit.algorithms.spectral.resistance import DENSE_NODES
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count, Interval
 from graphkit.core.reads import Reads
 from graphkit.transforms.rewiring.base import Rewiring, last_relation, replace_edges
 
@@ -60,14 +62,12 @@ class DIGL(Rewiring):
 
     def __init__(
         self,
-        alpha: float = 0.1,
-        eps: float = 0.05,
-        k: int | None = None,
+        alpha: Annotated[float, Interval(0, 1, "neither")] = 0.1,
+        eps: Annotated[float, Interval(0, 1, "right")] = 0.05,
+        k: Count | None = None,
         weighted: bool = True,
         report: bool = True,
     ) -> None:
-        if not 0 < alpha < 1 or not 0 < eps <= 1 or (k is not None and k < 1):
-            raise ValueError(f"DIGL: alpha={alpha} must be in (0, 1), eps={eps} in (0, 1] and k={k} at least 1")
         self.alpha, self.eps, self.k = alpha, eps, k
         self.weighted, self.report = weighted, report
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.greedy_resistance import BACKENDS, greedy_resistance
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import OneOf, Seed
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_choice
-from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
+from graphkit.transforms.rewiring.base import Budget, EdgeChange, PairRewiring, budget
 
 
 class EffectiveResistance(PairRewiring):
@@ -61,14 +63,13 @@ class EffectiveResistance(PairRewiring):
 
     def __init__(
         self,
-        num_edges: int | float = 10,
-        backend: str = "auto",
+        num_edges: Budget = 10,
+        backend: Annotated[str, OneOf(BACKENDS)] = "auto",
         official_score: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
         report: bool = True,
     ) -> None:
-        self.num_edges = check_budget(num_edges, "EffectiveResistance")
-        self.backend = check_choice(backend, BACKENDS, "back end of EffectiveResistance")
+        self.num_edges, self.backend = num_edges, backend
         self.official_score, self.seed, self.report = official_score, seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:

@@ -7,6 +7,7 @@ import torch
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Seed
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, free_pairs
 
 _GENERATORS = np.array([[[1, 1], [0, 1]], [[1, -1], [0, 1]], [[1, 0], [1, 1]], [[1, 0], [-1, 1]]])
@@ -39,7 +40,7 @@ class Expander(PairRewiring):
         [{}, {"seed": 0}], expected_failures={"permutation": "nodes take the matrices of the Cayley graph by number"}
     )
 
-    def __init__(self, seed: int | None = None, report: bool = True) -> None:
+    def __init__(self, seed: Seed | None = None, report: bool = True) -> None:
         self.seed, self.report = seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:

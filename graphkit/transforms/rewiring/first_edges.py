@@ -8,7 +8,7 @@ from torch_geometric.transforms import Compose
 from graphkit.core.attributes import edge_subgraph
 from graphkit.core.checks import Checks
 from graphkit.transforms.base import Precompute
-from graphkit.transforms.rewiring.base import budget, check_budget, simple_graph, write_report
+from graphkit.transforms.rewiring.base import Budget, budget, simple_graph, write_report
 from graphkit.transforms.rewiring.random_edges import RandomEdges
 
 
@@ -39,8 +39,8 @@ class FirstEdges(Precompute):
         expected_failures={"permutation": "the check keeps some of the random edges, which are drawn by node number"},
     )
 
-    def __init__(self, num_edges: int | float) -> None:
-        self.num_edges = check_budget(num_edges, "FirstEdges")
+    def __init__(self, num_edges: Budget) -> None:
+        self.num_edges = num_edges
 
     def forward(self, data: Data) -> Data:
         """The graph with fewer edges."""

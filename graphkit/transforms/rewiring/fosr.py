@@ -6,7 +6,8 @@ import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.checks import Checks
-from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
+from graphkit.core.constraints import NonNegativeInt, Seed
+from graphkit.transforms.rewiring.base import Budget, EdgeChange, PairRewiring, budget
 
 
 class FoSR(PairRewiring):
@@ -52,10 +53,14 @@ class FoSR(PairRewiring):
 
     nested = True
 
-    def __init__(self, num_edges: int | float = 10, initial_steps: int = 5, seed: int = 0, report: bool = True) -> None:
-        self.num_edges = check_budget(num_edges, "FoSR")
-        if initial_steps < 0:
-            raise ValueError(f"FoSR: initial_steps={initial_steps}, must not be negative")
+    def __init__(
+        self,
+        num_edges: Budget = 10,
+        initial_steps: NonNegativeInt = 5,
+        seed: Seed = 0,
+        report: bool = True,
+    ) -> None:
+        self.num_edges = num_edges
         self.initial_steps, self.seed, self.report = initial_steps, seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.checks import Checks
+from graphkit.core.constraints import Count, Interval, NonNegativeInt, Seed
 from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring
 
 _BLOCK = 256  # rows of the connectivity matrix at a time
@@ -55,17 +58,12 @@ class LASER(PairRewiring):
 
     def __init__(
         self,
-        num_snapshots: int = 3,
-        rho: float = 0.25,
-        minimum_additions: int = 1,
-        seed: int = 0,
+        num_snapshots: Count = 3,
+        rho: Annotated[float, Interval(0, 1, "right")] = 0.25,
+        minimum_additions: NonNegativeInt = 1,
+        seed: Seed = 0,
         report: bool = True,
     ) -> None:
-        if num_snapshots < 1 or not 0 <= rho <= 1 or minimum_additions < 0:
-            raise ValueError(
-                f"LASER: num_snapshots={num_snapshots} must be at least 1, rho={rho} in [0, 1] and "
-                f"minimum_additions={minimum_additions} not negative"
-            )
         self.num_snapshots, self.rho, self.minimum_additions = num_snapshots, rho, minimum_additions
         self.seed, self.report = seed, report
 

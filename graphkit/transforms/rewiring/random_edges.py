@@ -6,7 +6,8 @@ import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.checks import Checks
-from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget
+from graphkit.core.constraints import Seed
+from graphkit.transforms.rewiring.base import Budget, EdgeChange, PairRewiring, budget
 
 
 class RandomEdges(PairRewiring):
@@ -36,8 +37,8 @@ class RandomEdges(PairRewiring):
 
     nested = True
 
-    def __init__(self, num_edges: int | float = 10, seed: int = 0, report: bool = True) -> None:
-        self.num_edges = check_budget(num_edges, "RandomEdges")
+    def __init__(self, num_edges: Budget = 10, seed: Seed = 0, report: bool = True) -> None:
+        self.num_edges = num_edges
         self.seed, self.report = seed, report
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:

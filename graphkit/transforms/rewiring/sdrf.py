@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.checks import Checks
-from graphkit.transforms.rewiring.base import EdgeChange, PairRewiring, budget, check_budget, net_change
+from graphkit.core.constraints import Interval, Seed
+from graphkit.transforms.rewiring.base import Budget, EdgeChange, PairRewiring, budget, net_change
 
 
 class SDRF(PairRewiring):
@@ -57,15 +59,13 @@ class SDRF(PairRewiring):
 
     def __init__(
         self,
-        num_edges: int | float = 10,
-        tau: float = 1.0,
-        removal_bound: float | None = 0.5,
-        seed: int = 0,
+        num_edges: Budget = 10,
+        tau: Annotated[float, Interval(0, closed="right")] = 1.0,
+        removal_bound: Annotated[float, Interval(-2)] | None = 0.5,
+        seed: Seed = 0,
         report: bool = True,
     ) -> None:
-        self.num_edges = check_budget(num_edges, "SDRF")
-        if not tau > 0:
-            raise ValueError(f"SDRF: tau={tau}, must be positive")
+        self.num_edges = num_edges
         self.tau, self.removal_bound = tau, removal_bound
         self.seed, self.report = seed, report
 
