@@ -386,3 +386,8 @@ def test_features_of_any_dtype_are_computed_in_the_precision_of_the_trainer(give
         trainer = gk.Trainer(max_epochs=2, precision=precision, progress=False)
         results[dtype] = trainer.fit(model, task).history[-1]["train_loss"]
     assert (results[given] == results[torch.float32]) == (precision == "32-true")
+
+
+def test_missing_classes_are_not_made_ids_by_the_remedy():
+    with pytest.raises(ValueError, match=r"use y\.nan_to_num\(-1\)\.long\(\)\.view\(-1\)"):
+        node(y=torch.tensor([0, 1, NAN, 0, 1, 0]))

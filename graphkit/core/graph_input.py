@@ -12,7 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data, Dataset, HeteroData
 from torch_geometric.utils import to_edge_index
 
-from graphkit.core.validate import check_edge_index
+from graphkit.core.validate import all_finite, check_edge_index
 
 # What stands under these names is read as a tensor, so lists and tables become one, too.
 _TENSORS = {"x", "edge_index", "edge_weight", "edge_attr", "pos", "y", "readout_mask"}
@@ -32,7 +32,7 @@ def as_graph(data: Any, where: str) -> Data:
     ==================================  ========================================================================
     numpy arrays under any name         tensors, as lists, tables and such under PyG's names
     a sparse ``x`` of any layout        ``torch.sparse_csr``
-    ids of another integer dtype        int64
+    ids of another integer dtype        int64, and so are none at all of any dtype
     numbers of 16 bits                  float32; float64 stays, for a trainer to decide
     ``x`` of truth values               floats; whole numbers may be codes, of which floats would make amounts
     ``edge_weight`` of whole numbers    floats, and ``[num_edges, 1]`` becomes ``[num_edges]``
@@ -54,8 +54,11 @@ def as_graph(data: Any, where: str) -> Data:
     if not isinstance(data, Data):
         remedy = _remedy(data, "see torch_geometric.data.Data")
         raise TypeError(f"{where}: the graph is a {type(data).__name__}, not a PyG Data; {remedy}")
-    changed = {key: new for key, old in data._store.items() if (new := _usual(key, old, where)) is not old}
-    if data.get("adj_t") is not None:
+    changed = {}
+    for key, old in data._store.items():
+        if not _is_usual(key, old) and (new := _usual(key, old, where)) is not old:
+            changed[key] = new
+    if data._store.get("adj_t") is not None:
         changed |= _from_adjacency(data, where)
     if not changed:
         return data
@@ -76,7 +79,10 @@ def check_edges(data: Data, where: str) -> None:
     """
     if data.edge_index is None:
         raise ValueError(f"{where} has no edge_index; a graph without edges has torch.empty(2, 0, dtype=torch.long)")
-    check_edge_index(data.edge_index, int(data.num_nodes or 0), where)
+    known = data.get("num_nodes") is None and data.x is not None
+    num_nodes = data.x.size(0) if known else int(data.num_nodes or 0)
+    check_edge_index(data.edge_index, num_nodes, where)
+    num_edges = data.edge_index.size(1)
     for key in ("edge_weight", "edge_attr"):
         value = data.get(key)
         if value is None:
@@ -84,14 +90,14 @@ def check_edges(data: Data, where: str) -> None:
         if value.layout != torch.strided or value.is_complex():
             kind = value.dtype if value.is_complex() else value.layout
             raise TypeError(f"{where}: {key} is {kind}, expected real numbers in a dense tensor")
-        if value.size(0) != data.num_edges:
-            raise ValueError(f"{where}: {key} has {value.size(0)} rows for {data.num_edges} edges")
+        if value.size(0) != num_edges:
+            raise ValueError(f"{where}: {key} has {value.size(0)} rows for {num_edges} edges")
         if key == "edge_weight" and (value.dim() != 1 or not value.is_floating_point()):
             raise ValueError(
                 f"{where}: edge_weight is {value.dtype} of shape {list(value.shape)}, expected one real number per "
                 "edge; several numbers belong to edge_attr"
             )
-        if value.is_floating_point() and not torch.isfinite(value).all():
+        if value.is_floating_point() and not all_finite(value):
             edge = int((~torch.isfinite(value.reshape(value.size(0), -1))).any(1).nonzero()[0, 0])
             raise ValueError(f"{where}: {key} of edge {edge} is not finite")
 
@@ -125,6 +131,13 @@ def as_tensor(value: Any, what: str) -> Tensor:
     raise TypeError(f"{what} is a {type(value).__name__} that cannot become a tensor; {_remedy(value, 'give one')}")
 
 
+def _is_usual(key: str, value: Any) -> bool:
+    """Whether an attribute surely has its usual form: most have, and many graphs are small."""
+    if type(value) is not Tensor or value.layout is not torch.strided or not value.dim() or key == "edge_weight":
+        return False
+    return value.dtype is torch.int64 or (value.dtype is torch.float32 and key != "edge_index")
+
+
 def _usual(key: str, value: Any, where: str) -> Any:
     """The attribute in its usual form; the same object where it has it already."""
     if not isinstance(value, Tensor):
@@ -147,7 +160,7 @@ def _usual(key: str, value: Any, where: str) -> Any:
         value = value.to_sparse_csr()
     if key == "edge_index" and value.layout != torch.strided:
         raise TypeError(f"{where}: edge_index is a {value.layout} matrix; {_REMEDIES['torch_sparse']}")
-    if key == "edge_index" and value.dtype != torch.int64 and _is_whole(value):
+    if key == "edge_index" and value.dtype != torch.int64 and (_is_whole(value) or not value.numel()):
         return value.long()
     if key == "edge_weight":
         value = value.view(-1) if value.dim() == 2 and value.size(1) == 1 else value

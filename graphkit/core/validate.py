@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -73,7 +74,7 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
         return
     sizes = (num_nodes, num_nodes) if isinstance(num_nodes, int) else num_nodes
     lowest, highest = torch.aminmax(edge_index)
-    if lowest >= 0 and highest < min(sizes):
+    if int(lowest) >= 0 and int(highest) < min(sizes):
         return
     low, high = edge_index.amin(1).tolist(), edge_index.amax(1).tolist()
     for row, (end, size) in enumerate(zip(("source", "target"), sizes, strict=True)):
@@ -83,6 +84,11 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
                 f"{where}: edge_index names {end} node {bad}, but there are {size} {end} nodes (ids 0..{size - 1}); "
                 "check the ids or pass the right number of nodes"
             )
+
+
+def all_finite(values: Tensor) -> bool:
+    """Whether there is neither NaN nor infinity; a sum tells at once, unless large numbers overflow in it."""
+    return math.isfinite(values.detach().sum().item()) or bool(torch.isfinite(values).all())
 
 
 def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bool = False) -> None:
@@ -102,7 +108,7 @@ def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bo
     if num_rows is not None and x.size(0) != num_rows:
         raise ValueError(f"{where}: features have {x.size(0)} rows, but the graph has {num_rows} nodes")
     values = x if x.layout == torch.strided else x.to_sparse_coo().coalesce().values()
-    if torch.isfinite(values).all():
+    if all_finite(values):
         return
     dense = x if x.layout == torch.strided else x.to_dense()
     row, column = (~torch.isfinite(dense)).nonzero()[0].tolist()

@@ -12,6 +12,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked
 from graphkit.core.reads import reads_of
 from graphkit.models.readout import make_pool, read_out
+from graphkit.nn.node_axis import check_width
 
 
 class PyGModel(Checked, nn.Module):
@@ -59,7 +60,12 @@ class PyGModel(Checked, nn.Module):
 
     def forward(self, batch: Data) -> Tensor:
         """The module's outputs, as the readout says."""
-        out = self.module(batch) if self._takes_batch else self.module(**self._arguments(batch))
+        try:
+            out = self.module(batch) if self._takes_batch else self.module(**self._arguments(batch))
+        except RuntimeError:
+            if batch.get("x") is not None:
+                check_width(self.module, batch.x)
+            raise
         if not isinstance(out, Tensor):
             raise TypeError(
                 f"{type(self.module).__name__}.forward returned a {type(out).__name__}, but a tensor of outputs is "

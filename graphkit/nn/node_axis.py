@@ -53,7 +53,7 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
 def check_width(layer: Any, x: Any) -> None:
     """Check that features have the width that a layer was built for, if it was built for one."""
     wanted = getattr(layer, "in_channels", -1)
-    if wanted not in (-1, x.shape[-1] if x.shape else None):
+    if isinstance(wanted, int) and wanted not in (-1, x.shape[-1] if x.shape else None):
         raise ValueError(
             f"{type(layer).__name__}: features have the shape {list(x.shape)}, but in_channels={wanted}; build it for "
             "these features"

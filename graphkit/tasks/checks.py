@@ -11,7 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphkit.core.graph_input import as_graph, as_tensor, check_edges
-from graphkit.core.validate import check_features
+from graphkit.core.validate import all_finite, check_features
 from graphkit.tasks.split import STAGES, Split
 
 # Names that models do not read, and what might be meant by them.
@@ -20,7 +20,7 @@ _MISNAMED = {"weight": "edge_weight", "weights": "edge_weight", "edge_weights": 
 
 def as_graphs(graphs: Any, task: str) -> list[Data]:
     """The graphs of a task, as :func:`~graphkit.core.graph_input.as_graph` makes them."""
-    if isinstance(graphs, Data) or not hasattr(graphs, "__iter__"):
+    if isinstance(graphs, Data) or not (hasattr(graphs, "__iter__") or hasattr(graphs, "__getitem__")):
         remedy = "use batch.to_data_list()" if isinstance(graphs, Batch) else "put it into one"
         raise TypeError(f"{task}: graphs is a {type(graphs).__name__}, not a list of PyG Data; {remedy}")
     graphs = list(graphs)
@@ -115,13 +115,13 @@ def _all_sound(graphs: Sequence[Data]) -> bool:
         if key == "edge_weight" and any(v is not None and (v.dim() > 1 or not v.is_floating_point()) for v in values):
             return False
         floats = [v.reshape(-1) for v in values if v is not None and v.is_floating_point()]
-        if floats and not torch.isfinite(torch.cat(floats)).all():
+        if floats and not all_finite(torch.cat(floats)):
             return False
     sizes = torch.tensor([x.size(0) for x in features])
     counts = torch.tensor([e.size(1) for e in edges])
     ids = torch.cat(edges, dim=1)
     fits = bool((ids >= 0).all() and (ids < sizes.repeat_interleave(counts)).all())
-    return fits and bool((sizes > 0).all()) and bool(torch.isfinite(torch.cat(features)).all())
+    return fits and bool((sizes > 0).all()) and all_finite(torch.cat(features))
 
 
 def _check_graph(graph: Data, where: str) -> None:
@@ -137,7 +137,9 @@ def _check_graph(graph: Data, where: str) -> None:
 def check_split(split: Split, count: int, kind: str, task: str) -> None:
     """Check that the split names nothing beyond ``count`` nodes or graphs."""
     if not isinstance(split, Split):
-        raise TypeError(f"{task}: split is a {type(split).__name__}; {kind} tasks need a gk.Split")
+        raise TypeError(
+            f"{task}: split is a {type(split).__name__}; {kind} tasks need a gk.Split, by ids or .from_masks"
+        )
     largest = max(int(getattr(split, stage).max()) for stage in STAGES)
     if largest >= count:
         raise ValueError(f"{task}: split {split.name!r} names {kind} {largest}, but there are {count} labelled {kind}s")

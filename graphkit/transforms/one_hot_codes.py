@@ -44,6 +44,8 @@ class OneHotCodes(Checked, BaseTransform):
 
     def forward(self, data: Data) -> Data:
         """Replace ``x`` in ``data`` (a shallow copy when called through ``transform(data)``)."""
+        if data.x is None:
+            raise ValueError("OneHotCodes reads codes of nodes, but the graph has no x")
         codes = check_codes(data.x, self.num_codes, "OneHotCodes")
         columns = [F.one_hot(column, count) for column, count in zip(codes.t(), self.num_codes, strict=True)]
         data.x = torch.cat(columns, dim=1).to(float_dtype(data))

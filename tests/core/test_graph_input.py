@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from torch_geometric.data import Data, HeteroData
+from torch_geometric.nn import GCN
 from torch_geometric.transforms import ToSparseTensor
 
 import graphkit as gk
@@ -170,3 +171,21 @@ def test_a_task_of_graphs_needs_a_list_of_them():
         gk.GraphTask("t", Batch.from_data_list(GRAPHS), split)
     with pytest.raises(TypeError, match="task 't', graph 0: the graph is a Tensor, not a PyG Data"):
         gk.GraphTask("t", torch.ones(3, 2), split)
+
+
+@pytest.mark.parametrize("edge_index", [torch.empty(2, 0), [[], []], np.empty((2, 0))])
+def test_no_edges_of_any_dtype_are_no_edges(edge_index):
+    got = as_graph(_data(edge_index=edge_index), "here").edge_index
+    assert got.dtype == torch.int64
+    assert got.shape == (2, 0)
+
+
+def test_large_features_are_finite_although_their_sum_is_not():
+    data = _data(x=torch.full((4, 3), 3e38))
+    assert torch.equal(_node_task(data).data.x, data.x)
+
+
+@pytest.mark.parametrize("make", [lambda: gk.models.GCN(5, 4, out_channels=2), lambda: GCN(5, 4, 2, 2)])
+def test_models_of_another_width_are_named(make):
+    with pytest.raises(ValueError, match=r"features have the shape \[4, 3\], but in_channels=5"):
+        gk.Trainer(max_epochs=1, progress=False).fit(make(), _node_task(_data()))

@@ -24,11 +24,9 @@ class Multiclass(Target):
     def check(self, labels: Tensor, rows: Split, kind: str, place: str) -> Tensor:
         used = torch.cat([rows.train, rows.val, rows.test])
         if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() != 1:
-            one_hot = labels.dim() == 2 and labels.size(1) > 1
-            remedy = "y.argmax(1) if rows are one-hot" if one_hot else "y.long().view(-1)"
             raise ValueError(
                 f"{place}: multiclass labels must be integers of shape [n], got {labels.dtype} of shape "
-                f"{list(labels.shape)}; use {remedy}, or another target"
+                f"{list(labels.shape)}; use {_as_ids(labels)}, or another target"
             )
         labels = labels.long()
         if labels[used].min() < 0:
@@ -59,3 +57,10 @@ class Multiclass(Target):
 
     def outputs(self, scores: Tensor) -> Tensor:
         return scores
+
+
+def _as_ids(labels: Tensor) -> str:
+    """What makes ids of labels that are none."""
+    if labels.dim() == 2 and labels.size(1) > 1:
+        return "y.argmax(1) if rows are one-hot"
+    return "y.nan_to_num(-1).long().view(-1)" if torch.isnan(labels).any() else "y.long().view(-1)"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from torch import Tensor
 from torch_geometric.data import Data
 
@@ -55,4 +57,5 @@ class LaplacianPE(NodeFeatures):
 
     def columns(self, data: Data) -> Tensor:
         """The eigenvectors ``[num_nodes, num_vectors]``."""
-        return LaplacianEigenvectors(self.num_vectors + 1)(data).laplacian_vectors[:, 1:].nan_to_num(nan=0.0)
+        found = LaplacianEigenvectors(self.num_vectors + 1).forward(copy.copy(data))
+        return found.laplacian_vectors[:, 1:].nan_to_num(nan=0.0)
