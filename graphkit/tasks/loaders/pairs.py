@@ -20,6 +20,9 @@ class Pairs(Loader):
 
     Args:
         task: The task.
+
+    Raises:
+        ValueError: (when asked for batches of other graphs) if one names no pairs.
     """
 
     resamples = True
