@@ -111,6 +111,8 @@ class _Hasher:
         if package and _is_installed(function):
             return _joined("function", package, code.co_qualname)
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
+        if hasattr(function, "__wrapped__") and (package or "").startswith("graphkit "):
+            cells = []  # what checks of arguments remember
         state = [function.__defaults__, function.__kwdefaults__, cells, vars(function)]
         own = _joined(package, code.co_qualname) if package else self._code(function)
         return _joined("function", own, self._all(state))

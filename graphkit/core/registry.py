@@ -43,7 +43,7 @@ class Registry(Generic[T]):
         self.package = package
 
     def classes(self) -> dict[str, type[T]]:
-        """All members by name: the package's own first, then those defined elsewhere by users.
+        """All members by name: the package's own first, then those defined elsewhere by users, the latest of a name.
 
         The name is that of the class, or what it declares as ``name``.
         """
@@ -51,10 +51,10 @@ class Registry(Generic[T]):
         own = [getattr(package, name) for name in package.__all__]
         members = {_name(cls): cls for cls in own if self._is_member(cls)}
         if self.base.__module__.startswith("graphkit."):  # anybody may derive from nn.Module for any purpose
-            for cls in self._subclasses(self.base):
-                private = cls.__name__.startswith("_") or cls.__module__.startswith("graphkit.")
-                if not private and not inspect.isabstract(cls):
-                    members.setdefault(_name(cls), cls)
+            others = [cls for cls in self._subclasses(self.base) if not cls.__module__.startswith("graphkit.")]
+            public = [cls for cls in others if not cls.__name__.startswith("_") and not inspect.isabstract(cls)]
+            users = {_name(cls): cls for cls in public}
+            members |= {name: cls for name, cls in users.items() if name not in members}
         return members
 
     def names(self) -> list[str]:

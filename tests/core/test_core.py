@@ -57,6 +57,22 @@ def test_a_users_class_takes_part():
     del MyOwnNet, _Hidden
 
 
+def test_a_class_that_was_defined_again_replaces_the_old_one():
+    from graphkit.transforms.features import NodeFeatures, registry
+
+    def cell():
+        class Redefined(NodeFeatures):
+            def columns(self, data):
+                return data.x
+
+        return Redefined
+
+    first, second = cell(), cell()
+    assert first is not second
+    assert registry.get("redefined") is second
+    del first, second
+
+
 def test_repr_lists_names():
     registry = Registry("layer", torch.nn.Module, "graphkit.nn")
     assert {"GCNConv", "Linear"} <= set(registry.names())

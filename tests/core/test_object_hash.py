@@ -233,6 +233,21 @@ def test_what_an_object_remembers_of_itself_does_not_count():
     assert used.cache_key() == before
 
 
+def test_a_class_counts_alike_before_and_after_its_first_use():
+    class Annotated(NodeFeatures):
+        def __init__(self, size: int = 3) -> None:
+            self.size = size
+
+        def columns(self, data):
+            return torch.zeros(data.num_nodes, self.size)
+
+    before = hash_object(Annotated)
+    apply(Annotated(2), [GRAPH])
+    assert hash_object(Annotated) == before
+    Annotated.__init__.__wrapped__.__defaults__ = (4,)
+    assert hash_object(Annotated) != before
+
+
 def test_a_structure_that_a_redefined_function_makes_is_made_anew():
     graph = Caching()
     makers = [cell(f"def make():\n    return {value}")["make"] for value in (1, 2)]
