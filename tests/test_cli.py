@@ -157,6 +157,20 @@ def test_resume_continues_to_the_same_end(capsys):
     assert "nowhere is not the folder of a run" in capsys.readouterr().err
 
 
+def test_a_run_folder_is_replaced_only_on_demand(capsys):
+    whole = ["--model", "gcn", "--task", "karate", "--trainer.run_dir", "mine"]
+    assert run("train", *whole, *SMALL) == 0
+    before = {path: path.read_bytes() for path in Path("mine").iterdir()}
+    assert run("train", *whole, "--trainer.max_epochs", "4") == 1
+    assert "graphkit train --resume or --overwrite" in capsys.readouterr().err
+    assert run("train", "--resume", "mine", "--trainer.lr", "0.5") == 1
+    assert {path: path.read_bytes() for path in Path("mine").iterdir()} == before, "a refused run changes nothing"
+    assert run("train", *whole, "--trainer.max_epochs", "4", "--overwrite") == 0
+    assert yaml.safe_load(Path("mine/experiment.yaml").read_text())["trainer"]["max_epochs"] == 4
+    assert run("train", "--model", "gcn", "--task", "karate", "--overwrite") == 2
+    assert "name it by --trainer.run_dir" in capsys.readouterr().err
+
+
 def test_two_runs_in_the_same_second_have_their_own_folders():
     for _ in range(2):
         assert run("train", "--model", "mlp", "--task", "karate", "--trainer.max_epochs", "1") == 0

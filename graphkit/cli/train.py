@@ -59,6 +59,8 @@ def train(arguments: list[str]) -> int:
     with usage():
         model = experiment.build_model(task)
     if experiment.config["trainer"]["run_dir"] is None:
+        if options.overwrite:
+            raise UsageError("--overwrite replaces the run in a folder; name it by --trainer.run_dir")
         experiment.config["trainer"]["run_dir"] = str(_new_run_dir(experiment.config))
     run_dir = Path(experiment.config["trainer"]["run_dir"])
     trainer = experiment.build_trainer()

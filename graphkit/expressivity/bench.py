@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from torch import nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.files import atomic_write
+from graphkit.core.files import read_record, write_record
 from graphkit.core.hashing import hash_config, hash_tensors
 from graphkit.core.object_hash import hash_object
 from graphkit.core.parallel import parallel
@@ -143,15 +142,14 @@ class _FinishedUnits:
     def _read(self) -> None:
         """What is there; nothing, if the file is damaged."""
         try:
-            content = json.loads(self.path.read_text())
+            content = read_record(self.path)
             if content["key"] == self.key:
                 self.findings, self.seconds = dict(content["units"]), float(content["seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
 
     def _write(self) -> None:
-        with atomic_write(self.path) as temporary:
-            temporary.write_text(json.dumps({"key": self.key, "seconds": self.seconds, "units": self.findings}))
+        write_record(self.path, {"key": self.key, "seconds": self.seconds, "units": self.findings})
 
 
 def _measure_all(

@@ -17,7 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from graphkit.core.files import read_record, write_record
+from graphkit.core.files import read_record, remove_temporaries, write_record
 from graphkit.core.hashing import hash_config
 from graphkit.core.locks import locked
 from graphkit.core.parallel import parallel
@@ -190,6 +190,7 @@ def _run_one(
         if run is None:
             unfinished = place / f"unfinished-{key}"
             run = _trained(config, job, threads, also_test, unfinished, resume, progress)
+            remove_temporaries(place / "result.json")
             write_record(place / "result.json", {"key": key, "run": run})
             shutil.rmtree(unfinished)
     return job, run

@@ -79,7 +79,8 @@ def load_weights(model: M, path: str | os.PathLike[str]) -> M:
     executed.
 
     Args:
-        model: The model as it was given to ``fit``, or a new one of the same shape; its weights are replaced.
+        model: The model that was given to ``fit``, or a new one of the same shape; its weights are replaced. (A strategy
+            that shows a layer more than the state below it widens the layer: there it is the model that was trained.)
         path: The file ``model.pt`` of a run folder.
 
     Returns:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from graphkit.training.result import Result
 
 RESULT = ("result.json", "curves.png", "model.pt")
+KEPT = ("result.json", "model.pt", "checkpoint.pt")  # what cost a run
 # In the order in which a new run removes what an old one has left: the rest is always of the old one.
 FILES = (*RESULT, "history.csv", "tensorboard", "checkpoint.pt", "experiment.yaml", "config.json")
 
@@ -45,9 +46,11 @@ class RunFolder:
             ValueError: If it holds another run and is to be neither continued nor replaced, or is no folder.
             RuntimeError: If another run writes into it.
         """
+        is_known = (self.path / "run.lock").exists()
         self._acquire()
         try:
-            self._check(resume, overwrite)
+            if not overwrite:
+                self._check(resume, FILES if not (is_known or resume) else KEPT)
             self.is_open = True
             yield
         finally:
@@ -69,20 +72,20 @@ class RunFolder:
             ) from None
         self._identity = self._stat()
 
-    def _check(self, resume: bool, overwrite: bool) -> None:
-        held = [name for name in ("result.json", "model.pt", "checkpoint.pt") if os.path.lexists(self.path / name)]
-        if overwrite or not held:
+    def _check(self, resume: bool, names: tuple[str, ...]) -> None:
+        """Refuse a folder that holds such files, unless they are a checkpoint and what belongs to it."""
+        held = [name for name in names if os.path.lexists(self.path / name)]
+        if not held or (resume and self.checkpoint.exists()):
             return
         what = f"Trainer: run_dir={str(self.path)!r} holds a run ({', '.join(held)})"
-        if resume and not self.checkpoint.exists():
+        if resume:
             raise ValueError(
                 f"{what}, but no checkpoint.pt to continue from; replace it by overwrite=True, or choose another folder"
             )
-        if not resume:
-            raise ValueError(
-                f"{what}; continue it by fit(..., resume=True), replace it by overwrite=True, or choose another folder "
-                "(in a shell: graphkit train --resume or --overwrite)"
-            )
+        raise ValueError(
+            f"{what}; continue it by fit(..., resume=True), replace it by overwrite=True, or choose another folder "
+            "(in a shell: graphkit train --resume or --overwrite)"
+        )
 
     def begin(self, texts: Mapping[str, str], continues: bool) -> None:
         """Make place for a run. What a continued one has reached stays until its next checkpoint.

@@ -52,10 +52,10 @@ class Trainer(Configurable):
     model does; to train in parallel use processes. ``warm_start=True`` keeps the weights that the model comes with.
 
     **Files.** With ``run_dir`` a run leaves ``config.json``, ``history.csv``, ``checkpoint.pt``, ``model.pt`` (the best
-    weights, for :func:`graphkit.load_weights`) and ``result.json`` there. A folder belongs to one run: it is locked
-    (``run.lock``), and holds at every instant, that of a kill included, files of no other. ``fit(..., resume=True)``
-    continues from the checkpoint, and ends exactly where an uninterrupted run ends; ``overwrite=True`` replaces it.
-    Ctrl-C ends the run after the current epoch, with a checkpoint.
+    weights, for :func:`~graphkit.training.load_weights`) and ``result.json`` there. A folder belongs to one run: it is
+    locked (``run.lock``), and holds at every instant, that of a kill included, files of no other.
+    ``fit(..., resume=True)`` continues from the checkpoint, and ends exactly where an uninterrupted run with as many
+    threads ends; ``overwrite=True`` replaces the run. Ctrl-C ends it after the current epoch, with a checkpoint.
 
     Args:
         max_epochs: The largest number of epochs of each phase (default: 200).

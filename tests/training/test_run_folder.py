@@ -83,6 +83,15 @@ def test_a_file_in_place_of_the_folder_is_named(tmp_path):
     assert (tmp_path / "run").read_text() == "mine"
 
 
+def test_files_of_the_user_are_no_run_to_be_replaced(tmp_path):
+    (tmp_path / "tensorboard").mkdir()
+    (tmp_path / "config.json").write_text("mine")
+    before = content(tmp_path)
+    with pytest.raises(ValueError, match=r"holds a run \(tensorboard, config\.json\)"):
+        fit(tmp_path)
+    assert {name: text for name, text in content(tmp_path).items() if name != "run.lock"} == before
+
+
 def test_two_runs_at_once(tmp_path):
     process = runs.start("node", tmp_path, at_call=50, pause=0.01, checkpoint_seconds=0.0, max_epochs=60)
     for choice in ({}, {"resume": True}, {"overwrite": True}):

@@ -31,6 +31,17 @@ def test_same_seed_is_bit_equal_and_another_is_not(kind):
     assert runs[0].history != runs[2].history
 
 
+def test_the_same_seed_with_the_same_number_of_threads():
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        first, second = (fit()[0] for _ in range(2))
+    finally:
+        torch.set_num_threads(before)
+    assert first.history == second.history
+    assert first.hardware.endswith(", 3 threads"), "the result tells the number"
+
+
 @pytest.mark.filterwarnings("ignore:fit waits")
 def test_the_same_seed_in_several_threads():
     """The generators are those of the process: each run has them to itself."""
