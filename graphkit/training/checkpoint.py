@@ -79,8 +79,8 @@ def load_weights(model: M, path: str | os.PathLike[str]) -> M:
     executed.
 
     Args:
-        model: The model that was given to ``fit``, or a new one of the same shape; its weights are replaced. (A strategy
-            that shows a layer more than the state below it widens the layer: there it is the model that was trained.)
+        model: The model that was given to ``fit``, or a new one of the same shape; its weights are replaced. (Where a
+            strategy shows layers more than the states below, it has widened them: load into the trained model there.)
         path: The file ``model.pt`` of a run folder.
 
     Returns:
