@@ -11,7 +11,6 @@ from graphkit.models.links import NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
-from graphkit.models.unread import UnreadWarning
 
 __all__ = [
     "APPNP",
@@ -41,6 +40,5 @@ __all__ = [
     "ShaDowGNN",
     "SheafDiffusion",
     "SheafNetwork",
-    "UnreadWarning",
     "registry",
 ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from torch import nn
+from abc import abstractmethod
+from typing import Any
+
+from torch import Tensor, nn
 
 from graphkit.core.constraints import Checked
 
@@ -27,3 +30,7 @@ class Layer(Checked, nn.Module):
         IndexError: If ``edge_index`` names a node that does not exist.
         ValueError: If an argument is out of range or sizes do not fit.
     """
+
+    @abstractmethod
+    def forward(self, *args: Any, **kwargs: Any) -> Tensor:
+        """One convolution; see the class for shapes."""

@@ -22,7 +22,7 @@ from graphkit.core.hashing import hash_config
 from graphkit.core.locks import locked
 from graphkit.core.parallel import parallel
 from graphkit.datasets import load_splits
-from graphkit.models import UnreadWarning
+from graphkit.models.unread import UnreadWarning
 from graphkit.recipes.experiment import Experiment
 from graphkit.tasks import Task
 from graphkit.training import Trainer

@@ -10,7 +10,7 @@ import torch
 from torch_geometric.nn import GAT, GCN, GraphSAGE
 
 import graphkit as gk
-from graphkit.models import UnreadWarning
+from graphkit.models.unread import UnreadWarning
 from tests import tiny
 
 
