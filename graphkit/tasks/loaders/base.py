@@ -81,6 +81,7 @@ class Loader(Caching, ABC):
 
         Raises:
             TypeError: If batches of this kind are made from more than graphs.
+            ValueError: If a graph names no pairs where pairs are judged.
         """
         raise TypeError(f"task {self.task.name!r} predicts no graphs without labels; make a task of them")
 
