@@ -319,7 +319,11 @@ def test_masks_convert_and_are_of_one_graph():
         Split.from_masks("s", IDS.to(torch.uint8), *masks[1:])
     with pytest.raises(ValueError, match="task 'toy': split 's' is of 5 nodes, but there are 6; give masks"):
         node(split=Split.from_masks("s", *(mask[:5] for mask in masks)), allow_missing_classes=True)
-    assert node(split=plain).transform(gk.rewiring.VirtualNode()).data.num_nodes == 7
+    more = node(split=plain).transform(gk.rewiring.VirtualNode())
+    assert more.data.num_nodes == 7
+    assert more.with_split(Split.from_masks("again", *masks)).split.name == "again"
+    with pytest.raises(ValueError, match="split 's' is of 5 nodes, but there are 7"):
+        more.with_split(Split.from_masks("s", *(mask[:5] for mask in masks)))
 
 
 def test_columns_of_masks():

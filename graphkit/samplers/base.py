@@ -20,7 +20,7 @@ from graphkit.core.batching import split_order
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Interval, OneOf
 from graphkit.core.data_folder import cached_tensors
-from graphkit.core.graph_input import as_graph
+from graphkit.core.graph_input import as_graph, as_tensor
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
 from graphkit.core.resources import data_root
@@ -123,7 +123,7 @@ class Sampler(Configurable, ABC):
         if size < 1:
             raise ValueError(f"{name}: batch_size={size}, must be at least 1")
         data = as_graph(data, name)
-        roots = torch.arange(data.num_nodes) if roots is None else roots.cpu()
+        roots = torch.arange(data.num_nodes) if roots is None else as_tensor(roots, f"{name}: roots").cpu()
         if roots.numel() == 0:
             raise ValueError(f"{name}: there are no roots; give at least one node")
         if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:

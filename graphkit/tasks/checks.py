@@ -134,21 +134,17 @@ def _check_graph(graph: Data, where: str) -> None:
     check_edges(graph, where)
 
 
-def check_split(split: Split, count: int, kind: str, task: str) -> None:
-    """Check that the split names nothing beyond ``count`` nodes or graphs."""
+def check_split(split: Split, count: int, kind: str, task: str, given: int | None = None) -> None:
+    """Check that the split names nothing beyond ``count`` nodes or graphs, ``given`` of them before any transform."""
     if not isinstance(split, Split):
         raise TypeError(
             f"{task}: split is a {type(split).__name__}; {kind} tasks need a gk.Split, by ids or .from_masks"
         )
-    largest = max(int(getattr(split, stage).max()) for stage in STAGES)
-    if largest >= count:
-        raise ValueError(f"{task}: split {split.name!r} names {kind} {largest}, but there are {count} labelled {kind}s")
-
-
-def check_size(split: Split, count: int, kind: str, task: str) -> None:
-    """Check that a split that knows how many nodes or graphs there are is of this task."""
-    if split.num_examples not in (None, count):
+    if split.num_examples not in (None, count, given):
         raise ValueError(
             f"{task}: split {split.name!r} is of {split.num_examples} {kind}s, but there are {count}; "
             f"give masks of the same {kind}s"
         )
+    largest = max(int(getattr(split, stage).max()) for stage in STAGES)
+    if largest >= count:
+        raise ValueError(f"{task}: split {split.name!r} names {kind} {largest}, but there are {count} labelled {kind}s")

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 
 from graphkit.core.attributes import with_kinds
 from graphkit.tasks.base import Task
-from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_size, check_split
+from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
 from graphkit.tasks.loaders import GraphBatches, Loader
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
@@ -53,7 +53,6 @@ class GraphTask(Task):
         weights = {"class_weight": class_weight, "pos_weight": pos_weight}
         super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
         self.set_data(graphs, split)
-        check_size(split, len(self.graphs), self.kind, f"task {name!r}")
 
     def make_loader(self) -> Loader:
         return GraphBatches(self)

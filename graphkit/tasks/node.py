@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
-from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_size, check_split
+from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
 from graphkit.tasks.loaders import Loader, NodeSubgraphs, WholeGraph
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets import Target
@@ -42,6 +42,7 @@ class NodeTask(Task):
 
     kind = "node"
     split: Split
+    _num_given = 0
 
     def __init__(
         self,
@@ -59,7 +60,6 @@ class NodeTask(Task):
         weights = {"class_weight": class_weight, "pos_weight": pos_weight}
         super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
         self.set_data([data], split)
-        check_size(split, self.data.num_nodes, self.kind, f"task {name!r}")
 
     def make_loader(self) -> Loader:
         return WholeGraph(self)
@@ -76,7 +76,8 @@ class NodeTask(Task):
         labels, count = as_labels(self.data.y, place), self.data.num_nodes
         if labels.dim() == 0 or labels.size(0) != count:
             raise ValueError(f"{place}: there are {labels.size(0) if labels.dim() else 'no'} labels for {count} nodes")
-        check_split(split, count, self.kind, place)
+        self._num_given = self._num_given or count  # a virtual node comes later
+        check_split(split, count, self.kind, place, self._num_given)
         self.labels = self.target.check(labels, split, self.kind, place)
         self.fit_target(self.labels[split.train])
 
