@@ -48,6 +48,20 @@ def check_choice(value: str, options: Iterable[str], what: str) -> str:
     return value
 
 
+HOOKS = ("on_epoch_start", "on_stage_start")  # of strategies and modules
+
+
+def check_hooks(cls: type) -> None:
+    """Refuse a class that defines a method ``on_...`` which nothing calls, such as one of another library.
+
+    Raises:
+        TypeError: Naming the method, and the hooks that there are.
+    """
+    for name in vars(cls):
+        if name.startswith("on_") and name not in HOOKS:
+            raise TypeError(f"{cls.__name__}.{name} is never called; the hooks are {' and '.join(HOOKS)}")
+
+
 def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where: str) -> None:
     """Check that ``edge_index`` is an integer tensor of shape ``[2, num_edges]`` with ids in range.
 

@@ -18,7 +18,7 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.graph_input import check_edges
 from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
-from graphkit.core.validate import unknown_name
+from graphkit.core.validate import check_hooks, unknown_name
 from graphkit.nn.node_axis import check_width, explain_dtype
 from graphkit.ops import SparseMatrix
 
@@ -79,6 +79,10 @@ class LayeredModel(Configurable, nn.Module, ABC):
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...  # the constructor's arguments
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_hooks(cls)
 
     def keep_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Keep each argument of the constructor under its own name, but modules; ``out_channels`` becomes a number.

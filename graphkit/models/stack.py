@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -129,15 +130,28 @@ class LayerStack(LayeredModel):
         return self._join(i, layer.combine(propagated, own), own, own)
 
     def add_inputs(self, counts: Sequence[int]) -> None:
-        for i, (more, before) in enumerate(zip(counts, self.added_inputs, strict=True)):
-            if more != before:
-                below, above = self._widths[i : i + 2]
-                like = next(self.layers[i].parameters())
-                width = below if below == -1 else below + more
-                self.layers[i] = self.make_layer(width, above).to(like)
-                if self.skips:
-                    self.skips[i] = Linear(width, above).to(like)
+        changed = [i for i, pair in enumerate(zip(counts, self.added_inputs, strict=True)) if pair[0] != pair[1]]
+        widths = [below if below == -1 else below + more for below, more in zip(self._widths, counts)]
+        wider = {i: self.make_layer(widths[i], self._widths[i + 1]) for i in changed}
+        for i, layer in wider.items():
+            self._check_replaceable(i, layer)
+        for i, layer in wider.items():
+            like = next(self.layers[i].parameters())
+            self.layers[i] = layer.to(like)
+            if self.skips:
+                self.skips[i] = Linear(widths[i], self._widths[i + 1]).to(like)
         self.added_inputs = list(counts)
+
+    def _check_replaceable(self, i: int, layer: nn.Module) -> None:
+        """Refuse to replace a layer by a new one that is less than what the old one has become."""
+        old = list(self.layers[i].parameters())
+        names = Counter(id(parameter) for _, parameter in self.named_parameters(remove_duplicate=False))
+        shared = any(names[id(parameter)] > 1 for parameter in old)
+        if shared or [p.requires_grad for p in old] != [p.requires_grad for p in layer.parameters()]:
+            raise ValueError(
+                f"{type(self).__name__}: layer {i + 1} has to be replaced by one that takes more inputs, but its "
+                f"weights are {'shared' if shared else 'frozen'}; use a strategy that needs none, e.g. Backprop"
+            )
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return h if self.head is None else self.head(read_out(self.readout, self.pool, h, batch))

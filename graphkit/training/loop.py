@@ -7,7 +7,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -77,7 +77,11 @@ class Loop:
         self._cached_batches: dict[str, list[Data]] = {}
         self.history: list[Record] = []
         self.seconds = 0.0
-        self._draw_phase()
+        for name in [phase.name for phase in self.planned or ()]:
+            if [phase.name for phase in self.planned or ()].count(name) > 1:
+                raise ValueError(f"{strategy!r} has two phases named {name!r}; give each a name of its own")
+        if not self._draw_phase():
+            raise ValueError(f"{strategy!r} has no phases; its phases() must give at least one")
         self._begin_phase()
 
     @property
@@ -111,6 +115,11 @@ class Loop:
     def _begin_phase(self) -> None:
         for phase in self.phase.trained():
             phase.optimizers = self.strategy.optimizers(phase, self._make_optimizer)
+            if not isinstance(phase.optimizers, list):
+                raise TypeError(
+                    f"{self.strategy!r}: optimizers() returned a {type(phase.optimizers).__name__} for phase "
+                    f"{phase.name!r}, but a list of optimizers is needed"
+                )
             phase.schedulers = self.optimizers.make_schedulers(phase.optimizers)
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
@@ -187,7 +196,12 @@ class Loop:
         start_stage(self.model, self.strategy, "train")
         logged = []
         for batch in self._train_batches():
-            logged.append((self.task.batch_count(batch), self.strategy.train_step(batch, turn)))
+            values = self.strategy.train_step(batch, turn)
+            if not isinstance(values, Mapping) or "loss" not in values:
+                raise TypeError(
+                    f"{self.strategy!r}: train_step must return a dict of scalars with 'loss', got {values}"
+                )
+            logged.append((self.task.batch_count(batch), values))
         record: Record = {"phase": phase.name, "epoch": self.epoch}
         for key in dict.fromkeys(key for _, values in logged for key in values):
             record[f"train_{key}"] = self._mean(((n, values[key]) for n, values in logged if key in values), "train")

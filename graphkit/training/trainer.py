@@ -47,7 +47,8 @@ class Trainer(Configurable):
 
     **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on
     the CPU, whatever happened to the model before (scikit-learn's rule), with the same number of threads
-    (``torch.set_num_threads``): sums over more threads round in another order. The generators belong to the process, so
+    (``torch.set_num_threads``): sums over more threads round in another order. Frozen weights (``requires_grad=False``)
+    stay as they are. The generators belong to the process, so
     runs in several of its threads wait for each other, and no other thread may draw from them meanwhile, as building a
     model does; to train in parallel use processes. ``warm_start=True`` keeps the weights that the model comes with.
 
@@ -229,6 +230,9 @@ class Trainer(Configurable):
         )
         with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
             loop.run(logs)
+        doubt = self.strategy.doubt(loop.history)
+        if doubt is not None:
+            warnings.warn(doubt, stacklevel=3)
         if not continues:
             left = [name for name in loop.untouched() if name not in untrained]
             self._warn_of(left, "has not changed", "no loss depends on them, or no optimizer has them")
@@ -289,7 +293,10 @@ class Trainer(Configurable):
         if self.seed is None or self.warm_start:
             return
         seed_everything(self.seed)
+        frozen = {p: p.detach().clone() for p in network.parameters() if not p.requires_grad}
         fixed = engine.initialise(network, _reset_parameters)
+        for parameter, value in frozen.items():
+            parameter.data.copy_(value)
         if fixed:
             warnings.warn(
                 f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "

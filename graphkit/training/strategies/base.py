@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Count, checked
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.validate import check_hooks
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine, NamedParameters
 from graphkit.training.strategies.limits import refusal
@@ -83,6 +84,10 @@ class Strategy(Configurable, ABC):
     finished: list[dict[str, Any]]
     adapt = RenamedAttribute("configure_model")
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        check_hooks(cls)
+
     def cannot(self) -> dict[str, str]:
         """What this way of training is not for, and why (default: it is for everything).
 
@@ -123,6 +128,10 @@ class Strategy(Configurable, ABC):
     def untrained(self) -> list[str]:
         """The names of weights that this way of training leaves as they are; ``fit`` warns of them (default: none)."""
         return []
+
+    def doubt(self, history: Sequence[Mapping[str, Any]]) -> str | None:
+        """Why what the run has reached may be worth nothing, by its history; ``fit`` warns of it (default: none)."""
+        return None
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.

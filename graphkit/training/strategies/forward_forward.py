@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -65,6 +66,10 @@ class ForwardForward(LabelInput):
 
     A task with a loss or weights of its own (``loss=``, ``class_weight=``, an override of ``loss_of``) is refused:
     goodness has no use for it.
+
+    Features and labels share a row of length 1, so features of much more or less than the labels' length hide one of
+    them; a run in which right and wrong labels get the same answer warns of it. So does one whose layers end with rows
+    of a fixed length, whose goodness cannot change.
 
     The official code shows the validation labels when it predicts test nodes; this needs ``reveal_validation=True``.
 
@@ -142,6 +147,21 @@ class ForwardForward(LabelInput):
             reasons["graphs"] = "(labels='virtual') links the nodes of one graph, but task {task} has many; use "
             reasons["graphs"] += "labels='appended'"
         return reasons
+
+    def doubt(self, history: Sequence[Mapping[str, Any]]) -> str | None:
+        chance = math.log(2) if self.loss == "symba" else 2 * math.log(2)
+        for phase in dict.fromkeys(row["phase"] for row in history):
+            loss = min(row["train_loss"] for row in history if row["phase"] == phase)
+            if self.num_classes and loss > 0.99 * chance:
+                x = self._example().x
+                lengths = inverse_lengths(SparseMatrix.from_tensor(x) if x.is_sparse_csr else x).reciprocal()
+                return (
+                    f"{type(self).__name__} answered right and wrong labels alike in phase {phase!r} (loss {loss:.3g}, "
+                    f"by chance {chance:.3g}). Rows of features have a mean length of {float(lengths.mean()):.3g}, "
+                    "labels of length 1, rows of outputs must be free to grow, and training may be too short: scale "
+                    "the features, leave the last normalisation out, raise max_epochs or lr, or use Backprop"
+                )
+        return None
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)

@@ -115,14 +115,17 @@ class Layerwise(Strategy):
             for i in range(self.num_layers):
                 history.append(pad_columns(h, model.added_inputs[i] if model.added_inputs else 0))
                 out = model.step(i, history, batch)
+                if not isinstance(out, Tensor):
+                    raise TypeError(f"step {i} of {type(model).__name__} returned a {type(out).__name__}, not a tensor")
                 grads = _gradients(out, list(named.values()))
                 self.parameters_by_layer.append(
                     {name: p for (name, p), grad in zip(named.items(), grads) if grad is not None}
                 )
                 if not self.parameters_by_layer[i]:
+                    frozen = any(True for _ in model.layers[i].parameters())
                     raise ValueError(
                         f"{type(self).__name__} trains layers apart, but layer {i + 1} of {type(model).__name__}, an "
-                        f"{type(model.layers[i]).__name__}, has no weights; use Backprop"
+                        f"{type(model.layers[i]).__name__}, has no weights{' to train' * frozen}; use Backprop"
                     )
                 for name in self.parameters_by_layer[i]:
                     if owner.setdefault(name, i) != i:
