@@ -235,8 +235,8 @@ class Loop:
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
         phase = self.order_seed * 1_000_003 + len(self.phases) - 1
         order = torch.Generator().manual_seed(phase * 1_000_003 + self.epoch)
-        size, shuffle = self.settings.batch_size, not self.task.loader.ordered
-        batches = self.task.batches("train", size, shuffle, order, self.engine.shard, self.epoch)
+        shuffle, shard, size = not self.task.loader.ordered, self.engine.shard, self.settings.batch_size
+        batches = self.task.batches("train", size, shuffle, generator=order, shard=shard, epoch=self.epoch)
         yield from map(self.engine.to_device, batches)
 
     def _device_batches(self, stage: str) -> Iterable[Data]:
