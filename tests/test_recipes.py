@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import statistics
 import threading
@@ -162,6 +163,16 @@ def test_gcn_recipes_say_what_the_paper_says():
         (changed(seeds=0), "seeds: expected a number of at least 1"),
         (changed(seeds=[1, 1]), "repeats a seed"),
         (changed(seeds="3"), "seeds: expected a number"),
+        (changed(seeds=10**9), "seeds: 1000000000 runs, must be at most 10000"),
+        (
+            changed(model={"class_path": "GCN", "init_args": {"hidden_channels": 0}}),
+            "GCN: hidden_channels=0, must be at",
+        ),
+        (changed(model={"class_path": "GCN", "init_args": {"dropout": 1.5}}), "GCN: dropout=1.5, must be in [0, 1)"),
+        (changed(model={"class_path": "GCN", "init_args": {"residual": "linaer"}}), "did you mean 'linear'?"),
+        (changed(features={"class_path": "RandomWalkPE", "init_args": {"walk_length": 0}}), "walk_length=0, must be"),
+        (changed(tolerance=math.nan), "tolerance: expected a number of at least 0"),
+        (changed(published=PAPER | {"value": math.nan}), "published.value: expected float, got nan"),
         (changed(tolerance=-1), "tolerance: expected a number of at least 0"),
         (changed(published={"value": 50.0}), "published: the key 'paper' is missing"),
         (changed(published=PAPER | {"vallue": 50.0}), "did you mean 'value'?"),
@@ -178,6 +189,15 @@ def test_a_wrong_recipe_names_the_file_and_the_key(config, message, tmp_path):
         gk.recipes.load(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_repeated_key_is_refused_in_any_depth(tmp_path):
+    path = tmp_path / "mine.yaml"
+    text = "task: karate\nmodel: {class_path: GCN, init_args: {dropout: 0.1, dropout: 0.5}}\n"
+    for wrong, line, key in ((text + "task: cora\n", 3, "task"), (text, 2, "dropout")):
+        path.write_text(wrong)
+        with pytest.raises(ValueError, match=f"line {line}: the key '{key}' is repeated"):
+            gk.recipes.load(path)
 
 
 def test_unknown_recipe():

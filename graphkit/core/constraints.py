@@ -160,18 +160,17 @@ def enforce(target: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
 
 
 def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any]:
-    rules: dict[str, Rule] = {}
+    rules = functools.cache(lambda: rules_of(function))  # at the first call: by then all names are defined
     code = inspect.unwrap(function).__code__
     positional = code.co_varnames[: code.co_argcount]
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        if not rules:  # at the first call: by then all names are defined
-            rules.update(rules_of(function))
+        known = rules()
         place = type(args[0]).__name__ if is_method and args else function.__name__
         for name, value in chain(zip(positional, args, strict=False), kwargs.items()):
-            if name in rules:
-                rules[name].enforce(place, name, value)
+            if name in known:
+                known[name].enforce(place, name, value)
         return function(*args, **kwargs)
 
     return call

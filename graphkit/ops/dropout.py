@@ -24,10 +24,15 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
         p: The probability of a zero, in [0, 1) (default: 0.5).
         training: Whether to drop at all (default: ``True``).
 
+    Raises:
+        ValueError: If ``p`` is no such probability.
+
     Example:
         >>> dropout(torch.ones(3), p=0.5, training=False)
         tensor([1., 1., 1.])
     """
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p={p}, must be in [0, 1)")
     if not training or p == 0.0:
         return x
     if not isinstance(x, Tensor):

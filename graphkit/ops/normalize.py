@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -48,7 +50,7 @@ def gcn_norm(
         dtype: Dtype of the result, unless that of the weights is wider (default: theirs, or torch's default dtype).
 
     Raises:
-        ValueError: If a degree is negative, or sources and targets differ where they must not.
+        ValueError: If a degree is negative, ``fill`` not finite, or sources and targets differ where they must not.
 
     Example:
         >>> gcn_norm(torch.tensor([[0, 1], [1, 0]]), size=3).to_dense()
@@ -58,6 +60,8 @@ def gcn_norm(
     """
     if norm is not None:
         check_choice(norm, ("sym", "row"), "norm")
+    if not math.isfinite(fill):
+        raise ValueError(f"gcn_norm: fill={fill}, must be finite")
     pattern, weight = weighted_pattern(graph, weight, size)
     if norm == "sym" and pattern.num_rows != pattern.num_cols:
         raise ValueError(

@@ -22,11 +22,16 @@ def l2_normalize(x: Tensor, eps: float = 1e-12) -> Tensor:
     Shapes:
         - **x, output:** :math:`(N, F)`
 
+    Raises:
+        ValueError: If ``eps`` is negative.
+
     Example:
         >>> l2_normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
         tensor([[0.6000, 0.8000],
                 [0.0000, 0.0000]])
     """
+    if not eps >= 0:
+        raise ValueError(f"l2_normalize: eps={eps}, must be at least 0")
     return _Normalize.apply(x, eps)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.validate import unknown_name
+from graphkit.core.validate import suggestion, unknown_name
 from graphkit.datasets import Card, card
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS
@@ -248,8 +248,11 @@ def _readable_errors(prefix: str = "") -> Iterator[None]:
         text = str(error)
         key = re.search(r'Parser key "([^"]+)"', text)
         value = re.search(r"(?:Got|Given) value: (.*)", text)
+        options = re.search(r"typing\.Literal\[(.*?)\]", text)
         types = list(dict.fromkeys(re.findall(r"Expected an? <class '([\w.]+)'>", text)))
-        if key and value and types:
+        if key and value and options:
+            text = f"{key[1]}={value[1]!r}, {suggestion(value[1], options[1].replace(chr(39), '').split(', '))}"
+        elif key and value and types:
             wanted = " or ".join(types).replace("NoneType", "null")
             text = f"{key[1]}: expected {wanted}, got {value[1]!r}"
         text = " ".join(text.split())

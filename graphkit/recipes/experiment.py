@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from graphkit.core.constraints import Checked, enforce
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
 from graphkit.core.validate import unknown_name
@@ -20,6 +21,14 @@ from graphkit.training import Result, Trainer
 
 KEYS = ("task", "transforms", *PARTS, "trainer")
 NOT_HASHED = {"seed", "run_dir", "progress", "loggers", "checkpoint_seconds"}  # they do not change what is measured
+
+
+def _check(cls: type, arguments: Mapping[str, Any]) -> None:
+    """Refuse what a class's constructor would, without calling it."""
+    try:
+        enforce(cls, arguments)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
 
 class Experiment:
@@ -77,6 +86,9 @@ class Experiment:
         defaults = option_defaults(dataset)
         task |= {key: value for key, value in parsed["task"].items() if value != defaults[key]}
         complete = {"task": task, "transforms": parser.transforms, **parser.parts(parsed), "trainer": parsed["trainer"]}
+        for part, chosen in parser.classes.items():
+            if issubclass(chosen, Checked):
+                _check(chosen, parsed.get(part, {}))
         experiment = cls(plain(complete))
         experiment.build_trainer()  # refuses values that no type can: lr=-1
         return experiment

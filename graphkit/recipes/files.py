@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +34,34 @@ def read(path: Path) -> dict[str, Any]:
     """The content of a YAML file.
 
     Raises:
-        ValueError: If it is not YAML, or not a mapping.
+        ValueError: If it is not YAML, not a mapping, or a mapping in it repeats a key.
     """
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected keys such as model, task and trainer, got {type(content).__name__}")
     return content
+
+
+@cache
+def _loader() -> Any:
+    """YAML's safe loader, which does not let the last of repeated keys win."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            keys = [(key.tag, key.value) for key, _ in node.value]
+            for i, key in enumerate(keys):
+                if key in keys[:i]:
+                    line = node.value[i][0].start_mark.line + 1
+                    raise yaml.constructor.ConstructorError(problem=f"line {line}: the key {key[1]!r} is repeated")
+            return super().construct_mapping(node, deep)
+
+    return Loader
 
 
 def is_shipped(path: Path | None) -> bool:

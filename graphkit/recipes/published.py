@@ -62,7 +62,7 @@ class Published:
             if key not in known:
                 raise ValueError(f"published: {unknown_name(key, known, 'key')}")
             wanted = str(known[key].type)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
+            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             fits = {
                 "float": number,
                 "float | None": value is None or number,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ TABLE_KEYS = ("seeds", "splits", "also_test", "unit")  # the same in all cells
 CELL_KEYS = (*TABLE_KEYS, "published", "tolerance", "note")
 RECIPE_KEYS = (*CELL_KEYS, "variants", "points")
 PERCENT_TOLERANCE = 0.5
+_MAX_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Cell:
         if published is not None and published.unit != unit:
             raise ValueError(f"published.unit is {published.unit!r}, but {metric} is given in {unit!r}")
         tolerance = config.get("tolerance", PERCENT_TOLERANCE if percent else 0.0)
-        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or tolerance < 0:
+        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
             raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance!r}")
         return cls(experiment, metric, unit, published, tolerance, against)
 
@@ -293,6 +295,10 @@ def _unmeasured(cell: Cell, own_splits: bool) -> CellResult:
 
 
 def _seeds(value: Any) -> list[int]:
+    if isinstance(value, int) and value > _MAX_SEEDS:
+        raise ValueError(
+            f"seeds: {value} runs, must be at most {_MAX_SEEDS}; a single seed stands in a list, [{value}]"
+        )
     seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
     valid = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) > 0
     if not valid or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):

@@ -17,6 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from graphkit.core.constraints import Count, checked
 from graphkit.core.files import read_record, remove_temporaries, write_record
 from graphkit.core.hashing import hash_config
 from graphkit.core.locks import locked
@@ -39,6 +40,7 @@ class OutOfTime(Exception):
     """The deadline came before all runs were done; those that were are saved."""
 
 
+@checked
 @dataclass(frozen=True)
 class RunOptions:
     """How the runs of a recipe are carried out.
@@ -57,7 +59,7 @@ class RunOptions:
     """
 
     jobs: int | None = None
-    threads: int = 1
+    threads: Count = 1
     folder: str | os.PathLike[str] = "runs/reproduce"
     fresh: bool = False
     progress: bool | None = None

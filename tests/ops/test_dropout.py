@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -44,3 +46,10 @@ def test_same_seed_same_mask() -> None:
     first = dropout(torch.ones(99), 0.4)
     torch.manual_seed(1)
     assert torch.equal(first, dropout(torch.ones(99), 0.4))
+
+
+@pytest.mark.parametrize("p", [2.0, 1.0, -0.5, math.nan])
+@pytest.mark.parametrize("training", [True, False])
+def test_what_is_no_probability_is_refused(p, training):
+    with pytest.raises(ValueError, match=r"dropout: p=.*, must be in \[0, 1\)"):
+        dropout(torch.ones(3), p, training)

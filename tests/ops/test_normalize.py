@@ -66,3 +66,10 @@ def test_a_bipartite_graph_can_be_row_normalised():
 def test_errors_name_value_and_remedy(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_numbers_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="gcn_norm: fill=nan, must be finite"):
+        ops.gcn_norm(torch.tensor([[0], [1]]), fill=float("nan"))
+    with pytest.raises(ValueError, match="l2_normalize: eps=-1, must be at least 0"):
+        ops.l2_normalize(torch.ones(2, 2), -1)

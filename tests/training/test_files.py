@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import json
+import math
 import os
 from pathlib import Path
 
@@ -235,6 +237,10 @@ def test_results_survive_a_file(tmp_path):
     for content in ("{", '{"test": 1}', "[]"):
         (tmp_path / "bad.json").write_text(content)
         with pytest.raises(ValueError, match=r"bad\.json is not a result of graphkit"):
+            Result.load(tmp_path / "bad.json")
+    for wrong, name in (({"test": math.nan}, "test=nan"), ({"history": "none"}, "history='none'")):
+        dataclasses.replace(result, **wrong).save(tmp_path / "bad.json")
+        with pytest.raises(ValueError, match=rf"bad\.json is not a result.*Result: {name}, must be"):
             Result.load(tmp_path / "bad.json")
 
 
