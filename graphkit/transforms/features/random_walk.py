@@ -28,7 +28,7 @@ class RandomWalkPE(NodeFeatures):
 
     as PyG's ``AddRandomWalkPE``, in double precision, then rounded to that of ``x``: graphs alone and as parts of
     larger ones differ by the rounding of doubles at most. Powers are computed for some columns at a time, in memory of
-    a few times 8 MiB. An isolated node gets zeros; a repeated edge counts once.
+    a few times 8 MiB. An isolated node gets zeros; a repeated edge counts once, and a self-loop is a step that stays.
 
     Args:
         walk_length: The number of steps :math:`K` (default: 8).
