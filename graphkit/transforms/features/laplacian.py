@@ -25,7 +25,8 @@ class LaplacianPE(NodeFeatures):
 
     Signs and, where eigenvalues repeat, directions are arbitrary; equal graphs in equal numbering get equal features.
     Columns that a small graph does not have hold zeros, and a graph without nodes has no rows. A graph of several
-    components has an eigenvector of eigenvalue 0 for each, all but the first of which are among the columns.
+    components has an eigenvector of eigenvalue 0 for each, all but the first of which are among the columns. PyG's
+    ``AddLaplacianEigenvectorPE`` draws signs at random and gives small graphs fewer columns.
 
     Args:
         num_vectors: The number of eigenvectors :math:`K` (default: 8).
