@@ -278,5 +278,5 @@ def test_bad_graphs():
     ):
         build(readout="sum")(large)
     del graph.edge_attr
-    with pytest.raises(ValueError, match="edge_types needs one code per edge in edge_attr, found none"):
+    with pytest.raises(ValueError, match="edge_types needs one code per edge in edge_attr, got none"):
         run(model, graph)
