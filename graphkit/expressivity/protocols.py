@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphkit.datasets.generators.base import at_least
+from graphkit.core.constraints import Count, checked
 from graphkit.diagnostics.separation import graph_outputs
 from graphkit.expressivity.random_models import OUTPUTS, RandomModels, copies
 from graphkit.expressivity.suites import Suite
@@ -64,6 +64,7 @@ class Protocol(ABC):
         return {"name": self.name, **asdict(self)}  # type: ignore[call-overload]
 
 
+@checked
 @dataclass(frozen=True)
 class RandomWeights(Protocol):
     r"""Deterministic: outputs of untrained models in double precision, against the noise of relabelled copies.
@@ -83,13 +84,10 @@ class RandomWeights(Protocol):
         copies: The number of copies :math:`k` (default: 4).
     """
 
-    seeds: int = 3
-    copies: int = 4
+    seeds: Count = 3
+    copies: Count = 4
     name = "random weights"
     factor = 1e3
-
-    def __post_init__(self) -> None:
-        at_least(1, seeds=self.seeds, copies=self.copies)
 
     def units(self, suite: Suite) -> list[list[int]]:
         return [[position] for position in range(len(suite.graphs))]
@@ -120,6 +118,7 @@ class RandomWeights(Protocol):
         return Verdict(separated & ~refused, torch.zeros_like(separated), refused, _largest_noise(findings))
 
 
+@checked
 @dataclass(frozen=True)
 class PairedTraining(Protocol):
     r"""BREC's reliable paired comparison: a model is trained to tell two graphs apart, then tested statistically.
@@ -147,16 +146,13 @@ class PairedTraining(Protocol):
         epochs: The largest number of epochs (default: 20).
     """
 
-    seeds: int = 10
-    epochs: int = 20
+    seeds: Count = 10
+    epochs: Count = 20
     name = "paired training"
     copies = 32
     batch_size = 16
     threshold = 72.34
     channels = OUTPUTS
-
-    def __post_init__(self) -> None:
-        at_least(1, seeds=self.seeds, epochs=self.epochs)
 
     def units(self, suite: Suite) -> list[list[int]]:
         return suite.pairs.tolist()

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphkit.core.constraints import Checked, Count
 from graphkit.metrics.base import Metric
 
 
-class HitsAt(Metric):
+class HitsAt(Checked, Metric):
     """The share of links that score above the K-th best pair without a link, as OGB's ``hits@20``.
 
     It stores the scores of all links and of the best K negatives.
@@ -20,7 +21,7 @@ class HitsAt(Metric):
     name = "hits@K"
     targets = ("link",)
 
-    def __init__(self, k: int = 20) -> None:
+    def __init__(self, k: Count = 20) -> None:
         self.k = k
         self.name = f"hits@{k}"
         self.links: list[Tensor] = []

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from graphkit.core.constraints import Count, checked, rule_of
+from graphkit.datasets.generators import GENERATORS
 from graphkit.testing import check_arguments
 from graphkit.testing.arguments import bad_arguments, parameters_of
 from tests.common.bad_input import judge, verdict
 
 ROOMS = [
     *("models", "nn", "nn.aggr", "nn.sheaf", "nn.ode", "samplers", "training", "training.strategies", "transforms"),
-    *("transforms.features", "transforms.rewiring"),
+    *("transforms.features", "transforms.rewiring", "metrics"),
 ]
 FREE = {  # parameters that an annotation cannot tell everything about
     "encoder": "a model, its name or its configuration",
@@ -32,7 +33,7 @@ def public_classes():
             own = inspect.isclass(value) and value.__module__.startswith("graphkit.")
             if own and not issubclass(value, Exception):
                 found[f"{room}.{name}"] = value
-    return found
+    return found | {f"generators.{name}": function for name, function in GENERATORS.items()}
 
 
 CLASSES = public_classes()

@@ -138,9 +138,9 @@ def test_a_model_without_weights_and_with_equal_outputs(tmp_path):
 
 
 def test_settings_that_cannot_be(tmp_path):
-    with pytest.raises(ValueError, match="copies must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="RandomWeights: copies=0, must be at least 1"):
         RandomWeights(copies=0)
-    with pytest.raises(ValueError, match="epochs must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="PairedTraining: epochs=0, must be at least 1"):
         PairedTraining(epochs=0)
     with pytest.raises(ValueError, match="paired training needs 16 outputs, the model has 2"):
         expressivity(lambda n: Same(0.0), "pairs", protocol=PairedTraining(), folder=tmp_path)

@@ -31,17 +31,6 @@ def extrapolating(sizes: Sequence[int]) -> list[Ids]:
     return [(train, val, test) for test in tests]
 
 
-def at_least(minimum: int, **values: int) -> None:
-    """Check whole-number options.
-
-    Raises:
-        ValueError: If one is smaller than ``minimum``.
-    """
-    for name, value in values.items():
-        if value < minimum:
-            raise ValueError(f"{name} must be at least {minimum}, got {value}")
-
-
 def both_directions(edges: Tensor) -> Tensor:
     """The edges ``[2, m]`` followed by their reverses."""
     return torch.cat([edges, edges.flip(0)], dim=1)

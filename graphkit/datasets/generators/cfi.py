@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain, combinations
+from typing import Annotated
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import OneOf, checked, not_empty
 from graphkit.datasets.generators.base import Generated, both_directions
 from graphkit.datasets.generators.expressive import csl_edges, sr16
 
@@ -67,13 +68,14 @@ def cfi_edges(base: Edges, twisted: bool = False) -> tuple[int, Tensor]:
     return len(nodes), coalesce(both_directions(torch.tensor(edges).t()))
 
 
-def cfi(*, bases: Sequence[str] = tuple(CFI_BASES)) -> Generated:
+@checked
+def cfi(*, bases: Annotated[Sequence[Annotated[str, OneOf(CFI_BASES)]], not_empty] = tuple(CFI_BASES)) -> Generated:
     """Pairs of untwisted and twisted graphs over small base graphs: graphs ``2i`` and ``2i + 1``.
 
     Args:
         bases: Names of base graphs (default: all ten of ``CFI_BASES``).
     """
-    chosen = [CFI_BASES[check_choice(name, CFI_BASES, "base of cfi")] for name in bases]
+    chosen = [CFI_BASES[name] for name in bases]
     return Generated([_plain(*cfi_edges(base, twisted)) for base in chosen for twisted in (False, True)])
 
 

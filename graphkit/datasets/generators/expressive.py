@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
-from graphkit.datasets.generators.base import Generated, at_least, both_directions
+from graphkit.core.constraints import Count, Interval, Seed, checked, not_empty
+from graphkit.datasets.generators.base import Generated, both_directions
 
 CSL_SKIPS = (2, 3, 4, 5, 6, 9, 11, 12, 13, 16)
 
@@ -22,7 +24,14 @@ def csl_edges(num_nodes: int, skip: int) -> Tensor:
     return coalesce(both_directions(torch.stack([nodes, (nodes + step) % num_nodes])))
 
 
-def csl(*, num_nodes: int = 41, skips: Sequence[int] = CSL_SKIPS, copies: int = 15, seed: int = 0) -> Generated:
+@checked
+def csl(
+    *,
+    num_nodes: Annotated[int, Interval(5)] = 41,
+    skips: Annotated[Sequence[Count], not_empty] = CSL_SKIPS,
+    copies: Count = 15,
+    seed: Seed = 0,
+) -> Generated:
     """Circular skip link graphs of Murphy et al. (2019), each class one graph under random numberings.
 
     Args:
@@ -31,8 +40,6 @@ def csl(*, num_nodes: int = 41, skips: Sequence[int] = CSL_SKIPS, copies: int = 
         copies: The number of numberings per class (default: 15).
         seed: The seed of the numberings (default: 0).
     """
-    at_least(1, copies=copies)
-    at_least(5, num_nodes=num_nodes)
     rng = np.random.default_rng(seed)
     graphs = []
     for label, skip in enumerate(skips):

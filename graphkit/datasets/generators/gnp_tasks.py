@@ -8,15 +8,15 @@ literature (20 to 40, then 50 to 100), distributions are our own choice.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import Count, OneOf, Seed, checked
 from graphkit.core.docstrings import arguments_of
-from graphkit.core.validate import check_choice
-from graphkit.datasets.generators.base import Generated, at_least, extrapolating
+from graphkit.datasets.generators.base import Generated, extrapolating
 from graphkit.datasets.generators.random_graphs import Graph, eccentricities, erdos_renyi
 
 SMALL, LARGE = (20, 40), (50, 100)
@@ -40,15 +40,16 @@ NODE_TARGETS: dict[str, Callable[[Graph, np.ndarray, int], np.ndarray]] = {
 }
 
 
+@checked
 def gnp_sets(
     *,
-    target: str = "max",
-    values: str = "uniform",
-    num_train: int = 2000,
-    num_val: int = 500,
-    num_test: int = 500,
-    num_extrapolation: int = 500,
-    seed: int = 0,
+    target: Annotated[str, OneOf(SET_TARGETS)] = "max",
+    values: Literal["uniform", "mixture"] = "uniform",
+    num_train: Count = 2000,
+    num_val: Count = 500,
+    num_test: Count = 500,
+    num_extrapolation: Count = 500,
+    seed: Seed = 0,
 ) -> Generated:
     """Sets of positive numbers; the label is one of their statistics.
 
@@ -62,8 +63,7 @@ def gnp_sets(
         num_extrapolation: Test examples of 50 to 100 elements (default: 500).
         seed: The seed (default: 0).
     """
-    function = SET_TARGETS[check_choice(target, SET_TARGETS, "target")]
-    check_choice(values, ("uniform", "mixture"), "values")
+    function = SET_TARGETS[target]
     no_edges = torch.empty(2, 0, dtype=torch.long)
 
     def draw(n: int, rng: np.random.Generator) -> Data:
@@ -74,15 +74,16 @@ def gnp_sets(
     return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
 
 
+@checked
 @arguments_of(gnp_sets)
 def gnp_graphs(
     *,
-    target: str = "max_degree",
-    num_train: int = 2000,
-    num_val: int = 500,
-    num_test: int = 500,
-    num_extrapolation: int = 500,
-    seed: int = 0,
+    target: Annotated[str, OneOf(GRAPH_TARGETS)] = "max_degree",
+    num_train: Count = 2000,
+    num_val: Count = 500,
+    num_test: Count = 500,
+    num_extrapolation: Count = 500,
+    seed: Seed = 0,
 ) -> Generated:
     """Random graphs of mean degree 2 to 6 with a value in 0.1..1 at every node; the label is of the whole graph.
 
@@ -90,7 +91,7 @@ def gnp_graphs(
         target: ``"max_degree"``, ``"harmonic"`` (the harmonic mean of the values) or ``"inverse_size"``
             (default: ``"max_degree"``).
     """
-    function = GRAPH_TARGETS[check_choice(target, GRAPH_TARGETS, "target")]
+    function = GRAPH_TARGETS[target]
 
     def draw(n: int, rng: np.random.Generator) -> Data:
         graph, values = _random_graph(n, rng)
@@ -100,15 +101,16 @@ def gnp_graphs(
     return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
 
 
+@checked
 @arguments_of(gnp_sets)
 def gnp_nodes(
     *,
-    target: str = "distance",
-    num_train: int = 2000,
-    num_val: int = 500,
-    num_test: int = 500,
-    num_extrapolation: int = 500,
-    seed: int = 0,
+    target: Annotated[str, OneOf(NODE_TARGETS)] = "distance",
+    num_train: Count = 2000,
+    num_val: Count = 500,
+    num_test: Count = 500,
+    num_extrapolation: Count = 500,
+    seed: Seed = 0,
 ) -> Generated:
     """Graphs as in :func:`gnp_graphs` and a source; every node has a label.
 
@@ -116,7 +118,7 @@ def gnp_nodes(
         target: ``"distance"`` from the source (0 if there is no path), or ``"neighbourhood"`` (the mean value of the
             neighbours) (default: ``"distance"``).
     """
-    function = NODE_TARGETS[check_choice(target, NODE_TARGETS, "target")]
+    function = NODE_TARGETS[target]
 
     def draw(n: int, rng: np.random.Generator) -> Data:
         graph, values = _random_graph(n, rng)
@@ -137,7 +139,6 @@ def _generated(
     num_extrapolation: int,
 ) -> Generated:
     """Examples of small sizes for training, validation and test, and of large ones to extrapolate to."""
-    at_least(1, num_train=num_train, num_val=num_val, num_test=num_test, num_extrapolation=num_extrapolation)
     rng = np.random.default_rng(seed)
     small = rng.integers(SMALL[0], SMALL[1] + 1, num_train + num_val + num_test).tolist()
     large = rng.integers(LARGE[0], LARGE[1] + 1, num_extrapolation).tolist()

@@ -9,13 +9,15 @@ The leaves of a complete binary tree of depth :math:`r` carry keys :math:`1, \do
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.datasets.generators.base import Generated, at_least
+from graphkit.core.constraints import Interval, Seed, checked
+from graphkit.datasets.generators.base import Generated
 
 
 def preorder_tree(depth: int) -> tuple[Tensor, Tensor]:
@@ -36,7 +38,8 @@ def preorder_tree(depth: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(edges).t().contiguous(), torch.tensor(leaves)
 
 
-def tree_neighbors_match(*, depth: int = 3, one_hot: bool = True, seed: int = 0) -> Generated:
+@checked
+def tree_neighbors_match(*, depth: Annotated[int, Interval(2)] = 3, one_hot: bool = True, seed: Seed = 0) -> Generated:
     """The task for one depth, with the authors' numbers of examples (96, 8000, 16000, then 32000).
 
     Labels are ``value - 1``, so that classes are ``0..2^depth - 1``. The split is stratified: 80 % train as in the
@@ -49,7 +52,6 @@ def tree_neighbors_match(*, depth: int = 3, one_hot: bool = True, seed: int = 0)
             (default: ``True``).
         seed: The seed of the permutations and of the split (default: 0).
     """
-    at_least(2, depth=depth)
     rng = np.random.default_rng(seed)
     edges, leaves = preorder_tree(depth)
     size, num_leaves = int(edges.max()) + 1, leaves.numel()

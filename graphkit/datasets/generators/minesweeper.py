@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
-from graphkit.datasets.generators.base import Generated, at_least, both_directions
+from graphkit.core.constraints import Interval, Seed, UnitInterval, checked
+from graphkit.datasets.generators.base import Generated, both_directions
 
 
 def grid_edges(rows: int, columns: int) -> Tensor:
@@ -36,8 +39,14 @@ def minesweeper_features(edge_index: Tensor, mines: Tensor, unknown: Tensor) -> 
     return torch.cat([unknown.view(-1, 1).long(), counts], dim=1).float()
 
 
+@checked
 def minesweeper(
-    *, rows: int = 100, columns: int = 100, mines: float = 0.2, unknown: float = 0.5, seed: int = 0
+    *,
+    rows: Annotated[int, Interval(2)] = 100,
+    columns: Annotated[int, Interval(2)] = 100,
+    mines: UnitInterval = 0.2,
+    unknown: UnitInterval = 0.5,
+    seed: Seed = 0,
 ) -> Generated:
     """A fresh field: which nodes are mines?
 
@@ -48,10 +57,6 @@ def minesweeper(
         unknown: The share of nodes whose count is hidden, met exactly (default: 0.5).
         seed: The seed of both draws (default: 0).
     """
-    at_least(2, rows=rows, columns=columns)
-    for name, share in (("mines", mines), ("unknown", unknown)):
-        if not 0 < share < 1:
-            raise ValueError(f"{name} is a share between 0 and 1, got {share}")
     size = rows * columns
     rng = np.random.default_rng(seed)
     y = torch.zeros(size, dtype=torch.int64)

@@ -5,29 +5,30 @@ From `"Principal Neighbourhood Aggregation for Graph Nets" <https://arxiv.org/ab
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphkit.core.validate import check_choice
-from graphkit.datasets.generators.base import Generated, at_least, extrapolating
+from graphkit.core.constraints import Count, Seed, checked
+from graphkit.datasets.generators.base import Generated, extrapolating
 from graphkit.datasets.generators.random_graphs import eccentricities, mixed_graph
 
 SIZES = range(15, 25)
 EXTRAPOLATION = [range(start, start + 5) for start in range(20, 100, 5)]
 
 
+@checked
 def pna_multitask(
     *,
-    level: str = "graphs",
-    variant: str = "faithful",
-    num_train: int = 512,
-    num_val: int = 128,
-    num_test: int = 256,
-    num_extrapolation: int = 16,
-    seed: int = 0,
+    level: Literal["graphs", "nodes"] = "graphs",
+    variant: Literal["faithful", "corrected"] = "faithful",
+    num_train: Count = 512,
+    num_val: Count = 128,
+    num_test: Count = 256,
+    num_extrapolation: Count = 16,
+    seed: Seed = 0,
 ) -> Generated:
     r"""Random graphs of ten families with 15 to 24 nodes, and larger ones to extrapolate to.
 
@@ -47,10 +48,8 @@ def pna_multitask(
             (default: 16).
         seed: The seed (default: 0).
     """
-    check_choice(level, ("graphs", "nodes"), "level")
-    check_choice(variant, ("faithful", "corrected"), "variant")
-    at_least(1, num_train=num_train, num_extrapolation=num_extrapolation)
-    at_least(2 if variant == "corrected" else 1, num_val=num_val, num_test=num_test)
+    if variant == "corrected" and min(num_val, num_test) < 2:
+        raise ValueError(f"pna_multitask: num_val={num_val} and num_test={num_test}, must be at least 2 if corrected")
     faithful = variant == "faithful"
     tested = SIZES[:5] if faithful else SIZES
     share = 1 if faithful else 2

@@ -6,11 +6,14 @@ in the form of PyG's example: small multisets to train on, larger ones to extrap
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphkit.datasets.generators.base import Generated, at_least, extrapolating
+from graphkit.core.constraints import Count, Interval, Seed, checked
+from graphkit.datasets.generators.base import Generated, extrapolating
 
 
 def to_bits(numbers: np.ndarray, num_bits: int) -> np.ndarray:
@@ -18,17 +21,18 @@ def to_bits(numbers: np.ndarray, num_bits: int) -> np.ndarray:
     return (numbers[..., None] >> np.arange(num_bits - 1, -1, -1)) & 1
 
 
+@checked
 def second_minimum(
     *,
-    num_bits: int = 8,
-    num_train: int = 65536,
-    num_val: int = 1024,
-    num_test: int = 1024,
-    num_extrapolation: int = 1024,
-    min_size: int = 2,
-    max_size: int = 16,
-    extrapolation_size: int = 32,
-    seed: int = 0,
+    num_bits: Count = 8,
+    num_train: Count = 65536,
+    num_val: Count = 1024,
+    num_test: Count = 1024,
+    num_extrapolation: Count = 1024,
+    min_size: Annotated[int, Interval(2)] = 2,
+    max_size: Annotated[int, Interval(2)] = 16,
+    extrapolation_size: Annotated[int, Interval(2)] = 32,
+    seed: Seed = 0,
 ) -> Generated:
     """Multisets of uniform numbers, each number a node with its bits as features; the label is the answer's bits.
 
@@ -45,10 +49,8 @@ def second_minimum(
         extrapolation_size: The size of the larger sets (default: 32).
         seed: The seed (default: 0).
     """
-    at_least(1, num_train=num_train, num_val=num_val, num_test=num_test, num_extrapolation=num_extrapolation)
-    at_least(1, num_bits=num_bits)
-    at_least(2, min_size=min_size, extrapolation_size=extrapolation_size)
-    at_least(min_size, max_size=max_size)
+    if max_size < min_size:
+        raise ValueError(f"second_minimum: max_size={max_size}, must be at least min_size={min_size}")
     rng = np.random.default_rng(seed)
     small = rng.integers(min_size, max_size + 1, num_train + num_val + num_test)
     sizes = np.concatenate([small, np.full(num_extrapolation, extrapolation_size)])

@@ -7,15 +7,17 @@ must be predicted *at the source*, so a model reads out at ``readout_mask`` and 
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.utils import coalesce
 
+from graphkit.core.constraints import Count, Interval, OneOf, Seed, checked
 from graphkit.core.docstrings import arguments_of
-from graphkit.core.validate import check_choice
-from graphkit.datasets.generators.base import Generated, at_least, both_directions, extrapolating
+from graphkit.datasets.generators.base import Generated, both_directions, extrapolating
 
 
 def ring_edges(num_nodes: int) -> Tensor:
@@ -49,17 +51,18 @@ def tree_edges(depth: int, arity: int) -> Tensor:
 GRAPHS = {"ring": ring_edges, "crossed-ring": crossed_ring_edges, "clique-path": clique_path_edges}
 
 
+@checked
 def transfer(
     *,
-    graph: str,
-    num_nodes: int = 10,
-    num_classes: int = 5,
-    num_train: int = 5000,
-    num_val: int = 500,
-    num_test: int = 500,
+    graph: Annotated[str, OneOf(GRAPHS)],
+    num_nodes: Annotated[int, Interval(2)] = 10,
+    num_classes: Annotated[int, Interval(2)] = 5,
+    num_train: Count = 5000,
+    num_val: Count = 500,
+    num_test: Count = 500,
     duplicate_edges: bool = False,
     random_target: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Generated:
     """Transfer from the antipode of the source over a ring, or from the end of a path into a clique.
 
@@ -74,24 +77,24 @@ def transfer(
         random_target: Draw the target uniformly for every sample (default: ``False``).
         seed: The seed of ``random_target`` (default: 0).
     """
-    at_least(2, num_nodes=num_nodes)
-    edges = GRAPHS[check_choice(graph, GRAPHS, "graph")](num_nodes)
+    edges = GRAPHS[graph](num_nodes)
     target = num_nodes - 1 if graph == "clique-path" else num_nodes // 2
     sizes = (num_train, num_val, num_test)
     return _transfer(edges, num_nodes, target, num_classes, sizes, duplicate_edges, random_target, seed)
 
 
+@checked
 @arguments_of(transfer)
 def tree_transfer(
     *,
-    depth: int = 3,
-    arity: int = 2,
-    num_classes: int = 5,
-    num_train: int = 5000,
-    num_val: int = 500,
-    num_test: int = 500,
+    depth: Count = 3,
+    arity: Count = 2,
+    num_classes: Annotated[int, Interval(2)] = 5,
+    num_train: Count = 5000,
+    num_val: Count = 500,
+    num_test: Count = 500,
     random_target: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Generated:
     """Transfer from the last leaf of a complete tree to its root.
 
@@ -99,7 +102,6 @@ def tree_transfer(
         depth: The distance between root and leaves (default: 3).
         arity: The number of children per node (default: 2).
     """
-    at_least(1, depth=depth, arity=arity)
     edges = tree_edges(depth, arity)
     size = edges.size(1) + 1
     return _transfer(edges, size, size - 1, num_classes, (num_train, num_val, num_test), False, random_target, seed)
@@ -115,8 +117,6 @@ def _transfer(
     random_target: bool,
     seed: int,
 ) -> Generated:
-    at_least(2, num_classes=num_classes)
-    at_least(1, num_train=sizes[0], num_val=sizes[1], num_test=sizes[2])
     edge_index = both_directions(edges)
     if not duplicate_edges:
         edge_index = coalesce(edge_index)
