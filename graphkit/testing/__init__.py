@@ -1,8 +1,8 @@
 """Checks that graphkit's own classes pass, for yours.
 
-``check_layer``, ``check_aggregation``, ``check_model`` and ``check_transform`` run everything that is known about their
-kind: permutations, batches, isolated nodes, missing edges, precision, gradients, state dicts, seeds, copies, ...
-``check_arguments`` passes bad arguments to any class.
+``check_layer``, ``check_aggregation``, ``check_model``, ``check_transform`` and ``check_strategy`` run everything
+that is known about their kind: permutations, batches, isolated nodes, missing edges, precision, gradients, state dicts,
+seeds, copies, ...
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from graphkit.testing.arguments import check_arguments
 from graphkit.testing.bad_data import Damage, damages
 from graphkit.testing.discovery import CHECKS, Case, cases, discover, instance_cases
 from graphkit.testing.graphs import random_graph, relabelled
+from graphkit.testing.strategies import STRATEGY_CHECKS, strategy_cases
 from graphkit.testing.symmetry import (
     assert_batch_independent,
     assert_close,
@@ -23,6 +24,7 @@ from graphkit.testing.symmetry import (
 
 __all__ = [
     "CHECKS",
+    "STRATEGY_CHECKS",
     "Case",
     "Damage",
     "assert_batch_independent",
@@ -34,11 +36,13 @@ __all__ = [
     "check_arguments",
     "check_layer",
     "check_model",
+    "check_strategy",
     "check_transform",
     "damages",
     "discover",
     "random_graph",
     "relabelled",
+    "strategy_cases",
 ]
 
 Target = type | Callable[[], Any]
@@ -90,6 +94,28 @@ def check_transform(target: Target, expected_failures: Mapping[str, str] | None 
         >>> check_transform(RandomEdges, {"permutation": "edges are drawn by node number"})
     """
     _check("transform", target, expected_failures)
+
+
+def check_strategy(target: Target) -> None:
+    """Run all checks on a strategy: weights that change or are named, hidden labels, runs that repeat, ...
+
+    Args:
+        target: A class that needs no arguments, or a function that builds an instance.
+
+    Raises:
+        AssertionError: Naming the check that failed, or if the strategy refuses tasks of nodes and of graphs alike.
+
+    Example:
+        >>> from graphkit.training.strategies import Backprop
+        >>> check_strategy(Backprop)
+    """
+    checks = list(strategy_cases(target))
+    assert checks, f"{target!r} refuses tasks of nodes and of graphs; there is nothing to check"
+    for name, check in checks:
+        try:
+            check()
+        except Exception as error:
+            raise AssertionError(f"{name}: {error}") from error
 
 
 def _check(kind: str, target: Target, expected_failures: Mapping[str, str] | None) -> None:

@@ -12,10 +12,8 @@ import inspect
 import itertools
 import math
 import re
-import warnings
 
 import pytest
-import torch
 from torch import nn
 from torch_geometric.nn import GCN as PyGGCN
 from torch_geometric.nn import global_mean_pool
@@ -23,6 +21,7 @@ from torch_geometric.nn import global_mean_pool
 import graphkit as gk
 from graphkit.models import LayeredModel, PairScorer, PyGModel
 from graphkit.testing.instances import factories
+from graphkit.testing.strategies import unnamed_weights
 from tests import tiny
 from tests.training.greedy import _Greedy
 
@@ -99,42 +98,24 @@ OUTCOMES: dict[tuple[str, str, str], str] = {}
 
 def outcome(trainer, network, task):
     """The result, or the error that the strategy has told before or a part of the model tells; before any step."""
-    strategy, weights, steps = trainer.strategy, {}, []
-    setup, train_step = strategy.setup, strategy.train_step
-
-    def remember(model, *rest):
-        setup(model, *rest)
-        with torch.no_grad():
-            for name, p in model.named_parameters():
-                if p.requires_grad:
-                    weights[name] = p.add_(0.01).clone()  # so that weight decay changes what is trained
-
-    strategy.setup = remember
+    strategy, steps, reason = trainer.strategy, [], None
+    train_step = strategy.train_step
     strategy.train_step = lambda *given: steps.append(train_step(*given)) or steps[-1]
-    whole = network if isinstance(network, LayeredModel | PyGModel) else PyGModel(network)
-    reason = None
     try:
-        strategy.check(whole, task)
+        strategy.check(network if isinstance(network, LayeredModel | PyGModel) else PyGModel(network), task)
     except (TypeError, ValueError) as error:
         reason = error
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            result = trainer.fit(network, task)
-        except (TypeError, ValueError) as error:
-            refused = error
-        else:
-            refused = None
-    if refused is not None:
-        assert not steps, "work was lost"
-        assert re.search(re.escape(str(reason)) if reason else OF_MODELS, str(refused)), refused
-        return refused
-    assert reason is None
-    same = [name for name, p in strategy.model.named_parameters() if name in weights and torch.equal(p, weights[name])]
-    told = " ".join(str(w.message) for w in caught if "weights of" in str(w.message))
-    unsaid = [name for name in same if name.removeprefix("module.").partition(".")[0] not in told]
-    assert not unsaid, f"weights that stay as they are, without a word: {unsaid}"
-    return result
+    try:
+        result, unnamed = unnamed_weights(trainer, network, task)
+    except (TypeError, ValueError) as error:
+        refused = error
+    else:
+        assert reason is None
+        assert not unnamed, f"weights that stay as they are, without a word: {unnamed}"
+        return result
+    assert not steps, "work was lost"
+    assert re.search(re.escape(str(reason)) if reason else OF_MODELS, str(refused)), refused
+    return refused
 
 
 @pytest.fixture(autouse=True)
