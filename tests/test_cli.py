@@ -347,6 +347,16 @@ def test_a_command_executes_nothing_of_the_current_folder(tmp_path):
     assert "GCN" in done.stdout
 
 
+@pytest.mark.slow
+def test_processes_of_a_command_import_nothing_from_the_current_folder(tmp_path):
+    recipe = "model: mlp\ntask: karate\ntrainer: {max_epochs: 1}\nseeds: 2\n"
+    (tmp_path / "mine.yaml").write_text(recipe)
+    (tmp_path / "csv.py").write_text("open('executed', 'w')\n")
+    assert run("reproduce", "mine.yaml", "--jobs", "2", "--output", "r.json") == 0
+    assert not (tmp_path / "executed").exists()
+    assert "PYTHONSAFEPATH" not in os.environ
+
+
 def test_the_current_folder_is_searched_last_and_for_own_classes_only(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
     before = list(sys.path)

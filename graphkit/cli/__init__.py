@@ -9,6 +9,8 @@ import importlib
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from graphkit.cli.common import Parser, UsageError
@@ -54,11 +56,8 @@ def main(argv: list[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
-    os.environ.setdefault(
-        "PYTHONSAFEPATH", "1"
-    )  # processes that this one starts import nothing from the current folder
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _careful_children():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             return _dispatch(arguments)
     except BrokenPipeError:  # the reader has seen enough: graphkit list tasks | head
@@ -95,6 +94,18 @@ def _dispatch(arguments: list[str]) -> int:
         Parser(prog="graphkit doctor", description="Versions, live sparse backend, GPU, data.").parse_args(rest)
         return command()
     return command(rest)
+
+
+@contextmanager
+def _careful_children() -> Iterator[None]:
+    """Let processes that are started meanwhile, such as joblib's, import nothing from the current folder."""
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = before or "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PYTHONSAFEPATH"]
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:

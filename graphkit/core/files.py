@@ -11,7 +11,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ def remove(path: Path) -> None:
 
 def _sync(folder: Path) -> None:
     """Let the order in which names changed survive a power failure, where the system can."""
-    if os.name == "posix":
+    with suppress(OSError):  # not on Windows, nor on every network disk
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
