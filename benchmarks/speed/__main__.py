@@ -12,6 +12,7 @@ MODULES = (
     "drew",
     "features",
     "forward",
+    "gate",
     "grand",
     "kl",
     "link",

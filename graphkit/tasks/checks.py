@@ -81,13 +81,11 @@ def _check_alike(graphs: Sequence[Data], task: str) -> None:
 
 def _attributes(graph: Data) -> dict[str, Any]:
     """The attributes that a batch joins, and for those with a row per node or edge their kind."""
-    kinds: dict[str, Any] = {
-        key: None for key, value in graph._store.items() if value is not None and key not in ("y", "num_nodes")
+    return {
+        key: (value.dtype, value.layout, *value.shape[1:]) if key in ("x", "edge_attr", "edge_weight", "pos") else None
+        for key, value in graph.to_dict().items()
+        if value is not None and key not in ("y", "num_nodes")
     }
-    for key in ("x", "edge_attr", "edge_weight", "pos"):
-        if key in kinds:
-            kinds[key] = (graph[key].dtype, graph[key].layout, *graph[key].shape[1:])
-    return kinds
 
 
 def _in_words(kind: tuple[Any, ...]) -> str:
