@@ -28,10 +28,10 @@ def hash_object(value: Any, length: int = 12) -> str:
 
     Functions and classes count by their compiled code, with defaults, closures, base classes, and the globals and
     modules that the code names, and so on through all code that does not lie in an installed package; comments do not
-    count. Of installed packages the version counts; of graphkit, the
-    sources of the room of a class and of those below. Other objects count as they are
-    pickled, without what a ``cached_property`` remembers. Not seen: files that the code reads, names that it makes up
-    when it runs, and globals that cannot be pickled, such as locks, but for their type.
+    count. Of installed packages the version counts; of graphkit, the sources of the room of a class and of those below.
+    Other objects count as they are pickled, without what a ``cached_property`` remembers. Not seen: files that the code
+    reads, names that it makes up when it runs, and what code holds that cannot be pickled, such as locks, but for its
+    type.
 
     Raises:
         TypeError: If the object holds something that cannot be pickled.
@@ -47,6 +47,7 @@ class _Hasher:
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, str]] = {}  # with the objects, whose ids must not be given away
         self._depth = 0
+        self._in_code = 0
 
     def of(self, value: Any) -> str:
         if type(value) in _PLAIN:
@@ -81,13 +82,20 @@ class _Hasher:
             return _joined("property", self._all([value.fget, value.fset, value.fdel]))
         if isinstance(value, BuiltinFunctionType) and isinstance(value.__self__, ModuleType | None):
             return _joined("builtin", _module(value), value.__qualname__, str(_package(_module(value))))
+        if isinstance(value, cached_property):
+            return _joined("cached_property", self.of(value.func))
         if hasattr(value, "__wrapped__") and _is_installed(kind):  # staticmethod, lru_cache, numba's functions
             return _joined("wrapped", self.of(kind), self.of(value.__wrapped__))
         return self._pickled(value)
 
     def _pickled(self, value: Any) -> str:
         reduce = copyreg.dispatch_table.get(type(value))
-        reduced: Any = reduce(value) if reduce else value.__reduce_ex__(4)
+        try:
+            reduced: Any = reduce(value) if reduce else value.__reduce_ex__(4)
+        except Exception:  # whatever the object's own way of being pickled raises
+            if not self._in_code:
+                raise
+            return self.of(type(value))
         if isinstance(reduced, str):
             return _joined("global", reduced, _module(value), str(_package(_module(value))))
         make, arguments, state, items, pairs = [*reduced, None, None, None][:5]
@@ -99,7 +107,7 @@ class _Hasher:
         if _is_installed(cls):
             return _joined("class", cls.__module__, cls.__qualname__, str(_package(cls.__module__)))
         members = {
-            name: self._of_namespace(value)
+            name: self._of_code(value)
             for name, value in sorted(vars(cls).items())
             if not name.startswith("__") or isinstance(value, FunctionType | classmethod | staticmethod | property)
         }
@@ -113,9 +121,8 @@ class _Hasher:
         cells = [cell.cell_contents for cell in function.__closure__ or () if _is_full(cell)]
         if hasattr(function, "__wrapped__") and (package or "").startswith("graphkit "):
             cells = []  # what checks of arguments remember
-        state = [function.__defaults__, function.__kwdefaults__, cells, vars(function)]
-        own = _joined(package, code.co_qualname) if package else self._code(function)
-        return _joined("function", own, self._all(state))
+        state = self._of_code([function.__defaults__, function.__kwdefaults__, cells, vars(function)])
+        return _joined("function", _joined(package, code.co_qualname) if package else self._code(function), state)
 
     def _code(self, function: FunctionType) -> str:
         """The function's instructions and the globals that they name, those of modules included."""
@@ -127,27 +134,24 @@ class _Hasher:
             for step in dis.get_instructions(code):
                 if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in function.__globals__:
                     read[step.argval] = function.__globals__[step.argval]
-        values = {name: self._of_namespace(value) for name, value in sorted(read.items())}
+        values = {name: self._of_code(value) for name, value in sorted(read.items())}
         modules = [value for value in read.values() if isinstance(value, ModuleType)]
         for module in modules:  # grows: modules of modules
             if _package(module.__name__) is None:
                 for name in sorted(names & vars(module).keys()):
                     member = vars(module)[name]
-                    values[f"{module.__name__}.{name}"] = self._of_namespace(member)
+                    values[f"{module.__name__}.{name}"] = self._of_code(member)
                     if isinstance(member, ModuleType) and member not in modules:
                         modules.append(member)
         return _joined(*map(_instructions, codes), self.of(values))
 
-    def _of_namespace(self, value: Any) -> str:
-        """The digest of a global or a class attribute, which counts by its type if it cannot be pickled."""
-        depth, size = self._depth, len(self._known)
+    def _of_code(self, value: Any) -> str:
+        """The digest of a global, class attribute or closure, of which counts by its type what cannot be pickled."""
+        self._in_code += 1
         try:
             return self.of(value)
-        except Exception:  # whatever the object's own way of being pickled raises
-            self._depth = depth
-            while len(self._known) > size:
-                self._known.popitem()
-            return self.of(type(value))
+        finally:
+            self._in_code -= 1
 
 
 def _joined(*parts: str) -> str:

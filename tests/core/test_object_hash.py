@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 
 import numpy as np
 import pytest
@@ -214,6 +215,25 @@ def test_a_global_that_cannot_be_pickled_counts_by_its_type():
     scopes = [cell(source.format(value=v), lock=lock) for v, lock in ((1, (i for i in ())), (1, (i for i in ())))]
     other = cell(source.format(value=2), lock=(i for i in ()))
     assert hash_object(scopes[0]["f"]) == hash_object(scopes[1]["f"]) != hash_object(other["f"])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "class f:\n    @functools.cached_property\n    def table(self):\n        return {value}",
+        "@functools.singledispatch\ndef f(x):\n    return {value}",
+        "class H:\n    def __init__(self):\n        self.lock, self.k = lock, {value}\nh = H()\ndef f():\n    return h",
+        "@torch.no_grad()\ndef f(x):\n    return {value}",
+        "def make(k):\n    inner = lock\n    return lambda: (inner, k)\nf = make({value})",
+        "class f:\n    run = functools.partialmethod(print, {value})",
+        "class Meta(type):\n    k = {value}\nclass f(metaclass=Meta):\n    pass",
+    ],
+)
+def test_code_beside_what_cannot_be_pickled_counts(source):
+    first, again, other = (
+        hash_object(cell(source.format(value=value), lock=threading.Lock())["f"]) for value in (1, 1, 2)
+    )
+    assert first == again != other
 
 
 def test_an_argument_that_cannot_be_pickled_is_refused_by_name():
