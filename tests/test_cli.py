@@ -351,7 +351,7 @@ def test_a_command_executes_nothing_of_the_current_folder(tmp_path):
 def test_processes_of_a_command_import_nothing_from_the_current_folder(tmp_path):
     recipe = "model: mlp\ntask: karate\ntrainer: {max_epochs: 1}\nseeds: 2\n"
     (tmp_path / "mine.yaml").write_text(recipe)
-    (tmp_path / "csv.py").write_text("open('executed', 'w')\n")
+    (tmp_path / "_multiprocessing.py").write_text("open('executed', 'w')\n")  # one that joblib's workers ask for
     assert run("reproduce", "mine.yaml", "--jobs", "2", "--output", "r.json") == 0
     assert not (tmp_path / "executed").exists()
     assert "PYTHONSAFEPATH" not in os.environ
