@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
@@ -70,6 +70,7 @@ def unlabelled_batches(
         TypeError: If they are no graphs.
         ValueError: If one is damaged, or has another number of features than the task.
     """
+    graphs = graphs.to_data_list() if isinstance(graphs, Batch) else graphs
     graphs = as_graphs([graphs] if isinstance(graphs, Data) else graphs, "predict")
     check_graphs(graphs, "predict")
     if transform is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
-from torch_geometric.data import Data
+from torch_geometric.data import Batch, Data
 
 import graphkit as gk
 from graphkit.models import GCN, PairScorer
@@ -49,6 +49,8 @@ def test_every_strategy_predicts_new_graphs(name, kind):
     assert not torch.equal(*alone)
     assert torch.isfinite(torch.cat(alone)).all()
     torch.testing.assert_close(trainer.predict([first, second]), torch.cat(alone))
+    if kind != "link":
+        torch.testing.assert_close(trainer.predict(Batch.from_data_list([first, second])), torch.cat(alone))
     poisoned = new_graph(5, kind == "link", y=torch.zeros(rows, dtype=torch.long), train_mask=torch.ones(9) > 0)
     assert torch.equal(trainer.predict(poisoned), alone[0])
 
