@@ -11,7 +11,7 @@ from benchmarks.speed.common import Benchmark, benchmark, random_graph
 from graphkit.transforms import Hops
 
 
-@benchmark("gate", goal=0.95, of="Hops")
+@benchmark("gate")
 def gate() -> Benchmark:
     """Pairs of nodes up to 2 hops apart: 100 graphs of 100 nodes and 400 edges with edge features."""
     graphs = [_graph(seed) for seed in range(100)]
