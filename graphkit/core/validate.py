@@ -108,7 +108,7 @@ def all_finite(values: Tensor) -> bool:
 def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bool = False) -> None:
     """Check that a feature matrix is floating point, two-dimensional, finite and of the right length.
 
-    Sparse tensors are checked on their stored values. With ``codes``, whole numbers will do.
+    Sparse tensors are checked on their stored values. With ``codes``, whole numbers will do, one column of them flat.
 
     Raises:
         TypeError: If the dtype is not floating point.
@@ -117,7 +117,8 @@ def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bo
     if not x.is_floating_point() and (x.is_complex() or not codes):
         remedy = "x.real and x.imag" if x.is_complex() else "x.float()"
         raise TypeError(f"{where}: features have dtype {x.dtype}, but must be floating point; use {remedy}")
-    if x.dim() != 2:
+    flat_codes = codes and x.dim() == 1 and not x.is_floating_point()
+    if x.dim() != 2 and not flat_codes:
         raise ValueError(f"{where}: features have shape {list(x.shape)}, expected [num_nodes, num_features]")
     if num_rows is not None and x.size(0) != num_rows:
         raise ValueError(f"{where}: features have {x.size(0)} rows, but the graph has {num_rows} nodes")

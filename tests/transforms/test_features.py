@@ -127,3 +127,10 @@ def test_dropout_without_effect():
     assert torch.equal(dropout(matrix, 0.5, False).to_dense(), torch.eye(3))
     assert torch.equal(dropout(matrix, 0.0, True).to_dense(), torch.eye(3))
     assert torch.equal(dropout(torch.ones(2, 2), 0.5, False), torch.ones(2, 2))
+
+
+def test_a_flat_column_of_codes_is_one_feature() -> None:
+    data = Data(x=torch.tensor([3, 1, 2]), edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]))
+    flat = RandomWalkPE(2)(data).x
+    data.x = data.x.view(-1, 1)
+    assert torch.equal(flat, RandomWalkPE(2)(data).x)

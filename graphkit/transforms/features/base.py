@@ -40,5 +40,5 @@ class NodeFeatures(Precompute):
             raise ValueError(f"{type(self).__name__}: x is sparse; add features before SparseFeatures")
         dtype = float_dtype(data)
         columns = self.columns(data).to(data.edge_index.device, dtype)
-        data.x = columns if x is None else torch.cat([x.to(dtype), columns], dim=1)
+        data.x = columns if x is None else torch.column_stack([x.to(dtype), columns])
         return data

@@ -70,7 +70,7 @@ def _check_edges(file: GoldenFile, k: int, found: PathSet, data: Data) -> None:
 
 def _batch(file: GoldenFile) -> Batch:
     sizes = torch.bincount(file.tensor("batch"), minlength=int(file.scalar("num_graphs")))
-    x = file.tensor("x_type").view(-1, 1) if "x_type" in file else file.tensor("x").double().requires_grad_()
+    x = file.tensor("x_type") if "x_type" in file else file.tensor("x").double().requires_grad_()
     data = Batch(x=x, edge_index=file.tensor("edge_index"), batch=file.tensor("batch"))
     data.ptr = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
     data._num_graphs = sizes.numel()
