@@ -207,7 +207,7 @@ def test_a_target_says_which_metrics_fit_it():
     plain = tiny.node_task()
     with pytest.raises(ValueError, match="metric 'exact_match' cannot judge a ranks target"):
         NodeTask("ranks", plain.data, plain.split, "ranks")
-    with pytest.raises(TypeError, match="target is a int; give a name such as 'multiclass', or a subclass of Target"):
+    with pytest.raises(TypeError, match="NodeTask: target=3, must be a string or a class or of type Target"):
         NodeTask("ranks", plain.data, plain.split, 3)
 
 

@@ -290,7 +290,7 @@ def _literal(options: tuple[Any, ...]) -> Rule:
     one_of, kinds = OneOf(options), tuple({type(option) for option in options})
 
     def problem(value: Any) -> Problem | None:
-        of_type = type(value) not in kinds
+        of_type = not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)
         text = suggestion(value, map(str, options)) if of_type else one_of(value)
         return None if text is None else Problem(text, value, of_type)
 

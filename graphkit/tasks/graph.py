@@ -10,6 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import with_kinds
+from graphkit.core.constraints import Count
 from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
 from graphkit.tasks.loaders import GraphBatches, Loader
@@ -40,11 +41,11 @@ class GraphTask(Task):
     def __init__(
         self,
         name: str,
-        graphs: Sequence[Data],
-        split: Split,
+        graphs: Any,
+        split: Any,
         target: str | type[Target] | Target = "multiclass",
         metric: str | type | Any = None,
-        num_outputs: int | None = None,
+        num_outputs: Count | None = None,
         allow_missing_classes: bool = False,
         loss: Any = None,
         class_weight: Any = None,

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import edge_subgraph
+from graphkit.core.constraints import Positive
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.validate import check_edge_index
 from graphkit.metrics import HitsAt
@@ -67,16 +68,14 @@ class LinkTask(Task):
     def __init__(
         self,
         name: str,
-        data: Data,
-        split: LinkSplit,
+        data: Any,
+        split: Any,
         metric: str | type | Any = "roc_auc",
-        num_negatives: float = 1.0,
+        num_negatives: Positive = 1.0,
         loss: Any = None,
         pos_weight: Any = None,
     ) -> None:
         super().__init__(name, "link", metric, loss=loss, pos_weight=pos_weight)
-        if not num_negatives > 0:
-            raise ValueError(f"task {name!r}: num_negatives={num_negatives}, must be positive")
         self.num_negatives = num_negatives
         self.set_data([data], split)
 

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import Count
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
@@ -47,11 +48,11 @@ class NodeTask(Task):
     def __init__(
         self,
         name: str,
-        data: Data,
-        split: Split,
+        data: Any,
+        split: Any,
         target: str | type[Target] | Target = "multiclass",
         metric: str | type | Any = None,
-        num_outputs: int | None = None,
+        num_outputs: Count | None = None,
         allow_missing_classes: bool = False,
         loss: Any = None,
         class_weight: Any = None,

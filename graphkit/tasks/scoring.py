@@ -11,13 +11,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit import metrics
+from graphkit.core.constraints import Checked, Count
 from graphkit.core.validate import check_choice
 from graphkit.tasks import targets
 from graphkit.tasks.targets import GivenLoss, Target
 from graphkit.tasks.targets.base import random_outputs
 
 
-class Scoring(ABC):
+class Scoring(Checked, ABC):
     """The target, the loss and the metric of a :class:`~graphkit.tasks.Task`, which tells of the arguments.
 
     :meth:`loss_of`, :meth:`count` and :meth:`new_metric` are for subclasses to override: training by every strategy
@@ -46,7 +47,7 @@ class Scoring(ABC):
         name: str,
         target: str | type[Target] | Target,
         metric: str | type | Any,
-        num_outputs: int | None,
+        num_outputs: Count | None,
         allow_missing_classes: bool,
         loss: Any,
         class_weight: Any,

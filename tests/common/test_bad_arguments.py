@@ -15,12 +15,14 @@ from tests.common.bad_input import judge, verdict
 
 ROOMS = [
     *("models", "nn", "nn.aggr", "nn.sheaf", "nn.ode", "samplers", "training", "training.strategies", "transforms"),
-    *("transforms.features", "transforms.rewiring", "metrics"),
+    *("transforms.features", "transforms.rewiring", "metrics", "tasks"),
 ]
 FREE = {  # parameters that an annotation cannot tell everything about
     "encoder": "a model, its name or its configuration",
     "aggr_kwargs": "the aggregation checks its own arguments",
     "readout_kwargs": "the aggregation checks its own arguments",
+    **dict.fromkeys(("data", "graphs", "split"), "a task converts what it can and refuses the rest"),
+    **dict.fromkeys(("metric", "loss", "class_weight", "pos_weight"), "a task checks them beside its target"),
 }
 
 
@@ -38,6 +40,9 @@ def public_classes():
 
 CLASSES = public_classes()
 EXEMPT = {
+    "tasks.Draw": "made for every pass over the data, by tasks",
+    "tasks.LinkSplit": "ids may be tensors, arrays or lists, which the split checks itself",
+    "tasks.Split": "ids may be tensors, arrays or lists, which the split checks itself",
     "training.Result": "made by the trainer; Result.load checks what a file says",
     "nn.sheaf.SheafGraph": "made at every step, by functions that check",
     "nn.sheaf.SheafLaplacian": "made at every step, by functions that check",
