@@ -111,7 +111,11 @@ STRATEGY_CHECKS = {
 
 
 def strategy_cases(make: Make) -> Iterator[tuple[str, Callable[[], None]]]:
-    """All checks of a strategy by name, on each of two small tasks that it is for."""
+    """All checks of a strategy by name, on each of two small tasks that it is for.
+
+    Args:
+        make: Builds the strategy.
+    """
     for task, readout in _tasks():
         model = GCN.from_task(task, hidden_channels=8, num_layers=2, readout=readout)
         try:
