@@ -109,7 +109,8 @@ def assert_builds(cell):
     optimizer = optimizers.make(model.named_parameters())
     if isinstance(trainer.strategy, gk.strategies.Backprop):
         optimizers.check_patterns()
-    for scheduler in optimizers.make_schedulers([optimizer]):
+    larger = (trainer.scheduler_kwargs or {}).get("mode") == "max"
+    for scheduler in optimizers.make_schedulers([optimizer], larger):
         for _ in range(0 if trainer.scheduler == "ReduceLROnPlateau" else trainer.max_epochs):
             optimizer.step()
             scheduler.step()

@@ -15,7 +15,7 @@ class Caching:
     """Mixin of immutable objects: :meth:`cached` computes once what follows from the object, and lives as long.
 
     Such a thing is never an inference tensor and has no gradient, so that an evaluation under ``torch.inference_mode``
-    leaves nothing behind that training could not use. A copy of the object, on another device, begins empty.
+    leaves nothing behind that training could not use. A copy, on another device or from a file, begins empty.
     """
 
     def cached(self, key: Hashable, make: Callable[..., T], *inputs: Tensor | None) -> T:
@@ -38,6 +38,9 @@ class Caching:
             cache[key] = code, copies, value
             return value
         return cache.setdefault(key, (code, copies, value))[2]  # one winner when threads race
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_cache"}
 
 
 def same_contents(new: tuple[Tensor | None, ...], old: tuple[Tensor | None, ...]) -> bool:

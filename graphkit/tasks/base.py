@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, reduce
 from typing import Any, ClassVar, Self
 
@@ -44,7 +44,7 @@ class Task(Scoring):
     ==============  ============================  ===============================================
 
     or an own subclass of :class:`~graphkit.tasks.Target`. Test labels are hidden (-1 or NaN, or the pairs are absent)
-    in every batch but those of :meth:`batches` for the stage ``"test"``.
+    in every batch but those of :meth:`batches` for the stage ``"test"``, and there as long as a model predicts.
 
     A new kind of task is a subclass with :meth:`make_loader`, :meth:`set_data` and :meth:`select`. Its type and its own
     attributes survive :meth:`transform`, :meth:`with_split` and :meth:`sampled`, which change a copy.
@@ -221,6 +221,25 @@ class Task(Scoring):
     def label_index(self, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
         """Rows of ``batch.y``, and for each a node that it is the label of: judged ones, or all of a graph."""
         raise TypeError(f"task {self.name!r}: {self.kind}s have no nodes with labels")
+
+    def judged(self, predict: Callable[..., Tensor], batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        """Predictions and labels of what is judged, as :meth:`select` takes them; a test hides the labels meanwhile.
+
+        Args:
+            predict: What makes outputs, ``predict(batch, stage=stage)``.
+            batch: A batch of the stage.
+            stage: ``"train"``, ``"val"`` or ``"test"``.
+        """
+        y = batch.get("y")
+        if stage == "test" and y is not None:
+            rows = None if self.joins_graphs else self.target_index(batch, stage)
+            batch.y = self.target.hide(y, slice(None) if rows is None else rows)
+        try:
+            out = predict(batch, stage=stage)
+        finally:
+            if y is not None:
+                batch.y = y
+        return self.select(out, batch, stage)
 
     def pool(self, h: Tensor, batch: Data) -> Tensor:
         """From states of nodes to one per row that :meth:`select` takes (default: the same)."""

@@ -78,6 +78,11 @@ class NodeTask(Task):
         if labels.dim() == 0 or labels.size(0) != count:
             raise ValueError(f"{place}: there are {labels.size(0) if labels.dim() else 'no'} labels for {count} nodes")
         self._num_given = self._num_given or count  # a virtual node comes later
+        if count < self._num_given:
+            raise ValueError(
+                f"{place}: a transform left {count} of {self._num_given} nodes, so the ids of the split name others; "
+                "apply it to the graph before the split and the task are made"
+            )
         check_split(split, count, self.kind, place, self._num_given)
         self.labels = self.target.check(labels, split, self.kind, place)
         self.fit_target(self.labels[split.train])

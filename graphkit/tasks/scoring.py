@@ -151,9 +151,12 @@ class Scoring(Checked, ABC):
         """Check that a model's outputs have the rows and columns that are judged; ``hint`` says what has such rows."""
         if not isinstance(out, Tensor) or out.dim() != 2 or out.size(1) != self.num_outputs:
             shape = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
+            remedy = f"set its out_channels to task.num_outputs = {self.num_outputs}"
+            if [*shape, 1] == [rows, self.num_outputs]:
+                remedy = "return out.unsqueeze(-1)"
             raise ValueError(
                 f"task {self.name!r} needs outputs of shape [{rows}, {self.num_outputs}], the model returned {shape}; "
-                f"set its out_channels to task.num_outputs = {self.num_outputs}"
+                f"{remedy}"
             )
         if out.size(0) != rows:
             raise ValueError(

@@ -65,6 +65,12 @@ class Engine:
         self._dtype = self._of_weights = _TRUE.get(named)
         self._on_device: Any = WeakTensorKeyDictionary()
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_on_device": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state | {"_on_device": WeakTensorKeyDictionary()})
+
     @property
     def device(self) -> torch.device:
         """The device of this process."""
@@ -150,6 +156,11 @@ class Engine:
 
     def optimize(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
         """Backward, average over devices, clip and step."""
+        if not loss.requires_grad:
+            raise ValueError(
+                "Trainer: the loss does not depend on any trainable weight, so it has no gradient; the outputs "
+                "are detached, or were computed under torch.no_grad()"
+            )
         optimizer.zero_grad()
         self.fabric.backward(loss)
         if self.fabric.world_size > 1:
@@ -187,6 +198,11 @@ class Optimizers:
     ) -> None:
         self.rates, self.decays = _patterns(lr), _patterns(weight_decay)
         self.optimizer = _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
+        if inspect.signature(self.optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
+            raise ValueError(
+                f"Trainer: optimizer={optimizer!r} evaluates the loss several times in a step, but strategies compute "
+                "it once; choose another, e.g. 'Adam'"
+            )
         self.optimizer_kwargs = dict(optimizer_kwargs or {})
         for name in {"lr", "weight_decay"} & set(self.optimizer_kwargs):
             value = self.optimizer_kwargs[name]
@@ -219,11 +235,28 @@ class Optimizers:
         listed = [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()]
         return _made(self.optimizer, listed, self.optimizer_kwargs, "optimizer_kwargs")
 
-    def make_schedulers(self, optimizers: list[torch.optim.Optimizer]) -> list[Any]:
-        """A scheduler for each optimizer, or none at all."""
+    def make_schedulers(self, optimizers: list[torch.optim.Optimizer], larger_is_better: bool) -> list[Any]:
+        """A scheduler for each optimizer, or none at all.
+
+        Args:
+            optimizers: What :meth:`make` made.
+            larger_is_better: Whether the monitored score, which ``ReduceLROnPlateau`` follows, is better if larger.
+
+        Raises:
+            ValueError: If torch refuses an argument, or ``mode`` takes a better score for a worse one.
+        """
         if self.scheduler is None:
             return []
-        return [_made(self.scheduler, each, self.scheduler_kwargs, "scheduler_kwargs") for each in optimizers]
+        settings = self.scheduler_kwargs
+        if self.scheduler is torch.optim.lr_scheduler.ReduceLROnPlateau:
+            settings = {"mode": "max" if larger_is_better else "min"} | settings
+            if (settings["mode"] == "max") != larger_is_better:
+                better = "larger" if larger_is_better else "smaller"
+                raise ValueError(
+                    f"Trainer: scheduler_kwargs has mode={settings['mode']!r}, but the monitored score is better if "
+                    f"{better}; leave mode out, or choose monitor"
+                )
+        return [_made(self.scheduler, each, settings, "scheduler_kwargs") for each in optimizers]
 
     def check_patterns(self) -> None:
         """Refuse a name pattern that no parameter of any optimizer so far has matched first.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from graphkit.training.strategies.base import Strategy
 
@@ -63,3 +64,26 @@ def evaluation(model: nn.Module, strategy: Strategy, stage: str) -> Iterator[Non
             for buffer, value in zip(dense, copies, strict=True):
                 if not torch.equal(buffer, value):
                     buffer.copy_(value)
+
+
+def lent(batches: Iterable[Data], task_name: str) -> Iterator[Data]:
+    """Batches that will be used again: attributes that a model sets in one are put back after its use.
+
+    Raises:
+        ValueError: If a tensor was written in place, so that it cannot be put back.
+    """
+    for batch in batches:
+        before = dict(batch._store.items())
+        versions = {key: value._version for key, value in before.items() if isinstance(value, Tensor)}
+        yield batch
+        written = [key for key, version in versions.items() if before[key]._version != version]
+        if written:
+            raise ValueError(
+                f"task {task_name!r}: training has written into {written[0]} of the task's data in place (as x += ..., "
+                f"relu_ or dropout(inplace=True) do), so every epoch would see other data; make a new tensor of it"
+            )
+        for key in batch._store.keys() - before.keys():
+            del batch[key]
+        for key, value in before.items():
+            if batch.get(key) is not value:
+                batch[key] = value

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from torch_geometric.data import Data
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import random_state, set_random_state
 from graphkit.training.engine import Engine, NamedParameters, Optimizers
-from graphkit.training.lifecycle import announce, evaluation, start_stage
+from graphkit.training.lifecycle import announce, evaluation, lent, start_stage
 from graphkit.training.logs import Logs, Record
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies.base import Phase, Strategy
@@ -120,7 +121,7 @@ class Loop:
                     f"{self.strategy!r}: optimizers() returned a {type(phase.optimizers).__name__} for phase "
                     f"{phase.name!r}, but a list of optimizers is needed"
                 )
-            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers)
+            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, self.larger_is_better)
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
         self.epoch = 0
@@ -237,7 +238,8 @@ class Loop:
         order = torch.Generator().manual_seed(phase * 1_000_003 + self.epoch)
         shuffle, shard, size = not self.task.loader.ordered, self.engine.shard, self.settings.batch_size
         batches = self.task.batches("train", size, shuffle, generator=order, shard=shard, epoch=self.epoch)
-        yield from map(self.engine.to_device, batches)
+        batches = map(self.engine.to_device, batches)
+        yield from lent(batches, self.task.name) if self.task.loader.one_graph else batches
 
     def _device_batches(self, stage: str) -> Iterable[Data]:
         if stage not in self._cached_batches:
@@ -245,7 +247,7 @@ class Loop:
             if not self.task.caches_evaluation:
                 return batches
             self._cached_batches[stage] = list(batches)
-        return self._cached_batches[stage]
+        return lent(self._cached_batches[stage], self.task.name)
 
     def evaluate(self, stage: str, upto_layer: int | None = None) -> tuple[float, float]:
         """The mean loss over the known labels and the metric of one stage."""
@@ -253,7 +255,9 @@ class Loop:
         losses = []
         with evaluation(self.model, self.strategy, stage):
             for batch in self._device_batches(stage):
-                prediction, label = self.task.select(self.strategy.predict(batch, upto_layer, stage), batch, stage)
+                prediction, label = self.task.judged(
+                    partial(self.strategy.predict, upto_layer=upto_layer), batch, stage
+                )
                 count = self.task.count(label)
                 if count:
                     losses.append((count, self.task.loss_of(prediction, label)))

@@ -22,7 +22,7 @@ from graphkit.tasks import Task
 from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
 from graphkit.training.engine import PRECISIONS, Engine, Optimizers
 from graphkit.training.inference import unlabelled_batches
-from graphkit.training.lifecycle import evaluation, one_at_a_time
+from graphkit.training.lifecycle import evaluation, lent, one_at_a_time
 from graphkit.training.logs import LOGGERS, Logs
 from graphkit.training.loop import Loop, LoopSettings
 from graphkit.training.result import Result, hardware, versions
@@ -66,7 +66,8 @@ class Trainer(Configurable):
         weight_decay: One number for all parameters, or such a dict; parameters that match nothing get 0 (default: 0).
         optimizer: The name of a class in ``torch.optim`` (default: ``"Adam"``).
         optimizer_kwargs: Its further arguments (default: none).
-        scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch (default: none).
+        scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch; ``ReduceLROnPlateau``
+            follows what ``monitor`` names, in its direction (default: none).
         scheduler_kwargs: Its arguments (default: none).
         batch_size: The number of graphs per batch of a graph task (default: 32), of links to train on per step of a
             link task (default: all), or of root nodes per subgraph of a sampled node task (default: the sampler's).
@@ -180,6 +181,8 @@ class Trainer(Configurable):
             raise TypeError(
                 f"fit needs a graphkit task, got {type(task).__name__}; use gk.load(name) or gk.NodeTask(...)"
             )
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"fit: model={model!r}, must be an instance of torch.nn.Module, such as gk.models.GCN(...)")
         if self.run_dir is None and (resume or overwrite):
             name = "resume" if resume else "overwrite"
             raise ValueError(f"{name}=True needs run_dir, the folder of the run")
@@ -276,8 +279,8 @@ class Trainer(Configurable):
             task = strategy.task
             batches = unlabelled_batches(task, data, required_by(strategy.model), self.batch_size)
         with evaluation(strategy.model, strategy, stage):
-            moved = map(strategy.engine.to_device, batches)
-            parts = [task.select(strategy.predict(batch, stage=stage), batch, stage) for batch in moved]
+            moved = lent(map(strategy.engine.to_device, batches), task.name)
+            parts = [task.judged(strategy.predict, batch, stage) for batch in moved]
         prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
         return (prediction, label) if isinstance(data, Task) else prediction
 

@@ -59,7 +59,7 @@ class Target(ABC):
         self.num_outputs = labels.size(1) if labels.dim() == 2 else 1
         return labels
 
-    def hide(self, labels: Tensor, rows: Tensor) -> Tensor:
+    def hide(self, labels: Tensor, rows: Tensor | slice) -> Tensor:
         """The labels without those of some rows."""
         labels = labels.clone()
         labels[rows] = self.hidden

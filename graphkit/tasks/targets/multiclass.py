@@ -23,6 +23,7 @@ class Multiclass(Target):
 
     def check(self, labels: Tensor, rows: Split, kind: str, place: str) -> Tensor:
         used = torch.cat([rows.train, rows.val, rows.test])
+        labels = labels.squeeze(1) if labels.dim() == 2 and labels.size(1) == 1 else labels
         if labels.is_floating_point() or labels.dtype == torch.bool or labels.dim() != 1:
             raise ValueError(
                 f"{place}: multiclass labels must be integers of shape [n], got {labels.dtype} of shape "

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.tasks import Task
+from graphkit.training.engine import Engine
 from graphkit.training.inference import layerwise_inference
 from graphkit.training.strategies.base import Phase, Strategy
+
+_PROBABILITIES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
+_VIEWS = ("ToCopyBackward0", "ViewBackward0", "SqueezeBackward1", "UnsqueezeBackward0", "ReshapeAliasBackward0")
 
 
 class Backprop(Strategy):
@@ -27,11 +33,21 @@ class Backprop(Strategy):
         Backprop()
     """
 
+    _has_looked = False
+
+    def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
+        super().setup(model, task, engine)
+        self._has_looked = False
+
     def phases(self) -> list[Phase]:
         return [Phase("backprop")]
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
-        loss = self.task.loss(self.engine.forward(self.model, batch), batch, "train")
+        out = self.engine.forward(self.model, batch)
+        loss = self.task.loss(out, batch, "train")
+        if not self._has_looked:
+            self._has_looked = True
+            _warn_of_probabilities(out, self.task)
         parts: list[Any] = [part for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
         if not parts:
             self.engine.optimize(loss, phase.optimizers[0])
@@ -46,3 +62,18 @@ class Backprop(Strategy):
         if "chunk_size" in batch:
             return self.engine.forward(layerwise_inference, self.model, batch, batch.chunk_size)
         return self.engine.forward(self.model, batch)
+
+
+def _warn_of_probabilities(out: Tensor, task: Task) -> None:
+    """Say that a model ends in a softmax or sigmoid, which the losses and metrics of classes and links contain."""
+    end = out.grad_fn
+    while end is not None and end.name() in _VIEWS:
+        end = end.next_functions[0][0]
+    name = _PROBABILITIES.get(end.name()) if end is not None else None
+    if name is None or task.target.name == "regression" or (task.judges_pairs and out.size(1) > 1):
+        return
+    warnings.warn(
+        f"task {task.name!r}: the model ends in a {name}, but loss and metric expect raw outputs (logits) and apply it "
+        "themselves; return what goes into it",
+        stacklevel=2,
+    )

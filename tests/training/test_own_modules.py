@@ -1,0 +1,172 @@
+"""Modules and settings that users bring from other libraries do no silent harm."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch_geometric.data import Data
+from torch_geometric.nn import global_add_pool
+from torch_geometric.transforms import BaseTransform
+
+import graphkit as gk
+from tests import tiny
+from tests.training.runs import fit
+
+TASK = tiny.task("node multiclass")
+
+
+class Linear(nn.Module):
+    """Any model of rows, with something done before or after its one layer."""
+
+    def __init__(self, task, before=None, after=None):
+        super().__init__()
+        self.lin = nn.Linear(task.num_features, task.num_outputs or 1)
+        self.before, self.after = before, after
+
+    def forward(self, batch):
+        if self.before is not None:
+            self.before(batch)
+        x = batch.x
+        if "edge_label_index" in batch:
+            x = x[batch.edge_label_index].prod(0)
+        elif batch.y.size(0) < x.size(0):
+            x = global_add_pool(x, batch.batch)
+        out = self.lin(x)
+        return out if self.after is None else self.after(out)
+
+
+def halve(batch):
+    batch.x, batch.seen = batch.x / 2, True
+
+
+@pytest.mark.parametrize("kind", tiny.TASKS)
+def test_what_a_model_sets_in_a_batch_is_gone_after_its_use(kind):
+    task = tiny.task(kind)
+    halved = task.transform(Halved())
+    left, _ = fit(Linear(task, before=halve), task)
+    expected, _ = fit(Linear(halved), halved)
+    assert left.history == expected.history
+    assert left.test == expected.test
+
+
+class Halved(BaseTransform):
+    def forward(self, data):
+        data.x = data.x / 2
+        return data
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "link", "graph regression"])
+def test_writing_into_the_data_is_refused(kind):
+    task = tiny.task(kind)
+    with pytest.raises(ValueError, match=r"has written into x of the task's data in place .* make a new tensor of it"):
+        fit(Linear(task, before=lambda batch: batch.x.mul_(0.5)), task)
+
+
+class ReadsLabels(nn.Module):
+    def __init__(self, task):
+        super().__init__()
+        self.lin = nn.Linear(3, 3)
+
+    def forward(self, batch):
+        return self.lin(10 * F.one_hot(batch.y + 1, 4)[:, 1:].float())
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "node sampled multiclass", "graph multiclass"])
+def test_no_model_sees_the_labels_of_a_test(kind):
+    task = tiny.task(kind)
+    trainer = gk.Trainer(max_epochs=20, lr=0.1, progress=False)
+    result = trainer.fit(ReadsLabels(task), task)
+    prediction, label = trainer.predict(task)
+    assert result.val == 1  # which the model was shown
+    assert (prediction == prediction[0]).all()
+    assert label.unique().numel() == 3
+    assert result.test == pytest.approx(float((prediction.argmax(1) == label).float().mean()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "end", "warns"),
+    [
+        ("node multiclass", lambda out: out.softmax(1), "softmax"),
+        ("graph multiclass", lambda out: out.softmax(1), "softmax"),
+        ("node binary", lambda out: out.sigmoid().view(-1, 1), "sigmoid"),
+        ("graph multilabel", torch.sigmoid, "sigmoid"),
+        ("link", torch.sigmoid, "sigmoid"),
+        ("node multiclass", lambda out: out.log_softmax(1), None),  # which a softmax leaves as it is
+        ("node regression", torch.sigmoid, None),
+        ("node multiclass", lambda out: out.sigmoid() * 2, None),
+    ],
+)
+def test_models_that_return_probabilities_are_told_of_once(kind, end, warns, recwarn):
+    task = tiny.task(kind)
+    fit(Linear(task, after=end), task, max_epochs=2)
+    told = [str(warning.message) for warning in recwarn if "the model ends in a" in str(warning.message)]
+    assert len(told) == (warns is not None)
+    assert all(f"ends in a {warns}, but loss and metric expect raw outputs (logits)" in text for text in told)
+
+
+@pytest.mark.parametrize(
+    ("model", "error", "message"),
+    [
+        (gk.models.GCN, TypeError, r"fit: model=<class .*GCN'>, must be an instance of torch\.nn\.Module"),
+        (Linear(TASK, after=torch.detach), ValueError, r"the loss does not depend on any trainable weight"),
+        (Linear(TASK, after=lambda out: out[:, 0]), ValueError, r"of shape \[24, 3\], the model returned \[24\]; set"),
+    ],
+)
+def test_models_that_cannot_be_trained(model, error, message):
+    with pytest.raises(error, match=message):
+        fit(model)
+
+
+def test_a_column_of_outputs_without_its_axis():
+    task = tiny.task("node regression")
+    with pytest.raises(ValueError, match=r"the model returned \[24\]; return out\.unsqueeze\(-1\)"):
+        fit(Linear(task, after=lambda out: out[:, 0]), task)
+
+
+@pytest.mark.parametrize(("monitor", "mode", "other"), [("metric", "max", "min"), ("loss", "min", "max")])
+def test_a_plateau_is_one_of_the_monitored_score(monitor, mode, other):
+    def rates(**settings):
+        arguments = {"patience": 0, "factor": 0.5} | settings
+        plateau = {"scheduler": "ReduceLROnPlateau", "scheduler_kwargs": arguments}
+        return [row["lr"] for row in fit(max_epochs=12, lr=0.05, monitor=monitor, **plateau)[0].history]
+
+    assert rates() == rates(mode=mode)
+    with pytest.raises(ValueError, match=f"scheduler_kwargs has mode='{other}', but the monitored score is better if"):
+        rates(mode=other)
+
+
+def test_optimizers_that_evaluate_the_loss_themselves_are_refused():
+    with pytest.raises(ValueError, match="optimizer='LBFGS' evaluates the loss several times in a step"):
+        gk.Trainer(optimizer="LBFGS")
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass", "link"])
+def test_what_was_trained_can_be_pickled(kind):
+    task = tiny.task(kind)
+    trainer = gk.Trainer(max_epochs=2, progress=False)
+    trainer.fit(gk.models.GCN.from_task(task, hidden_channels=8), task)
+    expected = trainer.predict(task)[0]
+    again, same_task = pickle.loads(pickle.dumps((trainer, task)))
+    assert torch.equal(again.predict(same_task)[0], expected)
+
+
+def test_a_transform_that_leaves_nodes_out_of_a_task():
+    class First(BaseTransform):
+        def forward(self, data):
+            return data.subgraph(torch.arange(20))
+
+    data = TASK.data
+    few = gk.Split("few", torch.arange(6), torch.arange(6, 9), torch.arange(9, 12))
+    with pytest.raises(ValueError, match="a transform left 20 of 24 nodes, so the ids of the split name others"):
+        gk.NodeTask("t", copy.copy(data), few).transform(First())
+
+
+def test_a_column_of_classes():
+    data = copy.copy(TASK.data)
+    data.y = data.y.unsqueeze(1)
+    assert torch.equal(gk.NodeTask("t", Data(**data.to_dict()), TASK.split).labels, TASK.labels)
