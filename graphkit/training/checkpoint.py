@@ -98,6 +98,8 @@ def load_weights(model: M, path: str | os.PathLike[str]) -> M:
         >>> gk.load_weights(gk.models.GCN.from_task(task, hidden_channels=8), f"{folder}/model.pt")
         GCN(34, hidden_channels=8, out_channels=4)
     """
+    if Path(path).is_dir():
+        raise IsADirectoryError(f"weights {path} is a folder; give the file in it, {Path(path) / 'model.pt'}")
     with _readable(f"weights {path}", "restore a copy, or write them again by fit(..., resume=True)"):
         weights = load_tensors(path)
         if not isinstance(weights, dict):

@@ -266,7 +266,7 @@ class Loop:
         if math.isnan(score) and math.isfinite(loss):  # a diverged model is not the split's fault
             raise ValueError(
                 f"task {self.task.name!r}: {self.metric.name} is undefined on the {stage} part of split "
-                f"{self.task.split.name!r} (all its labels are alike); use another split or metric"
+                f"{self.task.split.name!r} (NaN, as where all its labels are alike); use another split or metric"
             )
         return loss, score
 

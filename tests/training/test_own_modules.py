@@ -109,6 +109,18 @@ def test_models_that_return_probabilities_are_told_of_once(kind, end, warns, rec
     assert all(f"ends in a {warns}, but loss and metric expect raw outputs (logits)" in text for text in told)
 
 
+@pytest.mark.parametrize("loss", [nn.NLLLoss(), F.nll_loss])
+def test_a_loss_of_log_probabilities(loss, recwarn):
+    task = gk.NodeTask("t", TASK.data, TASK.split, loss=loss)
+    right, _ = fit(Linear(task, after=lambda out: out.log_softmax(1)), task)
+    assert right.history == fit(Linear(TASK), TASK)[0].history
+    assert not recwarn.list
+    with pytest.warns(
+        UserWarning, match="(?i)nll_?loss expects log-probabilities, but the model does not end in a log_"
+    ):
+        fit(Linear(task), task)
+
+
 @pytest.mark.parametrize(
     ("model", "error", "message"),
     [
@@ -170,3 +182,11 @@ def test_a_column_of_classes():
     data = copy.copy(TASK.data)
     data.y = data.y.unsqueeze(1)
     assert torch.equal(gk.NodeTask("t", Data(**data.to_dict()), TASK.split).labels, TASK.labels)
+
+
+def test_a_home_directory_in_run_dir(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _, model = fit(run_dir="~/run", max_epochs=1)
+    with pytest.raises(IsADirectoryError, match=r"run is a folder; give the file in it, .*model\.pt"):
+        gk.load_weights(model, tmp_path / "run")
+    gk.load_weights(model, tmp_path / "run" / "model.pt")

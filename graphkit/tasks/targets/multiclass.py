@@ -40,9 +40,13 @@ class Multiclass(Target):
         if given is not None and largest >= given:
             raise ValueError(f"{place}: a label is {largest}, but num_outputs={given} (labels 0..{given - 1})")
         self.num_outputs = self.num_classes = given or largest + 1
-        present = torch.bincount(labels[rows.train], minlength=self.num_classes) > 0
-        if not self.allow_missing_classes and not present.all():
-            absent = int((~present).nonzero()[0, 0])
+        if not self.allow_missing_classes and (absent := _first_gap(labels[rows.train])) < self.num_classes:
+            if _first_gap(labels) == absent and given is None:
+                raise ValueError(
+                    f"{place}: no {kind} has class {absent} of {self.num_classes}, as the largest label is {largest}; "
+                    "number the classes from 0, y = torch.unique(y, return_inverse=True)[1], or give num_outputs and "
+                    "allow_missing_classes=True"
+                )
             raise ValueError(missing_class(place, absent, self.num_classes, "train", rows.name))
         if labels[used].min() == labels[used].max():
             warn_of_one_class(f"{place}: all labels", int(labels[used[0]]))
@@ -65,3 +69,10 @@ def _as_ids(labels: Tensor) -> str:
     if labels.dim() == 2 and labels.size(1) > 1:
         return "y.argmax(1) if rows are one-hot"
     return "y.nan_to_num(-1).long().view(-1)" if torch.isnan(labels).any() else "y.long().view(-1)"
+
+
+def _first_gap(labels: Tensor) -> int:
+    """The smallest class that no label has; memory grows with the classes that are there, not with the largest."""
+    present = labels[labels >= 0].unique()
+    gaps = (present != torch.arange(present.numel())).nonzero()
+    return int(gaps[0, 0]) if gaps.numel() else present.numel()

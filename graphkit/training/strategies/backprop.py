@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -65,15 +66,22 @@ class Backprop(Strategy):
 
 
 def _warn_of_probabilities(out: Tensor, task: Task) -> None:
-    """Say that a model ends in a softmax or sigmoid, which the losses and metrics of classes and links contain."""
+    """Say that a model ends in a softmax or sigmoid that is not expected, or not in the one that a loss expects."""
     end = out.grad_fn
     while end is not None and end.name() in _VIEWS:
         end = end.next_functions[0][0]
-    name = _PROBABILITIES.get(end.name()) if end is not None else None
-    if name is None or task.target.name == "regression" or (task.judges_pairs and out.size(1) > 1):
-        return
-    warnings.warn(
-        f"task {task.name!r}: the model ends in a {name}, but loss and metric expect raw outputs (logits) and apply it "
-        "themselves; return what goes into it",
-        stacklevel=2,
-    )
+    name = "" if end is None else end.name()
+    place, given = f"task {task.name!r}", task.target.given_loss
+    if given is not None and (isinstance(given.loss, nn.NLLLoss) or given.loss is F.nll_loss):
+        if name != "LogSoftmaxBackward0":
+            warnings.warn(
+                f"{place}: loss {given.name} expects log-probabilities, but the model does not end in a log_softmax; "
+                "use torch.nn.CrossEntropyLoss",
+                stacklevel=2,
+            )
+    elif name in _PROBABILITIES and task.target.name != "regression" and (out.size(1) == 1 or not task.judges_pairs):
+        warnings.warn(
+            f"{place}: the model ends in a {_PROBABILITIES[name]}, but loss and metric expect raw outputs (logits) and "
+            "apply it themselves; return what goes into it",
+            stacklevel=2,
+        )
