@@ -187,7 +187,7 @@ def test_shared_arguments_are_told_with_the_defaults_of_the_class():
         ):
             super().__init__(in_channels, hidden_channels, dropout=dropout, norm=norm)
 
-    assert Wide.__doc__.splitlines()[2:] == [
+    assert Wide.__doc__.splitlines()[2:8] == [
         "Args:",
         "    in_channels: The number of node features; -1 takes it from the first batch.",
         "    hidden_channels: The width of hidden states (default: 512).",
@@ -195,6 +195,7 @@ def test_shared_arguments_are_told_with_the_defaults_of_the_class():
         '    norm: ``"batch_norm"``, ``"layer_norm"`` or ``None`` (default: ``"layer_norm"``).',
         "",
     ]
+    assert "\nRaises:\n" in Wide.__doc__
 
 
 @pytest.mark.parametrize("name", ["GCN", "GRAND", "ShaDowGNN", "PathNN", "KLGNN", "SheafNetwork"])
