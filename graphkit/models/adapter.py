@@ -23,7 +23,8 @@ class PyGModel(Checked, nn.Module):
     Args:
         module: Any module. Its ``forward`` either takes the batch (one required argument, not called ``x``), or takes
             arguments by the names of the batch's attributes: ``x``, ``edge_index``, ``edge_weight``, ``edge_attr``,
-            ``batch``, ... Optional ones that the batch lacks keep their defaults.
+            ``batch``, ... Optional ones that the batch lacks keep their defaults. Torch's own modules, such as an
+            ``nn.Sequential``, name features ``input``.
         readout: The name of an aggregation (``"mean"``, ``"sum"``, ``"lcm"``, ...) that pools its node outputs per
             graph, or ``"mask"`` to read the nodes that ``readout_mask`` marks (default: ``None``). One that learns
             needs the module's ``out_channels``.
@@ -53,10 +54,11 @@ class PyGModel(Checked, nn.Module):
         self.readout = readout
         self.reads = reads_of(module)
         self.pool = make_pool(readout, getattr(module, "out_channels", None))
-        parameters = inspect.signature(module.forward).parameters.values()
+        forward = getattr(module, "_orig_mod", module).forward  # of what torch.compile was given
+        parameters = inspect.signature(forward).parameters.values()
         self._named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         required = [p.name for p in self._named if p.default is p.empty]
-        self._takes_batch = len(required) == 1 and required[0] not in ("x", "edge_index")
+        self._takes_batch = len(required) == 1 and required[0] not in ("x", "input", "edge_index")
 
     def forward(self, batch: Data) -> Tensor:
         """The module's outputs, as the readout says."""
@@ -74,7 +76,8 @@ class PyGModel(Checked, nn.Module):
         return read_out(self.readout, self.pool, out, batch)
 
     def _arguments(self, batch: Data) -> dict[str, Tensor]:
-        arguments = {p.name: batch[p.name] for p in self._named if batch.get(p.name) is not None}
+        values = {p.name: batch.get("x" if p.name == "input" else p.name) for p in self._named}
+        arguments = {name: value for name, value in values.items() if value is not None}
         missing = [p.name for p in self._named if p.default is p.empty and p.name not in arguments]
         if missing:
             raise TypeError(

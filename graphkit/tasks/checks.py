@@ -25,6 +25,13 @@ def as_graphs(graphs: Any, task: str) -> list[Data]:
         raise TypeError(f"{task}: graphs is a {type(graphs).__name__}, not a list of PyG Data; {remedy}")
     graphs = list(graphs)
     graphs = [as_graph(graph, _place(task, number, graphs)) for number, graph in enumerate(graphs)]
+    for number, graph in enumerate(graphs):
+        for key, value in graph._store.items():
+            if isinstance(value, Tensor) and value.requires_grad:
+                raise ValueError(
+                    f"{_place(task, number, graphs)}: {key} requires a gradient, but no optimizer has it; use "
+                    f"{key}.detach(), or make it a parameter of the model"
+                )
     for name, meant in _MISNAMED.items() if graphs else ():
         if name in graphs[0] and meant not in graphs[0]:
             warnings.warn(f"{task}: models do not read data.{name}; call it {meant} if it is that", stacklevel=4)

@@ -7,6 +7,7 @@ import math
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -284,9 +285,22 @@ class Loop:
         """What the finished phases reached: epochs, and the scores of predictions by their layers as they are now."""
         rows = []
         for phase, row in zip(self.phases, self.finished, strict=True):
-            scores = {stage: self.evaluate(stage, phase.upto_layer)[1] for stage in ("val", "test")}
-            rows.append({key: row[key] for key in ("phase", "epochs", "best_epoch")} | scores)
+            (loss, val), (_, test) = (self.evaluate(stage, phase.upto_layer) for stage in ("val", "test"))
+            rows.append({key: row[key] for key in ("phase", "epochs", "best_epoch")} | {"val": val, "test": test})
+        self._compare_with_best(loss)
         return rows
+
+    def _compare_with_best(self, loss: float) -> None:
+        """Say that the best weights, evaluated again on the same batches, give another validation loss."""
+        epoch = (self.phase.name, self.best_epoch)
+        best = [row["val_loss"] for row in self.history if (row["phase"], row["epoch"]) == epoch]
+        if self.task.caches_evaluation and best and not math.isclose(loss, best[0], rel_tol=1e-2, abs_tol=1e-4):
+            warnings.warn(
+                f"the same weights have the validation loss {best[0]:.4g} in epoch {self.best_epoch} and {loss:.4g} "
+                "at the end, so predictions are not reproducible; is a state of the model no buffer, or is something "
+                "drawn in evaluation, as by F.dropout(x) without training=self.training?",
+                stacklevel=5,
+            )
 
     def _check_finite(self, record: Record, key: str, phase: Phase) -> None:
         if math.isfinite(record[key]):

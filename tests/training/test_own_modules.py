@@ -190,3 +190,37 @@ def test_a_home_directory_in_run_dir(tmp_path, monkeypatch):
     with pytest.raises(IsADirectoryError, match=r"run is a folder; give the file in it, .*model\.pt"):
         gk.load_weights(model, tmp_path / "run")
     gk.load_weights(model, tmp_path / "run" / "model.pt")
+
+
+def test_a_compiled_model_is_trained_as_the_model():
+    model = Linear(TASK)
+    assert fit(torch.compile(copy.deepcopy(model), backend="eager"))[0].history == fit(model)[0].history
+
+
+def test_modules_of_torch_take_features():
+    expected = fit(Linear(TASK), TASK)[0].history
+    assert fit(nn.Sequential(nn.Linear(TASK.num_features, 3)), TASK)[0].history == expected
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass", "link"])
+@pytest.mark.parametrize("train", [True, False])
+def test_dropout_in_evaluation_is_told_of(kind, train, recwarn):
+    class Drops(Linear):
+        def forward(self, batch):
+            batch.x = F.dropout(batch.x, 0.7, training=train or self.training)
+            return super().forward(batch)
+
+    task = tiny.task(kind)
+    fit(Drops(task), task)
+    told = [str(w.message) for w in recwarn if "predictions are not reproducible" in str(w.message)]
+    assert len(told) == train
+
+
+def test_features_that_should_be_trained_are_refused():
+    data = copy.copy(TASK.data)
+    for x in (nn.Parameter(data.x), data.x * torch.ones(6, requires_grad=True)):
+        data.x = x
+        with pytest.raises(
+            ValueError, match=r"task 't': x requires a gradient, but no optimizer has it; use x\.detach"
+        ):
+            gk.NodeTask("t", data, TASK.split)
