@@ -230,7 +230,7 @@ class Task(Scoring):
             batch: A batch of the stage.
             stage: ``"train"``, ``"val"`` or ``"test"``.
         """
-        y = batch.get("y")
+        y = None if self.judges_pairs else batch.get("y")
         if stage == "test" and y is not None:
             rows = None if self.joins_graphs else self.target_index(batch, stage)
             batch.y = self.target.hide(y, slice(None) if rows is None else rows)

@@ -16,6 +16,7 @@ from graphkit.tasks.split import STAGES, Split
 
 # Names that models do not read, and what might be meant by them.
 _MISNAMED = {"weight": "edge_weight", "weights": "edge_weight", "edge_weights": "edge_weight"}
+_OF_BATCHES = {"root_index", "pair_weight", "chunk_size"}
 
 
 def as_graphs(graphs: Any, task: str) -> list[Data]:
@@ -59,6 +60,15 @@ def check_graphs(graphs: Sequence[Data], task: str) -> None:
         for number, graph in enumerate(graphs):
             _check_graph(graph, _place(task, number, graphs))
     _check_alike(graphs, task)
+
+
+def check_names(graphs: Sequence[Data], task: str) -> None:
+    """Refuse attributes under the names by which the batches of nodes or pairs say what is judged, and how."""
+    for graph in graphs:
+        for name in _OF_BATCHES & set(graph.keys()):
+            raise ValueError(
+                f"{task}: data.{name} has a name by which samplers tell what is judged; give it another, or delete it"
+            )
 
 
 def _place(task: str, number: int, graphs: Sequence[Data]) -> str:

@@ -19,7 +19,7 @@ from graphkit.metrics import HitsAt
 from graphkit.ops import sddmm
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
-from graphkit.tasks.checks import as_graphs, check_graphs
+from graphkit.tasks.checks import as_graphs, check_graphs, check_names
 from graphkit.tasks.link_split import LinkSplit, link_keys, sample_negatives
 from graphkit.tasks.loaders import Loader, Pairs, PairSubgraphs
 from graphkit.tasks.split import STAGES, without_masks
@@ -91,6 +91,7 @@ class LinkTask(Task):
         if not isinstance(split, LinkSplit):
             raise TypeError(f"{place}: split is a {type(split).__name__}; link tasks need a gk.LinkSplit")
         check_graphs([data], place)
+        check_names([data], place)
         for stage in STAGES:
             for pairs, what in ((getattr(split, stage), "links"), (split.negatives(stage), "negatives")):
                 if pairs is not None:

@@ -11,7 +11,7 @@ from torch_geometric.data import Data
 from graphkit.core.constraints import Count
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
-from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
+from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_names, check_split
 from graphkit.tasks.loaders import Loader, NodeSubgraphs, WholeGraph
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets import Target
@@ -72,6 +72,7 @@ class NodeTask(Task):
         place = f"task {self.name!r}"
         self.graphs, self.split = as_graphs(graphs, place), split
         check_graphs(self.graphs, place)
+        check_names(self.graphs, place)
         if self.data.y is None:
             raise ValueError(f"{place}: the graph has no labels; set data.y")
         labels, count = as_labels(self.data.y, place), self.data.num_nodes

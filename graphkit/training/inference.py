@@ -17,7 +17,7 @@ from graphkit.core.evaluating import evaluating
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import subgraph_maker
 from graphkit.tasks import Task
-from graphkit.tasks.checks import as_graphs, check_graphs
+from graphkit.tasks.checks import as_graphs, check_graphs, check_names
 from graphkit.tasks.loaders.pairs import PAIRS
 
 
@@ -73,6 +73,8 @@ def unlabelled_batches(
     graphs = graphs.to_data_list() if isinstance(graphs, Batch) else graphs
     graphs = as_graphs([graphs] if isinstance(graphs, Data) else graphs, "predict")
     check_graphs(graphs, "predict")
+    if not task.joins_graphs:
+        check_names(graphs, "predict")
     if transform is not None:
         graphs = [transform(graph) for graph in graphs]
     for position, graph in enumerate(graphs):

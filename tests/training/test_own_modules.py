@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -224,3 +225,22 @@ def test_features_that_should_be_trained_are_refused():
             ValueError, match=r"task 't': x requires a gradient, but no optimizer has it; use x\.detach"
         ):
             gk.NodeTask("t", data, TASK.split)
+
+
+@pytest.mark.parametrize("name", ["root_index", "pair_weight", "chunk_size"])
+def test_attributes_with_names_of_batches_are_refused(name):
+    trainer, link = gk.Trainer(max_epochs=1, progress=False), tiny.task("link")
+    trainer.fit(gk.models.GCN.from_task(TASK, hidden_channels=4), TASK)
+    data = copy.copy(TASK.data)
+    data[name] = torch.arange(3)
+    for call in (
+        lambda: gk.NodeTask("t", data, TASK.split),
+        lambda: gk.LinkTask("t", data, link.split),
+        lambda: trainer.predict(data),
+    ):
+        with pytest.raises(ValueError, match=f"data.{name} has a name by which samplers tell what is judged"):
+            call()
+
+
+def test_a_seed_of_numpy():
+    assert fit(seed=np.int64(3))[0].history == fit(seed=3)[0].history
