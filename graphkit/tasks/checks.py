@@ -26,9 +26,9 @@ def as_graphs(graphs: Any, task: str) -> list[Data]:
         raise TypeError(f"{task}: graphs is a {type(graphs).__name__}, not a list of PyG Data; {remedy}")
     graphs = list(graphs)
     graphs = [as_graph(graph, _place(task, number, graphs)) for number, graph in enumerate(graphs)]
-    for number, graph in enumerate(graphs):
-        for key, value in graph._store.items():
-            if isinstance(value, Tensor) and value.requires_grad:
+    for key in ("x", "edge_weight", "edge_attr"):
+        for number, graph in enumerate(graphs):
+            if getattr(graph._store.get(key), "requires_grad", False):
                 raise ValueError(
                     f"{_place(task, number, graphs)}: {key} requires a gradient, but no optimizer has it; use "
                     f"{key}.detach(), or make it a parameter of the model"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -87,7 +88,7 @@ class LinkTask(Task):
 
     def set_data(self, graphs: Sequence[Data], split: LinkSplit) -> None:
         place = f"task {self.name!r}"
-        (data,) = as_graphs(graphs, place)
+        (data,) = map(copy.copy, as_graphs(graphs, place))  # attributes that the user sets later change no task
         if not isinstance(split, LinkSplit):
             raise TypeError(f"{place}: split is a {type(split).__name__}; link tasks need a gk.LinkSplit")
         check_graphs([data], place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,7 +71,8 @@ class NodeTask(Task):
 
     def set_data(self, graphs: Sequence[Data], split: Split) -> None:
         place = f"task {self.name!r}"
-        self.graphs, self.split = as_graphs(graphs, place), split
+        (data,) = as_graphs(graphs, place)
+        self.graphs, self.split = [copy.copy(data)], split  # attributes that the user sets later change no task
         check_graphs(self.graphs, place)
         check_names(self.graphs, place)
         if self.data.y is None:

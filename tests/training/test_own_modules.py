@@ -244,3 +244,13 @@ def test_attributes_with_names_of_batches_are_refused(name):
 
 def test_a_seed_of_numpy():
     assert fit(seed=np.int64(3))[0].history == fit(seed=3)[0].history
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "link"])
+def test_a_graph_that_gets_other_attributes_later_changes_no_task(kind):
+    given = tiny.task(kind)
+    data = copy.copy(given._data if kind == "link" else given.data)
+    task = type(given)("t", data, given.split)
+    data.x = torch.zeros(data.num_nodes, 2)
+    assert task.num_features == 6
+    assert all(torch.equal(one.x, other.x) for one, other in zip(task.graphs, given.graphs, strict=True))
