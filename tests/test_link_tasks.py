@@ -219,8 +219,8 @@ def test_pairs_of_a_split_convert():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"val": 0.0}, ValueError, r"val=0.0 and test=0.1 must be positive shares with a sum below 1"),
-        ({"val": 0.9}, ValueError, "val=0.9 and test=0.1 must be positive"),
+        ({"val": 0.0}, ValueError, r"val=0.0, must be in \(0, 1\)"),
+        ({"val": 0.9}, ValueError, "val=0.9 and test=0.1 must have a sum below 1"),
         ({"disjoint": 1.0}, ValueError, r"disjoint=1.0, must be in \[0, 1\)"),
         ({"edge_index": torch.empty(2, 0).long()}, ValueError, "the graph has 0 links, too few for val=0.05"),
         ({"edge_index": pairs((0, 9))}, IndexError, "LinkSplit.random: edge_index names target node 9"),

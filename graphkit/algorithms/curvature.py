@@ -7,13 +7,17 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.constraints import NonNegativeInt, checked
 from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 
 DEFINITIONS = ("paper", "official")
 
 
-def balanced_forman_curvature(edge_index: Tensor, num_nodes: int | None = None, definition: str = "paper") -> Tensor:
+@checked
+def balanced_forman_curvature(
+    edge_index: Tensor, num_nodes: NonNegativeInt | None = None, definition: str = "paper"
+) -> Tensor:
     r"""Balanced Forman curvature of each edge.
 
     Topping et al.: `"Understanding over-squashing and bottlenecks on graphs via curvature"
@@ -55,8 +59,9 @@ def balanced_forman_curvature(edge_index: Tensor, num_nodes: int | None = None, 
     return _per_edge(kernels.official_balanced_forman(*graph.neighbours(), pairs), pairs)
 
 
+@checked
 @arguments_of(balanced_forman_curvature)
-def ollivier_ricci_curvature(edge_index: Tensor, num_nodes: int | None = None) -> Tensor:
+def ollivier_ricci_curvature(edge_index: Tensor, num_nodes: NonNegativeInt | None = None) -> Tensor:
     r"""Ollivier-Ricci curvature of each edge, :math:`\kappa(i, j) = 1 - W_1(\mu_i, \mu_j)`.
 
     Ollivier: `"Ricci curvature of Markov chains on metric spaces" <https://arxiv.org/abs/math/0701886>`_, 2009.

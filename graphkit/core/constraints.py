@@ -101,8 +101,10 @@ Count = Annotated[int, Interval(1)]
 NonNegativeInt = Annotated[int, Interval(0)]
 Channels = Annotated[int, Interval(1, also=(-1, "the width of the first input"))]
 Seed = Annotated[int, Interval(0, 2**32)]
+Jobs = Annotated[int, Interval(1, also=(-1, "one per core"))]
 Probability = Annotated[float, Interval(0, 1)]
 UnitInterval = Annotated[float, Interval(0, 1, "both")]
+Share = Annotated[float, Interval(0, 1, "()")]
 Positive = Annotated[float, Interval(0, closed="neither")]
 NonNegative = Annotated[float, Interval(0)]
 Finite = Annotated[float, Interval(-math.inf, closed="neither")]
@@ -156,21 +158,27 @@ def enforce(target: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
     rules = rules_of(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
     for name, value in arguments.items():
         if name in rules:
-            rules[name].enforce(target.__name__, name, value)
+            rules[name].enforce(place_of(target), name, value)
+
+
+def place_of(target: Callable[..., Any]) -> str:
+    """What messages call a class, a function, or with its class a class method."""
+    return target.__qualname__.rpartition("<locals>.")[2]
 
 
 def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any]:
     rules = functools.cache(lambda: rules_of(function))  # at the first call: by then all names are defined
     code = inspect.unwrap(function).__code__
     positional = code.co_varnames[: code.co_argcount]
+    place = place_of(function)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         known = rules()
-        place = type(args[0]).__name__ if is_method and args else function.__name__
+        where = type(args[0]).__name__ if is_method and args else place
         for name, value in chain(zip(positional, args, strict=False), kwargs.items()):
             if name in known:
-                known[name].enforce(place, name, value)
+                known[name].enforce(where, name, value)
         return function(*args, **kwargs)
 
     return call
@@ -237,6 +245,8 @@ def rule_of(hint: Any) -> Rule | None:
         return _sequence(rule_of(parts[0]))
     if origin in (dict, abc.Mapping):
         return _mapping(*map(rule_of, parts))
+    if isinstance(hint, TypeVar):
+        return rule_of(hint.__bound__ or Any)
     hint = origin or hint
     if hint is type:
         return _plain("a class", lambda value: isinstance(value, type))

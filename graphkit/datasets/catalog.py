@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from graphkit.core.constraints import checked
 from graphkit.core.hashing import hash_config
 from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
@@ -261,6 +262,7 @@ def broken() -> list[str]:
     return [str(error) for error in _read_all(shipped("datasets")).values() if isinstance(error, ValueError)]
 
 
+@checked
 def card(name: str) -> Card:
     """The card of one dataset; case does not matter, and ``_`` is as good as ``-``.
 

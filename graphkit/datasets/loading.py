@@ -10,6 +10,7 @@ from typing import Any
 
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import checked
 from graphkit.core.hashing import hash_config
 from graphkit.datasets import catalog
 from graphkit.datasets.catalog import Card
@@ -21,6 +22,7 @@ from graphkit.datasets.splits import LINKS, Request, choose, make_split
 from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 
 
+@checked
 def load(name: str, split: int | str = 0, **options: Any) -> Task:
     """Load a dataset as a task: graphs, labels, one split, loss and metric, all checked.
 
@@ -69,6 +71,7 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
     return GraphTask(card.name, graphs, made, **arguments)
 
 
+@checked
 def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[Split | LinkSplit]:
     """Several splits of one dataset, which is read or generated only once.
 
@@ -87,6 +90,7 @@ def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[
     return [make_split(Request(card, family, index, graphs, stored)) for family, index in chosen]
 
 
+@checked
 def load_graphs(name: str, **options: Any) -> list[Data]:
     """Load the graphs of any dataset as plain PyG ``Data`` objects, without a split.
 
@@ -115,6 +119,7 @@ def available() -> dict[str, str]:
     return {name: "generated" if card.generator else _summary(card) for name, card in catalog.cards().items()}
 
 
+@checked
 def check(name: str) -> dict[str, str]:
     """Where each raw file of a dataset is: ``"local"``, ``"mirror"``, ``"damaged"`` (wrong length) or ``"missing"``.
 

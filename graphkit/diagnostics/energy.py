@@ -10,12 +10,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit import ops
+from graphkit.core.constraints import checked
 from graphkit.core.evaluating import evaluating
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.models.base import LayeredModel
 from graphkit.ops import SparseMatrix
 
 
+@checked
 def dirichlet_energy(x: Tensor, graph: Any, normalize: bool = False) -> Tensor:
     r"""Dirichlet energy: how much features differ along edges.
 
@@ -45,6 +47,7 @@ def dirichlet_energy(x: Tensor, graph: Any, normalize: bool = False) -> Tensor:
     return (degree * squares).sum() / 2 - (x * (SparseMatrix(pattern) @ x)).sum()
 
 
+@checked
 @torch.no_grad()
 def energies(model: LayeredModel, batch: Data, laplacian: Any = None, normalize: bool = False) -> list[float]:
     r"""The Dirichlet energy of each state of a layered model that has one row per node, in evaluation mode.
@@ -79,6 +82,7 @@ def layer_states(model: LayeredModel, batch: Data) -> list[Any]:
         return history
 
 
+@checked
 def plot_energies(curves: dict[str, list[float]], path: str | os.PathLike[str] | None = None) -> Any:
     """Draw energies by layer on a logarithmic axis, one line per name.
 

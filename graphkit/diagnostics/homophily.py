@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 
 from graphkit import ops
+from graphkit.core.constraints import checked
 
 
+@checked
 def edge_homophily(edge_index: Tensor, y: Tensor) -> float:
     """The share of edges that join equal labels.
 
@@ -23,6 +25,7 @@ def edge_homophily(edge_index: Tensor, y: Tensor) -> float:
     return float((y[source] == y[target]).double().mean())
 
 
+@checked
 def node_homophily(edge_index: Tensor, y: Tensor, isolated_as_zero: bool = False) -> float:
     """The mean over nodes of the share of their neighbours with the same label.
 
@@ -39,6 +42,7 @@ def node_homophily(edge_index: Tensor, y: Tensor, isolated_as_zero: bool = False
     return float((equal / degree.clamp(min=1))[counted].mean())
 
 
+@checked
 def class_insensitive_homophily(edge_index: Tensor, y: Tensor) -> float:
     r""":math:`\frac{1}{C-1} \sum_k \max(0, h_k - n_k / n)` with :math:`h_k` the equal-label share of class :math:`k`.
 
@@ -50,6 +54,7 @@ def class_insensitive_homophily(edge_index: Tensor, y: Tensor) -> float:
     return float((share - size / size.sum()).clamp(min=0).sum() / (joint.size(0) - 1))
 
 
+@checked
 def adjusted_homophily(edge_index: Tensor, y: Tensor) -> float:
     r"""Edge homophily, corrected for class sizes: :math:`(h - \sum_k p_k^2) / (1 - \sum_k p_k^2)`.
 
@@ -63,6 +68,7 @@ def adjusted_homophily(edge_index: Tensor, y: Tensor) -> float:
     return float((joint.diagonal().sum() - chance) / (1 - chance))
 
 
+@checked
 def label_informativeness(edge_index: Tensor, y: Tensor) -> float:
     r"""How much a neighbour's label tells: mutual information over entropy for the ends of a random edge, in [0, 1].
 
@@ -81,6 +87,7 @@ def label_informativeness(edge_index: Tensor, y: Tensor) -> float:
     return float(information / entropy)
 
 
+@checked
 def cross_class_similarity(edge_index: Tensor, y: Tensor) -> Tensor:
     r"""Mean cosine of the neighbours' label histograms between the nodes of two classes, ``[classes, classes]``.
 

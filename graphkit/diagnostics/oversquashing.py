@@ -13,6 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms import SimpleGraph, effective_resistance
+from graphkit.core.constraints import Count, Seed, checked
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.diagnostics.energy import layer_states
 from graphkit.models.base import LayeredModel
@@ -53,7 +54,8 @@ class Sensitivity:
         return tuple(torch.stack([value[part].mean() for part in parts]) for value in (self.resistance, self.norm))  # type: ignore[return-value]
 
 
-def sensitivity(model: LayeredModel, data: Data, num_targets: int = 16, seed: int = 0) -> Sensitivity:
+@checked
+def sensitivity(model: LayeredModel, data: Data, num_targets: Count = 16, seed: Seed = 0) -> Sensitivity:
     r"""Measure how the last states of some nodes depend on the features of all others.
 
     .. math::
@@ -110,6 +112,7 @@ def _norms(model: LayeredModel, data: Data, targets: np.ndarray) -> Tensor:
     return squares.sqrt()
 
 
+@checked
 def plot_sensitivity(curves: dict[str, Sensitivity], path: str | os.PathLike[str] | None = None) -> Any:
     """Draw the norms against resistance and against distance on logarithmic axes, one line per name.
 

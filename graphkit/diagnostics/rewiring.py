@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms import SimpleGraph, balanced_forman_curvature
 from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
+from graphkit.core.constraints import checked
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import write_json
 
@@ -82,6 +83,7 @@ class RewiringReport:
         save_figure(figure, path)
 
 
+@checked
 def compare_graphs(before: Sequence[Data], after: Sequence[Data]) -> RewiringReport:
     """Measure graphs before and after a rewiring.
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
+from graphkit.core.constraints import Count, NonNegative, checked
 from graphkit.core.evaluating import evaluating
 from graphkit.models.base import LayeredModel, required_by
 
@@ -29,12 +30,13 @@ class Separation:
     distances: Tensor
 
 
+@checked
 def separation(
     model: LayeredModel,
     graphs: Sequence[Data],
     pairs: Iterable[tuple[int, int]] | None = None,
-    tolerance: float = 1e-9,
-    batch_size: int = 32,
+    tolerance: NonNegative = 1e-9,
+    batch_size: Count = 32,
 ) -> Separation:
     r"""How many pairs of graphs a model tells apart, in evaluation mode; usually one with random weights.
 

@@ -13,6 +13,7 @@ from torch import nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.constraints import Jobs, checked
 from graphkit.core.files import read_record, write_record
 from graphkit.core.hashing import hash_config, hash_tensors
 from graphkit.core.object_hash import hash_object
@@ -27,13 +28,14 @@ from graphkit.training.result import hardware, versions
 _SAVE_SECONDS = 5.0
 
 
+@checked
 def expressivity(
     model: Factory | nn.Module,
     suites: str | Suite | Sequence[str | Suite] = ("pairs", "cfi", "csl"),
     transform: BaseTransform | None = None,
     protocol: Protocol | None = None,
     name: str | None = None,
-    jobs: int = 1,
+    jobs: Jobs = 1,
     folder: str | os.PathLike[str] = "runs/expressivity",
     fresh: bool = False,
     progress: bool | None = None,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
 
-from graphkit.core.constraints import Count, checked
+from graphkit.core.constraints import Count, NonNegative, checked
 from graphkit.diagnostics.separation import graph_outputs
 from graphkit.expressivity.random_models import OUTPUTS, RandomModels, copies
 from graphkit.expressivity.suites import Suite
@@ -212,7 +212,8 @@ class PairedTraining(Protocol):
         return Verdict(separated, unreliable, refused, _largest_noise(findings))
 
 
-def t_squared(differences: Tensor, ridge: float = 0.0) -> float:
+@checked
+def t_squared(differences: Tensor, ridge: NonNegative = 0.0) -> float:
     r"""BREC's form of Hotelling's statistic, :math:`\bar d^\top (\mathrm{cov}(d) + \lambda I)^{+} \, \bar d`.
 
     Hotelling's own has a further factor, the number of rows; BREC's threshold is for this one.

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import checked
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.datasets import load_graphs
@@ -77,6 +78,7 @@ class Suite:
         return self.pairs.size(0)
 
 
+@checked
 def load_suite(name: str) -> Suite:
     """One of graphkit's suites, by name.
 

@@ -56,7 +56,6 @@ class ShaDowLinear(_Normalised):
 
     With :math:`\mathrm{norm}` that standardises a row and has a learned scale and offset.
 
-    Args:
     Shapes:
         - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`)
 

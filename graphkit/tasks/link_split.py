@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from graphkit.core.constraints import NonNegative, NonNegativeInt, Probability, Seed, Share, checked
 from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_edge_index
@@ -91,17 +93,18 @@ class LinkSplit:
             self._check_overlap()
 
     @classmethod
+    @checked
     def random(
         cls,
-        edge_index: Tensor,
-        num_nodes: int,
-        val: float = 0.05,
-        test: float = 0.1,
-        seed: int = 0,
+        edge_index: Any,
+        num_nodes: NonNegativeInt,
+        val: Share = 0.05,
+        test: Share = 0.1,
+        seed: Seed = 0,
         undirected: bool = True,
-        num_negatives: float = 1.0,
+        num_negatives: NonNegative = 1.0,
         fixed_negatives: bool = False,
-        disjoint: float = 0.0,
+        disjoint: Probability = 0.0,
         val_messages: bool = True,
         name: str | None = None,
     ) -> LinkSplit:
@@ -131,10 +134,8 @@ class LinkSplit:
         place = "LinkSplit.random"
         edge_index = as_tensor(edge_index, f"{place}: edge_index")
         check_edge_index(edge_index, num_nodes, place)
-        if min(val, test) <= 0 or val + test >= 1:
-            raise ValueError(f"{place}: val={val} and test={test} must be positive shares with a sum below 1")
-        if not 0 <= disjoint < 1:
-            raise ValueError(f"{place}: disjoint={disjoint}, must be in [0, 1)")
+        if val + test >= 1:
+            raise ValueError(f"{place}: val={val} and test={test} must have a sum below 1")
         edge_index = edge_index.long().cpu()
         links = link_keys(edge_index[:, edge_index[0] != edge_index[1]], num_nodes, undirected).unique()
         sizes = {"val": int(val * links.numel()), "test": int(test * links.numel())}

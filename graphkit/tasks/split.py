@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.constraints import NonNegativeInt, checked
 from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
 
@@ -93,8 +94,9 @@ class Split:
         return f"split {self.name!r}: an id is repeated within one part; list each id once"
 
     @classmethod
+    @checked
     def from_masks(
-        cls, name: str, train_mask: Tensor, val_mask: Tensor, test_mask: Tensor, split: int | None = None
+        cls, name: str, train_mask: Any, val_mask: Any, test_mask: Any, split: NonNegativeInt | None = None
     ) -> Split:
         """Build a split from boolean masks ``[num_nodes]``, or from a column of masks ``[num_nodes, num_splits]``.
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from graphkit.core.constraints import hints_of, rule_of
+from graphkit.core.constraints import hints_of, place_of, rule_of
 
 # of all types, below, above and beside what anybody may want, and no name of anything
 POOL: tuple[Any, ...] = (
@@ -73,11 +73,11 @@ def check_arguments(target: Callable[..., Any]) -> None:
         >>> check_arguments(GCN)
     """
     for name, value in bad_arguments(target):
-        given = f"{target.__name__}({name}={value!r})"
+        given = f"{place_of(target)}({name}={value!r})"
         try:
             target(**{name: value})
         except (TypeError, ValueError) as error:
-            if not str(error).startswith(f"{target.__name__}: {name}"):
+            if not str(error).startswith(f"{place_of(target)}: {name}"):
                 raise AssertionError(f"{given} is not told what is wrong with {name!r}: {error}") from error
         else:
             raise AssertionError(f"{given} is accepted, but annotated otherwise")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from graphkit.testing.checked_module import CheckedModule
 from graphkit.testing.graphs import random_graph
 
 
-class Damage(NamedTuple):
+@dataclass(frozen=True)
+class Damage:
     """A bad value of an attribute.
 
     Attributes:
@@ -172,9 +174,9 @@ def same(first: Any, second: Any) -> bool:
 
 
 def _trials(call: Callable[[Data], Any], graph: Data, chosen: Iterable[Damage]) -> Iterator[Trial]:
-    for name, key, value, meant in chosen:
-        damaged, sound = (partial(call, _changed(graph, key, v)) for v in (value, meant))
-        yield f"{key}: {name}", damaged, sound
+    for damage in chosen:
+        damaged, sound = (partial(call, _changed(graph, damage.key, v)) for v in (damage.value, damage.meant))
+        yield f"{damage.key}: {damage.name}", damaged, sound
 
 
 def _single(graph: Data) -> Data:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from graphkit.core.constraints import checked
 from graphkit.core.files import load_tensors
 from graphkit.tasks import Task
 
@@ -72,6 +73,7 @@ def continue_run(loop: Resumable, path: Path, settings: dict[str, Any]) -> None:
         raise ValueError(f"checkpoint {path} cannot be continued ({what}); {_REMEDY}") from error
 
 
+@checked
 def load_weights(model: M, path: str | os.PathLike[str]) -> M:
     """Load the best weights of a run into a model, after comparing the checksums of the file.
 

@@ -15,6 +15,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.attributes import with_shared_kinds
 from graphkit.core.config import Configurable
+from graphkit.core.constraints import Jobs, checked
 from graphkit.core.data_folder import cached_tensors
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.graph_input import as_graph, check_edges
@@ -87,10 +88,11 @@ def float_dtype(data: Data) -> torch.dtype:
     return x.dtype if x is not None and x.is_floating_point() else torch.get_default_dtype()
 
 
+@checked
 def apply(
     transform: BaseTransform,
     graphs: Sequence[Data],
-    jobs: int | None = None,
+    jobs: Jobs | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
 ) -> list[Data]:

@@ -298,8 +298,8 @@ def test_few_rounds_see_few_hops():
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"k": 0}, ValueError, "k=0 and l=0; k must be at least 1"),
-        ({"l": -1}, ValueError, "k=1 and l=-1"),
+        ({"k": 0}, ValueError, "k=0, must be at least 1"),
+        ({"l": -1}, ValueError, "l=-1, must be at least 0"),
         ({"k": 2}, ValueError, "2-WL has two meanings; choose variant='oblivious' .* or 'folklore'"),
         ({"k": 2, "variant": "folklor"}, ValueError, "unknown variant of k-WL 'folklor'; did you mean 'folklore'"),
         ({"node_attr": "z"}, ValueError, "graph 0: k,l-WL needs 6 rows of 'z' as colours, got none"),

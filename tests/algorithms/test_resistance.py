@@ -221,7 +221,7 @@ def test_bad_input():
         total_resistance(path, edge_weight=torch.ones(3))
     with pytest.raises(ValueError, match="unknown method of effective_resistance 'sktech'; did you mean 'sketch'"):
         effective_resistance(path, method="sktech")
-    with pytest.raises(ValueError, match=r"eps=1\.5, must be between 0 and 1"):
+    with pytest.raises(ValueError, match=r"eps=1\.5, must be in \(0, 1\)"):
         biharmonic_distance(path, eps=1.5)
     with pytest.raises(IndexError, match="names target node 2, but there are 2 target nodes"):
         effective_resistance(path, num_nodes=2)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import graphkit as gk
 from graphkit.core.constraints import Count, checked, rule_of
 from graphkit.datasets.generators import GENERATORS
 from graphkit.testing import check_arguments
@@ -17,11 +18,17 @@ ROOMS = [
     *("models", "nn", "nn.aggr", "nn.sheaf", "nn.ode", "samplers", "training", "training.strategies", "transforms"),
     *("transforms.features", "transforms.rewiring", "metrics", "tasks"),
 ]
+ROOMS_OF_FUNCTIONS = ["algorithms", "datasets", "diagnostics", "expressivity", "transforms"]
 FREE = {  # parameters that an annotation cannot tell everything about
     "encoder": "a model, its name or its configuration",
     "aggr_kwargs": "the aggregation checks its own arguments",
     "readout_kwargs": "the aggregation checks its own arguments",
     **dict.fromkeys(("data", "graphs", "split"), "a task converts what it can and refuses the rest"),
+    **dict.fromkeys(("train_mask", "val_mask", "test_mask"), "a split converts what it can and refuses the rest"),
+    "edge_index": "LinkSplit converts what it can and refuses the rest",
+    "graph": "an edge_index, a sparse tensor or a pattern, which ops tell apart",
+    "matrices": "of numpy or torch, or anything with their operations",
+    "laplacian": "a sparse or dense matrix of any kind",
     **dict.fromkeys(("metric", "loss", "class_weight", "pos_weight"), "a task checks them beside its target"),
 }
 
@@ -38,7 +45,16 @@ def public_classes():
     return found | {f"generators.{name}": function for name, function in GENERATORS.items()}
 
 
-CLASSES = public_classes()
+def public_functions():
+    found = {"LinkSplit.random": gk.LinkSplit.random, "Split.from_masks": gk.Split.from_masks}
+    for room in ROOMS_OF_FUNCTIONS:
+        module = importlib.import_module(f"graphkit.{room}")
+        members = {name: getattr(module, name) for name in module.__all__}
+        found |= {f"{room}.{name}": value for name, value in members.items() if inspect.isfunction(value)}
+    return found | {"load": gk.load, "load_weights": gk.load_weights}
+
+
+CLASSES = public_classes() | public_functions()
 EXEMPT = {
     "tasks.Draw": "made for every pass over the data, by tasks",
     "tasks.LinkSplit": "ids may be tensors, arrays or lists, which the split checks itself",
@@ -93,8 +109,6 @@ def test_the_classifier_tells_its_verdicts_apart():
 
 
 def test_a_users_class_is_checked_by_its_annotations():
-    import graphkit as gk
-
     class Narrow(gk.models.GCN):
         def __init__(self, in_channels, width: Count = 4, rest: "Unknown" = None):  # noqa: F821
             super().__init__(in_channels, width)

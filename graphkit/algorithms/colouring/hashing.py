@@ -9,17 +9,19 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
 from graphkit.algorithms.colouring.refinement import check_test
+from graphkit.core.constraints import Count, NonNegativeInt, checked
 from graphkit.core.docstrings import arguments_of
 
 _MAX_TUPLES = 2**27
 
 
+@checked
 def colour_hashes(
     graph: Data,
-    k: int = 1,
-    l: int = 0,  # noqa: E741
+    k: Count = 1,
+    l: NonNegativeInt = 0,  # noqa: E741
     variant: str | None = None,
-    iterations: int | None = None,
+    iterations: NonNegativeInt | None = None,
     node_attr: str | None = None,
     edge_attr: str | None = None,
 ) -> tuple[Tensor, int]:
@@ -57,9 +59,7 @@ def colour_hashes(
         >>> bool(nodes[0] == nodes[2]), bool(nodes[0] == nodes[1])
         (True, False)
     """
-    check_test(k, l, variant)
-    if iterations is not None and iterations < 0:
-        raise ValueError(f"colour_hashes: iterations={iterations}, must not be negative")
+    check_test(k, variant)
     n = int(graph.num_nodes or 0)
     if n**k > _MAX_TUPLES:
         raise ValueError(f"colour_hashes: {n} nodes have {n**k:.2g} tuples of k={k}, more than 2**27; use a smaller k")
@@ -84,13 +84,14 @@ def colour_hashes(
     return torch.from_numpy(nodes.view(np.int64)), int(whole)
 
 
+@checked
 @arguments_of(colour_hashes)
 def graph_hash(
     graph: Data,
-    k: int = 1,
-    l: int = 0,  # noqa: E741
+    k: Count = 1,
+    l: NonNegativeInt = 0,  # noqa: E741
     variant: str | None = None,
-    iterations: int | None = None,
+    iterations: NonNegativeInt | None = None,
     node_attr: str | None = None,
     edge_attr: str | None = None,
 ) -> str:

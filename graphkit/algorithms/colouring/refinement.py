@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
+from graphkit.core.constraints import Count, NonNegativeInt, checked
 from graphkit.core.validate import check_choice
 
 VARIANTS = ("oblivious", "folklore")
@@ -51,14 +52,15 @@ class Colouring:
         return len(self.classes_per_iteration) - 1
 
 
+@checked
 def weisfeiler_leman(
     graphs: Data | Sequence[Data],
-    k: int = 1,
-    l: int = 0,  # noqa: E741
+    k: Count = 1,
+    l: NonNegativeInt = 0,  # noqa: E741
     variant: str | None = None,
     node_attr: str | None = None,
     edge_attr: str | None = None,
-    max_messages: int = 2**26,
+    max_messages: Count = 2**26,
 ) -> Colouring:
     r"""Refine colours until they are stable: :math:`k`-WL, with :math:`l` labels :math:`k,l`-WL.
 
@@ -110,7 +112,7 @@ def weisfeiler_leman(
         >>> weisfeiler_leman(pair, k=2, variant="folklore").num_classes
         7
     """
-    check_test(k, l, variant)
+    check_test(k, variant)
     union = DisjointUnion.build(graphs, node_attr, edge_attr)
     copies = [math.perm(n, l) for n in union.num_nodes.tolist()]
     _check_size(union, np.array(copies, dtype=float), k, variant, max_messages)
@@ -136,14 +138,12 @@ def weisfeiler_leman(
     )
 
 
-def check_test(k: int, l: int, variant: str | None) -> None:  # noqa: E741
+def check_test(k: int, variant: str | None) -> None:
     """Check which test is meant.
 
     Raises:
-        ValueError: If a number is out of range, or the variant is unknown or missing.
+        ValueError: If the variant is unknown or missing.
     """
-    if k < 1 or l < 0:
-        raise ValueError(f"k,l-WL: k={k} and l={l}; k must be at least 1 and l at least 0")
     if variant is not None:
         check_choice(variant, VARIANTS, "variant of k-WL")
     elif k > 1:

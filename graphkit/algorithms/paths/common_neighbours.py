@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphkit.core.constraints import NonNegativeInt, checked
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import SparsityPattern, sparsity_pattern
 
 
-def neighbourhoods(graph: Tensor | SparsityPattern, num_nodes: int) -> SparsityPattern:
+@checked
+def neighbourhoods(graph: Tensor | SparsityPattern, num_nodes: NonNegativeInt) -> SparsityPattern:
     r"""The neighbours :math:`N(i)` of each node: row :math:`i` of a symmetric pattern without repetitions.
 
     Directions and repetitions of an edge do not count; a node with a self-loop is its own neighbour. Cached with the
@@ -31,7 +33,8 @@ def neighbourhoods(graph: Tensor | SparsityPattern, num_nodes: int) -> SparsityP
     return given.cached("neighbourhoods", lambda: _simple(given)) or given
 
 
-def common_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: int) -> SparsityPattern:
+@checked
+def common_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: NonNegativeInt) -> SparsityPattern:
     r"""The common neighbours :math:`N(i) \cap N(j)` of pairs of nodes, as a pattern of pairs by nodes.
 
     ``SparseMatrix(common_neighbours(...)) @ h`` is their sum of ``h``. Memory is that of the result and of a few
@@ -63,7 +66,10 @@ def common_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes:
     return _pattern(rowptr, nodes, num_nodes, pairs.device)
 
 
-def joint_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: int) -> tuple[SparsityPattern, Tensor]:
+@checked
+def joint_neighbours(
+    graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: NonNegativeInt
+) -> tuple[SparsityPattern, Tensor]:
     r"""The neighbours :math:`N(i) \cup N(j)` of either node of each pair, and whose neighbours they are.
 
     Args:
@@ -93,7 +99,8 @@ def joint_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: 
     return _pattern(rowptr, nodes, num_nodes, pairs.device), torch.from_numpy(side).to(pairs.device)
 
 
-def distinct_pairs(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: int) -> tuple[Tensor, Tensor]:
+@checked
+def distinct_pairs(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: NonNegativeInt) -> tuple[Tensor, Tensor]:
     r"""Each unordered pair once, and which of them each given pair is.
 
     Args:

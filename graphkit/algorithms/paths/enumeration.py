@@ -7,11 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor
 
+from graphkit.core.constraints import Count, Interval, NonNegativeInt, checked
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparsityPattern, sparsity_pattern
 
@@ -33,8 +34,16 @@ class PathSet:
     distances: Tensor | None
 
 
+Length = Annotated[int, Interval(1, 127, "[]")]
+
+
+@checked
 def enumerate_paths(
-    edge_index: Tensor | SparsityPattern, num_nodes: int, length: int, kind: str = "simple", max_paths: int = 10_000_000
+    edge_index: Tensor | SparsityPattern,
+    num_nodes: NonNegativeInt,
+    length: Length,
+    kind: str = "simple",
+    max_paths: Count = 10_000_000,
 ) -> list[PathSet]:
     r"""The paths of lengths :math:`1, \dots, K` of a graph, or of many graphs at once that are one batch.
 
@@ -70,8 +79,6 @@ def enumerate_paths(
         [8, 4, 0]
     """
     check_choice(kind, PATHS, "kind of paths")
-    if not 1 <= length <= 127:
-        raise ValueError(f"enumerate_paths: length={length}, must be in 1..127")
     graph = sparsity_pattern(edge_index, num_nodes)
     from graphkit.algorithms.kernels import paths as kernels
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 
+from graphkit.core.constraints import Count, Interval, NonNegativeInt, checked
 from graphkit.ops import sparsity_pattern
 
+Hops = Annotated[int, Interval(1, 2**15)]
 
-def hop_pairs(edge_index: Tensor, num_nodes: int, max_hop: int, max_pairs: int = 10**8) -> tuple[Tensor, Tensor]:
+
+@checked
+def hop_pairs(
+    edge_index: Tensor, num_nodes: NonNegativeInt, max_hop: Hops, max_pairs: Count = 10**8
+) -> tuple[Tensor, Tensor]:
     r"""All pairs of distinct nodes up to ``max_hop`` edges apart, and their distances.
 
     .. math::
@@ -41,8 +49,6 @@ def hop_pairs(edge_index: Tensor, num_nodes: int, max_hop: int, max_pairs: int =
     """
     from graphkit.algorithms.kernels import hops as kernels
 
-    if not 1 <= max_hop < 2**15:
-        raise ValueError(f"hop_pairs: max_hop={max_hop}, must be in 1..{2**15 - 1}")
     graph = sparsity_pattern(edge_index, num_nodes)
     rowptr, col = graph.rowptr.cpu().numpy(), graph.col.cpu().numpy()
     total, rows = kernels.count(rowptr, col, max_hop, max_pairs)

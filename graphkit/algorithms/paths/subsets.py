@@ -7,18 +7,20 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.paths.hops import hop_pairs
+from graphkit.core.constraints import Count, NonNegativeInt, checked
 from graphkit.core.validate import check_edge_index
 
 _MAX_NODES = 20_000
 
 
+@checked
 def node_subsets(
     edge_index: Tensor,
-    num_nodes: int,
-    size: int,
-    max_distance: int | None = None,
+    num_nodes: NonNegativeInt,
+    size: Count,
+    max_distance: Count | None = None,
     cluster: Tensor | None = None,
-    max_subsets: int = 10_000_000,
+    max_subsets: Count = 10_000_000,
 ) -> Tensor:
     r"""All sets of ``size`` nodes of a graph, or those of nodes near one another, in lexicographic order.
 
@@ -43,10 +45,6 @@ def node_subsets(
         >>> node_subsets(path, 4, size=2, max_distance=1).tolist()
         [[0, 1, 2], [1, 2, 3]]
     """
-    if size < 1:
-        raise ValueError(f"node_subsets: size={size}, must be at least 1")
-    if max_distance is not None and max_distance < 1:
-        raise ValueError(f"node_subsets: max_distance={max_distance}, must be at least 1 (None: any distance)")
     check_edge_index(edge_index, num_nodes, "node_subsets")
     if size == 1:
         return torch.arange(num_nodes, dtype=torch.int32, device=edge_index.device).unsqueeze(0)

@@ -10,6 +10,7 @@ import numpy as np
 
 from graphkit.algorithms.polynomials.multigraphs import Multigraph
 from graphkit.algorithms.polynomials.plan import ONES, Op, Plan, make_plan
+from graphkit.core.constraints import Count, checked
 
 _NO_WEIGHT = np.empty(0)
 
@@ -34,8 +35,9 @@ PPGN_CHANNELS = (
 )
 
 
+@checked
 def equivariant_polynomials(
-    matrices: Any, multigraphs: Sequence[Multigraph], max_entries: int = 10**8
+    matrices: Any, multigraphs: Sequence[Multigraph], max_entries: Count = 10**8
 ) -> list[float | np.ndarray | Any]:
     r"""Equivariant polynomials of a graph, each given by a multigraph.
 

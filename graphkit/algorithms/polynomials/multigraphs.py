@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise, permutations
 
+from graphkit.core.constraints import checked
+
 _Edge = tuple[int, int, int]  # ends and colour
 
 
@@ -118,6 +120,7 @@ def connected_multigraphs(
     return tuple(out)
 
 
+@checked
 def ppgn_computes(h: Multigraph) -> bool:
     """Whether PPGN computes the polynomial of a simple connected multigraph.
 

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
+from graphkit.core.constraints import Count, NonNegativeInt, checked
 
 
-def partition(edge_index: Tensor, num_nodes: int, num_parts: int, passes: int = 20) -> Tensor:
+@checked
+def partition(edge_index: Tensor, num_nodes: NonNegativeInt, num_parts: Count, passes: NonNegativeInt = 20) -> Tensor:
     r"""Divide the nodes into parts of nearly equal size with few edges between them.
 
     Nodes are read in breadth-first order, and each goes to the part that maximises

@@ -7,12 +7,14 @@ from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.laplacian import LaplacianSolver
+from graphkit.core.constraints import NonNegativeInt, Seed, checked
 
 DENSE_NODES = 500
 
 
+@checked
 def spectral_gap(
-    edge_index: Tensor, edge_weight: Tensor | None = None, num_nodes: int | None = None, seed: int = 0
+    edge_index: Tensor, edge_weight: Tensor | None = None, num_nodes: NonNegativeInt | None = None, seed: Seed = 0
 ) -> float:
     r"""The second smallest eigenvalue of the normalised Laplacian :math:`I - D^{-1/2} A D^{-1/2}`.
 

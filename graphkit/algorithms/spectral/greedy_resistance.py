@@ -8,6 +8,7 @@ import numpy as np
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
+from graphkit.core.constraints import Count, NonNegativeInt, Seed, checked
 from graphkit.core.validate import check_choice
 
 EXACT_NODES = 3000  # "auto" is exact for components up to this size
@@ -28,13 +29,14 @@ class GreedyEdges:
     drops: np.ndarray
 
 
+@checked
 def greedy_resistance(
     graph: SimpleGraph,
-    num_edges: int,
+    num_edges: NonNegativeInt,
     backend: str = "auto",
-    num_candidates: int = 512,
+    num_candidates: Count = 512,
     official_score: bool = False,
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> GreedyEdges:
     r"""Choose edges one after another, each the one that lowers the total resistance most.
 

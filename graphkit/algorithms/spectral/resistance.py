@@ -40,6 +40,7 @@ from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
+from graphkit.core.constraints import NonNegativeInt, Seed, Share, checked
 from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 
@@ -47,14 +48,15 @@ DENSE_NODES = 2000  # components up to this size are inverted
 METHODS = ("auto", "exact", "sketch")
 
 
+@checked
 def effective_resistance(
     edge_index: Tensor,
     pairs: Tensor | None = None,
     edge_weight: Tensor | None = None,
-    num_nodes: int | None = None,
+    num_nodes: NonNegativeInt | None = None,
     method: str = "auto",
-    eps: float = 0.3,
-    seed: int = 0,
+    eps: Share = 0.3,
+    seed: Seed = 0,
 ) -> Tensor:
     r"""Effective resistance :math:`R_{st}` between nodes of an undirected graph.
 
@@ -82,15 +84,16 @@ def effective_resistance(
     return _squared_distances(graph, pairs, False, method, eps, seed, "effective_resistance")
 
 
+@checked
 @arguments_of(effective_resistance)
 def biharmonic_distance(
     edge_index: Tensor,
     pairs: Tensor | None = None,
     edge_weight: Tensor | None = None,
-    num_nodes: int | None = None,
+    num_nodes: NonNegativeInt | None = None,
     method: str = "auto",
-    eps: float = 0.3,
-    seed: int = 0,
+    eps: Share = 0.3,
+    seed: Seed = 0,
 ) -> Tensor:
     r"""Biharmonic distance :math:`B_{st} = \|L^+ (e_s - e_t)\|` between nodes of an undirected graph.
 
@@ -105,15 +108,16 @@ def biharmonic_distance(
     return _squared_distances(graph, pairs, True, method, eps, seed, "biharmonic_distance").sqrt()
 
 
+@checked
 @arguments_of(effective_resistance)
 def commute_time(
     edge_index: Tensor,
     pairs: Tensor | None = None,
     edge_weight: Tensor | None = None,
-    num_nodes: int | None = None,
+    num_nodes: NonNegativeInt | None = None,
     method: str = "auto",
-    eps: float = 0.3,
-    seed: int = 0,
+    eps: Share = 0.3,
+    seed: Seed = 0,
 ) -> Tensor:
     r"""Expected number of steps of a random walk from :math:`s` to :math:`t` and back, :math:`\mathrm{vol} R_{st}`.
 
@@ -130,14 +134,15 @@ def commute_time(
     return resistance * (of_source[:, None] if pairs is None else of_source[pairs[0]])
 
 
+@checked
 @arguments_of(effective_resistance)
 def total_resistance(
     edge_index: Tensor,
     edge_weight: Tensor | None = None,
-    num_nodes: int | None = None,
+    num_nodes: NonNegativeInt | None = None,
     method: str = "auto",
-    eps: float = 0.1,
-    seed: int = 0,
+    eps: Share = 0.1,
+    seed: Seed = 0,
 ) -> float:
     r"""The sum of effective resistances over all pairs of nodes of the same component.
 
@@ -169,8 +174,6 @@ def total(graph: SimpleGraph, method: str = "auto", eps: float = 0.1, seed: int 
 
 def _check(method: str, eps: float, where: str) -> None:
     check_choice(method, METHODS, f"method of {where}")
-    if not 0 < eps < 1:
-        raise ValueError(f"{where}: eps={eps}, must be between 0 and 1")
 
 
 def _signs(rows: int, columns: int, seed: int) -> Iterator[np.ndarray]:

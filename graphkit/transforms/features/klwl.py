@@ -83,7 +83,7 @@ class KLWL(NodeFeatures):
         node_attr: str | None = None,
         edge_attr: str | None = None,
     ) -> None:
-        check_test(k, l, variant)
+        check_test(k, variant)
         self.k, self.l, self.variant, self.iterations = k, l, variant, iterations
         self.channels, self.whole, self.code = channels, whole, code
         self.node_attr, self.edge_attr = node_attr, edge_attr
