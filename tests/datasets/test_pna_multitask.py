@@ -135,7 +135,7 @@ def test_seeds() -> None:
     first, again, other = (gk.datasets.load_graphs("pna-multitask-graphs", seed=s, **SMALL) for s in (0, 0, 1))
     assert all(torch.equal(a.edge_index, b.edge_index) and torch.equal(a.y, b.y) for a, b in zip(first, again))
     assert not all(torch.equal(a.x, b.x) for a, b in zip(first, other))
-    with pytest.raises(ValueError, match="unknown variant 'faithfull'; did you mean 'faithful'"):
+    with pytest.raises(ValueError, match="variant='faithfull', did you mean 'faithful'"):
         gk.load("pna-multitask-graphs", variant="faithfull")
 
 

@@ -34,7 +34,7 @@ class PathSet:
     distances: Tensor | None
 
 
-Length = Annotated[int, Interval(1, 127, "[]")]
+Length = Annotated[int, Interval(1, 127, "both")]
 
 
 @checked
