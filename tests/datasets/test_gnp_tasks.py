@@ -63,5 +63,5 @@ def test_the_further_test_part_is_larger(name: str) -> None:
     assert (sizes[far.split.test].min(), sizes[far.split.test].max()) == (50, 100)
     assert torch.equal(near.split.train, far.split.train)
     assert torch.equal(near.split.val, far.split.val)
-    with pytest.raises(ValueError, match="target='maxx', .*choose from: "):
+    with pytest.raises(ValueError, match=r"target='maxx', .*choose from: "):
         gk.load(name, target="maxx")

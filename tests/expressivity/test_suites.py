@@ -63,7 +63,7 @@ def test_known_cfi_graphs():
     assert [nx.is_isomorphic(found[0], graph) for graph in (rook, shrikhande)] != [
         nx.is_isomorphic(found[1], graph) for graph in (rook, shrikhande)
     ]
-    with pytest.raises(ValueError, match="bases.0.='K7', choose from: C3"):
+    with pytest.raises(ValueError, match=r"bases.0.='K7', choose from: C3"):
         load_graphs("cfi", bases=["K7"])
 
 
