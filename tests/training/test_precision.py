@@ -10,6 +10,7 @@ from torch import nn
 
 import graphkit as gk
 from graphkit.models import GCN, MLP
+from graphkit.tasks import Target
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.layerwise import Layerwise
 from tests import tiny
@@ -57,13 +58,13 @@ def test_computes_in_the_precision_asked_for(name, make, strategy, kind, precisi
     except (TypeError, ValueError) as error:
         pytest.skip(f"does not train at all: {error}")
     judged, inner = set(), set()
-    loss_of = type(task).loss_of
+    objective = Target.objective
 
     def judge(self, prediction, label, *rest):
         judged.add(prediction.dtype)
-        return loss_of(self, prediction, label, *rest)
+        return objective(self, prediction, label, *rest)
 
-    monkeypatch.setattr(type(task), "loss_of", judge)
+    monkeypatch.setattr(Target, "objective", judge)
     model.register_forward_hook(lambda module, inputs, out: inner.add(out.dtype))
     if precision == "bf16-true" and isinstance(STRATEGIES[strategy](), Layerwise):
         with pytest.raises(ValueError, match=f"{strategy} judges what layers hand on.*use precision='bf16-mixed'"):
