@@ -56,6 +56,11 @@ class ClusterSampler(Sampler):
     def plan(
         self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any
     ) -> list[Tensor]:
+        if self.num_clusters > source.num_nodes:
+            raise ValueError(
+                f"ClusterSampler: num_clusters={self.num_clusters}, must be at most the graph's number of nodes, "
+                f"{source.num_nodes}"
+            )
         cluster = cached_on_disk(
             self,
             ("clusters", self.num_clusters),

@@ -304,7 +304,7 @@ class Trainer(Configurable):
             warnings.warn(
                 f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "
                 "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def _warn_of(self, names: list[str], what: str, consequence: str) -> None:

@@ -323,7 +323,7 @@ def test_bad_requests():
         sampler.batches(data, torch.tensor([0, 30]))
     with pytest.raises(ValueError, match="no roots"):
         sampler.batches(data, torch.empty(0, dtype=torch.long))
-    with pytest.raises(ValueError, match=r"num_parts=31, must be in 1\.\.30"):
+    with pytest.raises(ValueError, match=r"num_clusters=31, must be at most the graph.s number of nodes, 30"):
         samplers.ClusterSampler(31).batches(data)
     with pytest.raises(ValueError, match="needs an undirected graph without repeated edges"):
         samplers.GraphSAINTEdge(3).batches(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))
