@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch_geometric.data import Data
+from torch_geometric.data import Data, Dataset
 
 from graphkit.algorithms import SimpleGraph, balanced_forman_curvature
 from graphkit.algorithms.spectral.gap import gap
@@ -84,7 +84,7 @@ class RewiringReport:
 
 
 @checked
-def compare_graphs(before: Sequence[Data], after: Sequence[Data]) -> RewiringReport:
+def compare_graphs(before: Sequence[Data] | Dataset, after: Sequence[Data] | Dataset) -> RewiringReport:
     """Measure graphs before and after a rewiring.
 
     Args:

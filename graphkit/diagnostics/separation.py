@@ -8,7 +8,7 @@ from itertools import combinations
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
+from torch_geometric.data import Batch, Data, Dataset
 
 from graphkit.core.constraints import Count, NonNegative, checked
 from graphkit.core.evaluating import evaluating
@@ -33,7 +33,7 @@ class Separation:
 @checked
 def separation(
     model: LayeredModel,
-    graphs: Sequence[Data],
+    graphs: Sequence[Data] | Dataset,
     pairs: Iterable[tuple[int, int]] | None = None,
     tolerance: NonNegative = 1e-9,
     batch_size: Count = 32,

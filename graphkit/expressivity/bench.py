@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ _SAVE_SECONDS = 5.0
 def expressivity(
     model: Factory | nn.Module,
     suites: str | Suite | Sequence[str | Suite] = ("pairs", "cfi", "csl"),
-    transform: BaseTransform | None = None,
+    transform: BaseTransform | Callable[[Data], Data] | None = None,
     protocol: Protocol | None = None,
     name: str | None = None,
     jobs: Jobs = 1,

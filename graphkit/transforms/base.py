@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Data, Dataset
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.attributes import with_shared_kinds
@@ -90,8 +90,8 @@ def float_dtype(data: Data) -> torch.dtype:
 
 @checked
 def apply(
-    transform: BaseTransform,
-    graphs: Sequence[Data],
+    transform: BaseTransform | Callable[[Data], Data],
+    graphs: Sequence[Data] | Dataset,
     jobs: Jobs | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     progress: bool | None = None,
@@ -103,7 +103,7 @@ def apply(
     made again. Interrupted work goes on where it stopped.
 
     Args:
-        transform: Any PyG transform.
+        transform: Any PyG transform, or a function.
         graphs: The graphs; they are not changed.
         jobs: The number of parallel processes (default: one per core for an expensive transform of many graphs).
         cache_dir: The folder of the files (default: ``transforms`` in graphkit's data folder).
@@ -115,14 +115,13 @@ def apply(
     Raises:
         OSError: If the disk is full; the message names the file.
     """
-    expensive = isinstance(transform, Precompute) and transform.expensive
-    folder = _cache_folder(transform, cache_dir) if expensive else None
+    folder = _cache_folder(transform, cache_dir) if isinstance(transform, Precompute) and transform.expensive else None
     graphs = with_shared_kinds(graphs)
     starts = range(0, len(graphs), _CHUNK)
     # Graphs of a dataset are views of the tensors of all graphs, which would go along into every file and process.
     chunks = ([graph.clone() for graph in graphs[start : start + _CHUNK]] for start in starts)
     if jobs is None:
-        jobs = -1 if expensive else 1
+        jobs = 1 if folder is None else -1
     if jobs == 1 or len(starts) == 1:
         done: Iterable[list[Data]] = (_apply_chunk(transform, chunk, folder) for chunk in chunks)
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data
+from torch_geometric.data import Data, Dataset
 
 from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
 from graphkit.core.constraints import Count, NonNegativeInt, checked
@@ -54,7 +54,7 @@ class Colouring:
 
 @checked
 def weisfeiler_leman(
-    graphs: Data | Sequence[Data],
+    graphs: Data | Sequence[Data] | Dataset,
     k: Count = 1,
     l: NonNegativeInt = 0,  # noqa: E741
     variant: str | None = None,
