@@ -89,7 +89,7 @@ def load_weights(model: M, path: str | os.PathLike[str]) -> M:
         The model.
 
     Raises:
-        FileNotFoundError: If there is no file.
+        FileNotFoundError, IsADirectoryError: If there is no file, or a folder in its place.
         ValueError: If it is damaged, or its weights are those of another model; the message names it and the remedy.
 
     Example:
