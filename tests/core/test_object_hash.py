@@ -138,7 +138,7 @@ def test_a_class_defined_again_counts_in_one_process(tmp_path, monkeypatch):
     assert len(list(tmp_path.rglob("*.pt"))) == 2
 
 
-class Of(NodeFeatures):
+class _Of(NodeFeatures):
     def __init__(self, what):
         self.what = what
 
@@ -154,7 +154,7 @@ PAIRS = {
     "partial functions": lambda: (functools.partial(torch.sum, dim=0), functools.partial(torch.mean, dim=0)),
     "functions of torch": lambda: (torch.relu, torch.sigmoid),
     "functions of numpy": lambda: (np.sin, np.cos),
-    "methods": lambda: (Of(1).columns, Of(2).columns),
+    "methods": lambda: (_Of(1).columns, _Of(2).columns),
     "large tensors": lambda: tuple(torch.zeros(5000).index_fill(0, torch.tensor(2500), value) for value in (1, 2)),
     "arrays": lambda: (np.arange(3), np.arange(3.0)),
     "modules": lambda: (torch.nn.Linear(1, 1, bias=False), torch.nn.Linear(1, 1)),
@@ -170,7 +170,7 @@ PAIRS = {
 def test_arguments_of_any_type_count(kind):
     def keys():
         torch.manual_seed(0)
-        return [Of(value).cache_key() for value in PAIRS[kind]()]
+        return [_Of(value).cache_key() for value in PAIRS[kind]()]
 
     first, second = keys()
     assert first != second
@@ -237,12 +237,12 @@ def test_code_beside_what_cannot_be_pickled_counts(source):
 
 
 def test_an_argument_that_cannot_be_pickled_is_refused_by_name():
-    with pytest.raises(TypeError, match=r"Of: .*cannot pickle 'generator' object"):
-        apply(Of(i for i in range(3)), [GRAPH])
+    with pytest.raises(TypeError, match=r"_Of: .*cannot pickle 'generator' object"):
+        apply(_Of(i for i in range(3)), [GRAPH])
 
 
 def test_what_an_object_remembers_of_itself_does_not_count():
-    class Lazy(Of):
+    class Lazy(_Of):
         @functools.cached_property
         def table(self):
             return list(range(self.what))
