@@ -69,17 +69,17 @@ def cached_tensors(path: str | os.PathLike[str], compute: Callable[[], Any], par
     """
     path = Path(path)
 
-    def kept() -> list[T]:
+    def read() -> list[T]:
         try:
             return [parse(load_tensors(path))]
         except Exception:  # not there, or whatever is wrong with it
             return []
 
-    if found := kept():
-        return found[0]
+    if cached := read():
+        return cached[0]
     with writing(path, f"another process computes {path}; waiting for it") as can_write:
-        if can_write and (found := kept()):
-            return found[0]
+        if can_write and (cached := read()):
+            return cached[0]
         content = compute()
         if can_write:
             save_tensors(path, content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from graphkit.core.validate import unknown_name
@@ -47,15 +48,20 @@ class Registry(Generic[T]):
 
         The name is that of the class, or what it declares as ``name``.
         """
-        package = importlib.import_module(self.package)
-        own = [getattr(package, name) for name in package.__all__]
-        members = {_name(cls): cls for cls in own if self._is_member(cls)}
+        members = dict(self._own)
         if self.base.__module__.startswith("graphkit."):  # anybody may derive from nn.Module for any purpose
             others = [cls for cls in self._subclasses(self.base) if not cls.__module__.startswith("graphkit.")]
             public = [cls for cls in others if not cls.__name__.startswith("_") and not inspect.isabstract(cls)]
             users = {_name(cls): cls for cls in public}
             members |= {name: cls for name, cls in users.items() if name not in members}
         return members
+
+    @cached_property
+    def _own(self) -> dict[str, type[T]]:
+        """The package's members, which are the same at every call: each task looks up its target and its metric."""
+        package = importlib.import_module(self.package)
+        listed = [getattr(package, name) for name in package.__all__]
+        return {_name(cls): cls for cls in listed if self._is_member(cls)}
 
     def names(self) -> list[str]:
         """The sorted class names."""
