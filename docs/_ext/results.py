@@ -98,7 +98,7 @@ def expressivity_tables() -> list[str]:
             brec[name]["total"] = list(parts.values())
         commands += [f"``{result['command']}``", ""]
         commands += [f".. image:: /../benchmarks/results/expressivity/{path.stem}.png", f"   :alt: {name}", ""]
-    published = [[f"{name} (published)", *map(str, counts), str(sum(counts))] for name, counts in BREC.items()]
+    published = [[f"{name}, published", *map(str, counts), str(sum(counts))] for name, counts in BREC.items()]
     lines = told_apart(suites) if suites else []
     if brec:
         lines += [f"BREC by category; published counts are those of {SOURCE}.", "", *told_apart(brec, published)]
