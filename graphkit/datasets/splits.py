@@ -128,14 +128,18 @@ def stored(request: Request) -> Ids:
 
 def largest_component(request: Request) -> Ids:
     """The stored split without the nodes outside of the largest connected component; the graph stays whole."""
+    inside = torch.from_numpy(_in_largest_component(request))
+    return tuple(ids[inside[ids]] for ids in request.stored[request.index])  # type: ignore[return-value]
+
+
+def _in_largest_component(request: Request) -> np.ndarray:
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     source, target = request.graphs[0].edge_index.numpy()
     n = request.labels.size(0)
     _, component = connected_components(coo_array((np.ones(source.size), (source, target)), shape=(n, n)))
-    inside = torch.from_numpy(component == np.bincount(component).argmax())
-    return tuple(ids[inside[ids]] for ids in request.stored[request.index])  # type: ignore[return-value]
+    return component == np.bincount(component).argmax()
 
 
 def extrapolation(request: Request) -> Ids:
@@ -206,6 +210,28 @@ def per_class(request: Request) -> Ids:
         val.append(ids[num_train : num_train + num_val])
     chosen = np.concatenate(train), np.concatenate(val)
     return _ids(*chosen, np.setdiff1d(request.labelled, np.concatenate(chosen)))
+
+
+def equal_classes(request: Request) -> Ids:
+    """As many training ids of every class; of the rest, the numbers of the card for validation and for testing."""
+    return _equal_classes(request, request.labelled)
+
+
+def equal_classes_component(request: Request) -> Ids:
+    """As :func:`equal_classes`, of nodes of the largest connected component only; the graph stays whole."""
+    return _equal_classes(request, np.intersect1d(request.labelled, np.flatnonzero(_in_largest_component(request))))
+
+
+def _equal_classes(request: Request, candidates: np.ndarray) -> Ids:
+    num_train, num_val, num_test = request.family.expected_sizes(request.index)
+    order = _generator(request.index).permutation(candidates)
+    labels = request.labels.numpy()[order]
+    rank = np.empty(order.size, dtype=np.int64)  # of an id among those of its class
+    for label in np.unique(labels):
+        rank[labels == label] = np.arange(np.count_nonzero(labels == label))
+    chosen = rank < num_train // np.unique(labels).size
+    rest = order[~chosen]
+    return _ids(order[chosen], rest[:num_val], rest[num_val : num_val + num_test])
 
 
 def fractions(request: Request) -> Ids:
@@ -297,6 +323,7 @@ READERS: dict[str, Callable[[Request], Ids | LinkSplit]] = {
     reader.__name__: reader
     for reader in (
         stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class,
-        fractions, forwardgnn, folds, pair_folds, official_links, official_events, random_links,
+        equal_classes, equal_classes_component, fractions, forwardgnn, folds, pair_folds, official_links,
+        official_events, random_links,
     )
 }  # fmt: skip

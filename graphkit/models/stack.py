@@ -48,6 +48,7 @@ class LayerStack(LayeredModel):
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout, e.g. ``{"project": False}`` (default: none).
         input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
+        head_dropout: The probability of dropping an entry before the readout's head (default: 0).
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LayerStack(LayeredModel):
         bias: bool = True,
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
+        head_dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
@@ -154,7 +156,9 @@ class LayerStack(LayeredModel):
             )
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return h if self.head is None else self.head(read_out(self.readout, self.pool, h, batch))
+        if self.head is None:
+            return h
+        return self.head(dropout(read_out(self.readout, self.pool, h, batch), self.head_dropout, self.training))
 
     def required_transform(self) -> BaseTransform | None:
         return SparseFeatures()

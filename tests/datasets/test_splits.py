@@ -113,6 +113,22 @@ def test_the_largest_component_keeps_its_part_of_the_stored_split() -> None:
     assert [ids.tolist() for ids in (split.train, split.val, split.test)] == [[1], [2], [4, 7]]
 
 
+def test_equal_classes_have_the_numbers_of_the_card() -> None:
+    card = _card(
+        SplitFamily("equal", "equal_classes", "", sizes=(60, 50, 90)),
+        SplitFamily("inside", "equal_classes_component", "", sizes=(15, 10, 5)),
+    )
+    split = _made(card, "equal/1", LABELS, [])
+    assert split.sizes == (60, 50, 90)
+    assert torch.bincount(LABELS[split.train]).tolist() == [20, 20, 20]
+    assert split.hash == _made(card, "equal/1", LABELS, []).hash != _made(card, "equal/2", LABELS, []).hash
+    edge_index = torch.tensor([range(29), range(1, 30)])  # a path of 30 of the 60 nodes
+    labels = torch.arange(60) % 3
+    inside = _made(card, "inside/0", labels, [], edge_index)
+    assert torch.cat([inside.train, inside.val, inside.test]).sort().values.tolist() == list(range(30))
+    assert torch.bincount(labels[inside.train]).tolist() == [5, 5, 5]
+
+
 def test_pairs_stay_together() -> None:
     labels = torch.tensor([0, 1] * 50)
     for fold in range(10):

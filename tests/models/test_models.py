@@ -145,6 +145,7 @@ def test_features_may_be_dropped_less_than_states(name):
     assert random(dropout=0.5, input_dropout=0.0)
     assert random(input_dropout=0.5)
     assert not random(dropout=0.0)
+    assert random(readout="nodes", head_dropout=0.5)
     kept = make(4, 8, num_layers=1, out_channels=2, dropout=0.5, input_dropout=0.0)
     assert torch.equal(kept.train()(data), kept.eval()(data))
     with pytest.raises(ValueError, match=r"input_dropout=1\.0, must be in"):

@@ -60,6 +60,7 @@ class MPNN(LayerStack):
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
+        head_dropout: Probability = 0.0,
     ) -> None:
         self.aggr, self.aggr_kwargs = aggr, aggr_kwargs  # for make_layer
         super().__init__(
@@ -74,6 +75,7 @@ class MPNN(LayerStack):
             readout=readout,
             readout_kwargs=readout_kwargs,
             input_dropout=input_dropout,
+            head_dropout=head_dropout,
         )
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

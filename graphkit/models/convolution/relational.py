@@ -62,6 +62,7 @@ class RelationalGNN(LayerStack):
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
+        head_dropout: Probability = 0.0,
     ) -> None:
         self.conv, self.num_relations = conv, num_relations  # for make_layer
         super().__init__(
@@ -76,6 +77,7 @@ class RelationalGNN(LayerStack):
             readout=readout,
             readout_kwargs=readout_kwargs,
             input_dropout=input_dropout,
+            head_dropout=head_dropout,
         )
 
     @classmethod
