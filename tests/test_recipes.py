@@ -161,6 +161,8 @@ def test_gcn_recipes_say_what_the_paper_says():
         (changed(transforms=["torch_geometric.transforms.Normalise"]), "unknown class of torch_geometric.transforms"),
         (changed(rewiring="RandomEdge"), "unknown rewiring 'RandomEdge'; did you mean 'RandomEdges'?"),
         (changed(splits=["public", 4]), "split 4 of family 'public' does not exist"),
+        (changed(splits=0), "splits: expected a number of at least 1, or a list of splits, got 0"),
+        (changed(splits="public"), "splits: expected a number of at least 1, or a list of splits, got 'public'"),
         (changed(seeds=0), "seeds: expected a number of at least 1"),
         (changed(seeds=[1, 1]), "repeats a seed"),
         (changed(seeds="3"), "seeds: expected a number"),
@@ -424,6 +426,12 @@ def test_every_split_with_every_seed():
     ]
     assert result.cell.split == "random-50-25-25/0, random-50-25-25/1"
     assert result.cell.split_hash not in {run["split_hash"] for run in result.cell.runs}
+
+
+def test_a_number_of_splits_is_so_many_of_the_tasks_family():
+    task = {"name": "minesweeper", "split": "random-50-25-25/7"}
+    assert Recipe("mine", changed(task=task, splits=2)).splits == ["random-50-25-25/0", "random-50-25-25/1"]
+    assert Recipe("mine", changed(task=task, splits=None)).splits == ["random-50-25-25/7"]
 
 
 def test_another_split_is_not_compared_with_the_paper():

@@ -34,7 +34,8 @@ class LayerStack(LayeredModel):
 
     Without a readout the last layer maps to ``out_channels`` and has neither norm nor activation. With one, all layers
     are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to ``out_channels``; the
-    readout ``"nodes"`` applies the head to each node.
+    readout ``"nodes"`` applies the head to each node. With ``pool_outputs`` there is no head: the last layer is as
+    without a readout, and its outputs are pooled.
 
     Bag-of-words features are kept sparse up to the first layer (see :class:`~graphkit.transforms.SparseFeatures`).
 
@@ -49,6 +50,7 @@ class LayerStack(LayeredModel):
         readout_kwargs: Further arguments of the readout, e.g. ``{"project": False}`` (default: none).
         input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
         head_dropout: The probability of dropping an entry before the readout's head (default: 0).
+        pool_outputs: Whether the readout pools outputs of nodes instead of their states (default: ``False``).
     """
 
     def __init__(
@@ -66,20 +68,24 @@ class LayerStack(LayeredModel):
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
         head_dropout: Probability = 0.0,
+        pool_outputs: bool = False,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
 
-        last_width = self.out_channels if readout is None else hidden_channels
+        if pool_outputs and readout is None:
+            raise ValueError(f"{type(self).__name__}: pool_outputs=True, must come with a readout, such as 'mean'")
+        has_head = readout is not None and not pool_outputs
+        last_width = hidden_channels if has_head else self.out_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
-        num_hidden = num_layers - 1 if readout is None else num_layers
+        num_hidden = num_layers if has_head else num_layers - 1
         self.layers = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
         self._widths, self.added_inputs = widths, [0] * num_layers
         self.skips = nn.ModuleList(Linear(*pair) for pair in pairwise(widths) if residual == "linear")
         self.norms = nn.ModuleList(NORMS[norm](hidden_channels) for _ in range(num_hidden) if norm is not None)
         self.activation = activation_resolver(act)
-        self.pool = make_pool(readout, hidden_channels, **(readout_kwargs or {}))
-        self.head = None if readout is None else Linear(hidden_channels, self.out_channels)
+        self.pool = make_pool(readout, last_width, **(readout_kwargs or {}))
+        self.head = Linear(hidden_channels, self.out_channels) if has_head else None
         self.reset_parameters()
 
     uses_history = False
@@ -110,7 +116,7 @@ class LayerStack(LayeredModel):
         return out
 
     def _finish(self, i: int, out: Tensor) -> Tensor:
-        if i == self.num_layers - 1 and self.readout is None:
+        if i == self.num_layers - 1 and self.head is None:
             return out
         return self.activation(out if self.norm is None else self.norms[i](out))
 
@@ -156,9 +162,8 @@ class LayerStack(LayeredModel):
             )
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        if self.head is None:
-            return h
-        return self.head(dropout(read_out(self.readout, self.pool, h, batch), self.head_dropout, self.training))
+        out = read_out(self.readout, self.pool, h, batch)
+        return out if self.head is None else self.head(dropout(out, self.head_dropout, self.training))
 
     def required_transform(self) -> BaseTransform | None:
         return SparseFeatures()

@@ -91,10 +91,10 @@ class Recipe(CellTable[Cell]):
     Args:
         name: ``method/dataset``.
         config: The file's content: the keys of :class:`Experiment`, and ``seeds`` (a number or a list; default: 1),
-            ``splits`` (a list; default: the task's split), ``also_test`` (a list of further splits on whose test parts
-            the trained models are scored), ``unit`` (``"log10"`` for logarithms of errors), ``published`` (see
-            :class:`Published`), ``tolerance`` (in the table's unit; default: 0.5 for percentages, else 0), ``note``,
-            ``variants`` and ``points``.
+            ``splits`` (a list, or a number: 0, 1, ... of the family of the task's split; default: that split alone),
+            ``also_test`` (a list of further splits on whose test parts the trained models are scored), ``unit``
+            (``"log10"`` for logarithms of errors), ``published`` (see :class:`Published`), ``tolerance`` (in the
+            table's unit; default: 0.5 for percentages, else 0), ``note``, ``variants`` and ``points``.
         path: The file it was read from, if any (default: ``None``).
 
     Raises:
@@ -128,7 +128,7 @@ class Recipe(CellTable[Cell]):
             raise ValueError(f"points: they are judged by different metrics, {self.metric} and {others.pop()}")
         self.task: str = self.first.experiment.config["task"]["name"]
         self.seeds = _seeds(config.get("seeds", 1))
-        self.splits: list[int | str] = config.get("splits") or [self.first.experiment.config["task"]["split"]]
+        self.splits = _splits(self.first.experiment, config)
         self.also_test: list[int | str] = config.get("also_test") or []
         self.note = " ".join(str(config.get("note") or "").split())
 
@@ -275,11 +275,21 @@ def _metric(experiment: Experiment, config: Mapping[str, Any]) -> str:
     """The metric of all splits."""
     task = experiment.config["task"]
     dataset = card(task["name"])
-    splits = [*(config.get("splits") or [task["split"]]), *(config.get("also_test") or [])]
+    splits = [*_splits(experiment, config), *(config.get("also_test") or [])]
     metric, *others = dict.fromkeys(choose(dataset, split)[0].metric or dataset.metric for split in splits)
     if others:
         raise ValueError(f"splits: they are judged by different metrics, {metric} and {others[0]}")
     return metric
+
+
+def _splits(experiment: Experiment, config: Mapping[str, Any]) -> list[int | str]:
+    task, value = experiment.config["task"], config.get("splits")
+    if isinstance(value, int) and value > 0 and not isinstance(value, bool):
+        family, _ = choose(card(task["name"]), task["split"])
+        return [f"{family.name}/{index}" for index in range(value)]
+    if value is not None and (not isinstance(value, list) or not value):
+        raise ValueError(f"splits: expected a number of at least 1, or a list of splits, got {value!r}")
+    return value or [task["split"]]
 
 
 def _unmeasured(cell: Cell, own_splits: bool) -> CellResult:

@@ -37,6 +37,8 @@ class LoopSettings:
     max_epochs: int
     patience: int | None
     monitor: str
+    scheduler_monitor: str
+    restore_best: bool
     validate_every: int
     batch_size: int | None
     seed: int | None
@@ -68,7 +70,7 @@ class Loop:
         self.settings = settings
         self.order_seed = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
         self.metric = task.fresh_metric()
-        self.larger_is_better = self.metric.higher_is_better if settings.monitor == "metric" else False
+        self.larger_is_better = settings.monitor == "metric" and self.metric.higher_is_better
 
         planned = strategy.phases()
         self.planned = list(planned) if isinstance(planned, Sequence) else None
@@ -122,7 +124,8 @@ class Loop:
                     f"{self.strategy!r}: optimizers() returned a {type(phase.optimizers).__name__} for phase "
                     f"{phase.name!r}, but a list of optimizers is needed"
                 )
-            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, self.larger_is_better)
+            follows_larger = self.settings.scheduler_monitor == "metric" and self.metric.higher_is_better
+            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, follows_larger)
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
         self.epoch = 0
@@ -149,14 +152,16 @@ class Loop:
         }
         return [name for name, p in self.model.named_parameters() if p.requires_grad and id(p) not in stepped]
 
-    def _restore_best(self) -> None:
+    def _end_phase(self) -> None:
+        if not self.settings.restore_best:
+            return
         self.model.load_state_dict(self.best_weights)
         self.strategy.load_state_dict(self.best_strategy)
 
     # The run -----------------------------------------------------------------------------------------------------
 
     def run(self, logs: Logs) -> None:
-        """Train what is left. Afterwards the model has the best weights of the last phase."""
+        """Train what is left. Afterwards the model has the best weights of the last phase, or its last ones."""
         start = time.monotonic()
         before = self.seconds
         saved = start
@@ -181,11 +186,11 @@ class Loop:
                 self.finished.append({"phase": self.phase.name, "epochs": self.epoch} | outcome)
                 if not self._draw_phase():
                     break
-                self._restore_best()
+                self._end_phase()
                 self._begin_phase()
             self.seconds = before + time.monotonic() - start
             self.save()  # with the last weights, not the best: a longer run can go on from here
-            self._restore_best()
+            self._end_phase()
 
     def _phase_is_over(self) -> bool:
         out_of_patience = self.settings.patience is not None and self.epoch - self.best_epoch >= self.settings.patience
@@ -214,14 +219,17 @@ class Loop:
         record["lr"] = float(turn.optimizers[0].param_groups[0]["lr"]) if turn.optimizers else 0.0
         if validates:
             self._check_finite(record, "val_loss", turn)
-            score = record[f"val_{self.metric.name}"] if self.settings.monitor == "metric" else record["val_loss"]
-            self._note_if_best(score)
+            self._note_if_best(self._monitored(record, self.settings.monitor))
         for scheduler in turn.schedulers:
             if not isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
                 scheduler.step()
-            elif validates:
+            elif (score := self._monitored(record, self.settings.scheduler_monitor)) is not None:
                 scheduler.step(score)
         return record
+
+    def _monitored(self, record: Record, name: str) -> Any:
+        keys = {"metric": f"val_{self.metric.name}", "loss": "val_loss", "train_loss": "train_loss"}
+        return record[keys[name]]
 
     def _note_if_best(self, score: float) -> None:
         if score > self.best_score if self.larger_is_better else score < self.best_score:
@@ -292,6 +300,8 @@ class Loop:
 
     def _compare_with_best(self, loss: float) -> None:
         """Say that the best weights, evaluated again on the same batches, give another validation loss."""
+        if not self.settings.restore_best:
+            return
         epoch = (self.phase.name, self.best_epoch)
         best = [row["val_loss"] for row in self.history if (row["phase"], row["epoch"]) == epoch]
         if self.task.caches_evaluation and best and not math.isclose(loss, best[0], rel_tol=1e-2, abs_tol=1e-4):

@@ -42,7 +42,8 @@ def _folder(path: str) -> str | None:
 class Trainer(Configurable):
     r"""Trains any model on any task with any strategy.
 
-    Every epoch (or every so many) ends with a validation; at the end the weights of the best one are put back.
+    Every epoch (or every so many) ends with a validation; at the end the weights of the best one are put back, unless
+    ``restore_best=False``.
     Test labels are read once, after that.
 
     **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on
@@ -67,8 +68,10 @@ class Trainer(Configurable):
         optimizer: The name of a class in ``torch.optim`` (default: ``"Adam"``).
         optimizer_kwargs: Its further arguments (default: none).
         scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch; ``ReduceLROnPlateau``
-            follows what ``monitor`` names, in its direction (default: none).
+            follows what ``scheduler_monitor`` names, in its direction (default: none).
         scheduler_kwargs: Its arguments (default: none).
+        scheduler_monitor: What a plateau is seen in: the validation ``"metric"`` or ``"loss"``, or the
+            ``"train_loss"`` (default: as ``monitor``).
         batch_size: The number of graphs per batch of a graph task (default: 32), of links to train on per step of a
             link task (default: all), or of root nodes per subgraph of a sampled node task (default: the sampler's).
         monitor: What decides the best epoch: the validation ``"metric"`` or ``"loss"`` (default: ``"metric"``).
@@ -88,6 +91,8 @@ class Trainer(Configurable):
         checkpoint_seconds: The least time between two checkpoints (default: 1).
         warm_start: Whether to keep the model's weights instead of drawing new ones (default: ``False``).
         validate_every: Validate after every so many epochs; ``patience`` still counts epochs (default: 1).
+        restore_best: Whether a phase ends with the weights of its best validation, not those of its last epoch
+            (default: ``True``).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -126,6 +131,8 @@ class Trainer(Configurable):
         checkpoint_seconds: NonNegative = 1.0,
         warm_start: bool = False,
         validate_every: Count = 1,
+        scheduler_monitor: Literal["metric", "loss", "train_loss"] | None = None,
+        restore_best: bool = True,
     ) -> None:
         self.max_epochs = max_epochs
         self.patience = patience
@@ -136,6 +143,8 @@ class Trainer(Configurable):
         self.optimizer_kwargs = optimizer_kwargs
         self.scheduler = scheduler
         self.scheduler_kwargs = scheduler_kwargs
+        self.scheduler_monitor = scheduler_monitor
+        self.restore_best = restore_best
         self.batch_size = batch_size
         self.monitor = monitor
         self.clip_norm = clip_norm
@@ -211,6 +220,8 @@ class Trainer(Configurable):
             max_epochs=self.max_epochs,
             patience=self.patience,
             monitor=self.monitor,
+            scheduler_monitor=self.scheduler_monitor or self.monitor,
+            restore_best=self.restore_best,
             validate_every=self.validate_every,
             batch_size=self.batch_size,
             seed=self.seed,

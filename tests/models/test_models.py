@@ -35,6 +35,15 @@ def test_gcn_equals_pygs():
     torch.testing.assert_close(ours(GRAPH), theirs(GRAPH.x, GRAPH.edge_index))
 
 
+def test_outputs_of_nodes_are_pooled_on_request():
+    model = GCN(5, 6, num_layers=3, out_channels=4, norm="layer_norm", readout="mean", pool_outputs=True).double()
+    plain = GCN(5, 6, num_layers=3, out_channels=4, norm="layer_norm").double()
+    plain.load_state_dict(model.state_dict())
+    torch.testing.assert_close(model(GRAPH), plain(GRAPH).mean(0, keepdim=True))
+    with pytest.raises(ValueError, match="GCN: pool_outputs=True, must come with a readout, such as 'mean'"):
+        GCN(5, pool_outputs=True)
+
+
 def test_gcn_uses_edge_weights_and_the_mlp_no_edges():
     weighted = random_graph(9, 25, num_isolated=1, weighted=True, edge_dim=None)
     model, mlp = GCN(5, 6).double(), MLP(5, 6).double()

@@ -114,6 +114,19 @@ def test_plateau_scheduler_follows_the_monitored_score():
     assert rate < 0.05
 
 
+def test_plateau_scheduler_follows_the_training_loss_between_validations_too():
+    arguments = {"patience": 0, "factor": 0.5, "mode": "min"}
+    plateau = {"scheduler": "ReduceLROnPlateau", "scheduler_kwargs": arguments, "scheduler_monitor": "train_loss"}
+    result, _ = fit(lr=1.0, max_epochs=16, validate_every=4, **plateau)
+    rate, best = 1.0, math.inf
+    for row in result.history:
+        assert row["lr"] == pytest.approx(rate)
+        if row["train_loss"] >= best * (1 - 1e-4):
+            rate *= 0.5
+        best = min(best, row["train_loss"])
+    assert rate < 1
+
+
 def test_adam_is_fused_and_other_optimizers_work():
     for name in ("Adam", "AdamW", "RMSprop", "Adagrad"):
         assert fit(optimizer=name)[0].epochs == 6

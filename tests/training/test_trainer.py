@@ -135,6 +135,21 @@ def test_the_best_weights_are_put_back(monitor, name):
     assert metric.compute() == pytest.approx(result.val, abs=1e-7)
 
 
+def test_the_last_weights_are_kept_on_request():
+    task = tiny.task("graph regression")
+    model = GCN.from_task(task, hidden_channels=8, readout="mean")
+    result, model = fit(model, task, lr=0.1, max_epochs=60, patience=5, restore_best=False)
+    scores = [row[f"val_{task.metric}"] for row in result.history]
+    assert result.epochs == result.best_epoch + 5 < 60
+    assert result.val == pytest.approx(scores[-1], abs=1e-7)
+    assert scores[-1] != pytest.approx(scores[result.best_epoch - 1], abs=1e-7), "otherwise this test could not fail"
+    model.eval()
+    metric = task.new_metric()
+    for batch in task.batches("test"):
+        metric.update(*task.select(model(batch), batch, "test"))
+    assert metric.compute() == pytest.approx(result.test, abs=1e-7)
+
+
 def test_the_strategys_own_weights_of_the_best_epoch_are_put_back():
     task = tiny.task("node multiclass")
     strategy = _Greedy()

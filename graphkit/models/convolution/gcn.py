@@ -40,6 +40,7 @@ class GCN(LayerStack):
             {"num_layers": 3, "norm": "batch_norm", "residual": True},
             {"norm": "layer_norm", "readout": "mean", "act": "elu"},
             {"num_layers": 1, "bias": False},
+            {"num_layers": 3, "norm": "batch_norm", "readout": "mean", "pool_outputs": True},
             {"readout": "gnp", "readout_kwargs": {"act": "softplus"}},
         ]
     )

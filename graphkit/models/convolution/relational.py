@@ -41,6 +41,7 @@ class RelationalGNN(LayerStack):
         [
             {"num_relations": 1, "dropout": 0.5},
             {"num_relations": 1, "conv": "gin", "readout": "mean", "norm": "layer_norm"},
+            {"num_relations": 1, "readout": "mean", "pool_outputs": True},
         ]
     )
 
@@ -63,6 +64,7 @@ class RelationalGNN(LayerStack):
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
         head_dropout: Probability = 0.0,
+        pool_outputs: bool = False,
     ) -> None:
         self.conv, self.num_relations = conv, num_relations  # for make_layer
         super().__init__(
@@ -78,6 +80,7 @@ class RelationalGNN(LayerStack):
             readout_kwargs=readout_kwargs,
             input_dropout=input_dropout,
             head_dropout=head_dropout,
+            pool_outputs=pool_outputs,
         )
 
     @classmethod
