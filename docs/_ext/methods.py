@@ -26,6 +26,7 @@ import graphkit as gk
 from benchmarks.speed.__main__ import registered
 from graphkit.core.registry import Registry
 from graphkit.recipes import Cell, Recipe, Report
+from graphkit.recipes.verdict import GOOD
 from graphkit.testing.instances import factories
 from tests.golden.files import find_adapter, golden_root
 
@@ -72,10 +73,9 @@ class Method:
         return self.section(", ".join(cells)) if cells else NOT_YET
 
     def recipes_cell(self) -> str:
-        verdicts = [row[4] for row in self.recipes]
-        judged = [verdict for verdict in verdicts if verdict in ("reproduced", "missed")]
+        judged = [word for row in self.recipes if (word := row[4].partition(":")[0]) != "no published value"]
         if judged:
-            return self.section(f"{judged.count('reproduced')} of {len(judged)} values")
+            return self.section(f"{sum(word in GOOD for word in judged)} of {len(judged)} values")
         return self.section("compared, nothing published") if self.compared else NOT_YET
 
     def speed_cell(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -327,3 +327,24 @@ READERS: dict[str, Callable[[Request], Ids | LinkSplit]] = {
         official_events, random_links,
     )
 }  # fmt: skip
+FOLDS = (errica, dgcnn_folds, forwardgnn, folds, pair_folds)
+
+
+def fold_overlap(card: Card, splits: Sequence[int | str]) -> float:
+    """Nadeau and Bengio's ratio of test to training examples where splits are folds of one cross-validation, else 0.
+
+    What validates counts as training: it chooses the weights.
+
+    Args:
+        card: The dataset.
+        splits: The splits on which a model was trained.
+
+    Example:
+        >>> from graphkit.datasets import card
+        >>> fold_overlap(card("csl"), ["cv-5/0", "cv-5/1"]), fold_overlap(card("cora"), ["public"])
+        (0.25, 0.0)
+    """
+    chosen = {(family.name, index): family for family, index in (choose(card, split) for split in splits)}
+    family = next(iter(chosen.values()))
+    shared = READERS[family.reader] in FOLDS and len(chosen) > 1 and {name for name, _ in chosen} == {family.name}
+    return 1 / (family.count - 1) if shared else 0.0

@@ -17,6 +17,9 @@ class Metric(ABC):
         name: What ``metric=`` and results call it.
         higher_is_better: Whether a larger value is a better one.
         percent: Whether tables print it times 100.
+        margin: The largest difference that is of no practical importance, on the metric's own scale: 0.01 is one point.
+        cap: The largest half-width of a confidence interval at which a comparison of two values could have failed.
+        relative: Whether these two are shares of the value compared with.
         targets: The names of the kinds of target that it can judge; empty: all.
 
     Example:
@@ -31,6 +34,9 @@ class Metric(ABC):
     name: str
     higher_is_better: bool = True
     percent: bool = True
+    margin: float = 0.01
+    cap: float = 0.05
+    relative: bool = False
     targets: tuple[str, ...] = ()
 
     @abstractmethod

@@ -64,6 +64,7 @@ class ErrorMetric(ColumnMetric):
 
     higher_is_better = False
     percent = False
+    margin, cap, relative = 0.05, 0.25, True
     targets = ("regression",)
 
     def compared(self, out: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:

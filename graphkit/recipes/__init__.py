@@ -1,14 +1,16 @@
 """Recipes: one file per published number, and the run that compares it with ours."""
 
 from graphkit.core.deprecation import renamed_members
+from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.experiment import Experiment
 from graphkit.recipes.papers import Paper
-from graphkit.recipes.published import CellResult, Published, judge
+from graphkit.recipes.published import Published
 from graphkit.recipes.recipe import Cell, Recipe, available, load
 from graphkit.recipes.report import Report
 from graphkit.recipes.reproduce_all import reproduce_all
 from graphkit.recipes.result import PairedDifference, RecipeResult
 from graphkit.recipes.running import OutOfTime, RunOptions
+from graphkit.recipes.verdict import Verdict, judge
 
 __all__ = [
     "Cell",
@@ -22,6 +24,7 @@ __all__ = [
     "RecipeResult",
     "Report",
     "RunOptions",
+    "Verdict",
     "available",
     "judge",
     "load",

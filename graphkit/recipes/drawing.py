@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkit.core.figures import new_figure, save_figure
-from graphkit.recipes.published import CellResult
+from graphkit.recipes.cell_result import CellResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -50,12 +50,12 @@ def draw_differences(cells: Mapping[str, CellResult]) -> bytes:
         list(cells),
         [cell.difference or 0.0 for cell in cells.values()],
         xerr=[cell.std or 0.0 for cell in cells.values()],
-        color=["tab:green" if cell.verdict == "reproduced" else "tab:red" for cell in cells.values()],
+        color=["tab:green" if cell.verdict.good else "tab:red" for cell in cells.values()],
         error_kw={"elinewidth": 0.7},
     )
     axes.axvline(0.0, color="black", linewidth=0.8)
     axes.invert_yaxis()
-    axes.set_xlabel("measured - published, percentage points (green: reproduced, red: missed)")
+    axes.set_xlabel("measured - published, percentage points (green: equivalent, consistent or higher)")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

@@ -1,19 +1,25 @@
-"""A published value, the runs that were measured beside it, and the verdict."""
+"""A number from a paper, with what is known of it."""
 
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
-from graphkit.core.hashing import hash_config
+from graphkit.core.deprecation import RenamedAttribute, warn_renamed
 from graphkit.core.validate import unknown_name
-from graphkit.metrics import find as find_metric
 from graphkit.recipes.papers import Paper
 
-Score = tuple[float, float | None]  # mean and unbiased standard deviation
+# By kind of spread, the unbiased standard deviation of one of n runs as a multiple of what is printed.
+SPREADS = {
+    "std": lambda n: 1.0,
+    "population std": lambda n: math.sqrt(n / (n - 1)),
+    "standard error": lambda n: math.sqrt(n),
+    "two standard errors": lambda n: math.sqrt(n) / 2,
+    "unknown": lambda n: 1.0,
+}
+OLD_KEYS = {"std": "spread", "verified": "confirmed"}
 
 
 @dataclass(frozen=True)
@@ -25,11 +31,14 @@ class Published:
         paper: The paper: a key of the bibliography, a citation in words, or a :class:`Paper`.
         table: Where it stands in the paper.
         split: The paper's split, in words.
-        std: The standard deviation, if the table gives it.
+        spread: What is printed behind ±, if something is.
+        spread_kind: What that is: ``"std"`` (unbiased), ``"population std"`` (divided by n), ``"standard error"``,
+            ``"two standard errors"``, or ``"unknown"``, which counts as ``"std"``.
         n: The number of runs behind the mean, if the paper says so.
         unit: ``"%"`` for shares, empty for errors, ``"log10"`` for their decimal logarithms.
         url: The address at which the number was read, if not the paper's own.
-        verified: Whether somebody compared the number with the paper.
+        source: Where the number was read, in words.
+        confirmed: Whether somebody found the number there.
         note: What a reader of the comparison should know.
     """
 
@@ -37,16 +46,37 @@ class Published:
     paper: Paper
     table: str
     split: str
-    std: float | None = None
+    spread: float | None = None
+    spread_kind: str = "unknown"
     n: int | None = None
     unit: str = "%"
     url: str = ""
-    verified: bool = False
+    source: str = ""
+    confirmed: bool = False
     note: str = ""
 
+    verified = RenamedAttribute("confirmed")
+
     def __post_init__(self) -> None:
+        if self.spread_kind not in SPREADS:
+            raise ValueError(f"spread_kind: {unknown_name(self.spread_kind, SPREADS, 'kind of spread')}")
         if not isinstance(self.paper, Paper):
-            object.__setattr__(self, "paper", Paper.from_config(self.paper))
+            try:
+                object.__setattr__(self, "paper", Paper.from_config(self.paper))
+            except ValueError as error:
+                raise ValueError(f"paper: {error}") from None
+
+    @property
+    def std(self) -> float | None:
+        """The unbiased standard deviation of single runs; ``None`` if it cannot be told."""
+        if self.spread is None or self.n is None or self.n < 2:
+            return None
+        return self.spread * SPREADS[self.spread_kind](self.n)
+
+    @property
+    def standard_error(self) -> float:
+        """That of the value; 0 if it cannot be told."""
+        return 0.0 if self.std is None or self.n is None else self.std / math.sqrt(self.n)
 
     @classmethod
     def from_config(cls, config: Any) -> Published:
@@ -58,6 +88,9 @@ class Published:
         known = {field.name: field for field in fields(cls)}
         if not isinstance(config, Mapping):
             raise ValueError(f"published: expected the keys {', '.join(known)}, got {config!r}")
+        for old in OLD_KEYS.keys() & config.keys():
+            warn_renamed(f"published.{old}", f"published.{OLD_KEYS[old]}")
+        config = with_new_keys(config)
         for key, value in config.items():
             if key not in known:
                 raise ValueError(f"published: {unknown_name(key, known, 'key')}")
@@ -79,184 +112,13 @@ class Published:
         try:
             return cls(**config)
         except ValueError as error:
-            raise ValueError(f"published.paper: {error}") from None
+            raise ValueError(f"published.{error}") from None
 
     def config(self) -> dict[str, Any]:
         """What :meth:`from_config` reads."""
         return asdict(self) | {"paper": self.paper.config()}
 
 
-def judge(
-    mean: float,
-    std: float | None,
-    n: int,
-    published: Published | None,
-    tolerance: float,
-    higher_is_better: bool = True,
-) -> tuple[str, float]:
-    r"""Whether a measurement confirms a published value.
-
-    With the published mean :math:`p`, ours :math:`m`, the unbiased standard deviation :math:`s` of our :math:`n` runs
-    and the published :math:`s_p` of :math:`n_p` runs, it is ``"reproduced"`` if :math:`m` is not worse than :math:`p`
-    by more than
-
-    .. math::
-        \max\Bigl(\mathrm{tolerance},\; 2 \sqrt{s^2 / n + s_p^2 / n_p}\Bigr),
-
-    else ``"missed"``. A better measurement is no miss. Terms whose numbers are unknown are 0: :math:`s_p^2 / n_p`
-    without a published std or n, :math:`s^2 / n` with a single run.
-
-    Args:
-        mean: Our mean, in the table's unit.
-        std: Our unbiased standard deviation; ``None`` for a single run.
-        n: The number of our runs.
-        published: The published value, or ``None``.
-        tolerance: The allowed deficit, in the table's unit.
-        higher_is_better: Whether a larger score is a better one (default: ``True``).
-
-    Returns:
-        The verdict (``"reproduced"``, ``"missed"`` or ``"no published value"``) and the allowed deficit.
-
-    Example:
-        >>> from graphkit.recipes import Published
-        >>> paper = Published(81.5, paper="A and B (2020)", table="T", split="S")
-        >>> judge(81.1, 0.8, 20, paper, tolerance=0.5)
-        ('reproduced', 0.5)
-        >>> judge(80.9, 0.8, 20, paper, tolerance=0.5)
-        ('missed', 0.5)
-    """
-    ours = 0.0 if std is None else std**2 / n
-    if published is None:
-        return "no published value", max(tolerance, 2 * math.sqrt(ours))
-    theirs = published.std**2 / published.n if published.std is not None and published.n else 0.0
-    allowed = max(tolerance, 2 * math.sqrt(ours + theirs))
-    deficit = published.value - mean if higher_is_better else mean - published.value
-    return ("reproduced" if deficit <= allowed else "missed"), allowed
-
-
-@dataclass
-class CellResult:
-    """The runs of one cell of a recipe, beside its published value.
-
-    Attributes:
-        model: The name of the model's class.
-        published: The published value; ``None`` if there is none for these splits.
-        tolerance: The allowed deficit, in the table's unit.
-        metric: The score's name.
-        unit: The table's unit: ``"%"``, ``"log10"`` or none.
-        config_hash: The digest of the experiment.
-        against: The variant that it is compared with, run by run.
-        runs: One dict per seed and split: scores in the table's unit (``also_test``: by further split), best epoch,
-            epochs, seconds, split and its hash.
-        missing: The first raw file that is not at hand; then there are no runs.
-    """
-
-    model: str
-    published: Published | None
-    tolerance: float
-    metric: str
-    unit: str
-    config_hash: str
-    against: str = ""
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    missing: str = ""
-
-    @property
-    def n(self) -> int:
-        """The number of runs."""
-        return len(self.runs)
-
-    @property
-    def mean(self) -> float:
-        """The mean test score, in the table's unit; NaN without runs."""
-        return self._test[0]
-
-    @property
-    def std(self) -> float | None:
-        """The unbiased standard deviation (divided by n - 1); ``None`` for fewer than two runs."""
-        return self._test[1]
-
-    @property
-    def _test(self) -> Score:
-        return _mean_std([run["test"] for run in self.runs])
-
-    @property
-    def also_test(self) -> dict[str, Score]:
-        """Mean and unbiased standard deviation on the test part of each further split."""
-        scores: dict[str, list[float]] = {}
-        for run in self.runs:
-            for split, score in run.get("also_test", {}).items():
-                scores.setdefault(split, []).append(score)
-        return {split: _mean_std(values) for split, values in scores.items()}
-
-    @property
-    def scores(self) -> list[Score]:
-        """Mean and standard deviation on the own test part, then those of :attr:`also_test`."""
-        return [self._test, *self.also_test.values()]
-
-    @property
-    def difference(self) -> float | None:
-        """Our mean minus the published value."""
-        return None if self.published is None or not self.runs else self.mean - self.published.value
-
-    @property
-    def judgement(self) -> tuple[str, float]:
-        """What :func:`judge` says: the verdict and the allowed deficit."""
-        better = find_metric(self.metric).higher_is_better
-        return judge(self.mean, self.std, self.n, self.published, self.tolerance, better)
-
-    @property
-    def verdict(self) -> str:
-        """See :func:`judge`; without the data, ``"data not at hand: <file>"``."""
-        return f"data not at hand: {self.missing}" if self.missing else self.judgement[0]
-
-    @property
-    def split(self) -> str:
-        """The split's name, or the names of all."""
-        return ", ".join(dict.fromkeys(run["split"] for run in self.runs))
-
-    @property
-    def split_hash(self) -> str:
-        """The split's hash, or a digest of all hashes."""
-        hashes = list(dict.fromkeys(run["split_hash"] for run in self.runs))
-        return hashes[0] if len(hashes) == 1 else hash_config(hashes)
-
-    @property
-    def seconds(self) -> float:
-        """The time of all runs."""
-        return sum(run["seconds"] for run in self.runs)
-
-    def content(self) -> dict[str, Any]:
-        """What a result file holds of it, as plain values."""
-        return {
-            "against": self.against,
-            "model": self.model,
-            "published": None if self.published is None else self.published.config(),
-            "tolerance": self.tolerance,
-            **_rounded(*self._test),
-            "n": self.n,
-            "verdict": self.verdict,
-            "difference": None if self.difference is None else round(self.difference, 4),
-            "also_test": {split: _rounded(*score) for split, score in self.also_test.items()},
-            "split": self.split,
-            "split_hash": self.split_hash,
-            "seconds": round(self.seconds, 2),
-            "config_hash": self.config_hash,
-            "runs": self.runs,
-        }
-
-    @classmethod
-    def from_content(cls, content: Mapping[str, Any], metric: str, unit: str) -> CellResult:
-        """What a result file holds; means and verdicts are computed from the runs."""
-        names = ("model", "tolerance", "config_hash", "against", "runs")
-        paper = content["published"] and Published.from_config(content["published"])
-        return cls(published=paper, metric=metric, unit=unit, **{name: content[name] for name in names})
-
-
-def _mean_std(values: Sequence[float]) -> Score:
-    mean = statistics.fmean(values) if values else math.nan
-    return mean, statistics.stdev(values) if len(values) > 1 else None
-
-
-def _rounded(mean: float, std: float | None) -> dict[str, float | None]:
-    return {"mean": round(mean, 4), "std": None if std is None else round(std, 4)}
+def with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a published value as they are called today."""
+    return {OLD_KEYS.get(key, key): value for key, value in config.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,20 +12,21 @@ from typing import Any
 
 from graphkit.core.validate import unknown_name
 from graphkit.datasets import MissingFilesError, card, check
-from graphkit.datasets.splits import choose
+from graphkit.datasets.splits import choose, fold_overlap
 from graphkit.metrics import is_percent
+from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.experiment import KEYS, Experiment
 from graphkit.recipes.files import find, is_shipped, read, recipe_files, results_folder
 from graphkit.recipes.papers import Paper
-from graphkit.recipes.published import CellResult, Published
+from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import RUN_KEYS, RunOptions, Schedule
+from graphkit.recipes.verdict import practical
 
 TABLE_KEYS = ("seeds", "splits", "also_test", "unit")  # the same in all cells
-CELL_KEYS = (*TABLE_KEYS, "published", "tolerance", "note")
+CELL_KEYS = (*TABLE_KEYS, "published", "margin", "not_comparable", "note")
 RECIPE_KEYS = (*CELL_KEYS, "variants", "points")
-PERCENT_TOLERANCE = 0.5
 _MAX_SEEDS = 10_000
 
 
@@ -39,16 +39,18 @@ class Cell:
         metric: The score's name.
         unit: The unit of tables.
         published: The published value, if there is one.
-        tolerance: The allowed deficit, in the table's unit.
         against: The variant that it is compared with, run by run.
+        margin: A margin narrower than the metric's, in the table's unit; see :func:`judge`.
+        not_comparable: Why the published value stands for something else.
     """
 
     experiment: Experiment
     metric: str
     unit: str
     published: Published | None
-    tolerance: float
     against: str = ""
+    margin: float | None = None
+    not_comparable: str = ""
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], against: str = "") -> Cell:
@@ -62,6 +64,8 @@ class Cell:
             ValueError: As :class:`Recipe`.
         """
         for key in config:
+            if key == "tolerance":
+                raise ValueError("tolerance: fewer runs passed more easily by it; a margin may narrow the metric's own")
             if key not in (*KEYS, *CELL_KEYS):
                 raise ValueError(unknown_name(key, (*KEYS, *CELL_KEYS), "key"))
         experiment = Experiment.from_config({key: config[key] for key in config if key in KEYS})
@@ -73,10 +77,14 @@ class Cell:
         published = Published.from_config(config["published"]) if config.get("published") else None
         if published is not None and published.unit != unit:
             raise ValueError(f"published.unit is {published.unit!r}, but {metric} is given in {unit!r}")
-        tolerance = config.get("tolerance", PERCENT_TOLERANCE if percent else 0.0)
-        if isinstance(tolerance, bool) or not isinstance(tolerance, int | float) or not 0 <= tolerance < math.inf:
-            raise ValueError(f"tolerance: expected a number of at least 0, got {tolerance!r}")
-        return cls(experiment, metric, unit, published, tolerance, against)
+        margin, reason = config.get("margin"), config.get("not_comparable", "")
+        if published is None and (margin is not None or reason):
+            raise ValueError("margin and not_comparable are about a published value, and there is none")
+        if not isinstance(reason, str):
+            raise ValueError(f"not_comparable: expected a sentence that says why, got {reason!r}")
+        if published is not None:
+            practical(metric, published, margin)
+        return cls(experiment, metric, unit, published, against, margin, " ".join(reason.split()))
 
 
 class Recipe(CellTable[Cell]):
@@ -93,8 +101,9 @@ class Recipe(CellTable[Cell]):
         config: The file's content: the keys of :class:`Experiment`, and ``seeds`` (a number or a list; default: 1),
             ``splits`` (a list, or a number: 0, 1, ... of the family of the task's split; default: that split alone),
             ``also_test`` (a list of further splits on whose test parts the trained models are scored), ``unit``
-            (``"log10"`` for logarithms of errors), ``published`` (see :class:`Published`), ``tolerance`` (in the
-            table's unit; default: 0.5 for percentages, else 0), ``note``, ``variants`` and ``points``.
+            (``"log10"`` for logarithms of errors), ``published`` (see :class:`Published`), ``margin`` (in the
+            table's unit; only a narrower one than the metric's) and ``not_comparable`` (why the published value stands
+            for another split, configuration or protocol; see :func:`judge`), ``note``, ``variants`` and ``points``.
         path: The file it was read from, if any (default: ``None``).
 
     Raises:
@@ -159,10 +168,11 @@ class Recipe(CellTable[Cell]):
         splits = list(splits or self.splits)
         how = RunOptions(**options)
         slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
+        overlap = fold_overlap(card(self.task), splits)
         result = RecipeResult(
             recipe=self.name,
             task=self.task,
-            cells={key: _unmeasured(cell, own_splits) for key, cell in self.cells.items()},
+            cells={key: _unmeasured(cell, own_splits, overlap) for key, cell in self.cells.items()},
             note=self.note,
             command=self._command(chosen, splits, how.threads),
             date=datetime.now(UTC).date().isoformat(),
@@ -181,8 +191,8 @@ class Recipe(CellTable[Cell]):
                 return result
             if not result.hardware:
                 result.hardware, result.versions = runs[-1]["hardware"], runs[-1]["versions"]
-            names = (*RUN_KEYS, "also_test") if self.also_test else RUN_KEYS
-            result.cells[key].runs = [{name: run[name] for name in names} for run in runs]
+            names = [*RUN_KEYS, "baseline"] + ["also_test"] * bool(self.also_test)
+            result.cells[key].runs = [{name: run[name] for name in names if name in run} for run in runs]
         return result
 
     def _command(self, seeds: list[int], splits: list[int | str], threads: int) -> str:
@@ -292,15 +302,17 @@ def _splits(experiment: Experiment, config: Mapping[str, Any]) -> list[int | str
     return value or [task["split"]]
 
 
-def _unmeasured(cell: Cell, own_splits: bool) -> CellResult:
+def _unmeasured(cell: Cell, own_splits: bool, overlap: float) -> CellResult:
     return CellResult(
         model=cell.experiment.config["model"]["class_path"],
         published=cell.published if own_splits else None,
-        tolerance=cell.tolerance,
         metric=cell.metric,
         unit=cell.unit,
         config_hash=cell.experiment.hash,
         against=cell.against,
+        margin=cell.margin,
+        not_comparable=cell.not_comparable,
+        overlap=overlap,
     )
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from graphkit.core.files import atomic_write
+from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.drawing import draw_differences
-from graphkit.recipes.published import CellResult
 from graphkit.recipes.result import RecipeResult, score, split_title
 
 START = (
@@ -89,10 +88,10 @@ class Report:
         return [self._table(name) for name, result in self.results.items() if result.has_points]
 
     def summary(self) -> str:
-        """How many published values were reproduced and missed, in one line."""
-        verdicts = Counter(cell.verdict for _, cell in self._measured().values() if cell.published is not None)
+        """How many confirmed and unconfirmed values are equivalent or consistent, and how many are lower."""
+        cells = [cell for _, cell in self._measured().values() if cell.published is not None]
         failed = f"; {len(self.failures)} recipes without a result" if self.failures else ""
-        return f"{verdicts['reproduced']} published values reproduced, {verdicts['missed']} missed{failed}"
+        return "; ".join(_counted(cells, confirmed) for confirmed in (True, False)) + failed
 
     def markdown(self) -> str:
         """The whole report as Markdown."""
@@ -162,17 +161,24 @@ class Report:
         return Table(title, header, rows, result.note, picture if picture.is_file() else None)
 
 
+def _counted(cells: Sequence[CellResult], confirmed: bool) -> str:
+    words = [cell.verdict.word for cell in cells if cell.published and cell.published.confirmed == confirmed]
+    same = sum(word in ("equivalent", "consistent") for word in words)
+    kind = "confirmed" if confirmed else "unconfirmed"
+    return f"{same} of {len(words)} {kind} values are equivalent or consistent, {words.count('higher')} higher"
+
+
 def _row(name: str, cell: CellResult, date: str) -> list[str]:
     paper = "—"
     if (known := cell.published) is not None:
         details = [str(known.paper), known.table, known.split]
         details += [f"n = {known.n}"] if known.n else []
-        details += [] if known.verified else ["not checked against the paper"]
-        spread = "" if known.std is None else f" ± {known.std}"
+        details += [] if known.confirmed else ["unconfirmed"]
+        spread = "" if known.spread is None else f" ± {known.spread}"
         paper = f"{f'{known.value}{spread} {known.unit}'.strip()} ({', '.join(filter(None, details))})"
     measured = f"{score(cell.mean, cell.std)} {cell.unit}".strip()
     split = f"{split_title(cell.split)} [{cell.split_hash}]"
-    return [name, paper, measured, str(cell.n), cell.verdict, split, date]
+    return [name, paper, measured, str(cell.n), str(cell.verdict), split, date]
 
 
 def _image(png: bytes, text: str) -> str:

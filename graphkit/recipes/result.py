@@ -15,9 +15,9 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.files import write_json
 from graphkit.core.text import aligned
 from graphkit.metrics import find as find_metric
+from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.drawing import draw_bars, draw_curves
-from graphkit.recipes.published import CellResult
 
 MANY_SPLITS = 4  # bars would be too thin
 
@@ -126,7 +126,7 @@ class RecipeResult(CellTable[CellResult]):
         for variant, cell in self.variants.items():
             paper = "—" if cell.published is None else f"{cell.published.value:g}"
             row = [variant, *(score(*values) for values in cell.scores), str(cell.n), paper]
-            rows.append(row + [cell.verdict] * verdicts + [str(differences.get(variant, "—"))] * bool(differences))
+            rows.append(row + [str(cell.verdict)] * verdicts + [str(differences.get(variant, "—"))] * bool(differences))
         return rows
 
     def __str__(self) -> str:
@@ -150,9 +150,9 @@ class RecipeResult(CellTable[CellResult]):
         cell, paper = self.first, self.first.published
         unit = f" {self.unit}".rstrip()
         if paper is not None:
-            spread = "" if paper.std is None else f" ± {paper.std}"
+            spread = "" if paper.spread is None else f" ± {paper.spread}"
             over = f", n={paper.n}" if paper.n else ""
-            doubt = "" if paper.verified else f" (unverified{': ' + paper.note if paper.note else ''})"
+            doubt = "" if paper.confirmed else f" (unconfirmed{': ' + paper.note if paper.note else ''})"
             place = f"{paper.paper}, {paper.table}, {paper.split}"
             yield f"paper       {paper.value}{spread}{unit}{over}; {place}{doubt}"
         if cell.runs:
@@ -160,9 +160,9 @@ class RecipeResult(CellTable[CellResult]):
             yield f"ours        {ours}; split {cell.split} [{cell.split_hash}]"
         for split, values in cell.also_test.items():
             yield f"also        {score(*values)}{unit}; split {split}"
-        if cell.difference is not None:
-            yield f"difference  {cell.difference:+.2f}{unit}, allowed deficit {cell.judgement[1]:.2f}{unit}"
-        yield f"verdict     {cell.verdict}"
+        if cell.baseline is not None:
+            yield f"baseline    {cell.baseline:.2f}{unit}, ignoring the input"
+        yield f"verdict     {f'data not at hand: {cell.missing}' if cell.missing else cell.verdict}"
 
     def content(self) -> dict[str, Any]:
         """What :meth:`save` writes, as plain values."""

@@ -1,0 +1,162 @@
+"""The runs of one cell of a recipe, beside its published value."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphkit.core.hashing import hash_config
+from graphkit.recipes.published import Published, with_new_keys
+from graphkit.recipes.verdict import Verdict, judge
+
+Score = tuple[float, float | None]  # mean and unbiased standard deviation
+
+
+@dataclass
+class CellResult:
+    """The runs of one cell of a recipe, beside its published value.
+
+    Attributes:
+        model: The name of the model's class.
+        published: The published value; ``None`` if there is none for these splits.
+        metric: The score's name.
+        unit: The table's unit: ``"%"``, ``"log10"`` or none.
+        config_hash: The digest of the experiment.
+        against: The variant that it is compared with, run by run.
+        runs: One dict per seed and split: scores in the table's unit (``also_test``: by further split), ``baseline``,
+            best epoch, epochs, seconds, split and its hash.
+        missing: The first raw file that is not at hand; then there are no runs.
+        margin: A margin narrower than the metric's, in the table's unit.
+        not_comparable: Why the published value stands for something else.
+        overlap: Nadeau and Bengio's ratio, if the runs are folds of one cross-validation.
+    """
+
+    model: str
+    published: Published | None
+    metric: str
+    unit: str
+    config_hash: str
+    against: str = ""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    missing: str = ""
+    margin: float | None = None
+    not_comparable: str = ""
+    overlap: float = 0.0
+
+    @property
+    def n(self) -> int:
+        """The number of runs."""
+        return len(self.runs)
+
+    @property
+    def mean(self) -> float:
+        """The mean test score, in the table's unit; NaN without runs."""
+        return self._test[0]
+
+    @property
+    def std(self) -> float | None:
+        """The unbiased standard deviation (divided by n - 1); ``None`` for fewer than two runs."""
+        return self._test[1]
+
+    @property
+    def _test(self) -> Score:
+        return _mean_std([run["test"] for run in self.runs])
+
+    @property
+    def also_test(self) -> dict[str, Score]:
+        """Mean and unbiased standard deviation on the test part of each further split."""
+        scores: dict[str, list[float]] = {}
+        for run in self.runs:
+            for split, score in run.get("also_test", {}).items():
+                scores.setdefault(split, []).append(score)
+        return {split: _mean_std(values) for split, values in scores.items()}
+
+    @property
+    def scores(self) -> list[Score]:
+        """Mean and standard deviation on the own test part, then those of :attr:`also_test`."""
+        return [self._test, *self.also_test.values()]
+
+    @property
+    def difference(self) -> float | None:
+        """Our mean minus the published value."""
+        return None if self.published is None or not self.runs else self.mean - self.published.value
+
+    @property
+    def baseline(self) -> float | None:
+        """The mean score of predictors that ignore their input; ``None`` if it is unknown."""
+        return None if self._baselines is None else statistics.fmean(self._baselines)
+
+    @property
+    def _baselines(self) -> list[float] | None:
+        scores = [run["baseline"] for run in self.runs if run.get("baseline") is not None]
+        return scores if scores and len(scores) == self.n else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What :func:`judge` says of the runs."""
+        return judge(
+            [run["test"] for run in self.runs],
+            self.published,
+            self.metric,
+            margin=self.margin,
+            baseline=self._baselines,
+            overlap=self.overlap,
+            not_comparable=self.not_comparable,
+        )
+
+    @property
+    def split(self) -> str:
+        """The split's name, or the names of all."""
+        return ", ".join(dict.fromkeys(run["split"] for run in self.runs))
+
+    @property
+    def split_hash(self) -> str:
+        """The split's hash, or a digest of all hashes."""
+        hashes = list(dict.fromkeys(run["split_hash"] for run in self.runs))
+        return hashes[0] if len(hashes) == 1 else hash_config(hashes)
+
+    @property
+    def seconds(self) -> float:
+        """The time of all runs."""
+        return sum(run["seconds"] for run in self.runs)
+
+    def content(self) -> dict[str, Any]:
+        """What a result file holds of it, as plain values."""
+        return {
+            "against": self.against,
+            "model": self.model,
+            "published": None if self.published is None else self.published.config(),
+            **_rounded(*self._test),
+            "n": self.n,
+            "baseline": None if self.baseline is None else round(self.baseline, 4),
+            "verdict": self.verdict.content(),
+            "margin": self.margin,
+            "not_comparable": self.not_comparable,
+            "overlap": round(self.overlap, 6),
+            "also_test": {split: _rounded(*score) for split, score in self.also_test.items()},
+            "split": self.split,
+            "split_hash": self.split_hash,
+            "seconds": round(self.seconds, 2),
+            "config_hash": self.config_hash,
+            "runs": self.runs,
+        }
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any], metric: str, unit: str) -> CellResult:
+        """What a result file holds; means and verdicts are computed from the runs."""
+        paper = content["published"] and Published.from_config(with_new_keys(content["published"]))
+        names = ("model", "config_hash", "against", "runs")
+        later = {name: content[name] for name in ("margin", "not_comparable", "overlap") if name in content}
+        return cls(published=paper, metric=metric, unit=unit, **{name: content[name] for name in names}, **later)
+
+
+def _mean_std(values: Sequence[float]) -> Score:
+    mean = statistics.fmean(values) if values else math.nan
+    return mean, statistics.stdev(values) if len(values) > 1 else None
+
+
+def _rounded(mean: float, std: float | None) -> dict[str, float | None]:
+    return {"mean": round(mean, 4), "std": None if std is None else round(std, 4)}

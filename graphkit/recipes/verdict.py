@@ -1,0 +1,270 @@
+"""Whether runs and a published value agree: the statistics, and the words for them."""
+
+from __future__ import annotations
+
+import bisect
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphkit.metrics import find as find_metric
+from graphkit.recipes.published import Published
+
+RULE = "Welch; two one-sided 5 % tests within the margin, 95 % interval of the difference; see graphkit.recipes.judge"
+GOOD = ("equivalent", "consistent", "higher")
+WORDS = (*GOOD, "lower", "too few runs", "not comparable", "no published value")
+LOG10 = 0.1, 0.5  # margin and cap of errors given as decimal logarithms
+MAX_RUNS = 10_000
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What :func:`judge` says.
+
+    Attributes:
+        word: One of :data:`WORDS`.
+        difference: Our mean minus the published value; ``None`` without either.
+        interval: Its 95 % confidence interval; ``None`` for fewer than two runs.
+        margin: Differences up to this are of no practical importance.
+        cap: The largest half-width of the interval at which a comparison could still have failed.
+        reason: Why nothing can be compared, or how many more runs would do.
+
+    Example:
+        >>> print(Verdict("lower", -2.0, (-3.0, -1.0), margin=1.0, cap=5.0))
+        lower: difference -2.00 ± 1.00, margin 1
+    """
+
+    word: str
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    margin: float | None = None
+    cap: float | None = None
+    reason: str = ""
+
+    @property
+    def half_width(self) -> float | None:
+        """Half the width of :attr:`interval`."""
+        return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
+
+    @property
+    def good(self) -> bool:
+        """Whether ours is as good as the published value: equivalent, consistent or higher."""
+        return self.word in GOOD
+
+    def content(self) -> dict[str, Any]:
+        """What a result file holds of it."""
+        interval = None if self.interval is None else [round(end, 4) for end in self.interval]
+        numbers = {name: getattr(self, name) for name in ("difference", "margin", "cap")}
+        rounded = {name: None if value is None else round(value, 4) for name, value in numbers.items()}
+        return {"word": self.word, **rounded, "interval": interval, "reason": self.reason, "rule": RULE}
+
+    def __str__(self) -> str:
+        if self.difference is None or self.margin is None:
+            return f"{self.word}: {self.reason}" if self.reason else self.word
+        spread = "" if self.half_width is None else f" ± {digits(self.half_width)}"
+        parts = [f"difference {digits(self.difference, '+')}{spread}", f"margin {self.margin:.3g}", self.reason]
+        return f"{self.word}: {', '.join(filter(None, parts))}"
+
+
+def judge(
+    scores: Sequence[float],
+    published: Published | None,
+    metric: str,
+    *,
+    margin: float | None = None,
+    baseline: float | Sequence[float] | None = None,
+    overlap: float = 0.0,
+    not_comparable: str = "",
+) -> Verdict:
+    r"""Whether runs and a published value agree.
+
+    The difference :math:`d` between our mean over :math:`n` runs and the published value has, by Welch's approximation,
+    the confidence interval :math:`d \pm t_\nu \sqrt{s^2 (1/n + q) + s_p^2 / n_p}`. Our runs have the standard deviation
+    :math:`s`, the paper's :math:`n_p` runs :math:`s_p`, by what is printed (:attr:`Published.standard_error`); a value
+    printed without spread or number of runs counts as exact. :math:`q = n_\mathrm{test} / n_\mathrm{train}` is the
+    correction of Nadeau and Bengio for runs that are folds of one cross-validation, else 0. The verdict is the first of
+    these that holds:
+
+    - **not comparable**: the recipe says why; or a score is not a number; or our runs are not better than the
+      ``baseline`` of a predictor that ignores its input (one-sided t-test at 5 %).
+    - **too few runs** if there are fewer than two.
+    - **equivalent**: two one-sided tests at 5 % (Schuirmann, 1987; the 90 % interval) place the difference within the
+      metric's margin of practical importance (:attr:`Metric.margin <graphkit.metrics.Metric.margin>`; 0.1 for decimal
+      logarithms), which depends on nobody's spread and number of runs.
+    - **higher**, **lower**: the 95 % interval excludes 0, and ours is the better or the worse one, also of errors.
+    - **consistent**: the 95 % interval contains 0, our runs are at least as many as the paper's, and the interval's
+      half-width is at most twice the published standard deviation and at most the metric's cap (0.5 for decimal
+      logarithms), so that the comparison could have failed.
+    - **too few runs**: nothing of that. The reason tells how many more would do with this mean and scatter.
+
+    Runs that are all equal show no scatter. At 95 % confidence a share of :math:`1 - 0.05^{1/n}` may differ; they count
+    as if it did, by the metric's cap.
+
+    References: Welch (Biometrika 1947); Schuirmann (J. Pharmacokinetics and Biopharmaceutics 1987); Lakens (Social
+    Psychological and Personality Science 2017); Nadeau and Bengio (Machine Learning 2003).
+
+    Args:
+        scores: Our scores, one a run, in the unit of ``published``.
+        published: The published value, or ``None``.
+        metric: The name of the score, e.g. ``"accuracy"``.
+        margin: A narrower margin, in the same unit (default: the metric's).
+        baseline: The score of a predictor that ignores its input: the majority class, the mean; one for all runs or one
+            for each (default: unknown).
+        overlap: Nadeau and Bengio's ratio of test to training examples, if the runs are folds of one cross-validation
+            (default: 0).
+        not_comparable: Why the published value stands for something else: another split, configuration or protocol
+            (default: nothing).
+
+    Raises:
+        ValueError: If there is no metric of this name, or ``margin`` is wider than the metric's.
+
+    Example:
+        >>> from graphkit.recipes import Published
+        >>> paper = Published(81.5, paper="A and B (2020)", table="T", split="S", spread=0.7, n=10)
+        >>> print(judge([81.0, 81.9, 81.4, 80.9, 82.1], paper, "accuracy"))
+        equivalent: difference -0.04 ± 0.72, margin 1
+        >>> print(judge([78.0, 81.9, 81.4, 77.9, 82.1], paper, "accuracy"))
+        too few runs: difference -1.24 ± 2.61, margin 1, 8 more runs would do
+    """
+    if published is None:
+        return Verdict("no published value")
+    margin, cap = practical(metric, published, margin)
+    n = len(scores)
+    if wrong := sum(not math.isfinite(score) for score in scores):
+        reason = not_comparable or f"{wrong} of {n} scores are not numbers"
+        return Verdict("not comparable", margin=margin, cap=cap, reason=reason)
+    if n == 0:
+        word = "not comparable" if not_comparable else "too few runs"
+        return Verdict(word, margin=margin, cap=cap, reason=not_comparable or "there are none")
+    better = find_metric(metric).higher_is_better
+    difference = statistics.fmean(scores) - published.value
+    found = Verdict("too few runs", difference, margin=margin, cap=cap, reason="2 are the least")
+    if n == 1:
+        return replace(found, word="not comparable", reason=not_comparable) if not_comparable else found
+    comparison = Comparison(n, difference, statistics.stdev(scores), overlap, published, margin, cap, better)
+    low, high = comparison.interval(0.95)
+    found = replace(found, interval=(float(low), float(high)))
+    why = not_comparable or _not_above(scores, baseline, better, overlap, cap)
+    if why:
+        return replace(found, word="not comparable", reason=why)
+    word = comparison.word
+    return replace(found, word=word, reason=comparison.remedy if word == "too few runs" else "")
+
+
+def practical(metric: str, published: Published, narrower: float | None = None) -> tuple[float, float]:
+    """The margin of practical importance and the cap of a comparison, in the unit of the published value.
+
+    Args:
+        metric: The name of the score.
+        published: The published value.
+        narrower: A narrower margin (default: the metric's).
+
+    Raises:
+        ValueError: If ``narrower`` is not positive, or wider than the metric's margin.
+    """
+    if published.unit == "log10":
+        margin, cap = LOG10
+    else:
+        cls = find_metric(metric)
+        scale = abs(published.value) if cls.relative else 100.0 if published.unit == "%" else 1.0
+        margin, cap = cls.margin * scale, cls.cap * scale
+    if narrower is None:
+        return margin, cap
+    if isinstance(narrower, bool) or not isinstance(narrower, int | float) or not 0 < narrower <= margin:
+        raise ValueError(f"margin: {narrower!r}, must be a number above 0 and at most the {margin:.4g} of {metric}")
+    return float(narrower), cap
+
+
+def scatter(std: float, n: int, cap: float) -> float:
+    """The standard deviation of runs; of equal ones that which they may still have.
+
+    Args:
+        std: The unbiased standard deviation.
+        n: The number of runs.
+        cap: By how much a run may differ from others that are all equal.
+    """
+    share = 1 - 0.05 ** (1 / n)
+    return std or cap * math.sqrt(share * (1 - share))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The estimates by which runs and a published value are compared; see :func:`judge`.
+
+    Attributes:
+        n: The number of our runs.
+        difference: Our mean minus the published value.
+        std: The unbiased standard deviation of our runs.
+        overlap: Nadeau and Bengio's ratio.
+        published: The published value.
+        margin: Differences up to this are of no practical importance.
+        cap: The largest half-width at which a comparison could still have failed.
+        higher_is_better: Whether a larger score is a better one.
+    """
+
+    n: int
+    difference: float
+    std: float
+    overlap: float
+    published: Published
+    margin: float
+    cap: float
+    higher_is_better: bool
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The confidence interval of the difference."""
+        from scipy.stats import t
+
+        ours = scatter(self.std, self.n, self.cap) ** 2 * (1 / self.n + self.overlap)
+        theirs = self.published.standard_error**2
+        rest = theirs**2 / (self.published.n - 1) if theirs and self.published.n else 0.0
+        freedom = (ours + theirs) ** 2 / (ours**2 / (self.n - 1) + rest)
+        low, high = t.interval(confidence, freedom, self.difference, math.sqrt(ours + theirs))
+        return float(low), float(high)
+
+    @property
+    def word(self) -> str:
+        """The verdict on comparable values."""
+        low, high = self.interval(0.90)
+        if -self.margin <= low and high <= self.margin:
+            return "equivalent"
+        low, high = self.interval(0.95)
+        if low > 0 or high < 0:
+            return "higher" if (low > 0) == self.higher_is_better else "lower"
+        spread, runs = self.published.std, self.published.n
+        could_fail = spread is not None and (high - low) / 2 <= min(2 * spread, self.cap)
+        return "consistent" if could_fail and runs is not None and self.n >= runs else "too few runs"
+
+    @property
+    def remedy(self) -> str:
+        """How many more runs with this mean and scatter would do."""
+        more = range(1, MAX_RUNS)
+        enough = bisect.bisect_left(more, True, key=lambda k: replace(self, n=self.n + k).word != "too few runs")
+        if enough < len(more):
+            return f"{more[enough]} more {'runs' if enough else 'run'} would do"
+        return "no number of runs would do: " + (
+            "folds of one cross-validation stay alike" if self.overlap else "the published spread alone is wider"
+        )
+
+
+def _not_above(scores: Sequence[float], baseline: Any, better: bool, overlap: float, cap: float) -> str:
+    """Why the runs do not beat the baseline, if they do not: a one-sided t-test at 5 % of what they gain."""
+    from scipy.stats import t
+
+    if baseline is None:
+        return ""
+    each = [float(baseline)] * len(scores) if isinstance(baseline, int | float) else list(baseline)
+    gains = [(score - base) * (1 if better else -1) for score, base in zip(scores, each, strict=True)]
+    n = len(gains)
+    error = scatter(statistics.stdev(gains), n, cap) * math.sqrt(1 / n + overlap)
+    if t.sf(statistics.fmean(gains) / error, n - 1) <= 0.05:
+        return ""
+    return f"not shown to be better than {digits(statistics.fmean(each))}, which needs no model"
+
+
+def digits(value: float, sign: str = "") -> str:
+    """A number with two digits after the point, or two significant ones if it is small."""
+    value = round(value, 6)
+    return f"{value:{sign}.2g}" if 0 < abs(value) < 0.1 else f"{value:{sign}.2f}"
