@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, samplers, testing, transforms
     from graphkit.datasets import load
     from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
-    from graphkit.training import Result, Trainer, load_weights, strategies
+    from graphkit.training import Result, Trainer, load_run, load_weights, strategies
     from graphkit.transforms import features, rewiring
 
 # name -> (module, attribute or None for the module itself); resolved on first use to keep the import cheap.
@@ -46,6 +46,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "LinkSplit": ("graphkit.tasks", "LinkSplit"),
     "Trainer": ("graphkit.training", "Trainer"),
     "Result": ("graphkit.training", "Result"),
+    "load_run": ("graphkit.training", "load_run"),
     "load_weights": ("graphkit.training", "load_weights"),
 }
 
@@ -64,6 +65,7 @@ __all__ = [
     "expressivity",
     "features",
     "load",
+    "load_run",
     "load_weights",
     "models",
     "nn",

@@ -9,13 +9,13 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GCN
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked
+from graphkit.core.config import Configurable
 from graphkit.core.reads import reads_of
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn.node_axis import check_width
 
 
-class PyGModel(Checked, nn.Module):
+class PyGModel(Configurable, nn.Module):
     r"""Calls a module that takes ``x, edge_index, ...`` with what a batch holds.
 
     The trainer wraps such modules by itself; wrap by hand to add a readout for graph tasks.
@@ -63,7 +63,7 @@ class PyGModel(Checked, nn.Module):
     def forward(self, batch: Data) -> Tensor:
         """The module's outputs, as the readout says."""
         try:
-            out = self.module(batch) if self._takes_batch else self.module(**self._arguments(batch))
+            out = self.module(batch) if self._takes_batch else self.module(**self._inputs(batch))
         except RuntimeError:
             if batch.get("x") is not None:
                 check_width(self.module, batch.x)
@@ -75,7 +75,7 @@ class PyGModel(Checked, nn.Module):
             )
         return read_out(self.readout, self.pool, out, batch)
 
-    def _arguments(self, batch: Data) -> dict[str, Tensor]:
+    def _inputs(self, batch: Data) -> dict[str, Tensor]:
         values = {p.name: batch.get("x" if p.name == "input" else p.name) for p in self._named}
         arguments = {name: value for name, value in values.items() if value is not None}
         missing = [p.name for p in self._named if p.default is p.empty and p.name not in arguments]

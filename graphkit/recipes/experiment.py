@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from graphkit.core.building import build_noted
 from graphkit.core.constraints import Checked, enforce
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
@@ -143,7 +144,7 @@ class Experiment:
         if issubclass(cls, LayeredModel):
             return cls.from_task(task, **given)
         sizes = dict(zip(SIZES, (task.num_features, task.num_outputs), strict=True))
-        module = cls(**{key: size for key, size in sizes.items() if key in known} | given)
+        module = build_noted(cls, {key: size for key, size in sizes.items() if key in known} | given)
         node_level = cls.__module__.startswith("torch_geometric.")
         return PyGModel(module, task.readout) if task.readout and node_level else module
 

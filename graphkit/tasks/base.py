@@ -80,12 +80,15 @@ class Task(Scoring):
         judges_pairs: Whether pairs of nodes are judged (:meth:`pairs`).
         joins_graphs: Whether batches join many graphs, which have the labels.
         readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.
+        stands_for: The description of the task in whose place this one stands, without its data, where a run is loaded
+            (:func:`~graphkit.training.load_run`); empty otherwise.
     """
 
     kind: ClassVar[str]
     judges_pairs: ClassVar[bool] = False
     joins_graphs: ClassVar[bool] = False
     readout: str | None = None
+    stands_for: str = ""
     redraws = RenamedAttribute("resamples")
     keeps_batches = RenamedAttribute("caches_evaluation")
     graphs: list[Data]
@@ -348,6 +351,8 @@ class Task(Scoring):
 
     def describe(self) -> str:
         """One line: sizes, target, split and metric."""
+        if self.stands_for:
+            return self.stands_for
         split = f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
         target = f"{self._describe_target()}{self.target.describe_loss()}"
         return (

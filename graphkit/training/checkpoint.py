@@ -102,10 +102,7 @@ def load_weights(model: M, path: str | os.PathLike[str]) -> M:
     """
     if Path(path).is_dir():
         raise IsADirectoryError(f"weights {path} is a folder; give the file in it, {Path(path) / 'model.pt'}")
-    with _readable(f"weights {path}", "restore a copy, or write them again by fit(..., resume=True)"):
-        weights = load_tensors(path)
-        if not isinstance(weights, dict):
-            raise ValueError("they are not a model's")
+    weights = read_weights(path)
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -113,6 +110,19 @@ def load_weights(model: M, path: str | os.PathLike[str]) -> M:
             f"weights {path} do not fit {type(model).__name__}; build the model that was trained ({error})"
         ) from error
     return model
+
+
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Named tensors and plain values, after comparing checksums.
+
+    Raises:
+        FileNotFoundError, ValueError: As :func:`load_weights`.
+    """
+    with _readable(f"weights {path}", "restore a copy, or write them again by fit(..., resume=True)"):
+        weights = load_tensors(path)
+        if not isinstance(weights, dict):
+            raise ValueError("they are not a model's")
+    return weights
 
 
 @contextmanager

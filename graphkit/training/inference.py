@@ -75,17 +75,18 @@ def unlabelled_batches(
     check_graphs(graphs, "predict")
     if not task.joins_graphs:
         check_names(graphs, "predict")
-    if transform is not None:
+    if transform is not None and task.sampler is None:  # a sampled task applies it to its subgraphs
         graphs = [transform(graph) for graph in graphs]
+    wanted = 0 if task.graphs[0].x is None else task.graphs[0].x.size(1)
     for position, graph in enumerate(graphs):
         for key in ("edge_weight", "edge_attr"):
             if (graph.get(key) is None) != (task.graphs[0].get(key) is None):
                 has = "has no" if graph.get(key) is None else "has"
                 raise ValueError(f"predict: graph {position} {has} {key}, unlike the graphs of task {task.name!r}")
         width = 0 if graph.x is None else graph.x.size(1)
-        if width != task.num_features:
+        if width != wanted:
             raise ValueError(
-                f"predict: graph {position} has {width} features, but the model was trained on {task.num_features}; "
+                f"predict: graph {position} has {width} features, but the model was trained on {wanted}; "
                 f"prepare it as the graphs of task {task.name!r} were"
             )
     return task.loader.unlabelled(graphs, batch_size)

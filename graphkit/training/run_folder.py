@@ -14,7 +14,7 @@ from graphkit.core.files import atomic_write, remove, remove_temporaries, save_t
 if TYPE_CHECKING:
     from graphkit.training.result import Result
 
-RESULT = ("result.json", "curves.png", "model.pt")
+RESULT = ("result.json", "curves.png", "model.pt", "strategy.pt")
 KEPT = ("result.json", "model.pt", "checkpoint.pt")  # what cost a run
 # In the order in which a new run removes what an old one has left: the rest is always of the old one.
 FILES = (*RESULT, "history.csv", "tensorboard", "checkpoint.pt", "experiment.yaml", "config.json")
@@ -123,9 +123,11 @@ class RunFolder:
                 temporary.write_text(text, encoding="utf-8")
         self._outdated = ()
 
-    def finish(self, weights: Mapping[str, Any], result: Result) -> None:
-        """Write the best weights, then the result, which says that the run is complete."""
+    def finish(self, weights: Mapping[str, Any], of_strategy: Mapping[str, Any], result: Result) -> None:
+        """Write the best weights and the strategy's state, then the result, which says that the run is complete."""
         save_tensors(self.path / "model.pt", weights)
+        if of_strategy:
+            save_tensors(self.path / "strategy.pt", of_strategy)
         result.save(self.path / "result.json")
 
     def _stat(self) -> tuple[int, int] | None:

@@ -25,6 +25,7 @@ from graphkit.training.inference import unlabelled_batches
 from graphkit.training.lifecycle import evaluation, lent, one_at_a_time
 from graphkit.training.logs import LOGGERS, Logs
 from graphkit.training.loop import Loop, LoopSettings
+from graphkit.training.rebuild import how_to_rebuild
 from graphkit.training.result import Result, hardware, versions
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies import Backprop, Strategy
@@ -54,8 +55,9 @@ class Trainer(Configurable):
     model does; to train in parallel use processes. ``warm_start=True`` keeps the weights that the model comes with.
 
     **Files.** With ``run_dir`` a run leaves ``config.json``, ``history.csv``, ``checkpoint.pt``, ``model.pt`` (the best
-    weights, for :func:`~graphkit.training.load_weights`) and ``result.json`` there. A folder belongs to one run: it is
-    locked (``run.lock``), and holds at every instant, that of a kill included, files of no other.
+    weights), ``strategy.pt`` (what the strategy has learned beside them) and ``result.json`` there; another process
+    gets model and trainer back by :func:`~graphkit.training.load_run`. A folder belongs to one run: it is locked
+    (``run.lock``), and holds at every instant, that of a kill included, files of no other.
     ``fit(..., resume=True)`` continues from the checkpoint, and ends exactly where an uninterrupted run with as many
     threads ends; ``overwrite=True`` replaces the run. Ctrl-C ends it after the current epoch, with a checkpoint.
 
@@ -197,8 +199,10 @@ class Trainer(Configurable):
             raise ValueError(f"{name}=True needs run_dir, the folder of the run")
         if resume and overwrite:
             raise ValueError("resume=True continues what is in run_dir, overwrite=True replaces it; choose one")
+        if task.stands_for:
+            raise ValueError(f"fit: task {task.name!r} stands for one whose data is not here; give that")
         task.loader.check_processes(self.devices * self.num_nodes)  # before any of them starts
-        engine = Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
+        engine = self._engine()
         folder = None if self.run_dir is None else RunFolder(self.run_dir)
         with one_at_a_time(), ExitStack() as stack:
             if folder is not None:
@@ -206,12 +210,8 @@ class Trainer(Configurable):
             return self._fit(model, task, engine, folder, resume)
 
     def _fit(self, model: nn.Module, task: Task, engine: Engine, folder: RunFolder | None, resume: bool) -> Result:
-        network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
-        check_task(network, task)
-        task = _prepared(task, network)
-        self.strategy.check(network, task)
-        network = engine.place(network)
-        self.strategy.configure_model(network, task, engine)
+        given = task
+        network, task = self._configured(model, task, engine)
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)
 
@@ -235,8 +235,9 @@ class Trainer(Configurable):
             if continues:
                 continue_run(loop, folder.checkpoint, settings.fixed)
             if folder.is_open:
-                described = json.dumps(config | {"task": task.describe()}, indent=1, ensure_ascii=False)
-                folder.begin({"config.json": described + "\n", **self.further_files}, continues)
+                described = config | {"task": task.describe(), "rebuild": how_to_rebuild(model, given, self)}
+                text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
+                folder.begin({"config.json": text, **self.further_files}, continues)
         place = folder.path if folder is not None and folder.is_open else None
         self._fitted, untrained = network, self.strategy.untrained()
         self._warn_of(
@@ -252,7 +253,7 @@ class Trainer(Configurable):
             self._warn_of(left, "has not changed", "no loss depends on them, or no optimizer has them")
         result = self._result(network, task, loop, config)
         if folder is not None and folder.is_open:
-            folder.finish(model.state_dict(), result)
+            folder.finish(model.state_dict(), self.strategy.state_dict(), result)
         return result
 
     @overload
@@ -297,13 +298,38 @@ class Trainer(Configurable):
 
     # Parts of fit ------------------------------------------------------------------------------------------------
 
-    def _initialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
-        if self.seed is not None:
-            seed_everything(self.seed)
+    def _engine(self) -> Engine:
+        return Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
+
+    def _configured(self, model: nn.Module, task: Task, engine: Engine) -> tuple[nn.Module, Task]:
+        """The model on its device, in the shape that the strategy needs, and the task that it can read."""
+        network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
+        check_task(network, task)
+        task = _prepared(task, network)
+        self.strategy.check(network, task)
+        network = engine.place(network)
+        self.strategy.configure_model(network, task, engine)
+        return network, task
+
+    def _materialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
+        """Let layers that take their width from the first batch see one."""
         if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
             first = next(iter(task.batches("train", self.batch_size)))
             with torch.no_grad():
                 engine.forward(network, engine.to_device(first))
+
+    def _restore(self, model: nn.Module, task: Task) -> None:
+        """Stand where :meth:`fit` has ended; weights and the strategy's state come later."""
+        engine = self._engine()
+        network, task = self._configured(model, task, engine)
+        self._materialise(network, task, engine)
+        self.strategy.setup(network, task, engine)
+        self._fitted = network
+
+    def _initialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
+        if self.seed is not None:
+            seed_everything(self.seed)
+        self._materialise(network, task, engine)
         if self.seed is None or self.warm_start:
             return
         seed_everything(self.seed)

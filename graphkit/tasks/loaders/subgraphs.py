@@ -67,7 +67,7 @@ class Subgraphs(Loader):
         return self._chunked(self.whole.batches(stage))
 
     def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
-        return self._chunked(self._whole_loader.unlabelled(graphs, batch_size))
+        return self._chunked(map(Compose(self.transforms), self._whole_loader.unlabelled(graphs, batch_size)))
 
     def _chunked(self, batches: Iterable[Data]) -> list[Data]:
         copies = [copy.copy(batch) for batch in batches]
@@ -104,7 +104,7 @@ class NodeSubgraphs(Subgraphs):
         if self.sampler.evaluate != "sampled" or self.sampler.default_batch_size is None:
             return super().unlabelled(graphs, batch_size)
         return (
-            self._marked(batch, torch.full((view.num_nodes,), STAGES.index("test")))
+            Compose(self.transforms)(self._marked(batch, torch.full((view.num_nodes,), STAGES.index("test"))))
             for view in self._whole_loader.unlabelled(graphs, None)
             for batch in self.sampler.batches(view, view.test_index, batch_size)
         )

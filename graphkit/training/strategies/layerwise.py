@@ -296,6 +296,11 @@ class LabelInput(Layerwise):
         """A new graph as a component of the one trained on, so that virtual nodes are what they were; others as is."""
         if not self.num_classes or batch.train_index.numel() or "root_index" in batch:
             return batch
+        if self.task.stands_for:
+            raise ValueError(
+                f"{type(self).__name__} predicts a new graph as a component of the one trained on, which a run folder "
+                "does not hold; use load_run(run_dir, task=task) with the task that was trained on"
+            )
         known = copy.copy(self._example())
         known.test_index = known.test_index[:0]  # hypotheses are about new nodes alone
         keys = [key for key, _ in batch if key in known and key not in ("batch", "ptr")]

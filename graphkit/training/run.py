@@ -1,0 +1,186 @@
+"""A finished run in a new process: its model, trainer, task and result, from the files that it has left."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from graphkit.core.building import UntoldError, rebuilt
+from graphkit.core.constraints import checked
+from graphkit.tasks import Task
+from graphkit.tasks.outline import stand_in
+from graphkit.training.checkpoint import load_weights, read_weights
+from graphkit.training.result import Result, versions
+from graphkit.training.trainer import Trainer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Run:
+    """What :func:`load_run` returns.
+
+    Attributes:
+        run_dir: The folder, where it is now.
+        model: The model with the best weights, in evaluation mode.
+        trainer: The trainer, as ``fit`` has left it: :meth:`Trainer.predict` works.
+        task: The task that was given, else one of the same kind that stands in its place and holds no data.
+        result: The scores and the history.
+    """
+
+    run_dir: Path
+    model: nn.Module
+    trainer: Trainer
+    task: Task
+    result: Result
+
+    def predict(self, data: Any, stage: str = "test") -> Any:
+        """:meth:`Trainer.predict` of this run."""
+        return self.trainer.predict(data, stage)
+
+    def __repr__(self) -> str:
+        result = self.result
+        return f"Run({str(self.run_dir)!r}: {result.model.splitlines()[0]} on {result.task}, {result.strategy})"
+
+
+@checked
+def load_run(
+    run_dir: str | os.PathLike[str],
+    model: nn.Module | None = None,
+    task: Task | None = None,
+    trainer: Trainer | None = None,
+) -> Run:
+    r"""Give a finished run back, in a new process or on another machine.
+
+    The folder holds the import paths of classes and the arguments of their constructors as text, and weights as tensors
+    with checksums. Nothing is unpickled; what runs is the code of the classes that ``config.json`` names. Values of the
+    task's data are not in it: new graphs are predicted as the trainer predicts them, and whoever wants the parts of the
+    split gives the task again.
+
+    Classes that do not keep their arguments (any ``nn.Module`` but graphkit's, those that ``graphkit train`` has built,
+    and such as derive from :class:`~graphkit.models.LayeredModel`) cannot be built by the folder: then the model is
+    given, built as for ``fit``, and gets the weights.
+
+    Args:
+        run_dir: The folder, wherever it lies now.
+        model: The model, built with the same arguments (default: as the folder says).
+        task: The task that was trained on, or another one of its kind (default: one without data, in its place).
+        trainer: The trainer (default: as the folder says, on this machine's devices: one).
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or no finished run in it.
+        ValueError: If a file is damaged, or the folder cannot build a part; the message says which one to give.
+
+    Warns:
+        UserWarning: If versions of packages differ from those of the run.
+
+    Example:
+        >>> import graphkit as gk, tempfile
+        >>> task, folder = gk.load("karate"), tempfile.mkdtemp()
+        >>> model = gk.models.GCN.from_task(task, hidden_channels=8)
+        >>> trainer = gk.Trainer(max_epochs=3, progress=False, run_dir=folder)
+        >>> result = trainer.fit(model, task)
+        >>> run = gk.load_run(folder)
+        >>> torch.equal(run.predict(task.data), trainer.predict(task.data))
+        True
+    """
+    folder = Path(run_dir).expanduser()
+    result, described = _read(folder)
+    _compare_versions(folder, result.versions)
+    parts = _Parts(folder, described)
+    with torch.random.fork_rng(devices=[]):  # whoever loads a run draws what they would have drawn
+        weights = read_weights(folder / "model.pt")
+        model = parts.get("model", model, lambda told: rebuilt(told, nn.Module, "model"))
+        model.to(dtype=_dtype_of(weights))
+        trainer = parts.get("trainer", trainer, lambda told: _trainer(told, folder))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # fit has told what there is to tell
+            known = parts.get("task", task, stand_in)
+            parts.joined(lambda: trainer._restore(model, known), known)
+    load_weights(model, folder / "model.pt")
+    if (folder / "strategy.pt").exists():
+        trainer.strategy.load_state_dict(read_weights(folder / "strategy.pt"))
+    return Run(folder, model.eval(), trainer, known, result)
+
+
+class _Parts:
+    """The parts that a folder describes, with one error for all that cannot be built."""
+
+    def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
+        self.folder, self.described = folder, described
+
+    def get(self, name: str, given: T | None, build: Callable[[Any], T]) -> T:
+        if given is not None:
+            return given
+        described = self.described.get(name) or {"untold": "an older graphkit wrote the folder"}
+        try:
+            if "untold" in described:
+                raise UntoldError(described["untold"])
+            return build(described)
+        except (UntoldError, KeyError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"run {self.folder}: the folder cannot build the {name} ({error}); give it: "
+                f"load_run(run_dir, {name}={name})"
+            ) from error
+
+    def joined(self, restore: Callable[[], None], task: Task) -> None:
+        """Put the parts together; what a made-up graph is not good for needs the real one."""
+        try:
+            restore()
+        except Exception as error:
+            if not task.stands_for:
+                raise
+            raise ValueError(
+                f"run {self.folder}: the model cannot be set up without its task ({error}); give it: "
+                "load_run(run_dir, task=task)"
+            ) from error
+
+
+def _read(folder: Path) -> tuple[Result, Mapping[str, Any]]:
+    for name in ("config.json", "result.json"):
+        if not (folder / name).is_file():
+            unfinished = (folder / "checkpoint.pt").exists()
+            remedy = "end the run by fit(..., resume=True)" if unfinished else "give the run_dir of a finished run"
+            raise FileNotFoundError(f"run {folder} has no {name}; {remedy}")
+    result = Result.load(folder / "result.json")
+    try:
+        return result, json.loads((folder / "config.json").read_text(encoding="utf-8")).get("rebuild", {})
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{folder / 'config.json'} is damaged ({error}); restore a copy") from error
+
+
+def _trainer(described: Mapping[str, Any], folder: Path) -> Trainer:
+    changes: dict[str, Any] = {"run_dir": str(folder), "devices": 1, "num_nodes": 1}
+    arguments = described["init_args"]
+    there = {"cuda": torch.cuda.is_available(), "gpu": torch.cuda.is_available(), "mps": torch.mps.is_available()}
+    if not there.get(arguments.get("accelerator"), True):
+        changes["accelerator"] = "auto"
+    return rebuilt({**described, "init_args": {**arguments, **changes}}, Trainer, "trainer")
+
+
+def _dtype_of(weights: Mapping[str, Any]) -> torch.dtype | None:
+    """The dtype that all weights share, which a user may have chosen by ``model.double()``."""
+    dtypes = {value.dtype for value in weights.values() if torch.is_tensor(value) and value.is_floating_point()}
+    return dtypes.pop() if len(dtypes) == 1 else None
+
+
+def _compare_versions(folder: Path, theirs: Mapping[str, str]) -> None:
+    ours = versions()
+    differ = [
+        f"{name} {theirs.get(name, 'absent')} (here {ours.get(name, 'absent')})"
+        for name in {**theirs, **ours}
+        if theirs.get(name) != ours.get(name)
+    ]
+    if differ:
+        warnings.warn(
+            f"run {folder} was trained with {', '.join(differ)}; predictions may differ in the last digits, or more",
+            stacklevel=4,
+        )
