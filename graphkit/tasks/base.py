@@ -207,6 +207,32 @@ class Task(Scoring):
         """What draws the subgraphs of a sampled task; ``None`` of others."""
         return self.loader.sampler
 
+    def baseline(self) -> float | None:
+        """The score on the test part of one answer for all, the simplest predictor, which a model should beat.
+
+        As scikit-learn's ``DummyClassifier`` and ``DummyRegressor``, it knows nothing but the known labels of training:
+        it answers with the frequencies of classes (as logits), so with the class that occurs most often where a metric
+        counts classes, or with the mean of each column of numbers. Pairs of nodes all have the same score.
+        :meth:`~graphkit.tasks.Target.constant` of the target says it; metric and labels are those that judge models.
+
+        Returns:
+            The score; ``None`` where the target (one of your own) says no such answer, the task never calls
+            :meth:`fit_target` or knows no labels of its batches (:meth:`target_labels`), or the metric is not defined
+            for answers that are all alike.
+
+        Example:
+            >>> import graphkit as gk
+            >>> task = gk.load("karate")
+            >>> round(task.baseline(), 2)
+            0.37
+        """
+        return self._baseline
+
+    @cached_property
+    def _baseline(self) -> float | None:
+        labels = None if self._fitted_to is None else self.loader.labels("test")
+        return None if labels is None else self.score_of_constant(labels)
+
     # What a strategy needs that judges single layers -----------------------------------------------------------------
 
     def target_index(self, batch: Data, stage: str) -> Tensor | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import warnings
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -41,6 +42,7 @@ class Scoring(Checked, ABC):
 
     kind: ClassVar[str]
     judges_pairs: ClassVar[bool]
+    _fitted_to: Tensor | None = None
 
     def __init__(
         self,
@@ -99,10 +101,35 @@ class Scoring(Checked, ABC):
         Args:
             labels: The checked labels of the training part.
         """
-        place = f"task {self.name!r}"
+        place, self._fitted_to = f"task {self.name!r}", labels
         self.target.fit(labels, place)
         if isinstance(self._metric, metrics.GivenMetric):
             _try_metric(copy.deepcopy(self._metric), self.num_outputs or 1, labels, place)
+
+    def score_of_constant(self, labels: Tensor) -> float | None:
+        """The metric of the target's constant answer (:meth:`~graphkit.tasks.Target.constant`) to some examples.
+
+        ``None`` where the target has none, or the metric is not defined for answers that are all alike.
+
+        Args:
+            labels: The labels of the examples.
+        """
+        constant = None if self._fitted_to is None else self.target.constant(self._fitted_to)
+        if constant is None:
+            return None
+        metric = self.fresh_metric()
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of what a run has been told of, or answers all alike
+                metric.update(constant.repeat(labels.size(0), 1), labels)
+                score = float(metric.compute())
+        except Exception as error:  # of a user's metric: no run is to be lost for its sake
+            warnings.warn(
+                f"task {self.name!r}: metric {metric.name} fails where all answers are alike ({error}), so results "
+                "have no baseline",
+                stacklevel=2,
+            )
+            return None
+        return score if math.isfinite(score) else None
 
     def loss(self, out: Tensor, batch: Data, stage: str = "train") -> Tensor:
         """The mean loss of the model's outputs for one batch (a scalar); a weighted sum where a sampler gives weights.

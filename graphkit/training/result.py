@@ -48,6 +48,8 @@ class Result:
         versions: Versions of graphkit and of what it computes with.
         hardware: Processor or GPU, and threads.
         run_dir: The run's folder, if any.
+        baseline: The score of the simplest predictor, one answer for all (:meth:`graphkit.tasks.Task.baseline`);
+            ``None`` where there is none, and in files from before it was kept.
 
     Example:
         >>> import graphkit as gk
@@ -77,13 +79,16 @@ class Result:
     hardware: str
     phases: list[dict[str, Any]] = field(default_factory=list)
     run_dir: str | None = None
+    baseline: float | None = None
 
     def __str__(self) -> str:
+        baseline = "unknown" if self.baseline is None else format_score(self.baseline, self.metric)
         return "\n".join(
             [
                 f"{self.model}",
                 f"  task        {self.task}, split {self.split} [{self.split_hash}]",
                 f"  test        {self.metric} {format_score(self.test, self.metric)}",
+                f"  baseline    {self.metric} {baseline} of one answer for all",
                 f"  validation  {self.metric} {format_score(self.val, self.metric)} at epoch {self.best_epoch} "
                 f"({self.epochs} trained)",
                 f"  strategy    {self.strategy}, seed {self.seed}",

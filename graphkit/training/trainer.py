@@ -392,6 +392,7 @@ class Trainer(Configurable):
             versions=versions(),
             hardware=hardware(loop.engine.device),
             run_dir=None if self.run_dir is None else str(self.run_dir),
+            baseline=task.baseline(),
         )
 
 

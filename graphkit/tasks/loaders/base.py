@@ -69,6 +69,11 @@ class Loader(Caching, ABC):
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
         """The batches of ``"train"``, ``"val"`` or ``"test"``."""
 
+    def labels(self, stage: str) -> Tensor | None:
+        """The labels of all that is judged at a stage, in the order of batches; ``None`` where the task knows none."""
+        labels = [self.task.target_labels(batch, stage) for batch in self.batches(stage, Draw())]
+        return None if any(part is None for part in labels) else torch.cat(labels)
+
     def check_processes(self, count: int) -> None:
         """Refuse to share training batches out to so many processes (default: never)."""
 

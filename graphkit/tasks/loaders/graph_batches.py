@@ -6,6 +6,7 @@ import copy
 from collections.abc import Iterable, Sequence
 
 import torch
+from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.batching import split_order
@@ -39,6 +40,9 @@ class GraphBatches(Loader):
 
     def _in_order(self, stage: str, size: int) -> list[Data]:
         return _joined(self._labelled(stage), size)
+
+    def labels(self, stage: str) -> Tensor:
+        return torch.cat([self.task.labels_of(position) for position in getattr(self.task.split, stage).tolist()])
 
     def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
         copies = [copy.copy(graph) for graph in graphs]

@@ -66,6 +66,9 @@ class Subgraphs(Loader):
             return self._drawn(stage, draw)
         return self._chunked(self.whole.batches(stage))
 
+    def labels(self, stage: str) -> Tensor | None:
+        return self._whole_loader.for_task(self.task).labels(stage)
+
     def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
         return self._chunked(map(Compose(self.transforms), self._whole_loader.unlabelled(graphs, batch_size)))
 

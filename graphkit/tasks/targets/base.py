@@ -153,6 +153,17 @@ class Target(ABC):
         """Scores per class ``[n, K]`` as the outputs that loss and metric expect (default: of two classes)."""
         return scores[:, 1:] - scores[:, :1]
 
+    def constant(self, labels: Tensor) -> Tensor | None:
+        """What a predictor answers to everything that knows nothing but the labels of training (default: nothing).
+
+        Args:
+            labels: The labels of training, as :meth:`check` returned them.
+
+        Returns:
+            Raw outputs ``[num_outputs]`` as those of a model, so that the metric can judge them.
+        """
+        return None
+
     def __str__(self) -> str:
         return self.name
 

@@ -13,6 +13,8 @@ from graphkit.tasks.split import Split
 from graphkit.tasks.targets.base import Target
 from graphkit.tasks.targets.class_weight import positive_weights
 
+RAREST = 1e-12  # the frequency of what never occurs in training: its logit is finite
+
 
 class ColumnTarget(Target):
     """Columns of numbers, NaN where missing; missing ones do not count in the loss."""
@@ -79,6 +81,15 @@ class ColumnTarget(Target):
         if weight is None:
             return self.of_numbers(prediction, label, "mean")
         return (self.of_numbers(prediction, label, "none") * weight).sum()
+
+    def constant(self, labels: Tensor) -> Tensor:
+        """The mean of each column's known labels; of 0 and 1, which is the frequency of 1, its logit.
+
+        Of a column without a known label it is 0.
+        """
+        mean = labels.view(labels.size(0), -1).double().nanmean(0)
+        outputs = torch.logit(mean, eps=RAREST) if self.zero_or_one else mean
+        return outputs.nan_to_num(nan=0).to(torch.get_default_dtype())
 
     def of_numbers(self, prediction: Tensor, label: Tensor, reduction: str) -> Tensor:
         """The loss of known labels (default: binary cross-entropy on logits)."""

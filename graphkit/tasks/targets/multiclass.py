@@ -8,7 +8,7 @@ from torch import Tensor
 
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets.base import Target
-from graphkit.tasks.targets.columns import missing_class, warn_of_one_class
+from graphkit.tasks.targets.columns import RAREST, missing_class, warn_of_one_class
 
 
 class Multiclass(Target):
@@ -56,6 +56,11 @@ class Multiclass(Target):
         if weight is None:
             return F.cross_entropy(prediction, label)
         return F.cross_entropy(prediction, label, reduction="none") @ weight
+
+    def constant(self, labels: Tensor) -> Tensor:
+        """The classes' frequencies as logits; the largest, 0, is that of the class that occurs most often."""
+        counts = torch.bincount(labels[labels >= 0], minlength=self.num_classes).double()
+        return (counts / counts.max()).clamp(min=RAREST).log().to(torch.get_default_dtype())
 
     def numbers(self, labels: Tensor) -> Tensor:
         return F.one_hot(labels.view(-1).clamp(min=0), self.num_classes)
