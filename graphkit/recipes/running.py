@@ -33,7 +33,8 @@ _logger = logging.getLogger("graphkit.recipes")
 
 Job = tuple[int | str, int]  # split and seed
 CHECKPOINT_SECONDS = 60.0
-RUN_KEYS = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
+_SAVED = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
+RUN_KEYS = (*_SAVED, "baseline")
 
 
 class OutOfTime(Exception):
@@ -94,17 +95,16 @@ class Schedule:
     by_split: bool
 
     def run(self, options: RunOptions) -> list[dict[str, Any]]:
-        """Train with every seed on every split; scores are in the table's unit.
+        """Train with every seed on every split; scores, and the baseline of the split, are in the table's unit.
 
         Raises:
             MissingFilesError: If the dataset is not at hand.
             KeyboardInterrupt: After Ctrl-C; says how many runs are saved.
             OutOfTime: If the deadline came before the last run was started; says the same.
         """
-        for split in self.splits:
-            _task(
-                _task_config(self.experiment), split, self.experiment.own_code
-            )  # fetched and parsed once, before processes start
+        baselines: dict[int | str, float | None] = {}
+        for split in self.splits:  # fetched and parsed once, before processes start
+            baselines[split] = _task(_task_config(self.experiment), split, self.experiment.own_code).baseline()
         folder = Path(options.folder) / self.name
         places: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
         for split in self.splits:
@@ -126,7 +126,7 @@ class Schedule:
             raise KeyboardInterrupt(state.format(len(finished))) from None
         if len(finished) < len(places):
             raise OutOfTime(state.format(len(finished)))
-        return [self._in_unit(finished[job]) for job in places]
+        return [self._in_unit(finished[job] | {"baseline": baselines[job[0]]}) for job in places]
 
     def _train(
         self, unfinished: dict[Job, tuple[Path, str]], done: int, options: RunOptions
@@ -152,7 +152,8 @@ class Schedule:
         return f"{where}: test {test:.2f}, val {val:.2f}, {run['epochs']} epochs, {run['seconds']:.0f} s"
 
     def _in_unit(self, run: dict[str, Any]) -> dict[str, Any]:
-        scores = {key: in_unit(run[key], self.unit) for key in ("test", "val")}
+        scored = [key for key in ("test", "val", "baseline") if run[key] is not None]
+        scores = {key: in_unit(run[key], self.unit) for key in scored}
         rounded = {key: round(x, 6) if isinstance(x, float) else x for key, x in (run | scores).items()}
         rounded["also_test"] = {split: round(in_unit(x, self.unit), 6) for split, x in run["also_test"].items()}
         return rounded
@@ -216,7 +217,7 @@ def _trained(
                 result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
             others = tuple(also_test)
             further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []
-            run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
+            run = {key: getattr(result, key) for key in (*_SAVED, "hardware", "versions")}
             run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
         finally:
             torch.set_num_threads(before)
@@ -252,7 +253,7 @@ def _read(path: Path, key: str) -> dict[str, Any] | None:
     try:
         content = read_record(path)
         run = content["run"]
-        complete = all(isinstance(run[name], int | float | str) for name in (*RUN_KEYS, "hardware"))
+        complete = all(isinstance(run[name], int | float | str) for name in (*_SAVED, "hardware"))
         return run if complete and run["versions"] and content["key"] == key else None
     except FileNotFoundError:
         return None
