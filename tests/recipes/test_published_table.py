@@ -9,7 +9,8 @@ from functools import cache
 
 from graphkit.core.resources import shipped
 from graphkit.expressivity.published import CONFIRMED, NOT_CONFIRMED
-from graphkit.recipes import available, load
+from graphkit.recipes import load
+from graphkit.recipes.files import recipe_files
 
 
 @cache
@@ -20,7 +21,7 @@ def rows() -> list[dict[str, str]]:
 
 @cache
 def recipes():
-    return {name: load(name) for name in available()}
+    return {name: load(path) for name, path in recipe_files().items() if "published:" in path.read_text()}
 
 
 def described(row):
@@ -51,11 +52,26 @@ def test_confirmed_values_have_a_source_that_prints_them_and_others_have_none():
             assert not row["spread"] or prints(row["digits"], row["spread"]), described(row)
 
 
-def test_every_cell_stands_in_one_row_and_every_row_of_a_recipe_has_its_cell():
-    places = [(row["recipe"], row["recipe_point"], row["recipe_variant"]) for row in rows() if row["recipe"]]
-    assert len(set(places)) == len(places)
-    cells = {(name, *key) for name, recipe in recipes().items() for key in recipe.cells}
-    assert not set(places) - cells
+def test_recipes_and_the_table_are_in_step():
+    table = {}
+    for row in rows():
+        place = (row["recipe"], row["recipe_point"], row["recipe_variant"])
+        assert not row["recipe"] or place not in table, f"{place} has two rows"
+        table[place] = row
+    del table["", "", ""]
+    cells = {(name, *key): cell.published for name, recipe in recipes().items() for key, cell in recipe.cells.items()}
+    assert table.keys() == {place for place, published in cells.items() if published is not None}
+    for place, row in table.items():
+        told = {
+            "value": float(row["value"]),
+            "spread": float(row["spread"]) if row["spread"] else None,
+            "spread_kind": row["spread_kind"] or "unknown",
+            "n": int(row["n"]) if row["n"] else None,
+            "confirmed": row["confirmed"] == "true",
+            "source": row["source"],
+            "url": row["url"],
+        }
+        assert {key: getattr(cells[place], key) for key in told} == told, place
 
 
 def test_brec_counts_are_confirmed_as_the_table_says():
