@@ -278,7 +278,7 @@ def test_there_may_be_none(recwarn):
     with pytest.warns(UserWarning, match=r"task 'nodes': metric picky fails where all answers are alike \(no spread\)"):
         result = gk.Trainer(max_epochs=2, progress=False).fit(gk.models.MLP.from_task(task, hidden_channels=4), task)
     assert result.baseline is None
-    assert "baseline    picky unknown" in str(result)
+    assert "baseline    picky unknown, ignoring the input" in str(result)
 
 
 # Where it is kept ---------------------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def test_results_keep_it(tmp_path):
     task = tiny.task("node regression")
     trainer = gk.Trainer(max_epochs=2, progress=False, run_dir=tmp_path / "run")
     result = trainer.fit(gk.models.MLP.from_task(task, hidden_channels=4), task)
-    assert f"baseline    mae {task.baseline():.4f} of one answer for all" in str(result)
+    assert f"baseline    mae {task.baseline():.4f}, ignoring the input" in str(result)
     path = tmp_path / "run" / "result.json"
     assert gk.Result.load(path) == result
     content = json.loads(path.read_text())

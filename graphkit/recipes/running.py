@@ -33,8 +33,7 @@ _logger = logging.getLogger("graphkit.recipes")
 
 Job = tuple[int | str, int]  # split and seed
 CHECKPOINT_SECONDS = 60.0
-_SAVED = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
-RUN_KEYS = (*_SAVED, "baseline")
+RUN_KEYS = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
 
 
 class OutOfTime(Exception):
@@ -217,7 +216,7 @@ def _trained(
                 result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
             others = tuple(also_test)
             further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []
-            run = {key: getattr(result, key) for key in (*_SAVED, "hardware", "versions")}
+            run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
             run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
         finally:
             torch.set_num_threads(before)
@@ -253,7 +252,7 @@ def _read(path: Path, key: str) -> dict[str, Any] | None:
     try:
         content = read_record(path)
         run = content["run"]
-        complete = all(isinstance(run[name], int | float | str) for name in (*_SAVED, "hardware"))
+        complete = all(isinstance(run[name], int | float | str) for name in (*RUN_KEYS, "hardware"))
         return run if complete and run["versions"] and content["key"] == key else None
     except FileNotFoundError:
         return None

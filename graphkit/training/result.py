@@ -88,7 +88,7 @@ class Result:
                 f"{self.model}",
                 f"  task        {self.task}, split {self.split} [{self.split_hash}]",
                 f"  test        {self.metric} {format_score(self.test, self.metric)}",
-                f"  baseline    {self.metric} {baseline} of one answer for all",
+                f"  baseline    {self.metric} {baseline}, ignoring the input",
                 f"  validation  {self.metric} {format_score(self.val, self.metric)} at epoch {self.best_epoch} "
                 f"({self.epochs} trained)",
                 f"  strategy    {self.strategy}, seed {self.seed}",
