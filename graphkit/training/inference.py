@@ -1,23 +1,20 @@
-"""Exact outputs of all nodes of a large graph, one layer at a time."""
+"""Exact outputs and states of all nodes of a graph, of a large one layer by layer in chunks."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
-from torch_geometric.transforms import BaseTransform
+from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.core.evaluating import evaluating
 from graphkit.models import LayeredModel
 from graphkit.samplers.base import subgraph_maker
-from graphkit.tasks import Task
-from graphkit.tasks.checks import as_graphs, check_graphs, check_names
 from graphkit.tasks.loaders.pairs import PAIRS
 
 
@@ -61,35 +58,18 @@ def layerwise_inference(model: nn.Module, data: Data, chunk_size: int = 8192) ->
         return _Run(model, data, chunk_size).outputs()
 
 
-def unlabelled_batches(
-    task: Task, graphs: Data | Sequence[Data], transform: BaseTransform | None, batch_size: int | None
-) -> Iterable[Data]:
-    """Graphs without labels as batches that a model of this task reads, after the transform that it wants.
+def layer_states(model: LayeredModel, batch: Data) -> list[Any]:
+    """The states of all nodes, from what ``encode`` gives to what ``decode`` reads, in evaluation mode.
 
-    Raises:
-        TypeError: If they are no graphs.
-        ValueError: If one is damaged, or has another number of features than the task.
+    A batch with ``chunk_size`` is a large graph, whose layers are computed one by one for so many nodes at a time.
     """
-    graphs = graphs.to_data_list() if isinstance(graphs, Batch) else graphs
-    graphs = as_graphs([graphs] if isinstance(graphs, Data) else graphs, "predict")
-    check_graphs(graphs, "predict")
-    if not task.joins_graphs:
-        check_names(graphs, "predict")
-    if transform is not None and task.sampler is None:  # a sampled task applies it to its subgraphs
-        graphs = [transform(graph) for graph in graphs]
-    wanted = 0 if task.graphs[0].x is None else task.graphs[0].x.size(1)
-    for position, graph in enumerate(graphs):
-        for key in ("edge_weight", "edge_attr"):
-            if (graph.get(key) is None) != (task.graphs[0].get(key) is None):
-                has = "has no" if graph.get(key) is None else "has"
-                raise ValueError(f"predict: graph {position} {has} {key}, unlike the graphs of task {task.name!r}")
-        width = 0 if graph.x is None else graph.x.size(1)
-        if width != wanted:
-            raise ValueError(
-                f"predict: graph {position} has {width} features, but the model was trained on {wanted}; "
-                f"prepare it as the graphs of task {task.name!r} were"
-            )
-    return task.loader.unlabelled(graphs, batch_size)
+    with evaluating(model):
+        if "chunk_size" in batch:
+            return _Run(model, batch, batch.chunk_size).states()
+        history: list[Any] = [model.encode(batch)]
+        for i in range(len(model.layers)):
+            history.append(model.step(i, history, batch))
+        return [model.node_states(h, batch) for h in history]
 
 
 class _Run:
@@ -104,14 +84,23 @@ class _Run:
         self.device = next((p.device for p in model.parameters()), data.edge_index.device)
 
     def outputs(self) -> Tensor:
+        for state in self._states():  # one at a time, unless a layer reads earlier ones
+            last = state
+        return self._per_chunk(lambda states, part: self.model.decode(states[-1], part), [last])
+
+    def states(self) -> list[Tensor]:
+        return list(self._states())
+
+    def _states(self) -> Iterator[Tensor]:
         model = self.model
         history = [self._per_chunk(lambda _, part: model.encode(part))]
+        yield history[-1]
         for i in range(len(model.layers)):
             new = self._averaged(i, history[-1])
             if new is None:
                 new = self._per_chunk(partial(model.step, i), history, cast(int, model.num_hops))
             history = [*history, new] if model.uses_history else [new]
-        return self._per_chunk(lambda states, part: model.decode(states[-1], part), history[-1:])
+            yield new
 
     def _averaged(self, i: int, h: Tensor) -> Tensor | None:
         """The next state, where the layer propagates with a constant matrix."""

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
@@ -31,7 +31,8 @@ class Run:
     Attributes:
         run_dir: The folder, where it is now.
         model: The model with the best weights, in evaluation mode.
-        trainer: The trainer, as ``fit`` has left it: :meth:`Trainer.predict` works.
+        trainer: The trainer, as ``fit`` has left it: :meth:`Trainer.predict` and
+            :meth:`Trainer.embed` work.
         task: The task that was given, else one of the same kind that stands in its place and holds no data.
         result: The scores and the history.
     """
@@ -42,9 +43,13 @@ class Run:
     task: Task
     result: Result
 
-    def predict(self, data: Any, stage: str = "test") -> Any:
+    def predict(self, data: Any, stage: str | None = "test") -> Any:
         """:meth:`Trainer.predict` of this run."""
         return self.trainer.predict(data, stage)
+
+    def embed(self, data: Any, stage: str | None = None, layer: int | Literal["all"] = -1) -> Any:
+        """:meth:`Trainer.embed` of this run."""
+        return self.trainer.embed(data, stage, layer)
 
     def __repr__(self) -> str:
         result = self.result

@@ -9,25 +9,21 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal, overload
 
-import torch
 from torch import Tensor, nn
-from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed
-from graphkit.models import LayeredModel, PyGModel
-from graphkit.models.base import required_by
-from graphkit.models.unread import check_task
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
 from graphkit.training.engine import PRECISIONS, Engine, Optimizers
-from graphkit.training.inference import unlabelled_batches
-from graphkit.training.lifecycle import evaluation, lent, one_at_a_time
+from graphkit.training.lifecycle import one_at_a_time
 from graphkit.training.logs import LOGGERS, Logs
 from graphkit.training.loop import Loop, LoopSettings
+from graphkit.training.prediction import embed, predict
 from graphkit.training.rebuild import how_to_rebuild
 from graphkit.training.result import Result, hardware, versions
 from graphkit.training.run_folder import RunFolder
+from graphkit.training.setting_up import configured, materialise, reset_parameters
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
 
@@ -211,7 +207,7 @@ class Trainer(Configurable):
 
     def _fit(self, model: nn.Module, task: Task, engine: Engine, folder: RunFolder | None, resume: bool) -> Result:
         given = task
-        network, task = self._configured(model, task, engine)
+        network, task = configured(model, task, self.strategy, engine)
         self._initialise(network, task, engine)
         self.strategy.setup(network, task, engine)
 
@@ -259,82 +255,80 @@ class Trainer(Configurable):
     @overload
     def predict(self, data: Task, stage: str = "test") -> tuple[Tensor, Tensor]: ...
     @overload
-    def predict(self, data: Data | Sequence[Data]) -> Tensor: ...
-    def predict(self, data: Any, stage: str = "test") -> Any:
+    def predict(self, data: Any, stage: None = None) -> Tensor: ...
+    def predict(self, data: Any, stage: str | None = "test") -> Any:
         """What the model of the last :meth:`fit` predicts, by the strategy that trained it.
 
         No label of what is predicted is read; strategies that show labels to layers show those of training nodes.
 
         Args:
             data: The task it was trained on, or another one that fits the model, such as one with another split; or a
-                graph or several, without labels, prepared as the task's were (features, rewirings). Of these all nodes
-                are predicted, or all graphs, or the pairs that ``data.edge_label_index`` ``[2, num_pairs]`` names.
-            stage: Which part of a task: ``"train"``, ``"val"`` or ``"test"`` (default: ``"test"``).
+                graph, several, or a loader of them, without labels, prepared as the task's were (features, rewirings).
+                Of these all nodes are predicted, or all graphs, or the pairs that ``data.edge_label_index``
+                ``[2, num_pairs]`` names.
+            stage: Which part of a task: ``"train"``, ``"val"`` or ``"test"``; or ``None`` for the graphs of the task as
+                if they were new ones, be they labelled or not (default: ``"test"``).
 
         Returns:
             The predictions before any softmax or sigmoid ``[n, num_outputs]``, or scores of pairs ``[n, 1]``, in the
-            order of the split or of the graphs; of a task, with their labels: ``(prediction, label)``.
+            order of the split or of the graphs; of a part of a task with its labels: ``(prediction, label)``.
 
         Raises:
             RuntimeError: If nothing has been trained yet, or the strategy has trained another model since.
             ValueError: If a graph is damaged or has another number of features than those trained on.
         """
-        strategy, fitted = self.strategy, getattr(self, "_fitted", None)
+        return predict(self._trained("predict"), data, stage, self.batch_size)
+
+    def embed(self, data: Any, stage: str | None = None, layer: int | Literal["all"] = -1) -> Any:
+        """The states of nodes from which :meth:`predict` comes, in evaluation mode.
+
+        Args:
+            data: As for :meth:`predict`; pairs need not be named.
+            stage: The nodes of which part of a task; of a graph task all nodes of its graphs, of a link task those of
+                the graph that carries messages at this stage (default: ``None``, all nodes, with the messages of the
+                test).
+            layer: After how many layers; 0 is what ``encode`` makes of the features, -1 what ``decode`` reads, and
+                ``"all"`` gives a list (default: -1).
+
+        Returns:
+            States ``[n, channels]`` of nodes, in the order of the split or of the graphs; or the list of them.
+
+        Raises:
+            TypeError: If the model is no :class:`~graphkit.models.LayeredModel`, or its layers were shown labels.
+            ValueError: If there is no such layer; and as :meth:`predict`.
+        """
+        return embed(self._trained("embed"), data, stage, layer, self.batch_size)
+
+    def _trained(self, wanted: str) -> Strategy:
+        fitted = getattr(self, "_fitted", None)
         if fitted is None:
-            raise RuntimeError("predict needs a trained model: call fit(model, task) first")
-        if strategy.model is not fitted:
-            raise RuntimeError("predict: the strategy has trained another model since; give each trainer its own")
-        if isinstance(data, Task):
-            task = _prepared(data, strategy.model)
-            batches = task.batches(stage, self.batch_size)
-        else:
-            task = strategy.task
-            batches = unlabelled_batches(task, data, required_by(strategy.model), self.batch_size)
-        with evaluation(strategy.model, strategy, stage):
-            moved = lent(map(strategy.engine.to_device, batches), task.name)
-            parts = [task.judged(strategy.predict, batch, stage) for batch in moved]
-        prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
-        return (prediction, label) if isinstance(data, Task) else prediction
+            raise RuntimeError(f"{wanted} needs a trained model: call fit(model, task) first")
+        if self.strategy.model is not fitted:
+            raise RuntimeError(f"{wanted}: the strategy has trained another model since; give each trainer its own")
+        return self.strategy
 
     # Parts of fit ------------------------------------------------------------------------------------------------
 
     def _engine(self) -> Engine:
         return Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
 
-    def _configured(self, model: nn.Module, task: Task, engine: Engine) -> tuple[nn.Module, Task]:
-        """The model on its device, in the shape that the strategy needs, and the task that it can read."""
-        network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
-        check_task(network, task)
-        task = _prepared(task, network)
-        self.strategy.check(network, task)
-        network = engine.place(network)
-        self.strategy.configure_model(network, task, engine)
-        return network, task
-
-    def _materialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
-        """Let layers that take their width from the first batch see one."""
-        if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
-            first = next(iter(task.batches("train", self.batch_size)))
-            with torch.no_grad():
-                engine.forward(network, engine.to_device(first))
-
     def _restore(self, model: nn.Module, task: Task) -> None:
         """Stand where :meth:`fit` has ended; weights and the strategy's state come later."""
         engine = self._engine()
-        network, task = self._configured(model, task, engine)
-        self._materialise(network, task, engine)
+        network, task = configured(model, task, self.strategy, engine)
+        materialise(network, task, engine, self.batch_size)
         self.strategy.setup(network, task, engine)
         self._fitted = network
 
     def _initialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
         if self.seed is not None:
             seed_everything(self.seed)
-        self._materialise(network, task, engine)
+        materialise(network, task, engine, self.batch_size)
         if self.seed is None or self.warm_start:
             return
         seed_everything(self.seed)
         frozen = {p: p.detach().clone() for p in network.parameters() if not p.requires_grad}
-        fixed = engine.initialise(network, _reset_parameters)
+        fixed = engine.initialise(network, reset_parameters)
         for parameter, value in frozen.items():
             parameter.data.copy_(value)
         if fixed:
@@ -394,19 +388,3 @@ class Trainer(Configurable):
             run_dir=None if self.run_dir is None else str(self.run_dir),
             baseline=task.baseline(),
         )
-
-
-def _prepared(task: Task, network: nn.Module) -> Task:
-    """The task with the structure that a model wants precomputed."""
-    required = required_by(network)
-    return task if required is None else task.transform(required)
-
-
-def _reset_parameters(module: nn.Module) -> list[str]:
-    """Draw new weights; returns the classes of the modules that could not."""
-    reset = getattr(module, "reset_parameters", None)
-    if reset is not None:
-        reset()
-        return []
-    own = [type(module).__name__] if any(True for _ in module.parameters(recurse=False)) else []
-    return own + [name for child in module.children() for name in _reset_parameters(child)]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch, Data
+from torch_geometric.loader import DataLoader
 
 import graphkit as gk
 from graphkit.models import GCN, PairScorer
@@ -137,3 +138,41 @@ def test_two_trainers_with_one_strategy_do_not_mix_their_models():
     second.predict(task)
     with pytest.raises(RuntimeError, match="the strategy has trained another model since; give each trainer its own"):
         first.predict(task)
+
+
+# --- loaders and whole tasks ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass", "graph regression"])
+def test_a_loader_is_the_graphs_that_it_yields(kind):
+    trainer, graphs = trained(None, tiny.task(kind)), [new_graph(seed) for seed in range(5)]
+    expected = torch.cat([trainer.predict(graph) for graph in graphs])
+    for size in (1, 2, 5):
+        torch.testing.assert_close(trainer.predict(DataLoader(graphs, batch_size=size)), expected)
+    torch.testing.assert_close(trainer.predict(iter(graphs)), expected)
+
+
+def test_a_loader_of_subgraphs_is_refused():
+    trainer = trained(None, tiny.task("node multiclass"))
+    subgraph = new_graph(input_id=torch.arange(2))  # as PyG's NeighborLoader marks its batches
+    with pytest.raises(ValueError, match="the loader yields subgraphs around nodes of its own choice; give the whole"):
+        trainer.predict([subgraph])
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "node binary", "graph multilabel"])
+def test_all_of_a_task_labelled_or_not(kind):
+    task = tiny.task(kind)
+    trainer = trained(None, task)
+    everything = trainer.predict(task, stage=None)
+    assert list(everything.shape) == [24, task.num_outputs]
+    torch.testing.assert_close(everything[task.split.test], trainer.predict(task)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_nodes_without_a_label():
+    data = tiny.graph()
+    data.y = torch.where(torch.arange(24) < 6, torch.arange(24) % 3, -1)
+    split = gk.Split("few", torch.arange(3), torch.tensor([3, 4]), torch.tensor([5]))
+    trainer = trained(None, gk.NodeTask("few labels", data, split))
+    assert trainer.predict(gk.NodeTask("few labels", data, split), stage=None).shape == (24, 3)
+    data.y = torch.full((24,), float("nan"))
+    assert trainer.predict(data).shape == (24, 3)

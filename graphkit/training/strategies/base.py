@@ -16,8 +16,10 @@ from graphkit.core.config import Configurable
 from graphkit.core.constraints import Count, checked
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_hooks
+from graphkit.models import LayeredModel
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine, NamedParameters
+from graphkit.training.inference import layer_states
 from graphkit.training.strategies.limits import refusal
 
 OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
@@ -191,6 +193,20 @@ class Strategy(Configurable, ABC):
 
         Only the rows that count at this ``stage`` need to be right.
         """
+
+    def layer_states(self, batch: Data) -> list[Any]:
+        """The states of nodes under a prediction: of ``encode``, then of each layer (default: as the model has them).
+
+        Raises:
+            TypeError: If there are none, as the model has no layers that graphkit knows, or not one per node.
+        """
+        if not isinstance(self.model, LayeredModel):
+            name = type(getattr(self.model, "module", self.model)).__name__
+            raise TypeError(
+                f"embed reads the states of a LayeredModel, got a {name}; use torch_geometric.utils.get_embeddings, or "
+                "write the model as encode, step and decode"
+            )
+        return self.engine.forward(layer_states, self.model, batch)  # type: ignore[arg-type, return-value]
 
     def state_dict(self) -> dict[str, Any]:
         """The strategy's own weights and counters (default: none).

@@ -288,6 +288,16 @@ class LabelInput(Layerwise):
             self._drawn = {name: state[name].to(value) for name, value in self._drawn.items()}
             self._cache.clear()
 
+    def layer_states(self, batch: Data) -> list[Any]:
+        if self.num_classes or any(self.model.added_inputs):
+            raise TypeError(
+                f"embed: {type(self).__name__} shows layers more than the states below them, such as labels, so a node "
+                "has several states; train by Backprop, TargetProjection or ScalableFF"
+            )
+        outputs: list[Any] = self.states_below(batch, 0)
+        self.states_below(batch, self.num_layers, visit=lambda _, out: outputs.append(out))
+        return outputs
+
     def classes(self, batch: Data) -> Tensor:
         """The classes of all nodes or graphs, -1 where hidden."""
         return self.task.target.class_ids(batch.y)

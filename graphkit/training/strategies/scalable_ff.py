@@ -112,6 +112,11 @@ class ScalableFF(Layerwise):
             self._run(batch, lambda b, out: outputs.append(out), upto_layer)
         return torch.stack(outputs).mean(0)
 
+    @torch.no_grad()
+    def layer_states(self, batch: Data) -> list[Any]:
+        with evaluating(self.model):
+            return self._run(batch, lambda b, out: None)
+
     def state_dict(self) -> dict[str, Any]:
         return {"heads": self.heads.state_dict(), "norms": self.norms.state_dict()}
 
@@ -119,15 +124,23 @@ class ScalableFF(Layerwise):
         self.heads.load_state_dict(state["heads"])
         self.norms.load_state_dict(state["norms"])
 
-    def _run(self, batch: Data, visit: Any, upto_layer: int | None = None) -> None:
-        """Pass a batch through the blocks; ``visit`` gets each block's number and its goodness per class."""
+    def _run(self, batch: Data, visit: Any, upto_layer: int | None = None) -> list[Any]:
+        """Pass a batch through the blocks; ``visit`` gets each block's number and its goodness per class.
+
+        Returns:
+            The states, of layers at the end of a block after its norm.
+        """
         history: list[Any] = [self.model.encode(batch)]
+        states = list(history)
         for b, block in enumerate(self.blocks):
             if upto_layer is not None and block[-1] >= upto_layer:
-                return
+                break
             for i in block:
                 history.append(self.engine.forward(self.model.step, i, history, batch))
+                states.append(history[-1].detach())
             history[-1] = self.norms[b](history[-1])
+            states[-1] = history[-1].detach()
             q = self.heads[b](self.model.node_states(history[-1], batch))
             visit(b, self.task.pool(q.square() if self.goodness == "square" else q, batch))
             history = self.extended(history[:-1], history[-1])
+        return [self.model.node_states(h, batch) for h in states]

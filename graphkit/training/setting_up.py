@@ -1,0 +1,48 @@
+"""From a user's module and a task to what can be trained, and to weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from graphkit.models import LayeredModel, PyGModel
+from graphkit.models.base import required_by
+from graphkit.models.unread import check_task
+from graphkit.tasks import Task
+from graphkit.training.engine import Engine
+from graphkit.training.strategies.base import Strategy
+
+
+def configured(model: nn.Module, task: Task, strategy: Strategy, engine: Engine) -> tuple[nn.Module, Task]:
+    """The model on its device, in the shape that the strategy needs, and the task that it can read."""
+    network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
+    check_task(network, task)
+    task = prepared(task, network)
+    strategy.check(network, task)
+    network = engine.place(network)
+    strategy.configure_model(network, task, engine)
+    return network, task
+
+
+def prepared(task: Task, network: nn.Module) -> Task:
+    """The task with the structure that a model wants precomputed."""
+    required = required_by(network)
+    return task if required is None else task.transform(required)
+
+
+def materialise(network: nn.Module, task: Task, engine: Engine, batch_size: int | None) -> None:
+    """Let layers that take their width from the first batch see one."""
+    if any(isinstance(parameter, nn.UninitializedParameter) for parameter in network.parameters()):
+        first = next(iter(task.batches("train", batch_size)))
+        with torch.no_grad():
+            engine.forward(network, engine.to_device(first))
+
+
+def reset_parameters(module: nn.Module) -> list[str]:
+    """Draw new weights; returns the classes of the modules that could not."""
+    reset = getattr(module, "reset_parameters", None)
+    if reset is not None:
+        reset()
+        return []
+    own = [type(module).__name__] if any(True for _ in module.parameters(recurse=False)) else []
+    return own + [name for child in module.children() for name in reset_parameters(child)]
