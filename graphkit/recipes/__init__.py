@@ -2,13 +2,14 @@
 
 from graphkit.core.deprecation import renamed_members
 from graphkit.recipes.cell_result import CellResult
+from graphkit.recipes.comparison import PairedDifference, RunComparison, compare_runs
 from graphkit.recipes.experiment import Experiment
 from graphkit.recipes.papers import Paper
 from graphkit.recipes.published import Published
 from graphkit.recipes.recipe import Cell, Recipe, available, load
 from graphkit.recipes.report import Report
 from graphkit.recipes.reproduce_all import reproduce_all
-from graphkit.recipes.result import PairedDifference, RecipeResult
+from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import OutOfTime, RunOptions
 from graphkit.recipes.verdict import Verdict, judge
 
@@ -23,9 +24,11 @@ __all__ = [
     "Recipe",
     "RecipeResult",
     "Report",
+    "RunComparison",
     "RunOptions",
     "Verdict",
     "available",
+    "compare_runs",
     "judge",
     "load",
     "reproduce_all",

@@ -66,13 +66,22 @@ class CellResult:
         return _mean_std([run["test"] for run in self.runs])
 
     @property
-    def also_test(self) -> dict[str, Score]:
-        """Mean and unbiased standard deviation on the test part of each further split."""
+    def _also_test(self) -> dict[str, list[float]]:
         scores: dict[str, list[float]] = {}
         for run in self.runs:
             for split, score in run.get("also_test", {}).items():
                 scores.setdefault(split, []).append(score)
-        return {split: _mean_std(values) for split, values in scores.items()}
+        return scores
+
+    @property
+    def also_test(self) -> dict[str, Score]:
+        """Mean and unbiased standard deviation on the test part of each further split."""
+        return {split: _mean_std(values) for split, values in self._also_test.items()}
+
+    @property
+    def samples(self) -> list[list[float]]:
+        """The runs' scores on the own test part, then those on each further split."""
+        return [[run["test"] for run in self.runs], *self._also_test.values()]
 
     @property
     def scores(self) -> list[Score]:

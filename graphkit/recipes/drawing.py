@@ -1,75 +1,145 @@
-"""Pictures of scores: groups of bars, curves, and differences from published values."""
+"""Pictures of scores: curves, and rows of values and differences with their intervals."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphkit.core.figures import new_figure, save_figure
-from graphkit.recipes.cell_result import CellResult
+from graphkit.core.figures import new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Interval = tuple[float, float]
 
-def draw_curves(path: Path, title: str, label: str, places: Sequence[str], cells: Mapping[str, Any]) -> None:
+# Marker and colour by word: apart from each other without colour, and for the colour-blind (Okabe and Ito's colours).
+STYLES = {
+    "equivalent": ("o", "#009E73"),
+    "consistent": ("s", "#0072B2"),
+    "higher": ("^", "#56B4E9"),
+    "lower": ("v", "#D55E00"),
+    "too few runs": ("x", "#666666"),
+    "not comparable": ("+", "#666666"),
+    "better": ("^", "#009E73"),
+    "worse": ("v", "#D55E00"),
+    "undecided": ("o", "#666666"),
+    "published": ("D", "black"),
+}
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A number with its interval.
+
+    Attributes:
+        mean: The number.
+        interval: Its interval, if there is one.
+    """
+
+    mean: float
+    interval: Interval | None = None
+
+    @classmethod
+    def around(cls, mean: float, half_width: float) -> Bar:
+        """A symmetric interval; none if the half-width is NaN."""
+        return cls(mean, None if math.isnan(half_width) else (mean - half_width, mean + half_width))
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a picture.
+
+    Attributes:
+        label: What stands on the left.
+        values: The numbers by what they are called in the legend.
+        difference: A difference of two of them.
+        word: What is said of the difference: a key of :data:`STYLES`.
+        margin: The half-width of the shaded band of differences that mean nothing.
+        hollow: Draw what is published hollow, and the label grey.
+    """
+
+    label: str
+    values: Mapping[str, Bar]
+    difference: Bar | None = None
+    word: str = ""
+    margin: float = 0.0
+    hollow: bool = False
+
+
+def draw_curves(title: str, label: str, places: Sequence[str], cells: Mapping[str, Any]) -> Figure:
     """A curve per variant: its scores, with standard deviations, at each place."""
-    figure, axes = _figure(7.0, 4.0, title)
+    figure = new_figure(7.0, 4.0)
+    axes = figure.add_subplot(title=title)
     for variant, scores in cells.items():
         means, stds = zip(*scores)
         axes.errorbar(places, means, [std or 0.0 for std in stds], label=variant, marker="o", capsize=2)
     axes.tick_params(axis="x", rotation=45)
     axes.set_ylabel(label)
-    _save(figure, path, legend=True)
+    figure.legend(loc="outside lower center", ncols=4)
+    return figure
 
 
-def draw_bars(path: Path, title: str, label: str, splits: Sequence[str], cells: Mapping[str, CellResult]) -> None:
-    """A group of bars per variant, one for each split, with the published values."""
-    figure, axes = _figure(7.0, 1.2 + 0.12 * (len(splits) + 2) * len(cells), title)
-    width = 0.8 / len(splits)
-    for i, split in enumerate(splits):
-        means, stds = zip(*(cell.scores[i] for cell in cells.values()))
-        places = [place + i * width for place in range(len(cells))]
-        axes.barh(places, means, width, xerr=[std or 0.0 for std in stds], label=split, capsize=2, color=f"C{i}")
-    papers = [(cell.published.value, i) for i, cell in enumerate(cells.values()) if cell.published]
-    if papers:
-        axes.plot(*zip(*papers), "kD", markersize=5, label="published")
-    axes.set_yticks([i + width * (len(splits) - 1) / 2 for i in range(len(cells))], list(cells))
-    axes.invert_yaxis()
-    axes.set_xlabel(label)
-    _save(figure, path, legend=len(axes.get_legend_handles_labels()[0]) > 1)
+def draw_intervals(rows: Sequence[Row], values: str, differences: str = "difference", title: str = "") -> Figure:
+    """Values with their intervals on the left; on the right, where there are any, differences around 0 with theirs.
+
+    Args:
+        rows: The lines from top to bottom.
+        values: What the values are.
+        differences: What the differences are (default: ``"difference"``).
+        title: The picture's title (default: none).
+    """
+    figure = new_figure(7.5, 1.3 + 0.24 * len(rows))
+    both = any(row.difference for row in rows)
+    panels = figure.subplots(1, 1 + both, sharey=True, squeeze=False)[0]
+    figure.suptitle(title, fontsize="medium")
+    _draw_values(panels[0], rows)
+    panels[0].set_xlabel(values)
+    panels[0].set_yticks(range(len(rows)), [row.label for row in rows], fontsize="small")
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+    for label, row in zip(panels[0].get_yticklabels(), rows):
+        label.set(color="0.4" if row.hollow else "black", style="italic" if row.hollow else "normal")
+    if both:
+        _draw_differences(panels[1], rows)
+        panels[1].set_xlabel(differences)
+    for axes in panels:
+        axes.grid(axis="x", color="0.9")
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels())}
+    figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
+    return figure
 
 
-def draw_differences(cells: Mapping[str, CellResult]) -> bytes:
-    """A PNG of measured minus published shares, with the standard deviation over our runs."""
-    figure, axes = _figure(8.0, 1.0 + 0.22 * len(cells))
-    axes.barh(
-        list(cells),
-        [cell.difference or 0.0 for cell in cells.values()],
-        xerr=[cell.std or 0.0 for cell in cells.values()],
-        color=["tab:green" if cell.verdict.good else "tab:red" for cell in cells.values()],
-        error_kw={"elinewidth": 0.7},
-    )
+def _draw_values(axes: Axes, rows: Sequence[Row]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row.values))
+    draw = _drawer(axes)
+    for i, row in enumerate(rows):
+        for place, name in enumerate(names):
+            if name in row.values:
+                marker, colour = STYLES.get(name, ("o", f"C{place}"))
+                label = f"{name}, unconfirmed" if row.hollow and name == "published" else name
+                shift = 0.3 * (place - (len(names) - 1) / 2) / max(1, len(names) - 1)
+                draw(row.values[name], i + shift, marker, colour, label, row.hollow and name == "published")
+
+
+def _draw_differences(axes: Axes, rows: Sequence[Row]) -> None:
+    draw = _drawer(axes)
     axes.axvline(0.0, color="black", linewidth=0.8)
-    axes.invert_yaxis()
-    axes.set_xlabel("measured - published, percentage points (green: equivalent, consistent or higher)")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    for i, row in enumerate(rows):
+        if row.margin and row.difference:
+            axes.barh(i, 2 * row.margin, 0.8, -row.margin, color="0.9", label="margin of equivalence")
+        if row.difference:
+            draw(row.difference, i, *STYLES.get(row.word, (".", "#666666")), row.word, row.hollow)
 
 
-def _figure(width: float, height: float, title: str = "") -> tuple[Figure, Axes]:
-    figure = new_figure(width, height)
-    axes = figure.add_subplot()
-    if title:
-        axes.set_title(title)
-    return figure, axes
+def _drawer(axes: Axes) -> Callable[..., None]:
+    def draw(bar: Bar, place: float, marker: str, colour: str, label: str, hollow: bool = False) -> None:
+        if bar.interval is not None:
+            axes.plot(bar.interval, [place, place], color=colour, linewidth=1.2)
+        face = "white" if hollow else colour
+        axes.plot(bar.mean, place, marker, color=colour, markerfacecolor=face, markersize=5, label=label)
 
-
-def _save(figure: Figure, path: Path, legend: bool) -> None:
-    if legend:
-        figure.legend(loc="outside lower center", ncols=4)
-    save_figure(figure, path)
+    return draw

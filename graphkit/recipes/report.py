@@ -1,47 +1,60 @@
-"""Everything that was measured, in one table: published values beside ours."""
+"""Everything that was measured: published values beside ours, by method, with pictures and tables."""
 
 from __future__ import annotations
 
 import base64
-import html
+import io
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from graphkit.core.files import atomic_write
-from graphkit.recipes.cell_result import CellResult
-from graphkit.recipes.drawing import draw_differences
-from graphkit.recipes.result import RecipeResult, score, split_title
+from graphkit.core.resources import shipped
+from graphkit.recipes.drawing import draw_intervals
+from graphkit.recipes.entries import DETAILS, HEADER, Count, Entry
+from graphkit.recipes.files import recipe_files
+from graphkit.recipes.result import RecipeResult
+from graphkit.recipes.tables import Table, data_frame, templates
 
-START = (
-    '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    "<title>Reproduced results</title>"
-)
-STYLE = (
-    "body{font:15px/1.5 sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem}table{border-collapse:collapse}"
-    "td,th{border-bottom:1px solid #ccc;padding:.3rem .6rem;text-align:left;vertical-align:top}"
-    ".scroll{overflow-x:auto}img{max-width:100%}"
-)
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+FORMATS = ("text", "csv", "latex", "html")
 
 
 @dataclass(frozen=True)
-class Table:
-    """A table of results; the first column holds names.
+class Section:
+    """One part of a report.
 
     Attributes:
-        title: What it shows.
-        header: The columns' titles.
-        rows: The cells.
-        note: What a reader should know.
-        picture: The file of its picture, if there is one.
+        title: What it is about.
+        text: What a reader should know.
+        figures: What draws its pictures.
+        table: Its table.
+        details: What only some want to know.
     """
 
     title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-    picture: Path | None = None
+    text: str
+    figures: Sequence[Callable[[], Figure]]
+    table: Table
+    details: Table | None = None
+
+    def pngs(self) -> list[bytes]:
+        """Its pictures, drawn."""
+        pictures = []
+        for figure in self.figures:
+            buffer = io.BytesIO()
+            figure().savefig(buffer, format="png", dpi=130)
+            pictures.append(buffer.getvalue())
+        return pictures
+
+    def pictures(self) -> list[str]:
+        """Its pictures as text, for addresses that hold their data."""
+        return [base64.b64encode(png).decode() for png in self.pngs()]
 
 
 @dataclass(frozen=True)
@@ -52,11 +65,13 @@ class Report:
         folder: The folder.
         results: The results, by the names of their files.
         failures: Recipes without a result, and why (``graphkit reproduce --all`` fills them in).
+        recipes: Where the files of the recipes lie, as links from the report lead there.
     """
 
     folder: Path
     results: dict[str, RecipeResult]
     failures: dict[str, str] = field(default_factory=dict)
+    recipes: str = ""
 
     @classmethod
     def of(cls, folder: str | os.PathLike[str], failures: dict[str, str] | None = None) -> Report:
@@ -69,66 +84,91 @@ class Report:
             path for path in sorted(Path(folder).rglob("*.json")) if '"recipe": ' in path.read_text(encoding="utf-8")
         ]
         results = {path.relative_to(folder).with_suffix("").as_posix(): RecipeResult.load(path) for path in paths}
-        return cls(Path(folder), results, failures or {})
+        recipes = Path(os.path.relpath(shipped("recipes"), folder)).as_posix()
+        return cls(Path(folder), results, failures or {}, recipes)
 
-    def published(self) -> Table:
-        """Every value that has a published one, and every single recipe: a row each."""
-        header = ["recipe", "published", "measured", "n", "verdict", "split", "date"]
-        rows = [_row(name, cell, result.date) for name, (result, cell) in self._measured().items()]
-        return Table("Published and measured", header, rows)
+    def only(self, name: str) -> Report:
+        """What is told of one recipe.
 
-    def comparisons(self) -> list[Table]:
-        """A table per recipe with variants, a row per variant."""
+        Raises:
+            ValueError: If it has no result here.
+        """
+        results = {key: result for key, result in self.results.items() if result.recipe == name}
+        if not results:
+            raise ValueError(f"{self.folder}: no result of {name}; measure it with `graphkit reproduce {name}`")
+        return replace(self, results=results, failures={})
+
+    def entries(self) -> list[Entry]:
+        """Every measured cell."""
+        files = recipe_files()
         return [
-            self._table(name) for name, result in self.results.items() if not (result.is_single or result.has_points)
+            Entry(name, *key, cell, result, f"{self.recipes}/{result.recipe}.yaml" if result.recipe in files else "")
+            for name, result in self.results.items()
+            for key, cell in result.cells.items()
         ]
 
-    def sweeps(self) -> list[Table]:
-        """A table per recipe with points: a row per variant, a column per point."""
-        return [self._table(name) for name, result in self.results.items() if result.has_points]
+    def published(self) -> list[Entry]:
+        """Every cell that has a published value, and every recipe of a single cell."""
+        return [entry for entry in self.entries() if entry.cell.published is not None or entry.result.is_single]
+
+    def methods(self) -> list[Section]:
+        """A section per method, with a row per published value, the confirmed ones first, by standardised difference."""
+        sections = []
+        entries = sorted(self.published(), key=lambda entry: (entry.method, entry.order))
+        for method in dict.fromkeys(entry.method for entry in entries):
+            own = [entry for entry in entries if entry.method == method]
+            units = dict.fromkeys(entry.cell.unit for entry in own if entry.cell.published is not None)
+            figures = [Drawn([e for e in own if e.cell.published is not None and e.cell.unit == u]) for u in units]
+            table = Table(method, HEADER, [entry.row() for entry in own])
+            details = Table("Differences, sources, splits, baselines and dates", DETAILS, [e.details() for e in own])
+            sections.append(Section(method, str(Count.of(own)), figures, table, details))
+        return sections
+
+    def comparisons(self) -> list[Section]:
+        """A section per recipe with variants, a row per variant."""
+        return [
+            self._compared(name) for name, result in self.results.items() if not (result.is_single or result.has_points)
+        ]
+
+    def sweeps(self) -> list[Section]:
+        """A section per recipe with points: a row per variant, a column per point."""
+        return [self._compared(name) for name, result in self.results.items() if result.has_points]
 
     def summary(self) -> str:
-        """How many confirmed and unconfirmed values are equivalent or consistent, and how many are lower."""
-        cells = [cell for _, cell in self._measured().values() if cell.published is not None]
-        failed = f"; {len(self.failures)} recipes without a result" if self.failures else ""
-        return "; ".join(_counted(cells, confirmed) for confirmed in (True, False)) + failed
+        """How many published values got which verdict, confirmed and unconfirmed ones apart."""
+        failed = f" {len(self.failures)} recipes are without a result." if self.failures else ""
+        return f"{Count.of(self.entries())}{failed}"
+
+    def frame(self) -> DataFrame:
+        """The numbers of every measured cell as a pandas table.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        return data_frame([entry.record() for entry in self.entries()])
+
+    def text(self) -> str:
+        """All tables, for a terminal."""
+        return "\n\n".join([*(f"{section.title}\n{section.table.text()}" for section in self._sections()), self.summary()])
+
+    def csv(self) -> str:
+        """:meth:`frame` as comma-separated values."""
+        return self.frame().to_csv(index=False)
+
+    def latex(self) -> str:
+        """All tables for the packages booktabs and, where they are long, longtable's kin."""
+        return "\n".join(f"% {section.title}\n{section.table.latex()}" for section in self._sections())
 
     def markdown(self) -> str:
-        """The whole report as Markdown."""
-        lines = ["# Reproduced results", "", f"{self.summary()}.", ""]
-        for table in self._tables():
-            cells = [[f"`{row[0]}`", *row[1:]] for row in table.rows]
-            grid = [table.header, ["---"] * len(table.header), *cells]
-            lines += [f"## {table.title}", ""]
-            lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in grid]
-            lines += ["", *([table.note, ""] if table.note else [])]
-        return "\n".join(lines).rstrip() + "\n"
+        """All tables, as Markdown."""
+        parts = ["# Reproduced results", self.summary()]
+        for section in self._sections():
+            parts += [f"## {section.title}", section.text, section.table.markdown()]
+        return "\n\n".join(filter(None, parts)) + "\n"
 
     def html(self) -> str:
         """The whole report as one HTML page that needs no other file."""
-        parts = [f"<h1>Reproduced results</h1><p>{html.escape(self.summary())}.</p>"]
-        if self._measured():
-            parts.append(_image(self.plot(), "Differences from published values"))
-        for table in self._tables():
-            head = "".join(f"<th>{html.escape(cell)}</th>" for cell in table.header)
-            body = "".join(
-                f"<tr><td><code>{html.escape(row[0])}</code></td>"
-                + "".join(f"<td>{html.escape(cell)}</td>" for cell in row[1:])
-                + "</tr>"
-                for row in table.rows
-            )
-            grid = f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
-            parts.append(f"<h2>{html.escape(table.title)}</h2>{grid}")
-            if table.picture is not None:
-                parts.append(_image(table.picture.read_bytes(), table.title))
-            if table.note:
-                parts.append(f"<p>{html.escape(table.note)}</p>")
-        return f"{START}<style>{STYLE}</style>{''.join(parts)}</html>\n"
-
-    def plot(self) -> bytes:
-        """A PNG of measured minus published shares, with the standard deviation over our runs."""
-        measured = {name: cell for name, (_, cell) in self._measured().items()}
-        return draw_differences({name: cell for name, cell in measured.items() if cell.published and cell.unit == "%"})
+        return templates().get_template("page.html").render(summary=self.summary(), sections=self._sections())
 
     def save(self) -> Path:
         """Write ``reproduced.md`` and ``reproduced.html`` into the folder; returns the second."""
@@ -137,49 +177,29 @@ class Report:
                 temporary.write_text(text, encoding="utf-8")
         return self.folder / "reproduced.html"
 
-    def _measured(self) -> dict[str, tuple[RecipeResult, CellResult]]:
-        """Single recipes, and variants that have a published value."""
-        return {
-            f"{name}: {variant}" if variant else name: (result, cell)
-            for name, result in self.results.items()
-            for (point, variant), cell in result.cells.items()
-            if not point and (result.is_single or cell.published is not None)
-        }
-
-    def _tables(self) -> list[Table]:
-        tables = [self.published(), *self.comparisons(), *self.sweeps()]
+    def _sections(self) -> list[Section]:
+        sections = [*self.methods(), *self.comparisons(), *self.sweeps()]
         if self.failures:
-            tables.append(Table("Without a result", ["recipe", "reason"], list(self.failures.items())))
-        return [table for table in tables if table.rows]
+            table = Table("Without a result", ["recipe", "reason"], list(self.failures.items()))
+            sections.append(Section(table.title, "", [], table))
+        return sections
 
-    def _table(self, name: str) -> Table:
+    def _compared(self, name: str) -> Section:
         result = self.results[name]
         header, *rows = result.rows(verdicts=False)
         unit = f" ({result.unit})" if result.unit else ""
         title = f"{result.recipe}: test {result.metric}{unit}, {result.date}"
-        picture = self.folder / f"{name}.png"
-        return Table(title, header, rows, result.note, picture if picture.is_file() else None)
+        return Section(title, result.note, [result.figure], Table(title, header, rows))
 
 
-def _counted(cells: Sequence[CellResult], confirmed: bool) -> str:
-    words = [cell.verdict.word for cell in cells if cell.published and cell.published.confirmed == confirmed]
-    same = sum(word in ("equivalent", "consistent") for word in words)
-    kind = "confirmed" if confirmed else "unconfirmed"
-    return f"{same} of {len(words)} {kind} values are equivalent or consistent, {words.count('higher')} higher"
+@dataclass(frozen=True)
+class Drawn:
+    """Draws entries of one unit, the confirmed ones first."""
 
+    entries: Sequence[Entry]
 
-def _row(name: str, cell: CellResult, date: str) -> list[str]:
-    paper = "—"
-    if (known := cell.published) is not None:
-        details = [str(known.paper), known.table, known.split]
-        details += [f"n = {known.n}"] if known.n else []
-        details += [] if known.confirmed else ["unconfirmed"]
-        spread = "" if known.spread is None else f" ± {known.spread}"
-        paper = f"{f'{known.value}{spread} {known.unit}'.strip()} ({', '.join(filter(None, details))})"
-    measured = f"{score(cell.mean, cell.std)} {cell.unit}".strip()
-    split = f"{split_title(cell.split)} [{cell.split_hash}]"
-    return [name, paper, measured, str(cell.n), str(cell.verdict), split, date]
-
-
-def _image(png: bytes, text: str) -> str:
-    return f'<p><img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(png).decode()}"></p>'
+    def __call__(self) -> Figure:
+        cells = [entry.cell for entry in self.entries]
+        unit = f", {cells[0].unit}" if cells[0].unit else ""
+        values = f"test {' / '.join(dict.fromkeys(cell.metric for cell in cells))}{unit}"
+        return draw_intervals([entry.line() for entry in self.entries], values, f"measured - published{unit}")

@@ -5,45 +5,25 @@ from __future__ import annotations
 import json
 import math
 import os
-import statistics
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.figures import save_figure
 from graphkit.core.files import write_json
 from graphkit.core.text import aligned
 from graphkit.metrics import find as find_metric
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
-from graphkit.recipes.drawing import draw_bars, draw_curves
+from graphkit.recipes.comparison import PairedDifference, compare_runs, mean_interval
+from graphkit.recipes.drawing import Bar, Row, draw_curves, draw_intervals
 
-MANY_SPLITS = 4  # bars would be too thin
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-
-@dataclass(frozen=True)
-class PairedDifference:
-    """The mean difference of one variant's runs to another's with the same seed and split.
-
-    Attributes:
-        against: The other variant.
-        mean: The mean difference, in the table's unit.
-        standard_error: Its standard error.
-
-    Example:
-        >>> print(PairedDifference("GCN", -1.5, 2.0))
-        -1.50 ± 2.00 to GCN
-    """
-
-    TITLE: ClassVar[str] = "change ± standard error"
-
-    against: str
-    mean: float
-    standard_error: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.2f} ± {self.standard_error:.2f} to {self.against}"
+MANY_SPLITS = 4  # rows would be too full
 
 
 @dataclass
@@ -91,21 +71,20 @@ class RecipeResult(CellTable[CellResult]):
         return next((cell.missing for cell in self.cells.values() if cell.missing), "")
 
     def differences(self, point: str = "") -> dict[str, PairedDifference]:
-        """What each variant with an ``against`` gains or loses, over the runs that both have.
+        """What each variant with an ``against`` gains or loses, by the runs that all have; see :func:`compare_runs`.
 
         Args:
             point: The point, if there are points (default: none).
         """
         cells = self.points[point]
-        pairs = {}
-        for variant, cell in cells.items():
-            theirs = {(run["seed"], run["split"]): run["test"] for run in cells[cell.against or variant].runs}
-            both = [(run["test"], theirs.get((run["seed"], run["split"]))) for run in cell.runs]
-            gains = [ours - other for ours, other in both if other is not None]
-            if cell.against and len(gains) > 1:
-                error = statistics.stdev(gains) / math.sqrt(len(gains))
-                pairs[variant] = PairedDifference(cell.against, round(statistics.fmean(gains), 4), round(error, 4))
-        return pairs
+        scores = {v: {(run["seed"], run["split"]): run["test"] for run in cell.runs} for v, cell in cells.items()}
+        scores = {variant: runs for variant, runs in scores.items() if all(map(math.isfinite, runs.values()))}
+        pairs = {v: cell.against for v, cell in cells.items() if v in scores and cell.against in scores}
+        shared = [run for run in scores[next(iter(pairs))] if all(run in runs for runs in scores.values())] if pairs else []
+        if len(shared) < 2:
+            return {}
+        in_step = {variant: [runs[run] for run in shared] for variant, runs in scores.items()}
+        return dict(compare_runs(in_step, pairs, overlap=self.first.overlap).differences)
 
     def rows(self, verdicts: bool = True) -> list[list[str]]:
         """The table: mean ± standard deviation over runs.
@@ -170,7 +149,7 @@ class RecipeResult(CellTable[CellResult]):
         cells = []
         for (point, variant), cell in self.cells.items():
             difference = self.differences(point).get(variant)
-            own = {"paired_difference": difference and asdict(difference)} if cell.against else {}
+            own = {"paired_difference": difference and difference.content()} if cell.against else {}
             cells.append({"point": point, "variant": variant, **cell.content(), **own})
         return {name: getattr(self, name) for name in names} | {"cells": cells}
 
@@ -214,22 +193,40 @@ class RecipeResult(CellTable[CellResult]):
             why = f"no {error}, as in files of graphkit 0.1" if isinstance(error, KeyError) else error
             raise ValueError(f"{path} is not a result file ({why}); move it away and run its recipe again") from None
 
+    def figure(self) -> Figure:
+        """The scores as curves over points or many splits; else as intervals, beside them those of :meth:`differences`."""
+        better = find_metric(self.metric).higher_is_better
+        unit = f", {self.unit}" if self.unit else ""
+        label = f"test {self.metric}{unit} ({'higher' if better else 'lower'} is better)"
+        if self.has_points:
+            curves = {v: [row[v].scores[0] for row in self.points.values()] for v in self.variants}
+            return draw_curves(self.recipe, label, list(self.points), curves)
+        if len(self._splits) >= MANY_SPLITS:
+            curves = {v: cell.scores for v, cell in self.variants.items()}
+            return draw_curves(self.recipe, label, self._splits, curves)
+        return draw_intervals(self._lines(better), label, "gain, corrected 95 % interval", self.recipe)
+
     def plot(self, path: str | os.PathLike[str]) -> None:
-        """Draw the scores: curves over points or many splits, else a group of bars per variant with published values.
+        """Write :meth:`figure` into a file.
 
         Args:
             path: The picture's file.
         """
-        better = "higher" if find_metric(self.metric).higher_is_better else "lower"
-        unit = f", {self.unit}" if self.unit else ""
-        texts = (self.recipe, f"test {self.metric}{unit} ({better} is better)")
-        if self.has_points:
-            curves = {v: [row[v].scores[0] for row in self.points.values()] for v in self.variants}
-            draw_curves(Path(path), *texts, list(self.points), curves)
-        elif len(self._splits) >= MANY_SPLITS:
-            draw_curves(Path(path), *texts, self._splits, {v: cell.scores for v, cell in self.variants.items()})
-        else:
-            draw_bars(Path(path), *texts, self._splits, self.variants)
+        save_figure(self.figure(), path)
+
+    def _lines(self, higher_is_better: bool) -> list[Row]:
+        differences = self.differences()
+        rows = []
+        for variant, cell in self.variants.items():
+            values = {name: Bar.around(*mean_interval(runs, cell.overlap)) for name, runs in zip(self._splits, cell.samples)}
+            if cell.published is not None:
+                values["published"] = Bar(cell.published.value)
+            if (found := differences.get(variant)) is None:
+                rows.append(Row(variant, values))
+            else:
+                word = found.word(higher_is_better)
+                rows.append(Row(f"{variant} to {found.against}", values, Bar(found.mean, found.interval), word))
+        return rows
 
     @property
     def _splits(self) -> list[str]:

@@ -1,0 +1,190 @@
+"""One measured value beside its published one, as reports tell it: in words, in numbers and as a line of a picture."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from scipy import stats
+
+from graphkit.metrics import find as find_metric
+from graphkit.recipes.cell_result import CellResult
+from graphkit.recipes.comparison import mean_interval
+from graphkit.recipes.drawing import Bar, Row
+from graphkit.recipes.published import Published
+from graphkit.recipes.result import RecipeResult, split_title
+from graphkit.recipes.tables import Linked
+from graphkit.recipes.verdict import WORDS
+
+HEADER = ("recipe", "published", "measured", "n", "verdict", "cost")
+DETAILS = ("recipe", "score", "difference", "margin", "why", "baseline", "source", "their split", "our split", "date")
+AGREES = ("equivalent", "consistent")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A cell of a result.
+
+    Attributes:
+        recipe: The name of its recipe.
+        point: The cell's point.
+        variant: The cell's variant.
+        cell: The cell.
+        result: The whole result.
+        url: Where the recipe's file is; empty if nowhere.
+    """
+
+    recipe: str
+    point: str
+    variant: str
+    cell: CellResult
+    result: RecipeResult
+    url: str = ""
+
+    @property
+    def method(self) -> str:
+        """The folder of the recipe."""
+        return self.recipe.rpartition("/")[0] or self.recipe
+
+    @property
+    def name(self) -> str:
+        """The name of the recipe within its folder, with variant and point."""
+        cell = " at ".join(filter(None, [self.variant, self.point]))
+        return ": ".join(filter(None, [self.recipe.rpartition("/")[2], cell]))
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether somebody has found the published value in its source."""
+        return self.cell.published is not None and self.cell.published.confirmed
+
+    @property
+    def order(self) -> tuple[bool, bool, float]:
+        """Confirmed values first, those without a published one last; in each group the best standardised difference."""
+        verdict = self.cell.verdict
+        if verdict.difference is None or not verdict.half_width:
+            return not self.cell.published, not self.confirmed, math.inf
+        gain = verdict.difference if find_metric(self.cell.metric).higher_is_better else -verdict.difference
+        return not self.cell.published, not self.confirmed, -gain / verdict.half_width
+
+    def row(self) -> list[str]:
+        """The cells below :data:`HEADER`."""
+        cell, known = self.cell, self.cell.published
+        published: str = "—"
+        if known is not None:
+            text = with_spread(known.value, known.spread, cell.unit) + ("" if known.confirmed else " (unconfirmed)")
+            published = Linked(text, known.url or known.paper.link)
+        mean, half_width = self._measured
+        measured = with_spread(mean, None if math.isnan(half_width) else half_width, cell.unit)
+        return [Linked(self.name, self.url), published, measured, str(cell.n), cell.verdict.word, duration(cell.seconds)]
+
+    def details(self) -> list[str]:
+        """The cells below :data:`DETAILS`."""
+        cell, known, verdict = self.cell, self.cell.published, self.cell.verdict
+        difference = "" if verdict.difference is None else number(verdict.difference, cell.unit, "+")
+        spread = "" if verdict.half_width is None else f" ± {number(verdict.half_width, cell.unit)}"
+        margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
+        baseline = "" if cell.baseline is None else number(cell.baseline, cell.unit)
+        split = f"{split_title(cell.split)} [{cell.split_hash}]"
+        texts = [cell.metric, difference + spread, margin, verdict.reason, baseline, source(known)]
+        cells = [*texts, "" if known is None else known.split, split, self.result.date]
+        return [self.name, *(text or "—" for text in cells)]
+
+    def record(self) -> dict[str, Any]:
+        """All numbers by name."""
+        cell, known, verdict = self.cell, self.cell.published, self.cell.verdict
+        low, high = verdict.interval or (None, None)
+        record: dict[str, Any] = {"recipe": self.recipe, "variant": self.variant, "point": self.point}
+        record |= {"metric": cell.metric, "unit": cell.unit, "mean": cell.mean, "std": cell.std, "n": cell.n}
+        record |= {"interval half-width": self._measured[1], "baseline": cell.baseline}
+        names = ("value", "spread", "spread_kind", "n", "confirmed")
+        record |= {f"published {name}": None if known is None else getattr(known, name) for name in names}
+        record |= {"source": source(known), "verdict": verdict.word, "difference": verdict.difference}
+        record |= {"difference low": low, "difference high": high, "margin": verdict.margin, "reason": verdict.reason}
+        return record | {"seconds": cell.seconds, "date": self.result.date, "command": self.result.command}
+
+    def line(self) -> Row:
+        """The line of a picture."""
+        known, verdict = self.cell.published, self.cell.verdict
+        values = {"measured": Bar.around(*self._measured)}
+        difference = None
+        if known is not None:
+            values["published"] = Bar.around(known.value, published_half_width(known))
+        if verdict.difference is not None:
+            difference = Bar(verdict.difference, verdict.interval)
+        return Row(self.name, values, difference, verdict.word, verdict.margin or 0.0, hollow=not self.confirmed)
+
+    @property
+    def _measured(self) -> tuple[float, float]:
+        return mean_interval([run["test"] for run in self.cell.runs], self.cell.overlap)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How many published values got which verdict; confirmed and unconfirmed values are never counted together.
+
+    Attributes:
+        confirmed: How often each word was said of confirmed values.
+        unconfirmed: The same of the others.
+    """
+
+    confirmed: Counter[str]
+    unconfirmed: Counter[str]
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Count:
+        """Count those that have a published value and runs."""
+        words = [(e.confirmed, e.cell.verdict.word) for e in entries if e.cell.published is not None and e.cell.n]
+        return cls(*(Counter(word for side, word in words if side is wanted) for wanted in (True, False)))
+
+    def __str__(self) -> str:
+        """Two sentences at most, the second about unconfirmed values."""
+        sides = [("confirmed", self.confirmed), ("unconfirmed", self.unconfirmed)]
+        return " ".join(_sentence(side, words) for side, words in sides if words) or "Nothing published to compare with."
+
+
+def _sentence(side: str, words: Counter[str]) -> str:
+    agrees = sum(words[word] for word in AGREES)
+    others = [f"{words[word]} {word}" for word in WORDS if words[word] and word not in AGREES]
+    rest = f" ({', '.join(others)})" if others else ""
+    return f"{agrees} of {words.total()} {side} values are equivalent or consistent{rest}."
+
+
+def with_spread(value: float, spread: float | None, unit: str) -> str:
+    """A value ± its spread with the unit."""
+    return f"{number(value, unit)}{'' if spread is None else f' ± {number(spread, unit)}'} {unit}".strip()
+
+
+def number(value: float, unit: str, sign: str = "") -> str:
+    """A number with the digits that its unit deserves: two after the point, of plain errors four significant ones."""
+    return f"{value:{sign}.2f}" if unit else f"{value:{sign}.3g}"
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that fits it.
+
+    Example:
+        >>> [duration(seconds) for seconds in (3.2, 90, 4000, 40000)]
+        ['3 s', '90 s', '67 min', '11 h']
+    """
+    unit, name = next(((unit, name) for unit, name in ((1, "s"), (60, "min")) if seconds < 100 * unit), (3600, "h"))
+    return f"{seconds / unit:.0f} {name}"
+
+
+def source(known: Published | None) -> str:
+    """Where a published value stands, in words."""
+    if known is None:
+        return ""
+    spread = "" if known.spread is None else f"± is {known.spread_kind}" if known.spread_kind != "unknown" else ""
+    runs = f"n = {known.n}" if known.n else ""
+    doubt = "" if known.confirmed else "not confirmed"
+    return "; ".join(filter(None, [str(known.paper), known.table, known.source, spread, runs, doubt, known.note]))
+
+
+def published_half_width(known: Published) -> float:
+    """The half-width of a published value's 95 % interval; NaN if its spread or number of runs is unknown."""
+    if not known.standard_error or not known.n:
+        return math.nan
+    return known.standard_error * float(stats.t.isf(0.025, known.n - 1))
