@@ -31,7 +31,10 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import graphkit
+from graphkit.recipes import Report
 
+README = Path(__file__).parents[1] / "README.md"
+RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 API = Path(__file__).parents[1] / "docs" / "api"
 PHONE = 375  # pixels
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
@@ -96,6 +99,14 @@ def check_files(site: Path) -> Iterator[str]:
             elif target.fragment and file in pages and unquote(target.fragment) not in pages[file].anchors:
                 yield f"{name}: {link} names an anchor that does not exist"
     yield from check_search_index(site)
+    yield from check_readme()
+
+
+def check_readme() -> Iterator[str]:
+    """The README's count of reproduced values, if it is not the one of today's results."""
+    count = Report.of(RESULTS).summary()
+    if count not in README.read_text(encoding="utf-8"):
+        yield f"README.md: it should say: {count}"
 
 
 def check_search_index(site: Path) -> Iterator[str]:

@@ -27,6 +27,7 @@ def module(folder: str, name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleTyp
 def check_docs(monkeypatch: pytest.MonkeyPatch) -> Any:
     found = module("scripts", "check_docs", monkeypatch)
     monkeypatch.setattr(found, "check_search_index", lambda site: [])
+    monkeypatch.setattr(found, "check_readme", list)
     return found
 
 
@@ -82,6 +83,16 @@ def test_wide_tables_may_scroll(check_docs: Any, tmp_path: Path) -> None:
     assert list(check_docs.check_files(tmp_path)) == ["a.html: no viewport for small screens"]
 
 
+def test_the_readme_must_say_the_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    check_docs = module("scripts", "check_docs", monkeypatch)
+    monkeypatch.setattr(check_docs, "RESULTS", tmp_path)
+    monkeypatch.setattr(check_docs, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("It says 3 of 4 confirmed values are equivalent or consistent.")
+    assert list(check_docs.check_readme()) == ["README.md: it should say: Nothing published to compare with."]
+    (tmp_path / "README.md").write_text("Nothing published to compare with.")
+    assert not list(check_docs.check_readme())
+
+
 def test_public_names_must_be_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     check_docs = module("scripts", "check_docs", monkeypatch)
     index = {"objects": {"graphkit.models": [[0, 0, 1, "", "GCN"]]}}
@@ -107,9 +118,9 @@ def test_methods_have_what_is_known_of_them(methods: Any) -> None:
     found = methods.methods()
     assert "MLP" not in found, "no paper, no method"
     gcn = found["GCN"]
-    assert ["gcn/cora", "equivalent"] in [[row[0], row[4].partition(":")[0]] for row in gcn.recipes]
+    assert ("gcn/cora", "equivalent") in [(entry.recipe, entry.cell.verdict.word) for entry in gcn.recipes]
     assert {"gcn_layer", "gcn_cora_epochs"} <= {row["name"] for row in gcn.speed}
-    assert not any(row[0].startswith("forward/") for row in gcn.recipes), "a strategy's number is not its model's"
+    assert not any(entry.method == "forward" for entry in gcn.recipes), "a strategy's number is not its model's"
     assert [folder for folder, _, _ in found["FoSR"].golden] == ["rewiring-peers"]
     nothing = methods.Method(gcn.cls, gcn.room)
     cells = [nothing.golden_cell(), nothing.recipes_cell(), nothing.speed_cell(), nothing.gallery_cell()]

@@ -555,7 +555,7 @@ def test_a_variant_is_compared_run_by_run():
     assert change.mean == pytest.approx(statistics.fmean(gains), abs=1e-4)
     assert change.standard_error == pytest.approx(statistics.stdev(gains) / 2**0.5, abs=1e-4)
     header, first, second = result.rows()
-    assert (header[-1], first[-1], second[-1]) == ("change ± standard error", "—", str(change))
+    assert (header[-1], first[-1], second[-1]) == ("difference [95 % interval]", "—", str(change))
     assert result.content()["cells"][1]["paired_difference"]["against"] == "narrow"
 
 

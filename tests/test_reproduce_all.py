@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from html.parser import HTMLParser
 
 import pytest
 import yaml
+from scipy import stats
 
 import graphkit as gk
 from graphkit.cli import main
@@ -55,13 +57,21 @@ def test_everything_in_one_table_and_nothing_twice(tmp_path, trainings):
     assert len(trainings) == 2 + 4 + 8 + 1  # the broken one stops at its first run
     assert list(report.failures) == ["mine/broken"]
     assert report.failures["mine/broken"].startswith("failed: ")
-    measured = {row[0]: row for row in report.published().rows}
-    assert list(measured) == ["mine/compared: MLP", "mine/good"]
+    (section,) = report.methods()
+    measured = {row[0]: row for row in section.table.rows}
+    assert set(measured) == {"good", "compared: MLP", "swept: MLP at 1", "swept: MLP at 2"}
     (good,) = json.loads((tmp_path / "out" / "mine" / "good.json").read_text())["cells"]
-    assert measured["mine/good"][2] == f"{good['mean']:.2f} ± {good['std']:.2f} %"
-    assert measured["mine/good"][4].startswith(good["verdict"]["word"])
-    assert [[row[0] for row in table.rows] for table in report.comparisons()] == [["GCN", "MLP"]]
-    assert [list(table.header) for table in report.sweeps()] == [["variant", "1", "2"]]
+    half_width = stats.t.isf(0.025, 1) * good["std"] / math.sqrt(2)
+    assert measured["good"][1:] == [
+        "50",
+        f"{good['mean']:.2f} ± {half_width:.2f} %",
+        "2",
+        good["verdict"]["word"],
+        "0 s",
+    ]
+    assert (measured["good"][0].url, measured["good"][1].url) == (f"{report.recipes}/mine/good.yaml", "")
+    assert [[row[0] for row in part.table.rows] for part in report.comparisons()] == [["GCN", "MLP"]]
+    assert [list(part.table.header) for part in report.sweeps()] == [["variant", "1", "2"]]
 
     again = reproduce_all("out", progress=False)
     assert len(trainings) == 16  # only the broken one was tried again
@@ -73,11 +83,11 @@ def test_the_report_as_markdown_and_as_one_page(tmp_path):
     text = (tmp_path / "out" / "reproduced.md").read_text()
     assert text == report.markdown()
     assert report.summary() in text
-    assert "| `mine/good` | 50.0 % (A & B (2020), Table 1, public) |" in text
-    assert "| `mine/broken` | failed: " in text
+    assert f"| [good]({report.recipes}/mine/good.yaml) | 50 | " in text
+    assert "| mine/broken | failed: " in text
     page = (tmp_path / "out" / "reproduced.html").read_text()
     assert "A &amp; B (2020)" in page
-    assert page.count("data:image/png;base64,") == 3  # differences, comparison, sweep
+    assert page.count("data:image/png;base64,") == 3  # the method, comparison, sweep
     HTMLParser().feed(page)
 
 
@@ -151,7 +161,7 @@ def test_on_the_command_line(capsys):
     assert main(["reproduce", "--all", "--output", "out"]) == 1  # one recipe fails
     printed = capsys.readouterr().out
     assert "mine/broken: failed: " in printed
-    assert "of 2 confirmed values are equivalent or consistent" in printed
+    assert "of 4 confirmed values are equivalent or consistent" in printed
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,15 @@ from docutils.core import publish_doctree
 from docutils.parsers.rst import Directive, directives, roles
 from docutils.statemachine import StringList
 from gallery import Script, key, uses
-from results import RESULTS, list_table, measured
+from results import list_table, measured, raw, report
 from sphinx.util.nodes import nested_parse_with_titles
 
 import graphkit as gk
 from benchmarks.speed.__main__ import registered
 from graphkit.core.registry import Registry
-from graphkit.recipes import Cell, Recipe, Report
-from graphkit.recipes.verdict import GOOD
+from graphkit.recipes import Cell, Recipe
+from graphkit.recipes.entries import HEADER, Count, Entry
+from graphkit.recipes.tables import Linked, Table, macro
 from graphkit.testing.instances import factories
 from tests.golden.files import find_adapter, golden_root
 
@@ -43,7 +44,7 @@ class Method:
     cls: type
     room: str
     golden: list[tuple[str, int, Any]] = field(default_factory=list)  # folder, number of files, adapter
-    recipes: list[list[str]] = field(default_factory=list)  # rows of the table of published values
+    recipes: list[Entry] = field(default_factory=list)  # with a published value, or of a single cell
     compared: list[str] = field(default_factory=list)  # recipes without a published value
     speed: list[dict[str, Any]] = field(default_factory=list)
     scripts: list[Script] = field(default_factory=list)
@@ -73,9 +74,8 @@ class Method:
         return self.section(", ".join(cells)) if cells else NOT_YET
 
     def recipes_cell(self) -> str:
-        judged = [word for row in self.recipes if (word := row[4].partition(":")[0]) != "no published value"]
-        if judged:
-            return self.section(f"{sum(word in GOOD for word in judged)} of {len(judged)} values")
+        if counted := Count.of(self.recipes).short():
+            return self.section(counted)
         return self.section("compared, nothing published") if self.compared else NOT_YET
 
     def speed_cell(self) -> str:
@@ -129,12 +129,12 @@ def methods() -> dict[str, Method]:
     for folder, count, adapter in golden_folders():
         for name in adapter.METHODS:
             known[name].golden.append((folder, count, adapter))
-    for owner, row in published_rows():
-        if owner in known:
-            known[owner].recipes.append(row)
-    for owner, recipe in comparisons():
-        if owner in known and recipe not in known[owner].compared:
-            known[owner].compared.append(recipe)
+    for entry in report().published():
+        if (owner := about(recipe(entry.recipe).cells[entry.point, entry.variant])) in known:
+            known[owner].recipes.append(entry)
+    for owner, name in comparisons():
+        if owner in known and name not in known[owner].compared:
+            known[owner].compared.append(name)
     benchmarks = registered()
     for row in measured("speed"):
         owner = benchmarks[row["name"]].of
@@ -153,16 +153,9 @@ def golden_folders() -> Iterator[tuple[str, int, Any]]:
             yield folder.name, len(list(folder.glob("*.npz"))), adapter
 
 
-def published_rows() -> Iterator[tuple[str, list[str]]]:
-    """The rows of published and measured values, each with the method that it is about."""
-    for row in Report.of(RESULTS).published().rows:
-        name, _, variant = row[0].partition(": ")
-        yield about(recipe(name).variants[variant]), row
-
-
 def comparisons() -> Iterator[tuple[str, str]]:
     """The recipes that compare variants, with the method of each."""
-    for name, result in Report.of(RESULTS).results.items():
+    for name, result in report().results.items():
         if not result.is_single:
             for cell in recipe(name).cells.values():
                 yield about(cell), name
@@ -239,7 +232,7 @@ def tasks_of(cls: type) -> dict[str, bool]:
 
 def sections() -> list[str]:
     """A section per method, below one per room."""
-    lines = []
+    lines = raw(macro("style"))
     for room in ROOMS:
         lines += [room, "=" * len(room), ""]
         for method in methods().values():
@@ -256,8 +249,9 @@ def section(method: Method) -> list[str]:
         lines += [f"- ``{folder}``: {files(count)}, {adapter.ORACLE}. {adapter.__doc__.strip().splitlines()[0]}"]
     lines += ["", f"Published values: {'' if method.recipes else NOT_YET}", ""]
     if method.recipes:
-        rows = [[f"``{row[0]}``", *row[1:5]] for row in method.recipes]
-        lines += [*list_table(["recipe", "published", "measured", "n", "verdict"], rows), ""]
+        entries = sorted(method.recipes, key=lambda entry: entry.order)
+        rows = [[Linked(f"{entry.method}/{entry.name}", entry.url), *entry.row()[1:]] for entry in entries]
+        lines += [str(Count.of(method.recipes)), "", *raw(Table(method.name, HEADER, rows).html())]
     if method.compared:
         names = ", ".join(f"``{name}``" for name in method.compared)
         lines += [f"Compared with others, without a published value: {names} (:doc:`/results`)", ""]

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import re
+import shutil
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from sphinx.util.nodes import nested_parse_with_titles
 
-from graphkit.recipes.report import Report, Table
+from graphkit.core.resources import shipped
+from graphkit.recipes.report import Report, Section
+from graphkit.recipes.tables import macro
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+PICTURES = Path(__file__).parents[1] / "auto_gallery" / "results"
 
 
 def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -27,24 +35,38 @@ def measured(kind: str) -> list[dict]:
     return [json.loads(path.read_text()) for path in sorted((RESULTS / kind).glob("*.json"))]
 
 
-def published_table() -> list[str]:
-    table = Report.of(RESULTS).published()
-    return list_table(table.header, [[f"``{row[0]}``", *row[1:]] for row in table.rows])
+@functools.cache
+def report() -> Report:
+    """All results; links to recipes lead to copies beside the pages."""
+    return replace(Report.of(RESULTS), recipes="recipes")
 
 
-def list_tables(tables: list[Table]) -> list[str]:
-    """Each table with its title, its picture and its note."""
-    lines = []
-    for table in tables:
-        lines += [table.title, "", *list_table(table.header, table.rows), ""]
-        if table.picture is not None:
-            lines += [
-                f".. image:: /../benchmarks/results/{table.picture.relative_to(RESULTS)}",
-                f"   :alt: {table.title}",
-                "",
-            ]
-        lines += [table.note, ""]
+def raw(html: str) -> list[str]:
+    """HTML as it is."""
+    return [".. raw:: html", "", *(f"   {line}" for line in html.splitlines()), ""]
+
+
+def sections(parts: Sequence[Section]) -> list[str]:
+    """Each part of the report below a title of its own."""
+    lines = raw(macro("style"))
+    for part in parts:
+        title = part.title.partition(":")[0]
+        lines += [title, "~" * len(title), "", *([part.text, ""] if part.text else [])]
+        for name in pictures(part):
+            lines += [f".. image:: /auto_gallery/results/{name}", f"   :alt: {part.title}", "   :width: 100%", ""]
+        lines += raw(part.table.html())
+        lines += raw(macro("hidden", part.details)) if part.details else []
     return lines
+
+
+def pictures(part: Section) -> list[str]:
+    """Draws a part's pictures where the pages find them; their names."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    names = []
+    for i, png in enumerate(part.pngs()):
+        names.append(re.sub(r"\W+", "-", part.title.partition(":")[0]) + f"-{i}.png")
+        (PICTURES / names[-1]).write_bytes(png)
+    return names
 
 
 def speed_table() -> list[str]:
@@ -146,9 +168,10 @@ class Generated(Directive):
 
     def run(self) -> list[nodes.Node]:
         makers = {
-            "recipes": published_table,
-            "comparisons": lambda: list_tables(Report.of(RESULTS).comparisons()),
-            "sweeps": lambda: list_tables(Report.of(RESULTS).sweeps()),
+            "summary": lambda: [report().summary()],
+            "recipes": lambda: sections(report().methods()),
+            "comparisons": lambda: sections(report().comparisons()),
+            "sweeps": lambda: sections(report().sweeps()),
             "speed": speed_table,
             "memory": memory_tables,
             "leaderboards": leaderboard_table,
@@ -157,12 +180,20 @@ class Generated(Directive):
         }
         self.state.document.settings.env.note_reread()  # what it tells of may have changed since the last build
         lines = makers[self.arguments[0] if self.arguments else None]() or ["*Nothing measured yet.*"]
-        container = nodes.container()
-        self.state.nested_parse(StringList(lines, source="generated"), self.content_offset, container)
+        container = nodes.section()
+        container.document = self.state.document
+        nested_parse_with_titles(self.state, StringList(lines, source="generated"), container)
         return container.children
+
+
+def copy_recipes(app, error):
+    """Put the recipes where the tables' links lead."""
+    if error is None and app.builder.format == "html":
+        shutil.copytree(shipped("recipes"), Path(app.outdir) / "recipes", dirs_exist_ok=True)
 
 
 def setup(app):
     app.add_directive("results", Generated)
     app.add_directive("datasets", Generated)
+    app.connect("build-finished", copy_recipes)
     return {"parallel_read_safe": True}

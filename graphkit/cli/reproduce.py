@@ -31,11 +31,18 @@ def reproduce(arguments: list[str]) -> int:
         metavar="PLACE",
         help="the result file, with --all the folder of results (default: benchmarks/results[/<recipe>.json])",
     )
+    parser.add_argument(
+        "--table",
+        choices=("text", "csv", "latex", "html"),
+        help="run nothing and print the results that are there, of the recipe or of all (in the folder --output)",
+    )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(arguments)
     for name in ("jobs", "threads"):
         if getattr(options, name) == 0:
             raise UsageError(f"--{name} must not be 0")
+    if options.table:
+        return _table(options)
     if options.all == bool(options.recipe):
         raise UsageError("expected a recipe, or --all")
     how = {"jobs": options.jobs, "threads": options.threads}
@@ -83,6 +90,25 @@ def _all(options: argparse.Namespace, how: dict[str, Any]) -> int:
         print(f"  {name}: {reason}")
     print(f"{report.summary()}\n  saved       {report.folder / 'reproduced.html'}, reproduced.md")
     return 1 if any(reason.startswith("failed") for reason in report.failures.values()) else 0
+
+
+def _table(options: argparse.Namespace) -> int:
+    from graphkit.recipes import Report, load
+    from graphkit.recipes.files import results_folder
+
+    for name in ("all", "budget", "seeds", "split", "fresh"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} is for runs, but --table prints the results that are there")
+    with usage():
+        recipe = load(options.recipe) if options.recipe else None
+        folder = options.output or results_folder(recipe is None or recipe.is_shipped)
+        report = Report.of(folder)
+        if recipe is not None:
+            report = report.only(recipe.name)
+        elif not report.results:
+            raise UsageError(f"{folder}: there are no results")
+        print(getattr(report, options.table)().rstrip())
+    return 0
 
 
 def _seconds(text: str | None) -> float | None:

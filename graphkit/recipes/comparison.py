@@ -78,9 +78,9 @@ class PairedDifference:
     def content(self) -> dict[str, Any]:
         """What a result file holds of it, as plain values."""
         low, high = self.interval
-        rounded = {"mean": round(self.mean, 4), "standard_error": round(self.standard_error, 4)}
-        rounded["interval"] = [round(low, 4), round(high, 4)]
-        return asdict(self) | rounded | {name: float(f"{getattr(self, name):.4g}") for name in ("p", "p_corrected")}
+        rounded = {name: round(getattr(self, name), 4) for name in ("mean", "standard_error")}
+        digits = {name: float(f"{getattr(self, name):.4g}") for name in ("p", "p_corrected")}
+        return asdict(self) | rounded | {"interval": [round(low, 4), round(high, 4)]} | digits
 
     def __str__(self) -> str:
         low, high = self.interval

@@ -86,7 +86,7 @@ def draw_intervals(rows: Sequence[Row], values: str, differences: str = "differe
     """Values with their intervals on the left; on the right, where there are any, differences around 0 with theirs.
 
     Args:
-        rows: The lines from top to bottom.
+        rows: The lines from top to bottom, hollow ones last.
         values: What the values are.
         differences: What the differences are (default: ``"difference"``).
         title: The picture's title (default: none).
@@ -104,7 +104,10 @@ def draw_intervals(rows: Sequence[Row], values: str, differences: str = "differe
     if both:
         _draw_differences(panels[1], rows)
         panels[1].set_xlabel(differences)
+    confirmed = sum(not row.hollow for row in rows)
     for axes in panels:
+        if 0 < confirmed < len(rows):
+            axes.axhline(confirmed - 0.5, color="0.4", linewidth=0.8, linestyle=":")
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
@@ -119,7 +122,7 @@ def _draw_values(axes: Axes, rows: Sequence[Row]) -> None:
     for i, row in enumerate(rows):
         for place, name in enumerate(names):
             if name in row.values:
-                marker, colour = STYLES.get(name, ("o", f"C{place}"))
+                marker, colour = STYLES.get(name, ("osD^"[place % 4], f"C{place}"))
                 label = f"{name}, unconfirmed" if row.hollow and name == "published" else name
                 shift = 0.3 * (place - (len(names) - 1) / 2) / max(1, len(names) - 1)
                 draw(row.values[name], i + shift, marker, colour, label, row.hollow and name == "published")

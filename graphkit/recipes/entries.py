@@ -19,7 +19,7 @@ from graphkit.recipes.result import RecipeResult, split_title
 from graphkit.recipes.tables import Linked
 from graphkit.recipes.verdict import WORDS
 
-HEADER = ("recipe", "published", "measured", "n", "verdict", "cost")
+HEADER = ("recipe", "published", "test ± 95 %", "n", "verdict", "cost")
 DETAILS = ("recipe", "score", "difference", "margin", "why", "baseline", "source", "their split", "our split", "date")
 AGREES = ("equivalent", "consistent")
 
@@ -62,7 +62,7 @@ class Entry:
 
     @property
     def order(self) -> tuple[bool, bool, float]:
-        """Confirmed values first, those without a published one last; in each group the best standardised difference."""
+        """Confirmed values first, those without a published one last; among each, by standardised difference."""
         verdict = self.cell.verdict
         if verdict.difference is None or not verdict.half_width:
             return not self.cell.published, not self.confirmed, math.inf
@@ -74,11 +74,14 @@ class Entry:
         cell, known = self.cell, self.cell.published
         published: str = "—"
         if known is not None:
-            text = with_spread(known.value, known.spread, cell.unit) + ("" if known.confirmed else " (unconfirmed)")
-            published = Linked(text, known.url or known.paper.link)
+            spread = "" if known.spread is None else f" ± {known.spread:g}"
+            doubt = "" if known.confirmed else " (unconfirmed)"
+            published = Linked(f"{known.value:g}{spread}{doubt}", known.url or known.paper.link)
         mean, half_width = self._measured
-        measured = with_spread(mean, None if math.isnan(half_width) else half_width, cell.unit)
-        return [Linked(self.name, self.url), published, measured, str(cell.n), cell.verdict.word, duration(cell.seconds)]
+        interval = "" if math.isnan(half_width) else f" ± {number(half_width, cell.unit)}"
+        measured = f"{number(mean, cell.unit)}{interval} {cell.unit}".strip()
+        verdict = "—" if known is None else cell.verdict.word
+        return [Linked(self.name, self.url), published, measured, str(cell.n), verdict, duration(cell.seconds)]
 
     def details(self) -> list[str]:
         """The cells below :data:`DETAILS`."""
@@ -139,22 +142,25 @@ class Count:
         words = [(e.confirmed, e.cell.verdict.word) for e in entries if e.cell.published is not None and e.cell.n]
         return cls(*(Counter(word for side, word in words if side is wanted) for wanted in (True, False)))
 
-    def __str__(self) -> str:
-        """Two sentences at most, the second about unconfirmed values."""
+    def __str__(self) -> str:  # two sentences at most
         sides = [("confirmed", self.confirmed), ("unconfirmed", self.unconfirmed)]
-        return " ".join(_sentence(side, words) for side, words in sides if words) or "Nothing published to compare with."
+        sentences = [_sentence(side, words) for side, words in sides if words]
+        return " ".join(sentences) or "Nothing published to compare with."
+
+    def short(self) -> str:
+        """The agreeing ones of each kind in few words; empty if there are none to count."""
+        sides = [("confirmed", self.confirmed), ("unconfirmed", self.unconfirmed)]
+        return "; ".join(f"{_agreeing(words)} of {words.total()} {side}" for side, words in sides if words)
+
+
+def _agreeing(words: Counter[str]) -> int:
+    return sum(words[word] for word in AGREES)
 
 
 def _sentence(side: str, words: Counter[str]) -> str:
-    agrees = sum(words[word] for word in AGREES)
     others = [f"{words[word]} {word}" for word in WORDS if words[word] and word not in AGREES]
     rest = f" ({', '.join(others)})" if others else ""
-    return f"{agrees} of {words.total()} {side} values are equivalent or consistent{rest}."
-
-
-def with_spread(value: float, spread: float | None, unit: str) -> str:
-    """A value ± its spread with the unit."""
-    return f"{number(value, unit)}{'' if spread is None else f' ± {number(spread, unit)}'} {unit}".strip()
+    return f"{_agreeing(words)} of {words.total()} {side} values are equivalent or consistent{rest}."
 
 
 def number(value: float, unit: str, sign: str = "") -> str:
@@ -169,7 +175,7 @@ def duration(seconds: float) -> str:
         >>> [duration(seconds) for seconds in (3.2, 90, 4000, 40000)]
         ['3 s', '90 s', '67 min', '11 h']
     """
-    unit, name = next(((unit, name) for unit, name in ((1, "s"), (60, "min")) if seconds < 100 * unit), (3600, "h"))
+    unit, name = (1, "s") if seconds < 100 else (60, "min") if seconds < 6000 else (3600, "h")
     return f"{seconds / unit:.0f} {name}"
 
 

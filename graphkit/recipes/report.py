@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,6 @@ from graphkit.recipes.tables import Table, data_frame, templates
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
-
-FORMATS = ("text", "csv", "latex", "html")
 
 
 @dataclass(frozen=True)
@@ -112,13 +111,14 @@ class Report:
         return [entry for entry in self.entries() if entry.cell.published is not None or entry.result.is_single]
 
     def methods(self) -> list[Section]:
-        """A section per method, with a row per published value, the confirmed ones first, by standardised difference."""
+        """A section per method, a row per published value, confirmed ones first, by standardised difference."""
         sections = []
         entries = sorted(self.published(), key=lambda entry: (entry.method, entry.order))
         for method in dict.fromkeys(entry.method for entry in entries):
             own = [entry for entry in entries if entry.method == method]
             units = dict.fromkeys(entry.cell.unit for entry in own if entry.cell.published is not None)
-            figures = [Drawn([e for e in own if e.cell.published is not None and e.cell.unit == u]) for u in units]
+            shown = [[e for e in own if e.cell.published is not None and e.cell.unit == unit] for unit in units]
+            figures = [partial(_figure, entries) for entries in shown]
             table = Table(method, HEADER, [entry.row() for entry in own])
             details = Table("Differences, sources, splits, baselines and dates", DETAILS, [e.details() for e in own])
             sections.append(Section(method, str(Count.of(own)), figures, table, details))
@@ -149,14 +149,15 @@ class Report:
 
     def text(self) -> str:
         """All tables, for a terminal."""
-        return "\n\n".join([*(f"{section.title}\n{section.table.text()}" for section in self._sections()), self.summary()])
+        tables = [f"{section.title}\n{section.table.text()}" for section in self._sections()]
+        return "\n\n".join([*tables, self.summary()])
 
     def csv(self) -> str:
         """:meth:`frame` as comma-separated values."""
         return self.frame().to_csv(index=False)
 
     def latex(self) -> str:
-        """All tables for the packages booktabs and, where they are long, longtable's kin."""
+        """All tables, for the package booktabs."""
         return "\n".join(f"% {section.title}\n{section.table.latex()}" for section in self._sections())
 
     def markdown(self) -> str:
@@ -192,14 +193,9 @@ class Report:
         return Section(title, result.note, [result.figure], Table(title, header, rows))
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """Draws entries of one unit, the confirmed ones first."""
-
-    entries: Sequence[Entry]
-
-    def __call__(self) -> Figure:
-        cells = [entry.cell for entry in self.entries]
-        unit = f", {cells[0].unit}" if cells[0].unit else ""
-        values = f"test {' / '.join(dict.fromkeys(cell.metric for cell in cells))}{unit}"
-        return draw_intervals([entry.line() for entry in self.entries], values, f"measured - published{unit}")
+def _figure(entries: Sequence[Entry]) -> Figure:
+    """The picture of entries of one unit."""
+    cells = [entry.cell for entry in entries]
+    unit = f", {cells[0].unit}" if cells[0].unit else ""
+    values = f"test {' / '.join(dict.fromkeys(cell.metric for cell in cells))}{unit}"
+    return draw_intervals([entry.line() for entry in entries], values, f"measured - published{unit}")

@@ -79,9 +79,9 @@ class RecipeResult(CellTable[CellResult]):
         cells = self.points[point]
         scores = {v: {(run["seed"], run["split"]): run["test"] for run in cell.runs} for v, cell in cells.items()}
         scores = {variant: runs for variant, runs in scores.items() if all(map(math.isfinite, runs.values()))}
-        pairs = {v: cell.against for v, cell in cells.items() if v in scores and cell.against in scores}
-        shared = [run for run in scores[next(iter(pairs))] if all(run in runs for runs in scores.values())] if pairs else []
-        if len(shared) < 2:
+        pairs = {v: other for v in scores if (other := cells[v].against) and other in scores}
+        shared = [run for run in next(iter(scores.values()), {}) if all(run in runs for runs in scores.values())]
+        if not pairs or len(shared) < 2:
             return {}
         in_step = {variant: [runs[run] for run in shared] for variant, runs in scores.items()}
         return dict(compare_runs(in_step, pairs, overlap=self.first.overlap).differences)
@@ -194,7 +194,7 @@ class RecipeResult(CellTable[CellResult]):
             raise ValueError(f"{path} is not a result file ({why}); move it away and run its recipe again") from None
 
     def figure(self) -> Figure:
-        """The scores as curves over points or many splits; else as intervals, beside them those of :meth:`differences`."""
+        """The scores as curves over points or many splits; else as intervals, beside those of :meth:`differences`."""
         better = find_metric(self.metric).higher_is_better
         unit = f", {self.unit}" if self.unit else ""
         label = f"test {self.metric}{unit} ({'higher' if better else 'lower'} is better)"
@@ -218,7 +218,8 @@ class RecipeResult(CellTable[CellResult]):
         differences = self.differences()
         rows = []
         for variant, cell in self.variants.items():
-            values = {name: Bar.around(*mean_interval(runs, cell.overlap)) for name, runs in zip(self._splits, cell.samples)}
+            intervals = [mean_interval(runs, cell.overlap) for runs in cell.samples]
+            values = {split: Bar.around(*interval) for split, interval in zip(self._splits, intervals)}
             if cell.published is not None:
                 values["published"] = Bar(cell.published.value)
             if (found := differences.get(variant)) is None:

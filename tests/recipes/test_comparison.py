@@ -114,7 +114,7 @@ def test_what_cannot_be_compared_is_refused(arguments, message):
 
 @pytest.mark.parametrize("overlap", [-0.1, math.inf, math.nan])
 def test_a_wrong_overlap_is_refused(overlap):
-    with pytest.raises(ValueError, match="overlap=.*, must be at least 0 and finite"):
+    with pytest.raises(ValueError, match=r"overlap=.*, must be at least 0 and finite"):
         compare_runs(SCORES, overlap=overlap)
 
 
