@@ -32,10 +32,10 @@ class LayerStack(LayeredModel):
         h_{i+1} = \sigma(\mathrm{norm}(\mathrm{layer}_i(\mathrm{dropout}(h_i)) \; [+ \, W_i \,\mathrm{dropout}(h_i)]))
         \; [+ \, h_i]
 
-    Without a readout the last layer maps to ``out_channels`` and has no norm, and no activation but with ``act_last``.
-    With one, all layers are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to
-    ``out_channels``; the readout ``"nodes"`` applies the head to each node. With ``pool_outputs`` there is no head: the
-    last layer is as without a readout, and its outputs are pooled.
+    Without a readout the last layer maps to ``out_channels`` and has neither norm nor activation. With one, all layers
+    are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to ``out_channels``; the
+    readout ``"nodes"`` applies the head to each node. With ``pool_outputs`` there is no head: the last layer is as
+    without a readout, and its outputs are pooled.
 
     Bag-of-words features are kept sparse up to the first layer (see :class:`~graphkit.transforms.SparseFeatures`).
 
@@ -51,7 +51,6 @@ class LayerStack(LayeredModel):
         input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
         head_dropout: The probability of dropping an entry before the readout's head (default: 0).
         pool_outputs: Whether the readout pools outputs of nodes instead of their states (default: ``False``).
-        act_last: Whether the activation follows a last layer without a head, too (default: ``False``).
     """
 
     def __init__(
@@ -70,7 +69,6 @@ class LayerStack(LayeredModel):
         input_dropout: Probability | None = None,
         head_dropout: Probability = 0.0,
         pool_outputs: bool = False,
-        act_last: bool = False,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
@@ -119,7 +117,7 @@ class LayerStack(LayeredModel):
 
     def _finish(self, i: int, out: Tensor) -> Tensor:
         if i == self.num_layers - 1 and self.head is None:
-            return self.activation(out) if self.act_last else out
+            return out
         return self.activation(out if self.norm is None else self.norms[i](out))
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:

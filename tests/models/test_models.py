@@ -161,16 +161,6 @@ def test_features_may_be_dropped_less_than_states(name):
         make(4, 8, input_dropout=1.0)
 
 
-@pytest.mark.parametrize("name", ["GCN", "MLP", "GIN", "RelationalGNN", "MPNN"])
-def test_the_last_layer_may_end_in_an_activation(name):
-    torch.manual_seed(0)
-    data = Data(x=torch.randn(6, 4), edge_index=torch.tensor([[0, 1, 2, 3, 4], [1, 2, 3, 4, 5]]))
-    raw, clipped = (getattr(models, name)(4, 8, out_channels=8, act_last=last) for last in (False, True))
-    clipped.load_state_dict(raw.state_dict())
-    assert (raw(data) < 0).any()
-    assert torch.equal(clipped(data), raw(data).relu())
-
-
 def test_old_names_of_the_contract_warn_and_count():
     with pytest.warns(FutureWarning, match=r"looks_back is now uses_history"):
 

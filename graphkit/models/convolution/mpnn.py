@@ -61,7 +61,6 @@ class MPNN(LayerStack):
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
         head_dropout: Probability = 0.0,
-        act_last: bool = False,
     ) -> None:
         self.aggr, self.aggr_kwargs = aggr, aggr_kwargs  # for make_layer
         super().__init__(
@@ -77,7 +76,6 @@ class MPNN(LayerStack):
             readout_kwargs=readout_kwargs,
             input_dropout=input_dropout,
             head_dropout=head_dropout,
-            act_last=act_last,
         )
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

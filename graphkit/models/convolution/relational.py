@@ -65,7 +65,6 @@ class RelationalGNN(LayerStack):
         input_dropout: Probability | None = None,
         head_dropout: Probability = 0.0,
         pool_outputs: bool = False,
-        act_last: bool = False,
     ) -> None:
         self.conv, self.num_relations = conv, num_relations  # for make_layer
         super().__init__(
@@ -82,7 +81,6 @@ class RelationalGNN(LayerStack):
             input_dropout=input_dropout,
             head_dropout=head_dropout,
             pool_outputs=pool_outputs,
-            act_last=act_last,
         )
 
     @classmethod
