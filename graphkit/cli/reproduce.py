@@ -6,6 +6,7 @@ import argparse
 import logging
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from graphkit.cli.common import Parser, UsageError, usage
@@ -20,6 +21,7 @@ def reproduce(arguments: list[str]) -> int:
     )
     parser.add_argument("recipe", nargs="?", help="a name of `graphkit list recipes`, or a YAML file")
     parser.add_argument("--all", action="store_true", help="all recipes without a result, and one table of all results")
+    parser.add_argument("--judge", action="store_true", help="run nothing: judge kept results by the recipes of today")
     parser.add_argument("--budget", metavar="TIME", help="with --all: start no run after this time, e.g. 2h or 1h30m")
     parser.add_argument("--seeds", metavar="N", help="a number of seeds, or a list: 0,3,5 (default: the recipe's)")
     parser.add_argument("--split", metavar="S", help="other splits, e.g. geom-gcn/0,geom-gcn/1 (default: the recipe's)")
@@ -45,6 +47,8 @@ def reproduce(arguments: list[str]) -> int:
         return _table(options)
     if options.all == bool(options.recipe):
         raise UsageError("expected a recipe, or --all")
+    if options.judge:
+        return _judge(options)
     how = {"jobs": options.jobs, "threads": options.threads}
     if not sys.stderr.isatty():  # no bar, so a line for each finished run
         logging.basicConfig(format="%(message)s")
@@ -108,6 +112,27 @@ def _table(options: argparse.Namespace) -> int:
         elif not report.results:
             raise UsageError(f"{folder}: there are no results")
         print(getattr(report, options.table)().rstrip())
+    return 0
+
+
+def _judge(options: argparse.Namespace) -> int:
+    from graphkit import recipes
+
+    for name in ("seeds", "split", "fresh", "budget"):
+        if getattr(options, name):
+            raise UsageError(f"--{name} is for runs, and --judge makes none")
+    with usage():
+        if options.all:
+            report = recipes.rejudge_all(options.output)
+            print(f"{report.summary()}\n  saved       {report.folder / 'reproduced.html'}, reproduced.md")
+            return 0
+        recipe = recipes.load(options.recipe)
+        path = Path(options.output or recipe.result_path)
+        if not path.is_file():
+            raise UsageError(f"{path} is not there; without --judge the recipe is run, and its result kept")
+        result = recipes.RecipeResult.load(path)
+    recipes.rejudge(result, recipe)
+    print(f"{result}\n  saved       {result.save()}")
     return 0
 
 

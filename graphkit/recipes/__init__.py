@@ -7,6 +7,7 @@ from graphkit.recipes.experiment import Experiment
 from graphkit.recipes.papers import Paper
 from graphkit.recipes.published import Published
 from graphkit.recipes.recipe import Cell, Recipe, available, load
+from graphkit.recipes.rejudge import rejudge, rejudge_all
 from graphkit.recipes.report import Report
 from graphkit.recipes.reproduce_all import reproduce_all
 from graphkit.recipes.result import RecipeResult
@@ -31,6 +32,8 @@ __all__ = [
     "compare_runs",
     "judge",
     "load",
+    "rejudge",
+    "rejudge_all",
     "reproduce_all",
 ]
 

@@ -146,6 +146,11 @@ class Recipe(CellTable[Cell]):
         """Whether it is one of graphkit's own."""
         return is_shipped(self.path)
 
+    @property
+    def result_path(self) -> Path:
+        """The file that keeps its result unless told otherwise."""
+        return results_folder(self.is_shipped) / f"{self.name}.json"
+
     def run(
         self, seeds: int | Sequence[int] | None = None, splits: Sequence[int | str] | None = None, **options: Any
     ) -> RecipeResult:
@@ -168,15 +173,14 @@ class Recipe(CellTable[Cell]):
         splits = list(splits or self.splits)
         how = RunOptions(**options)
         slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
-        overlap = fold_overlap(card(self.task), splits)
         result = RecipeResult(
             recipe=self.name,
             task=self.task,
-            cells={key: _unmeasured(cell, own_splits, overlap) for key, cell in self.cells.items()},
+            cells={key: _unmeasured(cell, splits, own_splits) for key, cell in self.cells.items()},
             note=self.note,
             command=self._command(chosen, splits, how.threads),
             date=datetime.now(UTC).date().isoformat(),
-            path=results_folder(self.is_shipped) / f"{self.name}{slug}.json",
+            path=self.result_path.with_stem(self.result_path.stem + slug),
         )
         by_split = len(splits) > 1 or not own_splits
         for key, cell in self.cells.items():
@@ -302,7 +306,7 @@ def _splits(experiment: Experiment, config: Mapping[str, Any]) -> list[int | str
     return value or [task["split"]]
 
 
-def _unmeasured(cell: Cell, own_splits: bool, overlap: float) -> CellResult:
+def _unmeasured(cell: Cell, splits: Sequence[int | str], own_splits: bool) -> CellResult:
     return CellResult(
         model=cell.experiment.config["model"]["class_path"],
         published=cell.published if own_splits else None,
@@ -312,7 +316,7 @@ def _unmeasured(cell: Cell, own_splits: bool, overlap: float) -> CellResult:
         against=cell.against,
         margin=cell.margin,
         not_comparable=cell.not_comparable,
-        overlap=overlap,
+        overlap=fold_overlap(card(cell.experiment.config["task"]["name"]), splits),
     )
 
 

@@ -144,8 +144,7 @@ def judge(
     if n == 1:
         return replace(found, word="not comparable", reason=not_comparable) if not_comparable else found
     comparison = Comparison(n, difference, statistics.stdev(scores), overlap, published, margin, cap, better)
-    low, high = comparison.interval(0.95)
-    found = replace(found, interval=(float(low), float(high)))
+    found = replace(found, interval=comparison.interval(0.95))
     why = not_comparable or _not_above(scores, baseline, better, overlap, cap)
     if why:
         return replace(found, word="not comparable", reason=why)
@@ -168,7 +167,7 @@ def practical(metric: str, published: Published, narrower: float | None = None) 
         margin, cap = LOG10
     else:
         cls = find_metric(metric)
-        scale = abs(published.value) if cls.relative else 100.0 if published.unit == "%" else 1.0
+        scale = abs(published.value) or 1.0 if cls.relative else 100.0 if published.unit == "%" else 1.0
         margin, cap = cls.margin * scale, cls.cap * scale
     if narrower is None:
         return margin, cap
@@ -186,7 +185,7 @@ def scatter(std: float, n: int, cap: float) -> float:
         cap: By how much a run may differ from others that are all equal.
     """
     share = 1 - 0.05 ** (1 / n)
-    return std or cap * math.sqrt(share * (1 - share))
+    return std or cap * math.sqrt(share)
 
 
 @dataclass(frozen=True)
@@ -215,14 +214,14 @@ class Comparison:
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """The confidence interval of the difference."""
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         ours = scatter(self.std, self.n, self.cap) ** 2 * (1 / self.n + self.overlap)
         theirs = self.published.standard_error**2
         rest = theirs**2 / (self.published.n - 1) if theirs and self.published.n else 0.0
         freedom = (ours + theirs) ** 2 / (ours**2 / (self.n - 1) + rest)
-        low, high = t.interval(confidence, freedom, self.difference, math.sqrt(ours + theirs))
-        return float(low), float(high)
+        half_width = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(ours + theirs)
+        return self.difference - half_width, self.difference + half_width
 
     @property
     def word(self) -> str:
@@ -251,7 +250,7 @@ class Comparison:
 
 def _not_above(scores: Sequence[float], baseline: Any, better: bool, overlap: float, cap: float) -> str:
     """Why the runs do not beat the baseline, if they do not: a one-sided t-test at 5 % of what they gain."""
-    from scipy.stats import t
+    from scipy.special import stdtr
 
     if baseline is None:
         return ""
@@ -259,7 +258,7 @@ def _not_above(scores: Sequence[float], baseline: Any, better: bool, overlap: fl
     gains = [(score - base) * (1 if better else -1) for score, base in zip(scores, each, strict=True)]
     n = len(gains)
     error = scatter(statistics.stdev(gains), n, cap) * math.sqrt(1 / n + overlap)
-    if t.sf(statistics.fmean(gains) / error, n - 1) <= 0.05:
+    if stdtr(n - 1, -statistics.fmean(gains) / error) <= 0.05:
         return ""
     return f"not shown to be better than {digits(statistics.fmean(each))}, which needs no model"
 

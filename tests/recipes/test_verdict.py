@@ -185,8 +185,8 @@ def test_errors_must_be_below_the_baseline():
 def test_equal_runs_show_no_scatter():
     perfect = paper(100.0, spread=0.0, n=10)
     words = {n: judge([100.0] * n, perfect, "accuracy").word for n in range(2, 31)}
-    assert {n for n, word in words.items() if word == "equivalent"} == set(range(13, 31))
-    assert judge([100.0] * 5, perfect, "accuracy").reason == "8 more runs would do"
+    assert {n for n, word in words.items() if word == "equivalent"} == set(range(15, 31))
+    assert judge([100.0] * 5, perfect, "accuracy").reason == "10 more runs would do"
     assert judge([52.0] * 20, paper(33.8), "accuracy", baseline=52.0).word == "not comparable"
 
 
