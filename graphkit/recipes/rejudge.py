@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from graphkit.datasets import MissingFilesError, card, load
@@ -62,7 +62,7 @@ def rejudge_all(output: str | os.PathLike[str] | None = None) -> Report:
     return report
 
 
-@lru_cache(maxsize=None)
+@cache
 def _baseline(name: str, split: str, options: tuple[tuple[str, object], ...]) -> float | None:
     try:
         return load(name, split, **dict(options)).baseline()
