@@ -195,7 +195,7 @@ class Recipe(CellTable[Cell]):
                 return result
             if not result.hardware:
                 result.hardware, result.versions = runs[-1]["hardware"], runs[-1]["versions"]
-            names = (*RUN_KEYS, "also_test") if self.also_test else RUN_KEYS
+            names = [*RUN_KEYS, "baseline"] + ["also_test"] * bool(self.also_test)
             result.cells[key].runs = [{name: run[name] for name in names} for run in runs]
         return result
 
