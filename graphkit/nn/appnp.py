@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count, Probability, UnitInterval
+from graphkit.core.constraints import Count, Probability, UnitInterval
+from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import nodes_first, static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm
 
 
-class APPNP(Checked, nn.Module):
+class APPNP(Layer):
     r"""Approximate personalised propagation of predictions: averages of neighbours that return to the first state.
 
     From `"Predict then Propagate: Graph Neural Networks meet Personalized PageRank" <https://arxiv.org/abs/1810.05997>`_
@@ -26,7 +29,7 @@ class APPNP(Checked, nn.Module):
         K: The number of steps :math:`K`.
         alpha: The probability :math:`\alpha` of returning.
         dropout: The probability of dropping an entry of :math:`P` in each step (default: 0).
-        add_self_loops: Whether to add missing self-loops (default: ``True``).
+        normalize: Whether :math:`P` is normalised; else it is :math:`A` itself, without self-loops (default: ``True``).
 
     Shapes:
         - **input:** ``x`` ``[*, num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
@@ -44,13 +47,24 @@ class APPNP(Checked, nn.Module):
             {"K": 1, "alpha": 0.1},
             {"K": 3, "alpha": 0.2, "dropout": 0.5},
             {"K": 2, "alpha": 0.1, "add_self_loops": False},
+            {"K": 2, "alpha": 0.1, "normalize": False},
         ],
         inputs=lambda data: {"x_0": data.x.flip(1)},
     )
 
-    def __init__(self, K: Count, alpha: UnitInterval, dropout: Probability = 0.0, add_self_loops: bool = True) -> None:
-        super().__init__()
-        self.K, self.alpha, self.dropout, self.add_self_loops = K, alpha, dropout, add_self_loops
+    def __init__(
+        self,
+        K: Count,
+        alpha: UnitInterval,
+        dropout: Probability = 0.0,
+        cached: bool = False,
+        add_self_loops: bool = True,
+        normalize: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.K, self.alpha, self.dropout = K, alpha, dropout
+        self.cached, self.add_self_loops, self.normalize = cached, add_self_loops, normalize
 
     @static_graphs
     def forward(
@@ -58,13 +72,15 @@ class APPNP(Checked, nn.Module):
     ) -> Tensor:
         """All steps; see the class for shapes."""
         size, dtype = x.size(0), x.dtype
-        matrix = gcn_norm(edge_index, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype)
+        edges, loops = self.edges(edge_index, size), self.normalize and self.add_self_loops
+        norm = "sym" if self.normalize else None
+        matrix = gcn_norm(edges, edge_weight, add_self_loops=loops, norm=norm, size=size, dtype=dtype)
         start, h = x if x_0 is None else nodes_first(x_0), x
         for _ in range(self.K):
             step = matrix
             if self.training and self.dropout > 0 and matrix.values is not None:
                 step = SparseMatrix(matrix.pattern, F.dropout(matrix.values, self.dropout))
-            h = (1 - self.alpha) * (step @ h) + self.alpha * start
+            h = (1 - self.alpha) * (self.along(step) @ h) + self.alpha * start
         return h
 
     def __repr__(self) -> str:

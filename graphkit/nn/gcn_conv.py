@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count
-from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.deprecation import warn_renamed
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
@@ -40,17 +40,20 @@ class GCNConv(Layer):
 
     Where sources differ: the original code has no bias and adds :math:`I` even where a self-loop exists (its weight
     becomes :math:`w + 1`); this layer follows PyG in both. PyG 2.8 ignores ``improved`` on unweighted graphs; this
-    layer does not.
+    layer does not. Edge masks act on self-loops of the graph, too.
 
     Args:
         improved: Self-loops of weight 2 instead of 1 (default: ``False``).
-        normalize: ``"sym"`` for :math:`P` as above, ``"row"`` for :math:`\tilde D^{-1} \tilde A`, or ``None`` for
-            :math:`\tilde A` itself (default: ``"sym"``).
+        add_self_loops: Whether to add missing self-loops; ``None`` adds them where ``normalize`` says so (default:
+            ``None``).
+        normalize: ``True`` for :math:`P` as above, ``"row"`` for :math:`\tilde D^{-1} \tilde A`, which PyG does not
+            have, or ``False`` for :math:`A` itself (default: ``True``).
 
     Raises:
         TypeError: If ``edge_index`` is not integer.
         IndexError: If ``edge_index`` names a node that does not exist.
-        ValueError: If sizes do not fit or a weighted degree is negative.
+        ValueError: If sizes do not fit, a weighted degree is negative, or self-loops are to be added without
+            ``normalize``.
 
     Cost: :math:`O(|E| F + |V| F_{in} F_{out})` with :math:`F = \min(F_{in}, F_{out})`.
 
@@ -66,7 +69,7 @@ class GCNConv(Layer):
             {"out_channels": 7, "normalize": "row"},
             {"improved": True, "bias": False},
             {"add_self_loops": False},
-            {"add_self_loops": False, "normalize": None},
+            {"normalize": False},
         ]
     )
 
@@ -77,13 +80,24 @@ class GCNConv(Layer):
         in_channels: Channels,
         out_channels: Count,
         improved: bool = False,
-        add_self_loops: bool = True,
-        normalize: Literal["sym", "row"] | None = "sym",
+        cached: bool = False,
+        add_self_loops: bool | None = None,
+        normalize: bool | Literal["row", "sym"] | None = True,
         bias: bool = True,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
+        if normalize in ("sym", None):
+            warn_renamed(f"GCNConv(normalize={normalize!r})", f"GCNConv(normalize={normalize is not None})")
+            normalize = normalize is not None
+        if add_self_loops and not normalize:
+            raise ValueError(
+                f"{type(self).__name__}: normalize=False does not support adding self-loops; leave add_self_loops "
+                "out, or add them to the edges"
+            )
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.improved, self.add_self_loops, self.normalize = improved, add_self_loops, normalize
+        self.improved, self.cached, self.normalize = improved, cached, normalize
+        self.add_self_loops = bool(normalize) if add_self_loops is None else add_self_loops
         self.lin = Linear(in_channels, out_channels, bias=False)
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
@@ -97,8 +111,8 @@ class GCNConv(Layer):
     @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
-        propagation = self.propagation(edge_index, edge_weight, x.shape[0], x.dtype)
-        if isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels:
+        propagation = self.along(self.propagation(edge_index, edge_weight, x.shape[0], x.dtype))
+        if isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels or self.sends_messages:
             out = propagation @ self.lin(x)
         else:
             out = self.lin(propagation @ x)
@@ -109,11 +123,11 @@ class GCNConv(Layer):
     ) -> SparseMatrix:
         """The matrix :math:`P` of a graph with ``size`` nodes."""
         return gcn_norm(
-            edge_index,
+            self.edges(edge_index, size),
             edge_weight,
             add_self_loops=self.add_self_loops,
             fill=2.0 if self.improved else 1.0,
-            norm=self.normalize,
+            norm=self.normalize if self.normalize == "row" else "sym" if self.normalize else None,
             size=size,
             dtype=dtype,
         )
@@ -122,8 +136,6 @@ class GCNConv(Layer):
         """The rest of the convolution, from (rows of) :math:`P X`: a tensor, or whatever multiplies from the left."""
         out = self.lin(propagated)
         return out if self.bias is None else out.add_(self.bias)
-
-    update = RenamedAttribute("combine")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.lin.in_channels}, {self.out_channels})"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Finite
-from graphkit.core.deprecation import RenamedAttribute
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import static_graphs
-from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, spmm
+from graphkit.nn.node_axis import pair_of, static_graphs
+from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm
 
 
 class GINConv(Layer):
@@ -24,13 +25,19 @@ class GINConv(Layer):
         x'_t = W_2 \,\mathrm{ReLU}\Big(W_1 \Big((1 + \varepsilon) x_t + \sum_{u \to t} w_{ut} x_u\Big) + b_1\Big) + b_2
 
     with edge weights :math:`w_{ut}`, 1 by default. The first map is applied before the sum, which is the same and
-    narrower.
+    narrower. PyG's layer takes the perceptron as an argument and no edge weights, and propagates :math:`x`.
 
     Args:
         out_channels: Size of each output row, and of the perceptron's hidden layer.
         eps: The number :math:`\varepsilon` (default: 0).
         train_eps: Whether :math:`\varepsilon` is learned (default: ``False``).
         bias: Whether there are :math:`b_1` and :math:`b_2` (default: ``True``).
+
+    Shapes:
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`), or a pair
+          of the features of sources and of targets, the latter perhaps ``None``; ``edge_index`` ``[2, num_edges]``;
+          ``edge_weight`` ``[num_edges]`` (optional, differentiable); ``size``, the numbers of sources and targets
+          (optional)
 
     Example:
         >>> conv = GINConv(3, 2)
@@ -40,12 +47,19 @@ class GINConv(Layer):
 
     checks = Checks([{"train_eps": True}, {"out_channels": 7, "eps": 0.5, "bias": False}])
 
+    bipartite = True
     combines_own = True  # besides the sum over neighbours
 
     def __init__(
-        self, in_channels: Channels, out_channels: Count, eps: Finite = 0.0, train_eps: bool = False, bias: bool = True
+        self,
+        in_channels: Channels,
+        out_channels: Count,
+        eps: Finite = 0.0,
+        train_eps: bool = False,
+        bias: bool = True,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.initial_eps = eps
         self.lin_in = Linear(in_channels, out_channels, bias=False)
@@ -64,17 +78,28 @@ class GINConv(Layer):
 
     @static_graphs
     def forward(
-        self, x: Tensor | SparseMatrix, edge_index: Tensor | SparsityPattern, edge_weight: Tensor | None = None
+        self,
+        x: Tensor | SparseMatrix | tuple[Tensor, Tensor | None],
+        edge_index: Tensor | SparsityPattern,
+        edge_weight: Tensor | None = None,
+        size: tuple[int, int] | None = None,
     ) -> Tensor:
         """One layer; see the class for shapes."""
-        z = self.lin_in(x)
-        return self._perceptron((1 + self.eps) * z + spmm(edge_index, z, edge_weight))
+        source, target = pair_of(x)
+        sizes = self.sizes(source, target, size)
+        z = self.lin_in(source)
+        total = self.along(SparseMatrix.from_edges(self.edges(edge_index, sizes), edge_weight, sizes)) @ z
+        if target is not None:
+            total = (1 + self.eps) * (z if target is source else self.lin_in(target)) + total
+        return self._perceptron(total)
 
     def propagation(
         self, edge_index: Tensor, edge_weight: Tensor | None, size: int, dtype: torch.dtype | None = None
     ) -> SparseMatrix:
         """The matrix of sums over neighbours, of a graph with ``size`` nodes."""
-        return gcn_norm(edge_index, edge_weight, add_self_loops=False, norm=None, size=size, dtype=dtype)
+        return gcn_norm(
+            self.edges(edge_index, size), edge_weight, add_self_loops=False, norm=None, size=size, dtype=dtype
+        )
 
     def combine(self, propagated: Tensor, own: Tensor) -> Tensor:
         """The layer's output, from (rows of) the sums over neighbours and the nodes' own input."""
@@ -82,8 +107,6 @@ class GINConv(Layer):
 
     def _perceptron(self, total: Tensor) -> Tensor:
         return self.lin_out(torch.relu(total if self.bias is None else total + self.bias))
-
-    update = RenamedAttribute("combine")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"

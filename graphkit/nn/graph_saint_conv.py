@@ -12,8 +12,9 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import static_graphs
+from graphkit.nn.node_axis import pair_of, static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm, weighted_pattern
+from graphkit.ops.pattern import Size, SparsityPattern
 
 EPS = 1e-9  # of the official normalisation
 
@@ -41,7 +42,8 @@ class GraphSAINTConv(Layer):
 
     Shapes:
         - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional, differentiable);
+          or a pair of the features of sources and of targets, for an order up to 1; ``edge_index`` ``[2, num_edges]``;
+          ``edge_weight`` ``[num_edges]`` (optional, differentiable);
           ``full_degree`` ``[num_nodes]``, what sums are divided by instead of the row sums of :math:`A` (optional)
         - **output:** ``[*, num_nodes, (order + 1) * out_channels]``, or ``[*, num_nodes, out_channels]`` for ``"sum"``
 
@@ -60,8 +62,9 @@ class GraphSAINTConv(Layer):
         act: Activation = "relu",
         join: Literal["concat", "sum"] = "concat",
         norm: bool = True,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.order, self.join = order, join
         self.lins = nn.ModuleList(Linear(in_channels, out_channels) for _ in range(order + 1))
         self.norms = nn.ModuleList(nn.LayerNorm(out_channels, EPS) for _ in range(order + 1) if norm)
@@ -77,11 +80,19 @@ class GraphSAINTConv(Layer):
         self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None, full_degree: Tensor | None = None
     ) -> Tensor:
         """All orders; see the class for shapes."""
-        average = mean_over_neighbours(edge_index, edge_weight, full_degree, x.size(0), x.dtype)
-        powers = [x]
+        source, target = pair_of(x)
+        size = self.sizes(source, target)
+        edges = self.edges(edge_index, size)
+        average = self.along(mean_over_neighbours(edges, edge_weight, full_degree, size, source.dtype))
+        powers = [target]
         for _ in range(self.order):
-            powers.append(average @ powers[-1])
+            powers.append(average @ (powers[-1] if powers[1:] else source))
         return self._join(*powers)
+
+    @property
+    def bipartite(self) -> bool:  # type: ignore[override]
+        """Whether features may be a pair: averages of averages need one set of nodes."""
+        return self.order <= 1
 
     def propagation(
         self,
@@ -94,7 +105,8 @@ class GraphSAINTConv(Layer):
         """The matrix of a layer of order 0 (without entries) or 1, for a graph with ``size`` nodes."""
         if self.order == 0:
             return SparseMatrix.from_edges(torch.empty(2, 0, dtype=torch.long, device=edge_index.device), size=size)
-        return mean_over_neighbours(edge_index, edge_weight, full_degree, size, dtype) if self.order == 1 else None
+        edges = self.edges(edge_index, size)
+        return mean_over_neighbours(edges, edge_weight, full_degree, size, dtype) if self.order == 1 else None
 
     def combine(self, propagated: Any, own: Any) -> Tensor:
         """The rest of a layer of order 0 or 1, from (rows of) the averages and of the input."""
@@ -108,10 +120,10 @@ class GraphSAINTConv(Layer):
 
 
 def mean_over_neighbours(
-    edge_index: Tensor,
+    edge_index: Tensor | SparsityPattern,
     edge_weight: Tensor | None,
     full_degree: Tensor | None,
-    size: int,
+    size: Size,
     dtype: torch.dtype | None = None,
 ) -> SparseMatrix:
     """The matrix of the mean over neighbours, or of what estimates it on a sample of the graph.
@@ -120,7 +132,7 @@ def mean_over_neighbours(
         edge_index: The edges.
         edge_weight: Their weights; ``None`` for ones.
         full_degree: The degrees in the graph that was sampled; ``None`` for the row sums.
-        size: The number of nodes.
+        size: The number of nodes, or of sources and of targets.
         dtype: The dtype of the values (default: that of the weights, or torch's).
     """
     if full_degree is None:

@@ -1,23 +1,33 @@
-"""What graph convolutions have in common: their usual arguments, shapes and errors, told once."""
+"""What graph convolutions have in common: PyG's message passing, by products of sparse matrices where they will do."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, cast
 
-from torch import Tensor, nn
+from torch import Tensor
+from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import is_sparse
 
 from graphkit.core.constraints import Checked
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
 
 
-class Layer(Checked, nn.Module):
+class Layer(Checked, MessagePassing):
     """A layer from the features of nodes to features of nodes, along edges.
+
+    It is a PyG ``MessagePassing`` that multiplies with the sparse matrix of the graph. Messages are sent one by one,
+    with the same result, only where something asks for them: PyG's explain mode with its edge masks, a registered hook,
+    ``decomposed_layers``, another ``aggr`` than the sum, or ``message``, ``aggregate`` or ``update`` of a subclass.
 
     Usual arguments:
         in_channels: Size of each input row; -1 takes it from the first input.
         out_channels: Size of each output row.
         bias: Whether there is an additive bias.
+        cached: As in PyG; the propagation is cached with the graph and compared with its contents in any case, so that
+            another graph never meets what belongs to the first one (default: ``False``).
         add_self_loops: Whether to add missing self-loops.
+        kwargs: Further arguments of PyG's ``MessagePassing``: ``flow``, ``node_dim``, ``aggr``, ``decomposed_layers``.
 
     Shapes:
         - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
@@ -31,6 +41,147 @@ class Layer(Checked, nn.Module):
         ValueError: If an argument is out of range or sizes do not fit.
     """
 
+    bipartite: bool = False  # whether features may be a pair, of sources and of targets
+    cached = False
+    _own_messages = False
+    _cached_edge_index: tuple[Tensor, Tensor | None] | None = None  # as PyG names it; nothing is read from it
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.__module__.startswith("graphkit."):
+            cls._own_messages |= not {"message", "aggregate", "update", "propagate"}.isdisjoint(vars(cls))
+
+    def __init__(self, aggr: Any = "add", **kwargs: Any) -> None:
+        super().__init__(aggr, **kwargs)
+
+    def _set_jittable_templates(self, raise_on_error: bool = False) -> None:
+        """Write no code for TorchScript: PyG would, into a temporary file for each class."""
+
     @abstractmethod
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """One convolution; see the class for shapes."""
+
+    @property
+    def sends_messages(self) -> bool:
+        """Whether something asks for messages, so that products of matrices will not do."""
+        own = self.__dict__
+        return bool(
+            self._explain
+            or self._own_messages
+            or self._decomposed_layers > 1
+            or self.aggr not in ("add", "sum", None)
+            or self._propagate_forward_pre_hooks
+            or self._propagate_forward_hooks
+            or self._message_forward_pre_hooks
+            or self._message_forward_hooks
+            or self._aggregate_forward_pre_hooks
+            or self._aggregate_forward_hooks
+            or "message" in own
+            or "aggregate" in own
+            or "update" in own
+        )
+
+    def refuse_messages(self, why: str) -> None:
+        """Refuse what asks a layer for its messages that sends none itself; edge masks are seen to by its parts.
+
+        Raises:
+            ValueError: If there are hooks or other things that would have no effect.
+        """
+        if self.sends_messages and not self._explain:
+            raise ValueError(
+                f"{type(self).__name__} {why}; hooks on messages, decomposed_layers, aggr and methods such as message "
+                "would have no effect"
+            )
+
+    def sizes(self, source: Any, target: Any, size: tuple[int, int] | None = None) -> tuple[int, int]:
+        """The numbers of sources and of targets, from PyG's ``size`` where there are no features of targets."""
+        if target is not None:
+            return source.shape[0], target.shape[0]
+        if size is None:
+            raise ValueError(
+                f"{type(self).__name__}: features of targets are None; pass size=(num_sources, num_targets)"
+            )
+        return size if self.flow == "source_to_target" else size[::-1]
+
+    def edges(self, graph: Tensor | SparsityPattern, size: int | tuple[int, int]) -> Tensor | SparsityPattern:
+        """The edges in the direction of the layer's flow.
+
+        Raises:
+            ValueError: If a sparse adjacency matrix is to be read against its direction, which PyG refuses, too.
+        """
+        if self.flow == "source_to_target":
+            return graph
+        if is_sparse(graph):
+            raise ValueError(
+                f"{type(self).__name__}: flow='target_to_source' does not go with a sparse adjacency matrix; pass the "
+                "transposed one, adj_t.t(), with the usual flow"
+            )
+        return sparsity_pattern(graph, size if isinstance(size, int) else size[::-1]).T
+
+    def along(self, matrix: SparseMatrix) -> SparseMatrix:
+        """What to multiply features with: the matrix, or messages along its entries where something asks for them."""
+        if self.cached:
+            self._cached_edge_index = _edges_of(matrix)
+        return cast(SparseMatrix, Messages(self, matrix)) if self.sends_messages else matrix
+
+    def send(
+        self,
+        edge_index: Tensor,
+        size: tuple[int, int],
+        edge_weight: Tensor | None = None,
+        edge_id: Tensor | None = None,
+        **features: Tensor,
+    ) -> Tensor:
+        """The sums of messages along edges from sources to targets, of features ``[num_nodes, *, channels]``."""
+        if self.flow == "target_to_source":  # which propagate expects
+            edge_index, size = edge_index.flip(0), size[::-1]
+        moved = {name: x.movedim(0, self.node_dim) for name, x in features.items()}
+        out = self.propagate(edge_index, size=size, edge_weight=edge_weight, edge_id=edge_id, **moved)
+        return out.movedim(self.node_dim, 0).clone()  # a hook may keep what a layer then adds to
+
+    def message(self, x_j: Tensor, edge_weight: Tensor | None) -> Tensor:
+        """The source's features times the weight of the edge."""
+        return x_j if edge_weight is None else edge_weight.unsqueeze(-1) * x_j
+
+    def explain_message(self, inputs: Tensor, edge_id: Tensor | None) -> Tensor:
+        """The messages times PyG's mask of edges; loops that the layer has added have none."""
+        mask = self._edge_mask
+        if mask is None:
+            raise ValueError(
+                f"{type(self).__name__} is in explain mode without an edge mask; use "
+                "torch_geometric.explain.algorithm.utils.set_masks, or explain = None"
+            )
+        mask = mask.sigmoid() if self._apply_sigmoid else mask
+        if edge_id is not None:
+            mask = mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
+        if mask.size(0) != inputs.size(self.node_dim):
+            raise ValueError(
+                f"{type(self).__name__} has an edge mask for {mask.size(0)} edges, but was called with "
+                f"{inputs.size(self.node_dim)}; masks are for the edges that the model is called with"
+            )
+        return inputs * mask.view([-1 if dim == self.node_dim % inputs.dim() else 1 for dim in range(inputs.dim())])
+
+
+class Messages:
+    """A matrix whose products are sums of messages, sent by a layer's ``propagate``.
+
+    Args:
+        layer: The layer.
+        matrix: The matrix, whose entries are the edges and whose values are their weights.
+    """
+
+    requires_grad = True  # what hooks and masks do to messages may have a gradient, so nothing is cached
+
+    def __init__(self, layer: Layer, matrix: SparseMatrix) -> None:
+        self.layer, self.matrix = layer, matrix
+
+    def __matmul__(self, x: Tensor) -> Tensor:
+        pattern = self.matrix.pattern
+        edge_index, edge_weight = _edges_of(self.matrix)
+        size = (pattern.num_cols, pattern.num_rows)
+        return self.layer.send(edge_index, size, x=x, edge_weight=edge_weight, edge_id=pattern.edge_id)
+
+
+def _edges_of(matrix: SparseMatrix) -> tuple[Tensor, Tensor | None]:
+    values = matrix.values
+    return matrix.pattern.edge_index(), None if values is None else matrix.pattern.to_edges(values)

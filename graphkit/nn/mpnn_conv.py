@@ -13,8 +13,12 @@ from graphkit.core.validate import check_edge_index
 from graphkit.nn import aggr as aggregations
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import static_graphs
-from graphkit.ops import SparseMatrix, unweighted_pattern
+from graphkit.nn.node_axis import pair_of, static_graphs
+from graphkit.ops import unweighted_pattern
+
+ONLY_THE_LARGEST = Checks(
+    [{"aggr": "max"}], expected_failures={"edge_masks": "an edge whose message is not the largest changes nothing"}
+)
 
 
 class MPNNConv(Layer):
@@ -32,15 +36,16 @@ class MPNNConv(Layer):
         aggr_kwargs: Further arguments of the aggregation (default: none).
 
     Shapes:
-        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          ``edge_index`` ``[2, num_edges]``
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`), or a pair
+          of the features of sources and of targets; ``edge_index`` ``[2, num_edges]``
 
     Example:
         >>> MPNNConv(3, 8, 2, aggr="max")(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """
 
-    checks = Checks([{}, {"aggr": "recurrent"}, {"aggr": "lcm"}, {"aggr": "max"}])
+    bipartite = True
+    checks = Checks([{}, {"aggr": "recurrent"}, {"aggr": "lcm"}, ONLY_THE_LARGEST])
 
     def __init__(
         self,
@@ -49,8 +54,9 @@ class MPNNConv(Layer):
         out_channels: Count,
         aggr: str = "mean",
         aggr_kwargs: dict[str, Any] | None = None,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(None, **kwargs)
         self.from_target = Linear(in_channels, hidden_channels)
         self.from_source = Linear(in_channels, hidden_channels, bias=False)
         self.aggregation = aggregations.resolve(aggr, hidden_channels, **(aggr_kwargs or {}))
@@ -60,16 +66,37 @@ class MPNNConv(Layer):
     def reset_parameters(self) -> None:
         """Draw new weights: Glorot uniform, zeros for biases, and those of the aggregation."""
         for module in self.children():
-            module.reset_parameters()  # type: ignore[operator]
+            module.reset_parameters()
 
     @static_graphs
-    def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Any, edge_index: Tensor) -> Tensor:
         """The updated states; see the class for shapes."""
-        if not isinstance(edge_index, Tensor) or edge_index.layout != torch.strided:
-            edge_index = unweighted_pattern(edge_index, x.shape[0], "MPNNConv").edge_index()
-        check_edge_index(edge_index, x.shape[0], "MPNNConv")
-        source, target = edge_index[0], edge_index[1]
-        own = self.from_target(x)
-        messages = torch.relu(own[target] + self.from_source(x)[source])
-        received = self.aggregation(messages, target, dim_size=own.size(0), dim=0)
-        return self.update_self(x) + self.update_messages(received)
+        source, target = pair_of(x)
+        size = self.sizes(source, target)
+        edges, edge_id = self._ends(edge_index, size)
+        own, other = self.from_target(target), self.from_source(source)
+        if self.sends_messages:
+            received = self.send(edges, size, own=own, other=other, edge_id=edge_id)
+        else:
+            messages = torch.relu(own.index_select(0, edges[1]) + other.index_select(0, edges[0]))
+            received = self.aggregation(messages, edges[1], dim_size=size[1], dim=0)
+        return self.update_self(target) + self.update_messages(received)
+
+    def _ends(self, edge_index: Any, size: tuple[int, int]) -> tuple[Tensor, Tensor | None]:
+        """Sources and targets of messages, and which edges they belong to."""
+        graph = self.edges(edge_index, size)
+        if isinstance(graph, Tensor) and graph.layout == torch.strided:
+            check_edge_index(graph, size, "MPNNConv")
+            return graph, None
+        pattern = unweighted_pattern(graph, size, "MPNNConv")
+        return pattern.edge_index(), pattern.edge_id
+
+    def message(self, own_i: Tensor, other_j: Tensor) -> Tensor:  # type: ignore[override]
+        """What a source tells a target."""
+        return torch.relu(own_i + other_j)
+
+    def aggregate(
+        self, inputs: Tensor, index: Tensor, ptr: Tensor | None = None, dim_size: int | None = None
+    ) -> Tensor:
+        """The aggregation of messages."""
+        return self.aggregation(inputs, index, ptr=ptr, dim_size=dim_size, dim=self.node_dim)

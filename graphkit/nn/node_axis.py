@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
+from graphkit.ops import SparseMatrix
+
 
 def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Let a ``forward`` that works on nodes first take PyG's static graphs: ``x`` ``[*, num_nodes, channels]``."""
+    """Let a ``forward`` that works on nodes first take features as PyG's layers do.
+
+    They may be those of static graphs, ``[*, num_nodes, channels]``, a sparse tensor, or a pair of those of sources and
+    targets, where the layer is ``bipartite``; its ``forward`` gets a pair ``(source, target)``, whatever its flow.
+    """
 
     @wraps(forward)
     def moved(self: Any, x: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if isinstance(x, tuple | list):
+            return _of_pair(forward, self, x, args, kwargs)
         if isinstance(x, Tensor) and x.dim() < 2:
             raise ValueError(f"{type(self).__name__}: x has shape {list(x.shape)}, expected [num_nodes, channels]")
         check_width(self, x)
         try:
-            if not isinstance(x, Tensor) or x.dim() == 2:
+            if not isinstance(x, Tensor):
                 return forward(self, x, *args, **kwargs)
-            return forward(self, nodes_first(x), *args, **kwargs).movedim(0, -2)
+            if x.layout != torch.strided:
+                return forward(self, SparseMatrix.from_tensor(x), *args, **kwargs)
+            if x.dim() == 2:
+                return forward(self, x, *args, **kwargs)
+            dim = getattr(self, "node_dim", -2)
+            return forward(self, x.movedim(dim, 0), *args, **kwargs).movedim(0, dim)
         except (RuntimeError, TypeError):
             explain_dtype(self, x)
             raise
@@ -29,11 +42,30 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return moved
 
 
+def _of_pair(forward: Callable[..., Tensor], layer: Any, x: Any, args: Any, kwargs: Any) -> Tensor:
+    if not getattr(layer, "bipartite", False):
+        refuse_pair(layer)
+    if len(x) != 2:
+        raise ValueError(f"{type(layer).__name__}: expected a pair of features (x_source, x_target) of dense tensors")
+    for part in x:
+        if part is not None:
+            check_width(layer, part)
+    dim = layer.node_dim
+    parts = [part if part is None or part.dim() == 2 else part.movedim(dim, 0) for part in x]
+    source, target = parts if layer.flow == "source_to_target" else parts[::-1]
+    if source is None:
+        raise ValueError(f"{type(layer).__name__}: the features that messages start from are None")
+    out = forward(layer, (source, target), *args, **kwargs)
+    return out if out.dim() == 2 else out.movedim(0, dim)
+
+
 def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Let a ``forward`` refuse static graphs."""
 
     @wraps(forward)
     def checked(self: Any, x: Any, *args: Any, **kwargs: Any) -> Tensor:
+        if isinstance(x, list | tuple) and hasattr(self, "bipartite"):
+            refuse_pair(self)
         state = x[-1] if isinstance(x, list | tuple) else x
         if len(state.shape) != 2:
             raise ValueError(
@@ -48,6 +80,19 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
             raise
 
     return checked
+
+
+def refuse_pair(layer: Any) -> NoReturn:
+    """Say, as PyG does, that a layer knows one set of nodes."""
+    raise ValueError(
+        f"{type(layer).__name__} received a tuple of node features as input while this layer does not support "
+        "bipartite message passing; take another layer, such as GINConv or MPNNConv"
+    )
+
+
+def pair_of(x: Any) -> tuple[Any, Any]:
+    """The features of sources and of targets, which are the same unless a pair is given; targets may be ``None``."""
+    return x if isinstance(x, tuple) else (x, x)
 
 
 def check_width(layer: Any, x: Any) -> None:

@@ -60,8 +60,9 @@ class PureGCNConv(Layer):
         normalize: Literal["sym"] | None = "sym",
         dropout: Probability = 0.0,
         tail_dropout: Probability = 0.0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.in_channels, self.out_channels, self.num_layers = in_channels, out_channels, num_layers
         self.residual, self.normalize = residual, normalize
         self.dropout, self.tail_dropout = dropout, tail_dropout
@@ -80,7 +81,10 @@ class PureGCNConv(Layer):
         """All averages; see the class for shapes."""
         size, kind = x.shape[0], x.dtype
         sym = self.normalize == "sym"
-        matrix = gcn_norm(edge_index, edge_weight, add_self_loops=sym, norm=self.normalize, size=size, dtype=kind)
+        edges = self.edges(edge_index, size)
+        matrix = self.along(
+            gcn_norm(edges, edge_weight, add_self_loops=sym, norm=self.normalize, size=size, dtype=kind)
+        )
         h: Any = drop(self.lin(x), self.dropout, self.training)
         states = []
         for i in range(self.num_layers):

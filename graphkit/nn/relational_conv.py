@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,8 @@ from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern, weighted_pattern
+from graphkit.nn.node_axis import refuse_pair
+from graphkit.ops import SparseMatrix, SparsityPattern, weighted_pattern
 
 
 class RelationalConv(Layer):
@@ -52,9 +53,14 @@ class RelationalConv(Layer):
     checks = Checks([{"num_relations": 1}, {"num_relations": 1, "conv": "gin"}])
 
     def __init__(
-        self, in_channels: Channels, out_channels: Count, num_relations: Count = 2, conv: Literal["gcn", "gin"] = "gcn"
+        self,
+        in_channels: Channels,
+        out_channels: Count,
+        num_relations: Count = 2,
+        conv: Literal["gcn", "gin"] = "gcn",
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.num_relations, self.conv = num_relations, conv
         self.root = Linear(in_channels, out_channels)
@@ -79,8 +85,12 @@ class RelationalConv(Layer):
         edge_weight: Tensor | None = None,
     ) -> Tensor:
         """One convolution; see the class for shapes."""
+        if isinstance(x, tuple | list):
+            refuse_pair(self)
+        self.refuse_messages("sends them by its convs")
         out = self.root(x)
-        pattern, edge_weight = weighted_pattern(edge_index, edge_weight, x.shape[-2])
+        edges, size = self.edges(edge_index, x.shape[-2]), x.shape[-2]
+        pattern, edge_weight = weighted_pattern(edges, edge_weight, size)
         for conv, (edges, ids) in zip(self.convs, self._divide(pattern, edge_type)):
             out = out + conv(x, edges, None if edge_weight is None else edge_weight[ids])
         return out
@@ -102,11 +112,8 @@ class RelationalConv(Layer):
                 f"RelationalConv: an edge has the relation {int(edge_type[wrong][0])}, but there are "
                 f"{self.num_relations} relations; set num_relations"
             )
-        edges, parts = pattern.edge_index(), []
-        for relation in range(self.num_relations):
-            ids = (edge_type == relation).nonzero().squeeze(1)
-            parts.append((sparsity_pattern(edges[:, ids], (pattern.num_cols, pattern.num_rows)), ids))
-        return parts
+        parts = [(edge_type == relation).nonzero().squeeze(1) for relation in range(self.num_relations)]
+        return [(pattern.select(ids), ids) for ids in parts]
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}, num_relations={self.num_relations}"

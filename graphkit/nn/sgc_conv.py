@@ -37,11 +37,18 @@ class SGConv(Layer):
     checks = Checks([{}, {"K": 3, "out_channels": 7}, {"add_self_loops": False, "bias": False}])
 
     def __init__(
-        self, in_channels: Channels, out_channels: Count, K: Count = 1, add_self_loops: bool = True, bias: bool = True
+        self,
+        in_channels: Channels,
+        out_channels: Count,
+        K: Count = 1,
+        cached: bool = False,
+        add_self_loops: bool = True,
+        bias: bool = True,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.in_channels, self.out_channels = in_channels, out_channels
-        self.K, self.add_self_loops = K, add_self_loops
+        self.K, self.cached, self.add_self_loops = K, cached, add_self_loops
         self.lin = Linear(in_channels, out_channels, bias=False)
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
@@ -56,7 +63,8 @@ class SGConv(Layer):
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All averages; see the class for shapes."""
         size, dtype = x.shape[0], x.dtype
-        matrix = gcn_norm(edge_index, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype)
+        edges = self.edges(edge_index, size)
+        matrix = self.along(gcn_norm(edges, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype))
         weights_first = isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels
 
         def averages(h: Any) -> Any:

@@ -10,24 +10,26 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Activation, Channels, Count
+from graphkit.core.constraints import Activation, Channels, Checked, Count
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import one_graph, static_graphs
+from graphkit.nn.node_axis import one_graph, pair_of, static_graphs
 from graphkit.ops import SparseMatrix, gcn_norm, softmax, unweighted_pattern
 
 EPS = 1e-9  # of the official normalisation
 
 
-class _Normalised(Layer):
+class _Normalised(Checked, nn.Module):
     r"""Linear maps whose results are standardised per row, with a scale and an offset each.
 
     Usual arguments:
         act: The activation :math:`\sigma`, by PyG's names, or ``None`` for none.
     """
 
-    def __init__(self, sizes: list[tuple[int, int]], norm_shape: tuple[int, ...], act: Activation | None) -> None:
-        super().__init__()
+    def __init__(
+        self, sizes: list[tuple[int, int]], norm_shape: tuple[int, ...], act: Activation | None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
         self.lins = nn.ModuleList(Linear(*size) for size in sizes)
         self.scale = nn.Parameter(torch.empty(norm_shape))
         self.offset = nn.Parameter(torch.empty(norm_shape))
@@ -56,8 +58,13 @@ class ShaDowLinear(_Normalised):
 
     With :math:`\mathrm{norm}` that standardises a row and has a learned scale and offset.
 
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        out_channels: Size of each output row.
+
     Shapes:
         - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`)
+        - **output:** ``[*, num_nodes, out_channels]``
 
     Example:
         >>> ShaDowLinear(3, 2)(torch.ones(4, 3)).shape
@@ -74,7 +81,7 @@ class ShaDowLinear(_Normalised):
         return self.norm(0, self.mapped(0, x))
 
 
-class ShaDowSAGEConv(_Normalised):
+class ShaDowSAGEConv(_Normalised, Layer):
     r"""GraphSAGE's layer with standardised rows.
 
     From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
@@ -91,18 +98,24 @@ class ShaDowSAGEConv(_Normalised):
     """
 
     checks = Checks([{}, {"act": None}])
+    bipartite = True
 
-    def __init__(self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu") -> None:
-        super().__init__([(in_channels, out_channels)] * 2, (2, out_channels), act)
+    def __init__(
+        self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu", **kwargs: Any
+    ) -> None:
+        super().__init__([(in_channels, out_channels)] * 2, (2, out_channels), act, **kwargs)
 
     @static_graphs
     def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
-        mean = gcn_norm(edge_index, edge_weight, add_self_loops=False, norm="row", size=x.size(0), dtype=x.dtype)
-        return self.norm(0, self.mapped(0, x)) + self.norm(1, self.mapped(1, mean @ x))
+        source, target = pair_of(x)
+        size = self.sizes(source, target)
+        edges = self.edges(edge_index, size)
+        mean = self.along(gcn_norm(edges, edge_weight, add_self_loops=False, norm="row", size=size, dtype=source.dtype))
+        return self.norm(0, self.mapped(0, target)) + self.norm(1, self.mapped(1, mean @ source))
 
 
-class ShaDowGCNConv(_Normalised):
+class ShaDowGCNConv(_Normalised, Layer):
     r"""Graph convolution with standardised rows: :math:`\mathrm{norm}(\sigma(W P x + b))`.
 
     From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
@@ -116,17 +129,20 @@ class ShaDowGCNConv(_Normalised):
 
     checks = Checks([{}, {"act": None}])
 
-    def __init__(self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu") -> None:
-        super().__init__([(in_channels, out_channels)], (1, out_channels), act)
+    def __init__(
+        self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu", **kwargs: Any
+    ) -> None:
+        super().__init__([(in_channels, out_channels)], (1, out_channels), act, **kwargs)
 
     @static_graphs
     def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
-        matrix = gcn_norm(edge_index, edge_weight, size=x.size(0), dtype=x.dtype)
+        size = x.size(0)
+        matrix = self.along(gcn_norm(self.edges(edge_index, size), edge_weight, size=size, dtype=x.dtype))
         return self.norm(0, self.mapped(0, matrix @ x))
 
 
-class ShaDowGATConv(_Normalised):
+class ShaDowGATConv(_Normalised, Layer):
     r"""Graph attention with standardised rows.
 
     From `"Decoupling the Depth and Scope of Graph Neural Networks" <https://arxiv.org/abs/2201.07858>`_ (Zeng et al.,
@@ -159,12 +175,17 @@ class ShaDowGATConv(_Normalised):
     checks = Checks([{}, {"out_channels": 6, "heads": 2, "act": "tanh"}])
 
     def __init__(
-        self, in_channels: Channels, out_channels: Count, heads: Count = 1, act: Activation | None = "elu"
+        self,
+        in_channels: Channels,
+        out_channels: Count,
+        heads: Count = 1,
+        act: Activation | None = "elu",
+        **kwargs: Any,
     ) -> None:
         if out_channels % heads:
             raise ValueError(f"ShaDowGATConv: heads={heads} must divide out_channels={out_channels}")
         shape = (2, heads, out_channels // heads)
-        super().__init__([(in_channels, out_channels)] * 2, shape, act)
+        super().__init__([(in_channels, out_channels)] * 2, shape, act, **kwargs)
         self.attention = nn.Parameter(torch.empty(shape))
         nn.init.xavier_uniform_(self.attention)
 
@@ -176,11 +197,12 @@ class ShaDowGATConv(_Normalised):
     @one_graph
     def forward(self, x: Any, edge_index: Tensor) -> Tensor:
         """One convolution; see the class for shapes."""
-        pattern, _ = unweighted_pattern(edge_index, x.size(0), "ShaDowGATConv").with_self_loops()
+        edges = self.edges(edge_index, x.size(0))
+        pattern, _ = unweighted_pattern(edges, x.size(0), "ShaDowGATConv").with_self_loops()
         own, other = (self.mapped(k, x).view(x.size(0), *self.attention.shape[1:]) for k in range(2))
         of_target, of_source = (
             F.leaky_relu((z * a).sum(-1), 0.2) for z, a in zip((own, other), self.attention, strict=True)
         )
         weight = softmax(of_target[pattern.row] + of_source[pattern.col], ptr=pattern.rowptr)
-        heads = [SparseMatrix(pattern, weight[:, h]) @ other[:, h] for h in range(other.size(1))]
+        heads = [self.along(SparseMatrix(pattern, weight[:, h])) @ other[:, h] for h in range(other.size(1))]
         return (self.norm(0, torch.stack(heads, dim=1)) + self.norm(1, own)).flatten(1) / 2

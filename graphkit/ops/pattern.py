@@ -44,6 +44,8 @@ class SparsityPattern(Caching):
     def __init__(self, rowptr: Tensor, col: Tensor, perm: Tensor | None, num_cols: int) -> None:
         self.rowptr, self.col, self.perm = rowptr, col, perm
         self.num_rows, self.num_cols, self.num_edges = rowptr.numel() - 1, num_cols, col.numel()
+        self._selected: Tensor | None = None
+        self._added = 0
         self._parent: weakref.ref[SparsityPattern] | None = None
 
     @property
@@ -85,6 +87,16 @@ class SparsityPattern(Caching):
     def out_degree(self) -> Tensor:
         """Number of entries in each column (edges that leave each source)."""
         return self.cached("out_degree", lambda: self.colptr.diff())
+
+    @property
+    def edge_id(self) -> Tensor | None:
+        """Which edge of the user's graph each edge is, -1 for a new self-loop; ``None`` where they are the same."""
+        if self._selected is None and self._added == 0:
+            return None
+        old = self._selected
+        if old is None:
+            old = torch.arange(self.num_edges - self._added, device=self.device)
+        return torch.cat([old, old.new_full((self._added,), -1)])
 
     @property
     def is_symmetric(self) -> bool:
@@ -144,6 +156,13 @@ class SparsityPattern(Caching):
             weight = torch.cat([old, weight.new_full((added,), fill)])
         return pattern, weight
 
+    def select(self, ids: Tensor) -> SparsityPattern:
+        """The pattern of the edges ``ids``, in that order; they remember which edges they are (``edge_id``)."""
+        source, target = self.edge_index()[:, ids]
+        out = build_pattern(source, target, self.num_cols, self.num_rows)
+        out._selected = ids if self.edge_id is None else self.edge_id[ids]
+        return out
+
     def kernel_indices(self) -> tuple[Tensor, Tensor]:
         """``(rowptr, col)`` in the integer type that the kernels prefer (32 bit wherever it fits)."""
         return self.cached("kernel_indices", self._narrow)
@@ -167,7 +186,9 @@ class SparsityPattern(Caching):
         if torch.device(device) == self.device:
             return self
         perm = None if self.perm is None else self.perm.to(device)
-        return SparsityPattern(self.rowptr.to(device), self.col.to(device), perm, self.num_cols)
+        out = SparsityPattern(self.rowptr.to(device), self.col.to(device), perm, self.num_cols)
+        out._selected, out._added = None if self._selected is None else self._selected.to(device), self._added
+        return out
 
     def __repr__(self) -> str:
         return f"SparsityPattern(num_rows={self.num_rows}, num_cols={self.num_cols}, num_edges={self.num_edges})"
@@ -201,6 +222,7 @@ class SparsityPattern(Caching):
         colptr, row, csc_perm = self._csc
         out = SparsityPattern(colptr, row, csc_perm if self.perm is None else self.perm[csc_perm], self.num_rows)
         out.cached("csc", lambda: (self.rowptr, self.col, self._csc_inverse))
+        out._selected, out._added = self._selected, self._added
         out._parent = weakref.ref(self)  # a strong one would make a reference cycle
         return out
 
@@ -210,9 +232,7 @@ class SparsityPattern(Caching):
         if bool(again.any()):  # equal entries stand in the order of the edges
             stays = torch.cat([~again, again.new_ones(1)])
             remaining = (stays if self.perm is None else stays[self._inverse]).nonzero().squeeze(1)
-            source, target = self.edge_index()[:, remaining]
-            once = build_pattern(source, target, self.num_cols, self.num_rows)
-            pattern, _, added = once._add_self_loops()
+            pattern, _, added = self.select(remaining)._add_self_loops()
             return pattern, remaining, added
         lacks = torch.ones(self.num_rows, dtype=torch.bool, device=self.device)
         lacks[self.col[self.col == self.row]] = False
@@ -221,6 +241,7 @@ class SparsityPattern(Caching):
         if self.perm is not None:  # entries are not edges
             ids = torch.cat([self.perm, torch.arange(self.num_edges, out.num_edges, device=self.device)])
             out.perm = ids if out.perm is None else ids.index_select(0, out.perm)
+        out._selected, out._added = self._selected, self._added + nodes.numel()
         return out, None, nodes.numel()
 
     def _narrow(self) -> tuple[Tensor, Tensor]:
@@ -292,7 +313,7 @@ class _Cache:
     def get(self, graph: Tensor, size: Size) -> SparsityPattern:
         sparse = graph.layout != torch.strided
         indices = _indices(graph) if sparse else (graph,)
-        key = graph.shape if sparse else size
+        key = graph.shape if sparse else (size, size) if isinstance(size, int) else size
         entry = self._entries.get(id(graph))
         if entry is not None and entry.owner() is graph and same_contents(indices, entry.copies):
             pattern = entry.patterns.get(key)

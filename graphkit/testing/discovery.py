@@ -25,12 +25,14 @@ from graphkit.testing.kinds import (
     check_layered_contract,
     check_separate_layers,
 )
+from graphkit.testing.messages import MESSAGES
 from graphkit.testing.modules import COMMON
 from graphkit.testing.transforms import TRANSFORM
 from graphkit.transforms import features, rewiring
 
 CHECKS: dict[str, dict[str, Any]] = {
     "layer": COMMON
+    | MESSAGES
     | {
         "edge_direction": check_edge_direction,
         "reads": check_reads,

@@ -70,7 +70,7 @@ class DRewGCNConv(DRewConv):
     ) -> None:
         def make_conv() -> nn.Module:
             if paper_form:
-                return GCNConv(in_channels, out_channels, add_self_loops=False, normalize=None, bias=False)
+                return GCNConv(in_channels, out_channels, normalize=False, bias=False)
             return _GCNLayer(in_channels, out_channels, act, dropout, batch_norm, l2_norm)
 
         super().__init__(make_conv, num_hops, nu, shared_weights, convex_combination, learned_hop_weights)

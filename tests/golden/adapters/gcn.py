@@ -62,7 +62,12 @@ def _check_layers(file: GoldenFile) -> None:
         matrix = file.tensor(f"param_weight_{layer}")
         bias = f"param_bias_{layer}" in file
         conv = nn.GCNConv(
-            matrix.size(1), matrix.size(0), improved=fill == 2, add_self_loops=loops, normalize=norm, bias=bias
+            matrix.size(1),
+            matrix.size(0),
+            improved=fill == 2,
+            add_self_loops=loops,
+            normalize=norm == "sym" or norm,
+            bias=bias,
         )
         state = {"lin.weight": matrix} | ({"bias": file.tensor(f"param_bias_{layer}")} if bias else {})
         conv.double().load_state_dict(state)

@@ -1,0 +1,134 @@
+"""Checks of layers that are PyG's message passing: edge masks, hooks, flow, pairs of features."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
+from torch_geometric.nn import MessagePassing
+
+from graphkit.testing.checked_module import CheckedModule
+from graphkit.testing.graphs import random_graph
+from graphkit.testing.symmetry import assert_close
+
+
+def check_edge_masks(checked: CheckedModule) -> None:
+    """In explain mode every edge has its mask: ones change nothing, one 0 takes the edge away, all have a gradient."""
+    module, graph = _message_passing(checked), _graph()
+    if module is None:
+        return
+    expected = checked.call(module, graph)
+    mask = torch.ones(graph.num_edges, dtype=torch.float64, requires_grad=True)
+    out = _masked(checked, module, graph, mask)
+    assert_close(out, expected, "an edge mask of ones changes the output")
+    weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
+    gradient = torch.autograd.grad((out * weight).sum(), mask)[0]
+    assert bool((gradient != 0).all()), (
+        f"edges {(gradient == 0).nonzero().flatten().tolist()} have a mask without effect"
+    )
+    for edge in range(graph.num_edges):
+        hidden = _masked(checked, module, graph, torch.arange(graph.num_edges).ne(edge).double())
+        changed = (hidden - expected).abs().amax(1).nonzero().flatten().tolist()
+        assert int(graph.edge_index[1, edge]) in changed, f"edge {edge} is hidden, and its target does not notice"
+    assert_close(checked.call(module, graph), expected, "a mask that was cleared leaves something behind")
+
+
+def check_message_hooks(checked: CheckedModule) -> None:
+    """Hooks see and change what is sent, or registering them is refused when the layer is called."""
+    module, graph = _message_passing(checked), _graph()
+    if module is None:
+        return
+    expected = checked.call(module, graph)
+    seen: list[Any] = []
+    for name in (
+        "propagate_forward_pre",
+        "message_forward_pre",
+        "message_forward",
+        "aggregate_forward",
+        "propagate_forward",
+    ):
+        handle = getattr(module, f"register_{name}_hook")(lambda *given: seen.append(given))
+        try:
+            assert_close(checked.call(module, graph), expected, f"a {name} hook changes the output")
+        except ValueError as error:
+            if "would have no effect" not in str(error):
+                raise AssertionError(f"a {name} hook breaks the layer: {error}") from error
+            return
+        finally:
+            handle.remove()
+        assert seen, f"a {name} hook is never called"
+        seen.clear()
+    handle = module.register_message_forward_hook(lambda layer, given, messages: 0 * messages)
+    out = checked.call(module, graph)
+    handle.remove()
+    assert not torch.allclose(out, expected), "messages that a hook has changed are not used"
+    assert_close(checked.call(module, graph), expected, "a removed hook leaves something behind")
+
+
+def check_flow(checked: CheckedModule) -> None:
+    """With the other flow, messages go from row 1 of ``edge_index`` to row 0."""
+    module, graph = _message_passing(checked), _graph()
+    if module is None:
+        return
+    expected = checked.call(module, graph)
+    module.flow = "target_to_source"
+    flipped = graph.clone()
+    flipped.edge_index = graph.edge_index.flip(0)
+    assert_close(checked.call(module, flipped), expected, "flipped edges with the other flow give another output")
+    mask = torch.arange(graph.num_edges).ne(2).double()
+    there = _masked(checked, module, flipped, mask)
+    module.flow = "source_to_target"
+    assert_close(there, _masked(checked, module, graph, mask), "an edge mask means other edges with the other flow")
+
+
+def check_bipartite(checked: CheckedModule) -> None:
+    """Features may be a pair, of sources and of targets, as in PyG, or the pair is refused."""
+    module, graph = _message_passing(checked), random_graph(7, 16)
+    if module is None or "x" not in inspect.signature(module.forward).parameters:
+        return
+    graph.edge_index = graph.edge_index[:, graph.edge_index[1] < 4]  # targets are the first nodes
+    graph.edge_weight = torch.rand(graph.edge_index.size(1), dtype=torch.float64)
+    named = checked.arguments(module, graph)[1]
+    x = named.pop("x")
+    try:
+        out = module((x, x[:4]), **named)
+    except ValueError as error:
+        if "does not support bipartite message passing" not in str(error):
+            raise AssertionError(f"a pair of features is refused without a clear word: {error}") from error
+        return
+    assert_close(out, module(x, **named)[:4], "a pair of features gives another output than all nodes")
+    reverse = {**named, "edge_index": graph.edge_index.flip(0)}
+    module.flow = "target_to_source"
+    assert_close(module((x[:4], x), **reverse), out, "a pair of features means something else with the other flow")
+
+
+def _graph() -> Data:
+    """A graph with a self-loop, and no other edges that a layer takes together."""
+    graph = random_graph(5, 8, weighted=True)
+    graph.edge_index[:, 3] = 2
+    return graph
+
+
+def _message_passing(checked: CheckedModule) -> Any:
+    module = checked.build()
+    return module if isinstance(module, MessagePassing) else None
+
+
+def _masked(checked: CheckedModule, module: nn.Module, graph: Data, mask: Tensor) -> Tensor:
+    set_masks(module, mask, graph.edge_index, apply_sigmoid=False)
+    try:
+        return checked.call(module, graph)
+    finally:
+        clear_masks(module)
+
+
+MESSAGES = {
+    "edge_masks": check_edge_masks,
+    "message_hooks": check_message_hooks,
+    "flow": check_flow,
+    "bipartite": check_bipartite,
+}
