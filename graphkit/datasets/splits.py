@@ -333,8 +333,6 @@ FOLDS = (errica, dgcnn_folds, forwardgnn, folds, pair_folds)
 def fold_overlap(card: Card, splits: Sequence[int | str]) -> float:
     """Nadeau and Bengio's ratio of test to training examples where splits are folds of one cross-validation, else 0.
 
-    What validates counts as training: it chooses the weights.
-
     Args:
         card: The dataset.
         splits: The splits on which a model was trained.
@@ -344,7 +342,32 @@ def fold_overlap(card: Card, splits: Sequence[int | str]) -> float:
         >>> fold_overlap(card("csl"), ["cv-5/0", "cv-5/1"]), fold_overlap(card("cora"), ["public"])
         (0.25, 0.0)
     """
+    families = {family.name: family for family, _ in (choose(card, split) for split in splits)}
+    folds = len(families) == 1 and all(READERS[family.reader] in FOLDS for family in families.values())
+    return resampling_ratio(card, splits) if folds else 0.0
+
+
+def resampling_ratio(card: Card, splits: Sequence[int | str]) -> float:
+    """Nadeau and Bengio's ratio of test to training examples where splits divide the same data, and 0 for one split.
+
+    What validates counts as training: it chooses the weights. Where the card does not tell sizes, it is 1.
+
+    Args:
+        card: The dataset.
+        splits: The splits on which a model was trained; of several ratios the largest counts.
+
+    Example:
+        >>> from graphkit.datasets import card
+        >>> resampling_ratio(card("cora"), ["random-60-20-20/0", "random-60-20-20/1"])
+        0.25
+    """
     chosen = {(family.name, index): family for family, index in (choose(card, split) for split in splits)}
-    family = next(iter(chosen.values()))
-    shared = READERS[family.reader] in FOLDS and len(chosen) > 1 and {name for name, _ in chosen} == {family.name}
-    return 1 / (family.count - 1) if shared else 0.0
+    ratios = [_ratio(family, index) for (_, index), family in chosen.items()]
+    return max(ratios) if len(ratios) > 1 else 0.0
+
+
+def _ratio(family: SplitFamily, index: int) -> float:
+    if READERS[family.reader] in FOLDS:
+        return 1 / (family.count - 1)
+    parts = family.expected_sizes(index) or family.fractions
+    return parts[2] / (parts[0] + parts[1]) if len(parts) == 3 else 1.0

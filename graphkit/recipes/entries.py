@@ -12,7 +12,7 @@ from scipy import stats
 
 from graphkit.metrics import find as find_metric
 from graphkit.recipes.cell_result import CellResult
-from graphkit.recipes.comparison import mean_interval
+from graphkit.recipes.comparison import PairedDifference, mean_interval
 from graphkit.recipes.drawing import Bar, Row
 from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult, split_title
@@ -95,8 +95,12 @@ class Entry:
         cells = [*texts, "" if known is None else known.split, split, self.result.date]
         return [self.name, *(text or "—" for text in cells)]
 
-    def record(self) -> dict[str, Any]:
-        """All numbers by name."""
+    def record(self, gain: PairedDifference | None) -> dict[str, Any]:
+        """All numbers by name.
+
+        Args:
+            gain: The difference to another variant, if there is one.
+        """
         cell, known, verdict = self.cell, self.cell.published, self.cell.verdict
         low, high = verdict.interval or (None, None)
         record: dict[str, Any] = {"recipe": self.recipe, "variant": self.variant, "point": self.point}
@@ -106,6 +110,9 @@ class Entry:
         record |= {f"published {name}": None if known is None else getattr(known, name) for name in names}
         record |= {"source": source(known), "verdict": verdict.word, "difference": verdict.difference}
         record |= {"difference low": low, "difference high": high, "margin": verdict.margin, "reason": verdict.reason}
+        record |= {"against": self.cell.against, "gain": gain and gain.mean, "gain p": gain and gain.p_corrected}
+        low, high = (None, None) if gain is None else gain.interval
+        record |= {"gain low": low, "gain high": high}
         return record | {"seconds": cell.seconds, "date": self.result.date, "command": self.result.command}
 
     def line(self) -> Row:

@@ -113,8 +113,8 @@ class Report:
     def methods(self) -> list[Section]:
         """A section per method, a row per published value, confirmed ones first, by standardised difference."""
         sections = []
-        entries = sorted(self.published(), key=lambda entry: (entry.method, entry.order))
-        for method in dict.fromkeys(entry.method for entry in entries):
+        entries = sorted(self.published(), key=lambda entry: entry.order)
+        for method in sorted({entry.method for entry in entries}):
             own = [entry for entry in entries if entry.method == method]
             units = dict.fromkeys(entry.cell.unit for entry in own if entry.cell.published is not None)
             shown = [[e for e in own if e.cell.published is not None and e.cell.unit == unit] for unit in units]
@@ -145,7 +145,10 @@ class Report:
         Raises:
             ImportError: If pandas is not installed.
         """
-        return data_frame([entry.record() for entry in self.entries()])
+        entries = self.entries()
+        tables = {(entry.recipe, entry.point): entry.result for entry in entries}
+        gains = {(name, point): result.differences(point) for (name, point), result in tables.items()}
+        return data_frame([entry.record(gains[entry.recipe, entry.point].get(entry.variant)) for entry in entries])
 
     def text(self) -> str:
         """All tables, for a terminal."""

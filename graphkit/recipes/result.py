@@ -14,6 +14,8 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.figures import save_figure
 from graphkit.core.files import write_json
 from graphkit.core.text import aligned
+from graphkit.datasets import card
+from graphkit.datasets.splits import resampling_ratio
 from graphkit.metrics import find as find_metric
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
@@ -84,7 +86,8 @@ class RecipeResult(CellTable[CellResult]):
         if not pairs or len(shared) < 2:
             return {}
         in_step = {variant: [runs[run] for run in shared] for variant, runs in scores.items()}
-        return dict(compare_runs(in_step, pairs, overlap=self.first.overlap).differences)
+        overlap = resampling_ratio(card(self.task), [split for _, split in shared])
+        return dict(compare_runs(in_step, pairs, overlap=overlap).differences)
 
     def rows(self, verdicts: bool = True) -> list[list[str]]:
         """The table: mean ± standard deviation over runs.

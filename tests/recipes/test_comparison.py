@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from graphkit.recipes import compare_runs
+import graphkit as gk
+from graphkit.datasets.splits import resampling_ratio
+from graphkit.recipes import CellResult, RecipeResult, compare_runs
 from graphkit.recipes.comparison import mean_interval
 
 RNG = np.random.default_rng(0)
@@ -135,6 +137,40 @@ def test_without_pandas_the_extra_is_named(monkeypatch):
     assert "GAT" in str(comparison)
     with pytest.raises(ImportError, match=r'need pandas: pip install "graphkit-pyg\[tables\]"'):
         comparison.frame()
+
+
+def compared(task, splits, **variants):
+    """A result whose variants are compared with the first."""
+    first = next(iter(variants))
+    cells = {}
+    for name, scores in variants.items():
+        runs = [{"seed": 0, "split": split, "split_hash": split, "test": float(score), "seconds": 1.0}
+                for split, score in zip(splits, scores, strict=True)]  # fmt: skip
+        against = "" if name == first else first
+        cells["", name] = CellResult("GCN", None, "accuracy", "%", "hash", against=against, runs=runs)
+    return RecipeResult("mine/compared", task, cells)
+
+
+@pytest.mark.parametrize(
+    ("task", "family", "ratio"),
+    [("mutag", "cv-10", 1 / 9), ("mutag", "random-80-10-10", 1 / 9), ("cora", "geom-gcn", 497 / (1192 + 796))],
+)
+def test_variants_of_a_recipe_are_corrected_by_what_their_splits_share(task, family, ratio):
+    splits = [f"{family}/{i}" for i in range(8)]
+    found = compared(task, splits, **SCORES).differences()
+    assert found == dict(compare_runs(SCORES, "GCN", overlap=ratio).differences)
+    assert resampling_ratio(gk.datasets.card(task), splits) == pytest.approx(ratio)
+    assert resampling_ratio(gk.datasets.card(task), splits[:1]) == 0
+
+
+def test_only_shared_and_finite_runs_are_compared():
+    result = compared("mutag", [f"cv-10/{i}" for i in range(8)], **SCORES)
+    result.cells["", "GIN"].runs[0]["test"] = math.inf
+    assert list(result.differences()) == ["GAT"]
+    del result.cells["", "GAT"].runs[2:]
+    assert result.differences()["GAT"].n == 2
+    del result.cells["", "GAT"].runs[1:]
+    assert result.differences() == {}
 
 
 def test_a_picture_with_the_differences_beside_the_means(tmp_path):
