@@ -80,6 +80,8 @@ class Task(Scoring):
         judges_pairs: Whether pairs of nodes are judged (:meth:`pairs`).
         joins_graphs: Whether batches join many graphs, which have the labels.
         readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.
+        tables: What the columns of the tables hold that the task was made of (:meth:`NodeTask.from_pandas`), if any.
+        ids: What its nodes are called there.
         stands_for: The description of the task in whose place this one stands, without its data, where a run is loaded
             (:func:`~graphkit.training.load_run`); empty otherwise.
     """
@@ -89,6 +91,8 @@ class Task(Scoring):
     joins_graphs: ClassVar[bool] = False
     readout: str | None = None
     stands_for: str = ""
+    tables: Any = None
+    ids: Any = None
     redraws = RenamedAttribute("resamples")
     keeps_batches = RenamedAttribute("caches_evaluation")
     graphs: list[Data]

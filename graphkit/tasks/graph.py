@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -10,11 +11,12 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import with_kinds
-from graphkit.core.constraints import Count
+from graphkit.core.constraints import Count, Seed, checked
 from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
 from graphkit.tasks.loaders import GraphBatches, Loader
 from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.tables.columns import Impute
 from graphkit.tasks.targets import Target
 
 
@@ -54,6 +56,72 @@ class GraphTask(Task):
         weights = {"class_weight": class_weight, "pos_weight": pos_weight}
         super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
         self.set_data(graphs, split)
+
+    @classmethod
+    @checked
+    def from_networkx(
+        cls,
+        graphs: Sequence[Any],
+        label: str,
+        features: Sequence[str] | None = None,
+        categorical: Sequence[str] = (),
+        impute: Impute | None = None,
+        edge_weight: str | None = None,
+        edge_features: Sequence[str] = (),
+        split: Split | None = None,
+        seed: Seed = 0,
+        target: str | type[Target] | Target | None = None,
+        name: str = "graphs",
+        **options: Any,
+    ) -> GraphTask:
+        """A task of networkx graphs, whose attributes are read as :meth:`NodeTask.from_pandas` reads columns.
+
+        Args:
+            graphs: The graphs, all directed or none.
+            label: The attribute of each graph (``graph.graph[label]``) that is its label.
+            features: The attributes of nodes that are features (default: all).
+            categorical: The attributes that hold numbers which are names of categories (default: none).
+            impute: What takes the place of missing attributes; see :meth:`NodeTask.from_pandas` (default: refuse them).
+            edge_weight: The attribute of edge weights (default: edges have none).
+            edge_features: The attributes of edge features (default: none).
+            split: The graphs of each part (default: 60/20/20, drawn by ``seed``, with the same share of each class).
+            seed: The seed of that draw (default: 0).
+            target: The kind of label (default: as the labels are; see :meth:`NodeTask.from_pandas`).
+            name: The task's name in results (default: ``"graphs"``).
+            **options: Further arguments of :class:`GraphTask`, such as ``metric``.
+
+        Raises:
+            ImportError, TypeError, ValueError: As :meth:`NodeTask.from_pandas`.
+
+        Example:
+            >>> import networkx as nx
+            >>> rings = [nx.cycle_graph(n) for n in range(3, 13)]
+            >>> for ring in rings:
+            ...     ring.graph["parity"] = ("even", "odd")[len(ring) % 2]
+            >>> task = GraphTask.from_networkx(rings, "parity")
+            >>> task.tables.classes, task.split.sizes
+            (('even', 'odd'), (6, 2, 2))
+        """
+        from graphkit.tasks.tables import Tables, from_graph, labels_of, pandas_needed, split_of
+
+        pd = pandas_needed(f"{cls.__name__}.from_networkx")
+        place, directed = f"task {name!r}", {graph.is_directed() for graph in graphs}
+        if len(directed) != 1:
+            wrong = "some graphs are directed; all must be, or none" if directed else "there are no graphs"
+            raise ValueError(f"{place}: {wrong}")
+        parts = [from_graph(graph) for graph in graphs]
+        nodes, edges = (pd.concat(tables) for tables in zip(*parts, strict=True))
+        columns = (features, categorical, impute, ("source", "target"), edge_weight, edge_features, directed.pop(), ())
+        tables = Tables.learned(nodes, edges, (), None, *columns)
+        rows = pd.DataFrame({label: [graph.graph.get(label) for graph in graphs]})
+        y, kind, classes = labels_of(rows, [label], target, place)
+        made = split_of(rows, split, y, seed, classes is not None, place)
+        given = [tables.graph(*part)[0] for part in parts]
+        for graph, one in zip(given, y.split(1), strict=True):
+            graph.y = one
+        task = cls(name, given, made, kind, **options)
+        task.tables = replace(tables, label=(label,), classes=classes)
+        return task
 
     def make_loader(self) -> Loader:
         return GraphBatches(self)

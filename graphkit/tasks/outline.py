@@ -21,6 +21,7 @@ from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders.pairs import PAIRS
 from graphkit.tasks.node import NodeTask
 from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.tables import Tables
 from graphkit.tasks.targets import Target
 from graphkit.transforms.base import Precompute
 
@@ -54,6 +55,7 @@ def outline(task: Task) -> dict[str, Any]:
         "labels": None if labels is None else _column(labels),
         "node": {key: _column(graph[key]) for key in columns["node"] if key not in _LEFT_OUT},
         "edge": {key: _column(graph[key]) for key in columns["edge"] if key not in _LEFT_OUT},
+        "tables": None if task.tables is None else task.tables.config(),
         "sampler": None if task.sampler is None else told(task.sampler),
         "transforms": [told(transform) for transform in task.loader.transforms],
     }
@@ -80,6 +82,7 @@ def stand_in(described: Mapping[str, Any]) -> Task:
             task = task.transform(rebuilt(transform, Precompute, place))
     task.target.num_outputs, task.target.num_classes = described["num_outputs"], described["num_classes"]
     task.stands_for = described["description"]
+    task.tables = None if described["tables"] is None else Tables.from_config(described["tables"])
     return task
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.constraints import NonNegativeInt, checked
+from graphkit.core.constraints import Count, Interval, NonNegativeInt, Seed, Share, checked
 from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
 
@@ -96,8 +97,13 @@ class Split:
     @classmethod
     @checked
     def from_masks(
-        cls, name: str, train_mask: Any, val_mask: Any, test_mask: Any, split: NonNegativeInt | None = None
-    ) -> Split:
+        cls,
+        name: str,
+        train_mask: Any,
+        val_mask: Any,
+        test_mask: Any,
+        split: NonNegativeInt | Literal["all"] | None = None,
+    ) -> Any:
         """Build a split from boolean masks ``[num_nodes]``, or from a column of masks ``[num_nodes, num_splits]``.
 
         Args:
@@ -105,8 +111,9 @@ class Split:
             train_mask: Which nodes are for training; a tensor, an array or a list.
             val_mask: Which nodes are for validation.
             test_mask: Which nodes are for the test.
-            split: The column of masks that hold several splits, as PyG's Geom-GCN and WikiCS do; masks of one
-                dimension, which all splits share, have none (default: masks hold one split).
+            split: The column of masks that hold several splits, as PyG's Geom-GCN and WikiCS do, or ``"all"`` for a
+                list of them, called ``"name/0"``, ``"name/1"``, ...; masks of one dimension, which all splits share,
+                have none (default: masks hold one split).
 
         Raises:
             TypeError: If a mask is not boolean.
@@ -117,13 +124,102 @@ class Split:
             >>> Split.from_masks("first", masks, masks.roll(1, 0), [False, False, True], split=0).sizes
             (1, 1, 1)
         """
-        masks = dict(zip(STAGES, (train_mask, val_mask, test_mask), strict=True))
+        masks = {"train": train_mask, "val": val_mask, "test": test_mask}
+        if split == "all":
+            counts = {np.shape(mask)[1] for mask in masks.values() if np.ndim(mask) == 2}
+            if len(counts) != 1:
+                raise ValueError(
+                    f"split {name!r}: split='all' needs masks [num_nodes, num_splits] of equally many columns, got "
+                    f"{[list(np.shape(mask)) for mask in masks.values()]}"
+                )
+            columns = range(counts.pop())
+            return [cls.from_masks(f"{name}/{i}", train_mask, val_mask, test_mask, i) for i in columns]
         given = {stage: _as_mask(mask, split, f"split {name!r}: {stage}_mask") for stage, mask in masks.items()}
         lengths = {stage: mask.numel() for stage, mask in given.items()}
         if len(set(lengths.values())) > 1:
             raise ValueError(f"split {name!r}: the masks are of different lengths, {lengths}; give those of one graph")
         parts = {stage: mask.nonzero().view(-1) for stage, mask in given.items()}
         return cls(name, **parts, num_examples=lengths["train"])
+
+    @classmethod
+    @checked
+    def random(
+        cls,
+        num_examples: Count,
+        val: Share = 0.2,
+        test: Share = 0.2,
+        seed: Seed = 0,
+        stratify: Any = None,
+        name: str | None = None,
+    ) -> Split:
+        """Divide nodes or graphs at random.
+
+        Args:
+            num_examples: How many there are.
+            val: The share for validation (default: 0.2).
+            test: The share for the test; the rest is for training (default: 0.2).
+            seed: The seed of the draw (default: 0).
+            stratify: Labels ``[num_examples]`` of any type, of which each part gets its share; those that are missing
+                (-1, NaN, ``None``) are in no part (default: parts are drawn whatever the labels).
+            name: The split's name (default: ``"random/<seed>"``).
+
+        Raises:
+            ValueError: If shares leave nothing for a part, or for the training of a class.
+
+        Example:
+            >>> split = Split.random(10, stratify=["a"] * 5 + ["b"] * 5)
+            >>> split.sizes, sorted((split.val // 5).tolist())
+            ((6, 2, 2), [0, 1])
+        """
+        label = f"random/{seed}" if name is None else name
+        if val + test >= 1:
+            raise ValueError(f"split {label!r}: val={val} and test={test} leave nothing for training")
+        order = _shuffled(num_examples, stratify, seed, label)
+        for_test = _every(order.ids.size, test)
+        rest = order.ids[~for_test]
+        for_val = _every(rest.size, val / (1 - test))
+        train, *others = (
+            torch.from_numpy(np.sort(ids)) for ids in (rest[~for_val], rest[for_val], order.ids[for_test])
+        )
+        lost = set(order.codes.tolist()) - set(order.codes[np.isin(order.ids, train.numpy())].tolist())
+        if lost:
+            raise ValueError(
+                f"split {label!r}: class {order.classes[min(lost)]!r} has too few members for three parts; mark them "
+                "as missing, or give no stratify"
+            )
+        return cls(label, train, others[0], others[1], num_examples)
+
+    @classmethod
+    @checked
+    def k_fold(
+        cls, num_examples: Count, k: Annotated[int, Interval(3)] = 10, seed: Seed = 0, stratify: Any = None
+    ) -> list[Split]:
+        """Splits for cross-validation: each fold is the test once, and the next one validates.
+
+        Args:
+            num_examples: How many nodes or graphs there are.
+            k: The number of folds (default: 10).
+            seed: The seed by which they are dealt (default: 0).
+            stratify: As in :meth:`random` (default: ``None``).
+
+        Raises:
+            ValueError: If there are fewer examples than folds.
+
+        Example:
+            >>> [split.sizes for split in Split.k_fold(9, k=3)]
+            [(3, 3, 3), (3, 3, 3), (3, 3, 3)]
+        """
+        label = f"{k}-fold-{seed}"
+        ids = _shuffled(num_examples, stratify, seed, label).ids
+        if ids.size < k:
+            raise ValueError(f"split {label!r}: {ids.size} examples are fewer than {k} folds")
+        folds = [torch.from_numpy(np.sort(ids[i::k])) for i in range(k)]
+        splits = []
+        for i in range(k):
+            val, test = folds[(i + 1) % k], folds[i]
+            train = torch.cat([fold for j, fold in enumerate(folds) if j not in (i, (i + 1) % k)]).sort().values
+            splits.append(cls(f"{label}/{i}", train, val, test, num_examples=num_examples))
+        return splits
 
     @property
     def hash(self) -> str:
@@ -137,6 +233,44 @@ class Split:
 
     def __repr__(self) -> str:
         return f"Split({self.name}: {'/'.join(map(str, self.sizes))}, {self.hash})"
+
+
+@dataclass(frozen=True)
+class _Shuffled:
+    """Ids in random order, class after class, with the class of each."""
+
+    ids: np.ndarray
+    codes: np.ndarray
+    classes: list[Any]
+
+
+def _shuffled(count: int, labels: Any, seed: int, split: str) -> _Shuffled:
+    order = np.random.default_rng([0x5B117, seed]).permutation(count)  # not the generator that labels are drawn by
+    if labels is None:
+        return _Shuffled(order, np.zeros(count, dtype=np.int64), [None])
+    values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+    if len(values) != count:
+        raise ValueError(f"split {split!r}: stratify has {len(values)} labels for {count} examples")
+    classes = sorted({value for value in values if not _is_missing(value)}, key=lambda value: (str(type(value)), value))
+    if len(classes) > max(2, count // 2):
+        raise ValueError(
+            f"split {split!r}: stratify has {len(classes)} different labels of {count}; these are no classes"
+        )
+    code_of = {value: code for code, value in enumerate(classes)}
+    codes = np.array([-1 if _is_missing(value) else code_of[value] for value in values], dtype=np.int64)
+    order = order[codes[order] >= 0]
+    order = order[np.argsort(codes[order], kind="stable")]
+    return _Shuffled(order, codes[order], classes)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or (isinstance(value, int) and value == -1)
+
+
+def _every(count: int, share: float) -> np.ndarray:
+    """A mask of as many of ``count`` rows as is their share, evenly spread."""
+    steps = np.floor(np.arange(count + 1) * share + 0.5)
+    return np.diff(steps) > 0
 
 
 def _as_mask(mask: Any, split: int | None, what: str) -> Tensor:

@@ -14,22 +14,33 @@ from graphkit.models.base import required_by
 from graphkit.ops import SparseMatrix
 from graphkit.tasks import Task
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names
+from graphkit.training.frames import are_tables, frame, graphs_of
 from graphkit.training.lifecycle import evaluation, lent
 from graphkit.training.setting_up import prepared
 from graphkit.training.strategies.base import Strategy
 
 
-def predict(strategy: Strategy, data: Any, stage: str | None, batch_size: int | None) -> Any:
+def predict(
+    strategy: Strategy, data: Any, stage: str | None, batch_size: int | None, as_frame: bool | None = None
+) -> Any:
     """See :meth:`graphkit.training.Trainer.predict`."""
     task = prepared(data, strategy.model) if isinstance(data, Task) else strategy.task
     of_part = isinstance(data, Task) and stage is not None
     if isinstance(data, Task) and stage is not None:
-        batches = task.batches(stage, batch_size)
+        batches, ids = task.batches(stage, batch_size), None
     else:
-        batches, stage = _unlabelled(task, _graphs(data), strategy, batch_size), "test"
+        graphs, ids = _graphs(data, task)
+        batches, stage = _unlabelled(task, graphs, strategy, batch_size), "test"
     parts = [task.judged(strategy.predict, batch, stage) for batch in _evaluated(strategy, task, batches, stage)]
     prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
-    return (prediction, label) if of_part else prediction
+    if as_frame is None:
+        as_frame = ids is not None and not isinstance(data, Task)
+    if not as_frame:
+        return (prediction, label) if of_part else prediction
+    if of_part and not task.judges_pairs:
+        rows = getattr(task.split, stage)
+        ids = rows.tolist() if task.ids is None else task.ids[rows.numpy()]
+    return frame(task, prediction, ids, label if of_part else None)
 
 
 def embed(strategy: Strategy, data: Any, stage: str | None, layer: int | Literal["all"], batch_size: int | None) -> Any:
@@ -54,10 +65,13 @@ def _evaluated(strategy: Strategy, task: Task, batches: Iterable[Data], stage: s
         yield from lent(map(strategy.engine.to_device, batches), task.name)
 
 
-def _graphs(data: Any) -> list[Data]:
-    """The graphs of a task, or those that were given, one by one."""
+def _graphs(data: Any, task: Task) -> tuple[list[Data], Any]:
+    """The graphs of a task, or those that were given, one by one; and the ids of nodes, where they have some."""
     if isinstance(data, Task):
-        return data.graphs
+        return data.graphs, data.ids
+    if are_tables(data):
+        graphs, ids = graphs_of(data, task)
+        return graphs, ids
     given = as_graphs([data] if isinstance(data, Data) else data, "predict")
     for graph in given:
         if "input_id" in graph:
@@ -65,14 +79,14 @@ def _graphs(data: Any) -> list[Data]:
                 "predict: the loader yields subgraphs around nodes of its own choice; give the whole graph, and the "
                 "task's sampler draws from it"
             )
-    return [part for graph in given for part in (graph.to_data_list() if isinstance(graph, Batch) else [graph])]
+    return [part for graph in given for part in (graph.to_data_list() if isinstance(graph, Batch) else [graph])], None
 
 
 def _without_pairs(task: Task, data: Any, stage: str) -> list[Data]:
     """The graphs; of a link task with no pair to judge, and that of a stage."""
     if not task.judges_pairs:
-        return _graphs(data)
-    graphs = [data.stage_graph(stage)] if isinstance(data, Task) else _graphs(data)  # type: ignore[attr-defined]
+        return _graphs(data, task)[0]
+    graphs = [data.stage_graph(stage)] if isinstance(data, Task) else _graphs(data, task)[0]  # type: ignore[attr-defined]
     copies = [copy.copy(graph) for graph in graphs]
     for graph in copies:
         graph.edge_label_index = torch.empty(2, 0, dtype=torch.long)

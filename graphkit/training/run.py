@@ -43,9 +43,9 @@ class Run:
     task: Task
     result: Result
 
-    def predict(self, data: Any, stage: str | None = "test") -> Any:
+    def predict(self, data: Any, stage: str | None = "test", as_frame: bool | None = None) -> Any:
         """:meth:`Trainer.predict` of this run."""
-        return self.trainer.predict(data, stage)
+        return self.trainer.predict(data, stage, as_frame)
 
     def embed(self, data: Any, stage: str | None = None, layer: int | Literal["all"] = -1) -> Any:
         """:meth:`Trainer.embed` of this run."""

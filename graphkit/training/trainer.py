@@ -253,10 +253,10 @@ class Trainer(Configurable):
         return result
 
     @overload
-    def predict(self, data: Task, stage: str = "test") -> tuple[Tensor, Tensor]: ...
+    def predict(self, data: Task, stage: str = "test", as_frame: None = None) -> tuple[Tensor, Tensor]: ...
     @overload
-    def predict(self, data: Any, stage: None = None) -> Tensor: ...
-    def predict(self, data: Any, stage: str | None = "test") -> Any:
+    def predict(self, data: Any, stage: str | None = "test", as_frame: bool | None = None) -> Any: ...
+    def predict(self, data: Any, stage: str | None = "test", as_frame: bool | None = None) -> Any:
         """What the model of the last :meth:`fit` predicts, by the strategy that trained it.
 
         No label of what is predicted is read; strategies that show labels to layers show those of training nodes.
@@ -265,9 +265,13 @@ class Trainer(Configurable):
             data: The task it was trained on, or another one that fits the model, such as one with another split; or a
                 graph, several, or a loader of them, without labels, prepared as the task's were (features, rewirings).
                 Of these all nodes are predicted, or all graphs, or the pairs that ``data.edge_label_index``
-                ``[2, num_pairs]`` names.
+                ``[2, num_pairs]`` names. Where the task was made of tables, also ``(nodes, edges)``, the folder of
+                their files, or networkx graphs.
             stage: Which part of a task: ``"train"``, ``"val"`` or ``"test"``; or ``None`` for the graphs of the task as
                 if they were new ones, be they labelled or not (default: ``"test"``).
+            as_frame: Return a pandas table with the user's node ids as index and the names of classes: the prediction
+                and the probability of each class; and of a part of a task the label (default: ``None``, where tables
+                are given).
 
         Returns:
             The predictions before any softmax or sigmoid ``[n, num_outputs]``, or scores of pairs ``[n, 1]``, in the
@@ -277,7 +281,7 @@ class Trainer(Configurable):
             RuntimeError: If nothing has been trained yet, or the strategy has trained another model since.
             ValueError: If a graph is damaged or has another number of features than those trained on.
         """
-        return predict(self._trained("predict"), data, stage, self.batch_size)
+        return predict(self._trained("predict"), data, stage, self.batch_size, as_frame)
 
     def embed(self, data: Any, stage: str | None = None, layer: int | Literal["all"] = -1) -> Any:
         """The states of nodes from which :meth:`predict` comes, in evaluation mode.

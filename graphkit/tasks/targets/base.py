@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -148,6 +149,18 @@ class Target(ABC):
     def numbers(self, labels: Tensor) -> Tensor:
         """Labels as rows of numbers ``[n, num_outputs]``, NaN where missing."""
         return labels.view(labels.size(0), -1)
+
+    def answers(self, prediction: Tensor, names: Sequence[Any] | None) -> dict[str, Any]:
+        """Outputs ``[n, num_outputs]`` as named columns for people (default: the numbers).
+
+        Args:
+            prediction: What a model returned, before any softmax or sigmoid.
+            names: What classes or columns of labels are called (``None``: by number).
+        """
+        names = range(prediction.size(1)) if names is None else names
+        if prediction.size(1) == 1:
+            return {"prediction": prediction[:, 0].tolist()}
+        return {str(name): prediction[:, column].tolist() for column, name in enumerate(names)}
 
     def outputs(self, scores: Tensor) -> Tensor:
         """Scores per class ``[n, K]`` as the outputs that loss and metric expect (default: of two classes)."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -31,6 +34,11 @@ class Binary(ColumnTarget):
             if present.numel() < 2:
                 raise ValueError(missing_class(place, 1 - int(present[0]), 2, stage, rows.name))
         return labels
+
+    def answers(self, prediction: Tensor, names: Sequence[Any] | None) -> dict[str, Any]:
+        """The more probable class, and the probability of the second one."""
+        names, share = (0, 1) if names is None else names, prediction[:, 0].sigmoid()
+        return {"prediction": [names[int(p > 0.5)] for p in share.tolist()], f"p({names[1]})": share.tolist()}
 
     def shaped(self, labels: Tensor) -> Tensor:
         return labels.view(-1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from torch import Tensor
 
 from graphkit.tasks.targets.columns import ColumnTarget
@@ -12,6 +15,10 @@ class Link(ColumnTarget):
 
     name = "link"
     default_metric = "roc_auc"
+
+    def answers(self, prediction: Tensor, names: Sequence[Any] | None) -> dict[str, Any]:
+        """The probability of a link."""
+        return {"p(link)": prediction[:, 0].sigmoid().tolist()}
 
     def class_ids(self, labels: Tensor) -> Tensor:
         return labels.long()

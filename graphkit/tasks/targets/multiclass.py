@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -64,6 +67,13 @@ class Multiclass(Target):
 
     def numbers(self, labels: Tensor) -> Tensor:
         return F.one_hot(labels.view(-1).clamp(min=0), self.num_classes)
+
+    def answers(self, prediction: Tensor, names: Sequence[Any] | None) -> dict[str, Any]:
+        """The most probable class, and the probability of each."""
+        names = range(prediction.size(1)) if names is None else names
+        chosen = [names[i] for i in prediction.argmax(1).tolist()]
+        shares = prediction.softmax(1)
+        return {"prediction": chosen} | {f"p({name})": shares[:, i].tolist() for i, name in enumerate(names)}
 
     def outputs(self, scores: Tensor) -> Tensor:
         return scores

@@ -1,0 +1,144 @@
+"""Columns of a table as numbers: what is learned from one table, and done alike to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Impute = Literal["mean", "median", "most_frequent"]
+_TEXTS = 100  # so many different values and more, in most rows, are no categories
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: a number per row, or one column of 0 and 1 per category.
+
+    Attributes:
+        name: The column's name in the table.
+        categories: What may stand there; ``None`` for numbers.
+        fill: What stands in place of a missing value; ``None`` refuses those.
+    """
+
+    name: str
+    categories: Sequence[Any] | None = None
+    fill: Any = None
+
+    @property
+    def width(self) -> int:
+        """How many columns of numbers it makes."""
+        return 1 if self.categories is None else len(self.categories)
+
+    @classmethod
+    def learned(cls, table: Any, name: str, categorical: bool, impute: Impute | None, where: str) -> Column:
+        """What a column of a table holds.
+
+        Raises:
+            TypeError: If it holds neither numbers nor categories.
+            ValueError: If all of it is missing, or texts are rather names than categories.
+        """
+        import pandas as pd
+
+        known, place = table[name].dropna().infer_objects(), f"{where}: column {name!r}"
+        if known.empty:
+            raise ValueError(f"{place} has no value at all; leave it out")
+        if not categorical and not is_text(known):
+            if not pd.api.types.is_numeric_dtype(known.dtype):  # truth values are
+                raise TypeError(
+                    f"{place} is of {known.dtype}, which is neither numbers nor categories; make numbers of it, leave "
+                    "it out, or name it in categorical"
+                )
+            fill = None if impute is None else _usual(known, impute)
+            return cls(name, None, None if fill is None else float(fill))
+        categories = classes_of(known)
+        if not categorical and len(categories) > max(_TEXTS, known.size // 2):
+            raise ValueError(
+                f"{place} has {len(categories)} different texts in {known.size} rows; leave it out by features=[...], "
+                "or name it in categorical to have a column for each"
+            )
+        return cls(name, categories, None if impute is None else plain(_usual(known, "most_frequent")))
+
+    def numbers(self, table: Any, ids: Any, where: str) -> np.ndarray:
+        """The column of a table as ``[rows, width]``.
+
+        Raises:
+            ValueError: If a value is missing and there is nothing to put in its place, is not finite, or unknown.
+        """
+        if self.name not in table:
+            raise ValueError(f"{where} has no column {self.name!r}; it has {', '.join(map(repr, table.columns))}")
+        series, place = table[self.name], f"{where}: column {self.name!r}"
+        missing = series.isna().to_numpy()
+        if missing.any() and self.fill is None:
+            raise ValueError(
+                f"{place} has {missing.sum()} missing values, e.g. of {ids[int(missing.argmax())]!r}; fill them, or "
+                "let them be filled: impute='mean'"
+            )
+        series = series.astype(object).where(~missing, self.fill)
+        if self.categories is None:
+            return self._as_numbers(series, ids, place)
+        code_of = {category: code for code, category in enumerate(self.categories)}
+        codes = np.array([code_of.get(plain(value), -1) for value in series], dtype=np.int64)
+        if (codes < 0).any():
+            row = int((codes < 0).argmax())
+            raise ValueError(
+                f"{place} of {ids[row]!r} is {series.iloc[row]!r}, which training has not seen; put a known category "
+                f"in its place ({_some(self.categories)})"
+            )
+        return np.eye(len(self.categories), dtype=np.float32)[codes]
+
+    def _as_numbers(self, series: Any, ids: Any, place: str) -> np.ndarray:
+        try:
+            values = series.to_numpy().astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{place} holds no numbers, unlike the table that was trained on ({error})") from None
+        if not np.isfinite(values).all():
+            row = int((~np.isfinite(values)).argmax())
+            raise ValueError(f"{place} of {ids[row]!r} is {values[row]}, must be finite")
+        return values.astype(np.float32)[:, None]
+
+    def config(self) -> dict[str, Any]:
+        """The column as plain values."""
+        return asdict(self) | {"categories": None if self.categories is None else list(self.categories)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Column:
+        """The column that :meth:`config` describes."""
+        categories = config["categories"]
+        return cls(config["name"], None if categories is None else tuple(categories), config["fill"])
+
+
+def numbers_of(columns: Sequence[Column], table: Any, ids: Any, where: str) -> np.ndarray | None:
+    """All columns side by side ``[rows, width]``; ``None`` without columns."""
+    parts = [column.numbers(table, ids, where) for column in columns]
+    return np.concatenate(parts, axis=1) if parts else None
+
+
+def is_text(known: Any) -> bool:
+    """Whether the known values of a column are texts or categories."""
+    import pandas as pd
+
+    return isinstance(known.dtype, pd.CategoricalDtype) or bool(pd.api.types.is_string_dtype(known))
+
+
+def classes_of(known: Any) -> tuple[Any, ...]:
+    """The different values of a column, sorted, as plain values."""
+    return tuple(sorted({plain(value) for value in known.unique()}, key=lambda value: (str(type(value)), value)))
+
+
+def _usual(known: Any, impute: Impute) -> Any:
+    return known.mode().iloc[0] if impute == "most_frequent" else getattr(known.astype(float), impute)()
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON knows it."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # whole numbers are floats where some are missing
+    return value if isinstance(value, bool | int | float | str) else str(value)
+
+
+def _some(values: Sequence[Any]) -> str:
+    shown = ", ".join(map(repr, values[:5]))
+    return shown if len(values) <= 5 else f"{shown}, ... {len(values)} in all"

@@ -1,0 +1,87 @@
+"""Columns of labels, and the split that comes with a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from graphkit.core.validate import unknown_name
+from graphkit.tasks import targets
+from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.tables.columns import classes_of, is_text, plain
+from graphkit.tasks.targets import Target
+
+
+def labels_of(
+    table: Any, names: Sequence[str], target: str | type[Target] | Target | None, place: str
+) -> tuple[Tensor, str | type[Target] | Target, tuple[Any, ...] | None]:
+    """Labels with -1 or NaN where missing, the kind of target, and what classes stand for.
+
+    Raises:
+        ValueError: If the kind is not told, and could be either.
+    """
+    kind = _kind(table, names, place) if target is None else target
+    if _is(kind, targets.Multiclass, targets.Binary):
+        if len(names) != 1:
+            raise ValueError(f"{place}: a label of classes stands in one column, got {list(names)}")
+        series = table[names[0]]
+        classes = classes_of(series.dropna().infer_objects())
+        code_of = {value: code for code, value in enumerate(classes)}
+        codes = [-1 if missing else code_of[plain(value)] for value, missing in zip(series, series.isna(), strict=True)]
+        y = torch.tensor(codes)
+        if _is(kind, targets.Binary):
+            if len(classes) != 2:
+                raise ValueError(f"{place}: column {names[0]!r} has {len(classes)} values, a binary label has two")
+            y = torch.where(y < 0, float("nan"), y.float())
+        return y, kind, classes
+    try:
+        values = table[list(names)].astype(float).to_numpy()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{place}: a {kind} label is a number, but {list(names)} holds others ({error})") from None
+    y = torch.from_numpy(values.astype(np.float32))
+    return y if len(names) > 1 else y[:, 0], kind, None
+
+
+def split_of(table: Any, split: str | Split | None, y: Tensor, seed: int, stratify: bool, place: str) -> Split:
+    """The split that was given, that a column tells, or a random one of the rows with a label."""
+    if isinstance(split, Split):
+        return split
+    known = ~torch.isnan(y).view(y.size(0), -1).all(1) if y.is_floating_point() else y >= 0
+    if split is None:
+        labels = torch.where(known, torch.nan_to_num(y).long(), -1) if stratify else torch.where(known, 0, -1)
+        return Split.random(y.size(0), seed=seed, stratify=labels)
+    told = table[split].astype(object).where(table[split].notna(), None)
+    odd = [value for value in told if value not in (*STAGES, None)]
+    if odd:
+        raise ValueError(f"{place}: column {split!r}: {unknown_name(odd[0], STAGES, 'part of a split')}, or nothing")
+    masks = {stage: torch.tensor([value == stage for value in told]) for stage in STAGES}
+    return Split.from_masks(split, masks["train"], masks["val"], masks["test"])
+
+
+def _kind(table: Any, names: Sequence[str], place: str) -> str:
+    import pandas as pd
+
+    if len(names) > 1:
+        values = table[list(names)].to_numpy(dtype=float)
+        return "multilabel" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "regression"
+    known = table[names[0]].dropna().infer_objects()
+    if known.empty:
+        raise ValueError(f"{place}: column {names[0]!r} has no label at all")
+    if is_text(known) or not pd.api.types.is_float_dtype(known.dtype):
+        return "multiclass"
+    if (known == known.round()).all():  # whole numbers of which some are missing are floats, too
+        raise ValueError(
+            f"{place}: column {names[0]!r} has whole numbers as floats, which may be classes or amounts; say which by "
+            "target='multiclass' or target='regression'"
+        )
+    return "regression"
+
+
+def _is(kind: str | type[Target] | Target, *classes: type[Target]) -> bool:
+    if isinstance(kind, str):
+        return kind in [cls.name for cls in classes]
+    return issubclass(kind if isinstance(kind, type) else type(kind), classes)

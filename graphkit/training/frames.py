@@ -1,0 +1,64 @@
+"""Tables of the user in, a table of predictions out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.tasks import Task
+from graphkit.tasks.tables import from_graph, pandas_needed, read_folder
+
+
+def are_tables(data: Any) -> bool:
+    """Whether these are two tables, their folder, a networkx graph or a list of such graphs."""
+    if isinstance(data, str | Path) or _is_networkx(data):
+        return True
+    if not isinstance(data, Sequence) or not data:
+        return False
+    return all(map(_is_networkx, data)) or (len(data) == 2 and all(hasattr(table, "columns") for table in data))
+
+
+def graphs_of(data: Any, task: Task) -> tuple[list[Data], Any]:
+    """The graphs, made as those of the task were; and the ids of nodes, or the numbers of graphs.
+
+    Raises:
+        ValueError: If the task was made of no tables, or of one graph where many are given.
+    """
+    if task.tables is None:
+        raise ValueError(
+            f"predict: task {task.name!r} was not made of tables, so how to read others is not known; give a PyG Data"
+        )
+    if isinstance(data, str | Path):
+        data = read_folder(data, task.tables.id, task.tables.ends)
+    elif _is_networkx(data) or all(map(_is_networkx, data)):
+        graphs = [data] if _is_networkx(data) else data
+        if len(graphs) > 1 and not task.joins_graphs:
+            raise ValueError(f"predict: task {task.name!r} is of nodes of one graph, whose ids name them; give one")
+        made = [task.tables.graph(*from_graph(graph)) for graph in graphs]
+        ids = range(len(made)) if task.joins_graphs else made[0][1]
+        return [graph for graph, _ in made], ids
+    graph, ids = task.tables.graph(*data)
+    return [graph], ids
+
+
+def frame(task: Task, prediction: Tensor, ids: Any, label: Tensor | None) -> Any:
+    """A pandas table of predictions in the user's words, with a row per node, graph or pair."""
+    pd = pandas_needed("as_frame=True")
+    classes = None if task.tables is None else task.tables.classes
+    several = None if task.tables is None or len(task.tables.label) < 2 else task.tables.label
+    columns = task.target.answers(prediction, classes or several)
+    if label is not None:
+        rows = label.view(label.size(0), -1)
+        for number, name in enumerate(several or range(rows.size(1))):
+            values = rows[:, number].tolist()
+            named = values if classes is None else [classes[int(v)] if v == v and v >= 0 else None for v in values]
+            columns["label" if rows.size(1) == 1 else f"label({name})"] = named
+    return pd.DataFrame(columns, index=ids)
+
+
+def _is_networkx(data: Any) -> bool:
+    return type(data).__module__.partition(".")[0] == "networkx"
