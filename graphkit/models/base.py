@@ -19,6 +19,7 @@ from graphkit.core.graph_input import check_edges
 from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import check_hooks, unknown_name
+from graphkit.models.call import as_batch
 from graphkit.nn.node_axis import check_width, explain_dtype
 from graphkit.ops import SparseMatrix
 
@@ -34,8 +35,9 @@ class LayeredModel(Configurable, nn.Module, ABC):
         h_0 = \mathrm{encode}(G), \qquad h_{i+1} = \mathrm{step}_i(h_0, \dots, h_i; G), \qquad
         y = \mathrm{decode}(h_L; G)
 
-    ``forward`` is their composition. Whatever works on layers (forward-forward training, probes, oversmoothing
-    curves) uses these three methods and never a concrete class.
+    ``forward`` is their composition, called as ``model(batch)`` or, as PyG's tools and explainers do, ``model(x,
+    edge_index, edge_weight, edge_attr, batch)``. Whatever works on layers (forward-forward training, probes,
+    oversmoothing curves) uses these three methods and never a concrete class.
 
     Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode`, :meth:`step` and :meth:`decode`. The
     constructor begins with :meth:`keep_arguments`; its usual arguments, and shapes, need no line in the subclass's
@@ -132,8 +134,29 @@ class LayeredModel(Configurable, nn.Module, ABC):
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""
 
-    def forward(self, batch: Data) -> Tensor:
-        """Outputs for a PyG ``Data`` or ``Batch``."""
+    def forward(
+        self,
+        x: Data | Tensor,
+        edge_index: Tensor | None = None,
+        edge_weight: Tensor | None = None,
+        edge_attr: Tensor | None = None,
+        batch: Tensor | None = None,
+        **further: Any,
+    ) -> Tensor:
+        """Outputs for a PyG ``Data`` or ``Batch``, or for its parts, as PyG's models are called.
+
+        Args:
+            x: The batch, or its node features.
+            edge_index: The edges, where ``x`` are features.
+            edge_weight: Their weights (default: none).
+            edge_attr: Their features (default: none).
+            batch: The graph of each node (default: one graph).
+            **further: Other attributes that the model reads.
+        """
+        return self.outputs(as_batch(type(self).__name__, x, edge_index, edge_weight, edge_attr, batch, further))
+
+    def outputs(self, batch: Data) -> Tensor:
+        """The composition of :meth:`encode`, all steps and :meth:`decode`."""
         try:
             history: list[Any] = [self.encode(batch)]
             for i in range(len(self.layers)):

@@ -25,5 +25,7 @@ def read_out(readout: str | None, pool: nn.Module | None, h: Tensor, batch: Data
         return h[batch.readout_mask]
     if pool is None:
         return h
-    index = batch.batch if batch.get("batch") is not None else h.new_zeros(h.size(0), dtype=torch.long)
-    return pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else 1)
+    index = batch.get("batch")
+    if index is None:
+        return pool(h, h.new_zeros(h.size(0), dtype=torch.long), dim_size=1)
+    return pool(h, index, dim_size=batch.num_graphs if "ptr" in batch else None)

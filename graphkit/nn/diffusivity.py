@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from graphkit import ops
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count
+from graphkit.core.constraints import Count
+from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparseMatrix, SparsityPattern
 
@@ -22,7 +23,7 @@ _SHORTEST = 1e-5  # norms below count as this in cosines
 _SLOPE = 0.2  # of the leaky ReLU of additive scores
 
 
-class AttentionDiffusion(Checked, nn.Module):
+class AttentionDiffusion(Layer):
     r"""The right-hand side of graph diffusion with learnt diffusivity: :math:`f(X) = (A(X) - I) \, X`.
 
     From `"GRAND: Graph Neural Diffusion" <https://arxiv.org/abs/2106.10934>`_ (Chamberlain et al., ICML 2021).
@@ -101,8 +102,9 @@ class AttentionDiffusion(Checked, nn.Module):
         normalize: Normalization = "softmax",
         mix: bool = False,
         official_batch_max: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         if attention_channels % heads != 0:
             raise ValueError(
                 f"AttentionDiffusion: {heads} heads cannot share attention_channels={attention_channels} evenly; "
@@ -145,7 +147,7 @@ class AttentionDiffusion(Checked, nn.Module):
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """The derivative of ``x``; see the class for shapes."""
-        matrix = self.diffusivity(x, edge_index, edge_weight, batch)
+        matrix = self.along(self.diffusivity(x, self.edges(edge_index, x.size(0)), edge_weight, batch))
         if self.attention == "additive" and self.lin_out is not None:
             return self.lin_out(matrix @ self.lin(x)) - x
         return matrix @ x - x

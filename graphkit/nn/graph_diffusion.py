@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from graphkit import ops
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count, Interval, NonNegative
+from graphkit.core.constraints import Count, Interval, NonNegative
 from graphkit.core.reads import Reads
 from graphkit.nn.diffusion_ode import DiffusionODE
 from graphkit.nn.diffusivity import Attention, AttentionDiffusion, Axis, Normalization
+from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparseMatrix, SparsityPattern
 
@@ -22,7 +23,7 @@ Diffusivity = Literal["linear", "nonlinear", "hard", "mixed", "constant"]
 Share = Annotated[float, Interval(0, 1, "right")]
 
 
-class GraphDiffusion(Checked, nn.Module):
+class GraphDiffusion(Layer):
     r"""The right-hand side of GRAND's diffusion equation: :math:`f(X) = s \, (A X - X) + \beta X_0` at :math:`X = X_0`.
 
     From `"GRAND: Graph Neural Diffusion" <https://arxiv.org/abs/2106.10934>`_ (Chamberlain et al., ICML 2021).
@@ -93,8 +94,9 @@ class GraphDiffusion(Checked, nn.Module):
         official_batch_max: bool = False,
         official_hard_gradient: bool = False,
         official_integer_loops: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.diffusivity, self.adjacency = diffusivity, adjacency
         self.axis, self.reweight, self.self_loops = axis, reweight, self_loops
         self.bounded_rate, self.keep_edges = bounded_rate, keep_edges
@@ -145,39 +147,38 @@ class GraphDiffusion(Checked, nn.Module):
         rate = self.rate.sigmoid() if self.bounded_rate else self.rate
         source = None if self.strength is None else x.detach()
         parameters = list(self.diffusion.parameters()) if self.diffusivity == "nonlinear" and self.diffusion else []
-        return DiffusionODE(
-            self._operator(x, pattern, adjacency, weight, batch), rate, source, self.strength, parameters
-        )
+        operator = self._operator(x, pattern, adjacency, weight, batch)
+        return DiffusionODE(operator, rate, source, self.strength, parameters)
 
     def _operator(
         self, x: Tensor, pattern: SparsityPattern, adjacency: Any, weight: Tensor | None, batch: Tensor | None
     ) -> SparseMatrix | Callable[[Tensor], SparseMatrix]:
         if self.diffusion is None:
-            return adjacency
+            return self.masked(adjacency)
         diffusion = self.diffusion
         if self.diffusivity == "nonlinear":
-            return lambda z: diffusion.diffusivity(z, pattern, weight, batch)
+            return lambda z: self.masked(diffusion.diffusivity(z, pattern, weight, batch))
         attention: Any = diffusion.diffusivity(x, pattern, weight, batch)
         if self.share is not None:
             share = self.share.sigmoid()
-            return SparseMatrix(pattern, (1 - share) * attention.values + share * adjacency.values)
+            return self.masked(SparseMatrix(pattern, (1 - share) * attention.values + share * adjacency.values))
         if self.diffusivity == "hard" and self.training:
-            return _strongest(attention, self.keep_edges, self.axis, self.official_hard_gradient)
-        return attention
+            attention = _strongest(attention, self.keep_edges, self.axis, self.official_hard_gradient)
+        return self.masked(attention)
 
     def _graph(
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None
     ) -> tuple[SparsityPattern, SparseMatrix | None]:
         """The pattern with self-loops, and the normalised adjacency matrix on it where it is needed."""
-        loops = self.self_loops
+        loops, edges = self.self_loops, self.edges(edge_index, x.size(0))
         if not self.reads.edge_weight:
             if edge_weight is not None:
                 raise ValueError(
                     f"GRAND: diffusivity={self.diffusivity!r} reads no edge_weight; leave it out, or use reweight=True"
                 )
-            pattern = ops.unweighted_pattern(edge_index, x.size(0), f"GRAND with diffusivity={self.diffusivity!r}")
+            pattern = ops.unweighted_pattern(edges, x.size(0), f"GRAND with diffusivity={self.diffusivity!r}")
             return (pattern.with_self_loops()[0] if loops > 0 else pattern), None
-        pattern, edge_weight = ops.weighted_pattern(edge_index, edge_weight, x.size(0))
+        pattern, edge_weight = ops.weighted_pattern(edges, edge_weight, x.size(0))
         if self.official_integer_loops and self.adjacency == "sym" and int(loops) == 0:
             loops = 0.0
         matrix = ops.gcn_norm(  # degrees count the edges that leave a node: those of the transposed graph's rows

@@ -145,6 +145,20 @@ class Layer(Checked, MessagePassing):
 
     def explain_message(self, inputs: Tensor, edge_id: Tensor | None) -> Tensor:
         """The messages times PyG's mask of edges; loops that the layer has added have none."""
+        mask = self._mask(edge_id, inputs.shape[self.node_dim])
+        return inputs * mask.view([-1 if dim == self.node_dim % inputs.dim() else 1 for dim in range(inputs.dim())])
+
+    def masked(self, matrix: SparseMatrix) -> SparseMatrix:
+        """In explain mode, the matrix with its values times the mask of edges, for layers that hand matrices on."""
+        self.refuse_messages("hands a matrix on")
+        if not self._explain:
+            return matrix
+        pattern = matrix.pattern
+        mask = pattern.to_csr(self._mask(pattern.edge_id, pattern.num_edges))
+        return SparseMatrix(pattern, mask if matrix.values is None else mask * matrix.values)
+
+    def _mask(self, edge_id: Tensor | None, num_edges: int) -> Tensor:
+        """The mask of each edge; 1 for loops that the layer has added."""
         mask = self._edge_mask
         if mask is None:
             raise ValueError(
@@ -154,12 +168,12 @@ class Layer(Checked, MessagePassing):
         mask = mask.sigmoid() if self._apply_sigmoid else mask
         if edge_id is not None:
             mask = mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
-        if mask.size(0) != inputs.size(self.node_dim):
+        if mask.size(0) != num_edges:
             raise ValueError(
-                f"{type(self).__name__} has an edge mask for {mask.size(0)} edges, but was called with "
-                f"{inputs.size(self.node_dim)}; masks are for the edges that the model is called with"
+                f"{type(self).__name__} has an edge mask for {mask.size(0)} edges, but was called with {num_edges}; "
+                "masks are for the edges that the model is called with"
             )
-        return inputs * mask.view([-1 if dim == self.node_dim % inputs.dim() else 1 for dim in range(inputs.dim())])
+        return mask
 
 
 class Messages:

@@ -86,15 +86,15 @@ class NCN(PairScorer):
         )
         self.reset_parameters()
 
-    def forward(self, batch: Data) -> Tensor:
+    def outputs(self, batch: Data) -> Tensor:
         """The scores of the batch's pairs; while training, without the edges between them."""
         pairs = batch.get("edge_label_index")
         if not self.training or pairs is None:
-            return super().forward(batch)
+            return super().outputs(batch)
         graph = sparsity_pattern(batch.edge_index, batch.num_nodes)
         hidden = int(_between(graph, pairs).sum())
         parts = max(1, min(math.ceil(_PARTS * hidden / max(1, graph.num_edges)), pairs.size(1)))
-        scores = [super(NCN, self).forward(_without(batch, graph, pairs[:, k::parts])) for k in range(parts)]
+        scores = [super(NCN, self).outputs(_without(batch, graph, pairs[:, k::parts])) for k in range(parts)]
         order = torch.cat([torch.arange(k, pairs.size(1), parts) for k in range(parts)])
         return torch.cat(scores)[order.argsort().to(pairs.device)]
 

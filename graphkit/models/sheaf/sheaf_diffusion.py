@@ -198,9 +198,9 @@ class SheafDiffusion(LayeredModel):
             official_fixed_scale=self.official_fixed_scale,
         )
 
-    def forward(self, batch: Data) -> Tensor:
+    def outputs(self, batch: Data) -> Tensor:
         with self._sheaf_once():
-            return super().forward(batch)
+            return super().outputs(batch)
 
     def encode(self, batch: Data) -> State:
         lifted = self.lin_in(dropout(self.features(batch), self.input_dropout, self.training))

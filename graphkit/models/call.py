@@ -1,0 +1,33 @@
+"""The two ways to call a model: with a batch, or with its parts as PyG's models take them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from torch_geometric.data import Data
+
+
+def as_batch(
+    name: str,
+    x: Data | Tensor,
+    edge_index: Tensor | None,
+    edge_weight: Tensor | None,
+    edge_attr: Tensor | None,
+    batch: Tensor | None,
+    further: dict[str, Any],
+) -> Data:
+    """The batch that a model was called with, or one of its parts.
+
+    Raises:
+        TypeError: If there are parts beside a batch, or no edges.
+    """
+    parts = {"edge_index": edge_index, "edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch, **further}
+    parts = {key: value for key, value in parts.items() if value is not None}
+    if not isinstance(x, Tensor):
+        if parts:
+            raise TypeError(f"{name}: {next(iter(parts))} stands in the batch already; pass it there")
+        return x
+    if edge_index is None:
+        raise TypeError(f"{name}: x is a tensor, so edge_index is needed; or pass a PyG Data")
+    return Data(x=x, **parts)

@@ -1,0 +1,99 @@
+"""Models called the way PyG's are, and PyG's explainers on them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch_geometric.data import Batch
+from torch_geometric.explain import Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
+from torch_geometric.nn import GCN as PyGGCN
+from torch_geometric.utils import get_embeddings
+
+from graphkit import models
+from graphkit.testing import random_graph
+from graphkit.transforms import Undirected
+
+GRAPH = Undirected()(random_graph(9, 14, weighted=True))
+GRAPH.x = GRAPH.x.float()
+GRAPH.edge_weight = GRAPH.edge_weight.float()
+OF_NODES = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
+ALONG_EDGES = ["GCN", "GIN", "SGC", "APPNP", "MPNN", "PureGCN", "RelationalGNN", "GraphSAINT", "GRAND"]
+
+
+def build(name):
+    torch.manual_seed(0)
+    return getattr(models, name)(5, 8, out_channels=3).eval()
+
+
+@pytest.mark.parametrize("name", [*ALONG_EDGES, "MLP", "SheafNetwork", "SheafDiffusion"])
+def test_a_batch_and_its_parts_give_the_same(name):
+    model = build(name)
+    assert torch.equal(model(GRAPH.x, GRAPH.edge_index, GRAPH.edge_weight, GRAPH.edge_attr), model(GRAPH))
+
+
+def test_the_vector_of_graphs_is_enough_for_a_readout():
+    model = models.GCN(5, 8, readout="mean", out_channels=3)
+    batch = Batch.from_data_list([GRAPH, GRAPH, GRAPH])
+    out = model(batch.x, batch.edge_index, batch.edge_weight, batch=batch.batch)
+    assert torch.equal(out, model(batch))
+    wrapped = models.PyGModel(PyGGCN(5, 8, 2, 3), readout="sum")
+    assert torch.equal(wrapped(batch.x, batch.edge_index, batch.edge_weight, batch=batch.batch), wrapped(batch))
+
+
+def test_parts_beside_a_batch_or_features_without_edges_are_refused():
+    with pytest.raises(TypeError, match="GCN: edge_weight stands in the batch already"):
+        build("GCN")(GRAPH, edge_weight=GRAPH.edge_weight)
+    with pytest.raises(TypeError, match="GCN: x is a tensor, so edge_index is needed"):
+        build("GCN")(GRAPH.x)
+
+
+def explain(model, algorithm, kind="model", **further):
+    masks = {} if isinstance(algorithm, PGExplainer) else {"node_mask_type": "attributes"}
+    explainer = Explainer(model, algorithm, kind, OF_NODES, edge_mask_type="object", **masks)
+    return explainer, lambda: explainer(GRAPH.x, GRAPH.edge_index, **further)
+
+
+@pytest.mark.parametrize("name", ALONG_EDGES)
+def test_gnn_explainer_finds_every_edge(name):
+    model = build(name)
+    before = model(GRAPH)
+    explanation = explain(model, GNNExplainer(epochs=3))[1]()
+    assert bool((explanation.edge_mask > 0).all())
+    assert bool((explanation.node_mask.sum(1) > 0).all())
+    assert torch.equal(model(GRAPH), before)
+
+
+@pytest.mark.parametrize("name", ["SheafNetwork", "SheafDiffusion", "MLP"])
+def test_what_sends_no_messages_is_refused_with_a_clear_word(name):
+    with pytest.raises(ValueError, match="Could not compute gradients for edges"):
+        explain(build(name), GNNExplainer(epochs=3))[1]()
+
+
+def test_the_edges_that_decide_are_found():
+    """The label of node 0 is the feature of its neighbour 1; the other neighbours have none."""
+    model = models.GCN(2, 4, num_layers=1, out_channels=2).eval()
+    with torch.no_grad():
+        model.layers[0].lin.weight.copy_(torch.tensor([[0.0, 5.0], [0.0, 0.0]]))
+    x = torch.zeros(5, 2)
+    x[1, 1] = 1.0
+    edges = torch.tensor([[1, 2, 3, 4], [0, 0, 0, 0]])
+    torch.manual_seed(0)
+    explainer = Explainer(model, GNNExplainer(epochs=100), "model", OF_NODES, edge_mask_type="object")
+    assert int(explainer(x, edges, index=0).edge_mask.argmax()) == 0
+
+
+def test_pg_explainer_and_graph_mask_work():
+    target = torch.arange(9) % 3
+    explainer, run = explain(build("GCN"), PGExplainer(epochs=2), "phenomenon", target=target, index=2)
+    for epoch in range(2):
+        explainer.algorithm.train(epoch, explainer.model, GRAPH.x, GRAPH.edge_index, target=target, index=2)
+    assert bool((run().edge_mask > 0).any())
+    of_graph_mask = explain(build("GCN"), GraphMaskExplainer(2, epochs=2, log=False), index=2)[1]()
+    assert of_graph_mask.edge_mask.size(0) == GRAPH.num_edges
+
+
+def test_embeddings_are_those_of_the_layers():
+    model = build("GCN")
+    first, second = get_embeddings(model, GRAPH.x, GRAPH.edge_index)
+    assert torch.equal(second, model(GRAPH.x, GRAPH.edge_index))
+    assert first.shape == (9, 8)
