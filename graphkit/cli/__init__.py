@@ -1,4 +1,4 @@
-"""The command line: ``graphkit train | reproduce | rewire | expressivity | list | doctor | data``.
+"""The command line: ``graphkit train | predict | reproduce | rewire | expressivity | list | doctor | data``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -18,6 +18,7 @@ from graphkit.cli.common import Parser, UsageError
 # command -> its module and function, imported when it is called
 COMMANDS = {
     "train": ("graphkit.cli.train", "train"),
+    "predict": ("graphkit.cli.predict", "predict"),
     "reproduce": ("graphkit.cli.reproduce", "reproduce"),
     "rewire": ("graphkit.cli.rewire", "rewire"),
     "expressivity": ("graphkit.cli.expressivity", "expressivity"),
@@ -30,6 +31,7 @@ USAGE = """usage: graphkit COMMAND [options]
 
 commands:
   train         train a model on a task: graphkit train --model GCN --task cora
+  predict       predict with a finished run: graphkit predict runs/mine tables/
   reproduce     run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
   rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10
   expressivity  count graphs that a model or feature tells apart: graphkit expressivity RandomWalkPE --suite brec

@@ -25,6 +25,9 @@ def train(arguments: list[str]) -> int:
     parser.add_argument("--config", metavar="FILE", help="a YAML file, e.g. a recipe; flags win over it")
     parser.add_argument("--model", help="a name of `graphkit list models`, or the import path of any nn.Module")
     parser.add_argument("--task", help="a name of `graphkit list tasks`")
+    parser.add_argument(
+        "--data", metavar="FOLDER", help="own tables, nodes.csv and edges.csv, with --task.label COLUMN"
+    )
     parser.add_argument("--split", help="an index, 'family' or 'family/index'")
     parser.add_argument("--features", help="a name of `graphkit list features`, or the import path of a PyG transform")
     parser.add_argument("--rewiring", help="a name of `graphkit list rewirings`, or the import path of a PyG transform")
@@ -91,6 +94,12 @@ def _train_config(options: argparse.Namespace) -> dict[str, Any]:
         config |= read(find(options.config))
     config = {key: value for key, value in config.items() if key not in RECIPE_KEYS}
     parts = ("model", "features", "rewiring", "sampler", "strategy", "task", "split")
+    if options.data is not None:
+        if options.task is not None:
+            raise UsageError("--task names a dataset, --data a folder of tables; give one of them")
+        known = config.get("task") or {}
+        kept = {key: known[key] for key in known if key != "name"} if "folder" in known else {}
+        config["task"] = {**kept, "folder": options.data}
     chosen = {part: getattr(options, part) for part in parts}
     return with_choices(config, **chosen)
 

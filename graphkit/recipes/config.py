@@ -22,6 +22,7 @@ from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS
 from graphkit.models import LayeredModel
 from graphkit.models import registry as models
+from graphkit.recipes.own_tables import tables_task
 from graphkit.samplers import Sampler
 from graphkit.samplers import registry as samplers
 from graphkit.training import Trainer
@@ -76,6 +77,7 @@ class ConfigParser:
         self.values: dict[str, Any] = {}
         task = config.get("task") or {}
         task = dict(task) if isinstance(task, Mapping) else {"name": task}
+        self.folder = task.pop("folder", None)  # of the user's own tables
         self.task = str(task.pop("name", "") or "")
         self._collect("task", task)
         self.classes: dict[str, type] = {}
@@ -121,7 +123,10 @@ class ConfigParser:
         from jsonargparse import SUPPRESS, ArgumentParser
 
         parser = ArgumentParser(exit_on_error=False, add_help=False, usage=SUPPRESS)
-        if self.task:
+        if self.folder is not None:
+            group = parser.add_argument_group(f"task: tables in {self.folder}")
+            group.add_function_arguments(tables_task, "task", as_group=False, skip={"folder"}, fail_untyped=False)
+        elif self.task:
             dataset = card(self.task)
             group = parser.add_argument_group(f"task: {dataset.title}")
             group.add_argument("--task.split", type=int | str, default=0, help="an index, 'family' or 'family/index'")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -17,6 +18,7 @@ from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.recipes.config import PARTS, SIZES, ConfigParser, defaults_of, find_class, option_defaults, plain
+from graphkit.recipes.own_tables import tables_task
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 
@@ -58,10 +60,11 @@ class Experiment:
         """Check a configuration and fill in all defaults.
 
         Args:
-            config: ``task`` (a name, or ``name``, ``split`` and the dataset's options), ``model``, ``features``,
-                ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and ``init_args``),
-                ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in
-                ``graphkit list``, or by the import path of any PyG or own class.
+            config: ``task`` (a name, or ``name``, ``split`` and the dataset's options; or ``folder``, that of own
+                tables, and the arguments of ``NodeTask.from_csv``), ``model``, ``features``, ``rewiring``, ``sampler``
+                and ``strategy`` (each a name, or ``class_path`` and ``init_args``), ``transforms`` (a list of those)
+                and ``trainer`` (its arguments). A class is named as in ``graphkit list``, or by the import path of any
+                PyG or own class.
             flags: Arguments in the form of a command line, e.g. ``["--model.dropout", "0.5"]``; they win
                 (default: none).
 
@@ -77,15 +80,7 @@ class Experiment:
                 raise ValueError(f"the key {key!r} is missing")
         parser = ConfigParser(config)
         parsed = parser.parse(flags)
-        dataset = card(parser.task)
-        task = {"name": dataset.name, "split": parsed["task"].pop("split")}
-        if dataset.kind == "list":
-            raise ValueError(
-                f"dataset {dataset.name!r} is a list of graphs to tell apart; there is nothing to train on"
-            )
-        choose(dataset, task["split"])
-        defaults = option_defaults(dataset)
-        task |= {key: value for key, value in parsed["task"].items() if value != defaults[key]}
+        task = _of_tables(parser.folder, parsed) if parser.folder is not None else _of_dataset(parser.task, parsed)
         complete = {"task": task, "transforms": parser.transforms, **parser.parts(parsed), "trainer": parsed["trainer"]}
         for part, chosen in parser.classes.items():
             if issubclass(chosen, Checked):
@@ -126,8 +121,13 @@ class Experiment:
             split: A split (default: the configuration's).
         """
         options = dict(self.config["task"])
+        if "folder" in options:
+            del options["name"]
+            return self._transformed(tables_task(**options | ({} if split is None else {"split": str(split)})))
         name, own = options.pop("name"), options.pop("split")
-        task = load(name, own if split is None else split, **options)
+        return self._transformed(load(name, own if split is None else split, **options))
+
+    def _transformed(self, task: Task) -> Task:
         parts = [("transforms", part) for part in self.config["transforms"]]
         parts += [(key, self.config[key]) for key in ("features", "rewiring") if self.config[key]]
         for key, part in parts:
@@ -168,6 +168,24 @@ class Experiment:
     def __repr__(self) -> str:
         task = self.config["task"]
         return f"Experiment({self.config['model']['class_path']} on {task['name']}, split {task['split']})"
+
+
+def _of_dataset(name: str, parsed: dict[str, Any]) -> dict[str, Any]:
+    """What tells the task of a dataset; options at their defaults are left out."""
+    dataset = card(name)
+    if dataset.kind == "list":
+        raise ValueError(f"dataset {dataset.name!r} is a list of graphs to tell apart; there is nothing to train on")
+    task = {"name": dataset.name, "split": parsed["task"].pop("split")}
+    choose(dataset, task["split"])
+    defaults = option_defaults(dataset)
+    return task | {key: value for key, value in parsed["task"].items() if value != defaults[key]}
+
+
+def _of_tables(folder: str, parsed: dict[str, Any]) -> dict[str, Any]:
+    """What tells the task of a folder of tables."""
+    if not Path(folder).expanduser().is_dir():
+        raise ValueError(f"task: {folder} is no folder; give one with nodes.csv and edges.csv")
+    return {"name": Path(folder).expanduser().resolve().name, "folder": str(folder), **parsed["task"]}
 
 
 def _not_default(cls: type, arguments: Mapping[str, Any]) -> dict[str, Any]:

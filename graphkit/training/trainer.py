@@ -68,8 +68,6 @@ class Trainer(Configurable):
         scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch; ``ReduceLROnPlateau``
             follows what ``scheduler_monitor`` names, in its direction (default: none).
         scheduler_kwargs: Its arguments (default: none).
-        scheduler_monitor: What a plateau is seen in: the validation ``"metric"`` or ``"loss"``, or the
-            ``"train_loss"`` (default: as ``monitor``).
         batch_size: The number of graphs per batch of a graph task (default: 32), of links to train on per step of a
             link task (default: all), or of root nodes per subgraph of a sampled node task (default: the sampler's).
         monitor: What decides the best epoch: the validation ``"metric"`` or ``"loss"`` (default: ``"metric"``).
@@ -89,6 +87,8 @@ class Trainer(Configurable):
         checkpoint_seconds: The least time between two checkpoints (default: 1).
         warm_start: Whether to keep the model's weights instead of drawing new ones (default: ``False``).
         validate_every: Validate after every so many epochs; ``patience`` still counts epochs (default: 1).
+        scheduler_monitor: What a plateau is seen in: the validation ``"metric"`` or ``"loss"``, or the
+            ``"train_loss"`` (default: as ``monitor``).
         restore_best: Whether a phase ends with the weights of its best validation, not those of its last epoch
             (default: ``True``).
 

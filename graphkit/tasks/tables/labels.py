@@ -21,8 +21,14 @@ def labels_of(
 ) -> tuple[Tensor, str | type[Target] | Target, tuple[Any, ...] | None]:
     """Labels with -1 or NaN where missing, the kind of target, and what classes stand for.
 
+    Args:
+        table: The table.
+        names: Its columns of labels.
+        target: The kind that the user says (``None``: as the values are).
+        place: What messages begin with.
+
     Raises:
-        ValueError: If the kind is not told, and could be either.
+        ValueError: If the kind is not told, and could be either, or values are not of the kind.
     """
     kind = _kind(table, names, place) if target is None else target
     if _is(kind, targets.Multiclass, targets.Binary):
@@ -47,7 +53,19 @@ def labels_of(
 
 
 def split_of(table: Any, split: str | Split | None, y: Tensor, seed: int, stratify: bool, place: str) -> Split:
-    """The split that was given, that a column tells, or a random one of the rows with a label."""
+    """The split that was given, that a column tells, or a random one of the rows with a label.
+
+    Args:
+        table: The table.
+        split: A split, the name of the column that tells it, or ``None``.
+        y: The labels.
+        seed: The seed of a random one.
+        stratify: Whether its parts are to have the same share of each class.
+        place: What messages begin with.
+
+    Raises:
+        ValueError: If the column says something else than the parts of a split.
+    """
     if isinstance(split, Split):
         return split
     known = ~torch.isnan(y).view(y.size(0), -1).all(1) if y.is_floating_point() else y >= 0

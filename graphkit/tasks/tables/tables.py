@@ -56,7 +56,11 @@ class Tables:
         directed: bool,
         left_out: Sequence[str],
     ) -> Tables:
-        """What the columns of two tables hold; arguments are those of ``NodeTask.from_pandas``."""
+        """What the columns of two tables hold; arguments are those of ``NodeTask.from_pandas``.
+
+        Raises:
+            ValueError: If a column does not exist, is repeated, or does not hold what it should.
+        """
         _check_tables(nodes, edges)
         ends = tuple(edges.columns[:2]) if ends is None else tuple(ends)
         if len(ends) != 2:
@@ -171,6 +175,9 @@ class Tables:
 def pandas_needed(what: str) -> Any:
     """The package pandas.
 
+    Args:
+        what: What needs it, as a message begins.
+
     Raises:
         ImportError: If it is not installed; the message says how to get it.
     """
@@ -231,7 +238,12 @@ def _warn(text: str) -> None:
 
 
 def read_folder(path: str | Path, id: str | None = None, ends: Sequence[str] | None = None) -> tuple[Any, Any]:
-    """``nodes.csv`` and ``edges.csv`` of a folder; ids as texts, as they stand there, by default in the first columns.
+    """``nodes.csv`` and ``edges.csv`` of a folder; ids as texts, as they stand there.
+
+    Args:
+        path: The folder.
+        id: The column of node ids (default: the first one).
+        ends: The columns of source and target of an edge (default: the first two).
 
     Raises:
         FileNotFoundError: If one is missing.
@@ -249,7 +261,11 @@ def read_folder(path: str | Path, id: str | None = None, ends: Sequence[str] | N
 
 
 def from_graph(graph: Any) -> tuple[Any, Any]:
-    """The tables of a networkx graph: attributes of nodes with the nodes as index, and edges ``source``, ``target``."""
+    """The tables of a networkx graph: attributes of nodes with the nodes as index, and edges ``source``, ``target``.
+
+    Args:
+        graph: The graph.
+    """
     pd = pandas_needed("a networkx graph")
     nodes = pd.DataFrame.from_records(
         [attributes for _, attributes in graph.nodes(data=True)], index=_index(list(graph.nodes))

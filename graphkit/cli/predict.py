@@ -1,0 +1,50 @@
+"""``graphkit predict``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from graphkit.cli.common import Parser, usage
+from graphkit.cli.train import CONFIG_NAME
+
+
+def predict(arguments: list[str]) -> int:
+    """Write what a finished run predicts as CSV."""
+    parser = Parser(
+        prog="graphkit predict",
+        description="Predict with a finished run: nodes of new tables, or what its own task holds.",
+    )
+    parser.add_argument("run", metavar="RUN_DIR", help="the folder of a finished run")
+    parser.add_argument("data", nargs="?", metavar="DATA", help="a folder with nodes.csv and edges.csv")
+    parser.add_argument("--stage", choices=("train", "val", "test"), help="one part of the run's own task, with labels")
+    parser.add_argument("--output", metavar="FILE", help="a CSV file (default: standard output)")
+    options = parser.parse_args(arguments)
+    from graphkit.training import load_run
+
+    with usage():
+        if options.data is not None and options.stage is not None:
+            raise ValueError("--stage names a part of the run's own task; leave it out, or DATA")
+        task = None if options.data is not None else _task_of(Path(options.run))
+        if options.data is not None and not Path(options.data).is_dir():
+            raise ValueError(f"{options.data} is no folder; give one with nodes.csv and edges.csv")
+    run = load_run(options.run, task=task)
+    table = run.predict(task or options.data, options.stage, as_frame=True)
+    if options.output is None:
+        table.to_csv(sys.stdout)
+        return 0
+    table.to_csv(options.output)
+    print(f"{len(table)} predictions in {options.output}")
+    return 0
+
+
+def _task_of(run_dir: Path) -> Any:
+    """The task that a run of ``graphkit train`` was of."""
+    from graphkit.recipes import Experiment
+    from graphkit.recipes.files import read
+
+    file = run_dir / CONFIG_NAME
+    if not file.is_file():
+        raise ValueError(f"{run_dir} has no {CONFIG_NAME}, which tells the data of a run; give DATA")
+    return Experiment.from_config(read(file)).load_task()

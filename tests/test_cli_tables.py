@@ -1,0 +1,92 @@
+"""The command line on a user's tables: train, and predict in another run of the program."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+import yaml
+
+import graphkit as gk
+from graphkit.cli import main
+from graphkit.recipes import Experiment
+from tests.test_tables import tables
+
+pd = pytest.importorskip("pandas")
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    nodes, edges = tables()
+    (tmp_path / "papers").mkdir()
+    nodes.to_csv("papers/nodes.csv", index=False)
+    edges.assign(year=2000).to_csv("papers/edges.csv", index=False)
+
+
+def train(*flags):
+    arguments = "--model GCN --data papers --task.label topic --task.edge_weight year --trainer.run_dir run"
+    return main(["train", *arguments.split(), "--trainer.max_epochs", "3", *flags])
+
+
+def test_train_and_predict(capsys):
+    assert train("--task.categorical", "[open]", "--model.hidden_channels", "8") == 0
+    assert "task        papers, split random/0" in capsys.readouterr().out
+    assert main(["predict", "run", "papers", "--output", "out.csv"]) == 0
+    assert "30 predictions in out.csv" in capsys.readouterr().out
+    written = pd.read_csv("out.csv", index_col="paper")
+    expected = gk.load_run("run").predict("papers")
+    pd.testing.assert_frame_equal(written, expected, check_dtype=False, check_index_type=False)
+    assert main(["predict", "run", "papers"]) == 0
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out), index_col="paper")
+    pd.testing.assert_frame_equal(printed, written)
+    assert main(["predict", "run", "--stage", "val"]) == 0
+    part = pd.read_csv(io.StringIO(capsys.readouterr().out), index_col="paper")
+    task = gk.NodeTask.from_csv("papers", "topic", edge_weight="year", categorical=["open"])
+    assert list(part.index) == list(task.ids[task.split.val.numpy()])
+    assert (part.prediction == part.label).mean() == pytest.approx(gk.load_run("run").result.val)
+
+
+def test_a_run_of_tables_is_resumed_and_configured_by_file():
+    assert train() == 0
+    assert main(["train", "--resume", "run", "--trainer.max_epochs", "5"]) == 0
+    assert gk.load_run("run").result.epochs == 5
+    config = yaml.safe_load(Path("run/experiment.yaml").read_text())
+    assert config["task"]["folder"] == "papers"
+    assert Experiment.from_config(config).config["task"] == config["task"]
+    assert main(["train", "--config", "run/experiment.yaml", "--trainer.run_dir", "again"]) == 0
+    assert gk.load_run("again").result.test == gk.load_run("run").result.test
+
+
+def test_predict_of_a_dataset(capsys):
+    assert (
+        main(["train", "--model", "MLP", "--task", "karate", "--trainer.max_epochs", "2", "--trainer.run_dir", "run"])
+        == 0
+    )
+    capsys.readouterr()
+    assert main(["predict", "run"]) == 0
+    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == 34
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("train --model GCN --data papers", 2, "label"),
+        ("train --model GCN --data papers --task.label topic --task.lable x", 2, "did you mean 'task.label'"),
+        ("train --model GCN --data paper --task.label topic", 2, "task: paper is no folder; give one with nodes.csv"),
+        (
+            "train --model GCN --data papers --task cora",
+            2,
+            "--task names a dataset, --data a folder of tables; give one",
+        ),
+        ("train --model GCN --data papers --task.label topik", 1, "nodes has no column 'topik'"),
+        ("predict nothing papers", 1, "run nothing has no config.json"),
+        ("predict nothing", 2, "nothing has no experiment.yaml, which tells the data of a run; give DATA"),
+        ("predict run paper", 2, "paper is no folder; give one with nodes.csv and edges.csv"),
+        ("predict run papers --stage val", 2, "--stage names a part of the run's own task; leave it out, or DATA"),
+    ],
+)
+def test_what_is_wrong_is_told(arguments, code, message, capsys):
+    assert main(arguments.split()) == code
+    assert message in capsys.readouterr().err
