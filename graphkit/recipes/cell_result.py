@@ -15,7 +15,7 @@ from graphkit.recipes.verdict import Verdict, judge
 Score = tuple[float, float | None]  # mean and unbiased standard deviation
 
 
-@dataclass
+@dataclass(repr=False)
 class CellResult:
     """The runs of one cell of a recipe, beside its published value.
 
@@ -131,6 +131,11 @@ class CellResult:
     def seconds(self) -> float:
         """The time of all runs."""
         return sum(run["seconds"] for run in self.runs)
+
+    def __repr__(self) -> str:
+        spread = "" if self.std is None else f" ± {self.std:.2f}"
+        measured = f"{self.mean:.2f}{spread} {self.unit}".strip()
+        return f"CellResult({self.model}: {measured}, n={self.n}; {self.verdict})"
 
     def content(self) -> dict[str, Any]:
         """What a result file holds of it, as plain values."""

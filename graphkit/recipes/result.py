@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MANY_SPLITS = 4  # rows would be too full
 
 
-@dataclass
+@dataclass(repr=False)
 class RecipeResult(CellTable[CellResult]):
     """What running a recipe gave: its cells by point and variant, each with its runs.
 
@@ -126,6 +126,8 @@ class RecipeResult(CellTable[CellResult]):
         if self.note:
             lines.append(f"note        {self.note}")
         return "\n".join([head, *(f"  {line}" for line in lines)])
+
+    __repr__ = __str__
 
     def _comparison(self) -> Iterator[str]:
         """The lines about a single published value."""

@@ -33,7 +33,7 @@ class Verdict:
 
     Example:
         >>> print(Verdict("lower", -2.0, (-3.0, -1.0), margin=1.0, cap=5.0))
-        lower: difference -2.00 ± 1.00, margin 1
+        lower: difference -2.00 ± 1.00 [-3.00, -1.00], margin 1
     """
 
     word: str
@@ -63,7 +63,10 @@ class Verdict:
     def __str__(self) -> str:
         if self.difference is None or self.margin is None:
             return f"{self.word}: {self.reason}" if self.reason else self.word
-        spread = "" if self.half_width is None else f" ± {digits(self.half_width)}"
+        spread = ""
+        if self.interval is not None and self.half_width is not None:
+            low, high = (digits(end, "+") for end in self.interval)
+            spread = f" ± {digits(self.half_width)} [{low}, {high}]"
         parts = [f"difference {digits(self.difference, '+')}{spread}", f"margin {self.margin:.3g}", self.reason]
         return f"{self.word}: {', '.join(filter(None, parts))}"
 
@@ -124,9 +127,9 @@ def judge(
         >>> from graphkit.recipes import Published
         >>> paper = Published(81.5, paper="A and B (2020)", table="T", split="S", spread=0.7, n=10)
         >>> print(judge([81.0, 81.9, 81.4, 80.9, 82.1], paper, "accuracy"))
-        equivalent: difference -0.04 ± 0.72, margin 1
+        equivalent: difference -0.04 ± 0.72 [-0.76, +0.68], margin 1
         >>> print(judge([78.0, 81.9, 81.4, 77.9, 82.1], paper, "accuracy"))
-        too few runs: difference -1.24 ± 2.61, margin 1, 8 more runs would do
+        too few runs: difference -1.24 ± 2.61 [-3.85, +1.37], margin 1, 8 more runs would do
     """
     if published is None:
         return Verdict("no published value")

@@ -210,6 +210,9 @@ def test_a_result_keeps_its_verdict_and_judges_its_runs_again(tmp_path):
     assert list(content) == ["word", "difference", "margin", "cap", "interval", "reason", "rule"]
     assert f"verdict     {result.cell.verdict}" in str(result)
     assert "baseline    50.00 %" in str(result)
+    assert repr(result) == str(result)
+    assert repr(result.cell) == f"CellResult(GCN: 80.30 ± 0.50 %, n=10; {result.cell.verdict})"
+    assert str(result.cell.verdict) == "equivalent: difference +0.30 ± 0.48 [-0.18, +0.78], margin 1"
 
 
 def test_results_and_recipes_with_old_keys_are_read():
