@@ -59,6 +59,14 @@ def test_a_run_of_tables_is_resumed_and_configured_by_file():
     assert gk.load_run("again").result.test == gk.load_run("run").result.test
 
 
+def test_features_and_transforms_are_applied_to_new_tables(capsys):
+    Path("plus.yaml").write_text("transforms: [torch_geometric.transforms.NormalizeFeatures]\n")
+    assert train("--features", "RandomWalkPE", "--features.walk_length", "3", "--config", "plus.yaml") == 0
+    capsys.readouterr()
+    assert main(["predict", "run", "papers"]) == 0
+    assert len(pd.read_csv(io.StringIO(capsys.readouterr().out))) == 30
+
+
 def test_predict_of_a_dataset(capsys):
     assert (
         main(["train", "--model", "MLP", "--task", "karate", "--trainer.max_epochs", "2", "--trainer.run_dir", "run"])

@@ -10,6 +10,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch_geometric.transforms import NormalizeFeatures
 
 import graphkit as gk
 from graphkit.tasks.tables import Tables
@@ -439,3 +440,52 @@ def test_networkx_graphs(tmp_path):
         gk.GraphTask.from_networkx([*rings(), nx.DiGraph()], "shape")
     with pytest.raises(ValueError, match="there are no graphs"):
         gk.GraphTask.from_networkx([], "shape")
+
+
+# --- transforms, and numbers of other sizes ---------------------------------------------------------------------------
+
+
+def test_new_tables_go_through_the_transforms_of_the_task(tmp_path):
+    task = make().transform(gk.features.RandomWalkPE(walk_length=3)).transform(gk.rewiring.VirtualNode())
+    trainer = trained(task, run_dir=tmp_path)
+    predicted = trainer.predict(tables())
+    assert list(predicted.index) == list(tables()[0].paper)
+    pd.testing.assert_frame_equal(predicted, trainer.predict(task, stage=None, as_frame=True), check_names=False)
+    pd.testing.assert_frame_equal(gk.load_run(tmp_path).predict(tables()), predicted)
+
+
+def test_a_transform_that_does_not_tell_its_arguments(tmp_path):
+    task = make().transform(NormalizeFeatures())
+    trainer = trained(task, run_dir=tmp_path)
+    assert trainer.predict(tables()).shape == (30, 4)
+    with pytest.raises(ValueError, match="NormalizeFeatures does not keep the arguments of its constructor"):
+        gk.load_run(tmp_path)
+    pd.testing.assert_frame_equal(gk.load_run(tmp_path, task=task).predict(tables()), trainer.predict(tables()))
+
+
+def test_sparse_features_are_applied_once():
+    nodes, edges = tables()
+    wide = pd.concat([nodes, pd.DataFrame(np.eye(COUNT, 200), columns=[f"w{i}" for i in range(200)])], axis=1)
+    task = make(wide, edges)
+    assert trained(task).predict((wide, edges)).shape == (30, 4)
+
+
+def test_standardized_numbers(tmp_path):
+    nodes, edges = tables()
+    nodes["year"] = 2000 + np.arange(COUNT)
+    nodes["same"] = 7.5
+    task = make(nodes, edges, standardize=True)
+    year, same, *others = task.data.x[:, [0, -1, 1, 2, 3]].unbind(1)
+    assert year.mean().abs() < 1e-5
+    assert year.std(correction=0) == pytest.approx(1)
+    assert torch.equal(same, torch.zeros(COUNT))
+    assert all(set(column.tolist()) == {0, 1} for column in others)
+    trained(task, run_dir=tmp_path)
+    later, _ = gk.load_run(tmp_path).task.tables.graph(nodes.assign(year=2014.5), edges)
+    assert later.x[:, 0].abs().max() == 0
+
+
+def test_edges_named_by_categories():
+    nodes, edges = tables()
+    task = make(nodes, edges.astype("category"))
+    assert torch.equal(task.data.edge_index, make().data.edge_index)

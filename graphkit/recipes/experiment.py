@@ -131,7 +131,7 @@ class Experiment:
         parts = [("transforms", part) for part in self.config["transforms"]]
         parts += [(key, self.config[key]) for key in ("features", "rewiring") if self.config[key]]
         for key, part in parts:
-            task = task.transform(find_class(key, part["class_path"])(**part["init_args"]))
+            task = task.transform(build_noted(find_class(key, part["class_path"]), part["init_args"]))
         part = self.config["sampler"]
         return task.sampled(find_class("sampler", part["class_path"])(**part["init_args"])) if part else task
 

@@ -18,6 +18,7 @@ def tables_task(
     features: Sequence[str] | None = None,
     categorical: Sequence[str] = (),
     impute: Literal["mean", "median", "most_frequent"] | None = None,
+    standardize: bool = False,
     ends: Sequence[str] | None = None,
     edge_weight: str | None = None,
     edge_features: Sequence[str] = (),
@@ -36,6 +37,7 @@ def tables_task(
         features: The columns of features (default: all others).
         categorical: The columns of numbers that are names of categories (default: none).
         impute: What takes the place of missing features (default: they are refused).
+        standardize: Whether numbers are scaled to mean 0 and standard deviation 1 (default: ``False``).
         ends: The columns of source and target of an edge (default: the first two).
         edge_weight: The column of edge weights (default: none).
         edge_features: The columns of edge features (default: none).

@@ -82,8 +82,8 @@ class Task(Scoring):
         readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.
         tables: What the columns of the tables hold that the task was made of (:meth:`NodeTask.from_pandas`), if any.
         ids: What its nodes are called there.
-        stands_for: The description of the task in whose place this one stands, without its data, where a run is loaded
-            (:func:`~graphkit.training.load_run`); empty otherwise.
+        applied: The transforms that its graphs went through.
+        stands_for: The description of the task that this one replaces in a loaded run, without its data; else empty.
     """
 
     kind: ClassVar[str]
@@ -93,6 +93,7 @@ class Task(Scoring):
     stands_for: str = ""
     tables: Any = None
     ids: Any = None
+    applied: tuple[BaseTransform, ...] = ()
     redraws = RenamedAttribute("resamples")
     keeps_batches = RenamedAttribute("caches_evaluation")
     graphs: list[Data]
@@ -303,6 +304,7 @@ class Task(Scoring):
         if key is not None and key in self._derived:
             return self._derived[key]
         task = self._with_graphs(apply(transform, self.graphs, jobs=jobs))
+        task.applied = (*self.applied, transform)
         if key is not None:
             self._derived[key] = task
         return task

@@ -66,6 +66,7 @@ class GraphTask(Task):
         features: Sequence[str] | None = None,
         categorical: Sequence[str] = (),
         impute: Impute | None = None,
+        standardize: bool = False,
         edge_weight: str | None = None,
         edge_features: Sequence[str] = (),
         split: Split | None = None,
@@ -82,6 +83,7 @@ class GraphTask(Task):
             features: The attributes of nodes that are features (default: all).
             categorical: The attributes that hold numbers which are names of categories (default: none).
             impute: What takes the place of missing attributes; see :meth:`NodeTask.from_pandas` (default: refuse them).
+            standardize: Whether numbers are scaled to mean 0 and standard deviation 1 (default: ``False``).
             edge_weight: The attribute of edge weights (default: edges have none).
             edge_features: The attributes of edge features (default: none).
             split: The graphs of each part (default: 60/20/20, drawn by ``seed``, with the same share of each class).
@@ -111,7 +113,17 @@ class GraphTask(Task):
             raise ValueError(f"{place}: {wrong}")
         parts = [from_graph(graph) for graph in graphs]
         nodes, edges = (pd.concat(tables) for tables in zip(*parts, strict=True))
-        columns = (features, categorical, impute, ("source", "target"), edge_weight, edge_features, directed.pop(), ())
+        columns = (
+            features,
+            categorical,
+            impute,
+            standardize,
+            ("source", "target"),
+            edge_weight,
+            edge_features,
+            directed.pop(),
+            (),
+        )
         tables = Tables.learned(nodes, edges, (), None, *columns)
         rows = pd.DataFrame({label: [graph.graph.get(label) for graph in graphs]})
         y, kind, classes = labels_of(rows, [label], target, place)

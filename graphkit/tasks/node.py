@@ -77,6 +77,7 @@ class NodeTask(Task):
         features: Sequence[str] | None = None,
         categorical: Sequence[str] = (),
         impute: Impute | None = None,
+        standardize: bool = False,
         ends: Sequence[str] | None = None,
         edge_weight: str | None = None,
         edge_features: Sequence[str] = (),
@@ -90,9 +91,9 @@ class NodeTask(Task):
         r"""A task of two pandas tables; predictions of it, and of new tables with the same columns, come by node id.
 
         Texts, categories and columns named in ``categorical`` become a column of 0 and 1 per category; numbers and
-        truth values stay as they are, not scaled. What a column holds is learned once, from all rows, and applied to
-        new tables alike (:meth:`Trainer.predict`, in another process, too). Repeated edges count once; in an undirected
-        graph so do the two directions of one.
+        truth values stay as they are, unless ``standardize`` scales the numbers. What a column holds is learned once,
+        from all rows, and applied to new tables alike (:meth:`Trainer.predict`, in another process, too), and so are
+        transforms of the task. Repeated edges count once; in an undirected graph so do the two directions of one.
 
         Args:
             nodes: A row per node.
@@ -103,6 +104,8 @@ class NodeTask(Task):
             categorical: The columns of numbers, of nodes or edges, that are names of categories (default: none).
             impute: What takes the place of missing features: ``"mean"``, ``"median"`` or ``"most_frequent"`` of the
                 column, as in scikit-learn; of categories always the most frequent (default: ``None``, refuse them).
+            standardize: Whether numbers among the features get the mean 0 and the standard deviation 1 of this table;
+                truth values and weights do not (default: ``False``).
             ends: The columns of source and target of an edge (default: the first two).
             edge_weight: The column of edge weights (default: edges have none).
             edge_features: The columns of edge features (default: none).
@@ -135,7 +138,7 @@ class NodeTask(Task):
         place = f"task {name!r}"
         names = [label] if isinstance(label, str) else list(label)
         left_out = [split] if isinstance(split, str) else []
-        columns = (features, categorical, impute, ends, edge_weight, edge_features, directed, left_out)
+        columns = (features, categorical, impute, standardize, ends, edge_weight, edge_features, directed, left_out)
         tables = Tables.learned(nodes, edges, names, id, *columns)
         data, ids = tables.graph(nodes, edges)
         data.y, kind, classes = labels_of(nodes, names, target, place)

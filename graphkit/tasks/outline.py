@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
 
 from graphkit import metrics
 from graphkit.core.attributes import attributes_of
@@ -23,7 +24,6 @@ from graphkit.tasks.node import NodeTask
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.tables import Tables
 from graphkit.tasks.targets import Target
-from graphkit.transforms.base import Precompute
 
 _NODES = 12  # of a graph that stands for others: a ring
 _LEFT_OUT = {"y", *PAIRS, *(f"{stage}_mask" for stage in STAGES)}
@@ -56,6 +56,7 @@ def outline(task: Task) -> dict[str, Any]:
         "node": {key: _column(graph[key]) for key in columns["node"] if key not in _LEFT_OUT},
         "edge": {key: _column(graph[key]) for key in columns["edge"] if key not in _LEFT_OUT},
         "tables": None if task.tables is None else task.tables.config(),
+        "applied": [] if task.tables is None else [told(transform) for transform in task.applied],
         "sampler": None if task.sampler is None else told(task.sampler),
         "transforms": [told(transform) for transform in task.loader.transforms],
     }
@@ -79,9 +80,10 @@ def stand_in(described: Mapping[str, Any]) -> Task:
         if described["sampler"] is not None:
             task = task.sampled(rebuilt(described["sampler"], Sampler, place))
         for transform in described["transforms"]:
-            task = task.transform(rebuilt(transform, Precompute, place))
+            task = task.transform(rebuilt(transform, BaseTransform, place))
     task.target.num_outputs, task.target.num_classes = described["num_outputs"], described["num_classes"]
     task.stands_for = described["description"]
+    task.applied = tuple(rebuilt(transform, BaseTransform, place) for transform in described["applied"])
     task.tables = None if described["tables"] is None else Tables.from_config(described["tables"])
     return task
 

@@ -8,9 +8,11 @@ from typing import Any
 
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
 
 from graphkit.tasks import Task
 from graphkit.tasks.tables import from_graph, pandas_needed, read_folder
+from graphkit.transforms.base import Precompute
 
 
 def are_tables(data: Any) -> bool:
@@ -22,8 +24,13 @@ def are_tables(data: Any) -> bool:
     return all(map(_is_networkx, data)) or (len(data) == 2 and all(hasattr(table, "columns") for table in data))
 
 
-def graphs_of(data: Any, task: Task) -> tuple[list[Data], Any]:
+def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[list[Data], Any]:
     """The graphs, made as those of the task were; and the ids of nodes, or the numbers of graphs.
+
+    Args:
+        data: The tables or graphs of networkx.
+        task: The task.
+        required: A transform that is applied later, as the model wants it.
 
     Raises:
         ValueError: If the task was made of no tables, or of one graph where many are given.
@@ -40,9 +47,18 @@ def graphs_of(data: Any, task: Task) -> tuple[list[Data], Any]:
             raise ValueError(f"predict: task {task.name!r} is of nodes of one graph, whose ids name them; give one")
         made = [task.tables.graph(*from_graph(graph)) for graph in graphs]
         ids = range(len(made)) if task.joins_graphs else made[0][1]
-        return [graph for graph, _ in made], ids
+        return [_transformed(graph, task, required) for graph, _ in made], ids
     graph, ids = task.tables.graph(*data)
-    return [graph], ids
+    return [_transformed(graph, task, required)], ids
+
+
+def _transformed(graph: Data, task: Task, required: BaseTransform | None) -> Data:
+    for transform in task.applied:
+        if not (isinstance(required, Precompute) and isinstance(transform, Precompute)) or (
+            transform.cache_key() != required.cache_key()
+        ):
+            graph = transform(graph)
+    return graph
 
 
 def frame(task: Task, prediction: Tensor, ids: Any, label: Tensor | None) -> Any:
@@ -50,6 +66,8 @@ def frame(task: Task, prediction: Tensor, ids: Any, label: Tensor | None) -> Any
     pd = pandas_needed("as_frame=True")
     classes = None if task.tables is None else task.tables.classes
     several = None if task.tables is None or len(task.tables.label) < 2 else task.tables.label
+    if ids is not None:
+        prediction = prediction[: len(ids)]  # a virtual node comes last
     columns = task.target.answers(prediction, classes or several)
     if label is not None:
         rows = label.view(label.size(0), -1)

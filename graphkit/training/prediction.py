@@ -29,7 +29,7 @@ def predict(
     if isinstance(data, Task) and stage is not None:
         batches, ids = task.batches(stage, batch_size), None
     else:
-        graphs, ids = _graphs(data, task)
+        graphs, ids = _graphs(data, task, strategy)
         batches, stage = _unlabelled(task, graphs, strategy, batch_size), "test"
     parts = [task.judged(strategy.predict, batch, stage) for batch in _evaluated(strategy, task, batches, stage)]
     prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
@@ -49,7 +49,7 @@ def embed(strategy: Strategy, data: Any, stage: str | None, layer: int | Literal
     if isinstance(data, Task) and stage is not None and not task.judges_pairs:
         batches = task.batches(stage, batch_size)
     else:
-        batches = _unlabelled(task, _without_pairs(task, data, stage or "test"), strategy, batch_size)
+        batches = _unlabelled(task, _without_pairs(strategy, task, data, stage or "test"), strategy, batch_size)
         stage = "test"  # of all of which something is judged
     parts = []
     for batch in _evaluated(strategy, task, batches, stage):
@@ -65,13 +65,12 @@ def _evaluated(strategy: Strategy, task: Task, batches: Iterable[Data], stage: s
         yield from lent(map(strategy.engine.to_device, batches), task.name)
 
 
-def _graphs(data: Any, task: Task) -> tuple[list[Data], Any]:
+def _graphs(data: Any, task: Task, strategy: Strategy) -> tuple[list[Data], Any]:
     """The graphs of a task, or those that were given, one by one; and the ids of nodes, where they have some."""
     if isinstance(data, Task):
         return data.graphs, data.ids
     if are_tables(data):
-        graphs, ids = graphs_of(data, task)
-        return graphs, ids
+        return graphs_of(data, task, required_by(strategy.model))
     given = as_graphs([data] if isinstance(data, Data) else data, "predict")
     for graph in given:
         if "input_id" in graph:
@@ -82,11 +81,11 @@ def _graphs(data: Any, task: Task) -> tuple[list[Data], Any]:
     return [part for graph in given for part in (graph.to_data_list() if isinstance(graph, Batch) else [graph])], None
 
 
-def _without_pairs(task: Task, data: Any, stage: str) -> list[Data]:
+def _without_pairs(strategy: Strategy, task: Task, data: Any, stage: str) -> list[Data]:
     """The graphs; of a link task with no pair to judge, and that of a stage."""
     if not task.judges_pairs:
-        return _graphs(data, task)[0]
-    graphs = [data.stage_graph(stage)] if isinstance(data, Task) else _graphs(data, task)[0]  # type: ignore[attr-defined]
+        return _graphs(data, task, strategy)[0]
+    graphs = [data.stage_graph(stage)] if isinstance(data, Task) else _graphs(data, task, strategy)[0]  # type: ignore[attr-defined]
     copies = [copy.copy(graph) for graph in graphs]
     for graph in copies:
         graph.edge_label_index = torch.empty(2, 0, dtype=torch.long)

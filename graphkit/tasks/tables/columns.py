@@ -20,11 +20,15 @@ class Column:
         name: The column's name in the table.
         categories: What may stand there; ``None`` for numbers.
         fill: What stands in place of a missing value; ``None`` refuses those.
+        mean: What is taken off each number.
+        scale: What each number is divided by then.
     """
 
     name: str
     categories: Sequence[Any] | None = None
     fill: Any = None
+    mean: float = 0.0
+    scale: float = 1.0
 
     @property
     def width(self) -> int:
@@ -32,7 +36,9 @@ class Column:
         return 1 if self.categories is None else len(self.categories)
 
     @classmethod
-    def learned(cls, table: Any, name: str, categorical: bool, impute: Impute | None, where: str) -> Column:
+    def learned(
+        cls, table: Any, name: str, categorical: bool, impute: Impute | None, where: str, standardize: bool = False
+    ) -> Column:
         """What a column of a table holds.
 
         Raises:
@@ -50,8 +56,11 @@ class Column:
                     f"{place} is of {known.dtype}, which is neither numbers nor categories; make numbers of it, leave "
                     "it out, or name it in categorical"
                 )
-            fill = None if impute is None else _usual(known, impute)
-            return cls(name, None, None if fill is None else float(fill))
+            fill = None if impute is None else float(_usual(known, impute))
+            if not standardize or pd.api.types.is_bool_dtype(known.dtype):
+                return cls(name, None, fill)
+            values = known.astype(float)
+            return cls(name, None, fill, float(values.mean()), float(values.std(ddof=0)) or 1.0)
         categories = classes_of(known)
         if not categorical and len(categories) > max(_TEXTS, known.size // 2):
             raise ValueError(
@@ -96,7 +105,7 @@ class Column:
         if not np.isfinite(values).all():
             row = int((~np.isfinite(values)).argmax())
             raise ValueError(f"{place} of {ids[row]!r} is {values[row]}, must be finite")
-        return values.astype(np.float32)[:, None]
+        return ((values - self.mean) / self.scale).astype(np.float32)[:, None]
 
     def config(self) -> dict[str, Any]:
         """The column as plain values."""
@@ -106,7 +115,7 @@ class Column:
     def from_config(cls, config: Mapping[str, Any]) -> Column:
         """The column that :meth:`config` describes."""
         categories = config["categories"]
-        return cls(config["name"], None if categories is None else tuple(categories), config["fill"])
+        return cls(**{**config, "categories": None if categories is None else tuple(categories)})
 
 
 def numbers_of(columns: Sequence[Column], table: Any, ids: Any, where: str) -> np.ndarray | None:

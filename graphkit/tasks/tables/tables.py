@@ -50,6 +50,7 @@ class Tables:
         features: Sequence[str] | None,
         categorical: Sequence[str],
         impute: Impute | None,
+        standardize: bool,
         ends: Sequence[str] | None,
         edge_weight: str | None,
         edge_features: Sequence[str],
@@ -83,10 +84,12 @@ class Tables:
             )
         return cls(
             id,
-            tuple(Column.learned(nodes, name, name in categorical, impute, "nodes") for name in names),
+            tuple(Column.learned(nodes, name, name in categorical, impute, "nodes", standardize) for name in names),
             (ends[0], ends[1]),
             None if edge_weight is None else Column.learned(edges, edge_weight, False, None, "edges"),
-            tuple(Column.learned(edges, name, name in categorical, impute, "edges") for name in edge_features),
+            tuple(
+                Column.learned(edges, name, name in categorical, impute, "edges", standardize) for name in edge_features
+            ),
             directed,
         )
 
