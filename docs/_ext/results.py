@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 from docutils import nodes
@@ -51,7 +52,7 @@ def sections(parts: Sequence[Section]) -> list[str]:
     lines = raw(macro("style"))
     for part in parts:
         title = part.title.partition(":")[0]
-        lines += [title, "~" * len(title), "", *([part.text, ""] if part.text else [])]
+        lines += [title, "~" * len(title), "", *raw(f"<p>{escape(part.text)}</p>")]
         for name in pictures(part):
             lines += [f".. image:: /auto_gallery/results/{name}", f"   :alt: {part.title}", "   :width: 100%", ""]
         lines += raw(part.table.html())

@@ -100,9 +100,9 @@ def _table(options: argparse.Namespace) -> int:
     from graphkit.recipes import Report, load
     from graphkit.recipes.files import results_folder
 
-    for name in ("all", "budget", "seeds", "split", "fresh"):
+    for name in ("all", "judge", "budget", "seeds", "split", "fresh"):
         if getattr(options, name):
-            raise UsageError(f"--{name} is for runs, but --table prints the results that are there")
+            raise UsageError(f"--{name} changes results, but --table prints the results that are there")
     with usage():
         recipe = load(options.recipe) if options.recipe else None
         folder = options.output or results_folder(recipe is None or recipe.is_shipped)

@@ -21,8 +21,8 @@ STYLES = {
     "consistent": ("s", "#0072B2"),
     "higher": ("^", "#56B4E9"),
     "lower": ("v", "#D55E00"),
-    "too few runs": ("x", "#666666"),
-    "not comparable": ("+", "#666666"),
+    "too few runs": ("X", "#777777"),
+    "not comparable": ("P", "#777777"),
     "better": ("^", "#009E73"),
     "worse": ("v", "#D55E00"),
     "undecided": ("o", "#666666"),
@@ -75,8 +75,8 @@ def draw_curves(title: str, label: str, places: Sequence[str], cells: Mapping[st
     axes = figure.add_subplot(title=title)
     for variant, scores in cells.items():
         means, stds = zip(*scores)
-        axes.errorbar(places, means, [std or 0.0 for std in stds], label=variant, marker="o", capsize=2)
-    axes.tick_params(axis="x", rotation=45)
+        axes.errorbar(range(len(places)), means, [std or 0.0 for std in stds], label=variant, marker="o", capsize=2)
+    axes.set_xticks(range(len(places)), places, rotation=45)
     axes.set_ylabel(label)
     figure.legend(loc="outside lower center", ncols=4)
     return figure
@@ -111,7 +111,10 @@ def draw_intervals(rows: Sequence[Row], values: str, differences: str = "differe
         axes.grid(axis="x", color="0.9")
         axes.set_axisbelow(True)
         axes.spines[["top", "right"]].set_visible(False)
-    handles = {text: handle for axes in panels for handle, text in zip(*axes.get_legend_handles_labels())}
+    handles: dict[str, Any] = {}
+    for axes in panels:
+        for handle, text in zip(*axes.get_legend_handles_labels()):
+            handles.setdefault(text, handle)  # of filled and hollow ones the filled
     figure.legend(handles.values(), handles, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
     return figure
 

@@ -133,7 +133,7 @@ def test_on_the_command_line(report, capsys):
     ("arguments", "message"),
     [
         (["--table", "excel"], "invalid choice: 'excel'"),
-        (["--table", "csv", "--all"], "--all is for runs, but --table prints the results that are there"),
+        (["--table", "csv", "--all"], "--all changes results, but --table prints the results that are there"),
         (["gcn/pubmed", "--table", "csv"], "no result of gcn/pubmed; measure it with `graphkit reproduce gcn/pubmed`"),
     ],
 )
