@@ -22,7 +22,7 @@ STYLES = {
     "higher": ("^", "#56B4E9"),
     "lower": ("v", "#D55E00"),
     "too few runs": ("X", "#777777"),
-    "not comparable": ("P", "#777777"),
+    "not comparable": ("d", "#777777"),
     "better": ("^", "#009E73"),
     "worse": ("v", "#D55E00"),
     "undecided": ("o", "#666666"),
