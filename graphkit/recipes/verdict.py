@@ -134,25 +134,18 @@ def judge(
     if published is None:
         return Verdict("no published value")
     margin, cap = practical(metric, published, margin)
-    n = len(scores)
-    if wrong := sum(not math.isfinite(score) for score in scores):
-        reason = not_comparable or f"{wrong} of {n} scores are not numbers"
-        return Verdict("not comparable", margin=margin, cap=cap, reason=reason)
-    if n == 0:
-        word = "not comparable" if not_comparable else "too few runs"
-        return Verdict(word, margin=margin, cap=cap, reason=not_comparable or "there are none")
-    better = find_metric(metric).higher_is_better
-    difference = statistics.fmean(scores) - published.value
-    found = Verdict("too few runs", difference, margin=margin, cap=cap, reason="2 are the least")
-    if n == 1:
-        return replace(found, word="not comparable", reason=not_comparable) if not_comparable else found
+    scores, better = [float(score) for score in scores], find_metric(metric).higher_is_better
+    n, wrong = len(scores), sum(not math.isfinite(score) for score in scores)
+    why = not_comparable or (f"{wrong} of {n} scores are not numbers" if wrong else "")
+    difference = statistics.fmean(scores) - published.value if n and not wrong else None
+    if difference is None or n < 2:
+        word = "not comparable" if why else "too few runs"
+        return Verdict(word, difference, margin=margin, cap=cap, reason=why or "2 are the least")
     comparison = Comparison(n, difference, statistics.stdev(scores), overlap, published, margin, cap, better)
-    found = replace(found, interval=comparison.interval(0.95))
-    why = not_comparable or _not_above(scores, baseline, better, overlap, cap)
-    if why:
-        return replace(found, word="not comparable", reason=why)
-    word = comparison.word
-    return replace(found, word=word, reason=comparison.remedy if word == "too few runs" else "")
+    why = why or _not_above(scores, baseline, better, overlap, cap)
+    word = "not comparable" if why else comparison.word
+    reason = comparison.remedy if word == "too few runs" else why
+    return Verdict(word, difference, comparison.interval(0.95), margin, cap, reason)
 
 
 def practical(metric: str, published: Published, narrower: float | None = None) -> tuple[float, float]:
@@ -257,7 +250,7 @@ def _not_above(scores: Sequence[float], baseline: Any, better: bool, overlap: fl
 
     if baseline is None:
         return ""
-    each = [float(baseline)] * len(scores) if isinstance(baseline, int | float) else list(baseline)
+    each = [float(baseline)] * len(scores) if isinstance(baseline, int | float) else [float(base) for base in baseline]
     gains = [(score - base) * (1 if better else -1) for score, base in zip(scores, each, strict=True)]
     n = len(gains)
     error = scatter(statistics.stdev(gains), n, cap) * math.sqrt(1 / n + overlap)

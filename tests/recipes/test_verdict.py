@@ -136,6 +136,12 @@ def test_of_errors_higher_means_better():
     assert judge(normal(0.252, 0.002, 4), published, "mae").word == "equivalent"
 
 
+def test_scores_may_be_arrays():
+    scores, published = normal(80.3, 0.5, 10), paper(spread=0.5, n=10)
+    plain = judge(scores, published, "accuracy", baseline=[50.0] * 10)
+    assert judge(np.array(scores), published, "accuracy", baseline=np.full(10, 50.0)) == plain
+
+
 def test_margins_are_facts_of_the_metrics():
     assert practical("accuracy", paper()) == (1.0, 5.0)
     assert practical("roc_auc", paper()) == pytest.approx((0.5, 2.5))
@@ -146,6 +152,7 @@ def test_margins_are_facts_of_the_metrics():
     assert practical("accuracy", paper(), 0.25) == (0.25, 5.0)
     with pytest.raises(ValueError, match=r"margin: 1.5, must be a number above 0 and at most the 1 of accuracy"):
         judge([80.0, 80.0], paper(), "accuracy", margin=1.5)
+    assert practical("rmse", paper(0.0, unit="")) == (0.05, 0.25)
     assert find("rmse").relative
 
 
@@ -227,4 +234,4 @@ def test_results_and_recipes_with_old_keys_are_read():
 
 
 def test_no_runs_have_no_difference():
-    assert cell([], paper()).verdict == Verdict("too few runs", margin=1.0, cap=5.0, reason="there are none")
+    assert cell([], paper()).verdict == Verdict("too few runs", margin=1.0, cap=5.0, reason="2 are the least")
