@@ -149,7 +149,7 @@ class CellResult:
             "verdict": self.verdict.content(),
             "margin": self.margin,
             "not_comparable": self.not_comparable,
-            "overlap": round(self.overlap, 6),
+            "overlap": self.overlap,
             "also_test": {split: _rounded(*score) for split, score in self.also_test.items()},
             "split": self.split,
             "split_hash": self.split_hash,

@@ -1,0 +1,27 @@
+"""What is kept in benchmarks/results is what the recipes of today and the rule of verdicts say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from graphkit.recipes import RecipeResult, load
+from graphkit.recipes.files import recipe_files, results_folder
+from graphkit.recipes.rejudge import OTHER
+
+FILES = {name: path for name in recipe_files() if (path := results_folder(True) / f"{name}.json").is_file()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_results_follow_recipes_and_the_rule(name):
+    recipe, result = load(name), RecipeResult.load(FILES[name])
+    remedy = f"graphkit reproduce {name} --judge"
+    for key, cell in result.cells.items():
+        assert key in recipe.cells, f"the recipe has no cell {key} any more; run it again"
+        today = recipe.cells[key]
+        assert (cell.published, cell.margin) == (today.published, today.margin), remedy
+        other = cell.config_hash != today.experiment.hash and today.published is not None
+        assert cell.not_comparable == (OTHER if other else today.not_comparable), remedy
+    written = json.loads(FILES[name].read_text())["cells"]
+    assert [cell["verdict"] for cell in written] == [cell.verdict.content() for cell in result.cells.values()], remedy
