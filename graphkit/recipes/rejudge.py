@@ -22,12 +22,16 @@ def rejudge(result: RecipeResult, recipe: Recipe) -> None:
     """Give a stored result what its recipe says today of published values, and each run its baseline.
 
     A cell that the recipe has no more keeps what it had; one that was measured with another configuration becomes not
-    comparable. Baselines that are missing are computed where the data is at hand.
+    comparable. Baselines that are missing are computed where the data is at hand. The note is that of today, if all
+    configurations are.
 
     Args:
         result: The result, which is changed in place.
         recipe: The recipe of this name.
     """
+    measured = {key: cell.config_hash for key, cell in result.cells.items()}
+    if measured == {key: cell.experiment.hash for key, cell in recipe.cells.items()}:
+        result.note = recipe.note
     for key, cell in result.cells.items():
         if (today := recipe.cells.get(key)) is None:
             continue

@@ -35,8 +35,9 @@ def result():
 def test_published_values_and_baselines_come_from_today(result, monkeypatch):
     monkeypatch.setattr(running, "_run_one", lambda *_: pytest.fail("a run was made"))
     before = [run["test"] for run in result.cell.runs]
-    recipe = Recipe("mine", CONFIG | {"published": PAPER | SPREAD, "margin": 0.5})
+    recipe = Recipe("mine", CONFIG | {"published": PAPER | SPREAD, "margin": 0.5, "note": "As told today."})
     rejudge(result, recipe)
+    assert result.note == "As told today."
     assert result.cell.published == recipe.cell.published
     assert result.cell.verdict.margin == 0.5
     assert result.cell.baseline == pytest.approx(100 * gk.load("karate").baseline(), abs=1e-5)
@@ -49,7 +50,9 @@ def test_published_values_and_baselines_come_from_today(result, monkeypatch):
 
 
 def test_another_configuration_is_not_comparable(result):
-    rejudge(result, Recipe("mine", CONFIG | {"trainer": {"max_epochs": 3}, "published": PAPER}))
+    told = result.note
+    rejudge(result, Recipe("mine", CONFIG | {"trainer": {"max_epochs": 3}, "published": PAPER, "note": "New."}))
+    assert result.note == told
     assert result.cell.verdict.reason.startswith("measured with another configuration than the recipe's of today")
 
 
