@@ -40,6 +40,9 @@ class Published:
         source: Where the number was read, in words.
         confirmed: Whether somebody found the number there.
         note: What a reader of the comparison should know.
+
+    Raises:
+        ValueError: If the bibliography has no such paper, or there is no such kind of spread.
     """
 
     value: float
