@@ -20,6 +20,7 @@ SHOWN = (
     "scipy",
     "numba",
     "ogb",
+    "pandas",
 )
 #: Releases of one package family that were compromised.
 BAD_RELEASES = {name: {"2.6.2", "2.6.3"} for name in ("lightning-fabric", "lightning", "pytorch-lightning")}
