@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkit.core.text import aligned
+from graphkit.tasks.tables import pandas_needed
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -92,11 +93,7 @@ def data_frame(rows: Any, **options: Any) -> DataFrame:
     Raises:
         ImportError: If pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError('CSV, LaTeX and data frames need pandas: pip install "graphkit-pyg[tables]"') from error
-    return pandas.DataFrame(rows, **options)
+    return pandas_needed("a table as CSV, LaTeX or data frame").DataFrame(rows, **options)
 
 
 def _markdown(cell: str) -> str:
