@@ -275,14 +275,17 @@ def _is_real(value: Any) -> bool:
 
 
 def _is_sequence(value: Any) -> bool:
-    return isinstance(value, abc.Sequence) and not isinstance(value, str | bytes)
+    return isinstance(value, abc.Sequence) and not isinstance(value, (str, bytes))
 
 
 def _with_constraints(rule: Rule, constraints: list[Callable[[Any], str | None]]) -> Rule:
     def problem(value: Any) -> Problem | None:
-        problem = rule.problem(value)
-        texts = (constraint(value) for constraint in constraints) if problem is None else ()
-        return next((Problem(text, value) for text in texts if text is not None), problem)
+        if (of_rule := rule.problem(value)) is not None:
+            return of_rule
+        for constraint in constraints:
+            if (text := constraint(value)) is not None:
+                return Problem(text, value)
+        return None
 
     return Rule(rule.expected, problem)
 
@@ -291,7 +294,7 @@ _ANY = Rule("anything", lambda value: None)
 _BUILTIN = {
     int: _plain("an integer", _is_whole),
     float: _with_constraints(_plain("a number", _is_real), [lambda v: None if v == v else "must be a number"]),
-    bool: _plain("True or False", lambda value: isinstance(value, bool | np.bool_)),
+    bool: _plain("True or False", lambda value: isinstance(value, (bool, np.bool_))),
     str: _plain("a string", lambda value: isinstance(value, str)),
 }
 

@@ -77,14 +77,16 @@ def check_edges(data: Data, where: str) -> None:
         TypeError, ValueError, IndexError: See :func:`~graphkit.core.validate.check_edge_index`; and if ``edge_index``
             is missing, or ``edge_weight`` or ``edge_attr`` unfit.
     """
-    if data.edge_index is None:
+    given = data._store  # many graphs are small, so that looking attributes up in another way would cost most
+    x, edge_index = given.get("x"), given.get("edge_index")
+    if edge_index is None:
         raise ValueError(f"{where} has no edge_index; a graph without edges has torch.empty(2, 0, dtype=torch.long)")
-    known = data.get("num_nodes") is None and data.x is not None
-    num_nodes = data.x.size(0) if known else int(data.num_nodes or 0)
-    check_edge_index(data.edge_index, num_nodes, where)
-    num_edges = data.edge_index.size(1)
+    known = given.get("num_nodes") is None and x is not None
+    num_nodes = x.size(0) if known else int(data.num_nodes or 0)
+    check_edge_index(edge_index, num_nodes, where)
+    num_edges = edge_index.size(1)
     for key in ("edge_weight", "edge_attr"):
-        value = data.get(key)
+        value = given.get(key)
         if value is None:
             continue
         if value.layout != torch.strided or value.is_complex():

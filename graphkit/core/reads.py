@@ -60,9 +60,8 @@ def unread(reads: Reads, data: Data) -> list[str]:
     told = ["edge_weight"] if not reads.edge_weight and says_something(data, "edge_weight") else []
     edge_index = data.edge_index
     if not reads.direction and edge_index is not None:
-        n = int(data.num_nodes or 0)
-        there, back = ((ends[0] * n + ends[1]).unique() for ends in (edge_index, edge_index.flip(0)))
-        if not torch.equal(there, back):
+        there, back = (edge_index * int(data.num_nodes or 0) + edge_index.flip(0)).sort(dim=1).values
+        if not torch.equal(there, back) and not torch.equal(there.unique_consecutive(), back.unique_consecutive()):
             told.append("direction")
     return told
 

@@ -75,6 +75,8 @@ class Registry(Generic[T]):
         """
         if isinstance(query, type):
             return query
+        if query in self._own:  # the usual case, which need not look for users' classes
+            return self._own[query]
         classes = self.classes()
         by_key = {_normalise(name): cls for name, cls in classes.items()}
         key = _normalise(query)

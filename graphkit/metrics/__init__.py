@@ -83,8 +83,9 @@ def find(name: str) -> type[Metric]:
         ValueError: If there is no metric of this name.
     """
     word, _, number = name.partition("@")
-    general = f"{word}@K" if number.isdigit() and int(number) > 0 else name
-    return registry.get(general if general in registry.classes() else name)
+    if number.isdigit() and int(number) > 0 and f"{word}@K" in registry.classes():
+        name = f"{word}@K"
+    return registry.get(name)
 
 
 def is_percent(name: str) -> bool:

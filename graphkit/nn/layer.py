@@ -6,6 +6,7 @@ from abc import abstractmethod
 from typing import Any, cast
 
 from torch import Tensor
+from torch_geometric.inspector import Inspector
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import is_sparse
 
@@ -44,6 +45,7 @@ class Layer(Checked, MessagePassing):
     bipartite: bool = False  # whether features may be a pair, of sources and of targets
     cached = False
     _own_messages = False
+    _inspector: Inspector
     _cached_edge_index: tuple[Tensor, Tensor | None] | None = None  # as PyG names it; nothing is read from it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -60,6 +62,19 @@ class Layer(Checked, MessagePassing):
     @abstractmethod
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """One convolution; see the class for shapes."""
+
+    @property
+    def inspector(self) -> Inspector:
+        """What PyG knows of the signatures of the class's methods: read once per class, not for every layer."""
+        cls = type(self)
+        if "_inspector" not in vars(cls):
+            cls._inspector = Inspector(cls)
+        return cls._inspector
+
+    @inspector.setter
+    def inspector(self, made: Inspector) -> None:
+        """PyG makes one for every layer, and looks for it in what copies are made of."""
+        vars(self)["inspector"] = self.inspector
 
     @property
     def sends_messages(self) -> bool:

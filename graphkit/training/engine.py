@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
@@ -15,6 +16,7 @@ from torch_geometric.data import Data
 
 from graphkit.core.validate import unknown_name
 
+_signature = functools.cache(inspect.signature)  # of the few classes of torch: it takes longer than the rest
 NamedParameters = Iterable[tuple[str, nn.Parameter]]
 
 PRECISIONS = (
@@ -47,7 +49,7 @@ class Engine:
     def __init__(
         self, accelerator: str, devices: int, precision: str | int, clip_norm: float | None, num_nodes: int = 1
     ) -> None:
-        from lightning_fabric import Fabric
+        from graphkit.training.fabric import Fabric
 
         self.fabric = Fabric(
             accelerator=accelerator,
@@ -198,7 +200,7 @@ class Optimizers:
     ) -> None:
         self.rates, self.decays = _patterns(lr), _patterns(weight_decay)
         self.optimizer = _torch_class(torch.optim, optimizer, torch.optim.Optimizer, "optimizer")
-        if inspect.signature(self.optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
+        if _signature(self.optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
             raise ValueError(
                 f"Trainer: optimizer={optimizer!r} evaluates the loss several times in a step, but strategies compute "
                 "it once; choose another, e.g. 'Adam'"
@@ -207,7 +209,7 @@ class Optimizers:
         for name in {"lr", "weight_decay"} & set(self.optimizer_kwargs):
             value = self.optimizer_kwargs[name]
             raise ValueError(f"Trainer: optimizer_kwargs[{name!r}]={value!r}, must be given as Trainer({name}=...)")
-        if fused and "fused" in inspect.signature(self.optimizer).parameters:
+        if fused and "fused" in _signature(self.optimizer).parameters:
             self.optimizer_kwargs.setdefault("fused", True)
         schedulers = torch.optim.lr_scheduler
         self.scheduler = scheduler and _torch_class(schedulers, scheduler, schedulers.LRScheduler, "scheduler")

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.training.strategies.base import Strategy
+from graphkit.training.strategies.base import Strategy, has
 
 #: Held by the thread that trains.
 training_lock = threading.RLock()
@@ -37,7 +37,7 @@ def one_at_a_time() -> Iterator[None]:
 def announce(model: nn.Module, strategy: Strategy, name: str, argument: Any) -> None:
     """Call ``on_epoch_start(epoch)`` or ``on_stage_start(stage)`` of the strategy and of every module that has it."""
     for part in (strategy, *model.modules()):
-        if hasattr(part, name):
+        if has(part, name):
             getattr(part, name)(argument)
 
 
@@ -51,7 +51,8 @@ def start_stage(model: nn.Module, strategy: Strategy, stage: str) -> None:
 def evaluation(model: nn.Module, strategy: Strategy, stage: str) -> Iterator[None]:
     """A stage without gradients that leaves no trace: buffers that it changed or replaced are put back."""
     registered = [(module._buffers, dict(module._buffers)) for module in model.modules()]
-    dense = [buffer for buffer in model.buffers() if buffer.layout == torch.strided]  # others are only ever replaced
+    present = [buffer for _, buffers in registered for buffer in buffers.values() if buffer is not None]
+    dense = [buffer for buffer in present if buffer.layout == torch.strided]  # others are only ever replaced
     copies = [buffer.clone() for buffer in dense]
     with torch.no_grad():
         try:
@@ -73,7 +74,7 @@ def lent(batches: Iterable[Data], task_name: str) -> Iterator[Data]:
         ValueError: If a tensor was written in place, so that it cannot be put back.
     """
     for batch in batches:
-        before = dict(batch._store.items())
+        before = batch._store.to_dict()
         versions = {key: value._version for key, value in before.items() if isinstance(value, Tensor)}
         yield batch
         written = [key for key, version in versions.items() if before[key]._version != version]
@@ -82,8 +83,9 @@ def lent(batches: Iterable[Data], task_name: str) -> Iterator[Data]:
                 f"task {task_name!r}: training has written into {written[0]} of the task's data in place (as x += ..., "
                 f"relu_ or dropout(inplace=True) do), so every epoch would see other data; make a new tensor of it"
             )
-        for key in batch._store.keys() - before.keys():
+        after = batch._store.to_dict()
+        for key in after.keys() - before.keys():
             del batch[key]
         for key, value in before.items():
-            if batch.get(key) is not value:
+            if after.get(key) is not value:
                 batch[key] = value

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.inference import layerwise_inference
-from graphkit.training.strategies.base import Phase, Strategy
+from graphkit.training.strategies.base import Phase, Strategy, has
 
 _PROBABILITIES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
 _VIEWS = ("ToCopyBackward0", "ViewBackward0", "SqueezeBackward1", "UnsqueezeBackward0", "ReshapeAliasBackward0")
@@ -49,7 +49,7 @@ class Backprop(Strategy):
         if not self._has_looked:
             self._has_looked = True
             _warn_of_probabilities(out, self.task)
-        parts: list[Any] = [part for part in self.model.modules() if hasattr(part, "auxiliary_loss")]
+        parts: list[Any] = [part for part in self.model.modules() if has(part, "auxiliary_loss")]
         if not parts:
             self.engine.optimize(loss, phase.optimizers[0])
             return {"loss": loss.detach()}

@@ -25,6 +25,11 @@ from graphkit.training.strategies.limits import refusal
 OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
 
 
+def has(part: Any, name: str) -> bool:
+    """Whether a strategy or module has a method; ``hasattr`` is slow where a module has not, and every step asks."""
+    return hasattr(type(part), name) or name in vars(part)
+
+
 @checked
 @dataclass
 class Phase:
