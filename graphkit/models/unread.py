@@ -65,4 +65,4 @@ def _warn(message: str, field: str, cls: type) -> None:
         if getattr(other.reads, field) and other is not cls and not issubclass(other, PairScorer)
     ]
     do = "tell them apart" if field == "direction" else "do"
-    warnings.warn(f"{message}; {', '.join(sorted(readers))} {do}", UnreadWarning, stacklevel=5)
+    warnings.warn(f"{message}; {', '.join(sorted(readers))} {do}", UnreadWarning, stacklevel=6)
