@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, overload
 
 from torch import Tensor, nn
+from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed
@@ -254,6 +255,8 @@ class Trainer(Configurable):
 
     @overload
     def predict(self, data: Task, stage: str = "test", as_frame: None = None) -> tuple[Tensor, Tensor]: ...
+    @overload
+    def predict(self, data: Data | Sequence[Data], stage: str | None = "test", as_frame: None = None) -> Tensor: ...
     @overload
     def predict(self, data: Any, stage: str | None = "test", as_frame: bool | None = None) -> Any: ...
     def predict(self, data: Any, stage: str | None = "test", as_frame: bool | None = None) -> Any:
