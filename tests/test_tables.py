@@ -277,6 +277,9 @@ WEIGHED = {"edge_weight": "weight"}
         (None, None, {"categorical": ["topic"]}, "categorical names 'topic', which is no feature"),
         (None, None, {"split": "part"}, "nodes has no column 'part'"),
         (lambda n: n.assign(day=pd.Timestamp("2020")), None, {}, "column 'day' is of datetime64.*, which is neither"),
+        (lambda n: n.assign(wave=1j), None, {}, "column 'wave' is of complex128, which is neither"),
+        (None, lambda e: e.assign(weight="a"), WEIGHED, "edges: column 'weight' holds texts, but weights are numbers"),
+        (None, None, {"ends": ["citing", "citing"]}, r"the ends are \['citing', 'citing'\], must be two columns"),
         (lambda n: n.assign(empty=None), None, {}, "nodes: column 'empty' has no value at all; leave it out"),
         (lambda n: n.assign(topic=None), None, {}, "column 'topic' has no label at all"),
         (lambda n: n.assign(topic=[1.0, 2.0] * 15), None, {}, "whole numbers as floats, which may be classes"),
@@ -413,6 +416,24 @@ def test_an_attribute_that_some_nodes_lack():
     nx.set_node_attributes(graph, {3: 1.0}, "size")
     with pytest.raises(ValueError, match="column 'size' has 9 missing values"):
         gk.NodeTask.from_networkx(graph, "team")
+
+
+def test_attributes_called_as_the_ends():
+    graph = nx.path_graph(10)
+    nx.set_node_attributes(graph, {i: i % 2 for i in range(10)}, "team")
+    nx.set_edge_attributes(graph, 1.0, "source")
+    with pytest.raises(
+        ValueError, match="edge 0 -> 1 has an attribute called 'source' or 'target', as its ends; rename"
+    ):
+        gk.NodeTask.from_networkx(graph, "team")
+
+
+def test_an_index_of_several_levels():
+    nodes, edges = tables(KINDS_OF_IDS["tuples"])
+    levels = nodes.set_index(pd.MultiIndex.from_tuples(nodes.paper)).drop(columns="paper")
+    task = make(levels, edges, id=None)
+    assert torch.equal(task.data.edge_index, make().data.edge_index)
+    assert list(trained(task).predict((levels, edges)).index) == KINDS_OF_IDS["tuples"]
 
 
 def rings(count=20):

@@ -25,6 +25,7 @@ FREE = {  # parameters that an annotation cannot tell everything about
     "readout_kwargs": "the aggregation checks its own arguments",
     **dict.fromkeys(("data", "graphs", "split"), "a task converts what it can and refuses the rest"),
     **dict.fromkeys(("train_mask", "val_mask", "test_mask"), "a split converts what it can and refuses the rest"),
+    "stratify": "labels of any kind",
     "edge_index": "LinkSplit converts what it can and refuses the rest",
     "graph": "an edge_index, a sparse tensor or a pattern, which ops tell apart",
     "matrices": "of numpy or torch, or anything with their operations",
@@ -47,15 +48,17 @@ def public_classes():
 
 def public_functions():
     found = {"LinkSplit.random": gk.LinkSplit.random, "Split.from_masks": gk.Split.from_masks}
+    found |= {"Split.random": gk.Split.random, "Split.k_fold": gk.Split.k_fold}
     for room in ROOMS_OF_FUNCTIONS:
         module = importlib.import_module(f"graphkit.{room}")
         members = {name: getattr(module, name) for name in module.__all__}
         found |= {f"{room}.{name}": value for name, value in members.items() if inspect.isfunction(value)}
-    return found | {"load": gk.load, "load_weights": gk.load_weights}
+    return found | {"load": gk.load, "load_weights": gk.load_weights, "load_run": gk.load_run}
 
 
 CLASSES = public_classes() | public_functions()
 EXEMPT = {
+    "training.Run": "made by load_run",
     "tasks.Draw": "made for every pass over the data, by tasks",
     "tasks.LinkSplit": "ids may be tensors, arrays or lists, which the split checks itself",
     "tasks.Split": "ids may be tensors, arrays or lists, which the split checks itself",

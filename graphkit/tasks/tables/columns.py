@@ -51,7 +51,10 @@ class Column:
         if known.empty:
             raise ValueError(f"{place} has no value at all; leave it out")
         if not categorical and not is_text(known):
-            if not pd.api.types.is_numeric_dtype(known.dtype):  # truth values are
+            kinds = pd.api.types
+            if not kinds.is_numeric_dtype(known.dtype) or kinds.is_complex_dtype(
+                known.dtype
+            ):  # truth values are numbers
                 raise TypeError(
                     f"{place} is of {known.dtype}, which is neither numbers nor categories; make numbers of it, leave "
                     "it out, or name it in categorical"

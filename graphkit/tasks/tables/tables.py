@@ -64,7 +64,7 @@ class Tables:
         """
         _check_tables(nodes, edges)
         ends = tuple(edges.columns[:2]) if ends is None else tuple(ends)
-        if len(ends) != 2:
+        if len(set(ends)) != 2:
             raise ValueError(f"edges: the ends are {list(ends)}, must be two columns, source and target")
         apart = {id, *label, *left_out}
         names = [name for name in nodes.columns if name not in apart] if features is None else list(features)
@@ -82,11 +82,14 @@ class Tables:
                 "edge_weight, or leave it out of the table",
                 stacklevel=4,
             )
+        weight = None if edge_weight is None else Column.learned(edges, edge_weight, False, None, "edges")
+        if weight is not None and weight.categories is not None:
+            raise ValueError(f"edges: column {edge_weight!r} holds texts, but weights are numbers")
         return cls(
             id,
             tuple(Column.learned(nodes, name, name in categorical, impute, "nodes", standardize) for name in names),
             (ends[0], ends[1]),
-            None if edge_weight is None else Column.learned(edges, edge_weight, False, None, "edges"),
+            weight,
             tuple(
                 Column.learned(edges, name, name in categorical, impute, "edges", standardize) for name in edge_features
             ),
@@ -125,6 +128,7 @@ class Tables:
         if self.id is not None and self.id not in nodes:
             raise ValueError(f"nodes has no column {self.id!r}; it has {', '.join(map(repr, nodes.columns))}")
         ids = nodes.index if self.id is None else pd.Index(nodes[self.id], name=self.id)
+        ids = _index(list(ids)) if ids.nlevels > 1 else ids
         if ids.hasnans:
             raise ValueError(f"nodes: row {int(np.asarray(ids.isna()).argmax())} has no id")
         if not ids.is_unique:
@@ -237,7 +241,7 @@ def _joined(
 
 
 def _warn(text: str) -> None:
-    warnings.warn(f"edges: {text}", stacklevel=5)
+    warnings.warn(f"edges: {text}", stacklevel=6)
 
 
 def read_folder(path: str | Path, id: str | None = None, ends: Sequence[str] | None = None) -> tuple[Any, Any]:
@@ -268,11 +272,19 @@ def from_graph(graph: Any) -> tuple[Any, Any]:
 
     Args:
         graph: The graph.
+
+    Raises:
+        ValueError: If an attribute of an edge is called as an end.
     """
     pd = pandas_needed("a networkx graph")
     nodes = pd.DataFrame.from_records(
         [attributes for _, attributes in graph.nodes(data=True)], index=_index(list(graph.nodes))
     )
+    for u, v, attributes in graph.edges(data=True):
+        if {"source", "target"} & attributes.keys():
+            raise ValueError(
+                f"edge {u!r} -> {v!r} has an attribute called 'source' or 'target', as its ends; rename it"
+            )
     rows = [{**attributes, "source": u, "target": v} for u, v, attributes in graph.edges(data=True)]
     edges = pd.DataFrame(rows, columns=None if rows else ["source", "target"])
     return nodes, edges[["source", "target", *(name for name in edges.columns if name not in ("source", "target"))]]
