@@ -11,7 +11,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Probability, UnitInterval
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import nodes_first, static_graphs
-from graphkit.ops import SparseMatrix, gcn_norm
+from graphkit.ops import gcn_norm
 
 
 class APPNP(Layer):
@@ -76,11 +76,11 @@ class APPNP(Layer):
         norm = "sym" if self.normalize else None
         matrix = gcn_norm(edges, edge_weight, add_self_loops=loops, norm=norm, size=size, dtype=dtype)
         start, h = x if x_0 is None else nodes_first(x_0), x
+        step = self.along(matrix)
         for _ in range(self.K):
-            step = matrix
             if self.training and self.dropout > 0 and matrix.values is not None:
-                step = SparseMatrix(matrix.pattern, F.dropout(matrix.values, self.dropout))
-            h = (1 - self.alpha) * (self.along(step) @ h) + self.alpha * start
+                step = self.along(matrix.with_values(F.dropout(matrix.values, self.dropout)))
+            h = (1 - self.alpha) * step.matmul(h) + self.alpha * start
         return h
 
     def __repr__(self) -> str:

@@ -149,8 +149,8 @@ class AttentionDiffusion(Layer):
         """The derivative of ``x``; see the class for shapes."""
         matrix = self.along(self.diffusivity(x, self.edges(edge_index, x.size(0)), edge_weight, batch))
         if self.attention == "additive" and self.lin_out is not None:
-            return self.lin_out(matrix @ self.lin(x)) - x
-        return matrix @ x - x
+            return self.lin_out(matrix.matmul(self.lin(x))) - x
+        return matrix.matmul(x) - x
 
     def diffusivity(
         self, x: Tensor, graph: Tensor | SparsityPattern, edge_weight: Tensor | None = None, batch: Tensor | None = None

@@ -113,9 +113,9 @@ class GCNConv(Layer):
         """One convolution; see the class for shapes."""
         propagation = self.along(self.propagation(edge_index, edge_weight, x.shape[0], x.dtype))
         if isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels or self.sends_messages:
-            out = propagation @ self.lin(x)
+            out = propagation.matmul(self.lin(x))
         else:
-            out = self.lin(propagation @ x)
+            out = self.lin(propagation.matmul(x))
         return out if self.bias is None else out.add_(self.bias)  # in place: one pass over a large matrix less
 
     def propagation(

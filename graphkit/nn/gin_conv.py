@@ -88,15 +88,19 @@ class GINConv(Layer):
         source, target = pair_of(x)
         sizes = self.sizes(source, target, size)
         z = self.lin_in(source)
-        total = self.along(SparseMatrix.from_edges(self.edges(edge_index, sizes), edge_weight, sizes)) @ z
+        total = self.along(self.propagation(edge_index, edge_weight, sizes, z.dtype)).matmul(z)
         if target is not None:
             total = (1 + self.eps) * (z if target is source else self.lin_in(target)) + total
         return self._perceptron(total)
 
     def propagation(
-        self, edge_index: Tensor, edge_weight: Tensor | None, size: int, dtype: torch.dtype | None = None
+        self,
+        edge_index: Tensor | SparsityPattern,
+        edge_weight: Tensor | None,
+        size: int | tuple[int, int],
+        dtype: torch.dtype | None = None,
     ) -> SparseMatrix:
-        """The matrix of sums over neighbours, of a graph with ``size`` nodes."""
+        """The matrix of sums over neighbours, of a graph with ``size`` nodes, or sources and targets."""
         return gcn_norm(
             self.edges(edge_index, size), edge_weight, add_self_loops=False, norm=None, size=size, dtype=dtype
         )

@@ -86,7 +86,7 @@ class GraphSAINTConv(Layer):
         average = self.along(mean_over_neighbours(edges, edge_weight, full_degree, size, source.dtype))
         powers = [target]
         for _ in range(self.order):
-            powers.append(average @ (powers[-1] if powers[1:] else source))
+            powers.append(average.matmul(powers[-1] if powers[1:] else source))
         return self._join(*powers)
 
     @property

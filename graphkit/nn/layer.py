@@ -12,6 +12,7 @@ from torch_geometric.utils import is_sparse
 
 from graphkit.core.constraints import Checked
 from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
+from graphkit.ops.traced import tracing
 
 
 class Layer(Checked, MessagePassing):
@@ -45,7 +46,7 @@ class Layer(Checked, MessagePassing):
     bipartite: bool = False  # whether features may be a pair, of sources and of targets
     cached = False
     _own_messages = False
-    _inspector: Inspector
+    _signatures: dict[str, Any]
     _cached_edge_index: tuple[Tensor, Tensor | None] | None = None  # as PyG names it; nothing is read from it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -55,6 +56,8 @@ class Layer(Checked, MessagePassing):
 
     def __init__(self, aggr: Any = "add", **kwargs: Any) -> None:
         super().__init__(aggr, **kwargs)
+        if "_signatures" not in vars(type(self)):
+            type(self)._signatures = dict(self.inspector._signature_dict)
 
     def _set_jittable_templates(self, raise_on_error: bool = False) -> None:
         """Write no code for TorchScript: PyG would, into a temporary file for each class."""
@@ -65,16 +68,14 @@ class Layer(Checked, MessagePassing):
 
     @property
     def inspector(self) -> Inspector:
-        """What PyG knows of the signatures of the class's methods: read once per class, not for every layer."""
-        cls = type(self)
-        if "_inspector" not in vars(cls):
-            cls._inspector = Inspector(cls)
-        return cls._inspector
+        """What PyG knows of the signatures of the layer's methods."""
+        return self.__dict__["inspector"]
 
     @inspector.setter
     def inspector(self, made: Inspector) -> None:
-        """PyG makes one for every layer, and looks for it in what copies are made of."""
-        vars(self)["inspector"] = self.inspector
+        """PyG makes one for every layer, which would look for a millisecond; most signatures are those of the class."""
+        made._signature_dict.update(vars(type(self)).get("_signatures", {}))
+        self.__dict__["inspector"] = made
 
     @property
     def sends_messages(self) -> bool:
@@ -131,12 +132,14 @@ class Layer(Checked, MessagePassing):
                 f"{type(self).__name__}: flow='target_to_source' does not go with a sparse adjacency matrix; pass the "
                 "transposed one, adj_t.t(), with the usual flow"
             )
+        if tracing(graph):
+            return cast(Tensor, graph).flip(0)
         return sparsity_pattern(graph, size if isinstance(size, int) else size[::-1]).T
 
     def along(self, matrix: SparseMatrix) -> SparseMatrix:
         """What to multiply features with: the matrix, or messages along its entries where something asks for them."""
         if self.cached:
-            self._cached_edge_index = _edges_of(matrix)
+            self._cached_edge_index = matrix.edges[:2]
         return cast(SparseMatrix, Messages(self, matrix)) if self.sends_messages else matrix
 
     def send(
@@ -204,13 +207,7 @@ class Messages:
     def __init__(self, layer: Layer, matrix: SparseMatrix) -> None:
         self.layer, self.matrix = layer, matrix
 
-    def __matmul__(self, x: Tensor) -> Tensor:
-        pattern = self.matrix.pattern
-        edge_index, edge_weight = _edges_of(self.matrix)
-        size = (pattern.num_cols, pattern.num_rows)
-        return self.layer.send(edge_index, size, x=x, edge_weight=edge_weight, edge_id=pattern.edge_id)
-
-
-def _edges_of(matrix: SparseMatrix) -> tuple[Tensor, Tensor | None]:
-    values = matrix.values
-    return matrix.pattern.edge_index(), None if values is None else matrix.pattern.to_edges(values)
+    def matmul(self, x: Tensor) -> Tensor:
+        """The sums of messages; layers call it by name, as a matrix knows it, too."""
+        edge_index, edge_weight, edge_id = self.matrix.edges
+        return self.layer.send(edge_index, self.matrix.shape[::-1], x=x, edge_weight=edge_weight, edge_id=edge_id)

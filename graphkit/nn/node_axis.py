@@ -98,7 +98,7 @@ def pair_of(x: Any) -> tuple[Any, Any]:
 def check_width(layer: Any, x: Any) -> None:
     """Check that features have the width that a layer was built for, if it was built for one."""
     wanted = getattr(layer, "in_channels", -1)
-    if isinstance(wanted, int) and wanted not in (-1, x.shape[-1] if x.shape else None):
+    if isinstance(wanted, int) and wanted != -1 and (not x.shape or x.shape[-1] != wanted):
         raise ValueError(
             f"{type(layer).__name__}: features have the shape {list(x.shape)}, but in_channels={wanted}; build it for "
             "these features"

@@ -88,7 +88,7 @@ class PureGCNConv(Layer):
         h: Any = drop(self.lin(x), self.dropout, self.training)
         states = []
         for i in range(self.num_layers):
-            out: Any = matrix @ h
+            out: Any = matrix.matmul(h)
             if i == self.num_layers - 1:
                 out = drop(out, self.tail_dropout, self.training)
             h = out + h if self.residual else out

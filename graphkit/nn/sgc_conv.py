@@ -69,7 +69,7 @@ class SGConv(Layer):
 
         def averages(h: Any) -> Any:
             for _ in range(self.K):
-                h = matrix @ h
+                h = matrix.matmul(h)
             return h
 
         if weights_first:

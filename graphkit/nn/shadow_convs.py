@@ -112,7 +112,7 @@ class ShaDowSAGEConv(_Normalised, Layer):
         size = self.sizes(source, target)
         edges = self.edges(edge_index, size)
         mean = self.along(gcn_norm(edges, edge_weight, add_self_loops=False, norm="row", size=size, dtype=source.dtype))
-        return self.norm(0, self.mapped(0, target)) + self.norm(1, self.mapped(1, mean @ source))
+        return self.norm(0, self.mapped(0, target)) + self.norm(1, self.mapped(1, mean.matmul(source)))
 
 
 class ShaDowGCNConv(_Normalised, Layer):
@@ -139,7 +139,7 @@ class ShaDowGCNConv(_Normalised, Layer):
         """One convolution; see the class for shapes."""
         size = x.size(0)
         matrix = self.along(gcn_norm(self.edges(edge_index, size), edge_weight, size=size, dtype=x.dtype))
-        return self.norm(0, self.mapped(0, matrix @ x))
+        return self.norm(0, self.mapped(0, matrix.matmul(x)))
 
 
 class ShaDowGATConv(_Normalised, Layer):
@@ -204,5 +204,5 @@ class ShaDowGATConv(_Normalised, Layer):
             F.leaky_relu((z * a).sum(-1), 0.2) for z, a in zip((own, other), self.attention, strict=True)
         )
         weight = softmax(of_target[pattern.row] + of_source[pattern.col], ptr=pattern.rowptr)
-        heads = [self.along(SparseMatrix(pattern, weight[:, h])) @ other[:, h] for h in range(other.size(1))]
+        heads = [self.along(SparseMatrix(pattern, weight[:, h])).matmul(other[:, h]) for h in range(other.size(1))]
         return (self.norm(0, torch.stack(heads, dim=1)) + self.norm(1, own)).flatten(1) / 2

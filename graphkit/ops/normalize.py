@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -11,6 +12,7 @@ from graphkit.core.validate import check_choice
 from graphkit.ops.adjacency import weighted_pattern
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.pattern import Size, SparsityPattern
+from graphkit.ops.traced import normalized, tracing
 
 
 def gcn_norm(
@@ -37,7 +39,8 @@ def gcn_norm(
     nodes that have none. Both factors of ``"sym"`` are in-degrees, and degree 0 gives factor 0. Existing self-loops
     keep their weight, and of several at a node the last one stays, as in PyG; the official code adds 1 to them.
     Differentiable in ``weight``, through the degrees too. The result for constant weights is cached with the graph's
-    pattern and checked by content.
+    pattern and checked by content. While torch traces or transforms (by ``torch.compile``, ``torch.export``,
+    ``torch.func``), it is a list of edges, and a negative degree counts as 0.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets (its
@@ -60,6 +63,10 @@ def gcn_norm(
     """
     if norm is not None:
         check_choice(norm, ("sym", "row"), "norm")
+    if size is not None and tracing(graph):
+        kind = dtype or (torch.get_default_dtype() if weight is None else weight.dtype)
+        shape = (size, size) if isinstance(size, int) else size[::-1]
+        return cast(SparseMatrix, normalized(cast(Tensor, graph), weight, kind, add_self_loops, fill, norm, shape))
     if not math.isfinite(fill):
         raise ValueError(f"gcn_norm: fill={fill}, must be finite")
     pattern, weight = weighted_pattern(graph, weight, size)

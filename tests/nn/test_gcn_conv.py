@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch_geometric import EdgeIndex
+from torch_geometric.explain.algorithm.utils import set_masks
 from torch_geometric.nn import GCNConv as PyGGCNConv
 
 from graphkit.nn import GCNConv, Linear
@@ -151,3 +155,15 @@ def test_linear_equals_its_dense_self():
     x = GRAPH.x * (GRAPH.x > 0)
     torch.testing.assert_close(layer(SparseMatrix.from_tensor(x.to_sparse_csr())), layer(x))
     torch.testing.assert_close(layer(x), x @ layer.weight.t() + layer.bias)
+
+
+def test_a_layer_may_have_its_own_way_to_explain_messages():
+    first, second = GCNConv(5, 3, bias=False).double(), GCNConv(5, 3, bias=False).double()
+    expected = first(GRAPH.x, GRAPH.edge_index), second(GRAPH.x, GRAPH.edge_index)
+    first.explain_message = explain_message = lambda inputs, x_j: 2 * inputs
+    explain_message.__name__ = "explain_message"
+    first.explain = True
+    set_masks(second, torch.ones(25).double(), GRAPH.edge_index, apply_sigmoid=False)
+    torch.testing.assert_close(first(GRAPH.x, GRAPH.edge_index), 2 * expected[0])
+    torch.testing.assert_close(second(GRAPH.x, GRAPH.edge_index), expected[1])
+    assert type(pickle.loads(pickle.dumps(second))) is type(copy.deepcopy(second)) is GCNConv
