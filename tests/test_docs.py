@@ -129,6 +129,20 @@ def test_methods_have_what_is_known_of_them(methods: Any) -> None:
     assert cells == ["not yet"] * 4
 
 
+def test_a_method_has_its_picture_its_table_and_the_rest_behind_a_click(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    results = module("docs/_ext", "results", monkeypatch)
+    monkeypatch.setattr(results, "PICTURES", tmp_path)
+    (gcn,) = results.report().only("gcn/cora").methods()
+    page = "\n".join(results.sections([gcn]))
+    assert "gcn\n~~~\n" in page
+    assert ".. image:: /auto_gallery/results/gcn-0.png" in page
+    assert [path.name for path in tmp_path.iterdir()] == ["gcn-0.png"]
+    assert page.index('<a href="recipes/gcn/cora.yaml">cora</a>') < page.index("<details>")
+    assert page.index("<details>") < page.index("Kipf and Welling")
+
+
 def test_the_gallery_leads_to_classes(methods: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery = sys.modules["gallery"]
     ways = [

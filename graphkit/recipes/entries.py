@@ -110,7 +110,11 @@ class Entry:
         record |= {f"published {name}": None if known is None else getattr(known, name) for name in names}
         record |= {"source": source(known), "verdict": verdict.word, "difference": verdict.difference}
         record |= {"difference low": low, "difference high": high, "margin": verdict.margin, "reason": verdict.reason}
-        record |= {"against": self.cell.against, "gain": gain and gain.mean, "gain p": gain and gain.p_corrected}
+        record |= {
+            "against": self.cell.against,
+            "gain": gain and gain.mean,
+            "gain corrected p": gain and gain.p_corrected,
+        }
         low, high = (None, None) if gain is None else gain.interval
         record |= {"gain low": low, "gain high": high}
         return record | {"seconds": cell.seconds, "date": self.result.date, "command": self.result.command}
