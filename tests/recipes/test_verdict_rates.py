@@ -12,7 +12,7 @@ import pytest
 from graphkit.recipes import Published, judge
 from graphkit.recipes.published import SPREADS
 
-TRIALS = 600
+TRIALS = 400
 MARGIN = 1.0
 KINDS = list(SPREADS)
 
