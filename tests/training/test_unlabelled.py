@@ -72,6 +72,14 @@ def test_a_new_graph_is_a_component_of_the_one_trained_on(name):
     torch.testing.assert_close(trainer.predict(new), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", ["SF", "FF-VN"])
+def test_a_graph_may_say_its_number_of_nodes(name):
+    data = tiny.task("node multiclass").data
+    data.num_nodes = 24
+    trainer = trained(NODE[name](), gk.NodeTask("said", data, tiny.split(24)))
+    assert torch.equal(trainer.predict(new_graph(num_nodes=9)), trainer.predict(new_graph()))
+
+
 @pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass", "link"])
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_predicts_new_graphs(name, kind):

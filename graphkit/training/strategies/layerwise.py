@@ -313,7 +313,7 @@ class LabelInput(Layerwise):
             )
         known = copy.copy(self._example())
         known.test_index = known.test_index[:0]  # hypotheses are about new nodes alone
-        keys = [key for key, _ in batch if key in known and key not in ("batch", "ptr")]
+        keys = [key for key, _ in batch if key in known and key not in ("batch", "ptr", "num_nodes")]
         both = [Data(**{key: graph[key] for key in keys}, num_nodes=graph.num_nodes) for graph in (batch, known)]
         return Batch.from_data_list(both)
 
