@@ -184,14 +184,14 @@ class Layer(Checked, MessagePassing):
                 "torch_geometric.explain.algorithm.utils.set_masks, or explain = None"
             )
         mask = mask.sigmoid() if self._apply_sigmoid else mask
-        if edge_id is not None:
-            mask = mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
-        if mask.size(0) != num_edges:
+        known = mask.size(0)
+        fits = known == num_edges if edge_id is None else num_edges == 0 or known > int(edge_id.max())
+        if not fits:
             raise ValueError(
-                f"{type(self).__name__} has an edge mask for {mask.size(0)} edges, but was called with {num_edges}; "
+                f"{type(self).__name__} has an edge mask for {known} edges, but was called with {num_edges}; "
                 "masks are for the edges that the model is called with"
             )
-        return mask
+        return mask if edge_id is None else mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
 
 
 class Messages:

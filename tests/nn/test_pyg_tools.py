@@ -1,0 +1,116 @@
+"""Layers in the hands of PyG's tools, and subclasses with messages of their own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn as torch_nn
+from torch_geometric import nn as pyg
+from torch_geometric.explain.algorithm.utils import set_masks
+
+from graphkit.nn import APPNP, GCNConv, GINConv, RelationalConv, SGConv
+from graphkit.testing import random_graph
+
+GRAPH = random_graph(6, 14, weighted=True)
+X, EDGES, WEIGHT = GRAPH.x.float(), GRAPH.edge_index, GRAPH.edge_weight.float()
+
+
+@pytest.mark.parametrize(("cls", "sizes"), [(GCNConv, (5, 3)), (SGConv, (5, 3)), (APPNP, (2, 0.1))])
+def test_what_is_cached_is_never_stale(cls, sizes):
+    layer, other = cls(*sizes, cached=True), random_graph(6, 9, seed=4).edge_index
+    layer(X, EDGES)
+    edges, weight = layer._cached_edge_index
+    assert edges.shape == (2, 14 + 6)
+    assert weight.shape == (20,)
+    layer.cached = False
+    expected = layer(X, other)
+    layer.cached = True
+    assert torch.equal(layer(X, other), expected)
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_decomposed_layers_send_parts_of_the_channels(count):
+    layer, widths = GCNConv(5, 8), []
+    expected = layer(X, EDGES, WEIGHT)
+    layer.register_message_forward_pre_hook(lambda _, given: widths.append(given[0]["x_j"].shape))
+    layer.decomposed_layers = count
+    torch.testing.assert_close(layer(X, EDGES, WEIGHT), expected)
+    assert widths == [(20, 8 // count)] * count
+    torch.testing.assert_close(layer(torch.stack([X, X]), EDGES, WEIGHT)[1], expected)
+
+
+@pytest.mark.parametrize("aggr", ["max", "mean", ["max", "sum"]])
+def test_other_aggregations_are_those_of_pygs_layer(aggr):
+    theirs = pyg.GCNConv(5, 3, aggr=aggr, bias=False)
+    ours = GCNConv(5, 3, aggr=aggr, bias=False)
+    ours.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(ours(X, EDGES, WEIGHT), theirs(X, EDGES, WEIGHT))
+
+
+class OnlyLarger(GCNConv):
+    """Messages from sources whose first channel is larger than the target's."""
+
+    def message(self, x_i, x_j, edge_weight):
+        return edge_weight.unsqueeze(1) * x_j * (x_j[:, :1] > x_i[:, :1])
+
+
+def test_a_message_of_ones_own_is_sent():
+    layer = OnlyLarger(5, 3, bias=False)
+    z, out = layer.lin(X), torch.zeros(6, 3)
+    edges, weight = pyg.conv.gcn_conv.gcn_norm(EDGES, WEIGHT, 6)
+    for (source, target), value in zip(edges.t().tolist(), weight, strict=True):
+        if z[source, 0] > z[target, 0]:
+            out[target] += value * z[source]
+    torch.testing.assert_close(layer(X, EDGES, WEIGHT), out)
+
+
+def test_containers_of_pyg():
+    convs = GCNConv(5, 8), GCNConv(8, 2)
+    call = "x, edge_index -> x"
+    stack = pyg.Sequential("x, edge_index", [(convs[0], call), torch_nn.ReLU(), (convs[1], call)])
+    assert torch.equal(stack(X, EDGES), convs[1](convs[0](X, EDGES).relu(), EDGES))
+    deep = pyg.DeepGCNLayer(GCNConv(5, 5), torch_nn.LayerNorm(5), torch_nn.ReLU())
+    assert deep(X, EDGES).shape == (6, 5)
+
+
+class TwoLayers(torch_nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = GINConv(5, 4), GINConv(4, 2)
+
+    def forward(self, x, edge_index):
+        return self.second(self.first(x, edge_index).relu(), edge_index)
+
+
+def test_to_hetero_gives_pairs_of_features():
+    kinds = [("a", "to", "b"), ("b", "to", "a")]
+    network = pyg.to_hetero(TwoLayers(), (["a", "b"], kinds))
+    edges = {kinds[0]: torch.tensor([[0, 1, 5], [2, 1, 0]]), kinds[1]: torch.tensor([[0, 2], [3, 1]])}
+    out = network({"a": X, "b": torch.ones(3, 5)}, edges)
+    assert {kind: tuple(h.shape) for kind, h in out.items()} == {"a": (6, 2), "b": (3, 2)}
+    first = network.first["a__to__b"]((X, torch.ones(3, 5)), edges[kinds[0]])
+    square = first.new_zeros(9, 9)
+    square[edges[kinds[0]][1] + 6, edges[kinds[0]][0]] = 1
+    joined = network.first["a__to__b"](torch.cat([X, torch.ones(3, 5)]), square.to_sparse_csr())
+    torch.testing.assert_close(first, joined[6:])
+
+
+def test_targets_without_features_get_sums_alone():
+    layer, edges = GINConv(5, 3), torch.tensor([[0, 1, 5], [2, 1, 0]])
+    out = layer((X, None), edges, size=(6, 3))
+    torch.testing.assert_close(out, layer((X, torch.zeros(3, 5)), edges))
+    with pytest.raises(ValueError, match="features of targets are None; pass size"):
+        layer((X, None), edges)
+
+
+def test_hooks_without_effect_and_masks_of_other_edges_are_refused():
+    layer = RelationalConv(5, 3)
+    layer.register_message_forward_hook(lambda *given: None)
+    with pytest.raises(ValueError, match="RelationalConv sends them by its convs; hooks on messages"):
+        layer(X, EDGES)
+    layer = GCNConv(5, 3)
+    set_masks(layer, torch.ones(3), EDGES[:, :3])
+    with pytest.raises(ValueError, match="GCNConv has an edge mask for 3 edges, but was called with 20"):
+        layer(X, EDGES)
+    with pytest.raises(ValueError, match="flow='target_to_source' does not go with a sparse adjacency"):
+        GCNConv(5, 3, flow="target_to_source")(X, torch.eye(6).to_sparse_csr())
