@@ -23,6 +23,7 @@ MODULES = (
     "rewiring",
     "samplers",
     "sheaf",
+    "small_graphs",
     "training",
 )
 
