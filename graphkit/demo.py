@@ -6,6 +6,11 @@ uses the graph must beat one that does not.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from graphkit.core.current_folder import leave_out
+
+    leave_out()
+
 from pathlib import Path
 
 import graphkit as gk

@@ -341,6 +341,8 @@ def test_a_command_executes_nothing_of_the_current_folder(tmp_path):
     poison = "open('executed', 'a').write(__name__ + ' ')\nraise SystemExit('executed')"
     for name in sys.stdlib_module_names.difference(of_python):
         (tmp_path / f"{name}.py").write_text(poison)
+    (tmp_path / "runs").touch()  # so that the demo has nowhere to write
+    assert f"{Path('runs/demo')}" in python("-m", "graphkit.demo").stderr
     done = python("-m", "graphkit", "list", "models")
     assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
     assert done.returncode == 0, done.stderr

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import numpy as np
 from torch import nn
 
 from graphkit.core.config import Configurable
@@ -114,6 +115,8 @@ def import_class(path: str, base: type[T] | tuple[type[Any], ...], place: str) -
 def _plain(value: Any, place: str) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, numbers.Integral):
         return int(value)
     if isinstance(value, numbers.Real):

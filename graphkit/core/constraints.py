@@ -27,7 +27,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 import numpy as np
 
 from graphkit.core.docstrings import inherit_sections
-from graphkit.core.validate import suggestion
+from graphkit.core.validate import check_choice, suggestion
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -51,6 +51,9 @@ class Interval:
     high: float = math.inf
     closed: Literal["left", "right", "both", "neither"] = "left"
     also: tuple[int, str] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice(self.closed, ("left", "right", "both", "neither"), "value of closed")
 
     def __call__(self, value: Any) -> str | None:
         """What is wrong with a number."""

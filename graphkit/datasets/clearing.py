@@ -15,13 +15,13 @@ _UNFINISHED = r"(\.\w+\.tmp|\.lock)?"  # what a killed process leaves begins wit
 
 
 def clear(name: str | None = None) -> int:
-    """Remove the raw and processed files of a dataset, and the results of all transforms and samplers.
+    """Remove the raw and processed files of a dataset; or of all, and the results of transforms and samplers.
 
-    Results are kept by the content of their graphs, which tells nothing of a dataset, so they go together. Nothing else
-    is touched, be it in the data folder or behind a symbolic link.
+    Results are kept by the content of their graphs, which tells nothing of a dataset, so they go together, with all
+    datasets. Nothing else is touched, be it in the data folder or behind a symbolic link.
 
     Args:
-        name: The dataset (default: all).
+        name: The dataset (default: all, and all results).
 
     Returns:
         The number of bytes freed.
@@ -30,8 +30,9 @@ def clear(name: str | None = None) -> int:
     chosen = list(cards().values()) if name is None else [card(name)]
     found = {path for each in chosen for path in (*_raw(each), *_processed(each))}
     found |= set(_matching(root, "*", r"raw")) - {root / "raw"}
-    found |= set(_matching(root, "transforms/*/*", r"[0-9a-f]{24}\.pt"))
-    found |= set(_matching(root, "samplers/*", r".+-[0-9a-f]{24}\.pt"))
+    if name is None:
+        found |= set(_matching(root, "transforms/*/*", r"[0-9a-f]{24}\.pt"))
+        found |= set(_matching(root, "samplers/*", r".+-[0-9a-f]{24}\.pt"))
     freed = 0
     for path in found:
         if within(path, root):

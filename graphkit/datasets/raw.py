@@ -273,6 +273,17 @@ def open_archive(path: Path, place: str | None = None) -> zipfile.ZipFile:
     return archive
 
 
+def unpack(archive: zipfile.ZipFile, member: str, target: Path) -> None:
+    """Write a member of an archive to a file.
+
+    Raises:
+        OSError: If the disk has no room for it.
+    """
+    place, size = f"{archive.filename}#{member}", archive.getinfo(member).file_size
+    with archive.open(member) as source:
+        _stream(_Bounded(source, place, target, 0, size), target, size, place)
+
+
 def _missing_message(missing: list[RawFile], owner: str, failures: list[str]) -> str:
     mirror = mirror_root()
     looked = f"the mirror {mirror} has no copy" if mirror else "no mirror is set (GRAPHKIT_MIRROR)"

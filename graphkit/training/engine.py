@@ -20,8 +20,8 @@ _signature = functools.cache(inspect.signature)  # of the few classes of torch: 
 NamedParameters = Iterable[tuple[str, nn.Parameter]]
 
 PRECISIONS = (
-    *("32-true", "64-true", "bf16-true", "bf16-mixed", "16-mixed", "16-true"),  # Fabric's names, then its short ones
-    *("transformer-engine", "transformer-engine-float16", "64", "32", "16", "bf16", 64, 32, 16),
+    *("32-true", "64-true", "bf16-true", "bf16-mixed", "16-mixed"),  # Fabric's names, then its short ones
+    *("64", "32", "16", "bf16", 64, 32, 16),
 )
 _TRUE = {"32-true": None, "64-true": torch.float64, "bf16-true": torch.bfloat16}
 _HALF = (torch.bfloat16, torch.float16)
@@ -41,9 +41,6 @@ class Engine:
             Outputs of 16 bits become float32 before the loss, and labels stay so.
         clip_norm: The largest norm of the gradient of one step (``None``: no clipping).
         num_nodes: The number of machines (default: 1).
-
-    Raises:
-        ValueError: If there is no such precision, or no training in it.
     """
 
     def __init__(
@@ -61,9 +58,6 @@ class Engine:
         self.clip_norm = clip_norm
         named = self.fabric._precision.precision  # short names such as "bf16" are spelled out
         self._autocast = named in ("bf16-mixed", "16-mixed")
-        if not self._autocast and named not in _TRUE:
-            why = "weights of float16 lose small steps" if named == "16-true" else "it replaces modules"
-            raise ValueError(f"Trainer: precision={named!r} is not for training ({why}); use 'bf16-true', '16-mixed'")
         self._dtype = self._of_weights = _TRUE.get(named)
         self._on_device: Any = WeakTensorKeyDictionary()
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal, overload
 
+import numpy as np
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -81,7 +82,7 @@ class Trainer(Configurable):
         num_nodes: The number of machines, each of which runs the same script, e.g. by ``torchrun`` (default: 1).
         precision: Fabric's names: ``"32-true"``, ``"64-true"``, ``"bf16-true"`` for weights and inputs of that
             type, ``"bf16-mixed"``, ``"16-mixed"`` for autocast. Losses and metrics are never computed in 16
-            bits (default: ``"32-true"``).
+            bits; weights of float16 would lose small steps, so ``"16-true"`` is none (default: ``"32-true"``).
         progress: Show a progress bar (default: on a terminal).
         run_dir: The folder of the run's files (default: none are written).
         loggers: Which logs to keep in ``run_dir``: ``"csv"``, ``"tensorboard"`` (default: ``("csv",)``).
@@ -358,7 +359,7 @@ class Trainer(Configurable):
         strategy = repr(self.strategy)
         arguments = self.config() | {"strategy": strategy}
         config = {"model": repr(network), "strategy": strategy, "trainer": arguments}
-        return json.loads(json.dumps(config, default=str))
+        return json.loads(json.dumps(config, default=lambda v: v.item() if isinstance(v, np.generic) else str(v)))
 
     def _optimizers(self) -> Optimizers:
         return Optimizers(

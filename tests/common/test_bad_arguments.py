@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import graphkit as gk
-from graphkit.core.constraints import Count, checked, rule_of
+from graphkit.core.constraints import Count, Interval, checked, rule_of
 from graphkit.datasets.generators import GENERATORS
 from graphkit.testing import check_arguments
 from graphkit.testing.arguments import bad_arguments, parameters_of
@@ -109,6 +109,11 @@ def test_the_classifier_tells_its_verdicts_apart():
     assert verdict(lambda: times(0), "number")[0] == "unclear"
     assert verdict(lambda: int("x"), "x")[0] == "unclear"
     assert verdict(lambda: [None for _ in iter(int, 1)], seconds=0.05)[0] == "hung"
+
+
+def test_an_interval_checks_its_own_word():
+    with pytest.raises(ValueError, match="unknown value of closed 'botth'; did you mean 'both'"):
+        Interval(0, 1, "botth")
 
 
 def test_a_users_class_is_checked_by_its_annotations():

@@ -173,8 +173,7 @@ def test_a_read_only_data_root_still_trains(toy: Toy) -> None:
     assert not list(toy.data.iterdir())
 
 
-@pytest.mark.parametrize("name", ["toy", None])
-def test_clearing_leaves_nothing_but_what_is_the_users(toy: Toy, tmp_path: Path, name: str | None) -> None:
+def test_clearing_leaves_nothing_but_what_is_the_users(toy: Toy, tmp_path: Path) -> None:
     (toy.data / "transforms").mkdir(parents=True)
     (toy.data / "transforms" / "own.py").write_text("mine")
     (tmp_path / "elsewhere").mkdir()
@@ -189,6 +188,10 @@ def test_clearing_leaves_nothing_but_what_is_the_users(toy: Toy, tmp_path: Path,
     kept = {path.parent.name for path in toy.data.rglob("*.pt")}
     assert kept >= {"processed", "samplers"}
     assert any(place.startswith("RandomWalkPE") for place in kept)
-    assert clear(name) > 1000
+    results = {path for path in toy.data.rglob("*") if {"transforms", "samplers"} & set(path.parts)}
+    assert clear("toy") > 1000
+    assert set(toy.data.rglob("*")) == results | set(before)
+    assert clear("toy") == 0
+    assert clear() > 1000
     assert sorted(toy.data.rglob("*")) == before
-    assert clear(name) == 0
+    assert clear() == 0

@@ -7,6 +7,7 @@ import re
 import shutil
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -191,3 +192,15 @@ def test_unknown_content_is_used_with_a_warning(toy: Toy) -> None:
 def test_fetch_takes_only_what_it_is_asked_for(toy: Toy) -> None:
     assert raw.fetch(card("toy").files, "toy") == {"toys/toy.npz": toy.local}
     assert raw.fetch([], "toy") == {}
+
+
+def test_unpacking_leaves_space_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "set.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(100 << 20))
+    with raw.open_archive(tmp_path / "set.zip") as opened:
+        raw.unpack(opened, "zeros", tmp_path / "zeros")
+        assert (tmp_path / "zeros").stat().st_size == 100 << 20
+        monkeypatch.setattr(raw.shutil, "disk_usage", lambda _: SimpleNamespace(free=99 << 20))
+        with pytest.raises(OSError, match=r"no space left on the disk while writing .*again"):
+            raw.unpack(opened, "zeros", tmp_path / "again")
+    assert not (tmp_path / "again").exists()

@@ -16,6 +16,7 @@ import torch
 
 from graphkit.core.files import save_tensors
 from graphkit.models import GCN
+from graphkit.training import Trainer
 from graphkit.training.checkpoint import load_checkpoint, random_state, set_random_state
 from graphkit.training.result import Result, plot_results
 from graphkit.transforms.rewiring import RandomEdges
@@ -290,3 +291,14 @@ def test_no_run_dir_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     fit(None)
     assert not list(tmp_path.iterdir())
+
+
+def test_numbers_of_numpy_stay_numbers(tmp_path):
+    task = tiny.task("node multiclass")
+    numbers = {"max_epochs": np.int64(1), "lr": np.float32(0.5), "warm_start": np.bool_(False)}
+    settings = {"optimizer_kwargs": {"eps": np.float64(1e-8)}, "progress": False, "run_dir": tmp_path / "r"}
+    Trainer(**numbers, **settings).fit(GCN.from_task(task, hidden_channels=4), task)
+    written = json.loads((tmp_path / "r" / "config.json").read_text())
+    for arguments in (written["trainer"], written["rebuild"]["trainer"]["init_args"]):
+        assert {name: arguments[name] for name in numbers} == {"max_epochs": 1, "lr": 0.5, "warm_start": False}
+        assert arguments["optimizer_kwargs"] == {"eps": 1e-8}

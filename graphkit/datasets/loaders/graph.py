@@ -8,7 +8,7 @@ import torch
 
 from graphkit.core.validate import check_choice
 from graphkit.datasets.parsed import Collated, collate, from_dataset
-from graphkit.datasets.raw import DamagedFileError, RawFiles, open_archive
+from graphkit.datasets.raw import DamagedFileError, RawFiles, open_archive, unpack
 from graphkit.ops.indices import starts
 
 
@@ -35,7 +35,7 @@ def _extract_tu(path: Path, folder: Path, name: str) -> None:
         for part in parts:
             member = f"{name}/{name}_{part}.txt"
             if member in names:
-                (folder / f"{name}_{part}.txt").write_bytes(archive.read(member))
+                unpack(archive, member, folder / f"{name}_{part}.txt")
             elif part in parts[:3]:
                 raise DamagedFileError(f"{path} holds no file {member}")
 

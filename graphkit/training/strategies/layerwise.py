@@ -73,6 +73,9 @@ class Layerwise(Strategy):
         self._latest: Data | None = None
         self.find_parameters(self._example())
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_cache": {}, "_latest": None}  # known by the ids of objects, so nothing to a copy
+
     def extra_channels(self, batch: Data) -> list[int]:
         """How many channels each layer reads besides the state below it; ``batch`` is an example."""
         return [0] * self.num_layers
