@@ -506,6 +506,14 @@ def test_standardized_numbers(tmp_path):
     assert later.x[:, 0].abs().max() == 0
 
 
+def test_a_task_of_other_tables_is_told(tmp_path):
+    trained(make(standardize=True), run_dir=tmp_path)
+    with pytest.warns(
+        UserWarning, match="hold other values, categories or classes than those of the run, so new tables"
+    ):
+        gk.load_run(tmp_path, task=make(tables(seed=5)[0], standardize=True))
+
+
 def test_edges_named_by_categories():
     nodes, edges = tables()
     task = make(nodes, edges.astype("category"))

@@ -82,10 +82,11 @@ def load_run(
 
     Raises:
         FileNotFoundError: If there is no such folder, or no finished run in it.
-        ValueError: If a file is damaged, or the folder cannot build a part; the message says which one to give.
+        ValueError: If a file is damaged, the folder cannot build a part (the message says which one to give), or a
+            trainer is given with another strategy.
 
     Warns:
-        UserWarning: If versions of packages differ from those of the run.
+        UserWarning: If versions of packages differ from those of the run, or what is given from what it had.
 
     Example:
         >>> import graphkit as gk, tempfile
@@ -110,6 +111,7 @@ def load_run(
             warnings.simplefilter("ignore")  # fit has told what there is to tell
             known = parts.get("task", task, stand_in)
             parts.joined(lambda: trainer._restore(model, known), known)
+    parts.compare(trainer, known, result)
     load_weights(model, folder / "model.pt")
     if (folder / "strategy.pt").exists():
         trainer.strategy.load_state_dict(read_weights(folder / "strategy.pt"))
@@ -135,6 +137,22 @@ class _Parts:
                 f"run {self.folder}: the folder cannot build the {name} ({error}); give it: "
                 f"load_run(run_dir, {name}={name})"
             ) from error
+
+    def compare(self, trainer: Trainer, task: Task, result: Result) -> None:
+        """Say what is other than in the run, which only parts that were given can be."""
+        if repr(trainer.strategy) != result.strategy:
+            raise ValueError(
+                f"run {self.folder} was trained by {result.strategy}, but the trainer has {trainer.strategy!r}; give "
+                "one with the same strategy"
+            )
+        if repr(trainer._fitted) != result.model:
+            _warn(f"run {self.folder} is of the model {result.model}, but this one is {trainer._fitted!r}")
+        tables = self.described.get("task", {}).get("tables")
+        if tables is not None and task.tables is not None and task.tables.config() != tables:
+            _warn(
+                f"run {self.folder}: the columns of the tables that the task was made of hold other values, categories "
+                "or classes than those of the run, so new tables would be read otherwise"
+            )
 
     def joined(self, restore: Callable[[], None], task: Task) -> None:
         """Put the parts together; what a made-up graph is not good for needs the real one."""
@@ -185,7 +203,8 @@ def _compare_versions(folder: Path, theirs: Mapping[str, str]) -> None:
         if theirs.get(name) != ours.get(name)
     ]
     if differ:
-        warnings.warn(
-            f"run {folder} was trained with {', '.join(differ)}; predictions may differ in the last digits, or more",
-            stacklevel=4,
-        )
+        _warn(f"run {folder} was trained with {', '.join(differ)}; predictions may differ in the last digits, or more")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, stacklevel=5)

@@ -58,6 +58,7 @@ def test_every_model_comes_back(name, kind, tmp_path):
         if fresh is not None:
             with pytest.raises(ValueError, match="does not keep the arguments of its constructor"):
                 gk.load_run(tmp_path)
+        warnings.simplefilter("error")
         run = gk.load_run(tmp_path, model=fresh)
     assert type(run.model) is type(model)
     assert same_states(run.model.state_dict(), model.state_dict())
@@ -205,6 +206,21 @@ def test_other_versions_are_named(tmp_path):
     with pytest.warns(UserWarning, match=message) as all_:
         gk.load_run(tmp_path)
     assert [warning.filename for warning in all_] == [__file__]
+
+
+def test_what_is_given_is_compared_with_the_run(tmp_path):
+    task = tiny.task("node multiclass")
+    trained(tmp_path, task)
+    with pytest.raises(ValueError, match=r"was trained by Backprop\(\), but the trainer has ScalableFF\(\); give one"):
+        gk.load_run(tmp_path, trainer=gk.Trainer(strategy="ScalableFF"))
+    other = model_for(task)
+    other.act = "tanh"
+    with pytest.warns(UserWarning, match=r"is of the model GCN\(.*, but this one is GCN\(.*act='tanh'") as told:
+        gk.load_run(tmp_path, model=other)
+    assert [warning.filename for warning in told] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gk.load_run(tmp_path, model=model_for(task), task=task, trainer=gk.Trainer())
 
 
 def test_files_that_are_missing_or_damaged_are_named(tmp_path):
