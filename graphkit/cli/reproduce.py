@@ -40,16 +40,18 @@ def reproduce(arguments: list[str]) -> int:
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(arguments)
-    for name in ("jobs", "threads"):
-        if getattr(options, name) == 0:
-            raise UsageError(f"--{name} must not be 0")
     if options.table:
         return _table(options)
     if options.all == bool(options.recipe):
         raise UsageError("expected a recipe, or --all")
     if options.judge:
         return _judge(options)
+    from graphkit.core.constraints import enforce
+    from graphkit.recipes import RunOptions
+
     how = {"jobs": options.jobs, "threads": options.threads}
+    with usage():
+        enforce(RunOptions, how, "graphkit reproduce")
     if not sys.stderr.isatty():  # no bar, so a line for each finished run
         logging.basicConfig(format="%(message)s")
         logging.getLogger("graphkit").setLevel(logging.INFO)

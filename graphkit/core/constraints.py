@@ -151,8 +151,13 @@ class Checked:
         inherit_sections(cls)
 
 
-def enforce(target: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+def enforce(target: Callable[..., Any], arguments: Mapping[str, Any], place: str = "") -> None:
     """Check arguments by name without calling what they are meant for, a class or function.
+
+    Args:
+        target: The class or function.
+        arguments: The arguments.
+        place: What messages begin with (default: its name).
 
     Raises:
         TypeError: If one has a wrong type.
@@ -161,7 +166,7 @@ def enforce(target: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
     rules = rules_of(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]
     for name, value in arguments.items():
         if name in rules:
-            rules[name].enforce(place_of(target), name, value)
+            rules[name].enforce(place or place_of(target), name, value)
 
 
 def place_of(target: Callable[..., Any]) -> str:

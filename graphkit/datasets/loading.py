@@ -10,7 +10,7 @@ from typing import Any
 
 from torch_geometric.data import Data
 
-from graphkit.core.constraints import checked
+from graphkit.core.constraints import checked, enforce
 from graphkit.core.hashing import hash_config
 from graphkit.datasets import catalog
 from graphkit.datasets.catalog import Card
@@ -155,6 +155,7 @@ def _check_options(card: Card, function: Callable[..., Any], options: dict[str, 
         if option not in choices:
             has = f"its options are: {', '.join(choices)}" if choices else "it has no options"
             raise TypeError(f"dataset {card.name!r} has no option {option!r}; {has}")
+    enforce(function, options, f"dataset {card.name!r}")
 
 
 def _parsed(

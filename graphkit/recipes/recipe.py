@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from graphkit.core.constraints import checked
 from graphkit.core.validate import unknown_name
 from graphkit.datasets import MissingFilesError, card, check
 from graphkit.datasets.splits import choose, fold_overlap
@@ -212,6 +213,7 @@ class Recipe(CellTable[Cell]):
         return f"Recipe({self.name}: {what} on {self.task}, {len(self.seeds)} seeds, {len(self.splits)} splits)"
 
 
+@checked
 def load(name: str | os.PathLike[str]) -> Recipe:
     """Read a recipe.
 

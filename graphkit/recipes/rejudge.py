@@ -6,6 +6,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+from graphkit.core.constraints import checked
 from graphkit.datasets import MissingFilesError, card, load
 from graphkit.datasets.splits import fold_overlap
 from graphkit.recipes.files import recipe_files, results_folder
@@ -47,6 +48,7 @@ def rejudge(result: RecipeResult, recipe: Recipe) -> None:
                 run["baseline"] = None if score is None else round(in_unit(score, cell.unit), 6)
 
 
+@checked
 def rejudge_all(output: str | os.PathLike[str] | None = None) -> Report:
     """Judge every result in a folder anew whose recipe comes with graphkit, and save it.
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from graphkit.core.constraints import NonNegative, checked
 from graphkit.recipes.files import recipe_files, results_folder
 from graphkit.recipes.recipe import Recipe, load
 from graphkit.recipes.report import Report
@@ -15,7 +16,10 @@ from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import OutOfTime, RunOptions
 
 
-def reproduce_all(output: str | os.PathLike[str] | None = None, budget: float | None = None, **options: Any) -> Report:
+@checked
+def reproduce_all(
+    output: str | os.PathLike[str] | None = None, budget: NonNegative | None = None, **options: Any
+) -> Report:
     """Run every shipped recipe that has no result yet, and write the table of all results.
 
     Recipes whose time is known from an earlier result come first, the quick ones before the slow ones. What is

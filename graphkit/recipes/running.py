@@ -17,7 +17,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from graphkit.core.constraints import Count, checked
+from graphkit.core.constraints import Count, Finite, Jobs, checked
 from graphkit.core.files import read_record, remove_temporaries, write_record
 from graphkit.core.hashing import hash_config
 from graphkit.core.locks import locked
@@ -58,12 +58,12 @@ class RunOptions:
         deadline: The ``time.monotonic()`` from which on no run is started (default: ``None``).
     """
 
-    jobs: int | None = None
+    jobs: Jobs | None = None
     threads: Count = 1
     folder: str | os.PathLike[str] = "runs/reproduce"
     fresh: bool = False
     progress: bool | None = None
-    deadline: float | None = None
+    deadline: Finite | None = None
 
     @property
     def has_time(self) -> bool:

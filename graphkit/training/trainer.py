@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
-from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed
+from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed, enforce
 from graphkit.tasks import Task
 from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
 from graphkit.training.engine import PRECISIONS, Engine, Optimizers
@@ -192,6 +192,7 @@ class Trainer(Configurable):
             )
         if not isinstance(model, nn.Module):
             raise TypeError(f"fit: model={model!r}, must be an instance of torch.nn.Module, such as gk.models.GCN(...)")
+        enforce(Trainer.fit, {"resume": resume, "overwrite": overwrite})
         if self.run_dir is None and (resume or overwrite):
             name = "resume" if resume else "overwrite"
             raise ValueError(f"{name}=True needs run_dir, the folder of the run")
@@ -285,6 +286,7 @@ class Trainer(Configurable):
             RuntimeError: If nothing has been trained yet, or the strategy has trained another model since.
             ValueError: If a graph is damaged or has another number of features than those trained on.
         """
+        enforce(Trainer.predict, {"stage": stage, "as_frame": as_frame})
         return predict(self._trained("predict"), data, stage, self.batch_size, as_frame)
 
     def embed(self, data: Any, stage: str | None = None, layer: int | Literal["all"] = -1) -> Any:
@@ -305,6 +307,7 @@ class Trainer(Configurable):
             TypeError: If the model is no :class:`~graphkit.models.LayeredModel`, or its layers were shown labels.
             ValueError: If there is no such layer; and as :meth:`predict`.
         """
+        enforce(Trainer.embed, {"stage": stage, "layer": layer})
         return embed(self._trained("embed"), data, stage, layer, self.batch_size)
 
     def _trained(self, wanted: str) -> Strategy:

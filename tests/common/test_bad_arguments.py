@@ -3,22 +3,27 @@
 import importlib
 import inspect
 import math
+from functools import partial
 from typing import Any
 
 import pytest
+import yaml
 
 import graphkit as gk
+from graphkit.cli import main
 from graphkit.core.constraints import Count, Interval, checked, rule_of
 from graphkit.datasets.generators import GENERATORS
+from graphkit.datasets.loaders import LOADERS
 from graphkit.testing import check_arguments
 from graphkit.testing.arguments import bad_arguments, parameters_of
+from tests import tiny
 from tests.common.bad_input import judge, verdict
 
 ROOMS = [
     *("models", "nn", "nn.aggr", "nn.sheaf", "nn.ode", "samplers", "training", "training.strategies", "transforms"),
     *("transforms.features", "transforms.rewiring", "metrics", "tasks"),
 ]
-ROOMS_OF_FUNCTIONS = ["algorithms", "datasets", "diagnostics", "expressivity", "transforms"]
+ROOMS_OF_FUNCTIONS = ["algorithms", "datasets", "diagnostics", "expressivity", "recipes", "transforms"]
 FREE = {  # parameters that an annotation cannot tell everything about
     "encoder": "a model, its name or its configuration",
     "aggr_kwargs": "the aggregation checks its own arguments",
@@ -56,8 +61,11 @@ def public_functions():
     return found | {"load": gk.load, "load_weights": gk.load_weights, "load_run": gk.load_run}
 
 
-CLASSES = public_classes() | public_functions()
+CLASSES = public_classes() | public_functions() | dict.fromkeys(("recipes.RunOptions",), gk.recipes.RunOptions)
 EXEMPT = {
+    "recipes.judge": "scores may be arrays, too; recipes check what they give it",
+    "recipes.rejudge": "takes what recipes made",
+    "recipes.compare_runs": "scores are arrays of any kind, which it checks itself",
     "training.Run": "made by load_run",
     "tasks.Draw": "made for every pass over the data, by tasks",
     "tasks.LinkSplit": "ids may be tensors, arrays or lists, which the split checks itself",
@@ -79,6 +87,66 @@ def test_no_bad_argument_is_accepted_or_answered_unclearly():
     counts, wrong = judge(cases)
     assert counts["clear"] > 1000
     assert not wrong, "\n".join(wrong[:40])
+
+
+def test_no_bad_argument_of_a_trained_trainer():
+    task = tiny.task("node multiclass")
+    model, trainer = gk.models.GCN.from_task(task, hidden_channels=4), gk.Trainer(max_epochs=1, progress=False)
+    trainer.fit(model, task)
+    given = {"fit": {"model": model, "task": task}, "predict": {"data": task}, "embed": {"data": task}}
+    cases = [
+        (f"{name}({key}={value!r})", partial(getattr(trainer, name), **sound | {key: value}), (key, "graph"))
+        for name, sound in given.items()
+        for key, value in bad_arguments(getattr(gk.Trainer, name))
+    ]
+    counts, wrong = judge(cases)
+    assert counts["clear"] > 100
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_bad_option_of_a_dataset():
+    cases = []
+    for card in gk.datasets.cards().values():
+        function = GENERATORS[card.generator] if card.generator else LOADERS[card.loader]
+        load = gk.datasets.load_graphs if card.kind == "list" else gk.load
+        for key, value in bad_arguments(function):
+            if key not in card.arguments:
+                label = f"load({card.name}, {key}={value!r})"
+                cases.append((label, partial(load, card.name, **{key: value}), (f"{key}", f"{value!r}")))
+    counts, wrong = judge(cases)
+    assert counts["clear"] > 500
+    assert not wrong, "\n".join(wrong[:40])
+
+
+FLAGS = {  # of commands that stop before any work, where a flag is bad
+    "train --model GCN --task karate --trainer.{}": (gk.Trainer, {"run_dir", "strategy"}),
+    "train --model GCN --task karate --model.{}": (gk.models.GCN, {"in_channels", "out_channels"}),
+    "rewire karate --method SDRF --{}": (gk.rewiring.SDRF, set()),
+    "rewire karate --method DIGL --{}": (gk.rewiring.DIGL, set()),
+}
+
+
+@pytest.mark.parametrize("command", FLAGS)
+def test_no_bad_flag(command, capsys):
+    target, free = FLAGS[command]
+    rules = {key: rule for key, hint in parameters_of(target).items() if key not in free and (rule := rule_of(hint))}
+    for key, rule in rules.items():
+        for text in ("-2", "0", "0.5", ".nan", "no_such_name", "[]", "{a:1}"):
+            value = yaml.safe_load(text)
+            if rule.problem(value) and rule.problem(text):
+                code = main(f"{command.format(key)}={text}".split(" "))
+                told = capsys.readouterr().err
+                assert (code, key in told) == (2, True), f"{key}={text}: {code}, {told}"
+
+
+@pytest.mark.parametrize("flag", ["jobs", "threads", "seeds", "split", "budget", "table"])
+def test_no_bad_flag_of_reproduce(flag, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("model: mlp\ntask: karate\ntrainer: {max_epochs: 1}\n")
+    for text in ("-2", "0", "0.5", ".nan", "no_such_name", "[]"):
+        if not (flag == "split" and text == "0"):
+            assert main(["reproduce", "mine.yaml", f"--{flag}={text}"]) == 2, text
+            assert flag in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", CHECKED)

@@ -152,7 +152,7 @@ def test_tu_parity_and_options(real: Path, tmp_path: Path) -> None:
     counted = torch.bincount(degree.edge_index[0], minlength=degree.num_nodes)
     assert torch.equal(degree.x.argmax(1), counted)
     assert datasets.load("enzymes", features="constant").num_features == 1
-    with pytest.raises(ValueError, match="unknown node features 'degrees'; did you mean 'degree'"):
+    with pytest.raises(ValueError, match=r"features='degrees', did you mean 'degree'"):
         datasets.load("enzymes", features="degrees")
     with pytest.raises(TypeError, match=r"has no option 'cleaned'; its options are: features, use_node_attr"):
         datasets.load("enzymes", cleaned=True)

@@ -193,6 +193,3 @@ def test_seal_sets(tmp_path: Path) -> None:
     (tmp_path / "scratch").rmdir()
     constant = LOADERS["seal"](_raw(tmp_path, "toy.mat"), features="constant")
     assert constant.tensors["x"].tolist() == [[1.0]] * 3
-    (tmp_path / "scratch").rmdir()
-    with pytest.raises(ValueError, match="unknown node features 'degree'; choose from: id, constant"):
-        LOADERS["seal"](_raw(tmp_path, "toy.mat"), features="degree")

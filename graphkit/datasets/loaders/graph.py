@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from graphkit.core.validate import check_choice
 from graphkit.datasets.parsed import Collated, collate, from_dataset
 from graphkit.datasets.raw import DamagedFileError, RawFiles, open_archive, unpack
 from graphkit.ops.indices import starts
 
 
-def tu(raw: RawFiles, *, name: str, features: str = "labels", use_node_attr: bool = False) -> Collated:
+def tu(
+    raw: RawFiles,
+    *,
+    name: str,
+    features: Literal["labels", "degree", "constant"] = "labels",
+    use_node_attr: bool = False,
+) -> Collated:
     """The TU collection of Morris et al. (2020); ``features`` is ``labels``, ``degree`` (one-hot) or ``constant``."""
-    check_choice(features, ("labels", "degree", "constant"), "node features")
     if len(raw.files) == 1:
         _extract_tu(raw.only, raw.scratch / name / "raw", name)
     else:
@@ -40,9 +45,8 @@ def _extract_tu(path: Path, folder: Path, name: str) -> None:
                 raise DamagedFileError(f"{path} holds no file {member}")
 
 
-def collab_npz(raw: RawFiles, *, features: str = "degree") -> Collated:
+def collab_npz(raw: RawFiles, *, features: Literal["degree", "constant"] = "degree") -> Collated:
     """COLLAB from a compact file: each undirected edge once, ids local to the graph."""
-    check_choice(features, ("degree", "constant"), "node features")
     arrays = {key: array.long() for key, array in raw.arrays().items()}
     nodes, edges = arrays["num_nodes"], arrays["num_edges"]
     graph = torch.arange(nodes.numel()).repeat_interleave(edges)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 import torch
 
-from graphkit.core.validate import check_choice
+from graphkit.core.constraints import Interval
 from graphkit.datasets.parsed import Collated, collate, from_dataset, joined
 from graphkit.datasets.raw import RawFiles
 
@@ -31,7 +33,7 @@ def lrgb(raw: RawFiles, *, name: str) -> Collated:
     return joined([from_dataset(raw.parse("LRGBDataset", name, part)) for part in ("train", "val", "test")])
 
 
-def zinc(raw: RawFiles, *, subset: bool, features: str = "onehot") -> Collated:
+def zinc(raw: RawFiles, *, subset: bool, features: Literal["onehot", "ids"] = "onehot") -> Collated:
     """The official ZINC; ``features`` is ``onehot`` (28 atom types) or ``ids`` (one column)."""
     raw.place("raw")
     raw.scan_pickles()
@@ -41,7 +43,7 @@ def zinc(raw: RawFiles, *, subset: bool, features: str = "onehot") -> Collated:
     return _atom_types(joined(parts), features)
 
 
-def zinc_npz(raw: RawFiles, *, features: str = "onehot") -> Collated:
+def zinc_npz(raw: RawFiles, *, features: Literal["onehot", "ids"] = "onehot") -> Collated:
     """The rebuilt ZINC subset; ``features`` is ``onehot`` (28 atom types) or ``ids`` (one column)."""
     arrays = raw.arrays()
     parts = []
@@ -57,13 +59,12 @@ def zinc_npz(raw: RawFiles, *, features: str = "onehot") -> Collated:
 
 
 def _atom_types(parsed: Collated, features: str) -> Collated:
-    check_choice(features, ("onehot", "ids"), "atom features")
     if features == "onehot":
         parsed.tensors["x"] = torch.nn.functional.one_hot(parsed.tensors["x"].view(-1).long(), 28).float()
     return parsed
 
 
-def qm9_ggnn(raw: RawFiles, *, target: int = 0) -> Collated:
+def qm9_ggnn(raw: RawFiles, *, target: Annotated[int, Interval(0, 12, "both")] = 0) -> Collated:
     """QM9 in the form of the gated graph networks' code: 13 regression targets, one of them at a time."""
     import gzip
     import json

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -91,7 +91,7 @@ def ogb_node(raw: RawFiles, *, name: str) -> Collated:
     return Collated({"x": x, "edge_index": data.edge_index, "y": y}, splits=[parts])
 
 
-def ogb_link(raw: RawFiles, *, name: str, features: str = "id") -> Collated:
+def ogb_link(raw: RawFiles, *, name: str, features: Literal["id", "constant"] = "id") -> Collated:
     """A link property prediction set with shared negatives.
 
     ``features`` of nodes without any are made as in ``seal``; the weights of edges go along.
