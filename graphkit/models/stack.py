@@ -49,7 +49,8 @@ class LayerStack(LayeredModel):
         bias: Whether layers have a bias (default: ``True``).
         readout_kwargs: Further arguments of the readout, e.g. ``{"project": False}`` (default: none).
         input_dropout: The probability of dropping a feature before the first layer (default: ``dropout``).
-        head_dropout: The probability of dropping an entry before the readout's head (default: 0).
+        head_dropout: The probability of dropping an entry before the readout's head, which must be there
+            (default: 0).
         pool_outputs: Whether the readout pools outputs of nodes instead of their states (default: ``False``).
     """
 
@@ -76,6 +77,11 @@ class LayerStack(LayeredModel):
         if pool_outputs and readout is None:
             raise ValueError(f"{type(self).__name__}: pool_outputs=True, must come with a readout, such as 'mean'")
         has_head = readout is not None and not pool_outputs
+        if head_dropout and not has_head:
+            raise ValueError(
+                f"{type(self).__name__}: head_dropout={head_dropout}, must come with a readout that has a head, "
+                "such as 'nodes'"
+            )
         last_width = hidden_channels if has_head else self.out_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
         num_hidden = num_layers if has_head else num_layers - 1
