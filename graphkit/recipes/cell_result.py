@@ -10,7 +10,7 @@ from typing import Any
 
 from graphkit.core.hashing import hash_config
 from graphkit.recipes.published import Published, with_new_keys
-from graphkit.recipes.verdict import Verdict, judge
+from graphkit.recipes.verdict import Verdict, by_split, judge
 
 Score = tuple[float, float | None]  # mean and unbiased standard deviation
 
@@ -80,8 +80,10 @@ class CellResult:
 
     @property
     def samples(self) -> list[list[float]]:
-        """The runs' scores on the own test part, then those on each further split."""
-        return [[run["test"] for run in self.runs], *self._also_test.values()]
+        """Independent scores (:func:`by_split`) on the own test part, then those on each further split."""
+        return [
+            by_split(scores, self._splits) for scores in ([run["test"] for run in self.runs], *self._also_test.values())
+        ]
 
     @property
     def scores(self) -> list[Score]:
@@ -112,14 +114,19 @@ class CellResult:
             self.metric,
             margin=self.margin,
             baseline=self._baselines,
+            splits=self._splits,
             overlap=self.overlap,
             not_comparable=self.not_comparable,
         )
 
     @property
+    def _splits(self) -> list[str]:
+        return [run["split"] for run in self.runs]
+
+    @property
     def split(self) -> str:
         """The split's name, or the names of all."""
-        return ", ".join(dict.fromkeys(run["split"] for run in self.runs))
+        return ", ".join(dict.fromkeys(self._splits))
 
     @property
     def split_hash(self) -> str:

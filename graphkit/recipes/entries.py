@@ -132,7 +132,7 @@ class Entry:
 
     @property
     def _measured(self) -> tuple[float, float]:
-        return mean_interval([run["test"] for run in self.cell.runs], self.cell.overlap)
+        return mean_interval(self.cell.samples[0], self.cell.overlap)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.comparison import PairedDifference, compare_runs, mean_interval
 from graphkit.recipes.drawing import Bar, Row, draw_curves, draw_intervals
+from graphkit.recipes.verdict import by_split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,8 +86,9 @@ class RecipeResult(CellTable[CellResult]):
         shared = [run for run in next(iter(scores.values()), {}) if all(run in runs for runs in scores.values())]
         if not pairs or len(shared) < 2:
             return {}
-        in_step = {variant: [runs[run] for run in shared] for variant, runs in scores.items()}
-        overlap = resampling_ratio(card(self.task), [split for _, split in shared])
+        splits = [split for _, split in shared]
+        in_step = {variant: by_split([runs[run] for run in shared], splits) for variant, runs in scores.items()}
+        overlap = resampling_ratio(card(self.task), splits)
         return dict(compare_runs(in_step, pairs, overlap=overlap).differences)
 
     def rows(self, verdicts: bool = True) -> list[list[str]]:

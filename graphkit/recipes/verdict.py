@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -78,6 +78,7 @@ def judge(
     *,
     margin: float | None = None,
     baseline: float | Sequence[float] | None = None,
+    splits: Sequence[Hashable] | None = None,
     overlap: float = 0.0,
     not_comparable: str = "",
 ) -> Verdict:
@@ -87,8 +88,11 @@ def judge(
     the confidence interval :math:`d \pm t_\nu \sqrt{s^2 (1/n + q) + s_p^2 / n_p}`. Our runs have the standard deviation
     :math:`s`, the paper's :math:`n_p` runs :math:`s_p`, by what is printed (:attr:`Published.standard_error`); a value
     printed without spread or number of runs counts as exact. :math:`q = n_\mathrm{test} / n_\mathrm{train}` is the
-    correction of Nadeau and Bengio for runs that are folds of one cross-validation, else 0. The verdict is the first of
-    these that holds:
+    correction of Nadeau and Bengio for runs that are folds of one cross-validation, else 0. Runs on several splits are
+    not independent where they share one: each split counts once, with the mean of its runs. The published value is not
+    known better than by its own interval :math:`t_{n_p - 1} s_p / \sqrt{n_p}`, and the difference is never held for
+    better known; else Welch's approximation would widen with more runs of ours. The verdict is the first of these that
+    holds:
 
     - **not comparable**: the recipe says why; or a score is not a number; or our runs are not better than the
       ``baseline`` of a predictor that ignores its input (one-sided t-test at 5 %).
@@ -115,13 +119,15 @@ def judge(
         margin: A narrower margin, in the same unit (default: the metric's).
         baseline: The score of a predictor that ignores its input: the majority class, the mean; one for all runs or one
             for each (default: unknown).
+        splits: The split of each score (default: one split for all, or another for each).
         overlap: Nadeau and Bengio's ratio of test to training examples, if the runs are folds of one cross-validation
             (default: 0).
         not_comparable: Why the published value stands for something else: another split, configuration or protocol
             (default: nothing).
 
     Raises:
-        ValueError: If there is no metric of this name, or ``margin`` is wider than the metric's.
+        ValueError: If there is no metric of this name, ``margin`` is wider than the metric's, or there are not as many
+            ``splits`` as scores.
 
     Example:
         >>> from graphkit.recipes import Published
@@ -134,18 +140,42 @@ def judge(
     if published is None:
         return Verdict("no published value")
     margin, cap = practical(metric, published, margin)
-    scores, better = [float(score) for score in scores], find_metric(metric).higher_is_better
+    scores, better = by_split(scores, splits), find_metric(metric).higher_is_better
+    baseline = by_split(baseline, splits) if isinstance(baseline, Sequence) else baseline
     n, wrong = len(scores), sum(not math.isfinite(score) for score in scores)
     why = not_comparable or (f"{wrong} of {n} scores are not numbers" if wrong else "")
     difference = statistics.fmean(scores) - published.value if n and not wrong else None
     if difference is None or n < 2:
         word = "not comparable" if why else "too few runs"
         return Verdict(word, difference, margin=margin, cap=cap, reason=why or "2 are the least")
-    comparison = Comparison(n, difference, statistics.stdev(scores), overlap, published, margin, cap, better)
+    counted = "run" if splits is None or len(set(splits)) == 1 else "split"
+    comparison = Comparison(n, difference, statistics.stdev(scores), overlap, published, margin, cap, better, counted)
     why = why or _not_above(scores, baseline, better, overlap, cap)
     word = "not comparable" if why else comparison.word
     reason = comparison.remedy if word == "too few runs" else why
     return Verdict(word, difference, comparison.interval(0.95), margin, cap, reason)
+
+
+def by_split(scores: Sequence[float], splits: Sequence[Hashable] | None = None) -> list[float]:
+    """Scores that count as independent: those of one split, or for each of several splits the mean of its own.
+
+    Args:
+        scores: A score per run.
+        splits: The split of each (default: one split for all, or another for each).
+
+    Raises:
+        ValueError: If there are not as many splits as scores.
+
+    Example:
+        >>> by_split([80.0, 82.0, 85.0], ["a", "a", "b"]), by_split([80.0, 82.0], ["a", "a"])
+        ([81.0, 85.0], [80.0, 82.0])
+    """
+    if splits is not None and len(splits) != len(scores):
+        raise ValueError(f"splits: {len(splits)} of them, must be as many as the {len(scores)} scores")
+    groups: dict[Hashable, list[float]] = {}
+    for split, score in zip(range(len(scores)) if splits is None else splits, scores):
+        groups.setdefault(split, []).append(float(score))
+    return [statistics.fmean(group) for group in groups.values()] if len(groups) > 1 else [*map(float, scores)]
 
 
 def practical(metric: str, published: Published, narrower: float | None = None) -> tuple[float, float]:
@@ -197,6 +227,7 @@ class Comparison:
         margin: Differences up to this are of no practical importance.
         cap: The largest half-width at which a comparison could still have failed.
         higher_is_better: Whether a larger score is a better one.
+        counted: What there are n of: ``"run"`` or ``"split"``.
     """
 
     n: int
@@ -207,6 +238,7 @@ class Comparison:
     margin: float
     cap: float
     higher_is_better: bool
+    counted: str = "run"
 
     def interval(self, confidence: float) -> tuple[float, float]:
         """The confidence interval of the difference."""
@@ -216,7 +248,10 @@ class Comparison:
         theirs = self.published.standard_error**2
         rest = theirs**2 / (self.published.n - 1) if theirs and self.published.n else 0.0
         freedom = (ours + theirs) ** 2 / (ours**2 / (self.n - 1) + rest)
-        half_width = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(ours + theirs)
+        level = (1 + confidence) / 2
+        half_width = float(stdtrit(freedom, level)) * math.sqrt(ours + theirs)
+        if theirs and self.published.n:
+            half_width = max(half_width, float(stdtrit(self.published.n - 1, level)) * math.sqrt(theirs))
         return self.difference - half_width, self.difference + half_width
 
     @property
@@ -234,12 +269,12 @@ class Comparison:
 
     @property
     def remedy(self) -> str:
-        """How many more runs with this mean and scatter would do."""
+        """How many more runs or splits with this mean and scatter would do."""
         more = range(1, MAX_RUNS)
         enough = bisect.bisect_left(more, True, key=lambda k: replace(self, n=self.n + k).word != "too few runs")
         if enough < len(more):
-            return f"{more[enough]} more {'runs' if enough else 'run'} would do"
-        return "no number of runs would do: " + (
+            return f"{more[enough]} more {self.counted}{'s' if enough else ''} would do"
+        return f"no number of {self.counted}s would do: " + (
             "folds of one cross-validation stay alike" if self.overlap else "the published spread alone is wider"
         )
 

@@ -98,6 +98,30 @@ def test_the_overlap_of_folds_is_that_of_their_sizes():
     assert fold_overlap(card("csl"), ["cv-5/0"]) == 0  # seeds on a single fold
 
 
+def test_each_split_counts_once_with_the_mean_of_its_runs():
+    splits = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    found = judge([80, 82, 78, 77, 83, 84, 80, 81], paper(spread=2.0, n=4), "accuracy", splits=splits, baseline=50.0)
+    assert found == judge([81, 77.5, 83.5, 80.5], paper(spread=2.0, n=4), "accuracy", splits="abcd")
+    each = [50, 52, 60, 58, 50, 50, 50, 50]
+    assert found == judge(
+        [80, 82, 78, 77, 83, 84, 80, 81], paper(spread=2.0, n=4), "accuracy", splits=splits, baseline=each
+    )
+    lonely = judge([80, 82, 70, 69, 84, 85], paper(), "accuracy", splits=splits[:6])
+    assert lonely.reason.endswith("more splits would do")
+    one = judge([80, 82, 78, 77], paper(spread=2.0, n=4), "accuracy", splits=["a"] * 4)
+    assert one == judge([80, 82, 78, 77], paper(spread=2.0, n=4), "accuracy")
+    with pytest.raises(ValueError, match="splits: 1 of them, must be as many as the 2 scores"):
+        judge([80.0, 81.0], paper(), "accuracy", splits=["a"])
+
+
+def test_a_difference_is_not_better_known_than_the_published_value():
+    """Welch's own interval widens with more runs of ours once the published value dominates it."""
+    theirs = paper(spread=1.0, n=3)
+    widths = [judge(normal(80.0, 2.0, n), theirs, "accuracy").half_width for n in (5, 20, 100, 1000, 5000)]
+    assert widths == sorted(widths, reverse=True)
+    assert widths[-1] == pytest.approx(stats.t.isf(0.025, 2) / math.sqrt(3))
+
+
 # The words
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 from graphkit.recipes import Published, judge
 from graphkit.recipes.published import SPREADS
+from graphkit.recipes.verdict import Comparison
 
 TRIALS = 400
 MARGIN = 1.0
@@ -83,6 +85,34 @@ def test_more_runs_make_no_worse_verdict_where_both_are_equal(paper_n):
         assert all(after >= before - slack for before, after in pairwise(good)), good
         assert good[-1] >= good[0]
         assert max(bad) <= 0.025 + noise(TRIALS)
+
+
+def test_more_runs_of_the_same_mean_and_scatter_undo_no_verdict_and_the_remedy_is_true():
+    rng = np.random.default_rng(5)
+    for _ in range(400):
+        spread, std = np.exp(rng.uniform(-3, 1.5, 2))
+        paper = Published(80.0, "P", "T", "S", spread=float(spread), n=int(rng.choice([2, 3, 5, 10, 100])))
+        overlap = float(rng.choice([0.0, 0.25]))
+        few = Comparison(5, float(rng.normal()), float(std), overlap, paper, MARGIN, 5.0, True)
+        found = [replace(few, n=n) for n in (5, 6, 8, 12, 20, 50, 200, 1000, 5000)]
+        assert all(after.word != "too few runs" for before, after in pairwise(found) if before.word != "too few runs")
+        assert all(after.word == "equivalent" for before, after in pairwise(found) if before.word == "equivalent")
+        if few.word == "too few runs":
+            more = int(few.remedy.split()[0]) if few.remedy[0].isdigit() else 0
+            assert more == 0 or replace(few, n=5 + more).word != "too few runs"
+            assert more == 1 or replace(few, n=5 + (more or 4000) - 1).word == "too few runs"
+
+
+def test_the_rates_hold_for_several_runs_on_each_split_only_by_split():
+    rng = np.random.default_rng(6)
+    paper, splits = Published(80.0, "P", "T", "S"), np.repeat(np.arange(10), 5).tolist()
+    rates = {}
+    for given in (splits, None):
+        scores = 80.0 + np.repeat(rng.normal(size=(TRIALS, 10)), 5, axis=1) + 0.3 * rng.normal(size=(TRIALS, 50))
+        words = [judge(trial.tolist(), paper, "accuracy", margin=0.01, splits=given).word for trial in scores]
+        rates[given is None] = (words.count("higher") + words.count("lower")) / TRIALS
+    assert rates[False] <= 0.05 + noise(TRIALS)
+    assert rates[True] > 0.2
 
 
 def folds(rng, truth, std, n, overlap):
