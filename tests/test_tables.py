@@ -518,3 +518,77 @@ def test_edges_named_by_categories():
     nodes, edges = tables()
     task = make(nodes, edges.astype("category"))
     assert torch.equal(task.data.edge_index, make().data.edge_index)
+
+
+# --- what would be silently wrong -------------------------------------------------------------------------------------
+
+
+def test_a_constant_column_stays_constant():
+    nodes, edges = tables()
+    task = make(nodes.assign(year=0.1), edges, standardize=True)  # 0.1 is not the mean of thirty
+    later, _ = task.tables.graph(nodes.assign(year=0.1001), edges)
+    assert torch.allclose(later.x[:, 0], torch.tensor(1e-4), rtol=0.01)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, "Float64"])
+def test_ids_that_floats_would_round_are_refused(dtype):
+    start = 2**24 if dtype == np.float32 else 2**53
+    nodes, edges = tables([start + i for i in range(COUNT)])
+    with pytest.raises(ValueError, match=rf"edges: column 'citing' holds ids as .*, which names .* up to {start} only"):
+        make(nodes, edges.astype({"citing": dtype}))
+    with pytest.raises(ValueError, match="nodes: column 'paper' holds ids as"):
+        make(nodes.astype({"paper": dtype}), edges)
+    nodes, edges = tables(list(range(COUNT)))
+    assert torch.equal(make(nodes, edges.astype({"citing": dtype})).data.edge_index, make().data.edge_index)
+
+
+def test_numbers_that_single_precision_makes_equal_are_told():
+    nodes, edges = tables()
+    seconds = 1.7e9 + np.arange(COUNT)
+    with pytest.warns(UserWarning, match="nodes: column 'year' has 30 different .* leaves 1; standardize=True, or sub"):
+        make(nodes.assign(year=seconds), edges)
+    with pytest.warns(UserWarning, match="column 'topic' has 30 different numbers, of which single precision leaves 1"):
+        make(nodes.assign(topic=seconds + 0.5), edges)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(nodes.assign(year=seconds), edges, standardize=True)
+        make(nodes.assign(year=[0.3, 0.1 + 0.2] * (COUNT // 2)), edges)
+        make(nodes.assign(year=100_000 + np.arange(COUNT)), edges)
+
+
+def test_a_class_called_minus_one_is_told():
+    nodes, edges = tables()
+    with pytest.warns(UserWarning, match="column 'topic' has -1, a class like others here; leave unknown labels empty"):
+        make(nodes.assign(topic=np.arange(COUNT) % 3 - 1), edges)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(nodes.assign(topic=np.arange(COUNT) % 2 * 2 - 1), edges)
+
+
+def test_ids_that_are_forgotten_are_told():
+    nodes, edges = tables(list(range(COUNT)))
+    nodes = nodes[::-1].reset_index(drop=True)
+    with pytest.warns(UserWarning, match="all ends stand in the column 'paper' of nodes, too, .* pass id='paper'"):
+        make(nodes, edges, id=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make(nodes, edges, id=None, features=["year"])
+        make(nodes.set_index("paper"), edges, id=None)
+
+
+def test_texts_that_look_like_numbers_in_a_later_file(tmp_path):
+    nodes, edges = tables()
+    task = make(nodes.assign(venue=["01", "2", "x"] * (COUNT // 3)), edges)
+    later = nodes.assign(venue=["01", "2"] * (COUNT // 2))
+    later.to_csv(tmp_path / "nodes.csv", index=False)
+    edges.to_csv(tmp_path / "edges.csv", index=False)
+    trainer = trained(task)
+    pd.testing.assert_frame_equal(trainer.predict(tmp_path), trainer.predict((later, edges)))
+
+
+def test_several_labels_that_are_texts():
+    nodes, edges = tables()
+    with pytest.raises(
+        ValueError, match=r"a multilabel or regression label is a number, but \['venue', 'topic'\] holds others"
+    ):
+        make(nodes, edges, label=["venue", "topic"])

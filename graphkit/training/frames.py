@@ -40,7 +40,7 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
             f"predict: task {task.name!r} was not made of tables, so how to read others is not known; give a PyG Data"
         )
     if isinstance(data, str | Path):
-        data = read_folder(data, task.tables.id, task.tables.ends)
+        data = read_folder(data, task.tables.id, task.tables.ends, task.tables.texts)
     elif _is_networkx(data) or all(map(_is_networkx, data)):
         graphs = [data] if _is_networkx(data) else data
         if len(graphs) > 1 and not task.joins_graphs:

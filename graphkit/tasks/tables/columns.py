@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -10,6 +11,7 @@ import numpy as np
 
 Impute = Literal["mean", "median", "most_frequent"]
 _TEXTS = 100  # so many different values and more, in most rows, are no categories
+_ROUNDING = 1e-12  # differences of this relative size are rounding errors
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,12 @@ class Column:
                     "it out, or name it in categorical"
                 )
             fill = None if impute is None else float(_usual(known, impute))
+            values = known.to_numpy(dtype=float)
             if not standardize or pd.api.types.is_bool_dtype(known.dtype):
+                warn_if_coarse(values, place, "standardize=True")
                 return cls(name, None, fill)
-            values = known.astype(float)
-            return cls(name, None, fill, float(values.mean()), float(values.std(ddof=0)) or 1.0)
+            mean, deviation = float(values.mean()), float(values.std())
+            return cls(name, None, fill, mean, deviation if deviation > _ROUNDING * abs(mean) else 1.0)
         categories = classes_of(known)
         if not categorical and len(categories) > max(_TEXTS, known.size // 2):
             raise ValueError(
@@ -141,6 +145,28 @@ def classes_of(known: Any) -> tuple[Any, ...]:
 
 def _usual(known: Any, impute: Impute) -> Any:
     return known.mode().iloc[0] if impute == "most_frequent" else getattr(known.astype(float), impute)()
+
+
+def warn_if_coarse(values: np.ndarray, place: str, remedy: str) -> None:
+    """Warn of numbers that differ by so little of their size that single precision makes them equal.
+
+    Args:
+        values: The numbers; some may be missing.
+        place: What the message begins with.
+        remedy: What helps.
+    """
+    values = np.unique(values[np.isfinite(values)])
+    if values.size < 2:
+        return
+    size, spread = np.abs(values).max(), values[-1] - values[0]
+    is_coarse = _ROUNDING * size < spread < 1000 * np.spacing(np.float32(size))
+    left = np.unique(values.astype(np.float32)).size if is_coarse else values.size
+    if left < values.size:
+        warnings.warn(
+            f"{place} has {values.size} different numbers, of which single precision leaves {left}; {remedy}, or "
+            "subtract what they have in common",
+            stacklevel=6,
+        )
 
 
 def plain(value: Any) -> Any:

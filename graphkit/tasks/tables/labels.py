@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 from graphkit.core.validate import unknown_name
 from graphkit.tasks import targets
 from graphkit.tasks.split import STAGES, Split
-from graphkit.tasks.tables.columns import classes_of, is_text, plain
+from graphkit.tasks.tables.columns import classes_of, is_text, plain, warn_if_coarse
 from graphkit.tasks.targets import Target
 
 
@@ -36,6 +37,11 @@ def labels_of(
             raise ValueError(f"{place}: a label of classes stands in one column, got {list(names)}")
         series = table[names[0]]
         classes = classes_of(series.dropna().infer_objects())
+        if classes[:2] == (-1, 0):
+            warnings.warn(
+                f"{place}: column {names[0]!r} has -1, a class like others here; leave unknown labels empty",
+                stacklevel=4,
+            )
         code_of = {value: code for code, value in enumerate(classes)}
         codes = [-1 if missing else code_of[plain(value)] for value, missing in zip(series, series.isna(), strict=True)]
         y = torch.tensor(codes)
@@ -44,10 +50,9 @@ def labels_of(
                 raise ValueError(f"{place}: column {names[0]!r} has {len(classes)} values, a binary label has two")
             y = torch.where(y < 0, float("nan"), y.float())
         return y, kind, classes
-    try:
-        values = table[list(names)].astype(float).to_numpy()
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{place}: a {kind} label is a number, but {list(names)} holds others ({error})") from None
+    values = _numbers(table, names, kind, place)
+    for name, column in zip(names, values.T, strict=True):
+        warn_if_coarse(column, f"{place}: column {name!r}", "divide them into classes")
     y = torch.from_numpy(values.astype(np.float32))
     return y if len(names) > 1 else y[:, 0], kind, None
 
@@ -84,7 +89,7 @@ def _kind(table: Any, names: Sequence[str], place: str) -> str:
     import pandas as pd
 
     if len(names) > 1:
-        values = table[list(names)].to_numpy(dtype=float)
+        values = _numbers(table, names, "multilabel or regression", place)
         return "multilabel" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "regression"
     known = table[names[0]].dropna().infer_objects()
     if known.empty:
@@ -97,6 +102,13 @@ def _kind(table: Any, names: Sequence[str], place: str) -> str:
             "target='multiclass' or target='regression'"
         )
     return "regression"
+
+
+def _numbers(table: Any, names: Sequence[str], kind: Any, place: str) -> np.ndarray:
+    try:
+        return table[list(names)].astype(float).to_numpy()
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{place}: a {kind} label is a number, but {list(names)} holds others ({error})") from None
 
 
 def _is(kind: str | type[Target] | Target, *classes: type[Target]) -> bool:

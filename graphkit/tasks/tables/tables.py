@@ -85,7 +85,7 @@ class Tables:
         weight = None if edge_weight is None else Column.learned(edges, edge_weight, False, None, "edges")
         if weight is not None and weight.categories is not None:
             raise ValueError(f"edges: column {edge_weight!r} holds texts, but weights are numbers")
-        return cls(
+        made = cls(
             id,
             tuple(Column.learned(nodes, name, name in categorical, impute, "nodes", standardize) for name in names),
             (ends[0], ends[1]),
@@ -95,6 +95,9 @@ class Tables:
             ),
             directed,
         )
+        if id is None:
+            _warn_of_ids(nodes, edges[list(ends)], names)
+        return made
 
     def graph(self, nodes: Any, edges: Any) -> tuple[Data, Any]:
         """The graph, without labels, and the ids of its nodes.
@@ -131,6 +134,7 @@ class Tables:
         ids = _index(list(ids)) if ids.nlevels > 1 else ids
         if ids.hasnans:
             raise ValueError(f"nodes: row {int(np.asarray(ids.isna()).argmax())} has no id")
+        _check_exact(ids, f"nodes: column {self.id!r}")
         if not ids.is_unique:
             repeated = ids[ids.duplicated()]
             raise ValueError(
@@ -145,6 +149,7 @@ class Tables:
         named = edges[name]
         if named.isna().any():
             raise ValueError(f"edges: row {int(named.isna().to_numpy().argmax())} has no {name!r}")
+        _check_exact(named.infer_objects(), f"edges: column {name!r}")
         found = ids.get_indexer(named) if len(named) else np.empty(0, dtype=np.int64)
         if (found < 0).any():
             bad = named.iloc[int((found < 0).argmax())]
@@ -156,6 +161,12 @@ class Tables:
                 "among the nodes, or leave the edge out"
             )
         return found
+
+    @property
+    def texts(self) -> list[str]:
+        """The columns of features that are texts, which a file of numbers alone would not tell."""
+        columns = (*self.features, *self.edge_features)
+        return [column.name for column in columns if any(isinstance(c, str) for c in column.categories or ())]
 
     def config(self) -> dict[str, Any]:
         """This as plain values, from which :meth:`from_config` makes it again."""
@@ -214,6 +225,33 @@ def _check_names(table: str, given: Any, names: Sequence[str]) -> None:
             raise ValueError(f"{table} has no column {name!r}; it has {', '.join(map(repr, given.columns))}")
 
 
+def _check_exact(ids: Any, place: str) -> None:
+    """Refuse ids that have become floats, as columns with gaps do, and are rounded to those of others."""
+    import pandas as pd
+
+    if len(ids) and pd.api.types.is_float_dtype(ids.dtype):
+        exact = 2.0 ** (np.finfo(f"f{ids.dtype.itemsize}").nmant + 1)
+        if np.abs(ids.to_numpy(dtype=float)).max() >= exact:
+            raise ValueError(
+                f"{place} holds ids as {ids.dtype}, which names whole numbers up to {exact:.0f} only; read it as "
+                "integers or texts"
+            )
+
+
+def _warn_of_ids(nodes: Any, ends: Any, names: Sequence[str]) -> None:
+    """Warn of a feature that is rather the id: rows that are merely numbered would be taken for others."""
+    import pandas as pd
+
+    if not isinstance(nodes.index, pd.RangeIndex) or not len(ends):
+        return
+    for name in names:
+        if nodes[name].is_unique and ends.isin(set(nodes[name])).all(axis=None):
+            _warn(
+                f"all ends stand in the column {name!r} of nodes, too, but are taken for row numbers; pass "
+                f"id={name!r}, or features=[...] without it"
+            )
+
+
 def _joined(
     source: np.ndarray, target: np.ndarray, attributes: Mapping[str, np.ndarray | None], directed: bool
 ) -> tuple[Tensor, Tensor]:
@@ -244,13 +282,16 @@ def _warn(text: str) -> None:
     warnings.warn(f"edges: {text}", stacklevel=6)
 
 
-def read_folder(path: str | Path, id: str | None = None, ends: Sequence[str] | None = None) -> tuple[Any, Any]:
+def read_folder(
+    path: str | Path, id: str | None = None, ends: Sequence[str] | None = None, texts: Sequence[str] = ()
+) -> tuple[Any, Any]:
     """``nodes.csv`` and ``edges.csv`` of a folder; ids as texts, as they stand there.
 
     Args:
         path: The folder.
         id: The column of node ids (default: the first one).
         ends: The columns of source and target of an edge (default: the first two).
+        texts: Other columns that are texts, whatever they look like (default: none).
 
     Raises:
         FileNotFoundError: If one is missing.
@@ -262,8 +303,8 @@ def read_folder(path: str | Path, id: str | None = None, ends: Sequence[str] | N
         if not file.is_file():
             raise FileNotFoundError(f"{file} is missing; a folder of tables has nodes.csv and edges.csv")
         header = list(pd.read_csv(file, nrows=0).columns)
-        texts = header[: 1 if name == "nodes" else 2] if given is None else given
-        tables.append(pd.read_csv(file, dtype=dict.fromkeys(texts, str)))
+        ids = header[: 1 if name == "nodes" else 2] if given is None else given
+        tables.append(pd.read_csv(file, dtype=dict.fromkeys([*ids, *texts], str)))
     return tables[0], tables[1]
 
 
