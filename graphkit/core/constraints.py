@@ -25,6 +25,7 @@ from itertools import chain
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from graphkit.core.docstrings import inherit_sections
 from graphkit.core.validate import check_choice, suggestion
@@ -89,6 +90,16 @@ def not_empty(value: Any) -> str | None:
     return None if len(value) else "must not be empty"
 
 
+def in_a_row(value: Any) -> str | None:
+    """The constraint of a list, tuple, array or column of numbers; some may be NaN or infinite."""
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):  # ragged, or a tensor that needs gradients
+        array = np.empty(())
+    numeric = array.dtype.kind in "iuf" or all(map(_is_real, array.flat))
+    return None if array.ndim == 1 and numeric else "must be numbers in a row"
+
+
 @functools.lru_cache(256)
 def _activation(value: str) -> str | None:
     from torch_geometric.nn.resolver import activation_resolver
@@ -112,6 +123,7 @@ Positive = Annotated[float, Interval(0, closed="neither")]
 NonNegative = Annotated[float, Interval(0)]
 Finite = Annotated[float, Interval(-math.inf, closed="neither")]
 Activation = Annotated[str, _activation]
+Numbers = Annotated[ArrayLike, in_a_row]
 
 
 def checked(target: T) -> T:

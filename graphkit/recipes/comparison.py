@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from graphkit.core.constraints import NonNegative, Numbers, checked, in_a_row
 from graphkit.core.figures import save_figure
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.drawing import Bar, Row, draw_intervals
@@ -168,11 +169,20 @@ class RunComparison:
         return self.table().html()
 
 
+def _table(value: Any) -> str | None:
+    """The constraint of a pandas table."""
+    if not hasattr(value, "columns"):
+        return "must map each method to its scores"
+    wrong = ((name, in_a_row(value[name])) for name in value.columns)
+    return next((f"the column {name!r} {text}" for name, text in wrong if text), None)
+
+
+@checked
 def compare_runs(
-    scores: Mapping[str, ArrayLike],
+    scores: Mapping[Any, Numbers] | Annotated[Any, _table],
     against: str | Mapping[str, str] | None = None,
     *,
-    overlap: float = 0.0,
+    overlap: NonNegative = 0.0,
     higher_is_better: bool = True,
 ) -> RunComparison:
     r"""Compare methods by their runs with the same seeds and splits.
@@ -204,6 +214,7 @@ def compare_runs(
         Means and ranks of the methods and the compared pairs.
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If there are fewer than 2 methods or runs, a method has another number of runs or a score that is
             not finite, or ``against`` names what is not there.
 
@@ -214,14 +225,12 @@ def compare_runs(
         GIN     78.97 ± 2.98  2.00       -1.23 [-2.35, -0.11] to GCN  0.042  0.042
     """
     arrays = {str(name): np.asarray(values, dtype=float) for name, values in dict(scores).items()}
-    if not 0 <= overlap < math.inf:
-        raise ValueError(f"compare_runs: overlap={overlap}, must be at least 0 and finite")
     if len(arrays) < 2:
         raise ValueError(f"compare_runs: {len(arrays)} methods, must be at least 2")
     first, length = next((name, values.shape) for name, values in arrays.items())
     for name, values in arrays.items():
-        if values.ndim != 1 or len(values) < 2:
-            raise ValueError(f"compare_runs: {name} has scores of shape {values.shape}, must be at least 2 in a row")
+        if len(values) < 2:
+            raise ValueError(f"compare_runs: {name} has {len(values)} runs, must be at least 2")
         if values.shape != length:
             raise ValueError(f"compare_runs: {name} has {len(values)} runs, but {first} has {length[0]}; give pairs")
         if not np.isfinite(values).all():

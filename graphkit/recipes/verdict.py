@@ -9,6 +9,9 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from graphkit.core.constraints import Finite, NonNegative, Numbers, Positive, checked
 from graphkit.metrics import find as find_metric
 from graphkit.recipes.published import Published
 
@@ -71,15 +74,16 @@ class Verdict:
         return f"{self.word}: {', '.join(filter(None, parts))}"
 
 
+@checked
 def judge(
-    scores: Sequence[float],
+    scores: Numbers,
     published: Published | None,
     metric: str,
     *,
-    margin: float | None = None,
-    baseline: float | Sequence[float] | None = None,
+    margin: Positive | None = None,
+    baseline: Finite | Numbers | None = None,
     splits: Sequence[Hashable] | None = None,
-    overlap: float = 0.0,
+    overlap: NonNegative = 0.0,
     not_comparable: str = "",
 ) -> Verdict:
     r"""Whether runs and a published value agree.
@@ -126,8 +130,9 @@ def judge(
             (default: nothing).
 
     Raises:
+        TypeError: If an argument has the wrong type.
         ValueError: If there is no metric of this name, ``margin`` is wider than the metric's, or there are not as many
-            ``splits`` as scores.
+            ``splits`` or baselines as scores.
 
     Example:
         >>> from graphkit.recipes import Published
@@ -140,17 +145,20 @@ def judge(
     if published is None:
         return Verdict("no published value")
     margin, cap = practical(metric, published, margin)
-    scores, better = by_split(scores, splits), find_metric(metric).higher_is_better
-    baseline = by_split(baseline, splits) if isinstance(baseline, Sequence) else baseline
-    n, wrong = len(scores), sum(not math.isfinite(score) for score in scores)
+    each, better = np.asarray(scores, dtype=float).tolist(), find_metric(metric).higher_is_better
+    if baseline is not None and np.shape(baseline) not in ((), (len(each),)):
+        raise ValueError(f"judge: baseline has {np.size(baseline)} values, but there are {len(each)} scores")
+    bases = None if baseline is None else np.broadcast_to(np.asarray(baseline, dtype=float), len(each)).tolist()
+    runs = by_split(each, splits)
+    n, wrong = len(runs), sum(not math.isfinite(score) for score in runs)
     why = not_comparable or (f"{wrong} of {n} scores are not numbers" if wrong else "")
-    difference = statistics.fmean(scores) - published.value if n and not wrong else None
+    difference = statistics.fmean(runs) - published.value if n and not wrong else None
     if difference is None or n < 2:
         word = "not comparable" if why else "too few runs"
         return Verdict(word, difference, margin=margin, cap=cap, reason=why or "2 are the least")
     counted = "run" if splits is None or len(set(splits)) == 1 else "split"
-    comparison = Comparison(n, difference, statistics.stdev(scores), overlap, published, margin, cap, better, counted)
-    why = why or _not_above(scores, baseline, better, overlap, cap)
+    comparison = Comparison(n, difference, statistics.stdev(runs), overlap, published, margin, cap, better, counted)
+    why = why or (_not_above(runs, by_split(bases, splits), better, overlap, cap) if bases else "")
     word = "not comparable" if why else comparison.word
     reason = comparison.remedy if word == "too few runs" else why
     return Verdict(word, difference, comparison.interval(0.95), margin, cap, reason)
@@ -279,19 +287,16 @@ class Comparison:
         )
 
 
-def _not_above(scores: Sequence[float], baseline: Any, better: bool, overlap: float, cap: float) -> str:
+def _not_above(scores: list[float], baselines: list[float], better: bool, overlap: float, cap: float) -> str:
     """Why the runs do not beat the baseline, if they do not: a one-sided t-test at 5 % of what they gain."""
     from scipy.special import stdtr
 
-    if baseline is None:
-        return ""
-    each = [float(baseline)] * len(scores) if isinstance(baseline, int | float) else [float(base) for base in baseline]
-    gains = [(score - base) * (1 if better else -1) for score, base in zip(scores, each, strict=True)]
+    gains = [(score - base) * (1 if better else -1) for score, base in zip(scores, baselines, strict=True)]
     n = len(gains)
     error = scatter(statistics.stdev(gains), n, cap) * math.sqrt(1 / n + overlap)
     if stdtr(n - 1, -statistics.fmean(gains) / error) <= 0.05:
         return ""
-    return f"not shown to be better than {digits(statistics.fmean(each))}, which needs no model"
+    return f"not shown to be better than {digits(statistics.fmean(baselines))}, which needs no model"
 
 
 def digits(value: float, sign: str = "") -> str:

@@ -63,9 +63,7 @@ def public_functions():
 
 CLASSES = public_classes() | public_functions() | dict.fromkeys(("recipes.RunOptions",), gk.recipes.RunOptions)
 EXEMPT = {
-    "recipes.judge": "scores may be arrays, too; recipes check what they give it",
     "recipes.rejudge": "takes what recipes made",
-    "recipes.compare_runs": "scores are arrays of any kind, which it checks itself",
     "training.Run": "made by load_run",
     "tasks.Draw": "made for every pass over the data, by tasks",
     "tasks.LinkSplit": "ids may be tensors, arrays or lists, which the split checks itself",

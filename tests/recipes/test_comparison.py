@@ -102,8 +102,9 @@ def test_runs_without_scatter():
     ("arguments", "message"),
     [
         (({"a": [1.0, 2.0]},), "compare_runs: 1 methods, must be at least 2"),
-        (({"a": [1.0], "b": [2.0]},), r"compare_runs: a has scores of shape \(1,\), must be at least 2 in a row"),
+        (({"a": [1.0], "b": [2.0]},), "compare_runs: a has 1 runs, must be at least 2"),
         (({"a": [1.0, 2.0], "b": [2.0, 3.0, 4.0]},), "compare_runs: b has 3 runs, but a has 2; give pairs"),
+        (({"a": [1.0, 2.0], "b": [2.0, "3"]},), r"compare_runs: scores\['b'\]=\[2.0, '3'\], must be numbers in a row"),
         (({"a": [1.0, 2.0], "b": [2.0, math.nan]},), "b has the score nan at place 1, must be finite"),
         (({"GCN": [1.0, 2.0], "b": [2.0, 3.0]}, "GCM"), "against: unknown method 'GCM'; did you mean 'GCN'?"),
         (({"a": [1.0, 2.0], "b": [2.0, 3.0]}, {"b": "b"}), "against: b is compared with itself"),
@@ -116,7 +117,7 @@ def test_what_cannot_be_compared_is_refused(arguments, message):
 
 @pytest.mark.parametrize("overlap", [-0.1, math.inf, math.nan])
 def test_a_wrong_overlap_is_refused(overlap):
-    with pytest.raises(ValueError, match=r"overlap=.*, must be at least 0 and finite"):
+    with pytest.raises(ValueError, match=r"compare_runs: overlap=.*, must be"):
         compare_runs(SCORES, overlap=overlap)
 
 
@@ -129,6 +130,13 @@ def test_the_table_in_pandas_and_back():
     assert tuple(frame.loc[1, ["difference", "low", "high", "p", "corrected p"]]) == pytest.approx(
         (found.mean, *found.interval, found.p, found.p_corrected)
     )
+
+
+def test_a_table_with_a_column_of_words_is_refused():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"GCN": [1.0, 2.0], "seed": ["one", "two"]})
+    with pytest.raises(ValueError, match=r"compare_runs: scores=.*, the column 'seed' must be numbers in a row"):
+        compare_runs(frame)
 
 
 def test_without_pandas_the_extra_is_named(monkeypatch):

@@ -207,6 +207,11 @@ def test_nobody_learns_from_a_model_that_does_not_beat_the_majority(baseline, co
     assert (judge(scores, paper(), "accuracy", baseline=each).word != "not comparable") == (baseline < 80)
 
 
+def test_baselines_of_other_runs_are_refused():
+    with pytest.raises(ValueError, match="judge: baseline has 3 values, but there are 2 scores"):
+        judge([80.0, 81.0], paper(), "accuracy", baseline=[50.0, 50.0, 50.0])
+
+
 def test_errors_must_be_below_the_baseline():
     scores, published = normal(0.30, 0.01, 10), paper(0.30, unit="")
     assert judge(scores, published, "mae", baseline=0.5).word == "equivalent"
