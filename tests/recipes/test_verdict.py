@@ -101,7 +101,7 @@ def test_the_overlap_of_folds_is_that_of_their_sizes():
 def test_each_split_counts_once_with_the_mean_of_its_runs():
     splits = ["a", "a", "b", "b", "c", "c", "d", "d"]
     found = judge([80, 82, 78, 77, 83, 84, 80, 81], paper(spread=2.0, n=4), "accuracy", splits=splits, baseline=50.0)
-    assert found == judge([81, 77.5, 83.5, 80.5], paper(spread=2.0, n=4), "accuracy", splits="abcd")
+    assert found == judge([81, 77.5, 83.5, 80.5], paper(spread=2.0, n=4), "accuracy", splits=list("abcd"))
     each = [50, 52, 60, 58, 50, 50, 50, 50]
     assert found == judge(
         [80, 82, 78, 77, 83, 84, 80, 81], paper(spread=2.0, n=4), "accuracy", splits=splits, baseline=each
