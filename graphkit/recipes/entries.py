@@ -8,8 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
-
 from graphkit.metrics import find as find_metric
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.comparison import PairedDifference, mean_interval
@@ -125,7 +123,7 @@ class Entry:
         values = {"measured": Bar.around(*self._measured)}
         difference = None
         if known is not None:
-            values["published"] = Bar.around(known.value, published_half_width(known))
+            values["published"] = Bar.around(known.value, known.half_width(0.95) or math.nan)
         if verdict.difference is not None:
             difference = Bar(verdict.difference, verdict.interval)
         return Row(self.name, values, difference, verdict.word, verdict.margin or 0.0, hollow=not self.confirmed)
@@ -175,7 +173,7 @@ def _sentence(side: str, words: Counter[str]) -> str:
 
 
 def number(value: float, unit: str, sign: str = "") -> str:
-    """A number with the digits that its unit deserves: two after the point, of plain errors four significant ones."""
+    """A number with the digits that its unit deserves: two after the point, of plain errors three significant ones."""
     return f"{value:{sign}.2f}" if unit else f"{value:{sign}.3g}"
 
 
@@ -198,10 +196,3 @@ def source(known: Published | None) -> str:
     runs = f"n = {known.n}" if known.n else ""
     doubt = "" if known.confirmed else "not confirmed"
     return "; ".join(filter(None, [str(known.paper), known.table, known.source, spread, runs, doubt, known.note]))
-
-
-def published_half_width(known: Published) -> float:
-    """The half-width of a published value's 95 % interval; NaN if its spread or number of runs is unknown."""
-    if not known.standard_error or not known.n:
-        return math.nan
-    return known.standard_error * float(stats.t.isf(0.025, known.n - 1))

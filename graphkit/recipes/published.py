@@ -81,6 +81,14 @@ class Published:
         """That of the value; 0 if it cannot be told."""
         return 0.0 if self.std is None or self.n is None else self.std / math.sqrt(self.n)
 
+    def half_width(self, confidence: float) -> float:
+        """Half the width of the value's own confidence interval; 0 if it cannot be told."""
+        from scipy.special import stdtrit
+
+        if not self.standard_error or self.n is None:
+            return 0.0
+        return self.standard_error * float(stdtrit(self.n - 1, (1 + confidence) / 2))
+
     @classmethod
     def from_config(cls, config: Any) -> Published:
         """Check the keys and types of the ``published`` part of a recipe or a result.

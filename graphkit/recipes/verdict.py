@@ -256,10 +256,8 @@ class Comparison:
         theirs = self.published.standard_error**2
         rest = theirs**2 / (self.published.n - 1) if theirs and self.published.n else 0.0
         freedom = (ours + theirs) ** 2 / (ours**2 / (self.n - 1) + rest)
-        level = (1 + confidence) / 2
-        half_width = float(stdtrit(freedom, level)) * math.sqrt(ours + theirs)
-        if theirs and self.published.n:
-            half_width = max(half_width, float(stdtrit(self.published.n - 1, level)) * math.sqrt(theirs))
+        welch = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(ours + theirs)
+        half_width = max(welch, self.published.half_width(confidence))
         return self.difference - half_width, self.difference + half_width
 
     @property
