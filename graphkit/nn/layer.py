@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 from torch import Tensor
 from torch_geometric.inspector import Inspector
@@ -53,6 +53,8 @@ class Layer(Checked, MessagePassing):
         super().__init_subclass__(**kwargs)
         if not cls.__module__.startswith("graphkit."):
             cls._own_messages |= not {"message", "aggregate", "update", "propagate"}.isdisjoint(vars(cls))
+            if "message_and_aggregate" in vars(cls) and not cls._own_messages:
+                _refuse_fused(cls)
 
     def __init__(self, aggr: Any = "add", **kwargs: Any) -> None:
         super().__init__(aggr, **kwargs)
@@ -76,6 +78,14 @@ class Layer(Checked, MessagePassing):
         """PyG makes one for every layer, which would look for a millisecond; most signatures are those of the class."""
         made._signature_dict.update(vars(type(self)).get("_signatures", {}))
         self.__dict__["inspector"] = made
+
+    def register_message_and_aggregate_forward_pre_hook(self, hook: Any) -> Any:
+        """Refuse a hook that would never be called."""
+        _refuse_fused(type(self))
+
+    def register_message_and_aggregate_forward_hook(self, hook: Any) -> Any:
+        """Refuse a hook that would never be called."""
+        _refuse_fused(type(self))
 
     @property
     def sends_messages(self) -> bool:
@@ -192,6 +202,13 @@ class Layer(Checked, MessagePassing):
                 "masks are for the edges that the model is called with"
             )
         return mask if edge_id is None else mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
+
+
+def _refuse_fused(layer: type) -> NoReturn:
+    raise TypeError(
+        f"{layer.__name__}: message_and_aggregate never runs, as products of matrices stand in its place; override "
+        "message, or register hooks for message or aggregate"
+    )
 
 
 class Messages:

@@ -103,6 +103,24 @@ def test_targets_without_features_get_sums_alone():
         layer((X, None), edges)
 
 
+def test_what_pyg_fuses_is_refused():
+    layer = GCNConv(5, 3)
+    with pytest.raises(TypeError, match=r"GCNConv: message_and_aggregate never runs, .* override message, or register"):
+        layer.register_message_and_aggregate_forward_hook(lambda *given: None)
+    with pytest.raises(TypeError, match="message_and_aggregate never runs"):
+        layer.register_message_and_aggregate_forward_pre_hook(lambda *given: None)
+    with pytest.raises(TypeError, match="Fused: message_and_aggregate never runs"):
+        type("Fused", (GCNConv,), {"message_and_aggregate": lambda self, adj_t, x: adj_t @ x})
+
+    class Both(OnlyLarger):
+        def message_and_aggregate(self, adj_t, x):
+            raise AssertionError
+
+    both, same = Both(5, 3), OnlyLarger(5, 3)
+    same.load_state_dict(both.state_dict())
+    torch.testing.assert_close(both(X, EDGES), same(X, EDGES))
+
+
 def test_hooks_without_effect_and_masks_of_other_edges_are_refused():
     layer = RelationalConv(5, 3)
     layer.register_message_forward_hook(lambda *given: None)
