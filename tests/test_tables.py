@@ -592,3 +592,8 @@ def test_several_labels_that_are_texts():
         ValueError, match=r"a multilabel or regression label is a number, but \['venue', 'topic'\] holds others"
     ):
         make(nodes, edges, label=["venue", "topic"])
+
+
+def test_missing_labels_of_any_kind_are_in_no_part():
+    for labels in (pd.Series([1, 0, None] * 5, dtype="Int64"), list(np.array([1, 0, -1] * 5)), [1, 0, pd.NaT] * 5):
+        assert sum(gk.Split.random(15, stratify=labels).sizes) == 10

@@ -264,7 +264,9 @@ def _shuffled(count: int, labels: Any, seed: int, split: str) -> _Shuffled:
 
 
 def _is_missing(value: Any) -> bool:
-    return value is None or value != value or (isinstance(value, int) and value == -1)
+    if value is None or not isinstance(value == value, bool | np.bool_):  # as pandas' NA
+        return True
+    return bool(value != value) or (isinstance(value, int | np.integer) and bool(value == -1))
 
 
 def _every(count: int, share: float) -> np.ndarray:

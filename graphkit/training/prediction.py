@@ -24,7 +24,7 @@ def predict(
     strategy: Strategy, data: Any, stage: str | None, batch_size: int | None, as_frame: bool | None = None
 ) -> Any:
     """See :meth:`graphkit.training.Trainer.predict`."""
-    task = prepared(data, strategy.model) if isinstance(data, Task) else strategy.task
+    task = _task(data, strategy, "predict")
     of_part = isinstance(data, Task) and stage is not None
     if isinstance(data, Task) and stage is not None:
         batches, ids = task.batches(stage, batch_size), None
@@ -45,7 +45,7 @@ def predict(
 
 def embed(strategy: Strategy, data: Any, stage: str | None, layer: int | Literal["all"], batch_size: int | None) -> Any:
     """See :meth:`graphkit.training.Trainer.embed`."""
-    task = prepared(data, strategy.model) if isinstance(data, Task) else strategy.task
+    task = _task(data, strategy, "embed")
     if isinstance(data, Task) and stage is not None and not task.judges_pairs:
         batches = task.batches(stage, batch_size)
     else:
@@ -58,6 +58,15 @@ def embed(strategy: Strategy, data: Any, stage: str | None, layer: int | Literal
         parts.append([_dense(h) if rows is None else _dense(h)[rows] for h in chosen])
     states = [torch.cat(part).cpu() for part in zip(*parts, strict=True)]
     return states if layer == "all" else states[0]
+
+
+def _task(data: Any, strategy: Strategy, call: str) -> Task:
+    """The task that is asked about, or that of the training."""
+    if not isinstance(data, Task):
+        return strategy.task
+    if data.stands_for:
+        raise ValueError(f"{call}: task {data.name!r} stands for one whose data is not here; give that, or its graphs")
+    return prepared(data, strategy.model)
 
 
 def _evaluated(strategy: Strategy, task: Task, batches: Iterable[Data], stage: str) -> Iterator[Data]:

@@ -118,6 +118,9 @@ def test_a_loaded_run_can_be_resumed_and_does_not_draw(tmp_path):
     assert torch.equal(drawn, torch.rand(4))
     before = run.result.test
     assert run.trainer.fit(run.model, task, resume=True).test == before
+    for call in (run.predict, run.embed):
+        with pytest.raises(ValueError, match="stands for one whose data is not here; give that, or its graphs"):
+            call(run.task)
     with pytest.raises(ValueError, match="stands for one whose data is not here; give that"):
         run.trainer.fit(run.model, run.task, resume=True)
 
