@@ -165,7 +165,7 @@ class Report:
 
     def markdown(self) -> str:
         """All tables, as Markdown."""
-        parts = ["# Reproduced results", self.summary()]
+        parts = ["# Results beside published ones", self.summary()]
         for section in self._sections():
             parts += [f"## {section.title}", section.text, section.table.markdown()]
         return "\n\n".join(filter(None, parts)) + "\n"
