@@ -181,6 +181,18 @@ def enforce(target: Callable[..., Any], arguments: Mapping[str, Any], place: str
             rules[name].enforce(place or place_of(target), name, value)
 
 
+def enforce_config(target: Callable[..., Any], arguments: Mapping[str, Any], place: str = "") -> None:
+    """:func:`enforce` for what a file says.
+
+    Raises:
+        ValueError: If a type or value is wrong.
+    """
+    try:
+        enforce(target, arguments, place)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
 def place_of(target: Callable[..., Any]) -> str:
     """What messages call a class, a function, or with its class a class method."""
     return target.__qualname__.rpartition("<locals>.")[2]

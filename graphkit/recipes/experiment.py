@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from graphkit.core.building import build_noted
-from graphkit.core.constraints import Checked, enforce
+from graphkit.core.constraints import Checked, enforce_config
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
 from graphkit.core.validate import unknown_name
@@ -24,14 +24,6 @@ from graphkit.training import Result, Trainer
 
 KEYS = ("task", "transforms", *PARTS, "trainer")
 NOT_HASHED = {"seed", "run_dir", "progress", "loggers", "checkpoint_seconds"}  # they do not change what is measured
-
-
-def _check(cls: type, arguments: Mapping[str, Any]) -> None:
-    """Refuse what a class's constructor would, without calling it."""
-    try:
-        enforce(cls, arguments)
-    except TypeError as error:
-        raise ValueError(str(error)) from None
 
 
 class Experiment:
@@ -84,7 +76,7 @@ class Experiment:
         complete = {"task": task, "transforms": parser.transforms, **parser.parts(parsed), "trainer": parsed["trainer"]}
         for part, chosen in parser.classes.items():
             if issubclass(chosen, Checked):
-                _check(chosen, parsed.get(part, {}))
+                enforce_config(chosen, parsed.get(part, {}))
         experiment = cls(plain(complete))
         experiment.build_trainer()  # refuses values that no type can: lr=-1
         return experiment

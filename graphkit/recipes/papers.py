@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from graphkit.core.constraints import Count, checked, enforce_config
 from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.files import read
 
 
+@checked
 @dataclass(frozen=True)
 class Paper:
     """A reference to a paper; what nobody has looked up is empty.
@@ -32,26 +34,32 @@ class Paper:
     """
 
     authors: tuple[str, ...] = ()
-    year: int | None = None
+    year: Count | None = None
     venue: str = ""
     title: str = ""
     arxiv: str = ""
     url: str = ""
     key: str = ""
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "authors", tuple(self.authors))
+
     @classmethod
+    @checked
     def from_config(cls, config: str | Mapping[str, Any]) -> Paper:
         """The paper that a recipe names: its fields, a key of the bibliography such as ``kipf2017``, or words.
 
         Raises:
-            ValueError: If a key or a field does not exist.
+            TypeError: If it is neither a mapping nor a string.
+            ValueError: If a key or a field does not exist, or a field has a wrong type or value.
         """
         if isinstance(config, Mapping):
             names = [field.name for field in fields(cls) if field.name != "key"]
             for name in config:
                 if name not in names:
                     raise ValueError(f"paper: {unknown_name(name, names, 'field')}")
-            return cls(**{**config, "authors": tuple(config.get("authors", ()))})
+            enforce_config(cls, config, "paper")
+            return cls(**config)
         if " " in config or not config[-4:].isdigit():
             return cls(title=config)
         papers = bibliography()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from graphkit.core.constraints import Count, Finite, NonNegative, OneOf, checked, enforce_config
 from graphkit.core.deprecation import RenamedAttribute, warn_renamed
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.papers import Paper
@@ -20,8 +21,13 @@ SPREADS = {
     "unknown": lambda n: 1.0,
 }
 OLD_KEYS = {"std": "spread", "verified": "confirmed"}
+if TYPE_CHECKING:
+    AnyPaper = Paper  # what is given becomes one
+else:
+    AnyPaper = Paper | str | Mapping[str, Any]
 
 
+@checked
 @dataclass(frozen=True)
 class Published:
     """A number from a paper's table.
@@ -42,17 +48,18 @@ class Published:
         note: What a reader of the comparison should know.
 
     Raises:
-        ValueError: If the bibliography has no such paper, or there is no such kind of spread.
+        TypeError: If an argument has the wrong type.
+        ValueError: If the bibliography has no such paper, or an argument has a wrong value.
     """
 
-    value: float
-    paper: Paper
+    value: Finite
+    paper: AnyPaper
     table: str
     split: str
-    spread: float | None = None
-    spread_kind: str = "unknown"
-    n: int | None = None
-    unit: str = "%"
+    spread: NonNegative | None = None
+    spread_kind: Annotated[str, OneOf(SPREADS)] = "unknown"
+    n: Count | None = None
+    unit: Literal["%", "", "log10"] = "%"
     url: str = ""
     source: str = ""
     confirmed: bool = False
@@ -61,8 +68,6 @@ class Published:
     verified = RenamedAttribute("confirmed")
 
     def __post_init__(self) -> None:
-        if self.spread_kind not in SPREADS:
-            raise ValueError(f"spread_kind: {unknown_name(self.spread_kind, SPREADS, 'kind of spread')}")
         if not isinstance(self.paper, Paper):
             try:
                 object.__setattr__(self, "paper", Paper.from_config(self.paper))
@@ -102,21 +107,10 @@ class Published:
         for old in OLD_KEYS.keys() & config.keys():
             warn_renamed(f"published.{old}", f"published.{OLD_KEYS[old]}")
         config = with_new_keys(config)
-        for key, value in config.items():
+        for key in config:
             if key not in known:
                 raise ValueError(f"published: {unknown_name(key, known, 'key')}")
-            wanted = str(known[key].type)
-            number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            fits = {
-                "float": number,
-                "float | None": value is None or number,
-                "int | None": value is None or (number and value == int(value)),
-                "bool": isinstance(value, bool),
-                "str": isinstance(value, str),
-                "Paper": isinstance(value, str | Mapping),
-            }
-            if not fits[wanted]:
-                raise ValueError(f"published.{key}: expected {wanted}, got {value!r}")
+        enforce_config(cls, config, "published")
         for key, field_ in known.items():
             if field_.default is MISSING and key not in config:
                 raise ValueError(f"published: the key {key!r} is missing")

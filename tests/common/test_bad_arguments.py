@@ -61,7 +61,8 @@ def public_functions():
     return found | {"load": gk.load, "load_weights": gk.load_weights, "load_run": gk.load_run}
 
 
-CLASSES = public_classes() | public_functions() | dict.fromkeys(("recipes.RunOptions",), gk.recipes.RunOptions)
+CLASSES = public_classes() | public_functions()
+CLASSES |= {f"recipes.{name}": getattr(gk.recipes, name) for name in ("RunOptions", "Published", "Paper")}
 EXEMPT = {
     "recipes.rejudge": "takes what recipes made",
     "training.Run": "made by load_run",
