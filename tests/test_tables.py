@@ -597,3 +597,15 @@ def test_several_labels_that_are_texts():
 def test_missing_labels_of_any_kind_are_in_no_part():
     for labels in (pd.Series([1, 0, None] * 5, dtype="Int64"), list(np.array([1, 0, -1] * 5)), [1, 0, pd.NaT] * 5):
         assert sum(gk.Split.random(15, stratify=labels).sizes) == 10
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_networkx_graphs_of_the_other_kind_are_refused(directed):
+    ring = nx.cycle_graph(COUNT, create_using=nx.DiGraph if directed else nx.Graph)
+    nx.set_node_attributes(ring, {i: {"share": i / COUNT, "topic": "ab"[i % 2]} for i in ring})
+    trainer = trained(gk.NodeTask.from_networkx(ring, "topic"))
+    other = ring.to_undirected() if directed else ring.to_directed()
+    kind = "directed" if directed else "undirected"
+    with pytest.raises(ValueError, match=rf"but edges of task 'graph' are {kind}; give graph.to_{kind}\(\)"):
+        trainer.predict(other)
+    assert trainer.predict(other.to_directed() if directed else other.to_undirected()).shape == (COUNT, 3)

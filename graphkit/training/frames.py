@@ -33,7 +33,8 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
         required: A transform that is applied later, as the model wants it.
 
     Raises:
-        ValueError: If the task was made of no tables, or of one graph where many are given.
+        ValueError: If the task was made of no tables, of one graph where many are given, or of undirected edges where
+            directed ones are, or the reverse.
     """
     if task.tables is None:
         raise ValueError(
@@ -45,11 +46,23 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
         graphs = [data] if _is_networkx(data) else data
         if len(graphs) > 1 and not task.joins_graphs:
             raise ValueError(f"predict: task {task.name!r} is of nodes of one graph, whose ids name them; give one")
+        for graph in graphs:
+            _check_direction(graph, task)
         made = [task.tables.graph(*from_graph(graph)) for graph in graphs]
         ids = range(len(made)) if task.joins_graphs else made[0][1]
         return [_transformed(graph, task, required) for graph, _ in made], ids
     graph, ids = task.tables.graph(*data)
     return [_transformed(graph, task, required)], ids
+
+
+def _check_direction(graph: Any, task: Task) -> None:
+    wanted = task.tables is not None and task.tables.directed
+    if graph.is_directed() != wanted:
+        kinds = ("undirected", "directed")
+        raise ValueError(
+            f"predict: the graph is {kinds[not wanted]}, but edges of task {task.name!r} are {kinds[wanted]}; give "
+            f"graph.to_{kinds[wanted]}()"
+        )
 
 
 def _transformed(graph: Data, task: Task, required: BaseTransform | None) -> Data:
