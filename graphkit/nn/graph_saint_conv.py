@@ -41,10 +41,10 @@ class GraphSAINTConv(Layer):
         norm: Whether rows are standardised (default: ``True``).
 
     Shapes:
-        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`);
-          or a pair of the features of sources and of targets, for an order up to 1; ``edge_index`` ``[2, num_edges]``;
-          ``edge_weight`` ``[num_edges]`` (optional, differentiable);
-          ``full_degree`` ``[num_nodes]``, what sums are divided by instead of the row sums of :math:`A` (optional)
+        - **input:** ``x`` ``[*, num_nodes, in_channels]``, dense; or a pair of the features of sources and of targets,
+          for an order up to 1; ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional,
+          differentiable); ``full_degree`` ``[num_nodes]``, what sums are divided by instead of the row sums of
+          :math:`A` (optional)
         - **output:** ``[*, num_nodes, (order + 1) * out_channels]``, or ``[*, num_nodes, out_channels]`` for ``"sum"``
 
     Example:
@@ -53,6 +53,7 @@ class GraphSAINTConv(Layer):
     """
 
     checks = Checks([{}, {"order": 2, "join": "sum", "act": "elu"}, {"norm": False}])
+    takes_sparse = False  # products of sparse matrices are not made
 
     def __init__(
         self,

@@ -44,6 +44,7 @@ class Layer(Checked, MessagePassing):
     """
 
     bipartite: bool = False  # whether features may be a pair, of sources and of targets
+    takes_sparse = True  # whether features may be a sparse matrix
     cached = False
     _own_messages = False
     _signatures: dict[str, Any]

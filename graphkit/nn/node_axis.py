@@ -26,6 +26,8 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if isinstance(x, Tensor) and x.dim() < 2:
             raise ValueError(f"{type(self).__name__}: x has shape {list(x.shape)}, expected [num_nodes, channels]")
         check_width(self, x)
+        if not getattr(self, "takes_sparse", True) and (not isinstance(x, Tensor) or x.layout != torch.strided):
+            raise TypeError(f"{type(self).__name__}: x is a sparse matrix, must be a dense tensor; use x.to_dense()")
         try:
             if not isinstance(x, Tensor):
                 return forward(self, x, *args, **kwargs)

@@ -92,12 +92,17 @@ class ShaDowSAGEConv(_Normalised, Layer):
 
     with the mean :math:`\bar x_v` over neighbours, and :math:`\mathrm{norm}` as in :class:`ShaDowLinear`.
 
+    Shapes:
+        - **input:** ``x`` ``[*, num_nodes, in_channels]``, dense; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
+          ``[num_edges]`` (optional, differentiable)
+
     Example:
         >>> ShaDowSAGEConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """
 
     checks = Checks([{}, {"act": None}])
+    takes_sparse = False  # products of sparse matrices are not made
     bipartite = True
 
     def __init__(
@@ -122,12 +127,17 @@ class ShaDowGCNConv(_Normalised, Layer):
     NeurIPS 2021), with :math:`P` as in :class:`~graphkit.nn.GCNConv` and :math:`\mathrm{norm}` as in
     :class:`ShaDowLinear`.
 
+    Shapes:
+        - **input:** ``x`` ``[*, num_nodes, in_channels]``, dense; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
+          ``[num_edges]`` (optional, differentiable)
+
     Example:
         >>> ShaDowGCNConv(3, 2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """
 
     checks = Checks([{}, {"act": None}])
+    takes_sparse = False  # products of sparse matrices are not made
 
     def __init__(
         self, in_channels: Channels, out_channels: Count, act: Activation | None = "elu", **kwargs: Any

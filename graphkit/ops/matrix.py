@@ -77,6 +77,14 @@ class SparseMatrix(Caching):
         """``(num_targets, num_sources)``."""
         return self.pattern.shape
 
+    def size(self, dim: int) -> int:
+        """The number of targets or of sources, as of a tensor.
+
+        Args:
+            dim: 0 or -2 for targets, 1 or -1 for sources.
+        """
+        return self.shape[dim]
+
     @property
     def density(self) -> float:
         """Share of the entries that are stored."""
