@@ -147,7 +147,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
         Args:
             x: The batch, or its node features.
-            edge_index: The edges, where ``x`` are features.
+            edge_index: The edges, where ``x`` are features (default: those of the batch).
             edge_weight: Their weights (default: none).
             edge_attr: Their features (default: none).
             batch: The graph of each node (default: one graph).
