@@ -60,10 +60,10 @@ def expressivity(arguments: list[str]) -> int:
         model, transform = _built(config, flags)
         suites = _suites(options.suite)
         protocol = _protocol(options.protocol, options.seeds)
-        if options.jobs == 0:
-            raise UsageError("--jobs must not be 0")
-    from graphkit.expressivity import expressivity as run
+        from graphkit.core.constraints import enforce
+        from graphkit.expressivity import expressivity as run
 
+        enforce(run, {"jobs": options.jobs}, "graphkit expressivity")
     result = run(model, suites, transform, protocol, options.name, options.jobs, fresh=options.fresh)
     print(result)
     path = Path(options.output or f"runs/expressivity/{result.slug}.json")
@@ -126,7 +126,5 @@ def _suites(text: str) -> list[str]:
 def _protocol(name: str, seeds: int | None) -> Any:
     from graphkit.expressivity import PairedTraining, RandomWeights
 
-    if seeds is not None and seeds < 1:
-        raise UsageError(f"--seeds must be at least 1, got {seeds}")
     chosen = RandomWeights if name == "random" else PairedTraining
     return chosen() if seeds is None else chosen(seeds)

@@ -150,6 +150,24 @@ def test_no_bad_flag_of_reproduce(flag, capsys, tmp_path, monkeypatch):
             assert flag in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        *(f"expressivity GIN --{flag}" for flag in ("jobs", "seeds", "suite", "protocol")),
+        *("list models --no_such_name", "list ", "data ", "data check ", "data fetch ", "data clear "),
+    ],
+)
+def test_no_bad_flag_of_other_commands(command, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    flag = command.rpartition("--")[2] if "--" in command else ""
+    for text in ("-2", "0", "0.5", ".nan", "no_such_name", "[]"):
+        arguments = f"{command}={text}".split() if flag else [*command.split(), text]
+        assert main(arguments) == 2, text
+        told = capsys.readouterr().err
+        assert (flag or text) in told
+        assert len(told.splitlines()) <= 3
+
+
 @pytest.mark.parametrize("name", CHECKED)
 def test_every_parameter_says_what_it_takes(name):
     hints = parameters_of(CLASSES[name])
