@@ -28,7 +28,7 @@ from graphkit.recipes.verdict import practical
 TABLE_KEYS = ("seeds", "splits", "also_test", "unit")  # the same in all cells
 CELL_KEYS = (*TABLE_KEYS, "published", "margin", "not_comparable", "note")
 RECIPE_KEYS = (*CELL_KEYS, "variants", "points")
-_MAX_SEEDS = 10_000
+_MAX_RUNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -300,11 +300,11 @@ def _metric(experiment: Experiment, config: Mapping[str, Any]) -> str:
 
 def _splits(experiment: Experiment, config: Mapping[str, Any]) -> list[int | str]:
     task, value = experiment.config["task"], config.get("splits")
-    if isinstance(value, int) and value > 0 and not isinstance(value, bool):
+    if isinstance(value, int) and 0 < value <= _MAX_RUNS and not isinstance(value, bool):
         family, _ = choose(card(task["name"]), task["split"])
         return [f"{family.name}/{index}" for index in range(value)]
     if value is not None and (not isinstance(value, list) or not value):
-        raise ValueError(f"splits: expected a number of at least 1, or a list of splits, got {value!r}")
+        raise ValueError(f"splits: expected a number from 1 to {_MAX_RUNS}, or a list of splits, got {value!r}")
     return value or [task["split"]]
 
 
@@ -323,12 +323,10 @@ def _unmeasured(cell: Cell, splits: Sequence[int | str], own_splits: bool) -> Ce
 
 
 def _seeds(value: Any) -> list[int]:
-    if isinstance(value, int) and value > _MAX_SEEDS:
-        raise ValueError(
-            f"seeds: {value} runs, must be at most {_MAX_SEEDS}; a single seed stands in a list, [{value}]"
-        )
+    if isinstance(value, int) and value > _MAX_RUNS:
+        raise ValueError(f"seeds: {value} runs, must be at most {_MAX_RUNS}; a single seed stands in a list, [{value}]")
     seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-    valid = isinstance(seeds, Sequence) and not isinstance(seeds, str) and len(seeds) > 0
+    valid = isinstance(seeds, Sequence) and not isinstance(seeds, str | bytes) and len(seeds) > 0
     if not valid or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
         raise ValueError(f"seeds: expected a number of at least 1, or a list of seeds, got {value!r}")
     if len(set(seeds)) < len(seeds):
