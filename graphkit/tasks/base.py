@@ -229,7 +229,7 @@ class Task(Scoring):
             >>> import graphkit as gk
             >>> task = gk.load("karate")
             >>> round(task.baseline(), 2)
-            0.37
+            0.4
         """
         return self._baseline
 

@@ -130,7 +130,7 @@ def _unlabelled(task: Task, graphs: list[Data], strategy: Strategy, batch_size: 
 def _of_layer(states: list[Any], layer: int | Literal["all"]) -> list[Any]:
     if layer == "all":
         return states
-    if not isinstance(layer, int) or not -len(states) <= layer < len(states):
+    if not -len(states) <= layer < len(states):
         raise ValueError(
             f"embed: layer={layer!r}, must be in 0..{len(states) - 1} (0: before the first layer), -1 for the last, or "
             "'all'"

@@ -58,11 +58,11 @@ def test_unknown_options_and_impossible_values() -> None:
         datasets.load("csl", size=3)
     with pytest.raises(TypeError, match="dataset 'karate' has no option 'seed'; it has no options"):
         datasets.load("karate", seed=1)
-    with pytest.raises(ValueError, match="transfer: num_nodes=1, must be at least 2"):
+    with pytest.raises(ValueError, match="dataset 'ring-transfer': num_nodes=1, must be at least 2"):
         datasets.load("ring-transfer", num_nodes=1)
     with pytest.raises(ValueError, match="depth=1, must be at least 2"):
         datasets.load("tree-neighbors-match", depth=1)
-    with pytest.raises(ValueError, match=r"minesweeper: mines=20, must be in \[0, 1\]"):
+    with pytest.raises(ValueError, match=r"dataset 'minesweeper': mines=20, must be in \[0, 1\]"):
         datasets.load("minesweeper", mines=20)
 
 

@@ -51,7 +51,7 @@ class Multigraph:
 
     @property
     def degree(self) -> int:
-        """The number of edges: the degree of the polynomial."""
+        """The degree of the polynomial, which is the number of edges."""
         return len(self.edges)
 
     @property
