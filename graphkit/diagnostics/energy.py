@@ -76,10 +76,7 @@ def energies(model: LayeredModel, batch: Data, laplacian: Any = None, normalize:
 def layer_states(model: LayeredModel, batch: Data) -> list[Any]:
     r"""The states :math:`h_0, \dots, h_L` of a layered model in evaluation mode."""
     with evaluating(model):
-        history: list[Any] = [model.encode(batch)]
-        for i in range(len(model.layers)):
-            history.append(model.step(i, history, batch))
-        return history
+        return model.layer_states(batch)
 
 
 @checked

@@ -158,13 +158,17 @@ class LayeredModel(Configurable, nn.Module, ABC):
     def outputs(self, batch: Data) -> Tensor:
         """The composition of :meth:`encode`, all steps and :meth:`decode`."""
         try:
-            history: list[Any] = [self.encode(batch)]
-            for i in range(len(self.layers)):
-                history.append(self.step(i, history, batch))
-            return self.decode(history[-1], batch)
+            return self.decode(self.layer_states(batch)[-1], batch)
         except (RuntimeError, IndexError):
             self._explain(batch)
             raise
+
+    def layer_states(self, batch: Data) -> list[Any]:
+        r"""The states :math:`h_0, \dots, h_L`: what :meth:`encode` gives, and what each step makes of those before."""
+        history: list[Any] = [self.encode(batch)]
+        for i in range(len(self.layers)):
+            history.append(self.step(i, history, batch))
+        return history
 
     def _explain(self, batch: Data) -> None:
         """Say why torch has refused a batch, if it is what the batch holds."""

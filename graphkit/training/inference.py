@@ -66,10 +66,7 @@ def layer_states(model: LayeredModel, batch: Data) -> list[Any]:
     with evaluating(model):
         if "chunk_size" in batch:
             return _Run(model, batch, batch.chunk_size).states()
-        history: list[Any] = [model.encode(batch)]
-        for i in range(len(model.layers)):
-            history.append(model.step(i, history, batch))
-        return [model.node_states(h, batch) for h in history]
+        return [model.node_states(h, batch) for h in model.layer_states(batch)]
 
 
 class _Run:

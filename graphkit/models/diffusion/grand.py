@@ -175,10 +175,7 @@ class GRAND(LayeredModel):
         self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None, bias_initializer=None)
         self.mlp_in = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(2 if mlp else 0))
         self.norm = nn.BatchNorm1d(hidden_channels) if batch_norm else None
-        of_equation = signature(GraphDiffusion).parameters.keys() - {
-            "in_channels",
-            "kwargs",
-        }  # are called here as there
+        of_equation = signature(GraphDiffusion).parameters.keys() - {"in_channels", "kwargs"}  # are named here as there
         equation = GraphDiffusion(hidden_channels, **{name: getattr(self, name) for name in of_equation})
         self.reads = equation.reads
         self.layers = nn.ModuleList([equation] * num_layers)
