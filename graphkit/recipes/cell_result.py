@@ -63,7 +63,11 @@ class CellResult:
 
     @property
     def _test(self) -> Score:
-        return _mean_std([run["test"] for run in self.runs])
+        return _mean_std(self._tests)
+
+    @property
+    def _tests(self) -> list[float]:
+        return [run["test"] for run in self.runs]
 
     @property
     def _also_test(self) -> dict[str, list[float]]:
@@ -81,9 +85,7 @@ class CellResult:
     @property
     def samples(self) -> list[list[float]]:
         """Independent scores (:func:`by_split`) on the own test part, then those on each further split."""
-        return [
-            by_split(scores, self._splits) for scores in ([run["test"] for run in self.runs], *self._also_test.values())
-        ]
+        return [by_split(scores, self._splits) for scores in (self._tests, *self._also_test.values())]
 
     @property
     def scores(self) -> list[Score]:
@@ -93,7 +95,7 @@ class CellResult:
     @property
     def difference(self) -> float | None:
         """Our mean minus the published value."""
-        return None if self.published is None or not self.runs else self.mean - self.published.value
+        return self.verdict.difference
 
     @property
     def baseline(self) -> float | None:
@@ -109,7 +111,7 @@ class CellResult:
     def verdict(self) -> Verdict:
         """What :func:`judge` says of the runs."""
         return judge(
-            [run["test"] for run in self.runs],
+            self._tests,
             self.published,
             self.metric,
             margin=self.margin,

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from graphkit.metrics import find as find_metric
@@ -15,7 +16,7 @@ from graphkit.recipes.drawing import Bar, Row
 from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult, split_title
 from graphkit.recipes.tables import Linked
-from graphkit.recipes.verdict import WORDS
+from graphkit.recipes.verdict import WORDS, Verdict
 
 HEADER = ("recipe", "published", "test ± 95 %", "n", "verdict", "cost")
 DETAILS = ("recipe", "score", "difference", "margin", "why", "baseline", "source", "their split", "our split", "date")
@@ -58,10 +59,15 @@ class Entry:
         """Whether somebody has found the published value in its source."""
         return self.cell.published is not None and self.cell.published.confirmed
 
+    @cached_property
+    def verdict(self) -> Verdict:
+        """The cell's verdict, which its runs are judged for once."""
+        return self.cell.verdict
+
     @property
     def order(self) -> tuple[bool, bool, float]:
         """Confirmed values first, those without a published one last; among each, by standardised difference."""
-        verdict = self.cell.verdict
+        verdict = self.verdict
         if verdict.difference is None or not verdict.half_width:
             return not self.cell.published, not self.confirmed, math.inf
         gain = verdict.difference if find_metric(self.cell.metric).higher_is_better else -verdict.difference
@@ -78,12 +84,12 @@ class Entry:
         mean, half_width = self._measured
         interval = "" if math.isnan(half_width) else f" ± {number(half_width, cell.unit)}"
         measured = f"{number(mean, cell.unit)}{interval} {cell.unit}".strip()
-        verdict = "—" if known is None else cell.verdict.word
+        verdict = "—" if known is None else self.verdict.word
         return [Linked(self.name, self.url), published, measured, str(cell.n), verdict, duration(cell.seconds)]
 
     def details(self) -> list[str]:
         """The cells below :data:`DETAILS`."""
-        cell, known, verdict = self.cell, self.cell.published, self.cell.verdict
+        cell, known, verdict = self.cell, self.cell.published, self.verdict
         difference = "" if verdict.difference is None else number(verdict.difference, cell.unit, "+")
         spread = "" if verdict.half_width is None else f" ± {number(verdict.half_width, cell.unit)}"
         margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
@@ -99,7 +105,7 @@ class Entry:
         Args:
             gain: The difference to another variant, if there is one.
         """
-        cell, known, verdict = self.cell, self.cell.published, self.cell.verdict
+        cell, known, verdict = self.cell, self.cell.published, self.verdict
         low, high = verdict.interval or (None, None)
         record: dict[str, Any] = {"recipe": self.recipe, "variant": self.variant, "point": self.point}
         record |= {"metric": cell.metric, "unit": cell.unit, "mean": cell.mean, "std": cell.std, "n": cell.n}
@@ -119,7 +125,7 @@ class Entry:
 
     def line(self) -> Row:
         """The line of a picture."""
-        known, verdict = self.cell.published, self.cell.verdict
+        known, verdict = self.cell.published, self.verdict
         values = {"measured": Bar.around(*self._measured)}
         difference = None
         if known is not None:
@@ -128,7 +134,7 @@ class Entry:
             difference = Bar(verdict.difference, verdict.interval)
         return Row(self.name, values, difference, verdict.word, verdict.margin or 0.0, hollow=not self.confirmed)
 
-    @property
+    @cached_property
     def _measured(self) -> tuple[float, float]:
         return mean_interval(self.cell.samples[0], self.cell.overlap)
 
@@ -148,7 +154,7 @@ class Count:
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Count:
         """Count those that have a published value and runs."""
-        words = [(e.confirmed, e.cell.verdict.word) for e in entries if e.cell.published is not None and e.cell.n]
+        words = [(e.confirmed, e.verdict.word) for e in entries if e.cell.published is not None and e.cell.n]
         return cls(*(Counter(word for side, word in words if side is wanted) for wanted in (True, False)))
 
     def __str__(self) -> str:  # two sentences at most

@@ -110,7 +110,8 @@ class RecipeResult(CellTable[CellResult]):
         for variant, cell in self.variants.items():
             paper = "—" if cell.published is None else f"{cell.published.value:g}"
             row = [variant, *(score(*values) for values in cell.scores), str(cell.n), paper]
-            rows.append(row + [str(cell.verdict)] * verdicts + [str(differences.get(variant, "—"))] * bool(differences))
+            row += [str(cell.verdict)] if verdicts else []
+            rows.append(row + [str(differences.get(variant, "—"))] * bool(differences))
         return rows
 
     def __str__(self) -> str:
