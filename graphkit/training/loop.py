@@ -289,12 +289,17 @@ class Loop:
             )
         return sum(count * value for count, value in pairs) / sum(count for count, _ in pairs)
 
-    def summary(self) -> list[dict[str, Any]]:
-        """What the finished phases reached: epochs, and the scores of predictions by their layers as they are now."""
+    def summary(self, test: bool = True) -> list[dict[str, Any]]:
+        """What the finished phases reached: epochs, and the scores of predictions by their layers as they are now.
+
+        Args:
+            test: Whether to judge them on the test part, too (default: ``True``).
+        """
         rows = []
         for phase, row in zip(self.phases, self.finished, strict=True):
-            (loss, val), (_, test) = (self.evaluate(stage, phase.upto_layer) for stage in ("val", "test"))
-            rows.append({key: row[key] for key in ("phase", "epochs", "best_epoch")} | {"val": val, "test": test})
+            loss, val = self.evaluate("val", phase.upto_layer)
+            tested = self.evaluate("test", phase.upto_layer)[1] if test else None
+            rows.append({key: row[key] for key in ("phase", "epochs", "best_epoch")} | {"val": val, "test": tested})
         self._compare_with_best(loss)
         return rows
 

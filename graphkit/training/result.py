@@ -31,7 +31,7 @@ class Result:
         model: The model, as code.
         strategy: The training strategy, as code.
         metric: The metric's name.
-        test: The test score.
+        test: The test score; ``None`` after ``fit(..., test=False)``.
         val: The validation score of the same weights.
         best_epoch: The epoch of those weights, counted from 1 (of the last phase).
         epochs: The number of epochs trained, over all phases.
@@ -64,7 +64,7 @@ class Result:
     model: str
     strategy: str
     metric: str
-    test: float
+    test: float | None
     val: float
     best_epoch: int
     epochs: int
@@ -82,13 +82,12 @@ class Result:
     baseline: float | None = None
 
     def __str__(self) -> str:
-        baseline = "unknown" if self.baseline is None else format_score(self.baseline, self.metric)
         return "\n".join(
             [
                 f"{self.model}",
                 f"  task        {self.task}, split {self.split} [{self.split_hash}]",
                 f"  test        {self.metric} {format_score(self.test, self.metric)}",
-                f"  baseline    {self.metric} {baseline}, ignoring the input",
+                f"  baseline    {self.metric} {format_score(self.baseline, self.metric)}, ignoring the input",
                 f"  validation  {self.metric} {format_score(self.val, self.metric)} at epoch {self.best_epoch} "
                 f"({self.epochs} trained)",
                 f"  strategy    {self.strategy}, seed {self.seed}",
@@ -158,8 +157,10 @@ def plot_results(results: list[Result], path: str | os.PathLike[str] | None = No
     return figure
 
 
-def format_score(value: float, metric: str) -> str:
+def format_score(value: float | None, metric: str) -> str:
     """A score as tables print it: shares in percent, errors as they are."""
+    if value is None:
+        return "unknown"
     return f"{100 * value:.2f} %" if is_percent(metric) else f"{value:.4f}"
 
 

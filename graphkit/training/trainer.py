@@ -167,7 +167,9 @@ class Trainer(Configurable):
         self.further_files: dict[str, str] = {}  # texts that lie beside config.json, by name
         self._optimizers()  # refuses wrong settings now
 
-    def fit(self, model: nn.Module, task: Task, resume: bool = False, overwrite: bool = False) -> Result:
+    def fit(
+        self, model: nn.Module, task: Task, resume: bool = False, overwrite: bool = False, test: bool = True
+    ) -> Result:
         """Train a model on a task.
 
         Args:
@@ -177,6 +179,7 @@ class Trainer(Configurable):
             resume: Continue from the checkpoint in ``run_dir``; in a folder without a run, start from the beginning
                 (default: ``False``).
             overwrite: Replace the run that is in ``run_dir`` (default: ``False``).
+            test: Compute test scores and the baseline at the end; without, no test label is read (default: ``True``).
 
         Raises:
             TypeError: If the model or the strategy does not fit the task.
@@ -192,7 +195,7 @@ class Trainer(Configurable):
             )
         if not isinstance(model, nn.Module):
             raise TypeError(f"fit: model={model!r}, must be an instance of torch.nn.Module, such as gk.models.GCN(...)")
-        enforce(Trainer.fit, {"resume": resume, "overwrite": overwrite})
+        enforce(Trainer.fit, {"resume": resume, "overwrite": overwrite, "test": test})
         if self.run_dir is None and (resume or overwrite):
             name = "resume" if resume else "overwrite"
             raise ValueError(f"{name}=True needs run_dir, the folder of the run")
@@ -206,9 +209,11 @@ class Trainer(Configurable):
         with one_at_a_time(), ExitStack() as stack:
             if folder is not None:
                 engine.on_first(lambda: stack.enter_context(folder.opened(resume, overwrite)))
-            return self._fit(model, task, engine, folder, resume)
+            return self._fit(model, task, engine, folder, resume, test)
 
-    def _fit(self, model: nn.Module, task: Task, engine: Engine, folder: RunFolder | None, resume: bool) -> Result:
+    def _fit(
+        self, model: nn.Module, task: Task, engine: Engine, folder: RunFolder | None, resume: bool, test: bool
+    ) -> Result:
         given = task
         network, task = configured(model, task, self.strategy, engine)
         self._initialise(network, task, engine)
@@ -250,7 +255,7 @@ class Trainer(Configurable):
         if not continues:
             left = [name for name in loop.untouched() if name not in untrained]
             self._warn_of(left, "has not changed", "no loss depends on them, or no optimizer has them")
-        result = self._result(network, task, loop, config)
+        result = self._result(network, task, loop, config, test)
         if folder is not None and folder.is_open:
             folder.finish(model.state_dict(), self.strategy.state_dict(), result)
         return result
@@ -375,8 +380,8 @@ class Trainer(Configurable):
             fused=str(self.precision) not in ("16-mixed", "16"),  # Fabric cannot unscale gradients before a fused step
         )
 
-    def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any]) -> Result:
-        phases = loop.summary()
+    def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any], test: bool) -> Result:
+        phases = loop.summary(test)
         return Result(
             task=task.name,
             model=repr(network),
@@ -397,5 +402,5 @@ class Trainer(Configurable):
             versions=versions(),
             hardware=hardware(loop.engine.device),
             run_dir=None if self.run_dir is None else str(self.run_dir),
-            baseline=task.baseline(),
+            baseline=task.baseline() if test else None,
         )

@@ -16,6 +16,7 @@ import graphkit as gk
 from graphkit.models import GCN, PyGModel
 from graphkit.training.engine import Engine
 from graphkit.training.lifecycle import training_lock
+from graphkit.training.loop import Loop
 from tests import tiny
 from tests.training.greedy import _Greedy
 from tests.training.runs import fit, same, train
@@ -400,3 +401,21 @@ def test_configs_describe_the_trainer():
     trainer = gk.Trainer(max_epochs=7, patience=2, weight_decay={"*": 0.1})
     assert gk.Trainer.from_config(trainer.config()).config() == trainer.config()
     assert repr(trainer) == "Trainer(max_epochs=7, patience=2, weight_decay={'*': 0.1}, strategy=Backprop())"
+
+
+def test_without_a_test_no_test_label_is_read(monkeypatch, tmp_path):
+    judged = []
+    original = Loop.evaluate
+    monkeypatch.setattr(
+        Loop, "evaluate", lambda self, stage, *more: judged.append(stage) or original(self, stage, *more)
+    )
+    task, model = tiny.task("node multiclass"), GCN.from_task(tiny.task("node multiclass"), hidden_channels=8)
+    monkeypatch.setattr(task, "baseline", lambda: pytest.fail("the baseline reads test labels"))
+    result = gk.Trainer(max_epochs=3, strategy=_Greedy(), progress=False).fit(model, task, test=False)
+    assert set(judged) == {"val"}
+    assert result.test is None
+    assert [phase["test"] for phase in result.phases] == [None] * len(result.phases)
+    assert "test        accuracy unknown" in str(result)
+    result.save(tmp_path / "result.json")
+    assert gk.Result.load(tmp_path / "result.json") == result
+    result.plot()
