@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, samplers, testing, transforms
     from graphkit.datasets import load
     from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
-    from graphkit.training import Result, Trainer, load_run, load_weights, strategies
+    from graphkit.training import Callback, Result, Trainer, load_run, load_weights, strategies
     from graphkit.transforms import features, rewiring
 
 # name -> (module, attribute or None for the module itself); resolved on first use to keep the import cheap.
@@ -44,6 +44,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "LinkTask": ("graphkit.tasks", "LinkTask"),
     "Split": ("graphkit.tasks", "Split"),
     "LinkSplit": ("graphkit.tasks", "LinkSplit"),
+    "Callback": ("graphkit.training", "Callback"),
     "Trainer": ("graphkit.training", "Trainer"),
     "Result": ("graphkit.training", "Result"),
     "load_run": ("graphkit.training", "load_run"),
@@ -51,6 +52,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
 }
 
 __all__ = [
+    "Callback",
     "GraphTask",
     "LinkSplit",
     "LinkTask",

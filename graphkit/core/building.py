@@ -30,11 +30,12 @@ def build_noted(cls: type[T], arguments: Mapping[str, Any]) -> T:
     return built
 
 
-def told(value: Any) -> dict[str, Any]:
+def told(value: Any, **changes: Any) -> dict[str, Any]:
     """The class and the arguments of an object, as plain values.
 
     Args:
         value: A :class:`~graphkit.core.config.Configurable`, or what :func:`build_noted` made.
+        **changes: Arguments that are told otherwise.
 
     Raises:
         UntoldError: If it is another object, or has such an argument, or nobody can import its class.
@@ -53,7 +54,7 @@ def told(value: Any) -> dict[str, Any]:
     owner = type(value).__name__
     return {
         "class_path": import_path(type(value)),
-        "init_args": {name: _plain(argument, f"{owner}: {name}") for name, argument in arguments.items()},
+        "init_args": {name: _plain(argument, f"{owner}: {name}") for name, argument in (arguments | changes).items()},
     }
 
 

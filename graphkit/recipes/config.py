@@ -140,7 +140,7 @@ class ConfigParser:
             skipped = set(SIZES) & set(inspect.signature(cls).parameters) if part == "model" else set()
             _add_class(parser, cls, part, skipped)
         if self.trained:
-            _add_class(parser, Trainer, "trainer", {"strategy"})
+            _add_class(parser, Trainer, "trainer", {"strategy", "callbacks"})
         return parser
 
 

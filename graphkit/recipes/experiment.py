@@ -23,7 +23,14 @@ from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 
 KEYS = ("task", "transforms", *PARTS, "trainer")
-NOT_HASHED = {"seed", "run_dir", "progress", "loggers", "checkpoint_seconds"}  # they do not change what is measured
+NOT_HASHED = {
+    "seed",
+    "run_dir",
+    "progress",
+    "loggers",
+    "callbacks",
+    "checkpoint_seconds",
+}  # they do not change what is measured
 
 
 class Experiment:

@@ -35,6 +35,7 @@ CHANGEABLE = {
     "progress",
     "run_dir",
     "loggers",
+    "callbacks",
     "checkpoint_seconds",
     "accelerator",
     "devices",

@@ -95,6 +95,12 @@ class Engine:
         if error is not None:
             raise error
 
+    def in_any(self, flag: bool) -> bool:
+        """Whether a flag is set in any process; all of them ask."""
+        if self.shard[1] == 1:
+            return flag
+        return bool(self.fabric.all_reduce(torch.tensor(float(flag)), reduce_op="max"))
+
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the precision of its weights."""
         model.to(device=self.device, dtype=self._dtype)

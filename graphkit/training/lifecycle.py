@@ -1,10 +1,11 @@
-"""The lifecycle of a run: starts of epochs and stages, told to the strategy and all modules, and clean evaluations."""
+"""The lifecycle of a run: what its parts are told, evaluations without a trace, and how Ctrl-C ends it."""
 
 from __future__ import annotations
 
+import signal
 import threading
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +33,27 @@ def one_at_a_time() -> Iterator[None]:
         yield
     finally:
         training_lock.release()
+
+
+@contextmanager
+def deferred_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
+    """Let the first Ctrl-C end the run after the current epoch; a second one stops at once."""
+    if not active or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    pressed = False
+    previous = signal.getsignal(signal.SIGINT)
+
+    def note(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def announce(model: nn.Module, strategy: Strategy, name: str, argument: Any) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import copy
 import math
-import signal
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,9 +16,10 @@ from torch import nn
 from torch_geometric.data import Data
 
 from graphkit.tasks import Task
+from graphkit.training.callbacks import Callbacks
 from graphkit.training.checkpoint import random_state, set_random_state
 from graphkit.training.engine import Engine, NamedParameters, Optimizers
-from graphkit.training.lifecycle import announce, evaluation, lent, start_stage
+from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, lent, start_stage
 from graphkit.training.logs import Logs, Record
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies.base import Phase, Strategy
@@ -61,6 +59,7 @@ class Loop:
         engine: Engine,
         optimizers: Optimizers,
         settings: LoopSettings,
+        callbacks: Callbacks,
     ) -> None:
         self.model = model
         self.task = task
@@ -68,6 +67,7 @@ class Loop:
         self.engine = engine
         self.optimizers = optimizers
         self.settings = settings
+        self.callbacks = callbacks
         self.order_seed = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
         self.metric = task.fresh_metric()
         self.larger_is_better = settings.monitor == "metric" and self.metric.higher_is_better
@@ -129,6 +129,7 @@ class Loop:
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
         self.epoch = 0
+        self.stopped = False
         self.best_epoch = 0
         self.best_score = -math.inf if self.larger_is_better else math.inf
         self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
@@ -165,12 +166,13 @@ class Loop:
         start = time.monotonic()
         before = self.seconds
         saved = start
-        with _deferred_interrupt(self.settings.folder is not None) as interrupted:
+        with deferred_interrupt(self.settings.folder is not None) as interrupted:
             while True:
                 while not self._phase_is_over():
                     record = self._run_epoch()
                     self.history.append(record)
                     logs.write(record)
+                    self._tell_of(record)
                     now = time.monotonic()
                     self.seconds = before + now - start
                     if now - saved >= self.settings.checkpoint_seconds or interrupted():
@@ -194,10 +196,18 @@ class Loop:
 
     def _phase_is_over(self) -> bool:
         out_of_patience = self.settings.patience is not None and self.epoch - self.best_epoch >= self.settings.patience
-        return self.epoch >= self._limit(self.phase) or out_of_patience
+        stopped = self.stopped and self.best_epoch > 0  # without a validation there are no best weights
+        return self.epoch >= self._limit(self.phase) or out_of_patience or stopped
+
+    def _tell_of(self, record: Record) -> None:
+        if record["val_loss"] is not None:
+            self.callbacks.tell("on_validation_end")
+        self.callbacks.tell("on_epoch_end")
+        self.stopped = self.engine.in_any(self.stopped)
 
     def _run_epoch(self) -> Record:
         self.epoch += 1
+        self.callbacks.tell("on_epoch_start")
         phase, turn = self.phase, self.phase.turn(self.epoch)
         announce(self.model, self.strategy, "on_epoch_start", self.epoch)
         start_stage(self.model, self.strategy, "train")
@@ -335,6 +345,7 @@ class Loop:
         """Write the checkpoint, if there is a place for one."""
         if self.settings.folder is not None and self.settings.folder.is_open:
             self.settings.folder.save_checkpoint(self.state_dict())
+            self.callbacks.tell("on_save_checkpoint")
 
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs to continue as if nothing had happened."""
@@ -343,6 +354,7 @@ class Loop:
             "phase": self.phase.name,
             "finished": self.finished[: len(self.phases) - 1],  # a longer run goes on with the last phase
             "epoch": self.epoch,
+            "stopped": self.stopped,
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
             "history": self.history,
@@ -354,6 +366,7 @@ class Loop:
             "optimizers": [each.state_dict() for each in self._optimizers_and_schedulers()],
             "strategy": self.strategy.state_dict(),
             "random": random_state(),
+            "callbacks": self.callbacks.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -376,25 +389,6 @@ class Loop:
         self.strategy.load_state_dict(state["strategy"])
         self.epoch, self.best_epoch, self.best_score = state["epoch"], state["best_epoch"], state["best_score"]
         self.history, self.seconds = state["history"], state["seconds"]
+        self.stopped = state.get("stopped", False)  # checkpoints of older versions know neither
+        self.callbacks.load_state_dict(state.get("callbacks", {}))
         set_random_state(state["random"])
-
-
-@contextmanager
-def _deferred_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
-    """Let the first Ctrl-C end the run after the current epoch; a second one stops at once."""
-    if not active or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    pressed = False
-    previous = signal.getsignal(signal.SIGINT)
-
-    def note(*_: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, previous)
-
-    signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, previous)

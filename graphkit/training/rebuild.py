@@ -18,7 +18,7 @@ def how_to_rebuild(model: nn.Module, task: Task, trainer: Configurable) -> dict[
     return {
         "model": _or_reason(lambda: told(model)),
         "task": _or_reason(lambda: outline(task)),
-        "trainer": _or_reason(lambda: told(trainer)),
+        "trainer": _or_reason(lambda: told(trainer, callbacks=())),  # nothing is trained that they could hear of
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import nn
 
@@ -9,6 +11,7 @@ from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
 from graphkit.models.unread import check_task
 from graphkit.tasks import Task
+from graphkit.training.checkpoint import seed_everything
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.base import Strategy
 
@@ -36,6 +39,28 @@ def materialise(network: nn.Module, task: Task, engine: Engine, batch_size: int 
         first = next(iter(task.batches("train", batch_size)))
         with torch.no_grad():
             engine.forward(network, engine.to_device(first))
+
+
+def initialise(
+    network: nn.Module, task: Task, engine: Engine, batch_size: int | None, seed: int | None, warm_start: bool
+) -> None:
+    """Seed all generators and draw the weights that are to be new; frozen ones stay."""
+    if seed is not None:
+        seed_everything(seed)
+    materialise(network, task, engine, batch_size)
+    if seed is None or warm_start:
+        return
+    seed_everything(seed)
+    frozen = {p: p.detach().clone() for p in network.parameters() if not p.requires_grad}
+    fixed = engine.initialise(network, reset_parameters)
+    for parameter, value in frozen.items():
+        parameter.data.copy_(value)
+    if fixed:
+        warnings.warn(
+            f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "
+            "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
+            stacklevel=4,
+        )
 
 
 def reset_parameters(module: nn.Module) -> list[str]:

@@ -16,7 +16,8 @@ from torch_geometric.data import Data
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed, enforce
 from graphkit.tasks import Task
-from graphkit.training.checkpoint import continue_run, fixed_settings, seed_everything
+from graphkit.training.callbacks import Callback, Callbacks, FitState, check_callbacks
+from graphkit.training.checkpoint import continue_run, fixed_settings
 from graphkit.training.engine import PRECISIONS, Engine, Optimizers
 from graphkit.training.lifecycle import one_at_a_time
 from graphkit.training.logs import LOGGERS, Logs
@@ -25,7 +26,7 @@ from graphkit.training.prediction import embed, predict
 from graphkit.training.rebuild import how_to_rebuild
 from graphkit.training.result import Result, hardware, versions
 from graphkit.training.run_folder import RunFolder
-from graphkit.training.setting_up import configured, materialise, reset_parameters
+from graphkit.training.setting_up import configured, initialise, materialise
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
 
@@ -93,6 +94,7 @@ class Trainer(Configurable):
             ``"train_loss"`` (default: as ``monitor``).
         restore_best: Whether a phase ends with the weights of its best validation, not those of its last epoch
             (default: ``True``).
+        callbacks: What hears of the run: :class:`~graphkit.training.Callback` (default: none).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -133,6 +135,7 @@ class Trainer(Configurable):
         validate_every: Count = 1,
         scheduler_monitor: Literal["metric", "loss", "train_loss"] | None = None,
         restore_best: bool = True,
+        callbacks: Annotated[Sequence[Callback], check_callbacks] = (),
     ) -> None:
         self.max_epochs = max_epochs
         self.patience = patience
@@ -161,6 +164,7 @@ class Trainer(Configurable):
         self.loggers = tuple(loggers)
         self.checkpoint_seconds = checkpoint_seconds
         self.warm_start = warm_start
+        self.callbacks = tuple(callbacks)
         for name, value in (("max_epochs", max_epochs), ("patience", patience)):
             if value is not None and validate_every > value:
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
@@ -216,7 +220,7 @@ class Trainer(Configurable):
     ) -> Result:
         given = task
         network, task = configured(model, task, self.strategy, engine)
-        self._initialise(network, task, engine)
+        initialise(network, task, engine, self.batch_size, self.seed, self.warm_start)
         self.strategy.setup(network, task, engine)
 
         config = self._description(network)
@@ -233,7 +237,8 @@ class Trainer(Configurable):
             checkpoint_seconds=self.checkpoint_seconds,
             fixed={} if folder is None else fixed_settings(config, network, task),
         )
-        loop = Loop(network, task, self.strategy, engine, self._optimizers(), settings)
+        callbacks = Callbacks(self.callbacks)
+        loop = Loop(network, task, self.strategy, engine, self._optimizers(), settings, callbacks)
         continues = resume and folder is not None and folder.checkpoint.exists()
         if folder is not None:
             if continues:
@@ -247,17 +252,19 @@ class Trainer(Configurable):
         self._warn_of(
             untrained, "has losses that do not depend on", "they stay as they are, and predictions do not read them"
         )
-        with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
-            loop.run(logs)
+        with callbacks.hear(FitState(self, model, loop)):
+            with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
+                loop.run(logs)
+            result = self._result(network, task, loop, config, test)
+            if folder is not None and folder.is_open:
+                folder.finish(model.state_dict(), self.strategy.state_dict(), result)
+            callbacks.tell("on_fit_end", result)
         doubt = self.strategy.doubt(loop.history)
         if doubt is not None:
             warnings.warn(doubt, stacklevel=3)
         if not continues:
             left = [name for name in loop.untouched() if name not in untrained]
             self._warn_of(left, "has not changed", "no loss depends on them, or no optimizer has them")
-        result = self._result(network, task, loop, config, test)
-        if folder is not None and folder.is_open:
-            folder.finish(model.state_dict(), self.strategy.state_dict(), result)
         return result
 
     @overload
@@ -336,24 +343,6 @@ class Trainer(Configurable):
         self.strategy.setup(network, task, engine)
         self._fitted = network
 
-    def _initialise(self, network: nn.Module, task: Task, engine: Engine) -> None:
-        if self.seed is not None:
-            seed_everything(self.seed)
-        materialise(network, task, engine, self.batch_size)
-        if self.seed is None or self.warm_start:
-            return
-        seed_everything(self.seed)
-        frozen = {p: p.detach().clone() for p in network.parameters() if not p.requires_grad}
-        fixed = engine.initialise(network, reset_parameters)
-        for parameter, value in frozen.items():
-            parameter.data.copy_(value)
-        if fixed:
-            warnings.warn(
-                f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "
-                "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
-                stacklevel=4,
-            )
-
     def _warn_of(self, names: list[str], what: str, consequence: str) -> None:
         if names:
             parts = sorted({name.removeprefix("module.").partition(".")[0] for name in names})
@@ -365,7 +354,10 @@ class Trainer(Configurable):
     def _description(self, network: nn.Module) -> dict[str, Any]:
         """The arguments of trainer, model and strategy, as JSON reads them back."""
         strategy = repr(self.strategy)
-        arguments = self.config() | {"strategy": strategy}
+        arguments = self.config() | {
+            "strategy": strategy,
+            "callbacks": [type(each).__name__ for each in self.callbacks],
+        }
         config = {"model": repr(network), "strategy": strategy, "trainer": arguments}
         return json.loads(json.dumps(config, default=lambda v: v.item() if isinstance(v, np.generic) else str(v)))
 
