@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.data_folder import writing
+from graphkit.core.display import progress_bar
 from graphkit.core.files import atomic_write, full_disk, remove_temporaries, sha256
 from graphkit.core.resources import data_root
 from graphkit.datasets.catalog import RawFile, leaves_its_folder
@@ -185,14 +186,12 @@ class _Bounded:
 
 def _stream(source: Any, target: Path, length: int, place: str) -> tuple[int, str]:
     """Write a stream to a file and return its length and sha256; ``length`` is what the sender announced, or 0."""
-    from tqdm import tqdm
-
     digest = hashlib.sha256()
     size = 0
     label = PurePosixPath(place).name
     with (
         target.open("wb") as out,
-        tqdm(total=length or None, unit="B", unit_scale=True, desc=label, disable=None) as bar,
+        progress_bar(total=length or None, unit="B", unit_scale=True, desc=label) as bar,
     ):
         while chunk := source.read(_CHUNK):
             out.write(chunk)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,14 +15,18 @@ from graphkit.algorithms import SimpleGraph, balanced_forman_curvature
 from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
 from graphkit.core.constraints import checked
+from graphkit.core.display import html_table
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 CURVATURE_BINS = tuple(np.linspace(-2.0, 3.0, 26).round(1).tolist())
 DRAWN_NODES = 60  # a picture shows the first graph of up to this size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RewiringReport:
     """Means over graphs before and after, and histograms over all of them.
 
@@ -50,23 +54,31 @@ class RewiringReport:
     curvature: tuple[list[int], list[int]]
 
     def __str__(self) -> str:
-        lines = [f"{'mean over ' + str(self.num_graphs) + ' graphs':<24}{'before':>12}{'after':>12}"]
-        for name in ("num_pairs", "num_components", "total_resistance", "spectral_gap", "diameter"):
-            before, after = getattr(self, name)
-            lines.append(f"{name.replace('_', ' '):<24}{before:>12.5g}{after:>12.5g}")
+        lines = [f"{name:<24}{before:>12}{after:>12}" for name, before, after in self.rows()]
         if self.num_components[0] != self.num_components[1]:
             lines.append("components differ; resistance and diameter leave out what is infinite and do not compare")
         return "\n".join(lines)
+
+    __repr__ = __str__
+
+    def rows(self) -> list[list[str]]:
+        """The table: a row per mean, before and after."""
+        names = ("num_pairs", "num_components", "total_resistance", "spectral_gap", "diameter")
+        means = [[name.replace("_", " "), *(f"{value:.5g}" for value in getattr(self, name))] for name in names]
+        return [[f"mean over {self.num_graphs} graphs", "before", "after"], *means]
+
+    def _repr_html_(self) -> str:
+        return html_table("Graphs before and after", self.rows(), header=True)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all numbers as JSON."""
         write_json(path, asdict(self) | {"curvature_bins": CURVATURE_BINS})
 
-    def plot(self, path: str | os.PathLike[str], graphs: tuple[Data, Data] | None = None) -> None:
+    def plot(self, path: str | os.PathLike[str] | None = None, graphs: tuple[Data, Data] | None = None) -> Figure:
         """Draw both histograms, and one graph before and after, with the edges that were added and removed.
 
         Args:
-            path: The picture's file; the ending names the format.
+            path: The picture's file; the ending names the format (default: none).
             graphs: A small graph before and after (default: none).
         """
         figure = new_figure(9, 3.5 if graphs is None else 7)
@@ -81,6 +93,7 @@ class RewiringReport:
         if graphs is not None:
             _draw_pair(axes[1], *graphs)
         save_figure(figure, path)
+        return figure
 
 
 @checked

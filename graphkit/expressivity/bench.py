@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.constraints import Jobs, checked
+from graphkit.core.display import progress_bar
 from graphkit.core.files import read_record, write_record
 from graphkit.core.hashing import hash_config, hash_tensors
 from graphkit.core.object_hash import hash_object
@@ -164,14 +165,12 @@ def _measure_all(
     progress: bool | None,
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     from joblib import delayed
-    from tqdm import tqdm
 
     calls = (  # copies, as graphs of a dataset are views of the tensors of all, which would go along
         delayed(_measure)(protocol, models, [suite.graphs[position].clone() for position in graphs], unit)
         for unit, graphs in unfinished.items()
     )
-    disable = None if progress is None else not progress
-    with tqdm(total=total, initial=total - len(unfinished), desc=suite.name, disable=disable) as bar:
+    with progress_bar(total=total, initial=total - len(unfinished), desc=suite.name, show=progress) as bar:
         for result in parallel(calls, jobs):
             bar.update()
             yield result

@@ -7,17 +7,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from graphkit.core.display import html_table
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import write_json
 from graphkit.core.text import aligned
 from graphkit.expressivity.protocols import Verdict
 from graphkit.expressivity.published import BREC, COLUMNS, SOURCE
 from graphkit.expressivity.suites import BOUNDS, Suite
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _LISTED_PAIRS = 1000  # a file lists which pairs were told apart in suites of up to this size
 
@@ -71,7 +75,7 @@ class SuiteResult:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Expressivity:
     """What a model tells apart.
 
@@ -129,9 +133,16 @@ class Expressivity:
             rows.append([name, *map(str, counts), str(sum(counts))])
         return rows
 
-    def __str__(self) -> str:
+    @property
+    def _title(self) -> str:
         settings = ", ".join(f"{key} {value}" for key, value in self.protocol.items() if key != "name")
-        lines = [f"{self.name}: pairs told apart by {self.protocol['name']} ({settings})"]
+        return f"{self.name}: pairs told apart by {self.protocol['name']} ({settings})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._title, self.rows(), header=True)
+
+    def __str__(self) -> str:
+        lines = [self._title]
         lines += [f"  {line}" for line in aligned(self.rows(), words=2)]
         for name, result in self.suites.items():
             beyond = [f"{count} beyond {bound}" for bound in BOUNDS if (count := result.beyond(bound))]
@@ -143,6 +154,8 @@ class Expressivity:
             lines += [f"  published: {SOURCE}", *(f"  {line}" for line in aligned(published, words=1))]
         lines.append(f"  {self.seconds:.1f} s on {self.hardware}")
         return "\n".join(lines)
+
+    __repr__ = __str__
 
     def content(self, command: str = "") -> dict[str, Any]:
         """What :meth:`to_json` writes, as plain values."""
@@ -178,11 +191,11 @@ class Expressivity:
         """
         write_json(path, self.content(command))
 
-    def plot(self, path: str | os.PathLike[str]) -> None:
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw the share told apart in every category as bars, with the exact shares as marks.
 
         Args:
-            path: The picture's file.
+            path: The picture's file (default: none).
         """
         parts = {
             f"{name}: {category}" if len(result.suite.categories) > 1 else name: part
@@ -205,6 +218,7 @@ class Expressivity:
         axes.set_title(f"{self.name}, {self.protocol['name']}; marks: exact, where computed for all pairs", fontsize=9)
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1), fontsize=8)
         save_figure(figure, path)
+        return figure
 
 
 def slug(name: str) -> str:

@@ -17,6 +17,7 @@ from graphkit.core.figures import save_figure
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.drawing import Bar, Row, draw_intervals
 from graphkit.recipes.tables import Table, data_frame
+from graphkit.recipes.verdict import scatter
 
 if TYPE_CHECKING:
     import os
@@ -60,7 +61,9 @@ class PairedDifference:
         """See :func:`compare_runs`; ``pairs`` is the number of pairs compared."""
         gains = ours - theirs
         n, mean = len(gains), float(gains.mean())
-        error = standard_error(gains, overlap)
+        rounding = 1e-12 * max(np.abs(ours).max(), np.abs(theirs).max())
+        equal = np.ptp(gains) <= rounding
+        error = scatter(0.0, n, abs(mean)) * math.sqrt(1 / n + overlap) if equal else standard_error(gains, overlap)
         t = stats.t(n - 1)
         p = 2 * float(t.sf(abs(mean) / error)) if error > 0 else float(mean == 0)
         half_width = error * float(t.isf((1 - CONFIDENCE) / (2 * pairs)))
@@ -166,7 +169,7 @@ class RunComparison:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return self.table().html()
+        return self.table()._repr_html_()
 
 
 def _table(value: Any) -> str | None:
@@ -199,7 +202,9 @@ def compare_runs(
     independent and differences of nothing look real. With :math:`\rho = 0` this is the paired t-test, which tells
     about further seeds on the same split. Among :math:`m` pairs, p-values are multiplied by :math:`m` and
     intervals have the level :math:`1 - 0.05 / m` (Bonferroni), so that with 95 % none of them misses, however the pairs
-    depend on each other, and an interval excludes 0 exactly if its corrected p-value is below 5 %.
+    depend on each other, and an interval excludes 0 exactly if its corrected p-value is below 5 %. Differences that are
+    all equal do not show their scatter; as many runs may have missed a share of :math:`1 - 0.05^{1/n}` that shows no
+    difference, which counts as :math:`s^2 = (1 - 0.05^{1/n}) \bar d^2`.
 
     Args:
         scores: The runs' scores by method; the scores at one place belong to the same seed and split. A pandas table

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from graphkit.core.display import html_table
+from graphkit.core.figures import png
 from graphkit.core.files import atomic_write
 from graphkit.core.resources import shipped
 from graphkit.recipes.drawing import draw_intervals
@@ -44,19 +45,14 @@ class Section:
 
     def pngs(self) -> list[bytes]:
         """Its pictures, drawn."""
-        pictures = []
-        for figure in self.figures:
-            buffer = io.BytesIO()
-            figure().savefig(buffer, format="png", dpi=130)
-            pictures.append(buffer.getvalue())
-        return pictures
+        return [png(figure()) for figure in self.figures]
 
     def pictures(self) -> list[str]:
         """Its pictures as text, for addresses that hold their data."""
         return [base64.b64encode(png).decode() for png in self.pngs()]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """The results that lie in a folder, as :meth:`RecipeResult.save` has written them.
 
@@ -155,6 +151,12 @@ class Report:
         tables = [f"{section.title}\n{section.table.text()}" for section in self._sections()]
         return "\n\n".join([*tables, self.summary()])
 
+    def __repr__(self) -> str:
+        return f"Report({self.folder}: {self.summary()})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.summary(), ()) + "".join(section.table._repr_html_() for section in self._sections())
+
     def csv(self) -> str:
         """:meth:`frame` as comma-separated values."""
         return self.frame().to_csv(index=False)
@@ -193,7 +195,7 @@ class Report:
         header, *rows = result.rows(verdicts=False)
         unit = f" ({result.unit})" if result.unit else ""
         title = f"{result.recipe}: test {result.metric}{unit}, {result.date}"
-        return Section(title, result.note, [result.figure], Table(title, header, rows))
+        return Section(title, result.note, [result.plot], Table(title, header, rows))
 
 
 def _figure(entries: Sequence[Entry]) -> Figure:

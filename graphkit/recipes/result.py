@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.display import html_table
 from graphkit.core.figures import save_figure
 from graphkit.core.files import write_json
 from graphkit.core.text import aligned
@@ -21,6 +22,7 @@ from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.comparison import PairedDifference, compare_runs, mean_interval
 from graphkit.recipes.drawing import Bar, Row, draw_curves, draw_intervals
+from graphkit.recipes.tables import Table
 from graphkit.recipes.verdict import by_split
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class RecipeResult(CellTable[CellResult]):
 
     default_path = RenamedAttribute("path")
     changes = RenamedAttribute("differences")
+    figure = RenamedAttribute("plot")
 
     @property
     def metric(self) -> str:
@@ -115,25 +118,38 @@ class RecipeResult(CellTable[CellResult]):
         return rows
 
     def __str__(self) -> str:
-        if self.is_single:
-            head, lines = f"{self.recipe}: {self.first.model} on {self.task}, {self.metric}", list(self._comparison())
-        else:
-            unit = f" ({self.unit})" if self.unit else ""
-            place = "" if self.has_points else f"{self.task}, "
-            head, lines = f"{self.recipe}: {place}test {self.metric}{unit}", aligned(self.rows())
-            if self.missing:
-                return f"{head}\n  verdict     data not at hand: {self.missing}"
-        if not (self.has_points or self.missing):
-            seconds = sum(cell.seconds for cell in self.cells.values())
-            lines.append(f"cost        {seconds:.1f} s of training on {self.hardware}")
-        if self.note:
-            lines.append(f"note        {self.note}")
-        return "\n".join([head, *(f"  {line}" for line in lines)])
+        table = [] if self.is_single or self.missing else aligned(self.rows())
+        lines = [*table, *(f"{name:<12}{text}" for name, text in self._facts())]
+        return "\n".join([self._title, *(f"  {line}" for line in lines)])
 
     __repr__ = __str__
 
-    def _comparison(self) -> Iterator[str]:
-        """The lines about a single published value."""
+    def _repr_html_(self) -> str:
+        header, *rows = [[]] if self.is_single or self.missing else self.rows()
+        return html_table(self._title, self._facts()) + (Table("", header, rows).html() if rows else "")
+
+    @property
+    def _title(self) -> str:
+        if self.is_single:
+            return f"{self.recipe}: {self.first.model} on {self.task}, {self.metric}"
+        unit = f" ({self.unit})" if self.unit else ""
+        place = "" if self.has_points else f"{self.task}, "
+        return f"{self.recipe}: {place}test {self.metric}{unit}"
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        if self.is_single:
+            yield from self._comparison()
+        elif self.missing:
+            yield "verdict", f"data not at hand: {self.missing}"
+            return
+        if not (self.has_points or self.missing):
+            seconds = sum(cell.seconds for cell in self.cells.values())
+            yield "cost", f"{seconds:.1f} s of training on {self.hardware}"
+        if self.note:
+            yield "note", self.note
+
+    def _comparison(self) -> Iterator[tuple[str, str]]:
+        """What there is to say of a single published value."""
         cell, paper = self.first, self.first.published
         unit = f" {self.unit}".rstrip()
         if paper is not None:
@@ -141,15 +157,15 @@ class RecipeResult(CellTable[CellResult]):
             over = f", n={paper.n}" if paper.n else ""
             doubt = "" if paper.confirmed else f" (unconfirmed{': ' + paper.note if paper.note else ''})"
             place = f"{paper.paper}, {paper.table}, {paper.split}"
-            yield f"paper       {paper.value}{spread}{unit}{over}; {place}{doubt}"
+            yield "paper", f"{paper.value}{spread}{unit}{over}; {place}{doubt}"
         if cell.runs:
             ours = f"{score(cell.mean, cell.std)}{unit}, n={cell.n}"
-            yield f"ours        {ours}; split {cell.split} [{cell.split_hash}]"
+            yield "ours", f"{ours}; split {cell.split} [{cell.split_hash}]"
         for split, values in cell.also_test.items():
-            yield f"also        {score(*values)}{unit}; split {split}"
+            yield "also", f"{score(*values)}{unit}; split {split}"
         if cell.baseline is not None:
-            yield f"baseline    {cell.baseline:.2f}{unit}, ignoring the input"
-        yield f"verdict     {f'data not at hand: {cell.missing}' if cell.missing else cell.verdict}"
+            yield "baseline", f"{cell.baseline:.2f}{unit}, ignoring the input"
+        yield "verdict", f"data not at hand: {cell.missing}" if cell.missing else str(cell.verdict)
 
     def content(self) -> dict[str, Any]:
         """What :meth:`save` writes, as plain values."""
@@ -201,8 +217,17 @@ class RecipeResult(CellTable[CellResult]):
             why = f"no {error}, as in files of graphkit 0.1" if isinstance(error, KeyError) else error
             raise ValueError(f"{path} is not a result file ({why}); move it away and run its recipe again") from None
 
-    def figure(self) -> Figure:
-        """The scores as curves over points or many splits; else as intervals, beside those of :meth:`differences`."""
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw scores as curves over points or many splits; else as intervals, beside those of :meth:`differences`.
+
+        Args:
+            path: The picture's file (default: none).
+        """
+        figure = self._figure()
+        save_figure(figure, path)
+        return figure
+
+    def _figure(self) -> Figure:
         better = find_metric(self.metric).higher_is_better
         unit = f", {self.unit}" if self.unit else ""
         label = f"test {self.metric}{unit} ({'higher' if better else 'lower'} is better)"
@@ -213,14 +238,6 @@ class RecipeResult(CellTable[CellResult]):
             curves = {v: cell.scores for v, cell in self.variants.items()}
             return draw_curves(self.recipe, label, self._splits, curves)
         return draw_intervals(self._lines(better), label, "gain, corrected 95 % interval", self.recipe)
-
-    def plot(self, path: str | os.PathLike[str]) -> None:
-        """Write :meth:`figure` into a file.
-
-        Args:
-            path: The picture's file.
-        """
-        save_figure(self.figure(), path)
 
     def _lines(self, higher_is_better: bool) -> list[Row]:
         differences = self.differences()

@@ -7,7 +7,6 @@ import logging
 import math
 import os
 import shutil
-import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.core.constraints import Count, Finite, Jobs, checked
+from graphkit.core.display import progress_bar, shows_progress
 from graphkit.core.files import read_record, remove_temporaries, write_record
 from graphkit.core.hashing import hash_config
 from graphkit.core.locks import locked
@@ -131,16 +131,15 @@ class Schedule:
         self, unfinished: dict[Job, tuple[Path, str]], done: int, options: RunOptions
     ) -> Iterator[tuple[Job, dict[str, Any]]]:
         from joblib import delayed, effective_n_jobs
-        from tqdm import tqdm
 
         config = json.dumps(self.experiment.config)
-        shown = sys.stderr.isatty() if options.progress is None else options.progress
+        shown = shows_progress(options.progress)
         epochs = shown and effective_n_jobs(options.jobs) == 1
         calls = (
             delayed(_run_one)(config, job, options.threads, self.also_test, *how, not options.fresh, epochs)
             for job, how in takewhile(lambda _: options.has_time, unfinished.items())
         )
-        with tqdm(total=done + len(unfinished), initial=done, unit="run", disable=not shown) as bar:
+        with progress_bar(total=done + len(unfinished), initial=done, unit="run", show=shown) as bar:
             for job, run in parallel(calls, options.jobs):
                 bar.update()
                 yield job, run

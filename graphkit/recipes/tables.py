@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +59,12 @@ class Table:
     def html(self) -> str:
         """A ``<table>`` within a box that scrolls if it must."""
         return macro("table", self)
+
+    def __str__(self) -> str:
+        return f"{self.title}\n{self.text()}"
+
+    def _repr_html_(self) -> str:
+        return f"<p><b>{escape(self.title)}</b></p>{self.html()}"
 
     def latex(self) -> str:
         """A ``tabular`` for the package booktabs.

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.core.constraints import Count
+from graphkit.core.display import progress_bar
 from graphkit.samplers.base import Evaluation, Sampler, cached_on_disk, prefetch
 from graphkit.transforms.base import float_dtype
 
@@ -300,12 +301,10 @@ class GraphSAINTRandomWalk(_GraphSAINT):
 
     def _counted(self, source: SubgraphSource, wanted: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """How often each node and each edge is in subgraphs that have so many nodes together; and their number."""
-        from tqdm import tqdm
-
         node, entry = np.zeros(source.num_nodes, np.int32), np.zeros(source.num_edges, np.int32)
         drawn, seen = 0, 0
         subgraphs = prefetch(lambda index: source.saint(*self.law(), index=index), count())
-        with tqdm(total=wanted, desc="walks", unit="node", unit_scale=True, delay=1, disable=None) as bar:
+        with progress_bar(total=wanted, desc="walks", unit="node", unit_scale=True, delay=1) as bar:
             for nodes, _, _, entries in subgraphs:
                 node[nodes] += 1
                 entry[entries] += 1

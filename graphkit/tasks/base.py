@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
+from graphkit.core.display import html_table
 from graphkit.core.docstrings import inherit_sections
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.validate import check_choice
@@ -385,12 +386,20 @@ class Task(Scoring):
         """One line: sizes, target, split and metric."""
         if self.stands_for:
             return self.stands_for
-        split = f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
-        target = f"{self._describe_target()}{self.target.describe_loss()}"
-        return (
-            f"{self.name}: {self._describe_graphs()}, {self.num_features} features, {target}, {self.metric}, "
-            f"{split}{self.loader.describe()}"
-        )
+        return f"{self.name}: {', '.join(self._facts().values())}"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"{type(self).__name__} {self.name}", () if self.stands_for else self._facts().items())
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "graphs": self._describe_graphs(),
+            "features": f"{self.num_features} features",
+            "target": f"{self._describe_target()}{self.target.describe_loss()}",
+            "metric": self.metric,
+            "split": f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
+            f"{self.loader.describe()}",
+        }
 
     def _describe_graphs(self) -> str:
         nodes, edges = (sum(sizes) for sizes in zip(*((g.num_nodes, g.num_edges) for g in self.graphs), strict=True))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from graphkit.core.display import progress_bar
 from graphkit.core.files import atomic_write
 
 LOGGERS = ("csv", "tensorboard")
@@ -33,11 +33,8 @@ class Progress(Log):
     """A bar over epochs with the time left and the latest scores, redrawn at most ten times per second."""
 
     def __init__(self, total: int, done: int, show: bool | None) -> None:
-        from tqdm import tqdm
-
-        enabled = sys.stderr.isatty() if show is None else show
         # leave=None: under another bar it goes when it is done
-        self._bar = tqdm(total=total, initial=done, unit="epoch", disable=not enabled, dynamic_ncols=True, leave=None)
+        self._bar = progress_bar(total=total, initial=done, unit="epoch", dynamic_ncols=True, leave=None, show=show)
         self._next = 0.0
         self._latest: Record = {}
 

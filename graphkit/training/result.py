@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from graphkit.core.constraints import enforce
+from graphkit.core.display import html_table
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import read_record, write_record
 from graphkit.metrics import is_percent
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass
+@dataclass(repr=False)
 class Result:
     r"""The scores of one run and what is needed to repeat it.
 
@@ -82,18 +83,26 @@ class Result:
     baseline: float | None = None
 
     def __str__(self) -> str:
-        return "\n".join(
-            [
-                f"{self.model}",
-                f"  task        {self.task}, split {self.split} [{self.split_hash}]",
-                f"  test        {self.metric} {format_score(self.test, self.metric)}",
-                f"  baseline    {self.metric} {format_score(self.baseline, self.metric)}, ignoring the input",
-                f"  validation  {self.metric} {format_score(self.val, self.metric)} at epoch {self.best_epoch} "
-                f"({self.epochs} trained)",
-                f"  strategy    {self.strategy}, seed {self.seed}",
-                f"  cost        {self.num_parameters:,} parameters, {self.seconds:.1f} s on {self.hardware}",
-            ]
-        )
+        return "\n".join([self.model, *(f"  {name:<12}{text}" for name, text in self._facts())])
+
+    def __repr__(self) -> str:
+        model = self.model.partition("(")[0]
+        test = format_score(self.test, self.metric)
+        return f"Result({model} on {self.task}, split {self.split}: test {self.metric} {test}, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.model, self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        test, val, baseline = (format_score(score, self.metric) for score in (self.test, self.val, self.baseline))
+        return [
+            ("task", f"{self.task}, split {self.split} [{self.split_hash}]"),
+            ("test", f"{self.metric} {test}"),
+            ("baseline", f"{self.metric} {baseline}, ignoring the input"),
+            ("validation", f"{self.metric} {val} at epoch {self.best_epoch} ({self.epochs} trained)"),
+            ("strategy", f"{self.strategy}, seed {self.seed}"),
+            ("cost", f"{self.num_parameters:,} parameters, {self.seconds:.1f} s on {self.hardware}"),
+        ]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result as JSON with a checksum."""

@@ -18,6 +18,7 @@ from graphkit.core.config import Configurable
 from graphkit.core.constraints import Jobs, checked
 from graphkit.core.data_folder import cached_tensors
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.display import progress_bar
 from graphkit.core.graph_input import as_graph, check_edges
 from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.object_hash import hash_object
@@ -139,13 +140,8 @@ def _cache_folder(transform: Precompute, cache_dir: str | os.PathLike[str] | Non
 def _bar(
     done: Iterable[list[Data]], total: int, transform: BaseTransform, progress: bool | None
 ) -> Iterable[list[Data]]:
-    from tqdm import tqdm
-
-    if progress is None:
-        disable = True if total == 1 else None  # None leaves it to tqdm: on a terminal only
-    else:
-        disable = not progress
-    return tqdm(done, total=total, desc=type(transform).__name__, unit=f"x{_CHUNK} graphs", disable=disable)
+    show = False if progress is None and total == 1 else progress
+    return progress_bar(done, total=total, desc=type(transform).__name__, unit=f"x{_CHUNK} graphs", show=show)
 
 
 def _apply_chunk(transform: BaseTransform, graphs: list[Data], folder: Path | None) -> list[Data]:

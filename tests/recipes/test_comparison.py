@@ -93,9 +93,17 @@ def test_words_follow_the_direction_of_the_metric():
 
 
 def test_runs_without_scatter():
-    ((_, same), (_, apart)) = compare_runs({"a": [1.0, 1.0], "b": [1.0, 1.0], "c": [2.0, 2.0]}, "a").differences
+    """Equal differences say little while they are few, and never that nothing else can come."""
+    scores = {"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2, 0.3], "c": [1.1, 1.2, 1.3]}  # equal but for rounding
+    ((_, same), (_, apart)) = compare_runs(scores, "a").differences
     assert (same.p, same.interval, same.word()) == (1.0, (0.0, 0.0), "undecided")
-    assert (apart.p, apart.interval, apart.word()) == (0.0, (1.0, 1.0), "better")
+    assert (apart.mean, apart.word()) == (pytest.approx(1.0), "undecided")
+    t = 1 / math.sqrt((1 - 0.05 ** (1 / 3)) / 3)
+    assert apart.p == pytest.approx(2 * stats.t.sf(t, 2))
+    assert apart.p == pytest.approx(compare_runs({"a": [1.0] * 3, "b": [1e3] * 3}).differences[0][1].p)
+    often = compare_runs({"a": [1.0] * 10, "b": [2.0] * 10}).differences[0][1]
+    assert (often.word(), often.p > 0) == ("better", True)
+    assert often.interval[0] > 0
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.caching import Caching
+from graphkit.core.display import progress_bar
 from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparsityPattern, sparsity_pattern
@@ -269,14 +270,13 @@ class SubgraphSource(Caching):
 
     def _in_shares(self, run: Callable[[np.ndarray], Any], roots: Tensor, share: int = 64) -> list[Any]:
         """Run a kernel on shares of the roots, in as many threads as torch has."""
-        from tqdm import tqdm
-
         ids = self._checked(roots.numpy())
         shares = [ids[i : i + share] for i in range(0, max(len(ids), 1), share)]
-        disable = None if len(shares) > 64 else True  # None leaves it to tqdm: on a terminal only
+        show = None if len(shares) > 64 else False
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
             done = pool.map(run, shares)
-            return list(tqdm(done, total=len(shares), desc="neighbourhoods", unit=f"x{share} roots", disable=disable))
+            bar = progress_bar(done, total=len(shares), desc="neighbourhoods", unit=f"x{share} roots", show=show)
+            return list(bar)
 
     def subgraph(
         self, nodes: np.ndarray, count: np.ndarray, sub: np.ndarray, entry: np.ndarray, roots: Tensor | None = None
