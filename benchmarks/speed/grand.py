@@ -16,7 +16,7 @@ NODES, UNDIRECTED, FEATURES, DENSITY, CLASSES = 2708, 5278, 1433, 0.0127, 7
 HIDDEN, ATTENTION, HEADS, TIME, TOLERANCE = 80, 128, 8, 18.295, 822.0
 
 
-def _graph() -> Data:
+def cora_like() -> Data:
     generator = torch.Generator().manual_seed(0)
     pairs = torch.randint(NODES, (2, 2 * UNDIRECTED), generator=generator)
     pairs = torch.stack([pairs.amin(0), pairs.amax(0)])[:, pairs[0] != pairs[1]].unique(dim=1)
@@ -77,7 +77,7 @@ def _gather_scatter(model: gk.models.GRAND, data: Data, nonlinear: bool) -> torc
 
 
 def _benchmark(diffusivity: str, solver: str) -> Benchmark:
-    data = _graph()
+    data = cora_like()
     model = _model(diffusivity, solver)
     prepared = model.required_transform()(data.clone())
     parameters = list(model.parameters())

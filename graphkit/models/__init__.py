@@ -4,7 +4,7 @@ from graphkit.core.reads import Reads
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.convolution import GCN, GIN, MPNN, SGC, DRew, PureGCN, RelationalGNN
-from graphkit.models.diffusion import APPNP, GRAND
+from graphkit.models.diffusion import APPNP, DAGNN, GRAND
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import MLP, DeepSets
 from graphkit.models.links import NCN, NCNC, LinkPredictor, PairScorer
@@ -14,6 +14,7 @@ from graphkit.models.stack import LayerStack
 
 __all__ = [
     "APPNP",
+    "DAGNN",
     "GCN",
     "GIN",
     "GRAND",

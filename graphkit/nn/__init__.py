@@ -11,6 +11,7 @@ from torch import nn
 from graphkit.core.registry import Registry
 from graphkit.nn import aggr, sheaf
 from graphkit.nn.appnp import APPNP
+from graphkit.nn.dagnn_conv import DAGNNConv
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.gcn_conv import GCNConv
@@ -30,6 +31,7 @@ from graphkit.ops.dropout import dropout
 __all__ = [
     "APPNP",
     "AttentionDiffusion",
+    "DAGNNConv",
     "DRewConv",
     "DRewGCNConv",
     "DRewGINConv",

@@ -1,6 +1,7 @@
 """States that spread on the graph in time, or by personalised PageRank."""
 
 from graphkit.models.diffusion.appnp import APPNP
+from graphkit.models.diffusion.dagnn import DAGNN
 from graphkit.models.diffusion.grand import GRAND
 
-__all__ = ["APPNP", "GRAND"]
+__all__ = ["APPNP", "DAGNN", "GRAND"]

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Probability, UnitInterval
-from graphkit.core.reads import Reads
-from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.base import State
+from graphkit.models.diffusion.predict_then_propagate import PredictThenPropagate
 from graphkit.nn import APPNP as Propagation
-from graphkit.nn import Linear, dropout
-from graphkit.transforms import SparseFeatures
 
 
-class APPNP(LayeredModel):
+class APPNP(PredictThenPropagate):
     r"""Predict then propagate: a perceptron of two layers on each node, then steps of personalised PageRank.
 
     From `"Predict then Propagate: Graph Neural Networks meet Personalized PageRank" <https://arxiv.org/abs/1810.05997>`_
@@ -42,7 +36,6 @@ class APPNP(LayeredModel):
     """
 
     checks = Checks([{"dropout": 0.5}, {"num_layers": 3, "edge_dropout": 0.5, "readout": "mean"}])
-    reads = Reads(edge_weight=True)
     num_hops = 2  # the degrees of a node's neighbours count
 
     def __init__(
@@ -58,21 +51,9 @@ class APPNP(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        self.lin_in = Linear(in_channels, hidden_channels)
-        self.lin_out = Linear(hidden_channels, self.out_channels)
+        self.make_perceptron()
         self.layers = nn.ModuleList(Propagation(1, alpha, edge_dropout) for _ in range(num_layers))
-        self.pool = make_pool(readout, self.out_channels)
         self.reset_parameters()
-
-    def encode(self, batch: Data) -> State:
-        h: Any = self.lin_in(dropout(self.features(batch), self.dropout, self.training)).relu()
-        return self.lin_out(dropout(h, self.dropout, self.training))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self.layers[i](history[-1], batch.edge_index, batch.get("edge_weight"), history[0])
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return read_out(self.readout, self.pool, h, batch)
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()
