@@ -1,4 +1,4 @@
-"""Forward kernels and the choice between them; the only file that imports ``torch_scatter``.
+r"""Forward kernels and the choice between them; the only file that imports ``torch_scatter``.
 
 No function here knows about gradients: :mod:`graphkit.ops` puts its own autograd on top, so every backend has the same
 first and second derivatives. The choice made by ``"auto"``:
@@ -7,14 +7,18 @@ first and second derivatives. The choice made by ``"auto"``:
 operation              CPU                                                    CUDA
 =====================  =====================================================  ================================
 sparse times dense     CSR product (MKL; torch's own kernel without MKL)      CSR product (cuSPARSE)
-the same, max and min  ``torch.sparse.mm(reduce=...)``                        gather, then segment reduction
-sampled product        ``torch.sparse.sampled_addmm``; from 4 million         ``torch.sparse.sampled_addmm``
-                       numbers on graphkit's own kernel, which prefetches
-segment sum, max, min  CSR product whose matrix is the grouping itself        ``torch_scatter.segment_csr``,
+the same, max and min  ``torch.sparse.mm(reduce=...)`` *                      gather, then segment reduction
+sampled product        ``torch.sparse.sampled_addmm`` *                       ``torch.sparse.sampled_addmm``
+segment sum, max, min  CSR product whose matrix is the grouping itself *      ``torch_scatter.segment_csr``,
                                                                               else as scatter
 scatter sum, max, min  as segment when the index is sorted, else              ``torch_scatter.scatter``, else
-                       ``index_add_`` / ``scatter_reduce_``                   ``index_add_``/``scatter_reduce_``
+                       ``index_add_`` / ``scatter_reduce_`` *                 ``index_add_``/``scatter_reduce_``
+softmax                exponentials, then a sum and a gather *                the same
 =====================  =====================================================  ================================
+
+\* From 4 million numbers on, graphkit's own compiled kernels: max and min remember which entry reaches an extreme, the
+sampled product prefetches, softmax stores no sums per row. Loading their compiler would take longer than smaller
+operations do.
 
 On CPU every torch kernel named above was measured faster than its ``torch_scatter`` counterpart.
 """
@@ -105,6 +109,12 @@ def _uses_torch_scatter(x: Tensor) -> bool:
     return choice == "torch_scatter"
 
 
+def compiled(x: Tensor, numbers: int) -> bool:
+    """Whether graphkit's own kernels, which numba compiles, are to compute something of ``x`` with so many numbers."""
+    is_known = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+    return is_known and numbers >= LARGE and _choice.get() == "auto"
+
+
 def _own_precision(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Run a kernel in the precision of its inputs: autocast would ask sparse kernels for types that they lack."""
 
@@ -181,17 +191,3 @@ def scatter(src: Tensor, index: Tensor, size: int, reduce: str) -> Tensor:
     if reduce == "sum":
         return out.index_add_(0, index, src)
     return out.scatter_reduce_(0, index.unsqueeze(1).expand_as(src), src, _TORCH_NAME[reduce], include_self=False)
-
-
-def blocks(ptr: Tensor, width: int) -> Iterator[tuple[slice, slice, Tensor]]:
-    """Cut the groups of ``ptr`` into runs whose rows of ``width`` numbers fit the processor's cache.
-
-    Yields the groups, their rows and the pointers within those rows.
-    """
-    length = int(ptr[-1])
-    step = max(1, BLOCK // max(width, 1))
-    cuts = torch.searchsorted(ptr, torch.arange(0, length, step, device=ptr.device)).tolist()
-    cuts = sorted({0, *cuts, ptr.numel() - 1})
-    ends = ptr[torch.tensor(cuts, device=ptr.device)].tolist()
-    for first, last, start, stop in zip(cuts, cuts[1:], ends, ends[1:]):
-        yield slice(first, last), slice(start, stop), ptr[first : last + 1] - start

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numba
+import numpy as np
 import torch
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -141,10 +142,212 @@ def gated_mean_backward(
     return of_targets, of_sources, of_x
 
 
-def _by_rows(kernel: Any, rowptr: Tensor, *tensors: Tensor) -> None:
+# Max and min ----------------------------------------------------------------------------------------------------------
+# Group i holds the entries ptr[i]..ptr[i + 1] - 1, entry e is row col[e] of x times values[e]. The winner is the entry
+# that alone reaches an extreme, _NONE where there is none such.
+
+_NONE = -1
+
+
+@_jit
+def _at(array: Any, entry: int, otherwise: Any) -> Any:
+    return otherwise if array is None else array[entry]
+
+
+@_jit
+def _extreme(start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, sign: Any, out: Any, winner: Any) -> None:
+    width = x.shape[1]
+    step = _LINE // x.itemsize
+    one = x.dtype.type(1)
+    for group in range(start, stop):
+        first, last = ptr[group], ptr[group + 1]
+        for channel in range(width):
+            out[group, channel], winner[group, channel] = 0, _NONE
+        for entry in range(first, last):
+            source = _at(col, entry, entry)
+            weight = sign[0] * _at(values, entry, one)
+            if col is not None and entry + _AHEAD < col.size:
+                for channel in range(0, width, step):
+                    _prefetch(x, col[entry + _AHEAD], channel)  # type: ignore[call-arg]
+            if entry == first:
+                for channel in range(width):
+                    value = weight * x[source, channel]
+                    out[group, channel] = value
+                    winner[group, channel] = entry if value == value else _NONE
+            else:
+                for channel in range(width):
+                    value, best = weight * x[source, channel], out[group, channel]
+                    above = value > best
+                    out[group, channel] = value if above or value != value else best
+                    winner[group, channel] = entry if above else winner[group, channel] if value < best else _NONE
+        for channel in range(width):
+            out[group, channel] *= sign[0]
+
+
+@_jit
+def _shares(
+    start: int,
+    stop: int,
+    group: int,
+    ptr: Any,
+    col: Any,
+    values: Any,
+    x: Any,
+    out: Any,
+    winner: Any,
+    grad: Any,
+    share: Any,
+) -> bool:
+    """Whether several entries reach some extreme, and of such ones each entry's share of the gradient, 0 of others."""
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    tied = False
+    for channel in range(start, stop):
+        tied |= winner[group, channel] == _NONE
+        share[channel] = zero
+    if not tied:
+        return False
+    for entry in range(ptr[group], ptr[group + 1]):
+        source = _at(col, entry, entry)
+        weight = _at(values, entry, one)
+        for channel in range(start, stop):
+            share[channel] += one if weight * x[source, channel] == out[group, channel] else zero
+    for channel in range(start, stop):
+        each = grad[group, channel] / share[channel]
+        share[channel] = each if winner[group, channel] == _NONE else zero
+    return True
+
+
+@_jit
+def _extreme_to_x(
+    start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, out: Any, winner: Any, grad: Any, grad_x: Any
+) -> None:
+    """Channels ``start`` to ``stop`` of the gradient of ``x``: each thread has its own."""
+    one, zero = x.dtype.type(1), x.dtype.type(0)
+    share = np.empty_like(x[0])
+    for group in range(ptr.size - 1):
+        for channel in range(start, stop):
+            entry = winner[group, channel]
+            if entry != _NONE:
+                weight = _at(values, entry, one)
+                grad_x[_at(col, entry, entry), channel] += weight * grad[group, channel]
+        if _shares(start, stop, group, ptr, col, values, x, out, winner, grad, share):
+            for entry in range(ptr[group], ptr[group + 1]):
+                source = _at(col, entry, entry)
+                weight = _at(values, entry, one)
+                for channel in range(start, stop):
+                    reached = weight * x[source, channel] == out[group, channel]
+                    grad_x[source, channel] += weight * share[channel] if reached else zero
+
+
+@_jit
+def _extreme_to_values(
+    start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, out: Any, winner: Any, grad: Any, grad_values: Any
+) -> None:
+    width, zero = x.shape[1], x.dtype.type(0)
+    share = np.empty_like(x[0])
+    for group in range(start, stop):
+        for channel in range(width):
+            entry = winner[group, channel]
+            if entry != _NONE:
+                grad_values[entry] += grad[group, channel] * x[col[entry], channel]
+        if _shares(0, width, group, ptr, col, values, x, out, winner, grad, share):
+            for entry in range(ptr[group], ptr[group + 1]):
+                total = zero
+                for channel in range(width):
+                    value = x[col[entry], channel]
+                    total += share[channel] * value if values[entry] * value == out[group, channel] else zero
+                grad_values[entry] += total
+
+
+def extreme(ptr: Tensor, col: Tensor | None, values: Tensor | None, x: Tensor, reduce: str) -> tuple[Tensor, Tensor]:
+    """The max or min of each group of entries (0 if empty), and the entry that alone reaches it, else -1.
+
+    Entries are the rows ``values * x[col]``; ``None`` stands for all ones and for ``x`` itself.
+    """
+    out = x.new_empty(ptr.numel() - 1, x.size(1))
+    winner = torch.empty(out.shape, dtype=torch.int32)
+    _by_rows(_extreme, ptr, col, values, x, x.new_tensor([1 if reduce == "max" else -1]), out, winner)
+    return out, winner
+
+
+def extreme_backward(
+    entries: tuple[Tensor, Tensor | None, Tensor | None], kept: tuple[Tensor, ...], grad: Tensor, needed: Any
+) -> tuple[Tensor | None, Tensor | None]:
+    """The gradients of ``x`` and ``values``; equal extremes share evenly.
+
+    ``entries`` is ``(ptr, col, values)``, ``kept`` is ``x`` and what :func:`extreme` returned.
+    """
+    ptr, x = entries[0], kept[0]
+    grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if needed[0] else None
+    grad_values = torch.zeros_like(entries[2]) if entries[2] is not None and needed[1] else None
+    if grad_x is not None:
+        cuts = _cuts(x.size(1), _LINE // x.element_size())
+        _in_threads(_extreme_to_x, cuts, *entries, *kept, grad, grad_x)
+    if grad_values is not None:
+        _by_rows(_extreme_to_values, ptr, *entries[1:], *kept, grad, grad_values)
+    return grad_x, grad_values
+
+
+# Softmax --------------------------------------------------------------------------------------------------------------
+
+
+# Rows are read in their order; each thread works for groups of its own and passes over the rows of others.
+
+
+@_jit
+def _normalize(start: int, stop: int, index: Any, total: Any, out: Any) -> None:
+    for row in range(index.size):
+        group = index[row]
+        if start <= group < stop:
+            for channel in range(out.shape[1]):
+                total[group, channel] += out[row, channel]
+    for group in range(start, stop):
+        for channel in range(out.shape[1]):
+            total[group, channel] = 1 / total[group, channel] if total[group, channel] != 0 else 1
+    for row in range(index.size):
+        group = index[row]
+        if start <= group < stop:
+            for channel in range(out.shape[1]):
+                out[row, channel] *= total[group, channel]
+
+
+@_jit
+def _softmax_backward(start: int, stop: int, index: Any, total: Any, out: Any, grad: Any, result: Any) -> None:
+    for row in range(index.size):
+        group = index[row]
+        if start <= group < stop:
+            for channel in range(out.shape[1]):
+                total[group, channel] += out[row, channel] * grad[row, channel]
+    for row in range(index.size):
+        group = index[row]
+        if start <= group < stop:
+            for channel in range(out.shape[1]):
+                result[row, channel] = out[row, channel] * (grad[row, channel] - total[group, channel])
+
+
+def normalize(index: Tensor, size: int, out: Tensor) -> None:
+    """Divide, in place, each row by the sum over its group, where that is not 0."""
+    _in_threads(_normalize, _cuts(size), index, out.new_zeros(size, out.size(1)), out)
+
+
+def softmax_backward(index: Tensor, size: int, out: Tensor, grad: Tensor) -> Tensor:
+    """The gradient of the softmax ``out`` within groups."""
+    result = torch.empty_like(out)
+    _in_threads(_softmax_backward, _cuts(size), index, out.new_zeros(size, out.size(1)), out, grad, result)
+    return result
+
+
+# Threads --------------------------------------------------------------------------------------------------------------
+
+
+def _by_rows(kernel: Any, rowptr: Tensor, *tensors: Tensor | None) -> None:
     """Run a kernel on the rows of a CSR structure, in equal shares if torch has several threads."""
-    arrays = [tensor.detach().contiguous().numpy() for tensor in (rowptr, *tensors)]
-    bounds = _equal_shares(rowptr, torch.get_num_threads())
+    _in_threads(kernel, _equal_shares(rowptr, torch.get_num_threads()), rowptr, *tensors)
+
+
+def _in_threads(kernel: Any, bounds: list[int], *tensors: Tensor | None) -> None:
+    """Run a kernel between each two bounds, which may not write where another stretch writes."""
+    arrays = [None if tensor is None else tensor.detach().contiguous().numpy() for tensor in tensors]
     if len(bounds) == 2:
         kernel(*bounds, *arrays)
     else:
@@ -156,3 +359,10 @@ def _equal_shares(rowptr: Tensor, shares: int) -> list[int]:
     """Row numbers that cut the entries into about equal runs."""
     targets = torch.arange(1, shares, device=rowptr.device) * (int(rowptr[-1]) // shares)
     return [0, *torch.searchsorted(rowptr, targets.to(rowptr.dtype)).tolist(), rowptr.numel() - 1]
+
+
+def _cuts(size: int, step: int = 1) -> list[int]:
+    """Numbers that cut ``0..size`` into about equal runs, at multiples of a step, one for each thread."""
+    steps = -(-size // step)
+    shares = min(torch.get_num_threads(), steps)
+    return [min(steps * share // shares * step, size) for share in range(shares + 1)]

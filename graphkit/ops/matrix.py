@@ -18,6 +18,7 @@ from graphkit.core.validate import check_choice
 from graphkit.ops import backend
 from graphkit.ops.adjacency import check_weights, weighted_pattern
 from graphkit.ops.dropout import dropout
+from graphkit.ops.extreme import Extreme
 from graphkit.ops.indices import ragged, starts
 from graphkit.ops.pattern import Size, SparsityPattern
 
@@ -158,7 +159,7 @@ class SparseMatrix(Caching):
             out = _product(matrix, flat) * self.pattern.inverse_degree(flat.dtype).unsqueeze(1)
         else:
             check_choice(reduce, ("sum", "mean", "max", "min"), "reduce")
-            out = _Extreme.apply(flat, matrix.values, matrix, reduce)
+            out = Extreme.apply(flat, matrix.values, self.pattern.col, self.pattern.groups, reduce)
         return out if x.dim() == 2 else out.view(-1, *x.shape[1:])
 
     def csr(self, dtype: torch.dtype) -> Tensor:
@@ -291,58 +292,3 @@ class _Sampled(torch.autograd.Function):
         grad_a = _product(matrix, b) if ctx.needs_input_grad[0] else None
         grad_b = _product(matrix.T, a) if ctx.needs_input_grad[1] else None
         return grad_a, grad_b, None
-
-
-class _Extreme(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, values: Tensor | None, matrix: SparseMatrix, reduce: str) -> Tensor:
-        if x.is_cuda:  # torch has no such kernel there
-            out = backend.segment(_messages(x, values, matrix.pattern), matrix.pattern.rowptr, reduce)
-        else:
-            out = backend.csr_mm_reduce(matrix.csr(x.dtype), x, reduce)
-        ctx.pattern = matrix.pattern
-        ctx.save_for_backward(x, values, out)
-        return out
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        pattern, (x, values, out) = ctx.pattern, ctx.saved_tensors
-        if not torch.is_grad_enabled() and not grad.is_cuda:
-            return *_share_in_blocks(grad, x, values, out, pattern, ctx.needs_input_grad), None, None
-        with torch.no_grad():
-            reached = (_messages(x, values, pattern) == out.index_select(0, pattern.row)).to(grad.dtype)
-            ties = backend.segment(reached, pattern.rowptr, "sum").clamp_(min=1)
-        grad = (grad / ties).index_select(0, pattern.row) * reached
-        grad_x = grad_values = None
-        if ctx.needs_input_grad[0]:
-            carried = grad if values is None else grad * values.unsqueeze(1)
-            grad_x = torch.zeros_like(x).index_add(0, pattern.col, carried)
-        if ctx.needs_input_grad[1]:
-            grad_values = (grad * x.index_select(0, pattern.col)).sum(1)
-        return grad_x, grad_values, None, None
-
-
-def _share_in_blocks(
-    grad: Tensor, x: Tensor, values: Tensor | None, out: Tensor, pattern: SparsityPattern, needed: tuple[bool, ...]
-) -> tuple[Tensor | None, Tensor | None]:
-    """The gradients of max and min, a cache-sized block of rows at a time."""
-    grad_x = torch.zeros_like(x) if needed[0] else None
-    grad_values = torch.empty_like(values) if values is not None and needed[1] else None
-    for rows, entries, ptr in backend.blocks(pattern.rowptr, x.size(1)):
-        row, col = pattern.row[entries] - rows.start, pattern.col[entries]
-        sources = x.index_select(0, col)
-        weight = None if values is None else values[entries].unsqueeze(1)
-        messages = sources if weight is None else sources * weight
-        reached = (messages == out[rows].index_select(0, row)).to(grad.dtype)
-        ties = backend.segment(reached, ptr, "sum").clamp_(min=1)
-        reached *= (grad[rows] / ties).index_select(0, row)
-        if grad_values is not None:
-            grad_values[entries] = (reached * sources).sum(1)
-        if grad_x is not None:
-            grad_x.index_add_(0, col, reached if weight is None else reached.mul_(weight))
-    return grad_x, grad_values
-
-
-def _messages(x: Tensor, values: Tensor | None, pattern: SparsityPattern) -> Tensor:
-    messages = x.index_select(0, pattern.col)
-    return messages if values is None else messages.mul_(values.unsqueeze(1))

@@ -14,6 +14,7 @@ from torch_geometric.typing import SparseTensor
 from graphkit.core.caching import Caching, same_contents
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import backend
+from graphkit.ops.groups import Groups
 from graphkit.ops.indices import invert, permute
 
 Size = int | tuple[int, int] | None
@@ -62,6 +63,11 @@ class SparsityPattern(Caching):
     def row(self) -> Tensor:
         """Row of each entry in CSR order."""
         return self.cached("row", lambda: torch._convert_indices_from_csr_to_coo(self.rowptr, self.col)[0])
+
+    @property
+    def groups(self) -> Groups:
+        """The entries grouped by rows."""
+        return Groups(self.num_rows, self.row, self.rowptr)
 
     @property
     def csc_perm(self) -> Tensor:

@@ -32,6 +32,20 @@ def test_nan_and_infinity_are_kept() -> None:
     assert dots[1:].tolist() == [float("inf"), 5.0]
 
 
+@pytest.mark.parametrize("large", [backend.LARGE, 0])
+def test_extremes_of_nan_infinity_and_signed_zeros(monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    monkeypatch.setattr(backend, "LARGE", large)
+    nan, inf = float("nan"), float("inf")
+    src = torch.tensor([[nan, -inf, 0.0], [1.0, -inf, -0.0], [2.0, -1.0, -1.0]], requires_grad=True)
+    out = ops.segment(src, torch.tensor([0, 2, 3]), "max")
+    out.sum().backward()
+    assert out[0, 0].isnan()
+    assert out[0, 1:].tolist() == [-inf, 0.0]
+    assert out[1].tolist() == [2.0, -1.0, -1.0]
+    assert src.grad is not None
+    assert src.grad.tolist() == [[0.0, 0.5, 0.5], [0.0, 0.5, 0.5], [1.0, 1.0, 1.0]]
+
+
 def test_large_products_use_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = []
     real = kernels.sampled

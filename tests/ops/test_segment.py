@@ -1,6 +1,8 @@
 """Group reductions and softmax against one group at a time, and the same from every backend."""
 
+import contextlib
 import sys
+from unittest import mock
 
 import pytest
 import torch
@@ -39,8 +41,19 @@ def oracle(src, index, num_groups, reduce):
     return torch.stack(rows)
 
 
+@contextlib.contextmanager
+def using(name):
+    """A backend by name, or ``"compiled"``: graphkit's own kernels, whatever the size."""
+    if name == "compiled":
+        with mock.patch.object(backend, "LARGE", 0):
+            yield
+    else:
+        with backend.use_backend(name):
+            yield
+
+
 def installed(name):
-    if not backend.available()[name]:
+    if name not in ("auto", "compiled") and not backend.available()[name]:
         pytest.skip(f"{name} is not installed")
     return name
 
@@ -57,15 +70,14 @@ def assert_same(ours, expected):
         torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["auto", "torch", "torch_scatter"])
+@pytest.mark.parametrize("name", ["auto", "torch", "torch_scatter", "compiled"])
 @pytest.mark.parametrize("reduce", REDUCTIONS)
 @settings(max_examples=25, deadline=None)
 @given(data=groups())
 def test_scatter_and_segment_equal_the_oracle(name, reduce, data):
-    if name != "auto":
-        installed(name)
+    installed(name)
     src, index, num_groups = data
-    with backend.use_backend(name):
+    with using(name):
         expected = with_gradient(lambda src: oracle(src, index, num_groups, reduce), src)
         assert_same(with_gradient(lambda src: ops.scatter(src, index, num_groups, reduce), src), expected)
         order = index.argsort(stable=True)
@@ -74,7 +86,7 @@ def test_scatter_and_segment_equal_the_oracle(name, reduce, data):
         assert_same(with_gradient(lambda src: ops.segment(src, ptr, reduce), src[order]), expected)
 
 
-@pytest.mark.parametrize("name", ["torch", "torch_scatter"])
+@pytest.mark.parametrize("name", ["torch", "torch_scatter", "compiled"])
 @settings(max_examples=25, deadline=None)
 @given(data=groups())
 def test_softmax_equals_the_oracle(name, data):
@@ -88,7 +100,7 @@ def test_softmax_equals_the_oracle(name, data):
             out[members] = src[members].softmax(0)
         return out
 
-    with backend.use_backend(name):
+    with using(name):
         ours = with_gradient(lambda src: ops.softmax(src, index, dim_size=num_groups), src)
     assert_same(ours, with_gradient(one_by_one, src))
 
@@ -96,22 +108,23 @@ def test_softmax_equals_the_oracle(name, data):
 @pytest.mark.parametrize("reduce", REDUCTIONS)
 @pytest.mark.parametrize("is_sorted", [True, False])
 def test_backends_agree_on_many_rows(reduce, is_sorted):
-    """Enough rows for several blocks of the max gradient, with first and second derivatives."""
+    """Many ties and rows, with first and second derivatives."""
     installed("torch_scatter")
     generator = torch.Generator().manual_seed(0)
     src = torch.randn(20_000, 32, generator=generator, dtype=torch.float64).mul_(3).round_().requires_grad_()
     index = torch.randint(3000, (20_000,), generator=generator) + 5
     index = index.sort().values if is_sorted else index
     results = []
-    for name in ("torch", "torch_scatter"):
-        with backend.use_backend(name):
+    for name in ("torch", "torch_scatter", "compiled"):
+        with using(name):
             out = ops.scatter(src, index, 3010, reduce)
             (first,) = torch.autograd.grad(out.sin().sum(), src, create_graph=True)
             (plain,) = torch.autograd.grad(ops.scatter(src, index, 3010, reduce).sin().sum(), src)
             (second,) = torch.autograd.grad(first.square().sum(), src)
             results.append((out.detach(), first.detach(), plain, second))
-    assert_same(results[0], results[1])
-    assert_same(results[0][1:2], results[0][2:3])
+    for result in results:
+        assert_same(result, results[0])
+        assert_same(result[1:2], result[2:3])
 
 
 def test_empty_groups_give_zero_and_ties_share():

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from graphkit.core.caching import Caching, same_contents
+from graphkit.ops.groups import Groups, check_index, check_ptr
 from graphkit.ops.indices import starts
-from graphkit.ops.segment import Groups, check_index, check_ptr
 
 _CACHED = 8  # a model sees few different partitions at a time: the graphs of training and evaluation
 

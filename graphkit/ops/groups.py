@@ -1,0 +1,115 @@
+"""Partitions of rows into groups: their sums, and what the other reductions are made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from graphkit.ops import backend
+from graphkit.ops.indices import starts
+
+
+class Groups:
+    """A partition of rows into numbered groups, by an index or by pointers, which are what kernels prefer.
+
+    Args:
+        size: The number of groups.
+        index: The group of each row; ``None``: ``ptr`` tells.
+        ptr: Where each group begins, then the number of rows; ``None`` if rows are not sorted by group.
+    """
+
+    def __init__(self, size: int, index: Tensor | None, ptr: Tensor | None) -> None:
+        self.size, self._index, self.ptr = size, index, ptr
+        self._order: Tensor | None = None
+        given = index if index is not None else ptr
+        assert given is not None
+        self.given: Tensor = given
+
+    @property
+    def index(self) -> Tensor:
+        """The group of each row."""
+        if self._index is None:
+            self._index = torch.arange(self.size, device=self.given.device).repeat_interleave(self.given.diff())
+        return self._index
+
+    @property
+    def by_group(self) -> tuple[Tensor, Tensor | None]:
+        """Where each group begins, then the number of rows, and the rows group by group (``None`` if they are so)."""
+        if self.ptr is not None:
+            return self.ptr, None
+        if self._order is None:
+            ids = self.given.int() if self.size < 2**31 else self.given  # sorts twice as fast
+            self._order = ids.sort(stable=True).indices
+        return starts(torch.bincount(self.given, minlength=self.size)), self._order
+
+    def reduce(self, src: Tensor, how: str) -> Tensor:
+        """The sum, max or min of each group's rows of ``src``, without derivatives; 0 for empty groups."""
+        if self.ptr is not None:
+            return backend.segment(src, self.ptr, how)
+        return backend.scatter(src, self.given, self.size, how)
+
+    def sum(self, src: Tensor) -> Tensor:
+        """The sum of each group's rows."""
+        return _Linear.apply(src, self, True)
+
+    def spread(self, per_group: Tensor) -> Tensor:
+        """Each row's number of its group, the transpose of the sum."""
+        return _Linear.apply(per_group, self, False)
+
+    def gather(self, per_group: Tensor) -> Tensor:
+        """As :meth:`spread`, without derivatives."""
+        return per_group.index_select(0, self.index)
+
+    def counts(self, dtype: torch.dtype) -> Tensor:
+        """The number of rows of each group."""
+        counts = self.ptr.diff() if self.ptr is not None else torch.bincount(self.given, minlength=self.size)
+        return counts.to(dtype)
+
+
+def check_index(index: Tensor, num_rows: int, size: int | None) -> int:
+    """Check the groups of rows; returns their number, by default the largest index plus one.
+
+    Raises:
+        TypeError: If they are not int64.
+        ValueError: If there is not one per row.
+        IndexError: If one is out of range.
+    """
+    if index.dtype != torch.int64:
+        raise TypeError(f"index has dtype {index.dtype}, but groups are numbered in int64; use index.long()")
+    if index.dim() != 1 or index.numel() != num_rows:
+        raise ValueError(f"index has shape {list(index.shape)}; pass one index per row, shape [{num_rows}]")
+    low, high = (0, -1) if num_rows == 0 else (int(i) for i in torch.aminmax(index))
+    size = high + 1 if size is None else size
+    if low < 0 or high >= size:
+        raise IndexError(
+            f"index names group {low if low < 0 else high}, but there are {size} groups (0..{size - 1}); "
+            "check the index or dim_size"
+        )
+    return size
+
+
+def check_ptr(ptr: Tensor, num_rows: int) -> None:
+    """Check the beginnings of groups of consecutive rows.
+
+    Raises:
+        ValueError: If they are no partition of the rows.
+    """
+    if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
+        raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
+    if int(ptr[0]) != 0 or int(ptr[-1]) != num_rows or bool((ptr[1:] < ptr[:-1]).any()):
+        raise ValueError(f"ptr must rise from 0 to {num_rows}, the number of rows; got {ptr[0]}..{ptr[-1]}")
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, groups: Groups, summed: bool) -> Tensor:
+        ctx.groups, ctx.summed = groups, summed
+        ctx.save_for_backward(groups.given)  # notices edits in place
+        return groups.reduce(x, "sum") if summed else groups.gather(x)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        _ = ctx.saved_tensors
+        return _Linear.apply(grad, ctx.groups, not ctx.summed), None, None
