@@ -186,35 +186,27 @@ def _extreme(start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, sig
 
 @_jit
 def _shares(
-    start: int,
-    stop: int,
-    group: int,
-    ptr: Any,
-    col: Any,
-    values: Any,
-    x: Any,
-    out: Any,
-    winner: Any,
-    grad: Any,
-    share: Any,
+    first: int, last: int, start: int, col: Any, values: Any, x: Any, out: Any, winner: Any, grad: Any, share: Any
 ) -> bool:
-    """Whether several entries reach some extreme, and of such ones each entry's share of the gradient, 0 of others."""
+    """Whether several entries reach an extreme of one group, and of such extremes each one's share of the gradient.
+
+    The share is 0 where one alone does. Channels begin at ``start``. (Contiguous slices, which have no negative
+    indices, let the compiler use vector registers.)
+    """
     one, zero = x.dtype.type(1), x.dtype.type(0)
     tied = False
-    for channel in range(start, stop):
-        tied |= winner[group, channel] == _NONE
+    for channel in range(share.size):
+        tied |= winner[channel] == _NONE
         share[channel] = zero
-    if not tied:
-        return False
-    for entry in range(ptr[group], ptr[group + 1]):
-        source = _at(col, entry, entry)
-        weight = _at(values, entry, one)
-        for channel in range(start, stop):
-            share[channel] += one if weight * x[source, channel] == out[group, channel] else zero
-    for channel in range(start, stop):
-        each = grad[group, channel] / share[channel]
-        share[channel] = each if winner[group, channel] == _NONE else zero
-    return True
+    if tied:
+        for entry in range(first, last):
+            weight, source = _at(values, entry, one), x[_at(col, entry, entry), start : start + share.size]
+            for channel in range(share.size):
+                share[channel] += one if weight * source[channel] == out[channel] else zero
+        for channel in range(share.size):
+            each = grad[channel] / share[channel]
+            share[channel] = each if winner[channel] == _NONE else zero
+    return tied
 
 
 @_jit
@@ -223,39 +215,41 @@ def _extreme_to_x(
 ) -> None:
     """Channels ``start`` to ``stop`` of the gradient of ``x``: each thread has its own."""
     one, zero = x.dtype.type(1), x.dtype.type(0)
-    share = np.empty_like(x[0])
+    share = np.empty_like(x[0, start:stop])
     for group in range(ptr.size - 1):
-        for channel in range(start, stop):
-            entry = winner[group, channel]
+        first, last = ptr[group], ptr[group + 1]
+        best, won, its_grad = out[group, start:stop], winner[group, start:stop], grad[group, start:stop]
+        for channel in range(share.size):
+            entry = won[channel]
             if entry != _NONE:
-                weight = _at(values, entry, one)
-                grad_x[_at(col, entry, entry), channel] += weight * grad[group, channel]
-        if _shares(start, stop, group, ptr, col, values, x, out, winner, grad, share):
-            for entry in range(ptr[group], ptr[group + 1]):
-                source = _at(col, entry, entry)
-                weight = _at(values, entry, one)
-                for channel in range(start, stop):
-                    reached = weight * x[source, channel] == out[group, channel]
-                    grad_x[source, channel] += weight * share[channel] if reached else zero
+                grad_x[_at(col, entry, entry), start + channel] += _at(values, entry, one) * its_grad[channel]
+        if _shares(first, last, start, col, values, x, best, won, its_grad, share):
+            for entry in range(first, last):
+                row = _at(col, entry, entry)
+                weight, source, target = _at(values, entry, one), x[row, start:stop], grad_x[row, start:stop]
+                for channel in range(share.size):
+                    target[channel] += weight * share[channel] if weight * source[channel] == best[channel] else zero
 
 
 @_jit
 def _extreme_to_values(
     start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, out: Any, winner: Any, grad: Any, grad_values: Any
 ) -> None:
-    width, zero = x.shape[1], x.dtype.type(0)
+    zero = x.dtype.type(0)
     share = np.empty_like(x[0])
     for group in range(start, stop):
-        for channel in range(width):
-            entry = winner[group, channel]
+        first, last = ptr[group], ptr[group + 1]
+        best, won, its_grad = out[group], winner[group], grad[group]
+        for channel in range(share.size):
+            entry = won[channel]
             if entry != _NONE:
-                grad_values[entry] += grad[group, channel] * x[col[entry], channel]
-        if _shares(0, width, group, ptr, col, values, x, out, winner, grad, share):
-            for entry in range(ptr[group], ptr[group + 1]):
-                total = zero
-                for channel in range(width):
-                    value = x[col[entry], channel]
-                    total += share[channel] * value if values[entry] * value == out[group, channel] else zero
+                grad_values[entry] += its_grad[channel] * x[col[entry], channel]
+        if _shares(first, last, 0, col, values, x, best, won, its_grad, share):
+            for entry in range(first, last):
+                weight, source, total = values[entry], x[col[entry]], zero
+                for channel in range(share.size):
+                    value = source[channel]
+                    total += share[channel] * value if weight * value == best[channel] else zero
                 grad_values[entry] += total
 
 
