@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, samplers, testing, transforms
     from graphkit.datasets import load
+    from graphkit.recipes import compare
     from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
     from graphkit.training import Callback, Result, Trainer, load_run, load_weights, strategies
     from graphkit.transforms import features, rewiring
@@ -37,6 +38,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "strategies": ("graphkit.training.strategies", None),
     "recipes": ("graphkit.recipes", None),
     "testing": ("graphkit.testing", None),
+    "compare": ("graphkit.recipes", "compare"),
     "load": ("graphkit.datasets", "load"),
     "Task": ("graphkit.tasks", "Task"),
     "NodeTask": ("graphkit.tasks", "NodeTask"),
@@ -62,6 +64,7 @@ __all__ = [
     "Task",
     "Trainer",
     "__version__",
+    "compare",
     "datasets",
     "diagnostics",
     "expressivity",

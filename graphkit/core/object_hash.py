@@ -16,6 +16,7 @@ from types import BuiltinFunctionType, CodeType, FunctionType, ModuleType
 from typing import Any
 
 from torch import Tensor
+from torch.nn.parameter import is_lazy
 
 from graphkit.core.hashing import hash_tensors
 
@@ -70,6 +71,8 @@ class _Hasher:
             return _joined(kind.__name__, *sorted(map(self.of, value)))
         if kind is dict:
             return _joined("dict", self._all(value), self._all(value.values()))
+        if isinstance(value, Tensor) and is_lazy(value):  # a weight without a shape yet
+            return self.of(kind)
         if isinstance(value, Tensor):
             return _joined("tensor", hash_tensors(value, length=64))
         if isinstance(value, ModuleType):

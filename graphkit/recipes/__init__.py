@@ -4,6 +4,7 @@ from graphkit.core.deprecation import renamed_members
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.comparison import PairedDifference, RunComparison, compare_runs
 from graphkit.recipes.experiment import Experiment
+from graphkit.recipes.model_comparison import ModelComparison, compare
 from graphkit.recipes.papers import Paper
 from graphkit.recipes.published import Published
 from graphkit.recipes.recipe import Cell, Recipe, available, load
@@ -18,6 +19,7 @@ __all__ = [
     "Cell",
     "CellResult",
     "Experiment",
+    "ModelComparison",
     "OutOfTime",
     "PairedDifference",
     "Paper",
@@ -29,6 +31,7 @@ __all__ = [
     "RunOptions",
     "Verdict",
     "available",
+    "compare",
     "compare_runs",
     "judge",
     "load",

@@ -126,7 +126,23 @@ class RunComparison:
             row = [name, f"{mean:.2f} ± {half_width:.2f}", f"{self.ranks[name]:.2f}"]
             ps = ["—", "—"] if difference is None else [f"{p:.2g}" for p in (difference.p, difference.p_corrected)]
             rows.append([*row, "—" if difference is None else str(difference), *ps])
-        return Table(f"{len(self.differences)} pairs compared", header, rows)
+        return Table(self._title, header, rows)
+
+    def latex(self) -> str:
+        """:meth:`table` as a ``tabular`` for the package booktabs.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        return self.table().latex()
+
+    @property
+    def _title(self) -> str:
+        return f"{len(self.differences)} pairs compared"
+
+    @property
+    def _label(self) -> str:
+        return "mean score"
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw all means with their intervals, and beside them the differences with theirs.
@@ -142,7 +158,7 @@ class RunComparison:
             else:
                 word = found.word(self.higher_is_better)
                 rows.append(Row(f"{name} to {found.against}", values, Bar(found.mean, found.interval), word))
-        figure = draw_intervals(rows, "mean score", "difference, corrected 95 % intervals")
+        figure = draw_intervals(rows, self._label, "difference, corrected 95 % intervals")
         save_figure(figure, path)
         return figure
 
@@ -241,7 +257,7 @@ def compare_runs(
         if not np.isfinite(values).all():
             place = int(np.flatnonzero(~np.isfinite(values))[0])
             raise ValueError(f"compare_runs: {name} has the score {values[place]} at place {place}, must be finite")
-    pairs = _pairs(list(arrays), against)
+    pairs = pairs_of(list(arrays), against)
     ranks = stats.rankdata((-1 if higher_is_better else 1) * np.stack(list(arrays.values())), axis=0).mean(axis=1)
     differences = [
         (name, PairedDifference.of(arrays[name], other, arrays[other], overlap, len(pairs))) for name, other in pairs
@@ -249,16 +265,19 @@ def compare_runs(
     return RunComparison(arrays, differences, dict(zip(arrays, map(float, ranks))), overlap, higher_is_better)
 
 
-def _pairs(names: list[str], against: str | Mapping[str, str] | None) -> list[tuple[str, str]]:
+def pairs_of(
+    names: list[str], against: str | Mapping[str, str] | None, place: str = "compare_runs"
+) -> list[tuple[str, str]]:
+    """Each method that is compared with another, and the other; see :func:`compare_runs`."""
     if against is None:
         return [(second, first) for first, second in combinations(names, 2)]
     pairs = {name: against for name in names if name != against} if isinstance(against, str) else dict(against)
     for name, other in pairs.items():
         for wanted in (name, other):
             if wanted not in names:
-                raise ValueError(f"compare_runs: against: {unknown_name(wanted, names, 'method')}")
+                raise ValueError(f"{place}: against: {unknown_name(wanted, names, 'method')}")
         if name == other:
-            raise ValueError(f"compare_runs: against: {name} is compared with itself")
+            raise ValueError(f"{place}: against: {name} is compared with itself")
     return list(pairs.items())
 
 

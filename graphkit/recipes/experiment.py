@@ -138,14 +138,7 @@ class Experiment:
         """The model, with ``in_channels``, ``out_channels`` and a graph task's readout taken from the task."""
         part = self.config["model"]
         cls = find_class("model", part["class_path"])
-        known = inspect.signature(cls).parameters
-        given = _not_default(cls, part["init_args"])  # a default leaves the choice to the task (readout)
-        if issubclass(cls, LayeredModel):
-            return cls.from_task(task, **given)
-        sizes = dict(zip(SIZES, (task.num_features, task.num_outputs), strict=True))
-        module = build_noted(cls, {key: size for key, size in sizes.items() if key in known} | given)
-        node_level = cls.__module__.startswith("torch_geometric.")
-        return PyGModel(module, task.readout) if task.readout and node_level else module
+        return model_for(task, cls, _not_default(cls, part["init_args"]))  # a default leaves the choice to the task
 
     def build_trainer(self, **changes: Any) -> Trainer:
         """The trainer; ``changes`` replace its arguments."""
@@ -167,6 +160,17 @@ class Experiment:
     def __repr__(self) -> str:
         task = self.config["task"]
         return f"Experiment({self.config['model']['class_path']} on {task['name']}, split {task['split']})"
+
+
+def model_for(task: Task, cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:
+    """A model of a class for a task, which tells ``in_channels``, ``out_channels`` and a graph task's readout."""
+    if issubclass(cls, LayeredModel):
+        return cls.from_task(task, **arguments)
+    known = inspect.signature(cls).parameters
+    sizes = dict(zip(SIZES, (task.num_features, task.num_outputs), strict=True))
+    module = build_noted(cls, {key: size for key, size in sizes.items() if key in known} | dict(arguments))
+    node_level = cls.__module__.startswith("torch_geometric.")
+    return PyGModel(module, task.readout) if task.readout and node_level else module
 
 
 def _of_dataset(name: str, parsed: dict[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ from graphkit.datasets import load_splits
 from graphkit.models.unread import UnreadWarning
 from graphkit.recipes.experiment import Experiment
 from graphkit.tasks import Task
-from graphkit.training import Trainer
+from graphkit.training import Result, Trainer
 from graphkit.training.lifecycle import training_lock
 
 _logger = logging.getLogger("graphkit.recipes")
 
 Job = tuple[int | str, int]  # split and seed
+Run = dict[str, Any]
 CHECKPOINT_SECONDS = 60.0
 RUN_KEYS = ("seed", "split", "split_hash", "test", "val", "best_epoch", "epochs", "seconds")
 
@@ -93,7 +95,7 @@ class Schedule:
     unit: str
     by_split: bool
 
-    def run(self, options: RunOptions) -> list[dict[str, Any]]:
+    def run(self, options: RunOptions) -> list[Run]:
         """Train with every seed on every split; scores, and the baseline of the split, are in the table's unit.
 
         Raises:
@@ -110,46 +112,11 @@ class Schedule:
             for seed in self.seeds:
                 place = folder / (str(split) if self.by_split else "") / f"seed-{seed}"
                 places[split, seed] = place.absolute(), self._key(split, seed, options.threads)
-        finished = {
-            job: run
-            for job, (place, key) in places.items()
-            if not options.fresh and (run := _read(place / "result.json", key))
-        }
-        unfinished = {job: how for job, how in places.items() if job not in finished}
-        state = f"{{}} of {len(places)} runs of {self.name} are saved in {folder}; the same command does the rest"
-        try:
-            for job, run in self._train(unfinished, len(finished), options):
-                finished[job] = run
-                _logger.info("%s", self._told(run))
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(state.format(len(finished))) from None
-        if len(finished) < len(places):
-            raise OutOfTime(state.format(len(finished)))
-        return [self._in_unit(finished[job] | {"baseline": baselines[job[0]]}) for job in places]
+        train = partial(_trained, json.dumps(self.experiment.config), options.threads, self.also_test)
+        runs = carry_out(self.name, places, train, options, self.unit)
+        return [self._in_unit(run | {"baseline": baselines[job[0]]}) for job, run in runs.items()]
 
-    def _train(
-        self, unfinished: dict[Job, tuple[Path, str]], done: int, options: RunOptions
-    ) -> Iterator[tuple[Job, dict[str, Any]]]:
-        from joblib import delayed, effective_n_jobs
-
-        config = json.dumps(self.experiment.config)
-        shown = shows_progress(options.progress)
-        epochs = shown and effective_n_jobs(options.jobs) == 1
-        calls = (
-            delayed(_run_one)(config, job, options.threads, self.also_test, *how, not options.fresh, epochs)
-            for job, how in takewhile(lambda _: options.has_time, unfinished.items())
-        )
-        with progress_bar(total=done + len(unfinished), initial=done, unit="run", show=shown) as bar:
-            for job, run in parallel(calls, options.jobs):
-                bar.update()
-                yield job, run
-
-    def _told(self, run: dict[str, Any]) -> str:
-        test, val = (in_unit(run[key], self.unit) for key in ("test", "val"))
-        where = f"{self.name}, split {run['split']}, seed {run['seed']}"
-        return f"{where}: test {test:.2f}, val {val:.2f}, {run['epochs']} epochs, {run['seconds']:.0f} s"
-
-    def _in_unit(self, run: dict[str, Any]) -> dict[str, Any]:
+    def _in_unit(self, run: Run) -> Run:
         scored = [key for key in ("test", "val", "baseline") if run[key] is not None]
         scores = {key: in_unit(run[key], self.unit) for key in scored}
         rounded = {key: round(x, 6) if isinstance(x, float) else x for key, x in (run | scores).items()}
@@ -157,13 +124,71 @@ class Schedule:
         return rounded
 
     def _key(self, split: int | str, seed: int, threads: int) -> str:
-        import torch
-
-        import graphkit
-
-        versions = [graphkit.__version__, torch.__version__]
         further = [extra for extra in (self.also_test, self.experiment.own_code) if extra]
-        return hash_config([self.experiment.hash, split, seed, threads, *versions, *further])
+        return hash_config([self.experiment.hash, split, seed, threads, *code_versions(), *further])
+
+
+Train = Callable[[Job, Path, bool, bool], Run]  # in a folder, going on there or not, with a bar over epochs or not
+
+
+def carry_out(
+    name: str, places: Mapping[Job, tuple[Path, str]], train: Train, options: RunOptions, unit: str
+) -> dict[Job, Run]:
+    """The runs of all jobs, of which those that are saved are not trained again.
+
+    Args:
+        name: What the runs are called in messages.
+        places: The folder of each run, and a digest of what makes it.
+        train: What trains one.
+        options: How.
+        unit: The unit of scores in messages.
+
+    Raises:
+        KeyboardInterrupt: After Ctrl-C; says how many runs are saved.
+        OutOfTime: If the deadline came before the last run was started; says the same.
+    """
+    folder = Path(options.folder) / name
+    finished = {job: run for job, place in places.items() if not options.fresh and (run := saved_run(*place))}
+    state = f"{{}} of {len(places)} runs of {name} are saved in {folder}; the same command does the rest"
+    try:
+        for job, run in _train(places, finished, train, options):
+            finished[job] = run
+            test, val = (in_unit(run[key], unit) for key in ("test", "val"))
+            where = f"{name}, split {run['split']}, seed {run['seed']}"
+            cost = f"{run['epochs']} epochs, {run['seconds']:.0f} s"
+            _logger.info("%s: test %.2f, val %.2f, %s", where, test, val, cost)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(state.format(len(finished))) from None
+    if len(finished) < len(places):
+        raise OutOfTime(state.format(len(finished)))
+    return {job: finished[job] for job in places}
+
+
+def _train(
+    places: Mapping[Job, tuple[Path, str]], finished: Mapping[Job, Run], train: Train, options: RunOptions
+) -> Iterator[tuple[Job, Run]]:
+    from joblib import delayed, effective_n_jobs
+
+    shown = shows_progress(options.progress)
+    epochs = shown and effective_n_jobs(options.jobs) == 1
+    unfinished = [job for job in places if job not in finished]
+    calls = (
+        delayed(_run_one)(train, job, *places[job], not options.fresh, epochs)
+        for job in takewhile(lambda _: options.has_time, unfinished)
+    )
+    with progress_bar(total=len(places), initial=len(finished), unit="run", show=shown) as bar:
+        for job, run in parallel(calls, options.jobs):
+            bar.update()
+            yield job, run
+
+
+def code_versions() -> list[str]:
+    """The versions with which saved runs were made."""
+    import torch
+
+    import graphkit
+
+    return [graphkit.__version__, torch.__version__]
 
 
 def in_unit(value: float, unit: str) -> float:
@@ -173,24 +198,15 @@ def in_unit(value: float, unit: str) -> float:
     return value * 100.0 if unit == "%" else value
 
 
-def _run_one(
-    config: str,
-    job: Job,
-    threads: int,
-    also_test: list[int | str],
-    place: Path,
-    key: str,
-    resume: bool,
-    progress: bool,
-) -> tuple[Job, dict[str, Any]]:
+def _run_one(train: Train, job: Job, place: Path, key: str, resume: bool, progress: bool) -> tuple[Job, Run]:
     """One run, in whatever process or on whatever machine joblib chose: trained, or what another one trained."""
     split, seed = job
     waiting = f"another process trains split {split}, seed {seed} in {place}; waiting for its result"
     with locked(place / f"{key}.lock", waiting):
-        run = _read(place / "result.json", key) if resume else None
+        run = saved_run(place, key) if resume else None
         if run is None:
             unfinished = place / f"unfinished-{key}"
-            run = _trained(config, job, threads, also_test, unfinished, resume, progress)
+            run = train(job, unfinished, resume, progress)
             remove_temporaries(place / "result.json")
             write_record(place / "result.json", {"key": key, "run": run})
             shutil.rmtree(unfinished)
@@ -198,28 +214,42 @@ def _run_one(
 
 
 def _trained(
-    config: str, job: Job, threads: int, also_test: list[int | str], folder: Path, resume: bool, progress: bool
-) -> dict[str, Any]:
-    import torch
-
+    config: str, threads: int, also_test: list[int | str], job: Job, folder: Path, resume: bool, progress: bool
+) -> Run:
     split, seed = job
     experiment = Experiment(json.loads(config))
-    with training_lock:  # the number of threads is that of the process
+    with on_threads(threads):
+        trainer = experiment.build_trainer(seed=seed, progress=progress, **files_in(folder))
+        with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
+            task = _task(_task_config(experiment), split, experiment.own_code)
+            result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
+        others = tuple(also_test)
+        further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []
+        return run_of(result) | {"also_test": {other.split.name: _test(trainer, other) for other in further}}
+
+
+@contextmanager
+def on_threads(number: int) -> Iterator[None]:
+    """Train with a number of threads, which is that of the whole process."""
+    import torch
+
+    with training_lock:
         before = torch.get_num_threads()
-        torch.set_num_threads(threads)
+        torch.set_num_threads(number)
         try:
-            files = {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
-            trainer = experiment.build_trainer(seed=seed, progress=progress, **files)
-            with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
-                task = _task(_task_config(experiment), split, experiment.own_code)
-                result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
-            others = tuple(also_test)
-            further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []
-            run = {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
-            run["also_test"] = {other.split.name: _test(trainer, other) for other in further}
+            yield
         finally:
             torch.set_num_threads(before)
-    return run
+
+
+def files_in(folder: Path) -> dict[str, Any]:
+    """The arguments of a trainer whose run can go on, and leaves no other files."""
+    return {"run_dir": folder, "loggers": (), "checkpoint_seconds": CHECKPOINT_SECONDS}
+
+
+def run_of(result: Result) -> Run:
+    """What is saved of a run."""
+    return {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
 
 
 def _test(trainer: Trainer, task: Task) -> float:
@@ -246,8 +276,9 @@ def _further(config: str, split: int | str, own_code: str, others: tuple[int | s
     return [_task(config, split, own_code).with_split(other) for other in load_splits(name, others, **options)]
 
 
-def _read(path: Path, key: str) -> dict[str, Any] | None:
-    """A saved run, or ``None`` if there is none, it is damaged, or it was made in another way."""
+def saved_run(place: Path, key: str) -> Run | None:
+    """The run in a folder, or ``None`` if there is none, it is damaged, or it was made in another way."""
+    path = place / "result.json"
     try:
         content = read_record(path)
         run = content["run"]
