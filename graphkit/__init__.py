@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, samplers, testing, transforms
     from graphkit.datasets import load
     from graphkit.recipes import compare
-    from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
+    from graphkit.tasks import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
     from graphkit.training import Callback, Result, Trainer, load_run, load_weights, strategies
     from graphkit.transforms import features, rewiring
 
@@ -41,6 +41,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "compare": ("graphkit.recipes", "compare"),
     "load": ("graphkit.datasets", "load"),
     "Task": ("graphkit.tasks", "Task"),
+    "EdgeTask": ("graphkit.tasks", "EdgeTask"),
     "NodeTask": ("graphkit.tasks", "NodeTask"),
     "GraphTask": ("graphkit.tasks", "GraphTask"),
     "LinkTask": ("graphkit.tasks", "LinkTask"),
@@ -55,6 +56,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
 
 __all__ = [
     "Callback",
+    "EdgeTask",
     "GraphTask",
     "LinkSplit",
     "LinkTask",

@@ -60,7 +60,7 @@ class PyGModel(Configurable, nn.Module):
         parameters = inspect.signature(forward).parameters.values()
         self._named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         required = [p.name for p in self._named if p.default is p.empty]
-        self._takes_batch = len(required) == 1 and required[0] not in ("x", "input", "edge_index")
+        self.takes_batch = len(required) == 1 and required[0] not in ("x", "input", "edge_index")
 
     def forward(
         self,
@@ -74,7 +74,7 @@ class PyGModel(Configurable, nn.Module):
         """The module's outputs, as the readout says; arguments as those of :meth:`LayeredModel.forward`."""
         data = as_batch("PyGModel", x, edge_index, edge_weight, edge_attr, batch, further)
         try:
-            out = self.module(data) if self._takes_batch else self.module(**self._inputs(data))
+            out = self.module(data) if self.takes_batch else self.module(**self._inputs(data))
         except RuntimeError:
             if data.get("x") is not None:
                 check_width(self.module, data.x)

@@ -144,7 +144,8 @@ class GraphSAINTNode(_IndependentDraws):
 
     def pair_probability(self, source: SubgraphSource, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         q = self._share(source)
-        return _both(q[first], q[second], q[first] + q[second], self.num_draws)
+        either = q[first] + np.where(first == second, 0.0, q[second])
+        return _both(q[first], q[second], either, self.num_draws)
 
     def _share(self, source: SubgraphSource) -> np.ndarray:
         return source.cached("leaving", lambda: source.adjacency().sum(axis=0) / max(source.num_edges, 1))
@@ -197,6 +198,7 @@ class GraphSAINTEdge(_IndependentDraws):
         tail, head = source.edge_index().numpy()
         linked = np.isin(first * source.num_nodes + second, tail * source.num_nodes + head)
         either = share[first] + share[second] - np.where(linked, pick[first] + pick[second], 0.0)
+        either = np.where(first == second, share[first], either)
         return _both(share[first], share[second], either, self.num_draws)
 
     def _share(self, source: SubgraphSource) -> tuple[np.ndarray, np.ndarray]:

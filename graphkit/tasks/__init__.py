@@ -4,6 +4,7 @@ from typing import Any
 
 from graphkit.core.deprecation import warn_renamed
 from graphkit.tasks.base import Task
+from graphkit.tasks.edge import EdgeTask
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
 from graphkit.tasks.link_split import LinkSplit
@@ -16,6 +17,7 @@ from graphkit.tasks.targets import Target
 __all__ = [
     "STAGES",
     "Draw",
+    "EdgeTask",
     "GraphTask",
     "LinkSplit",
     "LinkTask",

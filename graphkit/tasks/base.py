@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, reduce
 from typing import Any, ClassVar, Self
 
@@ -31,8 +31,8 @@ from graphkit.transforms.base import Precompute, apply
 class Task(Scoring):
     r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
 
-    Use :class:`NodeTask`, :class:`GraphTask` or :class:`LinkTask`. A task is put together from a *target*, which says
-    what labels mean, and a *loader*, which makes batches. The kinds of target and their losses are
+    Use :class:`NodeTask`, :class:`EdgeTask`, :class:`GraphTask` or :class:`LinkTask`. A task is put together from a
+    *target*, which says what labels mean, and a *loader*, which makes batches. The kinds of target and their losses are
 
     ==============  ============================  ===============================================
     target          labels                        loss on the outputs
@@ -79,6 +79,7 @@ class Task(Scoring):
     Attributes:
         kind: What is judged, as a word for messages.
         judges_pairs: Whether pairs of nodes are judged (:meth:`pairs`).
+        label_key: What batches call the labels.
         joins_graphs: Whether batches join many graphs, which have the labels.
         readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.
         tables: What the columns of the tables hold that the task was made of (:meth:`NodeTask.from_pandas`), if any.
@@ -88,8 +89,6 @@ class Task(Scoring):
     """
 
     kind: ClassVar[str]
-    judges_pairs: ClassVar[bool] = False
-    joins_graphs: ClassVar[bool] = False
     readout: str | None = None
     stands_for: str = ""
     tables: Any = None
@@ -159,6 +158,17 @@ class Task(Scoring):
     def num_edge_features(self) -> int:
         """The number of edge features; 0 without ``edge_attr``."""
         return self._sizes.num_edge_features
+
+    def asked(self) -> list[Data]:
+        """The graphs as new ones, of which everything is predicted (default: as they are)."""
+        return self.graphs
+
+    def names(self, stage: str | None) -> Any:
+        """What rows of predictions are called: those of a stage, or of :meth:`asked` (default: by number)."""
+        if stage is None:
+            return self.ids
+        rows = getattr(self.split, stage)
+        return rows.tolist() if self.ids is None else self.ids[rows.numpy()]
 
     @cached_property
     def content_hash(self) -> str:
@@ -238,51 +248,6 @@ class Task(Scoring):
     def _baseline(self) -> float | None:
         labels = None if self._fitted_to is None else self.loader.labels("test")
         return None if labels is None else self.score_of_constant(labels)
-
-    # What a strategy needs that judges single layers -----------------------------------------------------------------
-
-    def target_index(self, batch: Data, stage: str) -> Tensor | None:
-        """The nodes that are judged one by one at a stage ``[n]``; ``None`` where graphs or pairs are."""
-        return None
-
-    def pairs(self, batch: Data) -> Tensor | None:
-        """The pairs of nodes that are judged ``[2, n]``; ``None`` where nodes or graphs are."""
-        return None
-
-    def target_labels(self, batch: Data, stage: str) -> Tensor:
-        rows, y = self.target_index(batch, stage), batch.get("y")
-        return y if rows is None or y is None else y[rows]
-
-    def label_index(self, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        """Rows of ``batch.y``, and for each a node that it is the label of: judged ones, or all of a graph."""
-        raise TypeError(f"task {self.name!r}: {self.kind}s have no nodes with labels")
-
-    def judged(self, predict: Callable[..., Tensor], batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        """Predictions and labels of what is judged, as :meth:`select` takes them; a test hides the labels meanwhile.
-
-        Args:
-            predict: What makes outputs, ``predict(batch, stage=stage)``.
-            batch: A batch of the stage.
-            stage: ``"train"``, ``"val"`` or ``"test"``.
-        """
-        y = None if self.judges_pairs else batch.get("y")
-        if stage == "test" and y is not None:
-            rows = None if self.joins_graphs else self.target_index(batch, stage)
-            batch.y = self.target.hide(y, slice(None) if rows is None else rows)
-        try:
-            out = predict(batch, stage=stage)
-        finally:
-            if y is not None:
-                batch.y = y
-        return self.select(out, batch, stage)
-
-    def pool(self, h: Tensor, batch: Data) -> Tensor:
-        """From states of nodes to one per row that :meth:`select` takes (default: the same)."""
-        return h
-
-    def spread(self, values: Tensor, batch: Data, stage: str) -> Tensor:
-        """Values of what is judged ``[n, channels]``, with the rows that :meth:`select` takes (default: the same)."""
-        return values
 
     # Changes -----------------------------------------------------------------------------------------------------
 

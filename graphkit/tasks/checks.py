@@ -39,16 +39,16 @@ def as_graphs(graphs: Any, task: str) -> list[Data]:
     return graphs
 
 
-def as_labels(y: Any, place: str) -> Tensor:
-    """Labels as a tensor of real numbers or truth values.
+def as_labels(y: Any, place: str, name: str = "y") -> Tensor:
+    """Labels, called so, as a tensor of real numbers or truth values.
 
     Raises:
         TypeError: If they are strings or complex numbers.
     """
-    labels = as_tensor(y, f"{place}: y")
+    labels = as_tensor(y, f"{place}: {name}")
     if labels.is_complex() or labels.layout != torch.strided:
         kind = labels.dtype if labels.is_complex() else labels.layout
-        raise TypeError(f"{place}: y is {kind}, but labels are real numbers in a dense tensor")
+        raise TypeError(f"{place}: {name} is {kind}, but labels are real numbers in a dense tensor")
     return labels
 
 

@@ -18,15 +18,14 @@ from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.validate import check_edge_index
 from graphkit.metrics import HitsAt
 from graphkit.ops import sddmm
-from graphkit.samplers import Sampler
-from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names
 from graphkit.tasks.link_split import LinkSplit, link_keys, sample_negatives
-from graphkit.tasks.loaders import Loader, Pairs, PairSubgraphs
+from graphkit.tasks.loaders import Loader, Pairs
+from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.split import STAGES, without_masks
 
 
-class LinkTask(Task):
+class LinkTask(PairTask):
     r"""Predict which pairs of nodes of one graph are linked.
 
     A batch is the graph with the edges that may carry messages at its stage (see :class:`LinkSplit`), or a subgraph of
@@ -63,7 +62,6 @@ class LinkTask(Task):
     """
 
     kind = "link"
-    judges_pairs = True
     split: LinkSplit
 
     def __init__(
@@ -82,9 +80,6 @@ class LinkTask(Task):
 
     def make_loader(self) -> Loader:
         return Pairs(self)
-
-    def make_subgraph_loader(self, sampler: Sampler) -> Loader:
-        return PairSubgraphs(self, sampler, self.loader)
 
     def set_data(self, graphs: Sequence[Data], split: LinkSplit) -> None:
         place = f"task {self.name!r}"
@@ -137,17 +132,14 @@ class LinkTask(Task):
                     stacklevel=4,
                 )
 
-    @property
-    def num_nodes(self) -> int:
-        """The number of nodes."""
-        return self.graphs[0].num_nodes
-
     @cached_property
     def content_hash(self) -> str:
         return hash_config([self.split.hash, self.num_negatives, *(hash_data(graph) for graph in self.graphs)])
 
+    def names(self, stage: str | None) -> Any:
+        return None
+
     def stage_graph(self, stage: str) -> Data:
-        """The graph with the edges that may carry messages at one stage."""
         return self.graphs[self._graph_of[stage]]
 
     def draw_negatives(self, generator: torch.Generator | None = None) -> Tensor:
@@ -156,30 +148,18 @@ class LinkTask(Task):
         count = round(self.num_negatives * self.split.train.size(1))
         return sample_negatives(self._trained, self.num_nodes, count, self.split.undirected, generator)
 
-    def pairs(self, batch: Data) -> Tensor:
-        return batch.edge_label_index
-
-    def target_labels(self, batch: Data, stage: str) -> Tensor:
-        return batch.edge_label
-
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        pairs, rows = batch.edge_label_index, batch.num_nodes
-        shape = list(out.shape) if isinstance(out, Tensor) else type(out).__name__
-        if shape == [pairs.size(1), 1]:
+        shape, count = list(out.shape) if isinstance(out, Tensor) else type(out).__name__, batch.edge_label.numel()
+        if shape == [count, 1]:
             return out, batch.edge_label
-        if "readout_mask" in batch and "root_index" in batch and shape[:1] == [batch.root_index.numel()]:
-            row_of = pairs.new_zeros(rows).index_copy_(0, batch.root_index, torch.arange(shape[0], device=pairs.device))
-            pairs, rows = row_of[pairs], shape[0]  # the model has read the roots itself
+        pairs, rows = self.ends(out, batch)
         if not isinstance(out, Tensor) or out.dim() != 2 or out.size(0) != rows or out.size(1) < 2:
             raise ValueError(
                 f"task {self.name!r} needs an embedding per node, [{rows}, width] with a width above 1, or "
-                f"a score per pair, [{pairs.size(1)}, 1]; the model returned {shape}; a link task needs a model "
+                f"a score per pair, [{count}, 1]; the model returned {shape}; a link task needs a model "
                 "without readout, with several outputs"
             )
         return sddmm(pairs, out, out).unsqueeze(1), batch.edge_label
-
-    def weight(self, batch: Data) -> Tensor | None:
-        return batch.get("pair_weight")
 
     def with_split(self, split: LinkSplit) -> Self:
         if self._data is None:

@@ -16,6 +16,7 @@ from graphkit.core.attributes import attributes_of
 from graphkit.core.building import UntoldError, import_class, import_path, rebuilt, told
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
+from graphkit.tasks.edge import EdgeTask
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
 from graphkit.tasks.link_split import LinkSplit
@@ -27,7 +28,7 @@ from graphkit.tasks.targets import Target
 
 _NODES = 12  # of a graph that stands for others: a ring
 _LEFT_OUT = {"y", *PAIRS, *(f"{stage}_mask" for stage in STAGES)}
-_KINDS: dict[str, type[Task]] = {cls.kind: cls for cls in (NodeTask, GraphTask, LinkTask)}
+_KINDS: dict[str, type[Task]] = {cls.kind: cls for cls in (NodeTask, EdgeTask, GraphTask, LinkTask)}
 
 
 def outline(task: Task) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def outline(task: Task) -> dict[str, Any]:
         "labels": None if labels is None else _column(labels),
         "node": {key: _column(graph[key]) for key in columns["node"] if key not in _LEFT_OUT},
         "edge": {key: _column(graph[key]) for key in columns["edge"] if key not in _LEFT_OUT},
+        "undirected": getattr(task, "undirected", None),
         "tables": None if task.tables is None else task.tables.config(),
         "applied": [] if task.tables is None else [told(transform) for transform in task.applied],
         "sampler": None if task.sampler is None else told(task.sampler),
@@ -135,6 +137,19 @@ def _node_task(described: Mapping[str, Any], graph: Data, target: Target, metric
     return NodeTask(described["name"], graph, _parts(_NODES), target, metric, **_options(described))
 
 
+def _edge_task(described: Mapping[str, Any], graph: Data, target: Target, metric: str | None) -> Task:
+    graph.edge_label = _labels(described, graph.num_edges)
+    return EdgeTask(
+        described["name"],
+        graph,
+        Split.random_edges(graph.edge_index),
+        target,
+        metric,
+        **_options(described),
+        undirected=described["undirected"],
+    )
+
+
 def _graph_task(described: Mapping[str, Any], graph: Data, target: Target, metric: str | None) -> Task:
     graph.y = _labels(described, 1 if graph.get("readout_mask") is None else _NODES)
     return GraphTask(described["name"], [graph] * 3, _parts(3), target, metric, **_options(described))
@@ -147,4 +162,4 @@ def _link_task(described: Mapping[str, Any], graph: Data, target: Target, metric
     return LinkTask(described["name"], graph, split, metric or "roc_auc")
 
 
-_MAKERS = {"node": _node_task, "graph": _graph_task, "link": _link_task}
+_MAKERS = {"node": _node_task, "edge": _edge_task, "graph": _graph_task, "link": _link_task}

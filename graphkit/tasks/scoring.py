@@ -6,7 +6,8 @@ import copy
 import math
 import warnings
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
 
 from torch import Tensor
 from torch_geometric.data import Data
@@ -41,7 +42,9 @@ class Scoring(Checked, ABC):
     """
 
     kind: ClassVar[str]
-    judges_pairs: ClassVar[bool]
+    judges_pairs: ClassVar[bool] = False
+    label_key: ClassVar[str] = "y"
+    joins_graphs: ClassVar[bool] = False
     _fitted_to: Tensor | None = None
 
     def __init__(
@@ -58,10 +61,10 @@ class Scoring(Checked, ABC):
         self.name = name
         if isinstance(target, str):
             known = targets.registry.classes()
-            fitting = [key for key, cls in known.items() if issubclass(cls, targets.Link) == self.judges_pairs]
+            fitting = [key for key, cls in known.items() if issubclass(cls, targets.Link) == self.judges_links]
             check_choice(target, fitting, "target")
         self.target = targets.resolve(target)
-        if isinstance(self.target, targets.Link) and not self.judges_pairs:
+        if isinstance(self.target, targets.Link) and not self.judges_links:
             raise ValueError(f"task {name!r} judges {self.kind}s, but a {self.target} target is of pairs; use LinkTask")
         if num_outputs is not None:
             self.target.num_outputs = num_outputs
@@ -71,6 +74,11 @@ class Scoring(Checked, ABC):
         _check_metric(self._metric, self.target)
         self.target.given_loss = None if loss is None else GivenLoss(loss, f"task {name!r}")
         self.target.class_weight, self.target.pos_weight = class_weight, pos_weight
+
+    @property
+    def judges_links(self) -> bool:
+        """Whether it is judged which pairs of nodes are linked."""
+        return self.judges_pairs
 
     @property
     def num_outputs(self) -> int | None:
@@ -190,10 +198,6 @@ class Scoring(Checked, ABC):
                 f"task {self.name!r} needs {rows} rows of outputs, the model returned {out.size(0)}; {hint}"
             )
 
-    @abstractmethod
-    def target_labels(self, batch: Data, stage: str) -> Tensor:
-        """The labels of what is judged (default: those of ``batch.y``; ``None`` where it has none)."""
-
     def weight(self, batch: Data) -> Tensor | None:
         """How much each judged row counts in the loss of a batch (default: equally)."""
         return None
@@ -207,6 +211,56 @@ class Scoring(Checked, ABC):
     def fresh_metric(self) -> metrics.Metric:
         """:meth:`new_metric` as a metric of graphkit's."""
         return metrics.resolve(self.new_metric())
+
+    # What a strategy needs that judges single layers -----------------------------------------------------------------
+
+    def target_index(self, batch: Data, stage: str) -> Tensor | None:
+        """The nodes that are judged one by one at a stage ``[n]``; ``None`` where graphs or pairs are."""
+        return None
+
+    def pairs(self, batch: Data) -> Tensor | None:
+        """The pairs of nodes that are judged ``[2, n]``; ``None`` where nodes or graphs are."""
+        return None
+
+    def target_labels(self, batch: Data, stage: str) -> Tensor:
+        """The labels of what is judged (default: those of ``batch.y``; ``None`` where it has none)."""
+        rows, y = self.target_index(batch, stage), batch.get("y")
+        return y if rows is None or y is None else y[rows]
+
+    def label_index(self, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        """Rows of ``batch.y``, and for each a node that it is the label of: judged ones, or all of a graph."""
+        raise TypeError(f"task {self.name!r}: {self.kind}s have no nodes with labels")
+
+    def judged(self, predict: Callable[..., Tensor], batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        """Predictions and labels of what is judged, as :meth:`select` takes them; a test hides the labels meanwhile.
+
+        Args:
+            predict: What makes outputs, ``predict(batch, stage=stage)``.
+            batch: A batch of the stage.
+            stage: ``"train"``, ``"val"`` or ``"test"``.
+        """
+        labels = batch.get(self.label_key)
+        if stage == "test" and labels is not None:
+            rows = None if self.joins_graphs else self.target_index(batch, stage)
+            batch[self.label_key] = self.target.hide(labels, slice(None) if rows is None else rows)
+        try:
+            out = predict(batch, stage=stage)
+        finally:
+            if labels is not None:
+                batch[self.label_key] = labels
+        return self.select(out, batch, stage)
+
+    def scored_by(self, scores_pairs: bool | None) -> Self:
+        """This task for a model that scores pairs itself, or gives outputs of nodes (``None``: not known)."""
+        return self
+
+    def pool(self, h: Tensor, batch: Data) -> Tensor:
+        """From states of nodes to one per row that :meth:`select` takes (default: the same)."""
+        return h
+
+    def spread(self, values: Tensor, batch: Data, stage: str) -> Tensor:
+        """Values of what is judged ``[n, channels]``, with the rows that :meth:`select` takes (default: the same)."""
+        return values
 
 
 def _check_metric(metric: metrics.Metric, target: Target) -> None:

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from graphkit.core.constraints import Count, Interval, NonNegativeInt, Seed, Share, checked
 from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
+from graphkit.tasks.times import parts_by_time, time_bounds
 
 STAGES = ("train", "val", "test")
 
@@ -220,6 +221,78 @@ class Split:
             train = torch.cat([fold for j, fold in enumerate(folds) if j not in (i, (i + 1) % k)]).sort().values
             splits.append(cls(f"{label}/{i}", train, val, test, num_examples=num_examples))
         return splits
+
+    @classmethod
+    @checked
+    def random_edges(
+        cls,
+        edge_index: Any,
+        val: Share = 0.2,
+        test: Share = 0.2,
+        seed: Seed = 0,
+        stratify: Any = None,
+        undirected: bool = True,
+        name: str | None = None,
+    ) -> Split:
+        """Divide the edges of a graph at random, those between the same nodes together.
+
+        Args:
+            edge_index: The edges ``[2, num_edges]``.
+            val: The share for validation (default: 0.2).
+            test: The share for the test; the rest is for training (default: 0.2).
+            seed: The seed of the draw (default: 0).
+            stratify: Labels ``[num_edges]``, as in :meth:`random`; of several edges between the same nodes the first
+                one's counts (default: ``None``).
+            undirected: Whether (a, b) and (b, a) are together, too (default: ``True``).
+            name: The split's name (default: ``"random/<seed>"``).
+
+        Raises:
+            ValueError: As :meth:`random`.
+
+        Example:
+            >>> edges = torch.tensor([[0, 1, 2, 3, 1, 2, 3, 4], [1, 2, 3, 4, 0, 1, 2, 3]])
+            >>> (Split.random_edges(edges, 0.25, 0.25).test % 4).tolist()  # both directions of one edge
+            [1, 1]
+        """
+        ends = as_tensor(edge_index, "Split.random_edges: edge_index").cpu().numpy()
+        ends = np.sort(ends, axis=0) if undirected else ends
+        _, first, pair_of = np.unique(ends, axis=1, return_index=True, return_inverse=True)
+        if stratify is not None:
+            labels = stratify.tolist() if hasattr(stratify, "tolist") else list(stratify)
+            if len(labels) != ends.shape[1]:
+                raise ValueError(f"Split.random_edges: stratify has {len(labels)} labels for {ends.shape[1]} edges")
+            stratify = [labels[i] for i in first]
+        pairs = cls.random(first.size, val, test, seed, stratify, name)
+        of_part = (np.isin(pair_of, getattr(pairs, stage).numpy()) for stage in STAGES)
+        train, val_ids, test_ids = (torch.from_numpy(np.flatnonzero(mask)) for mask in of_part)
+        return cls(pairs.name, train, val_ids, test_ids, num_examples=ends.shape[1])
+
+    @classmethod
+    @checked
+    def by_time(cls, time: Any, val: Share = 0.2, test: Share = 0.2, name: str = "time") -> Split:
+        """Train on the past, validate and test on what comes after it.
+
+        As in PyG's ``TemporalData.train_val_test_split``, bounds are quantiles of the times: those up to the
+        ``1 - val - test`` quantile are for training, later ones up to the ``1 - test`` quantile for validation, all
+        others for the test. So examples of the same time are always in the same part.
+
+        Args:
+            time: The time of each node, edge or graph ``[num_examples]``.
+            val: The share for validation (default: 0.2).
+            test: The share for the test; the rest is for training (default: 0.2).
+            name: The split's name (default: ``"time"``).
+
+        Raises:
+            ValueError: If a time is missing, or so many are equal that nothing is left for a part.
+
+        Example:
+            >>> Split.by_time([3, 1, 1, 2, 5, 4, 6, 6]).test.tolist()
+            [6, 7]
+        """
+        times = as_tensor(time, f"split {name!r}: time").cpu().numpy()
+        part = parts_by_time(times, time_bounds(times, val, test, f"split {name!r}"))
+        train, val_ids, test_ids = (torch.from_numpy(np.flatnonzero(part == number)) for number in range(3))
+        return cls(name, train, val_ids, test_ids, num_examples=part.size)
 
     @property
     def hash(self) -> str:

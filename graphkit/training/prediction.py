@@ -37,9 +37,8 @@ def predict(
         as_frame = ids is not None and not isinstance(data, Task)
     if not as_frame:
         return (prediction, label) if of_part else prediction
-    if of_part and not task.judges_pairs:
-        rows = getattr(task.split, stage)
-        ids = rows.tolist() if task.ids is None else task.ids[rows.numpy()]
+    if of_part:
+        ids = task.names(stage)
     return frame(task, prediction, ids, label if of_part else None)
 
 
@@ -77,7 +76,7 @@ def _evaluated(strategy: Strategy, task: Task, batches: Iterable[Data], stage: s
 def _graphs(data: Any, task: Task, strategy: Strategy) -> tuple[list[Data], Any]:
     """The graphs of a task, or those that were given, one by one; and the ids of nodes, where they have some."""
     if isinstance(data, Task):
-        return data.graphs, data.ids
+        return data.asked(), data.names(None)
     if are_tables(data):
         return graphs_of(data, task, required_by(strategy.model))
     given = as_graphs([data] if isinstance(data, Data) else data, "predict")
@@ -98,6 +97,7 @@ def _without_pairs(strategy: Strategy, task: Task, data: Any, stage: str) -> lis
     copies = [copy.copy(graph) for graph in graphs]
     for graph in copies:
         graph.edge_label_index = torch.empty(2, 0, dtype=torch.long)
+        graph.pop("edge_label_attr", None)
     return copies
 
 

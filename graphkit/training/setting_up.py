@@ -7,6 +7,7 @@ import warnings
 import torch
 from torch import nn
 
+from graphkit.core.reads import reads_of
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.models.base import required_by
 from graphkit.models.unread import check_task
@@ -28,9 +29,11 @@ def configured(model: nn.Module, task: Task, strategy: Strategy, engine: Engine)
 
 
 def prepared(task: Task, network: nn.Module) -> Task:
-    """The task with the structure that a model wants precomputed."""
+    """The task with the structure that a model wants precomputed, told whether the model scores pairs itself."""
     required = required_by(network)
-    return task if required is None else task.transform(required)
+    task = task if required is None else task.transform(required)
+    undeclared = isinstance(network, PyGModel) and network.takes_batch and not hasattr(network.module, "reads")
+    return task.scored_by(None if undeclared else reads_of(network).edge_label_index)
 
 
 def materialise(network: nn.Module, task: Task, engine: Engine, batch_size: int | None) -> None:

@@ -21,24 +21,41 @@ def graph():
     return data
 
 
-def by_hand(model, h, pairs):
+def by_hand(model, h, pairs, features):
     first, second = h[pairs[0]], h[pairs[1]]
-    if model.decoder == "mlp":
+    if model.decoder in ("mlp", "concat"):
         one, two = model.maps
-        return torch.relu((first * second) @ one.weight.t() + one.bias) @ two.weight.t() + two.bias
+        ends = torch.cat([first, second], dim=1) if model.decoder == "concat" else first * second
+        ends = ends if model.edge_dim is None else torch.cat([ends, features], dim=1)
+        return torch.relu(ends @ one.weight.t() + one.bias) @ two.weight.t() + two.bias
     if model.decoder == "bilinear":
-        return torch.einsum("pi,ij,pj->p", first, model.maps[0].weight, second).unsqueeze(1)
+        weights = torch.stack([linear.weight for linear in model.maps])
+        return torch.einsum("pi,kij,pj->pk", first, weights, second)
     cosine = (first * second).sum(1) / (first.norm(dim=1) * second.norm(dim=1))
     return (cosine * model.maps[0].weight.item() + model.maps[0].bias.item()).unsqueeze(1)
 
 
-@pytest.mark.parametrize("decoder", ["mlp", "bilinear", "cosine"])
-def test_decoders_follow_their_formulas(decoder, graph, monkeypatch):
+@pytest.mark.parametrize("symmetric", [False, True])
+@pytest.mark.parametrize(
+    ("decoder", "sizes"),
+    [
+        ("mlp", {}),
+        ("mlp", {"out_channels": 3, "edge_dim": 2}),
+        ("concat", {"out_channels": 3}),
+        ("concat", {"edge_dim": 2}),
+        ("bilinear", {}),
+        ("bilinear", {"out_channels": 3}),
+        ("cosine", {}),
+    ],
+)
+def test_decoders_follow_their_formulas(decoder, sizes, symmetric, graph, monkeypatch):
     torch.manual_seed(0)
-    model = LinkPredictor(GCN(6, 8), decoder).double()
-    graph.x = graph.x.double()
+    model = LinkPredictor(GCN(6, 8), decoder, symmetric=symmetric, **sizes).double()
+    graph.x, graph.edge_label_attr = graph.x.double(), torch.rand(40, 2, dtype=torch.float64)
     h = model.encoder(graph)
-    expected = by_hand(model, h, graph.edge_label_index)
+    expected = by_hand(model, h, graph.edge_label_index, graph.edge_label_attr)
+    if symmetric:
+        expected = (expected + by_hand(model, h, graph.edge_label_index.flip(0), graph.edge_label_attr)) / 2
     torch.testing.assert_close(model(graph), expected)
     for a, b in zip(
         torch.autograd.grad(model(graph).square().sum(), model.encoder.parameters()),
@@ -48,6 +65,20 @@ def test_decoders_follow_their_formulas(decoder, graph, monkeypatch):
     monkeypatch.setattr("graphkit.models.links.link_predictor._BLOCK", 7)
     with torch.no_grad():
         torch.testing.assert_close(model(graph), expected.detach())
+
+
+def test_sizes_are_those_of_an_edge_task(graph):
+    graph.edge_label, graph.edge_attr = torch.arange(40).repeat(2) % 3, torch.rand(80, 2)
+    del graph.edge_label_index
+    split = gk.Split.random_edges(graph.edge_index, undirected=False)
+    task = gk.EdgeTask("edges", graph, split, undirected=False)
+    model = LinkPredictor.from_task(task, decoder="concat")
+    assert (model.out_channels, model.edge_dim, model.symmetric) == (3, 2, False)
+    assert model.reads.edge_attr
+    assert model.encoder.out_channels == model.encoder.hidden_channels, "of an embedding, not of the answer"
+    assert LinkPredictor.from_task(task, decoder="bilinear").edge_dim is None
+    assert LinkPredictor.from_task(task, edge_dim=None).maps[0].weight.size(1) == 64
+    assert LinkPredictor.from_task(tiny.link_task()).out_channels == 1
 
 
 def test_the_first_cosine_is_the_plain_one(graph):
@@ -126,7 +157,9 @@ def test_a_config_names_the_encoder():
     [
         ({"num_layers": 0}, "num_layers=0, must be at least 1"),
         ({"dropout": 1.0}, r"dropout=1.0, must be in \[0, 1\)"),
-        ({"decoder": "dot"}, "LinkPredictor: decoder='dot', choose from: mlp, bilinear, cosine"),
+        ({"decoder": "dot"}, "LinkPredictor: decoder='dot', choose from: mlp, concat, bilinear, cosine"),
+        ({"decoder": "cosine", "out_channels": 2}, "out_channels=2, but decoder='cosine' has one; use 'mlp'"),
+        ({"decoder": "bilinear", "edge_dim": 2}, "edge_dim=2, but decoder='bilinear' reads none; use 'mlp'"),
     ],
 )
 def test_bad_arguments(arguments, message):
@@ -138,6 +171,8 @@ def test_wrong_use():
     model = LinkPredictor(GCN(6, 8))
     with pytest.raises(ValueError, match="the batch has no edge_label_index; use a LinkTask"):
         model(Data(x=torch.ones(2, 6), edge_index=torch.tensor([[0], [1]])))
+    with pytest.raises(ValueError, match=r"edge_label_attr of the batch has the shape None, must be \[12, 2\]"):
+        LinkPredictor(GCN(6, 8), edge_dim=2)(tiny.link_task().batches("val")[0])
     model = LinkPredictor(GCN(6, 8, readout="mean"))
     with pytest.raises(ValueError, match="the encoder gave 1 rows for 24 nodes; it must be a model without readout"):
         model(tiny.link_task().batches("val")[0])

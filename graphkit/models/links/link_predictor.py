@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -15,30 +16,44 @@ from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.nn import Linear, dropout
 from graphkit.ops import sddmm
 
+P = TypeVar("P", bound="LinkPredictor")
+_MLPS = ("mlp", "concat")
 _BLOCK = 1 << 16  # pairs at a time where no gradient is needed
 
 
 class LinkPredictor(PairScorer):
-    r"""Node embeddings of any model, and a decoder that scores the pairs of a link task.
+    r"""Node embeddings of any model, and a decoder that scores the pairs of a link task, or the edges of an edge task.
 
-    With :math:`h_u` the encoder's output for node :math:`u` and :math:`\odot` the entrywise product, the score of
-    a pair is
+    With :math:`h_u` the encoder's output for node :math:`u`, :math:`\odot` the entrywise product, :math:`\Vert` the
+    concatenation and :math:`e_{uv}` the features of an edge whose label is asked for, the outputs for a pair are
 
-    ============  ====================================================================================
-    decoder       score
-    ============  ====================================================================================
-    ``mlp``       :math:`\mathrm{MLP}(h_u \odot h_v)`, as in the baselines of the Open Graph Benchmark
-    ``bilinear``  :math:`h_u^\top W h_v`, which tells (u, v) from (v, u)
-    ``cosine``    :math:`s \, \langle h_u, h_v \rangle / (\lVert h_u \rVert \lVert h_v \rVert) + b`
-    ============  ====================================================================================
+    ============  ====================================================================================================
+    decoder       outputs
+    ============  ====================================================================================================
+    ``mlp``       :math:`\mathrm{MLP}(h_u \odot h_v \Vert e_{uv})`, as in the baselines of the Open Graph Benchmark
+    ``concat``    :math:`\mathrm{MLP}(h_u \Vert h_v \Vert e_{uv})`, which tells (u, v) from (v, u)
+    ``bilinear``  :math:`h_u^\top W_k h_v` for each output :math:`k`, which does so, too
+    ``cosine``    :math:`s \, \langle h_u, h_v \rangle / (\lVert h_u \rVert \lVert h_v \rVert) + b`, a single output
+    ============  ====================================================================================================
 
     The plain dot product needs no decoder: :class:`~graphkit.LinkTask` scores the embeddings of any model by it.
+    :meth:`from_task` fills ``out_channels``, ``edge_dim`` and ``symmetric`` for a :class:`~graphkit.EdgeTask`.
 
     Args:
-        decoder: ``"mlp"``, ``"bilinear"`` or ``"cosine"`` (default: ``"mlp"``).
+        decoder: ``"mlp"``, ``"concat"``, ``"bilinear"`` or ``"cosine"`` (default: ``"mlp"``).
         hidden_channels: The width of the MLP's hidden layers (default: 64).
         num_layers: The number of linear maps of the MLP (default: 2).
         dropout: The probability of dropping an entry of the MLP's hidden layers (default: 0).
+        out_channels: The number of outputs per pair (default: 1).
+        edge_dim: How many features of an edge the MLP reads, ``edge_label_attr`` of the batch (default: none).
+        symmetric: Whether the outputs for (u, v) and (v, u) are the mean of both, as edges without a direction want;
+            those of ``mlp`` and ``cosine`` are equal anyway (default: ``False``).
+
+    Shapes:
+        - **output:** ``[num_pairs, out_channels]``
+
+    Raises:
+        ValueError: If a decoder is to have outputs or features that it does not know.
 
     Example:
         >>> from graphkit.models import GCN
@@ -51,36 +66,76 @@ class LinkPredictor(PairScorer):
     def __init__(
         self,
         encoder: Any,
-        decoder: Literal["mlp", "bilinear", "cosine"] = "mlp",
+        decoder: Literal["mlp", "concat", "bilinear", "cosine"] = "mlp",
         hidden_channels: Count = 64,
         num_layers: Count = 2,
         dropout: Probability = 0.0,
         embedding_channels: Count | None = None,
+        out_channels: Count = 1,
+        edge_dim: Count | None = None,
+        symmetric: bool = False,
     ) -> None:
         super().__init__(encoder, embedding_channels)
         self.keep_arguments(locals())
+        if decoder == "cosine" and out_channels > 1:
+            raise ValueError(f"LinkPredictor: out_channels={out_channels}, but decoder='cosine' has one; use 'mlp'")
+        if edge_dim is not None and decoder not in _MLPS:
+            raise ValueError(f"LinkPredictor: edge_dim={edge_dim}, but decoder={decoder!r} reads none; use 'mlp'")
+        self.reads = replace(self.reads, edge_attr=self.reads.edge_attr or edge_dim is not None)
         width = self._width
-        widths = [width] + [hidden_channels] * (num_layers - 1) + [1]
-        if decoder == "mlp":
+        if decoder in _MLPS:
+            first = (2 if decoder == "concat" else 1) * width + (edge_dim or 0)
+            widths = [first] + [hidden_channels] * (num_layers - 1) + [out_channels]
             self.maps = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
         elif decoder == "bilinear":
-            self.maps = nn.ModuleList([Linear(width, width, bias=False)])
+            self.maps = nn.ModuleList(Linear(width, width, bias=False) for _ in range(out_channels))
         else:
             self.maps = nn.ModuleList([Linear(1, 1)])
         self.reset_parameters()
 
+    @classmethod
+    def from_task(cls: type[P], task: Any, encoder: Any = "GCN", **arguments: Any) -> P:
+        """As :meth:`PairScorer.from_task`, with outputs, features and symmetry as the task has them."""
+        sizes = {"out_channels": task.num_outputs or 1, "symmetric": getattr(task, "undirected", False)}
+        features = getattr(task, "edge_features", None)
+        if features is not None and arguments.get("decoder", "mlp") in _MLPS:
+            sizes["edge_dim"] = features.size(1)
+        return super().from_task(task, encoder, **sizes | arguments)
+
     def score(self, h: Tensor, pairs: Tensor, batch: Data) -> Tensor:
+        scores = self._one_way(h, pairs, batch)
+        if self.symmetric and self.decoder in ("concat", "bilinear"):
+            scores = (scores + self._one_way(h, pairs.flip(0), batch)) / 2
+        return scores
+
+    def _one_way(self, h: Tensor, pairs: Tensor, batch: Data) -> Tensor:
         if self.decoder == "bilinear":
-            return sddmm(pairs, self.maps[0](h), h).unsqueeze(1)
+            return torch.stack([sddmm(pairs, linear(h), h) for linear in self.maps], dim=1)
         if self.decoder == "cosine":
             h = F.normalize(h)
             return self.maps[0](sddmm(pairs, h, h).unsqueeze(1))
+        features = self._features(batch, pairs.size(1), h.dtype)
         if torch.is_grad_enabled():
-            return self._mlp(h, pairs)
-        return torch.cat([self._mlp(h, block) for block in pairs.split(_BLOCK, dim=1)])
+            return self._mlp(h, pairs, features)
+        ids = torch.arange(pairs.size(1), device=pairs.device).split(_BLOCK)
+        return torch.cat([self._mlp(h, pairs[:, rows], None if features is None else features[rows]) for rows in ids])
 
-    def _mlp(self, h: Tensor, pairs: Tensor) -> Tensor:
-        out = h.index_select(0, pairs[0]) * h.index_select(0, pairs[1])
+    def _features(self, batch: Data, count: int, dtype: torch.dtype) -> Tensor | None:
+        if self.edge_dim is None:
+            return None
+        features = batch.get("edge_label_attr")
+        shape = None if features is None else list(features.shape)
+        if shape != [count, self.edge_dim]:
+            raise ValueError(
+                f"LinkPredictor: edge_label_attr of the batch has the shape {shape}, must be {[count, self.edge_dim]}; "
+                "an EdgeTask whose graph has edge_attr gives it"
+            )
+        return features.to(dtype)
+
+    def _mlp(self, h: Tensor, pairs: Tensor, features: Tensor | None) -> Tensor:
+        ends = [h.index_select(0, pairs[0]), h.index_select(0, pairs[1])]
+        parts = ends if self.decoder == "concat" else [ends[0] * ends[1]]
+        out = torch.cat(parts if features is None else [*parts, features], dim=1)
         for i, linear in enumerate(self.maps):
             out = linear(out if i == 0 else dropout(out.relu(), self.dropout, self.training))
         return out

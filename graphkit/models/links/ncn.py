@@ -86,6 +86,15 @@ class NCN(PairScorer):
         )
         self.reset_parameters()
 
+    @classmethod
+    def check_task(cls, task: Any) -> None:
+        """Refuse labels of edges, which are not the question whether an edge is there."""
+        if task.judges_pairs and not task.judges_links:
+            raise ValueError(
+                f"{cls.__name__} tells links from pairs without one, but task {task.name!r} has labels of edges that "
+                "are known; use LinkPredictor"
+            )
+
     def outputs(self, batch: Data) -> Tensor:
         """The scores of the batch's pairs; while training, without the edges between them."""
         pairs = batch.get("edge_label_index")

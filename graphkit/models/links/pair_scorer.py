@@ -67,7 +67,7 @@ class PairScorer(LayeredModel):
         """Build the model with the sizes that a task needs.
 
         Args:
-            task: A link task.
+            task: A link task or an edge task.
             encoder: A model, the name of one, or its ``class_path`` and ``init_args`` (default: ``"GCN"``).
             **arguments: The model's other arguments.
 
@@ -76,7 +76,9 @@ class PairScorer(LayeredModel):
         """
         if not isinstance(encoder, nn.Module):
             part = encoder if isinstance(encoder, Mapping) else {"class_path": encoder}
-            encoder = registry.get(part["class_path"]).from_task(task, **(part.get("init_args") or {}))
+            encoder = registry.get(part["class_path"]).from_task(
+                task, **{"out_channels": None} | (part.get("init_args") or {})
+            )
         return super().from_task(task, encoder=encoder, **arguments)
 
     @property

@@ -2,8 +2,19 @@
 
 from graphkit.tasks.loaders.base import Draw, Loader
 from graphkit.tasks.loaders.graph_batches import GraphBatches
-from graphkit.tasks.loaders.pairs import Pairs
+from graphkit.tasks.loaders.pairs import EdgePairs, PairLoader, Pairs
 from graphkit.tasks.loaders.subgraphs import NodeSubgraphs, PairSubgraphs, Subgraphs
 from graphkit.tasks.loaders.whole_graph import WholeGraph
 
-__all__ = ["Draw", "GraphBatches", "Loader", "NodeSubgraphs", "PairSubgraphs", "Pairs", "Subgraphs", "WholeGraph"]
+__all__ = [
+    "Draw",
+    "EdgePairs",
+    "GraphBatches",
+    "Loader",
+    "NodeSubgraphs",
+    "PairLoader",
+    "PairSubgraphs",
+    "Pairs",
+    "Subgraphs",
+    "WholeGraph",
+]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -12,11 +14,41 @@ from torch_geometric.data import Data
 from graphkit.core.validate import check_edge_index
 from graphkit.tasks.loaders.base import Draw, Loader
 
-PAIRS = ("edge_label_index", "edge_label")  # what batches say of pairs
+PAIRS = ("edge_label_index", "edge_label", "edge_label_attr")  # what batches say of pairs
+Judged = dict[str, Tensor]  # pairs of nodes by these names
 
 
-class Pairs(Loader):
-    """Links and pairs without one, each batch with the whole graph; training draws negatives anew in every epoch.
+class PairLoader(Loader):
+    """Pairs of nodes to judge, each batch with the whole graph of its stage.
+
+    Args:
+        task: The task.
+    """
+
+    resamples = True
+    one_graph = True
+
+    def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
+        if stage == "train" and not (draw.batch_size is None and draw.shard[1] == 1):
+            return (self._batch(stage, part) for part in self.parts(stage, draw))
+        return [self._batch(stage, self.whole(stage, draw))]
+
+    def _batch(self, stage: str, judged: Judged) -> Data:
+        batch = copy.copy(self.task.stage_graph(stage))
+        batch.update(judged)
+        return batch
+
+    @abstractmethod
+    def whole(self, stage: str, draw: Draw) -> Judged:
+        """All pairs of a stage in order, the same tensors each time unless some are drawn."""
+
+    @abstractmethod
+    def parts(self, stage: str, draw: Draw) -> Iterator[Judged]:
+        """As many pairs at a time as a batch has; every process gets equally many."""
+
+
+class Pairs(PairLoader):
+    """Links and pairs without one; training draws negatives anew in every epoch. Batches have so many links.
 
     Args:
         task: The task.
@@ -25,17 +57,20 @@ class Pairs(Loader):
         ValueError: (when asked for batches of other graphs) if one names no pairs.
     """
 
-    resamples = True
-    one_graph = True
-
-    def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
+    def whole(self, stage: str, draw: Draw) -> Judged:
         links, negatives = getattr(self.task.split, stage), self.task.split.negatives(stage)
-        whole = stage != "train" or (draw.batch_size is None and draw.shard[1] == 1)
-        if whole and negatives is not None:
-            return [self.cached(stage, lambda: self._batch(stage, links, negatives))]
-        if whole:
-            return [self._batch(stage, links, self.task.draw_negatives(draw.generator))]
-        return (self._batch(stage, *part) for part in self.parts(stage, draw))
+        if negatives is None:
+            return labelled_pairs(links, self.task.draw_negatives(draw.generator))
+        return self.cached(stage, lambda: labelled_pairs(links, negatives))
+
+    def parts(self, stage: str, draw: Draw) -> Iterator[Judged]:
+        links, negatives = getattr(self.task.split, stage), self.task.split.negatives(stage)
+        generator = draw.generator
+        if negatives is None:
+            generator = torch.Generator().manual_seed(0) if generator is None else generator
+            negatives = self.task.draw_negatives(generator)
+        for first, second in divided((links.size(1), negatives.size(1)), replace(draw, generator=generator)):
+            yield labelled_pairs(links[:, first], negatives[:, second])
 
     def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
         for graph in graphs:
@@ -50,41 +85,63 @@ class Pairs(Loader):
             batch.edge_label = torch.zeros(pairs.size(1))
             yield batch
 
-    def parts(self, stage: str, draw: Draw) -> Iterator[tuple[Tensor, Tensor]]:
-        """So many links at a time, each part with its share of the negatives; every process gets equally many."""
-        links, negatives = getattr(self.task.split, stage), self.task.split.negatives(stage)
-        generator = draw.generator
-        if negatives is None:
-            generator = torch.Generator().manual_seed(0) if generator is None else generator
-            negatives = self.task.draw_negatives(generator)
-        return _divided(links, negatives, draw, generator if draw.shuffle else None)
 
-    def _batch(self, stage: str, links: Tensor, negatives: Tensor) -> Data:
-        batch = copy.copy(self.task.stage_graph(stage))
-        batch.edge_label_index, batch.edge_label = labelled_pairs(links, negatives)
-        return batch
+class EdgePairs(PairLoader):
+    """Edges with a label each, in the order of the split.
+
+    Args:
+        task: The task.
+
+    Raises:
+        ValueError: (when asked for batches of other graphs) if one names pairs without the features that edges have.
+    """
+
+    def whole(self, stage: str, draw: Draw) -> Judged:
+        return self.cached(stage, lambda: self.task.judged_edges(stage))
+
+    def parts(self, stage: str, draw: Draw) -> Iterator[Judged]:
+        edges = self.whole(stage, draw)
+        for (ids,) in divided((edges["edge_label"].size(0),), draw):
+            yield {key: value[..., ids] if key == "edge_label_index" else value[ids] for key, value in edges.items()}
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
+        for graph in graphs:
+            named = "edge_label_index" in graph
+            pairs = graph.edge_label_index if named else graph.edge_index
+            features = graph.get("edge_label_attr" if named else "edge_attr")
+            check_edge_index(pairs, graph.num_nodes, "edge_label_index")
+            batch = copy.copy(graph)
+            batch.edge_label_index, batch.edge_label = pairs, self.hidden_labels(pairs.size(1))
+            if self.task.edge_features is not None:
+                known = self.task.edge_features[:0] if features is None else features
+                if known.size(0) != pairs.size(1):
+                    raise ValueError(
+                        f"task {self.task.name!r}: edges have features, but the graph has {known.size(0)} rows of them "
+                        f"for {pairs.size(1)} pairs; set data.edge_label_attr [num_pairs, num_features]"
+                    )
+                batch.edge_label_attr = known
+            yield batch
 
 
-def _divided(
-    links: Tensor, negatives: Tensor, draw: Draw, generator: torch.Generator | None
-) -> Iterator[tuple[Tensor, Tensor]]:
+def divided(sizes: Sequence[int], draw: Draw) -> Iterator[tuple[Tensor, ...]]:
+    """Ids of rows of several kinds, so many of the first kind at a time and an equal share of each other kind."""
     rank, world = draw.shard
-    steps = 1 if draw.batch_size is None else -(-links.size(1) // (draw.batch_size * world))
+    steps = 1 if draw.batch_size is None else -(-sizes[0] // (draw.batch_size * world))
     parts = []
-    for pairs in (links, negatives):
-        order = torch.arange(pairs.size(1))
-        if generator is not None:
-            order = torch.randperm(pairs.size(1), generator=generator)
-        parts.append(pairs[:, order].tensor_split(steps * world, dim=1)[rank::world])
+    for size in sizes:
+        order = torch.randperm(size, generator=draw.generator) if draw.shuffle else torch.arange(size)
+        parts.append(order.tensor_split(steps * world)[rank::world])
     yield from zip(*parts, strict=True)
 
 
-def labelled_pairs(links: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+def labelled_pairs(links: Tensor, negatives: Tensor) -> Judged:
     """Links first, then negatives; but each link before its own negatives, where there are such; and their labels."""
     if negatives.dim() == 3:
         label = torch.zeros(links.size(1), 1 + negatives.size(2))
         label[:, 0] = 1
-        return torch.cat([links.unsqueeze(2), negatives], dim=2).flatten(1), label.view(-1)
-    label = torch.zeros(links.size(1) + negatives.size(1))
-    label[: links.size(1)] = 1
-    return torch.cat([links, negatives], dim=1), label
+        pairs = torch.cat([links.unsqueeze(2), negatives], dim=2).flatten(1)
+    else:
+        label = torch.zeros(links.size(1) + negatives.size(1))
+        label[: links.size(1)] = 1
+        pairs = torch.cat([links, negatives], dim=1)
+    return {"edge_label_index": pairs, "edge_label": label.view(-1)}

@@ -18,7 +18,7 @@ from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.core.attributes import node_subgraph
 from graphkit.samplers import Sampler
 from graphkit.tasks.loaders.base import Draw, Loader
-from graphkit.tasks.loaders.pairs import Pairs, labelled_pairs
+from graphkit.tasks.loaders.pairs import Judged
 from graphkit.tasks.split import STAGES, without_masks
 
 CHUNK = 8192  # nodes per chunk of a layer-wise evaluation
@@ -138,7 +138,7 @@ class NodeSubgraphs(Subgraphs):
 
 
 class PairSubgraphs(Subgraphs):
-    """:class:`Subgraphs` with the ends of so many links, and of their negatives, as roots.
+    """:class:`Subgraphs` with the ends of so many links, and of their negatives, or of so many edges as roots.
 
     They are drawn from the graph that carries messages at the stage, so no link of a later stage is in them. Subgraphs
     of random nodes (GraphSAINT) judge the pairs that they hold, each with ``pair_weight``, one over its probability and
@@ -158,10 +158,10 @@ class PairSubgraphs(Subgraphs):
             )
         if sampler.inductive:
             raise ValueError(
-                f"{name}(inductive=True) is about training nodes, but task {task.name!r} divides links; its split "
-                "says which edges carry messages"
+                f"{name}(inductive=True) is about training nodes, but task {task.name!r} divides pairs of them; "
+                "leave it at False"
             )
-        self._pairs = Pairs(task)
+        self._pairs: Any = whole.for_task(task)
 
     def draw(self, stage: str, draw: Draw) -> Iterator[Data]:
         generator = torch.Generator().manual_seed(0) if draw.generator is None else draw.generator
@@ -169,25 +169,26 @@ class PairSubgraphs(Subgraphs):
         if self.sampler.default_batch_size is None:
             return self._holding(stage, draw)
         draw = replace(draw, batch_size=draw.batch_size or self.sampler.default_batch_size)
-        return (self._around(stage, *labelled_pairs(*part), generator) for part in self._pairs.parts(stage, draw))
+        return (self._around(stage, part, generator) for part in self._pairs.parts(stage, draw))
 
-    def _around(self, stage: str, pairs: Tensor, label: Tensor, generator: torch.Generator) -> Data:
-        roots, ends = pairs.unique(return_inverse=True)
+    def _around(self, stage: str, judged: Judged, generator: torch.Generator) -> Data:
+        roots, ends = judged["edge_label_index"].unique(return_inverse=True)
         (batch,) = self.sampler.batches(self.task.stage_graph(stage), roots, roots.numel(), generator=generator)
-        batch.edge_label_index, batch.edge_label = batch.root_index[ends], label
+        batch.update(judged | {"edge_label_index": batch.root_index[ends]})
         return batch
 
     def _holding(self, stage: str, draw: Draw) -> Iterator[Data]:
         graph = self.task.stage_graph(stage)
-        ((links, negatives),) = self._pairs.parts(stage, replace(draw, batch_size=None, shard=(0, 1)))
-        pairs, label = labelled_pairs(links, negatives)
+        (judged,) = self._pairs.parts(stage, replace(draw, batch_size=None, shard=(0, 1)))
+        pairs = judged.pop("edge_label_index")
         source = subgraph_source(graph.edge_index, graph.num_nodes)
         for batch in self.sampler.batches(graph, None, draw.batch_size, draw.shuffle, draw.generator, draw.shard):
             row_of = torch.full((graph.num_nodes,), -1)
             row_of[batch.n_id] = torch.arange(batch.num_nodes)
             held = (row_of[pairs] >= 0).all(0)
             probability = self.sampler.pair_probability(source, *pairs[:, held].numpy())
-            batch.edge_label_index, batch.edge_label = row_of[pairs[:, held]], label[held]
-            batch.pair_weight = (1 / (torch.from_numpy(probability) * label.numel())).to(label.dtype)
+            batch.edge_label_index = row_of[pairs[:, held]]
+            batch.update({key: value[held] for key, value in judged.items()})
+            batch.pair_weight = (1 / (torch.from_numpy(probability) * held.numel())).to(torch.get_default_dtype())
             del batch.node_weight
             yield batch

@@ -79,7 +79,7 @@ def _warn_of_probabilities(out: Tensor, task: Task) -> None:
                 "use torch.nn.CrossEntropyLoss",
                 stacklevel=2,
             )
-    elif name in _PROBABILITIES and task.target.name != "regression" and (out.size(1) == 1 or not task.judges_pairs):
+    elif name in _PROBABILITIES and task.target.name != "regression" and (out.size(1) == 1 or not task.judges_links):
         warnings.warn(
             f"{place}: the model ends in a {_PROBABILITIES[name]}, but loss and metric expect raw outputs (logits) and "
             "apply it themselves; return what goes into it",

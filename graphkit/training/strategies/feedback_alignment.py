@@ -59,7 +59,9 @@ class DirectFeedbackAlignment(TargetProjection):
 
     def cannot(self) -> dict[str, str]:
         spread = "(spread=True) is about errors of nodes, but {task} is a {kind} task; use spread=False"
-        return super().cannot() | ({"graphs": spread} if self.spread else {})
+        reasons = super().cannot() | ({"graphs": spread} if self.spread else {})
+        del reasons["edges"]  # whose error is that of their ends
+        return reasons
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)

@@ -44,7 +44,7 @@ class Layerwise(Strategy):
             "as encode, step and decode",
             "scorers of pairs": "trains layers on states of nodes, but {model} scores pairs by a decoder that would "
             "stay as it is; use Backprop, or its encoder alone",
-            "pairs": "does not train on {kind} tasks, of which {task} is one; use Backprop",
+            **dict.fromkeys(("links", "edges"), "does not train on {kind} tasks, of which {task} is one; use Backprop"),
             "layer-wise evaluation": "predicts in a way of its own, but {sampler} has evaluate='layerwise'; use "
             "evaluate='whole' or 'sampled', or Backprop",
         }
@@ -234,7 +234,7 @@ class Layerwise(Strategy):
         entries = self._cache.setdefault(tuple(id(value) for name, value in batch if name not in PAIRS), {})
         if len(self._cache) > _GRAPHS:
             del self._cache[next(iter(self._cache))]
-        place = (key, *(id(batch[name]) for name in PAIRS if pairs and name in batch))
+        place = (key, id(batch["edge_label_index"]) if pairs and "edge_label_index" in batch else None)
         if entries.get(place, (None,))[0] != stamp:
             entries.pop(place, None)  # the memory is free before it is needed again
             entries[place] = (stamp, make(), batch)
@@ -255,7 +255,7 @@ class LabelInput(Layerwise):
 
     def cannot(self) -> dict[str, str]:
         layerwise = super().cannot()
-        del layerwise["pairs"]
+        del layerwise["links"]
         return {
             "no features": "shows labels beside the features of nodes, but task {task} has none (no data.x); add some, "
             "e.g. task.transform(torch_geometric.transforms.Constant())",

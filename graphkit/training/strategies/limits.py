@@ -24,6 +24,8 @@ _TASKS: dict[str, Case] = {
     "no columns for classes": lambda model, task: task.num_outputs != task.num_classes,
     "no features": lambda model, task: task.num_features == 0 and not task.judges_pairs,
     "pairs": lambda model, task: task.judges_pairs,
+    "links": lambda model, task: task.judges_links,
+    "edges": lambda model, task: task.judges_pairs and not task.judges_links,
     "graphs": lambda model, task: task.joins_graphs,
     "subgraphs": lambda model, task: task.sampler is not None,
     "layer-wise evaluation": lambda model, task: task.sampler is not None and task.sampler.evaluate == "layerwise",

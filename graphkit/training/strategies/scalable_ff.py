@@ -64,7 +64,9 @@ class ScalableFF(Layerwise):
     def cannot(self) -> dict[str, str]:
         square = "compares the squared goodness of several classes, but task {task} is a {target} task; use "
         square += "goodness='linear'"
-        return ({"no columns for classes": square} if self.goodness == "square" else {}) | super().cannot()
+        reasons = ({"no columns for classes": square} if self.goodness == "square" else {}) | super().cannot()
+        del reasons["edges"]  # the goodness of an edge is the mean of its ends'
+        return reasons
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
