@@ -4,17 +4,19 @@ from graphkit.core.reads import Reads
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.convolution import GCN, GIN, MPNN, SGC, DRew, PureGCN, RelationalGNN
-from graphkit.models.diffusion import APPNP, DAGNN, GRAND
+from graphkit.models.diffusion import AIR, APPNP, DAGNN, GRAND
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
-from graphkit.models.graph_free import MLP, DeepSets
+from graphkit.models.graph_free import DGMLP, MLP, DeepSets
 from graphkit.models.links import NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
 
 __all__ = [
+    "AIR",
     "APPNP",
     "DAGNN",
+    "DGMLP",
     "GCN",
     "GIN",
     "GRAND",

@@ -10,6 +10,7 @@ from torch import nn
 
 from graphkit.core.registry import Registry
 from graphkit.nn import aggr, sheaf
+from graphkit.nn.air_conv import AIRConv
 from graphkit.nn.appnp import APPNP
 from graphkit.nn.dagnn_conv import DAGNNConv
 from graphkit.nn.diffusivity import AttentionDiffusion
@@ -30,6 +31,7 @@ from graphkit.ops.dropout import dropout
 
 __all__ = [
     "APPNP",
+    "AIRConv",
     "AttentionDiffusion",
     "DAGNNConv",
     "DRewConv",

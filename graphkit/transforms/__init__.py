@@ -5,6 +5,7 @@
 
 from graphkit.transforms.base import Precompute, apply
 from graphkit.transforms.connection_maps import ConnectionMaps
+from graphkit.transforms.hop_combination import NodeAdaptiveCombination
 from graphkit.transforms.hops import Hops
 from graphkit.transforms.laplacian import LaplacianEigenvectors
 from graphkit.transforms.node_subsets import NodeSubsets
@@ -17,6 +18,7 @@ __all__ = [
     "ConnectionMaps",
     "Hops",
     "LaplacianEigenvectors",
+    "NodeAdaptiveCombination",
     "NodeSubsets",
     "OneHotCodes",
     "Paths",

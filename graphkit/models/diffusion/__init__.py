@@ -1,7 +1,8 @@
 """States that spread on the graph in time, or by personalised PageRank."""
 
+from graphkit.models.diffusion.air import AIR
 from graphkit.models.diffusion.appnp import APPNP
 from graphkit.models.diffusion.dagnn import DAGNN
 from graphkit.models.diffusion.grand import GRAND
 
-__all__ = ["APPNP", "DAGNN", "GRAND"]
+__all__ = ["AIR", "APPNP", "DAGNN", "GRAND"]

@@ -1,6 +1,7 @@
-"""Networks that use no edges."""
+"""Networks whose layers use no edges."""
 
 from graphkit.models.graph_free.deep_sets import DeepSets
+from graphkit.models.graph_free.dgmlp import DGMLP
 from graphkit.models.graph_free.mlp import MLP
 
-__all__ = ["MLP", "DeepSets"]
+__all__ = ["DGMLP", "MLP", "DeepSets"]
