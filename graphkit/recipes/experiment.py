@@ -85,7 +85,8 @@ class Experiment:
             if issubclass(chosen, Checked):
                 enforce_config(chosen, parsed.get(part, {}))
         experiment = cls(plain(complete))
-        experiment.build_trainer()  # refuses values that no type can: lr=-1
+        folder = experiment.config["trainer"]["run_dir"] or "."  # which may be chosen later
+        experiment.build_trainer(run_dir=folder)  # refuses values that no type can: lr=-1
         return experiment
 
     @property

@@ -7,4 +7,13 @@ from graphkit.training.result import Result
 from graphkit.training.run import Run, load_run
 from graphkit.training.trainer import Trainer
 
-__all__ = ["Callback", "FitState", "Result", "Run", "Trainer", "layerwise_inference", "load_run", "load_weights"]
+__all__ = [
+    "Callback",
+    "FitState",
+    "Result",
+    "Run",
+    "Trainer",
+    "layerwise_inference",
+    "load_run",
+    "load_weights",
+]

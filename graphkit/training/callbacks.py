@@ -7,7 +7,7 @@ import io
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,6 +77,16 @@ class FitState:
         latest = self._loop.history[-1] if self._loop.history else {}
         return {key: value for key, value in latest.items() if key not in ("phase", "epoch")}
 
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A copy of what all epochs have measured, a row each, as in ``result.history``."""
+        return [dict(row) for row in self._loop.history]
+
+    @property
+    def max_steps(self) -> int:
+        """The largest number of epochs of all phases that are known so far."""
+        return self._loop.num_epochs
+
     def stop(self) -> None:
         """End the phase after this epoch, as ``patience`` does; not before it has been validated once.
 
@@ -142,17 +152,18 @@ class Callback:
 
 
 class Callbacks:
-    """The callbacks of one run, each called for the hooks that it overrides."""
+    """What is called during one run: the user's callbacks, and the trainer's own."""
 
-    def __init__(self, callbacks: Sequence[Callback]) -> None:
+    def __init__(self, given: Sequence[Callback], own: Sequence[Callback] = ()) -> None:
         count: Counter[str] = Counter()
         self._named: dict[str, Callback] = {}
-        for callback in callbacks:
+        for callback in given:
             name = type(callback).__qualname__
             count[name] += 1
             self._named[name if count[name] == 1 else f"{name} {count[name]}"] = callback
-        self._heard = {hook: [getattr(each, hook) for each in callbacks if _overrides(each, hook)] for hook in HOOKS}
-
+        self._heard = {hook: _bound(hook, (*own, *given)) for hook in HOOKS}
+        for hook in ("on_fit_end", "on_exception"):  # logs end last: the user's callbacks may still write there
+            self._heard[hook] = _bound(hook, (*given, *own))
         self._saved: Mapping[str, Any] = {}
 
     @contextmanager
@@ -164,9 +175,11 @@ class Callbacks:
             self._give_back()
             yield
         except BaseException as error:
-            with ExitStack() as stack:  # all are told, even if one fails; the last first, as they were entered
-                for hook in self._heard["on_exception"]:
-                    stack.callback(hook, state, error)
+            for hook in self._heard["on_exception"]:
+                try:
+                    hook(state, error)
+                except Exception as another:  # what has ended the run is the reason: a full disk
+                    warnings.warn(f"{hook.__qualname__} has failed: {another!r}", stacklevel=5)
             raise
 
     def tell(self, hook: str, *further: Any) -> None:
@@ -217,8 +230,10 @@ def check_callbacks(callbacks: Sequence[Callback]) -> str | None:
     return None
 
 
-def _overrides(callback: Callback, hook: str) -> bool:
-    return getattr(getattr(callback, hook), "__func__", None) is not getattr(Callback, hook)
+def _bound(hook: str, callbacks: Sequence[Callback]) -> list[Any]:
+    """The hook of each callback that overrides it."""
+    methods = [getattr(callback, hook) for callback in callbacks]
+    return [method for method in methods if getattr(method, "__func__", None) is not getattr(Callback, hook)]
 
 
 def _check_readable(name: str, state: Any) -> None:

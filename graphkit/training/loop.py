@@ -20,9 +20,10 @@ from graphkit.training.callbacks import Callbacks
 from graphkit.training.checkpoint import random_state, set_random_state
 from graphkit.training.engine import Engine, NamedParameters, Optimizers
 from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, lent, start_stage
-from graphkit.training.logs import Logs, Record
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies.base import Phase, Strategy
+
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Loop:
 
     # The run -----------------------------------------------------------------------------------------------------
 
-    def run(self, logs: Logs) -> None:
+    def run(self) -> None:
         """Train what is left. Afterwards the model has the best weights of the last phase, or its last ones."""
         start = time.monotonic()
         before = self.seconds
@@ -171,13 +172,11 @@ class Loop:
                 while not self._phase_is_over():
                     record = self._run_epoch()
                     self.history.append(record)
-                    logs.write(record)
                     self._tell_of(record)
                     now = time.monotonic()
                     self.seconds = before + now - start
                     if now - saved >= self.settings.checkpoint_seconds or interrupted():
                         self.save()
-                        logs.flush()
                         saved = time.monotonic()
                     if interrupted() and self.settings.folder is not None:
                         raise KeyboardInterrupt(

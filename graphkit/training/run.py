@@ -18,6 +18,7 @@ from graphkit.core.constraints import checked
 from graphkit.tasks import Task
 from graphkit.tasks.outline import stand_in
 from graphkit.training.checkpoint import load_weights, read_weights
+from graphkit.training.loggers import missing_packages
 from graphkit.training.result import Result, versions
 from graphkit.training.trainer import Trainer
 
@@ -186,6 +187,8 @@ def _trainer(described: Mapping[str, Any], folder: Path) -> Trainer:
     there = {"cuda": torch.cuda.is_available(), "gpu": torch.cuda.is_available(), "mps": torch.mps.is_available()}
     if not there.get(arguments.get("accelerator"), True):
         changes["accelerator"] = "auto"
+    if isinstance(loggers := arguments.get("loggers"), list):
+        changes["loggers"] = [name for name in loggers if not missing_packages(name)]
     return rebuilt({**described, "init_args": {**arguments, **changes}}, Trainer, "trainer")
 
 

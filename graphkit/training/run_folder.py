@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkit.core.files import atomic_write, remove, remove_temporaries, save_tensors, write_tensors
+from graphkit.training.loggers import FILES as LOGS
 
 if TYPE_CHECKING:
     from graphkit.training.result import Result
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 RESULT = ("result.json", "curves.png", "model.pt", "strategy.pt")
 KEPT = ("result.json", "model.pt", "checkpoint.pt")  # what cost a run
 # In the order in which a new run removes what an old one has left: the rest is always of the old one.
-FILES = (*RESULT, "history.csv", "tensorboard", "checkpoint.pt", "experiment.yaml", "config.json")
+FILES = (*RESULT, "history.csv", *LOGS, "checkpoint.pt", "experiment.yaml", "config.json")
 
 
 class RunFolder:

@@ -9,7 +9,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any, Literal, overload
 
-import numpy as np
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
@@ -20,19 +19,16 @@ from graphkit.training.callbacks import Callback, Callbacks, FitState, check_cal
 from graphkit.training.checkpoint import continue_run, fixed_settings
 from graphkit.training.engine import PRECISIONS, Engine, Optimizers
 from graphkit.training.lifecycle import one_at_a_time
-from graphkit.training.logs import LOGGERS, Logs
+from graphkit.training.loggers import Logger, check_logger, log_callbacks, without_repetition
 from graphkit.training.loop import Loop, LoopSettings
 from graphkit.training.prediction import embed, predict
-from graphkit.training.rebuild import how_to_rebuild
+from graphkit.training.progress import Progress
+from graphkit.training.rebuild import description, how_to_rebuild
 from graphkit.training.result import Result, hardware, versions
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.setting_up import configured, initialise, materialise
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
-
-
-def _without_repetition(names: Sequence[str]) -> str | None:
-    return None if len(set(names)) == len(names) else "must not repeat a name"
 
 
 def _folder(path: str) -> str | None:
@@ -86,7 +82,9 @@ class Trainer(Configurable):
             bits; weights of float16 would lose small steps, so ``"16-true"`` is none (default: ``"32-true"``).
         progress: Show a progress bar (default: on a terminal).
         run_dir: The folder of the run's files (default: none are written).
-        loggers: Which logs to keep in ``run_dir``: ``"csv"``, ``"tensorboard"`` (default: ``("csv",)``).
+        loggers: Where epochs are logged: ``"csv"`` (``history.csv``), ``"tensorboard"``, ``"wandb"``, ``"mlflow"`` and
+            ``"comet"`` by name, which write into ``run_dir``, and any ``lightning_fabric.loggers.Logger`` (default:
+            ``("csv",)`` with a ``run_dir``, else none).
         checkpoint_seconds: The least time between two checkpoints (default: 1).
         warm_start: Whether to keep the model's weights instead of drawing new ones (default: ``False``).
         validate_every: Validate after every so many epochs; ``patience`` still counts epochs (default: 1).
@@ -129,7 +127,7 @@ class Trainer(Configurable):
         precision: Annotated[str | int, OneOf(PRECISIONS)] = "32-true",
         progress: bool | None = None,
         run_dir: Annotated[str, _folder] | Path | None = None,
-        loggers: Annotated[Sequence[Annotated[str, OneOf(LOGGERS)]], _without_repetition] = ("csv",),
+        loggers: Annotated[Sequence[Annotated[str | Logger, check_logger]], without_repetition] | None = None,
         checkpoint_seconds: NonNegative = 1.0,
         warm_start: bool = False,
         validate_every: Count = 1,
@@ -161,13 +159,15 @@ class Trainer(Configurable):
         self.precision = precision
         self.progress = progress
         self.run_dir = run_dir
-        self.loggers = tuple(loggers)
+        self.loggers = None if loggers is None else tuple(loggers)
         self.checkpoint_seconds = checkpoint_seconds
         self.warm_start = warm_start
         self.callbacks = tuple(callbacks)
         for name, value in (("max_epochs", max_epochs), ("patience", patience)):
             if value is not None and validate_every > value:
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
+        if run_dir is None and any(isinstance(logger, str) for logger in self.loggers or ()):
+            raise ValueError(f"Trainer: loggers={self.loggers} write into run_dir; give one, or objects of loggers")
         self.further_files: dict[str, str] = {}  # texts that lie beside config.json, by name
         self._optimizers()  # refuses wrong settings now
 
@@ -223,7 +223,7 @@ class Trainer(Configurable):
         initialise(network, task, engine, self.batch_size, self.seed, self.warm_start)
         self.strategy.setup(network, task, engine)
 
-        config = self._description(network)
+        config = description(self, network)
         settings = LoopSettings(
             max_epochs=self.max_epochs,
             patience=self.patience,
@@ -237,7 +237,8 @@ class Trainer(Configurable):
             checkpoint_seconds=self.checkpoint_seconds,
             fixed={} if folder is None else fixed_settings(config, network, task),
         )
-        callbacks = Callbacks(self.callbacks)
+        logs = [] if engine.shard[0] else log_callbacks(self.loggers, None if folder is None else folder.path, config)
+        callbacks = Callbacks(self.callbacks, [Progress(self.progress), *logs])
         loop = Loop(network, task, self.strategy, engine, self._optimizers(), settings, callbacks)
         continues = resume and folder is not None and folder.checkpoint.exists()
         if folder is not None:
@@ -247,14 +248,12 @@ class Trainer(Configurable):
                 described = config | {"task": task.describe(), "rebuild": how_to_rebuild(model, given, self)}
                 text = json.dumps(described, indent=1, ensure_ascii=False) + "\n"
                 folder.begin({"config.json": text, **self.further_files}, continues)
-        place = folder.path if folder is not None and folder.is_open else None
         self._fitted, untrained = network, self.strategy.untrained()
         self._warn_of(
             untrained, "has losses that do not depend on", "they stay as they are, and predictions do not read them"
         )
         with callbacks.hear(FitState(self, model, loop)):
-            with Logs(place, self.loggers, loop.history, loop.num_epochs, self.progress) as logs:
-                loop.run(logs)
+            loop.run()
             result = self._result(network, task, loop, config, test)
             if folder is not None and folder.is_open:
                 folder.finish(model.state_dict(), self.strategy.state_dict(), result)
@@ -350,16 +349,6 @@ class Trainer(Configurable):
                 f"{type(self.strategy).__name__} {what} the {len(names)} weights of {', '.join(parts)}: {consequence}"
             )
             warnings.warn(text, stacklevel=4)
-
-    def _description(self, network: nn.Module) -> dict[str, Any]:
-        """The arguments of trainer, model and strategy, as JSON reads them back."""
-        strategy = repr(self.strategy)
-        arguments = self.config() | {
-            "strategy": strategy,
-            "callbacks": [type(each).__name__ for each in self.callbacks],
-        }
-        config = {"model": repr(network), "strategy": strategy, "trainer": arguments}
-        return json.loads(json.dumps(config, default=lambda v: v.item() if isinstance(v, np.generic) else str(v)))
 
     def _optimizers(self) -> Optimizers:
         return Optimizers(

@@ -151,14 +151,17 @@ def test_an_exception_passes_through_and_the_run_can_be_resumed(tmp_path):
     assert [epoch for hook, _, epoch, *_ in later.heard if hook == "on_epoch_start"] == [3, 4, 5, 6]
 
 
-def test_all_hear_of_an_exception_and_of_none_twice():
+def test_the_exception_of_the_run_wins_over_those_of_the_callbacks():
     class Deaf(Ear):
         def on_exception(self, state, exception):
             super().on_exception(state, exception)
             raise ValueError("deaf")
 
     ears = Deaf(), Deaf()
-    with pytest.raises(ValueError, match="deaf"):
+    with (
+        pytest.warns(UserWarning, match=r"Deaf\.on_exception has failed: ValueError\('deaf'\)"),
+        pytest.raises(RuntimeError, match="pruned"),
+    ):
         runs.fit(callbacks=[*ears, Once(1, fail)])
     assert [ear.hooks().count("on_exception") for ear in ears] == [1, 1]
 

@@ -360,6 +360,7 @@ def test_sparse_features_in_every_precision():
         ({"monitor": "los"}, "Trainer: monitor='los', did you mean 'loss'"),
         ({"optimizer_kwargs": {"lr": 5}}, r"optimizer_kwargs\['lr'\]=5, must be given as Trainer\(lr=...\)"),
         ({"loggers": ("csv", "csv")}, "must not repeat a name"),
+        ({"loggers": ("csv",)}, r"loggers=\('csv',\) write into run_dir; give one, or objects of loggers"),
         ({"loggers": ("cvs",)}, r"loggers\[0\]='cvs', did you mean 'csv'"),
         ({"strategy": "backprob"}, "unknown strategy 'backprob'; did you mean 'Backprop'"),
     ],
