@@ -41,3 +41,13 @@ class Checks:
 def checks_of(cls: type) -> Checks:
     """What a class says about its checks, or its base."""
     return getattr(cls, "checks", None) or Checks()
+
+
+def untraced(reason: str, functional: bool = False) -> dict[str, str]:
+    """The expected failures of a class that ``torch.compile``, ``torch.export`` and ``torch.func`` cannot take whole.
+
+    Args:
+        reason: Why not.
+        functional: Whether the last one can (default: ``False``).
+    """
+    return dict.fromkeys(["compiled", "exported"] if functional else ["compiled", "exported", "functional"], reason)

@@ -46,7 +46,7 @@ class DiffusionODE:
     def __call__(self, t: Tensor, z: Tensor) -> Tensor:
         """The derivative; it does not depend on time."""
         matrix = self.operator if isinstance(self.operator, SparseMatrix) else self.operator(z)
-        out = self.rate * (matrix @ z - z)
+        out = self.rate * (matrix.matmul(z) - z)
         return out if self.source is None or self.strength is None else out + self.strength * self.source
 
     def exact(self, z: Tensor, duration: float) -> Tensor:

@@ -181,8 +181,8 @@ class AttentionDiffusion(Layer):
             shifted = scores - self._largest(scores, pattern, batch)
             return _share((shifted + (shifted.square() + 4).sqrt()) / 2, pattern, self.axis)
         if self.axis == "row":
-            return ops.softmax(scores, ptr=pattern.rowptr)
-        return pattern.T.to_csc(ops.softmax(pattern.to_csc(scores), ptr=pattern.colptr))
+            return ops.row_softmax(pattern, scores)
+        return pattern.T.to_csc(ops.row_softmax(pattern.T, pattern.to_csc(scores)))
 
     def _largest(self, scores: Tensor, pattern: SparsityPattern, batch: Tensor | None) -> Tensor | float:
         if scores.numel() == 0:
@@ -230,9 +230,9 @@ def _heads(pattern: SparsityPattern, heads: int) -> SparsityPattern:
 def _share(positive: Tensor, pattern: SparsityPattern, axis: str) -> Tensor:
     """Each value over the sum of its row or column, in CSR order; heads apart."""
     if axis == "row":
-        total, group = ops.segment(positive, pattern.rowptr), pattern.row
+        total, group = ops.row_sum(pattern, positive), pattern.row
     else:
-        total, group = ops.segment(pattern.to_csc(positive), pattern.colptr), pattern.col
+        total, group = ops.row_sum(pattern.T, pattern.to_csc(positive)), pattern.col
     return positive / (total + 1e-16).index_select(0, group)
 
 

@@ -12,7 +12,6 @@ from torch_geometric.utils import is_sparse
 
 from graphkit.core.constraints import Checked
 from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
-from graphkit.ops.traced import tracing
 
 
 class Layer(Checked, MessagePassing):
@@ -45,7 +44,10 @@ class Layer(Checked, MessagePassing):
 
     bipartite: bool = False  # whether features may be a pair, of sources and of targets
     takes_sparse = True  # whether features may be a sparse matrix
+    takes_states = False  # whether features may be a list, of states of the same nodes
+    takes_patterns = True  # whether edges may be a SparsityPattern
     cached = False
+    fast_aggr: tuple[Any, ...] = ("add", "sum", None)  # what products of matrices stand for
     _own_messages = False
     _signatures: dict[str, Any]
     _cached_edge_index: tuple[Tensor, Tensor | None] | None = None  # as PyG names it; nothing is read from it
@@ -96,7 +98,7 @@ class Layer(Checked, MessagePassing):
             self._explain
             or self._own_messages
             or self._decomposed_layers > 1
-            or self.aggr not in ("add", "sum", None)
+            or self.aggr not in self.fast_aggr
             or self._propagate_forward_pre_hooks
             or self._propagate_forward_hooks
             or self._message_forward_pre_hooks
@@ -143,8 +145,6 @@ class Layer(Checked, MessagePassing):
                 f"{type(self).__name__}: flow='target_to_source' does not go with a sparse adjacency matrix; pass the "
                 "transposed one, adj_t.t(), with the usual flow"
             )
-        if tracing(graph):
-            return cast(Tensor, graph).flip(0)
         return sparsity_pattern(graph, size if isinstance(size, int) else size[::-1]).T
 
     def along(self, matrix: SparseMatrix) -> SparseMatrix:

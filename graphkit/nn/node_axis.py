@@ -66,9 +66,10 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
     @wraps(forward)
     def checked(self: Any, x: Any, *args: Any, **kwargs: Any) -> Tensor:
-        if isinstance(x, list | tuple) and hasattr(self, "bipartite"):
+        states = x if isinstance(x, list | tuple) else [x]
+        state = states[-1]
+        if states is x and not (self.takes_states and all(other.shape == state.shape for other in states)):
             refuse_pair(self)
-        state = x[-1] if isinstance(x, list | tuple) else x
         if len(state.shape) != 2:
             raise ValueError(
                 f"{type(self).__name__}: x has shape {list(state.shape)}, expected [num_nodes, channels]; of several "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -10,15 +10,16 @@ from torch import Tensor, nn
 
 from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
-from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count, OneOf, Probability
+from graphkit.core.checks import Checks, untraced
+from graphkit.core.constraints import Count, OneOf, Probability
 from graphkit.core.validate import check_codes
+from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
-from graphkit.nn.path_lstm import path_lstm, read_paths
+from graphkit.nn.path_lstm import edges_between, path_lstm, read_paths
 from graphkit.ops import SparsityPattern, scatter, unweighted_pattern
 
 
-class PathConv(Checked, nn.Module):
+class PathConv(Layer):
     r"""Path convolution: the sum over all paths of one length that end at a node, each read by an LSTM.
 
     From `"Path Neural Networks: Expressive and Accurate Graph Neural Networks" <https://arxiv.org/abs/2306.05955>`_
@@ -37,6 +38,8 @@ class PathConv(Checked, nn.Module):
     The LSTM's state depends only on what it has read, so common beginnings of paths are run once, and the product of
     the inputs with the LSTM's weights is taken once per node, edge and distance. Dropout while training acts on each
     input of each path, as in the official code, and rules both out.
+
+    Its messages are paths: with PyG's masks of edges, a path counts as much as the product of its edges' masks.
 
     Args:
         in_channels: The size of each node's features.
@@ -70,6 +73,7 @@ class PathConv(Checked, nn.Module):
         tensor([8, 0, 8])
     """
 
+    fast_aggr = ("sum", "mean")  # of paths
     checks = Checks(
         [
             {},
@@ -77,7 +81,8 @@ class PathConv(Checked, nn.Module):
             {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
             # longer ones depend on the numbering of nodes
             {"paths": "shortest", "length": 1, "encode_distances": True},
-        ]
+        ],
+        expected_failures=untraced("which paths there are follows from the contents of edges"),
     )
 
     def __init__(
@@ -90,11 +95,12 @@ class PathConv(Checked, nn.Module):
         edge_dim: Count | None = None,
         aggr: Literal["sum", "mean"] = "sum",
         dropout: Probability = 0.0,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(aggr, **kwargs)
         self.in_channels, self.out_channels, self.length, self.paths = in_channels, out_channels, length, paths
         self.encode_distances = paths == "simple" if encode_distances is None else encode_distances
-        self.aggr, self.edge_dim, self.dropout = aggr, edge_dim, dropout
+        self.edge_dim, self.dropout = edge_dim, dropout
         self.distance_encoder = nn.Embedding(length + 1, in_channels) if self.encode_distances else None
         self.lstm = nn.LSTM(in_channels * (1 + self.encode_distances) + (edge_dim or 0), out_channels)
         self.reset_parameters()
@@ -116,7 +122,10 @@ class PathConv(Checked, nn.Module):
         edge_kind: Tensor | None = None,
     ) -> Tensor:
         """One convolution; see the class for shapes."""
-        graph = unweighted_pattern(edge_index, x.size(0), "PathConv")
+        self.refuse_messages("sends paths, not messages along single edges")
+        graph = unweighted_pattern(self.edges(edge_index, x.size(0)), x.size(0), "PathConv")
+        if graph.traced:
+            cast(Any, graph).refuse("the paths")
         if self.edge_dim is None:
             edge_attr = edge_kind = None
         else:
@@ -137,7 +146,11 @@ class PathConv(Checked, nn.Module):
         elif path_distance is None:
             raise ValueError("PathConv: path_distance is missing; simple paths need it to encode distances")
         states = self._read(x, edge_attr, edge_kind, path_index, path_distance, graph)
-        return scatter(states, path_index[0].long(), x.size(0), self.aggr)
+        if self._explain:
+            nodes, mask = path_index.long(), self._mask(graph.edge_id, graph.num_edges)
+            for source, target in zip(nodes[1:], nodes):
+                states = states * mask[edges_between(source, target, graph)].unsqueeze(1)
+        return scatter(states, path_index[0].long(), x.size(0), cast(str, self.aggr))
 
     def _check_edges(self, edge_attr: Tensor | None, edge_kind: Tensor | None, num_edges: int) -> None:
         rows = edge_attr if edge_kind is None else edge_kind

@@ -65,12 +65,12 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, m
             parent, node = (None, key) if i == 0 else (key // graph.num_rows, key % graph.num_rows)
         else:
             cell = torch.arange(node.numel(), device=node.device)
-        edge = None if parent is None else _edges(steps[-1].node[parent], node, graph)
+        edge = None if parent is None else edges_between(steps[-1].node[parent], node, graph)
         steps.append(Step(parent, node, hops, edge))
     return steps
 
 
-def _edges(source: Tensor, target: Tensor, graph: SparsityPattern) -> Tensor:
+def edges_between(source: Tensor, target: Tensor, graph: SparsityPattern) -> Tensor:
     """The ids of edges by their ends; of a repeated edge, the first."""
     keys = graph.row * graph.num_cols + graph.col
     wanted = target * graph.num_cols + source

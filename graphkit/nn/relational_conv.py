@@ -14,7 +14,7 @@ from graphkit.nn.gin_conv import GINConv
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import refuse_pair
-from graphkit.ops import SparseMatrix, SparsityPattern, weighted_pattern
+from graphkit.ops import SparseMatrix, SparsityPattern, split_pattern, weighted_pattern
 
 
 class RelationalConv(Layer):
@@ -91,29 +91,25 @@ class RelationalConv(Layer):
         out = self.root(x)
         edges, size = self.edges(edge_index, x.shape[-2]), x.shape[-2]
         pattern, edge_weight = weighted_pattern(edges, edge_weight, size)
-        for conv, (edges, ids) in zip(self.convs, self._divide(pattern, edge_type)):
+        if edge_type is None:
+            edge_type = torch.zeros(pattern.num_edges, dtype=torch.long, device=pattern.device)
+        self._check_types(edge_type, pattern)
+        parts = split_pattern(pattern, edge_type, range(self.num_relations))
+        for conv, (edges, ids) in zip(self.convs, parts):
             out = out + conv(x, edges, None if edge_weight is None else edge_weight[ids])
         return out
 
-    def _divide(self, pattern: SparsityPattern, edge_type: Tensor | None) -> list[tuple[SparsityPattern, Tensor]]:
-        """The edges of each relation and their positions, cached with the graph's pattern."""
-        if edge_type is None:
-            edge_type = torch.zeros(pattern.num_edges, dtype=torch.long, device=pattern.device)
-        return pattern.cached(
-            ("relations", self.num_relations), lambda copy: self._edges_of_relations(pattern, copy), edge_type
-        )
-
-    def _edges_of_relations(self, pattern: SparsityPattern, edge_type: Tensor) -> list[tuple[SparsityPattern, Tensor]]:
+    def _check_types(self, edge_type: Tensor, pattern: SparsityPattern) -> None:
         if edge_type.numel() != pattern.num_edges:
             raise ValueError(f"RelationalConv: {edge_type.numel()} edge types for {pattern.num_edges} edges")
+        if pattern.traced:
+            return
         wrong = (edge_type < 0) | (edge_type >= self.num_relations)
         if bool(wrong.any()):
             raise ValueError(
                 f"RelationalConv: an edge has the relation {int(edge_type[wrong][0])}, but there are "
                 f"{self.num_relations} relations; set num_relations"
             )
-        parts = [(edge_type == relation).nonzero().squeeze(1) for relation in range(self.num_relations)]
-        return [(pattern.select(ids), ids) for ids in parts]
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}, num_relations={self.num_relations}"

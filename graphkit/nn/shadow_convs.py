@@ -14,7 +14,7 @@ from graphkit.core.constraints import Activation, Channels, Checked, Count
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import one_graph, pair_of, static_graphs
-from graphkit.ops import SparseMatrix, gcn_norm, softmax, unweighted_pattern
+from graphkit.ops import SparseMatrix, gcn_norm, row_softmax, unweighted_pattern
 
 EPS = 1e-9  # of the official normalisation
 
@@ -213,6 +213,6 @@ class ShaDowGATConv(_Normalised, Layer):
         of_target, of_source = (
             F.leaky_relu((z * a).sum(-1), 0.2) for z, a in zip((own, other), self.attention, strict=True)
         )
-        weight = softmax(of_target[pattern.row] + of_source[pattern.col], ptr=pattern.rowptr)
+        weight = row_softmax(pattern, of_target[pattern.row] + of_source[pattern.col])
         heads = [self.along(SparseMatrix(pattern, weight[:, h])).matmul(other[:, h]) for h in range(other.size(1))]
         return (self.norm(0, torch.stack(heads, dim=1)) + self.norm(1, own)).flatten(1) / 2

@@ -8,9 +8,9 @@ from graphkit.ops.gated import gated_mean
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.normalize import gcn_norm
 from graphkit.ops.pattern import SparsityPattern, sparsity_pattern
-from graphkit.ops.rows import l2_normalize
+from graphkit.ops.rows import l2_normalize, row_softmax, row_sum
 from graphkit.ops.segment import scatter, segment, softmax
-from graphkit.ops.split import split_edges
+from graphkit.ops.split import split_edges, split_pattern
 from graphkit.ops.spmm import sddmm, spmm
 
 __all__ = [
@@ -21,12 +21,15 @@ __all__ = [
     "gated_mean",
     "gcn_norm",
     "l2_normalize",
+    "row_softmax",
+    "row_sum",
     "scatter",
     "sddmm",
     "segment",
     "softmax",
     "sparsity_pattern",
     "split_edges",
+    "split_pattern",
     "spmm",
     "unweighted_pattern",
     "weighted_pattern",

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
-from graphkit.ops.segment import segment
+from graphkit.ops.rows import row_sum
 
 # Gates are computed from exponentials per node: sigmoid(a + b) = 1 / (1 + exp(-a) exp(-b)). Beyond these logits a gate
 # is open or closed to the last digit, and within them no exponential is zero or infinite.
@@ -57,7 +57,7 @@ def gated_mean(
                 [0.],
                 [2.]])
     """
-    if size is None and not isinstance(graph, SparsityPattern):
+    if size is None and isinstance(graph, Tensor):
         size = (x.size(0), target_logit.size(0))
     pattern = sparsity_pattern(graph, size)
     if target_logit.dim() != 2 or target_logit.size(0) != pattern.num_rows or x.size(0) != pattern.num_cols:
@@ -70,11 +70,12 @@ def gated_mean(
             f"target_logit, source_logit and x have shapes {list(target_logit.shape)}, {list(source_logit.shape)} and "
             f"{list(x.shape)}; all need the same number of columns"
         )
-    if x.device.type == "cpu" and x.dtype in _BOUND and target_logit.dtype == source_logit.dtype == x.dtype:
+    same = target_logit.dtype == source_logit.dtype == x.dtype
+    if not pattern.traced and x.device.type == "cpu" and x.dtype in _BOUND and same:
         return _GatedMean.apply(target_logit, source_logit, x, pattern, eps)
     gate = (target_logit.index_select(0, pattern.row) + source_logit.index_select(0, pattern.col)).sigmoid()
-    total = segment(gate, pattern.rowptr) + eps
-    return segment(gate * x.index_select(0, pattern.col), pattern.rowptr) / total
+    gate = pattern.to_csr(gate) if pattern.traced else gate
+    return row_sum(pattern, gate * x.index_select(0, pattern.col)) / (row_sum(pattern, gate) + eps)
 
 
 class _GatedMean(torch.autograd.Function):

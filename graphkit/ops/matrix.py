@@ -7,7 +7,7 @@ a product with the transpose and a sampled product, those of a sampled product a
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -93,8 +93,8 @@ class SparseMatrix(Caching):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether the values take part in a gradient."""
-        return self.values is not None and self.values.requires_grad
+        """Whether the values take part in a gradient, or may, so that nothing that follows from them can be kept."""
+        return self.pattern.traced or (self.values is not None and self.values.requires_grad)
 
     @property
     def dtype(self) -> torch.dtype | None:
@@ -235,7 +235,8 @@ class SparseMatrix(Caching):
     def _explicit_values(self) -> Tensor:
         if self.values is not None:
             return self.values
-        return torch.ones(self.pattern.num_edges, device=self.device)
+        ones = torch.ones(self.pattern.num_edges, device=self.device)
+        return self.pattern.to_csr(ones) if self.pattern.traced else ones
 
     def __repr__(self) -> str:
         return f"SparseMatrix(shape={self.shape}, num_entries={self.pattern.num_edges}, dtype={self.dtype})"
@@ -246,11 +247,15 @@ class SparseMatrix(Caching):
 
 def sampled(pattern: SparsityPattern, a: Tensor, b: Tensor) -> Tensor:
     """``(a[row] * b[col]).sum(-1)`` for every entry in CSR order, from ``a [num_rows, F]``, ``b [num_cols, F]``."""
+    if pattern.traced:
+        return (a.index_select(0, pattern.row) * b.index_select(0, pattern.col)).sum(1)
     return _Sampled.apply(a, b, pattern)
 
 
 def _product(matrix: SparseMatrix, x: Tensor) -> Tensor:
     """``matrix @ x`` for ``x [num_cols, F]`` of the matrix's dtype."""
+    if matrix.pattern.traced:
+        return cast(Any, matrix.pattern).product(matrix.values, x)
     values = matrix.values if matrix.requires_grad else None
     if not torch.is_grad_enabled() or (values is None and not x.requires_grad):  # saves a third of a small product
         return backend.csr_mm(matrix.csr(x.dtype), x)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -12,7 +11,6 @@ from graphkit.core.validate import check_choice
 from graphkit.ops.adjacency import weighted_pattern
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.pattern import Size, SparsityPattern
-from graphkit.ops.traced import normalized, tracing
 
 
 def gcn_norm(
@@ -40,7 +38,7 @@ def gcn_norm(
     keep their weight, and of several at a node the last one stays, as in PyG; the official code adds 1 to them.
     Differentiable in ``weight``, through the degrees too. The result for constant weights is cached with the graph's
     pattern and checked by content. While torch traces or transforms (by ``torch.compile``, ``torch.export``,
-    ``torch.func``), it is a list of edges, and a negative degree counts as 0.
+    ``torch.func``), a negative degree counts as 0.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor whose rows are the targets (its
@@ -63,11 +61,7 @@ def gcn_norm(
     """
     if norm is not None:
         check_choice(norm, ("sym", "row"), "norm")
-    if size is not None and tracing(graph):
-        kind = dtype or (torch.get_default_dtype() if weight is None else weight.dtype)
-        shape = (size, size) if isinstance(size, int) else size[::-1]
-        return cast(SparseMatrix, normalized(cast(Tensor, graph), weight, kind, add_self_loops, fill, norm, shape))
-    if not math.isfinite(fill):
+    if not -math.inf < fill < math.inf:  # a tracer's number, too
         raise ValueError(f"gcn_norm: fill={fill}, must be finite")
     pattern, weight = weighted_pattern(graph, weight, size)
     if norm == "sym" and pattern.num_rows != pattern.num_cols:
@@ -102,7 +96,7 @@ def _normalized(
     if norm is None:
         return matrix
     degree = matrix.row_sum()
-    if bool((degree < 0).any()):
+    if not pattern.traced and bool((degree < 0).any()):
         node = int((degree < 0).nonzero()[0])
         raise ValueError(
             f"gcn_norm: node {node} has the negative weighted in-degree {float(degree[node]):.6g}, which has no square "

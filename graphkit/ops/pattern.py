@@ -16,6 +16,7 @@ from graphkit.core.validate import check_edge_index
 from graphkit.ops import backend
 from graphkit.ops.groups import Groups
 from graphkit.ops.indices import invert, permute
+from graphkit.ops.traced import EdgeList, is_traced
 
 Size = int | tuple[int, int] | None
 
@@ -41,6 +42,8 @@ class SparsityPattern(Caching):
         >>> s.in_degree.tolist(), s.out_degree.tolist()
         ([1, 2, 0], [1, 1, 1])
     """
+
+    traced = False  # see graphkit.ops.traced
 
     def __init__(self, rowptr: Tensor, col: Tensor, perm: Tensor | None, num_cols: int) -> None:
         self.rowptr, self.col, self.perm = rowptr, col, perm
@@ -281,9 +284,12 @@ def sparsity_pattern(graph: Tensor | SparsityPattern, size: Size = None) -> Spar
         >>> sparsity_pattern(edge_index, size=4) is sparsity_pattern(edge_index, size=4)
         True
     """
-    if isinstance(graph, SparsityPattern):
+    if isinstance(graph, SparsityPattern | EdgeList):
         _check_size(graph, size)
         return graph
+    if size is not None and is_traced(graph):
+        num_cols, num_rows = (size, size) if isinstance(size, int) else size
+        return cast(SparsityPattern, EdgeList(graph[0], graph[1], num_cols, num_rows))
     if isinstance(graph, SparseTensor):
         target, source, _ = graph.coo()
         out = build_pattern(source, target, graph.size(1), graph.size(0))
@@ -391,7 +397,7 @@ def _fill_size(edge_index: Tensor, known: tuple[int | None, int | None]) -> tupl
     return tuple(least if size is None else size for size, least in zip(known, least, strict=True))  # type: ignore[return-value]
 
 
-def _check_size(pattern: SparsityPattern, size: Size) -> None:
+def _check_size(pattern: SparsityPattern | EdgeList, size: Size) -> None:
     if size is None:
         return
     num_sources, num_targets = (size, size) if isinstance(size, int) else size

@@ -1,12 +1,16 @@
-"""Operations on rows of features."""
+"""Operations on rows: of features, and of sparse matrices."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+
+from graphkit.ops.pattern import SparsityPattern
+from graphkit.ops.segment import segment, softmax
+from graphkit.ops.traced import tracing
 
 
 def l2_normalize(x: Tensor, eps: float = 1e-12) -> Tensor:
@@ -32,7 +36,19 @@ def l2_normalize(x: Tensor, eps: float = 1e-12) -> Tensor:
     """
     if not eps >= 0:
         raise ValueError(f"l2_normalize: eps={eps}, must be at least 0")
+    if tracing():
+        return torch.nn.functional.normalize(x, dim=1, eps=eps)
     return _Normalize.apply(x, eps)
+
+
+def row_softmax(pattern: SparsityPattern, values: Tensor) -> Tensor:
+    """The softmax over each row's values ``[num_edges, *]``, in CSR order."""
+    return cast(Any, pattern).row_softmax(values) if pattern.traced else softmax(values, ptr=pattern.rowptr)
+
+
+def row_sum(pattern: SparsityPattern, values: Tensor) -> Tensor:
+    """The sum of each row's values ``[num_edges, *]``, in CSR order."""
+    return cast(Any, pattern).row_sum(values) if pattern.traced else segment(values, pattern.rowptr)
 
 
 class _Normalize(torch.autograd.Function):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -34,13 +35,36 @@ def split_edges(
         [[[2, 0], [0, 1]], [[], []]]
     """
     graph = sparsity_pattern(edge_index, size)
+    kinds_of_edges = graph.cached("split_edges", _KindsOfEdges, _checked(kind, graph))
+    return [kinds_of_edges.edges(graph, value) for value in kinds]
+
+
+def split_pattern(graph: SparsityPattern, kind: Tensor, kinds: Sequence[int]) -> list[tuple[SparsityPattern, Any]]:
+    """The pattern of the edges of each kind, which remember which edges they are, and their positions.
+
+    Args:
+        graph: The pattern of all edges.
+        kind: As in :func:`split_edges`.
+        kinds: The kinds wanted.
+
+    Raises:
+        ValueError: If ``kind`` is not one integer per edge.
+    """
+    _checked(kind, graph)
+    if graph.traced:
+        traced = cast(Any, graph)
+        return [(traced.where(kind == value), slice(None)) for value in kinds]
+    kinds_of_edges = graph.cached("split_edges", _KindsOfEdges, kind)
+    return [kinds_of_edges.part(graph, value) for value in kinds]
+
+
+def _checked(kind: Tensor, graph: SparsityPattern) -> Tensor:
     if kind.dim() != 1 or kind.numel() != graph.num_edges or kind.is_floating_point():
         raise ValueError(
             f"kinds of edges have dtype {kind.dtype} and shape {list(kind.shape)}; pass one integer for each of the "
             f"{graph.num_edges} edges"
         )
-    kinds_of_edges = graph.cached("split_edges", _KindsOfEdges, kind)
-    return [kinds_of_edges.select(graph, value) for value in kinds]
+    return kind
 
 
 class _KindsOfEdges(Caching):
@@ -49,9 +73,13 @@ class _KindsOfEdges(Caching):
     def __init__(self, kind: Tensor) -> None:
         self.kind = kind
 
-    def select(self, graph: SparsityPattern, value: int) -> Tensor:
-        def edges() -> Tensor:
-            entries = (graph.to_csr(self.kind) == value).nonzero().squeeze(1)
-            return torch.stack([graph.col[entries], graph.row[entries]])
+    def part(self, graph: SparsityPattern, value: int) -> tuple[SparsityPattern, Tensor]:
+        def select() -> tuple[SparsityPattern, Tensor]:
+            ids = (self.kind == value).nonzero().squeeze(1)
+            return graph.select(ids), ids
 
-        return self.cached(value, edges)
+        return self.cached(value, select)
+
+    def edges(self, graph: SparsityPattern, value: int) -> Tensor:
+        part, _ = self.part(graph, value)
+        return self.cached(("edges", value), lambda: torch.stack([part.col, part.row]))

@@ -1,89 +1,135 @@
-"""The matrix of a graph while torch traces or transforms a function, in plain operations that every tracer knows.
+"""The pattern of a graph while torch traces or transforms a function, in plain operations that every tracer knows.
 
 Ordinarily a graph's pattern is looked up by identity and contents and multiplied by a sparse kernel, of which neither
-``torch.compile`` and ``torch.export`` nor the transforms of ``torch.func`` know anything. To them the matrix is a list
+``torch.compile`` and ``torch.export`` nor the transforms of ``torch.func`` know anything. To them the pattern is a list
 of edges; they fuse what is done with it themselves, for graphs of any size.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
 
 
-def tracing(graph: Any) -> bool:
-    """Whether torch traces or transforms the calling code, and the graph is a list of edges."""
-    if not torch.compiler.is_compiling() and torch._C._functorch.maybe_current_level() is None:
-        return False
-    return isinstance(graph, Tensor) and graph.layout == torch.strided and not isinstance(graph, EdgeIndex)
+def tracing() -> bool:
+    """Whether torch traces or transforms the calling code."""
+    return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
 
 
-class EdgeMatrix:
-    r"""A matrix as a list of entries, in the order of the edges; what a :class:`SparseMatrix` is to ordinary code.
+def is_traced(graph: Any) -> bool:
+    """Whether torch traces or transforms the calling code, and the graph is a tensor of edges."""
+    return (
+        tracing() and isinstance(graph, Tensor) and graph.layout == torch.strided and not isinstance(graph, EdgeIndex)
+    )
+
+
+class EdgeList:
+    r"""A pattern as a list of entries, in the order of the edges; what a :class:`SparsityPattern` is to ordinary code.
+
+    How many edges a part of the graph has depends on their contents, which a tracer does not know. A part is
+    therefore the list of all edges with a mask; the others have the value 0, or no share of a softmax.
 
     Args:
         source: The column of each entry.
         target: The row of each entry.
-        values: The value of each entry.
-        shape: The numbers of rows and of columns.
+        num_cols: The number of columns.
+        num_rows: The number of rows.
+        live: Which entries there are (default: all).
     """
 
-    requires_grad = True  # who asks wants to know whether products may be kept; here they may not
+    traced = True
+    edge_id = None  # masks of edges are no matter of tracers
 
-    def __init__(self, source: Tensor, target: Tensor, values: Tensor, shape: tuple[int, int]) -> None:
-        self.source, self.target, self.values, self.shape = source, target, values, shape
+    def __init__(
+        self, source: Tensor, target: Tensor, num_cols: int, num_rows: int, live: Tensor | None = None
+    ) -> None:
+        self.col, self.row, self.live = source, target, live
+        self.num_cols, self.num_rows, self.num_edges = num_cols, num_rows, source.size(0)
+        self.shape, self.device = (num_rows, num_cols), source.device
 
     @property
-    def edges(self) -> tuple[Tensor, Tensor, None]:
-        """The edges, their weights, and no ids: masks of edges are no matter of tracers."""
-        return torch.stack([self.source, self.target]), self.values, None
+    def T(self) -> EdgeList:
+        """The list of the reversed edges."""
+        return EdgeList(self.row, self.col, self.num_rows, self.num_cols, self.live)
 
-    def with_values(self, values: Tensor) -> EdgeMatrix:
-        """The same entries with other values."""
-        return EdgeMatrix(self.source, self.target, values, self.shape)
+    @property
+    def in_degree(self) -> Tensor:
+        """The number of entries of each row."""
+        return self.row_sum(self.to_csr(torch.ones_like(self.row)))
 
-    def matmul(self, x: Tensor) -> Tensor:
-        """The sum of each row's sources, by value; dynamo knows methods, but no operators of one's own."""
-        values = self.values.view(-1, *[1] * (x.dim() - 1))
-        messages = values * x.index_select(0, self.source)
-        return messages.new_zeros(self.shape[0], *x.shape[1:]).index_add(0, self.target, messages)
+    def refuse(self, what: str) -> NoReturn:
+        """Refuse to tell what follows from the contents of edges."""
+        raise AttributeError(
+            f"{what} of a graph would follow from the contents of its edges, which torch.compile, torch.export and "
+            "torch.func do not show; call outside of them, or torch.compile without fullgraph"
+        )
 
+    __getattr__ = refuse
 
-def normalized(
-    graph: Tensor,
-    weight: Tensor | None,
-    dtype: torch.dtype,
-    add_self_loops: bool,
-    fill: float,
-    norm: str | None,
-    shape: tuple[int, int],
-) -> EdgeMatrix:
-    """What :func:`~graphkit.ops.gcn_norm` gives, except that a negative degree counts as 0."""
-    source, target = graph[0], graph[1]
-    if weight is None:
-        weight = torch.ones_like(source, dtype=dtype)
-    if add_self_loops:
-        source, target, weight = _with_self_loops(source, target, weight, fill, shape[0])
-    matrix = EdgeMatrix(source, target, weight, shape)
-    if norm is None:
-        return matrix
-    degree = weight.new_zeros(shape[0]).index_add(0, target, weight)
-    safe = degree.masked_fill(degree <= 0, torch.inf)
-    if norm == "row":
-        return matrix.with_values(weight / safe.index_select(0, target))
-    factor = safe.rsqrt()
-    return matrix.with_values(factor.index_select(0, source) * weight * factor.index_select(0, target))
+    def edge_index(self) -> Tensor:
+        """Sources and targets ``[2, *]`` of the edges that are there."""
+        ends = torch.stack([self.col, self.row])
+        return ends if self.live is None else ends[:, self.live]
 
+    def to_csr(self, per_edge: Tensor) -> Tensor:
+        """Values per entry, 0 where there is none; the order is that of the edges."""
+        return per_edge if self.live is None else per_edge * self.live.view(-1, *[1] * (per_edge.dim() - 1))
 
-def _with_self_loops(source: Tensor, target: Tensor, weight: Tensor, fill: float, size: int) -> tuple[Tensor, ...]:
-    """One self-loop per node at the end, of the last one's weight where there are some, whose own weights become 0."""
-    nodes, edges = torch.arange(size, device=source.device), torch.arange(source.size(0), device=source.device)
-    is_loop = source == target
-    last = edges.new_full((size + 1,), -1).scatter_reduce(0, torch.where(is_loop, target, size), edges, "amax")[:size]
-    padded = torch.cat([weight, weight.new_full((1,), fill)])
-    of_loops = padded.index_select(0, torch.where(last < 0, source.size(0), last))
-    weight = torch.cat([weight.masked_fill(is_loop, 0.0), of_loops])
-    return torch.cat([source, nodes]), torch.cat([target, nodes]), weight
+    def to_edges(self, per_entry: Tensor) -> Tensor:
+        """The values themselves."""
+        return per_entry
+
+    to_csc = to_edges
+
+    def cached(self, key: Hashable, make: Callable[..., Any], *inputs: Tensor | None) -> Any:
+        """``make(*inputs)``; nothing is kept."""
+        return make(*inputs)
+
+    def where(self, kept: Tensor) -> EdgeList:
+        """The entries for which ``kept`` is true."""
+        live = kept if self.live is None else self.live & kept
+        return EdgeList(self.col, self.row, self.num_cols, self.num_rows, live)
+
+    def with_self_loops(self, weight: Tensor | None = None, fill: float = 1.0) -> tuple[EdgeList, Tensor | None]:
+        """One self-loop per node at the end, of the last one's weight where there are some, which are there no more."""
+        nodes, edges = torch.arange(self.num_rows, device=self.device), torch.arange(self.num_edges, device=self.device)
+        is_loop = self.col == self.row
+        is_loop = is_loop if self.live is None else is_loop & self.live
+        others = ~is_loop if self.live is None else ~is_loop & self.live
+        out = EdgeList(
+            torch.cat([self.col, nodes]),
+            torch.cat([self.row, nodes]),
+            self.num_cols,
+            self.num_rows,
+            torch.cat([others, torch.ones_like(nodes, dtype=torch.bool)]),
+        )
+        if weight is None:
+            return out, None
+        last = edges.new_full((self.num_rows + 1,), -1)
+        last = last.scatter_reduce(0, torch.where(is_loop, self.row, self.num_rows), edges, "amax")[:-1]
+        padded = torch.cat([weight, weight.new_full((1,), fill)])
+        return out, torch.cat([weight, padded.index_select(0, torch.where(last < 0, self.num_edges, last))])
+
+    def product(self, values: Tensor | None, x: Tensor) -> Tensor:
+        """The sum over each row of the sources' rows of ``x``, by value."""
+        messages = x.index_select(0, self.col)
+        return self.row_sum(self.to_csr(messages) if values is None else values.unsqueeze(1) * messages)
+
+    def row_sum(self, values: Tensor) -> Tensor:
+        """The sum of each row's values ``[num_edges, *]``."""
+        return values.new_zeros(self.num_rows, *values.shape[1:]).index_add(0, self.row, values)
+
+    def row_softmax(self, values: Tensor) -> Tensor:
+        """The softmax over each row's values ``[num_edges, *]``."""
+        if self.live is not None:
+            values = values.masked_fill(~self.live.view(-1, *[1] * (values.dim() - 1)), -torch.inf)
+        index = self.row.view(-1, *[1] * (values.dim() - 1)).expand_as(values)
+        top = values.new_full((self.num_rows, *values.shape[1:]), -torch.inf)
+        top = top.scatter_reduce(0, index, values.detach(), "amax").index_select(0, self.row)
+        shares = (values - top.masked_fill(top == -torch.inf, 0.0)).exp()
+        total = self.row_sum(shares)
+        return shares / total.masked_fill(total == 0, 1.0).index_select(0, self.row)

@@ -27,6 +27,7 @@ from graphkit.testing.kinds import (
 )
 from graphkit.testing.messages import MESSAGES
 from graphkit.testing.modules import COMMON
+from graphkit.testing.traced import TRACED
 from graphkit.testing.transforms import TRANSFORM
 from graphkit.transforms import features, rewiring
 
@@ -97,14 +98,21 @@ def cases(kind: str, cls: type, expected_failures: Mapping[str, str] | None = No
     checks = checks_of(cls)
     of_class = checks.expected_failures if expected_failures is None else expected_failures
     yield Case(f"{cls.__name__}-docstring", lambda: check_docstring(cls), of_class.get("docstring"))
-    for name, make, reasons in examples(cls, checks):
-        yield from instance_cases(kind, make, name, reasons if expected_failures is None else expected_failures)
+    for i, (name, make, reasons) in enumerate(examples(cls, checks)):
+        reasons = reasons if expected_failures is None else expected_failures
+        yield from instance_cases(kind, make, name, reasons)
+        if kind == "layer" or (kind == "model" and i == 0):  # the first one stands for all: tracing takes seconds
+            yield from _cases(TRACED, CheckedModule(make, kind), name, reasons)
 
 
 def instance_cases(kind: str, make: Callable[[], Any], name: str, reasons: Mapping[str, str]) -> Iterator[Case]:
     """All checks of one instance."""
     checked = make if kind == "transform" else CheckedModule(make, kind)
-    for check_name, check in CHECKS[kind].items():
+    yield from _cases(CHECKS[kind], checked, name, reasons)
+
+
+def _cases(checks: Mapping[str, Any], checked: Any, name: str, reasons: Mapping[str, str]) -> Iterator[Case]:
+    for check_name, check in checks.items():
         yield Case(f"{name}-{check_name}", lambda check=check: check(checked), reasons.get(check_name))  # type: ignore[misc]
 
 

@@ -1,99 +1,74 @@
-"""Layers under torch.compile, torch.export and torch.func: the same numbers, for graphs of any size."""
+"""Layers under torch.compile and torch.func, beyond what the common checks of all classes look at."""
 
 from __future__ import annotations
 
 import pytest
 import torch
 
-from graphkit import nn
-from graphkit.core.checks import checks_of
-from graphkit.nn.layer import Layer
+from graphkit.models import GRAND
+from graphkit.nn import DRewGCNConv, GCNConv, GINConv, RelationalConv
+from graphkit.ops import sparsity_pattern
 from graphkit.testing import random_graph
-from graphkit.testing.instances import examples
 
-# these work with the pattern of a graph itself, which no tracer follows
-BY_PATTERN = {"AttentionDiffusion", "GraphDiffusion", "RelationalConv", "ShaDowGATConv"}
-LAYERS = {
-    f"{name} {i}": make
-    for name, cls in nn.registry.classes().items()
-    if issubclass(cls, Layer) and name not in BY_PATTERN
-    for i, (text, make, _) in enumerate(examples(cls, checks_of(cls)))
-    if not any(aggr in text for aggr in ("lcm", "recurrent"))  # they sort the elements of sets
-}
+GRAPH = random_graph(9, 20, weighted=True)
 
 
-def build(name):
-    torch.manual_seed(0)
-    return LAYERS[name]().double().eval()
-
-
-def arguments(layer, graph):
-    weighted = "edge_weight" in layer.forward.__wrapped__.__annotations__
-    return (graph.x, graph.edge_index, graph.edge_weight) if weighted else (graph.x, graph.edge_index)
-
-
-def graphs():
-    for n, m in ((9, 20), (15, 33), (5, 7)):
-        graph = random_graph(n, m, weighted=True)
-        graph.edge_index[:, 2] = 1  # a self-loop keeps its weight
-        yield graph
-
-
-@pytest.fixture(autouse=True)
-def fresh():
-    yield
-    torch._dynamo.reset()
-
-
-@pytest.mark.parametrize("name", [name for name in LAYERS if name.endswith(" 0")])
-def test_one_compiled_layer_serves_graphs_of_any_size(name):
-    layer = build(name)
-    compiled = torch.compile(layer, fullgraph=True, dynamic=True, backend="eager")
-    for graph in graphs():
-        given = arguments(layer, graph)
-        given[0].requires_grad_()
-        results = [
-            (out, *torch.autograd.grad(out.square().sum(), given[0])) for out in (compiled(*given), layer(*given))
-        ]
-        torch.testing.assert_close(*results)
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_functional_transforms(name):
-    layer, graph = build(name), next(graphs())
-    x, *edges = arguments(layer, graph)
-
-    def call(x):
-        return layer(x, *edges)
-
-    torch.testing.assert_close(torch.vmap(call)(torch.stack([x, 2 * x])), torch.stack([call(x), call(2 * x)]))
-    direction = torch.randn(x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
-    out, along = torch.func.jvp(call, (x,), (direction,))
-    torch.testing.assert_close(out, call(x))
-    jacobian = torch.func.jacrev(call)(x)
-    torch.testing.assert_close(along, torch.tensordot(jacobian, direction, dims=2))
-    given = x.clone().requires_grad_()
-    (gradient,) = torch.autograd.grad(call(given).square().sum(), given)
-    torch.testing.assert_close(torch.func.grad(lambda x: call(x).square().sum())(x), gradient)
+def in_vmap(call):
+    """The result of a call that torch.func transforms, of features in a batch of one."""
+    return torch.vmap(call)(GRAPH.x.unsqueeze(0))[0]
 
 
 def test_gradients_of_weights_of_edges():
-    layer, graph = build("GCNConv 0"), next(graphs())
-    weight = graph.edge_weight.requires_grad_()
-    (expected,) = torch.autograd.grad(layer(graph.x, graph.edge_index, weight).square().sum(), weight)
-    found = torch.func.grad(lambda w: layer(graph.x, graph.edge_index, w).square().sum())(weight.detach())
+    layer = GCNConv(5, 4).double()
+    weight = GRAPH.edge_weight.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(layer(GRAPH.x, GRAPH.edge_index, weight).square().sum(), weight)
+    found = torch.func.grad(lambda w: layer(GRAPH.x, GRAPH.edge_index, w).square().sum())(weight.detach())
     torch.testing.assert_close(found, expected)
 
 
 def test_the_last_of_several_self_loops_stays():
-    layer = nn.GCNConv(2, 2).double()
+    layer = GCNConv(2, 2).double()
     x, edges = torch.eye(3, 2).double(), torch.tensor([[0, 0, 1, 0], [0, 0, 2, 0]])
     weight = torch.tensor([2.0, 3.0, 1.0, 5.0]).double()
     found = torch.vmap(lambda x: layer(x, edges, weight))(x.unsqueeze(0))[0]
     torch.testing.assert_close(found, layer(x, edges, weight))
 
 
-def test_an_exported_layer_gives_the_same():
-    layer, graph = build("GCNConv 0"), next(graphs())
-    given = arguments(layer, graph)
-    torch.testing.assert_close(torch.export.export(layer, given).module()(*given), layer(*given))
+@pytest.mark.parametrize("conv", ["gcn", "gin"])
+def test_edges_of_several_relations(conv):
+    layer, kind = RelationalConv(5, 4, num_relations=3, conv=conv).double(), torch.arange(20) % 3
+    expected = layer(GRAPH.x, GRAPH.edge_index, kind, GRAPH.edge_weight)
+    torch.testing.assert_close(in_vmap(lambda x: layer(x, GRAPH.edge_index, kind, GRAPH.edge_weight)), expected)
+
+
+@pytest.mark.parametrize("options", [{}, {"paper_form": True}, {"official_skip_empty_hops": True}])
+def test_pairs_of_several_distances(options):
+    layer, hops = DRewGCNConv(5, 4, num_hops=3, nu=float("inf"), **options).double().eval(), torch.arange(20) % 2 + 1
+    torch.testing.assert_close(
+        in_vmap(lambda x: layer(x, GRAPH.edge_index, hops)), layer(GRAPH.x, GRAPH.edge_index, hops)
+    )
+
+
+def test_what_follows_from_the_contents_of_edges_is_refused():
+    with pytest.raises(AttributeError, match="is_symmetric of a graph would follow from the contents of its edges"):
+        in_vmap(lambda x: x * sparsity_pattern(GRAPH.edge_index, 9).is_symmetric)
+
+
+def test_a_model_with_a_solver_is_compiled_around_it():
+    model = GRAND(5, 6, attention_channels=4, heads=2, out_channels=2).double().eval()
+    compiled = torch.compile(model, backend="eager")
+    for graph in (GRAPH, random_graph(5, 7)):
+        torch.testing.assert_close(compiled(graph), model(graph))
+    torch._dynamo.reset()
+
+
+def test_a_compiled_layer_has_gradients():
+    layer = GINConv(5, 4, train_eps=True).double()
+    compiled, x = torch.compile(layer, fullgraph=True, backend="aot_eager"), GRAPH.x.clone().requires_grad_()
+    wanted = [x, *layer.parameters()]
+    found, expected = (
+        torch.autograd.grad(call(x, GRAPH.edge_index, GRAPH.edge_weight).square().sum(), wanted)
+        for call in (compiled, layer)
+    )
+    torch.testing.assert_close(found, expected)
+    torch._dynamo.reset()

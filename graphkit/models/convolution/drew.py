@@ -217,10 +217,14 @@ class DRew(LayeredModel):
                 "DRew needs batch.hop_index and batch.hop_distance; the trainer adds them, by hand "
                 "model.required_transform()(data) does"
             )
-        further = {}
+        further, layer = {}, cast(nn.ModuleDict, self.layers[i])
+        if getattr(layer["conv"], "explain", False) and not torch.equal(batch.edge_index, batch.hop_index):
+            raise ValueError(
+                "DRew reads pairs of nodes, hop_index, and edge masks are for these; explain it with them as edges: "
+                "explainer(x, hop_index, hop_index=hop_index, hop_distance=hop_distance)"
+            )
         if self.num_edge_types > 1:
             further = {"relation_index": batch.edge_index, "edge_type": batch.edge_attr.view(-1)}
-        layer = cast(nn.ModuleDict, self.layers[i])
         out = layer["conv"](history, batch.hop_index, batch.hop_distance, **further)
         out = self.activation(layer["norm"](out) if "norm" in layer else out)
         if self.conv != "gcn":  # whose hops drop, each before its own activation

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.checks import Checks
+from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Count, Finite, NonNegative, Positive, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel
@@ -128,6 +128,7 @@ class GRAND(LayeredModel):
             {"diffusivity": "constant", "adjacency": "sym", "batch_norm": True, "self_loops": 0.5, "time": 1.0},
         ],
         sizes={"attention_channels": 4, "heads": 2, "time": 1.0},
+        expected_failures=untraced("how many products its solver takes follows from values"),
     )
 
     reads = Reads(edge_weight=True)
@@ -194,6 +195,7 @@ class GRAND(LayeredModel):
                 z = dropout(z + lin(z.relu()), self.dropout, self.training)
         return z if self.norm is None else self.norm(z)
 
+    @torch.compiler.disable(reason="how many products the solver takes follows from values")
     def step(self, i: int, history: list[Any], batch: Data) -> Tensor:
         ode, z = self.ode(history[0], batch), history[-1]
         start, end = (self.time * k / self.num_layers for k in (i, i + 1))

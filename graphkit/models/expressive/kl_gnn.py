@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.checks import Checks
+from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, Interval, NonNegativeInt, Positive, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
@@ -100,6 +100,7 @@ class KLGNN(LayeredModel):
             {"readout": "mean", "subgraph_pool": "max", "num_layers_id": 2},
         ],
         sizes={"hidden_channels": 4, "num_layers_id": 1, "num_layers_global": 1, "num_layers_regression": 1},
+        expected_failures=untraced("how many labelled copies there are follows from the contents of edges"),
     )
 
     reads = Reads(edge_attr=True)

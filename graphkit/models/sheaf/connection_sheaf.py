@@ -6,7 +6,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
-from graphkit.core.checks import Checks
+from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.base import State
 from graphkit.models.sheaf.sheaf_diffusion import SheafDiffusion
@@ -51,7 +51,10 @@ class ConnectionSheaf(SheafDiffusion):
         torch.Size([3, 3])
     """
 
-    checks = Checks([{"dropout": 0.5}, {"stalk_dim": 3, "second_linear": True, "readout": "mean"}])
+    checks = Checks(
+        [{"dropout": 0.5}, {"stalk_dim": 3, "second_linear": True, "readout": "mean"}],
+        expected_failures=untraced("how many pairs of nodes have an edge follows from the contents of edges"),
+    )
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
-from graphkit.core.checks import Checks
+from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
@@ -63,7 +63,10 @@ class SheafNetwork(LayeredModel):
         torch.Size([3, 2])
     """
 
-    checks = Checks([{"dropout": 0.5}, {"stalk_dim": 2, "readout": "mean"}])
+    checks = Checks(
+        [{"dropout": 0.5}, {"stalk_dim": 2, "readout": "mean"}],
+        expected_failures=untraced("how many pairs of nodes have an edge follows from the contents of edges"),
+    )
 
     reads = Reads(direction=False, edge_weight=True, edge_attr=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,10 @@ from torch_geometric.nn import SAGEConv
 from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count
+from graphkit.core.constraints import Count
+from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
-from graphkit.ops import split_edges, unweighted_pattern
+from graphkit.ops import SparsityPattern, split_pattern, unweighted_pattern
 
 
 def _delay(nu: float) -> str | None:
@@ -24,7 +25,7 @@ def _delay(nu: float) -> str | None:
 Delay = Annotated[float, _delay]
 
 
-class DRewConv(Checked, nn.Module):
+class DRewConv(Layer):
     r"""Dynamically rewired message passing with delay, for any convolution.
 
     From `"DRew: Dynamically Rewired Message Passing with Delay" <https://arxiv.org/abs/2305.08018>`_ (Gutteridge et
@@ -42,6 +43,9 @@ class DRewConv(Checked, nn.Module):
     Any module that is called as ``conv(x, edge_index)`` can be used, PyG's included::
 
         DRewConv(lambda: torch_geometric.nn.SAGEConv(64, 64), num_hops=3)
+
+    Masks of edges are masks of the pairs; PyG's convolutions, which would look for one per pair of their own hop, are
+    refused with them.
 
     Args:
         make_conv: Builds the convolution of one hop.
@@ -81,6 +85,7 @@ class DRewConv(Checked, nn.Module):
 
     checks = Checks([lambda: DRewConv(lambda: SAGEConv(5, 4))])
 
+    takes_states = True
     official_skip_empty_hops: bool = False
 
     def __init__(
@@ -91,8 +96,9 @@ class DRewConv(Checked, nn.Module):
         shared_weights: bool = False,
         convex_combination: bool = False,
         learned_hop_weights: bool = False,
+        **kwargs: Any,
     ) -> None:
-        super().__init__()
+        super().__init__(**kwargs)
         self.num_hops, self.nu, self.shared_weights = num_hops, nu, shared_weights
         self.convex_combination, self.learned_hop_weights = convex_combination, learned_hop_weights
         self.convs = nn.ModuleList(make_conv() for _ in range(1 if shared_weights else num_hops))
@@ -110,11 +116,24 @@ class DRewConv(Checked, nn.Module):
     @one_graph
     def forward(self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None = None) -> Tensor:
         """The sum over hops; see the class for shapes."""
+        self.refuse_messages("sends them by its convs")
         out = self.update_self(x if isinstance(x, Tensor) else x[-1])
         for k, source, edges, weight in self.each_hop(x, edge_index, hop_distance):
-            out = self.add(out, self.convs[0 if self.shared_weights else k - 1](source, edges), weight)
+            conv = self.convs[0 if self.shared_weights else k - 1]
+            out = self.add(out, conv(source, self._for(conv, edges)), weight)
         assert out is not None
         return out
+
+    def _for(self, conv: nn.Module, edges: SparsityPattern) -> Any:
+        """The edges of a hop as a convolution takes them."""
+        if getattr(conv, "takes_patterns", False):
+            return edges
+        if self._explain:
+            raise ValueError(
+                f"{type(self).__name__}: edge masks are for the pairs of all hops, but {type(conv).__name__} reads one "
+                "per pair of its own hop; explain a network of graphkit's convolutions, such as DRewGCNConv"
+            )
+        return edges.cached("sorted edges", edges.edge_index if edges.traced else lambda: _sorted(edges))
 
     def update_self(self, x: Tensor) -> Tensor | None:
         """What a node adds of its own current state, beyond what the hops' convolutions do (default: nothing)."""
@@ -128,7 +147,7 @@ class DRewConv(Checked, nn.Module):
 
     def each_hop(
         self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None
-    ) -> Iterator[tuple[int, Tensor, Tensor, Tensor | float | None]]:
+    ) -> Iterator[tuple[int, Tensor, SparsityPattern, Tensor | float | None]]:
         r"""For :math:`k = 1, \dots, K` the distance, the state to read, the edges and the weight (``None`` for 1)."""
         states = [x] if isinstance(x, Tensor) else x
         needed = 1 if isinstance(x, Tensor) else 1 + self._delay(self.num_hops)
@@ -137,13 +156,14 @@ class DRewConv(Checked, nn.Module):
                 f"{type(self).__name__} with num_hops={self.num_hops} and nu={self.nu} reads {needed} states, got "
                 f"{len(states)}; pass the states of all layers so far, or take fewer hops"
             )
-        graph = unweighted_pattern(edge_index, states[-1].size(0), type(self).__name__)
+        size = states[-1].size(0)
+        graph = unweighted_pattern(self.edges(edge_index, size), size, type(self).__name__)
         if hop_distance is None:
             hop_distance = torch.ones(graph.num_edges, dtype=torch.uint8, device=graph.device)
-        hops = split_edges(graph, hop_distance, range(1, self.num_hops + 1))
+        hops = split_pattern(graph, hop_distance, range(1, self.num_hops + 1))
         weights = self._hop_weights()
-        for k, edges in enumerate(hops, 1):
-            if self.official_skip_empty_hops and edges.size(1) == 0:
+        for k, (edges, _) in enumerate(hops, 1):
+            if self.official_skip_empty_hops and edges.edge_index().size(1) == 0:
                 continue
             delay = 0 if isinstance(x, Tensor) else self._delay(k)
             yield k, states[-1 - delay], edges, weights[k - 1]
@@ -160,3 +180,7 @@ class DRewConv(Checked, nn.Module):
         sizes = getattr(self, "in_channels", None), getattr(self, "out_channels", None)
         what = repr(self.convs[0]) if None in sizes else ", ".join(map(str, sizes))
         return f"{type(self).__name__}({what}, num_hops={self.num_hops}, nu={self.nu})"
+
+
+def _sorted(edges: SparsityPattern) -> Tensor:
+    return torch.stack([edges.col, edges.row])

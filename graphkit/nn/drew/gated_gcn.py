@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,7 +11,9 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
 from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.node_axis import one_graph
-from graphkit.ops import gated_mean
+from graphkit.ops import SparsityPattern, gated_mean, row_sum
+
+EPS = 1e-6
 
 
 class DRewGatedGCNConv(DRewConv):
@@ -49,6 +52,7 @@ class DRewGatedGCNConv(DRewConv):
         shared_weights: bool = True,
         convex_combination: bool = False,
         learned_hop_weights: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(
             lambda: _ValueAndGate(in_channels, out_channels),
@@ -57,6 +61,7 @@ class DRewGatedGCNConv(DRewConv):
             shared_weights,
             convex_combination,
             learned_hop_weights,
+            **kwargs,
         )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.A = nn.Linear(in_channels, out_channels)
@@ -73,8 +78,21 @@ class DRewGatedGCNConv(DRewConv):
             if (position, id(source)) not in maps:
                 maps[position, id(source)] = self.convs[position](source)
             value, source_logit = maps[position, id(source)]
-            out = self.add(out, gated_mean(edges, logit, source_logit, value), weight)
+            out = self.add(out, self._mean(edges, logit, source_logit, value), weight)
         return out
+
+    def _mean(self, edges: SparsityPattern, logit: Tensor, source_logit: Tensor, value: Tensor) -> Tensor:
+        if not self.sends_messages:
+            return gated_mean(edges, logit, source_logit, value, EPS)
+        gates = (logit.index_select(0, edges.row) + source_logit.index_select(0, edges.col)).sigmoid()
+        inputs = {"logit": logit, "source_logit": source_logit, "value": value, "total": row_sum(edges, gates) + EPS}
+        return self.send(edges.edge_index(), edges.shape[::-1], edge_id=edges.edge_id, **inputs)
+
+    def message(  # type: ignore[override]
+        self, logit_i: Tensor, source_logit_j: Tensor, value_j: Tensor, total_i: Tensor
+    ) -> Tensor:
+        """The source's value by its share of all gates that lead to the target."""
+        return (logit_i + source_logit_j).sigmoid() / total_i * value_j
 
 
 class _ValueAndGate(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
@@ -12,7 +13,7 @@ from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.node_axis import one_graph
-from graphkit.ops import l2_normalize, sparsity_pattern
+from graphkit.ops import SparsityPattern, l2_normalize
 from graphkit.ops.dropout import dropout as drop
 
 
@@ -67,13 +68,14 @@ class DRewGCNConv(DRewConv):
         learned_hop_weights: bool = False,
         paper_form: bool = False,
         official_skip_empty_hops: bool = False,
+        **kwargs: Any,
     ) -> None:
         def make_conv() -> nn.Module:
             if paper_form:
                 return GCNConv(in_channels, out_channels, normalize=False, bias=False)
             return _GCNLayer(in_channels, out_channels, act, dropout, batch_norm, l2_norm)
 
-        super().__init__(make_conv, num_hops, nu, shared_weights, convex_combination, learned_hop_weights)
+        super().__init__(make_conv, num_hops, nu, shared_weights, convex_combination, learned_hop_weights, **kwargs)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.dropout = dropout
         self.paper_form = paper_form
@@ -86,7 +88,7 @@ class DRewGCNConv(DRewConv):
             return super().forward(x, edge_index, hop_distance)
         states = [x] if isinstance(x, Tensor) else x
         first_hop = next(iter(self.each_hop(x, edge_index, hop_distance)))[2]
-        degree = sparsity_pattern(first_hop, states[-1].size(0)).in_degree.unsqueeze(1)
+        degree = first_hop.in_degree.unsqueeze(1)
         scale = degree.clamp(min=1).to(states[-1].dtype).rsqrt()
         scaled = [state * scale for state in states]
         return scale * super().forward(scaled[0] if isinstance(x, Tensor) else scaled, edge_index, hop_distance)
@@ -96,6 +98,8 @@ class DRewGCNConv(DRewConv):
 
 
 class _GCNLayer(nn.Module):
+    takes_patterns = True
+
     def __init__(
         self, in_channels: int, out_channels: int, act: str, dropout: float, batch_norm: bool, l2_norm: bool
     ) -> None:
@@ -105,7 +109,7 @@ class _GCNLayer(nn.Module):
         self.act = activation_resolver(act)
         self.dropout, self.l2_norm = dropout, l2_norm
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+    def forward(self, x: Tensor, edge_index: SparsityPattern) -> Tensor:
         out = self.conv(x, edge_index)
         if self.norm is not None:
             out = self.norm(out)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
+from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Count, Finite
 from graphkit.nn.drew.base import Delay, DRewConv
+from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
-from graphkit.ops import split_edges, spmm
+from graphkit.ops import SparseMatrix, SparsityPattern, split_pattern, unweighted_pattern
 
 
 class DRewGINConv(DRewConv):
@@ -57,13 +60,20 @@ class DRewGINConv(DRewConv):
         convex_combination: bool = False,
         learned_hop_weights: bool = False,
         official_skip_empty_hops: bool = False,
+        **kwargs: Any,
     ) -> None:
         def perceptron() -> nn.Sequential:
             norm = [nn.BatchNorm1d(out_channels)] if batch_norm else []
             return nn.Sequential(nn.Linear(in_channels, out_channels), *norm, activation_resolver(act))
 
         super().__init__(
-            lambda: _SumThenMLP(perceptron()), num_hops, nu, shared_weights, convex_combination, learned_hop_weights
+            lambda: _SumThenMLP(perceptron()),
+            num_hops,
+            nu,
+            shared_weights,
+            convex_combination,
+            learned_hop_weights,
+            **kwargs,
         )
         self.in_channels, self.out_channels, self.eps = in_channels, out_channels, eps
         self.official_skip_empty_hops = official_skip_empty_hops
@@ -73,13 +83,16 @@ class DRewGINConv(DRewConv):
         return (1 + self.eps) * self.mlp(x)
 
 
-class _SumThenMLP(nn.Module):
+class _SumThenMLP(Layer):
     def __init__(self, mlp: nn.Module) -> None:
         super().__init__()
         self.mlp = mlp
 
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        return self.mlp(spmm(edge_index, x))
+    def reset_parameters(self) -> None:
+        reset(self.mlp)
+
+    def forward(self, x: Tensor, edges: SparsityPattern) -> Tensor:
+        return self.mlp(self.along(SparseMatrix(edges)).matmul(x))
 
 
 class DRewRGINConv(DRewConv):
@@ -129,6 +142,7 @@ class DRewRGINConv(DRewConv):
         act: Activation = "relu",
         eps: Finite = 0.0,
         num_edge_types: Count = 1,
+        **kwargs: Any,
     ) -> None:
         def perceptron() -> nn.Sequential:
             return nn.Sequential(
@@ -139,7 +153,12 @@ class DRewRGINConv(DRewConv):
             )
 
         super().__init__(
-            lambda: _MLPThenSum(perceptron()), num_hops, nu, convex_combination=True, learned_hop_weights=True
+            lambda: _MLPThenSum(perceptron()),
+            num_hops,
+            nu,
+            convex_combination=True,
+            learned_hop_weights=True,
+            **kwargs,
         )
         self.in_channels, self.out_channels, self.eps = in_channels, out_channels, eps
         self.num_edge_types = num_edge_types
@@ -163,6 +182,7 @@ class DRewRGINConv(DRewConv):
         edge_type: Tensor | None = None,
     ) -> Tensor:
         """The sum over hops; see the class for shapes."""
+        self.refuse_messages("sends them by its convs")
         state = x if isinstance(x, Tensor) else x[-1]
         out = self.update_self(state)
         for k, source, edges, weight in self.each_hop(x, edge_index, hop_distance):
@@ -178,14 +198,17 @@ class DRewRGINConv(DRewConv):
             raise ValueError(
                 f"DRewRGINConv with num_edge_types={self.num_edge_types} needs relation_index and edge_type"
             )
-        by_type = split_edges(relation_index, edge_type, range(self.num_edge_types), x.size(0))
-        convs = [self.convs[0], *self.further_types]
-        return sum((conv(x, edges) for conv, edges in zip(convs[1:], by_type[1:])), start=convs[0](x, by_type[0]))
+        if self._explain:
+            raise ValueError(f"{type(self).__name__}: edge masks are for pairs of nodes, but typed edges are read, too")
+        edges = unweighted_pattern(self.edges(relation_index, x.size(0)), x.size(0), type(self).__name__)
+        by_type = split_pattern(edges, edge_type, range(self.num_edge_types))
+        sums = [conv(x, part) for conv, (part, _) in zip([self.convs[0], *self.further_types], by_type, strict=True)]
+        return sum(sums[1:], start=sums[0])
 
     def update_self(self, x: Tensor) -> Tensor:
         return (1 + self.eps) * self.mlp(x)
 
 
 class _MLPThenSum(_SumThenMLP):
-    def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
-        return spmm(edge_index, self.mlp(x))
+    def forward(self, x: Tensor, edges: SparsityPattern) -> Tensor:
+        return self.along(SparseMatrix(edges)).matmul(self.mlp(x))
