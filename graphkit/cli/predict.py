@@ -14,7 +14,7 @@ def predict(arguments: list[str]) -> int:
     """Write what a finished run predicts as CSV."""
     parser = Parser(
         prog="graphkit predict",
-        description="Predict with a finished run: nodes of new tables, or what its own task holds.",
+        description="Predict with a finished run: nodes or edges of new tables, or what its own task holds.",
     )
     parser.add_argument("run", metavar="RUN_DIR", help="the folder of a finished run")
     parser.add_argument("data", nargs="?", metavar="DATA", help="a folder with nodes.csv and edges.csv")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import numbers
 import sys
 from collections.abc import Mapping
@@ -11,12 +12,14 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 from torch import nn
+from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
 
 T = TypeVar("T")
 KEYS = {"class_path", "init_args"}
 _TUPLE = "tuple"
+_BUILT = (Configurable, nn.Module, BaseTransform)  # what may stand among arguments
 
 
 class UntoldError(ValueError):
@@ -34,7 +37,8 @@ def told(value: Any, **changes: Any) -> dict[str, Any]:
     """The class and the arguments of an object, as plain values.
 
     Args:
-        value: A :class:`~graphkit.core.config.Configurable`, or what :func:`build_noted` made.
+        value: A :class:`~graphkit.core.config.Configurable`, what :func:`build_noted` made, or a transform that keeps
+            its arguments under their own names, as PyG's do.
         **changes: Arguments that are told otherwise.
 
     Raises:
@@ -49,6 +53,8 @@ def told(value: Any, **changes: Any) -> dict[str, Any]:
         arguments = value.config()
     elif hasattr(value, "_arguments_given"):
         arguments = value._arguments_given
+    elif isinstance(value, BaseTransform):
+        arguments = _kept_arguments(value)
     else:
         raise UntoldError(f"{type(value).__name__} does not keep the arguments of its constructor")
     owner = type(value).__name__
@@ -61,7 +67,8 @@ def told(value: Any, **changes: Any) -> dict[str, Any]:
 def rebuilt(description: Any, base: type[T] | tuple[type[Any], ...], place: str) -> T:
     """The object that :func:`told` described.
 
-    Nothing but classes derived from ``base``, and modules and configurable objects among their arguments, is built.
+    Nothing but classes derived from ``base``, and modules, transforms and configurable objects among their arguments,
+    is built.
 
     Args:
         description: The class and the arguments.
@@ -113,6 +120,36 @@ def import_class(path: str, base: type[T] | tuple[type[Any], ...], place: str) -
     return cast(type[T], cls)
 
 
+def _kept_arguments(transform: BaseTransform) -> dict[str, Any]:
+    """The arguments of a transform by its attributes of the same names, if these alone build an equal one."""
+    owner, parameters = type(transform).__name__, list(inspect.signature(type(transform)).parameters.values())
+    named = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    lost = [name for name in named if not hasattr(transform, name)]
+    if lost:
+        raise UntoldError(f"{owner} does not keep the argument {lost[0]!r} of its constructor under that name")
+    arguments = {name: getattr(transform, name) for name in named}
+    try:
+        again = type(transform)(**arguments)
+    except Exception as error:
+        raise UntoldError(f"{owner} cannot be built by what it keeps of its arguments ({error})") from error
+    if not _alike(again, transform):
+        raise UntoldError(f"{owner} has changed since it was built, or keeps something else than its arguments")
+    return arguments
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are of one type and have equal parts."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, BaseTransform | nn.Module):
+        return _alike(vars(one), vars(other))
+    return bool(np.array_equal(one, other))
+
+
 def _plain(value: Any, place: str) -> Any:
     if value is None or isinstance(value, bool | str):
         return value
@@ -130,7 +167,7 @@ def _plain(value: Any, place: str) -> Any:
         return {_TUPLE: [_plain(item, place) for item in value]}
     if isinstance(value, Mapping) and all(isinstance(key, str) for key in value) and _TUPLE not in value:
         return {key: _plain(item, place) for key, item in value.items()}
-    if isinstance(value, Configurable | nn.Module):
+    if isinstance(value, _BUILT):
         return told(value)
     raise UntoldError(f"{place} is a {type(value).__name__}, which is no plain value")
 
@@ -143,5 +180,5 @@ def _value(plain: Any, place: str) -> Any:
     if plain.keys() == {_TUPLE}:
         return tuple(_value(item, place) for item in plain[_TUPLE])
     if plain.keys() == KEYS:
-        return rebuilt(plain, (Configurable, nn.Module), place)
+        return rebuilt(plain, _BUILT, place)
     return {key: _value(item, place) for key, item in plain.items()}

@@ -235,6 +235,7 @@ class Rule:
 
     expected: str
     problem: Callable[[Any], Problem | None]
+    of_names: bool = False
 
     def enforce(self, place: str, name: str, value: Any) -> None:
         """Raise the problem of a value, if it has one."""
@@ -339,21 +340,24 @@ def _literal(options: tuple[Any, ...]) -> Rule:
         text = suggestion(value, map(str, options)) if of_type else one_of(value)
         return None if text is None else Problem(text, value, of_type)
 
-    return Rule(" or ".join(map(repr, options)), problem)
+    return Rule(" or ".join(map(repr, options)), problem, of_names=True)
 
 
 def _one_of(rules: list[Rule]) -> Rule:
     expected = " or ".join(rule.expected for rule in rules)
 
     def problem(value: Any) -> Problem | None:
-        problems = []
-        for rule in rules:
-            one = rule.problem(value)
-            if one is None:
-                return None
-            problems.append(one)
-        closest = next((one for one in problems if not one.of_type or one.part), None)
-        return closest or Problem(f"must be {expected}", value, of_type=True)
+        problems = [rule.problem(value) for rule in rules]
+        if None in problems:
+            return None
+        closest = next((i for i, one in enumerate(problems) if one and (not one.of_type or one.part)), None)
+        if closest is None:
+            return Problem(f"must be {expected}", value, of_type=True)
+        others = [rule.expected for i, rule in enumerate(rules) if i != closest and rule.expected != "None"]
+        found = typing.cast(Problem, problems[closest])
+        if rules[closest].of_names and others:  # a wrong name says nothing of what else might be meant
+            return replace(found, text=f"{found.text}; or {' or '.join(others)}")
+        return found
 
     return Rule(expected, problem)
 

@@ -60,10 +60,10 @@ class Experiment:
 
         Args:
             config: ``task`` (a name, or ``name``, ``split`` and the dataset's options; or ``folder``, that of own
-                tables, and the arguments of ``NodeTask.from_csv``), ``model``, ``features``, ``rewiring``, ``sampler``
-                and ``strategy`` (each a name, or ``class_path`` and ``init_args``), ``transforms`` (a list of those)
-                and ``trainer`` (its arguments). A class is named as in ``graphkit list``, or by the import path of any
-                PyG or own class.
+                tables, ``kind``, which is ``node`` or ``edge``, and the arguments of ``NodeTask.from_csv``), ``model``,
+                ``features``, ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and
+                ``init_args``), ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in
+                ``graphkit list``, or by the import path of any PyG or own class.
             flags: Arguments in the form of a command line, e.g. ``["--model.dropout", "0.5"]``; they win
                 (default: none).
 

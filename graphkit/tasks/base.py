@@ -170,6 +170,15 @@ class Task(Scoring):
         rows = getattr(self.split, stage)
         return rows.tolist() if self.ids is None else self.ids[rows.numpy()]
 
+    def named(self, graph: Data, made: Any) -> tuple[Data, Any]:
+        """A graph of new tables that says what is judged in it, and what rows of predictions are called.
+
+        Args:
+            graph: The graph, after all transforms.
+            made: What the tables became (:class:`~graphkit.tasks.tables.Made`).
+        """
+        return graph, made.ids
+
     @cached_property
     def content_hash(self) -> str:
         """Twelve hexadecimal digits of all graphs and labels."""

@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor
@@ -15,14 +15,18 @@ from torch_geometric.data import Data
 from graphkit.core.constraints import Count
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_names, check_split
+from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.loaders import EdgePairs, Loader
 from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.reverses import edges_once, reversed_share
 from graphkit.tasks.split import STAGES, Split, without_masks
 from graphkit.tasks.targets import Target
 
+if TYPE_CHECKING:
+    from graphkit.tasks.tables import Made
 
-class EdgeTask(PairTask):
+
+class EdgeTask(FromTables, PairTask):
     r"""Predict a label per edge of one graph.
 
     All edges carry messages at all stages, as they are known; what is not known are labels. A batch is the graph, or a
@@ -63,6 +67,7 @@ class EdgeTask(PairTask):
     """
 
     kind = "edge"
+    labelled = "edges"
     split: Split
     edge_features: Tensor | None
     _scores_pairs: bool | None = None
@@ -85,6 +90,27 @@ class EdgeTask(PairTask):
         super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
         self.undirected = undirected
         self.set_data([data], split)
+
+    @classmethod
+    def labelled_graph(
+        cls, made: Made, y: Tensor, split: Split | None, shares: Tensor, seed: int, undirected: bool
+    ) -> tuple[Data, Split]:
+        data, rows = made.data, made.rows
+        data.edge_label = y[rows]
+        if split is None:
+            return data, Split.random_edges(data.edge_index, seed=seed, stratify=shares[rows], undirected=undirected)
+        part = torch.full((y.size(0),), -1)
+        for number, stage in enumerate(STAGES):
+            part[getattr(split, stage)] = number
+        odd = (part != part[made.counted]).nonzero().view(-1)
+        if odd.numel():
+            row, other = int(odd[0]), int(made.counted[odd[0]])
+            raise ValueError(
+                f"edges: rows {other} and {row} are the same edge, but in different parts of split {split.name!r}; put "
+                "both into one, or leave one out"
+            )
+        train, val, test = (part[rows] == number for number in range(3))
+        return data, Split.from_masks(split.name, train, val, test)
 
     def make_loader(self) -> Loader:
         return EdgePairs(self)
@@ -157,6 +183,20 @@ class EdgeTask(PairTask):
         graph = copy.copy(self.graphs[0])
         graph.update(self.judged_edges(None))
         return [graph]
+
+    def names(self, stage: str | None) -> Any:
+        from graphkit.tasks.tables import names_of_pairs
+
+        ends = ("source", "target") if self.tables is None else self.tables.ends
+        return names_of_pairs(self.ids, self.edges[:, self.judged_ids(stage)], ends)
+
+    def named(self, graph: Data, made: Made) -> tuple[Data, Any]:
+        from graphkit.tasks.tables import names_of_pairs
+
+        graph.edge_label_index = made.pairs
+        if made.features is not None:
+            graph.edge_label_attr = made.features
+        return graph, names_of_pairs(made.ids, made.pairs, self.tables.ends)
 
     def scored_by(self, scores_pairs: bool | None) -> Self:
         task = copy.copy(self)

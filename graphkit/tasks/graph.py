@@ -104,7 +104,7 @@ class GraphTask(Task):
             >>> task.tables.classes, task.split.sizes
             (('even', 'odd'), (6, 2, 2))
         """
-        from graphkit.tasks.tables import Tables, from_graph, labels_of, pandas_needed, split_of
+        from graphkit.tasks.tables import Tables, classes_to_share, from_graph, labels_of, pandas_needed
 
         pd = pandas_needed(f"{cls.__name__}.from_networkx")
         place, directed = f"task {name!r}", {graph.is_directed() for graph in graphs}
@@ -113,25 +113,16 @@ class GraphTask(Task):
             raise ValueError(f"{place}: {wrong}")
         parts = [from_graph(graph) for graph in graphs]
         nodes, edges = (pd.concat(tables) for tables in zip(*parts, strict=True))
-        columns = (
-            features,
-            categorical,
-            impute,
-            standardize,
-            ("source", "target"),
-            edge_weight,
-            edge_features,
-            directed.pop(),
-            (),
-        )
-        tables = Tables.learned(nodes, edges, (), None, *columns)
+        columns = (features, categorical, impute, standardize, None, edge_weight, edge_features, directed.pop())
+        tables = Tables.learned(nodes, edges, (), "nodes", None, None, *columns)
         rows = pd.DataFrame({label: [graph.graph.get(label) for graph in graphs]})
         y, kind, classes = labels_of(rows, [label], target, place)
-        made = split_of(rows, split, y, seed, classes is not None, place)
-        given = [tables.graph(*part)[0] for part in parts]
+        if split is None:
+            split = Split.random(len(graphs), seed=seed, stratify=classes_to_share(y, classes is not None))
+        given = [tables.graph(*part).data for part in parts]
         for graph, one in zip(given, y.split(1), strict=True):
             graph.y = one
-        task = cls(name, given, made, kind, **options)
+        task = cls(name, given, split, kind, **options)
         task.tables = replace(tables, label=(label,), classes=classes)
         return task
 

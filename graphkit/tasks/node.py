@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.constraints import Count, Seed, checked
+from graphkit.core.constraints import Count
 from graphkit.samplers import Sampler
-from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_names, check_split
+from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.loaders import Loader, NodeSubgraphs, WholeGraph
 from graphkit.tasks.split import Split
-from graphkit.tasks.tables.columns import Impute
 from graphkit.tasks.targets import Target
 
+if TYPE_CHECKING:
+    from graphkit.tasks.tables import Made
 
-class NodeTask(Task):
+
+class NodeTask(FromTables):
     r"""Predict a label per node of one graph; the whole graph is one batch, or its subgraphs (:meth:`Task.sampled`).
 
     Args:
@@ -67,135 +67,11 @@ class NodeTask(Task):
         self.set_data([data], split)
 
     @classmethod
-    @checked
-    def from_pandas(
-        cls,
-        nodes: Any,
-        edges: Any,
-        label: str | Sequence[str],
-        id: str | None = None,
-        features: Sequence[str] | None = None,
-        categorical: Sequence[str] = (),
-        impute: Impute | None = None,
-        standardize: bool = False,
-        ends: Sequence[str] | None = None,
-        edge_weight: str | None = None,
-        edge_features: Sequence[str] = (),
-        directed: bool = False,
-        split: str | Split | None = None,
-        seed: Seed = 0,
-        target: str | type[Target] | Target | None = None,
-        name: str = "tables",
-        **options: Any,
-    ) -> NodeTask:
-        r"""A task of two pandas tables; predictions of it, and of new tables with the same columns, come by node id.
-
-        Texts, categories and columns named in ``categorical`` become a column of 0 and 1 per category; numbers and
-        truth values stay as they are, unless ``standardize`` scales the numbers. What a column holds is learned once,
-        from all rows, and applied to new tables alike (:meth:`Trainer.predict`, in another process, too), and so are
-        transforms of the task. Repeated edges count once; in an undirected graph so do the two directions of one.
-
-        Args:
-            nodes: A row per node.
-            edges: A row per edge.
-            label: The column of labels, missing where unknown; or several, of a multilabel target or a regression.
-            id: The column of node ids, of any type that ``edges`` names alike (default: the index of ``nodes``).
-            features: The columns of features (default: all others).
-            categorical: The columns of numbers, of nodes or edges, that are names of categories (default: none).
-            impute: What takes the place of missing features: ``"mean"``, ``"median"`` or ``"most_frequent"`` of the
-                column, as in scikit-learn; of categories always the most frequent (default: ``None``, refuse them).
-            standardize: Whether numbers among the features get the mean 0 and the standard deviation 1 of this table;
-                truth values and weights do not (default: ``False``).
-            ends: The columns of source and target of an edge (default: the first two).
-            edge_weight: The column of edge weights (default: edges have none).
-            edge_features: The columns of edge features (default: none).
-            directed: Whether an edge leads from source to target only (default: ``False``).
-            split: The column that says ``train``, ``val`` or ``test``, or a :class:`Split` of row numbers (default:
-                60/20/20 of the nodes with a label, drawn by ``seed``, with the same share of each class).
-            seed: The seed of that draw (default: 0).
-            target: The kind of label (default: ``"multiclass"`` of texts, categories, truth values and integers,
-                ``"regression"`` of other numbers, ``"multilabel"`` of several columns of 0 and 1).
-            name: The task's name in results (default: ``"tables"``).
-            **options: Further arguments of :class:`NodeTask`, such as ``metric``.
-
-        Raises:
-            ImportError: If pandas is not installed.
-            TypeError: If a table is none, or a column holds neither numbers nor categories.
-            ValueError: If an id is missing, repeated or unknown, a value is missing or not finite, or the kind of label
-                could be either; the message names the table, the column, the row and the remedy.
-
-        Example:
-            >>> import pandas as pd
-            >>> nodes = pd.DataFrame({"age": [20, 30, 40, 50, 60, 70], "team": list("aabbab")}, index=list("uvwxyz"))
-            >>> edges = pd.DataFrame({"source": list("uvwxy"), "target": list("vwxyz")})
-            >>> task = NodeTask.from_pandas(nodes, edges, label="team", split=Split("s", [0, 2], [1, 3], [4, 5]))
-            >>> task.tables.classes, task.num_features, task.data.num_edges
-            (('a', 'b'), 1, 10)
-        """
-        from graphkit.tasks.tables import Tables, labels_of, pandas_needed, split_of
-
-        pandas_needed(f"{cls.__name__}.from_pandas")
-        place = f"task {name!r}"
-        names = [label] if isinstance(label, str) else list(label)
-        left_out = [split] if isinstance(split, str) else []
-        columns = (features, categorical, impute, standardize, ends, edge_weight, edge_features, directed, left_out)
-        tables = Tables.learned(nodes, edges, names, id, *columns)
-        data, ids = tables.graph(nodes, edges)
-        data.y, kind, classes = labels_of(nodes, names, target, place)
-        made = split_of(nodes, split, data.y, seed, classes is not None, place)
-        task = cls(name, data, made, kind, **options)
-        task.tables, task.ids = replace(tables, label=tuple(names), classes=classes), ids
-        return task
-
-    @classmethod
-    @checked
-    def from_csv(
-        cls, folder: str | Path, label: str | Sequence[str], id: str | None = None, **options: Any
-    ) -> NodeTask:
-        """:meth:`from_pandas` of a folder with ``nodes.csv`` and ``edges.csv``.
-
-        Ids are texts, as they stand in the files (``007`` stays what it is).
-
-        Args:
-            folder: The folder.
-            label: The column of labels, or several.
-            id: The column of node ids (default: the first one; of edges, the first two name the ends).
-            **options: Further arguments of :meth:`from_pandas`.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-            ImportError, TypeError, ValueError: As :meth:`from_pandas`.
-        """
-        from graphkit.tasks.tables import read_folder
-
-        nodes, edges = read_folder(folder, id, options.get("ends"))
-        name = options.pop("name", Path(folder).expanduser().resolve().name)
-        return cls.from_pandas(nodes, edges, label, nodes.columns[0] if id is None else id, name=name, **options)
-
-    @classmethod
-    @checked
-    def from_networkx(cls, graph: Any, label: str, **options: Any) -> NodeTask:
-        """:meth:`from_pandas` of a networkx graph: attributes of nodes and edges are columns, its nodes are the ids.
-
-        Args:
-            graph: The graph, directed or not.
-            label: The attribute of nodes that is the label.
-            **options: Further arguments of :meth:`from_pandas`, but ``id``, ``ends`` and ``directed``.
-
-        Raises:
-            ImportError, TypeError, ValueError: As :meth:`from_pandas`.
-
-        Example:
-            >>> import networkx as nx
-            >>> club = nx.karate_club_graph()
-            >>> task = NodeTask.from_networkx(club, "club", edge_weight="weight", seed=1)
-            >>> task.tables.classes, task.data.num_edges
-            (('Mr. Hi', 'Officer'), 156)
-        """
-        from graphkit.tasks.tables import from_graph
-
-        nodes, edges = from_graph(graph)
-        return cls.from_pandas(nodes, edges, label, directed=graph.is_directed(), **{"name": "graph"} | options)
+    def labelled_graph(
+        cls, made: Made, y: Tensor, split: Split | None, shares: Tensor, seed: int, undirected: bool
+    ) -> tuple[Data, Split]:
+        made.data.y = y
+        return made.data, Split.random(y.size(0), seed=seed, stratify=shares) if split is None else split
 
     def make_loader(self) -> Loader:
         return WholeGraph(self)

@@ -25,7 +25,7 @@ def are_tables(data: Any) -> bool:
 
 
 def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[list[Data], Any]:
-    """The graphs, made as those of the task were; and the ids of nodes, or the numbers of graphs.
+    """The graphs, made as those of the task were; and the ids of nodes or of the ends of edges, or numbers of graphs.
 
     Args:
         data: The tables or graphs of networkx.
@@ -48,11 +48,13 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
             raise ValueError(f"predict: task {task.name!r} is of nodes of one graph, whose ids name them; give one")
         for graph in graphs:
             _check_direction(graph, task)
-        made = [task.tables.graph(*from_graph(graph)) for graph in graphs]
-        ids = range(len(made)) if task.joins_graphs else made[0][1]
-        return [_transformed(graph, task, required) for graph, _ in made], ids
-    graph, ids = task.tables.graph(*data)
-    return [_transformed(graph, task, required)], ids
+        if task.joins_graphs:
+            made = [task.tables.graph(*from_graph(graph)).data for graph in graphs]
+            return [_transformed(graph, task, required) for graph in made], range(len(made))
+        data = from_graph(graphs[0])
+    made = task.tables.graph(*data)
+    graph, names = task.named(_transformed(made.data, task, required), made)
+    return [graph], names
 
 
 def _check_direction(graph: Any, task: Task) -> None:

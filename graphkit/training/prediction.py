@@ -26,6 +26,8 @@ def predict(
     """See :meth:`graphkit.training.Trainer.predict`."""
     task = _task(data, strategy, "predict")
     of_part = isinstance(data, Task) and stage is not None
+    if stage not in (None, "test") and not isinstance(data, Task):
+        raise ValueError(f"predict: stage={stage!r} is a part of a task, which a graph or table has not; leave it out")
     if isinstance(data, Task) and stage is not None:
         batches, ids = task.batches(stage, batch_size), None
     else:
@@ -34,17 +36,19 @@ def predict(
     parts = [task.judged(strategy.predict, batch, stage) for batch in _evaluated(strategy, task, batches, stage)]
     prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     if as_frame is None:
-        as_frame = ids is not None and not isinstance(data, Task)
+        as_frame = ids is not None
     if not as_frame:
         return (prediction, label) if of_part else prediction
-    if of_part:
-        ids = task.names(stage)
+    if isinstance(data, Task):
+        ids = task.names(stage if of_part else None)
     return frame(task, prediction, ids, label if of_part else None)
 
 
 def embed(strategy: Strategy, data: Any, stage: str | None, layer: int | Literal["all"], batch_size: int | None) -> Any:
     """See :meth:`graphkit.training.Trainer.embed`."""
     task = _task(data, strategy, "embed")
+    if stage is not None and not isinstance(data, Task):
+        raise ValueError(f"embed: stage={stage!r} is a part of a task, which a graph or table has not; leave it out")
     if isinstance(data, Task) and stage is not None and not task.judges_pairs:
         batches = task.batches(stage, batch_size)
     else:
@@ -76,7 +80,7 @@ def _evaluated(strategy: Strategy, task: Task, batches: Iterable[Data], stage: s
 def _graphs(data: Any, task: Task, strategy: Strategy) -> tuple[list[Data], Any]:
     """The graphs of a task, or those that were given, one by one; and the ids of nodes, where they have some."""
     if isinstance(data, Task):
-        return data.asked(), data.names(None)
+        return data.asked(), None
     if are_tables(data):
         return graphs_of(data, task, required_by(strategy.model))
     given = as_graphs([data] if isinstance(data, Data) else data, "predict")

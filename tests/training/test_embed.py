@@ -128,7 +128,7 @@ def test_what_cannot_be_embedded_is_named():
     for layer in (5, -9):
         with pytest.raises(ValueError, match=r"embed: layer=.*, must be in 0\.\.\d \(0: before the first layer\), -1"):
             trainer.embed(task, layer=layer)
-    with pytest.raises(ValueError, match="embed: layer='last', choose from: all"):
+    with pytest.raises(ValueError, match="embed: layer='last', choose from: all; or an integer"):
         trainer.embed(task, layer="last")
     with pytest.raises(TypeError, match=r"embed: layer=1\.0, must be an integer or 'all'"):
         trainer.embed(task, layer=1.0)

@@ -11,6 +11,7 @@ import numpy as np
 
 Impute = Literal["mean", "median", "most_frequent"]
 _TEXTS = 100  # so many different values and more, in most rows, are no categories
+_REMEDY = "fill them, or let them be filled: impute='mean'"
 _ROUNDING = 1e-12  # differences of this relative size are rounding errors
 
 
@@ -24,6 +25,7 @@ class Column:
         fill: What stands in place of a missing value; ``None`` refuses those.
         mean: What is taken off each number.
         scale: What each number is divided by then.
+        truth: Whether the numbers are truth values.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Column:
     fill: Any = None
     mean: float = 0.0
     scale: float = 1.0
+    truth: bool = False
 
     @property
     def width(self) -> int:
@@ -49,7 +52,8 @@ class Column:
         """
         import pandas as pd
 
-        known, place = table[name].dropna().infer_objects(), f"{where}: column {name!r}"
+        known = numbers_from_decimals(table[name].dropna()).infer_objects()
+        place = f"{where}: column {name!r}"
         if known.empty:
             raise ValueError(f"{place} has no value at all; leave it out")
         if not categorical and not is_text(known):
@@ -63,7 +67,9 @@ class Column:
                 )
             fill = None if impute is None else float(_usual(known, impute))
             values = known.to_numpy(dtype=float)
-            if not standardize or pd.api.types.is_bool_dtype(known.dtype):
+            if pd.api.types.is_bool_dtype(known.dtype):
+                return cls(name, None, fill, truth=True)
+            if not standardize:
                 warn_if_coarse(values, place, "standardize=True")
                 return cls(name, None, fill)
             mean, deviation = float(values.mean()), float(values.std())
@@ -76,8 +82,14 @@ class Column:
             )
         return cls(name, categories, None if impute is None else plain(_usual(known, "most_frequent")))
 
-    def numbers(self, table: Any, ids: Any, where: str) -> np.ndarray:
+    def numbers(self, table: Any, ids: Any, where: str, remedy: str = _REMEDY) -> np.ndarray:
         """The column of a table as ``[rows, width]``.
+
+        Args:
+            table: The table.
+            ids: What its rows are called.
+            where: What the table is called.
+            remedy: What helps where values are missing (default: to fill them).
 
         Raises:
             ValueError: If a value is missing and there is nothing to put in its place, is not finite, or unknown.
@@ -88,8 +100,13 @@ class Column:
         missing = series.isna().to_numpy()
         if missing.any() and self.fill is None:
             raise ValueError(
-                f"{place} has {missing.sum()} missing values, e.g. of {ids[int(missing.argmax())]!r}; fill them, or "
-                "let them be filled: impute='mean'"
+                f"{place} has {missing.sum()} missing values, e.g. of {ids[int(missing.argmax())]!r}; {remedy}"
+            )
+        odd = ~(missing | series.isin([0, 1]).to_numpy())
+        if self.truth and odd.any():
+            row = int(odd.argmax())
+            raise ValueError(
+                f"{place} of {ids[row]!r} is {plain(series.iloc[row])!r}, but was true or false in training"
             )
         series = series.astype(object).where(~missing, self.fill)
         if self.categories is None:
@@ -129,6 +146,13 @@ def numbers_of(columns: Sequence[Column], table: Any, ids: Any, where: str) -> n
     """All columns side by side ``[rows, width]``; ``None`` without columns."""
     parts = [column.numbers(table, ids, where) for column in columns]
     return np.concatenate(parts, axis=1) if parts else None
+
+
+def numbers_from_decimals(series: Any) -> Any:
+    """The column, of exact decimal numbers as floats."""
+    import pandas as pd
+
+    return series.astype(float) if pd.api.types.infer_dtype(series, skipna=True) == "decimal" else series
 
 
 def is_text(known: Any) -> bool:

@@ -13,7 +13,7 @@ from torch import Tensor
 from graphkit.core.validate import unknown_name
 from graphkit.tasks import targets
 from graphkit.tasks.split import STAGES, Split
-from graphkit.tasks.tables.columns import classes_of, is_text, plain, warn_if_coarse
+from graphkit.tasks.tables.columns import classes_of, is_text, numbers_from_decimals, plain, warn_if_coarse
 from graphkit.tasks.targets import Target
 
 
@@ -31,11 +31,13 @@ def labels_of(
     Raises:
         ValueError: If the kind is not told, and could be either, or values are not of the kind.
     """
+    table = table.assign(**{name: numbers_from_decimals(table[name]) for name in names})
     kind = _kind(table, names, place) if target is None else target
     if _is(kind, targets.Multiclass, targets.Binary):
         if len(names) != 1:
             raise ValueError(f"{place}: a label of classes stands in one column, got {list(names)}")
         series = table[names[0]]
+        _check_plain(series, f"{place}: column {names[0]!r}")
         classes = classes_of(series.dropna().infer_objects())
         if classes[:2] == (-1, 0):
             warnings.warn(
@@ -57,32 +59,42 @@ def labels_of(
     return y if len(names) > 1 else y[:, 0], kind, None
 
 
-def split_of(table: Any, split: str | Split | None, y: Tensor, seed: int, stratify: bool, place: str) -> Split:
-    """The split that was given, that a column tells, or a random one of the rows with a label.
+def told_split(table: Any, split: str | Split | None, place: str) -> Split | None:
+    """The split of rows that was given, or that a column tells.
 
     Args:
         table: The table.
         split: A split, the name of the column that tells it, or ``None``.
-        y: The labels.
-        seed: The seed of a random one.
-        stratify: Whether its parts are to have the same share of each class.
         place: What messages begin with.
 
     Raises:
         ValueError: If the column says something else than the parts of a split.
     """
-    if isinstance(split, Split):
+    if not isinstance(split, str):
         return split
-    known = ~torch.isnan(y).view(y.size(0), -1).all(1) if y.is_floating_point() else y >= 0
-    if split is None:
-        labels = torch.where(known, torch.nan_to_num(y).long(), -1) if stratify else torch.where(known, 0, -1)
-        return Split.random(y.size(0), seed=seed, stratify=labels)
     told = table[split].astype(object).where(table[split].notna(), None)
     odd = [value for value in told if value not in (*STAGES, None)]
     if odd:
         raise ValueError(f"{place}: column {split!r}: {unknown_name(odd[0], STAGES, 'part of a split')}, or nothing")
     masks = {stage: torch.tensor([value == stage for value in told]) for stage in STAGES}
     return Split.from_masks(split, masks["train"], masks["val"], masks["test"])
+
+
+def classes_to_share(y: Tensor, are_classes: bool) -> Tensor:
+    """By what a random split is stratified: classes, or whether a label is known; -1 where it is missing."""
+    known = ~torch.isnan(y).view(y.size(0), -1).all(1) if y.is_floating_point() else y >= 0
+    return torch.where(known, torch.nan_to_num(y).long(), -1) if are_classes else torch.where(known, 0, -1)
+
+
+def _check_plain(series: Any, place: str) -> None:
+    """Refuse what is no name of a class, such as lists and dates."""
+    import pandas as pd
+
+    known = series.dropna()
+    odd = [value for value in known if not isinstance(value, str | bool | int | float | np.generic)]
+    if odd and not isinstance(series.dtype, pd.CategoricalDtype):
+        remedy = "give a column for each part: label=[...]" if isinstance(odd[0], Sequence) else "make texts of it"
+        raise ValueError(f"{place} holds {odd[0]!r}, a {type(odd[0]).__name__}, which is no class; {remedy}")
 
 
 def _kind(table: Any, names: Sequence[str], place: str) -> str:

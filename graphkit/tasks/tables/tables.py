@@ -5,8 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +13,27 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.tasks.tables.columns import Column, Impute, numbers_of
+from graphkit.tasks.tables.sources import ends_of, index_of
+
+
+class Made(NamedTuple):
+    """What two tables became.
+
+    Attributes:
+        data: The graph, without labels.
+        ids: The ids of its nodes.
+        rows: The row of the edge table that each edge of the graph comes from ``[num_edges]``.
+        counted: The row that counts for each row, which is another one where rows repeat one another ``[num_rows]``.
+        pairs: The ends of each row ``[2, num_rows]``.
+        features: The features of each row ``[num_rows, num_features]``, if there are any.
+    """
+
+    data: Data
+    ids: Any
+    rows: Tensor
+    counted: Tensor
+    pairs: Tensor
+    features: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -45,41 +65,49 @@ class Tables:
         cls,
         nodes: Any,
         edges: Any,
-        label: Sequence[str],
-        id: str | None,
-        features: Sequence[str] | None,
-        categorical: Sequence[str],
-        impute: Impute | None,
-        standardize: bool,
-        ends: Sequence[str] | None,
-        edge_weight: str | None,
-        edge_features: Sequence[str],
-        directed: bool,
-        left_out: Sequence[str],
+        label: Sequence[str] = (),
+        of: Literal["nodes", "edges"] = "nodes",
+        split: str | None = None,
+        id: str | None = None,
+        features: Sequence[str] | None = None,
+        categorical: Sequence[str] = (),
+        impute: Impute | None = None,
+        standardize: bool = False,
+        ends: Sequence[str] | None = None,
+        edge_weight: str | None = None,
+        edge_features: Sequence[str] = (),
+        directed: bool = False,
     ) -> Tables:
         """What the columns of two tables hold; arguments are those of ``NodeTask.from_pandas``.
+
+        The columns ``label`` and ``split`` are ``of`` nodes or edges.
 
         Raises:
             ValueError: If a column does not exist, is repeated, or does not hold what it should.
         """
         _check_tables(nodes, edges)
-        ends = tuple(edges.columns[:2]) if ends is None else tuple(ends)
-        if len(set(ends)) != 2:
-            raise ValueError(f"edges: the ends are {list(ends)}, must be two columns, source and target")
-        apart = {id, *label, *left_out}
+        told = {of: [*label, *([] if split is None else [split])]}
+        apart = {id, *told.get("nodes", [])}
         names = [name for name in nodes.columns if name not in apart] if features is None else list(features)
-        _check_names("nodes", nodes, [*names, *label, *([] if id is None else [id]), *left_out])
-        _check_names("edges", edges, [*ends, *edge_features, *([] if edge_weight is None else [edge_weight])])
+        others = [*edge_features, *told.get("edges", []), *([] if edge_weight is None else [edge_weight])]
+        chosen = tuple(ends_of(edges.columns, others) if ends is None else ends)
+        if len(chosen) != 2 or len(set(chosen)) != 2:
+            raise ValueError(f"edges: the ends are {list(chosen)}, must be two columns, source and target")
+        _check_names("nodes", nodes, [*names, *told.get("nodes", []), *([] if id is None else [id])])
+        _check_names("edges", edges, [*chosen, *others])
         unknown = [name for name in categorical if name not in (*names, *edge_features)]
         if unknown:
             raise ValueError(f"categorical names {unknown[0]!r}, which is no feature; the features are {names}")
-        if set(names) & set(label):
-            raise ValueError(f"nodes: column {sorted(set(names) & set(label))[0]!r} is label and feature; choose one")
-        unused = [str(n) for n in edges.columns if n not in (*ends, *edge_features, edge_weight)]
+        both = set(names if of == "nodes" else edge_features) & set(label)
+        if both:
+            raise ValueError(f"{of}: column {sorted(both)[0]!r} is label and feature; choose one")
+        unused = [name for name in edges.columns if name not in (*chosen, *others)]
+        if ends is None:
+            _check_ends(nodes.index if id is None else nodes[id], edges, chosen, unused)
         if unused:
             warnings.warn(
-                f"edges: no use is made of column {', '.join(map(repr, unused))}; name it in edge_features, as "
-                "edge_weight, or leave it out of the table",
+                f"edges: no use is made of column {', '.join(repr(str(n)) for n in unused)}; name it in edge_features, "
+                "as edge_weight, or leave it out of the table",
                 stacklevel=4,
             )
         weight = None if edge_weight is None else Column.learned(edges, edge_weight, False, None, "edges")
@@ -88,7 +116,7 @@ class Tables:
         made = cls(
             id,
             tuple(Column.learned(nodes, name, name in categorical, impute, "nodes", standardize) for name in names),
-            (ends[0], ends[1]),
+            (chosen[0], chosen[1]),
             weight,
             tuple(
                 Column.learned(edges, name, name in categorical, impute, "edges", standardize) for name in edge_features
@@ -96,11 +124,16 @@ class Tables:
             directed,
         )
         if id is None:
-            _warn_of_ids(nodes, edges[list(ends)], names)
+            _warn_of_ids(nodes, edges[list(chosen)], names)
         return made
 
-    def graph(self, nodes: Any, edges: Any) -> tuple[Data, Any]:
+    def graph(self, nodes: Any, edges: Any, labels: Tensor | None = None) -> Made:
         """The graph, without labels, and the ids of its nodes.
+
+        Args:
+            nodes: A row per node.
+            edges: A row per edge.
+            labels: What tells edges between the same nodes apart, too ``[num_rows, ...]`` (default: nothing).
 
         Raises:
             TypeError: If these are no tables.
@@ -110,20 +143,21 @@ class Tables:
         ids = self._ids(nodes)
         x = numbers_of(self.features, nodes, ids, "nodes")
         source, target = (self._end(edges, name, ids) for name in self.ends)
-        attributes = {
-            "edge_weight": numbers_of(() if self.weight is None else (self.weight,), edges, edges.index, "edges"),
-            "edge_attr": numbers_of(self.edge_features, edges, edges.index, "edges"),
-        }
-        edge_index, kept = _joined(source, target, attributes, self.directed)
+        weight = None
+        if self.weight is not None:
+            weight = self.weight.numbers(edges, edges.index, "edges", "fill them, or leave these edges out")
+        features = numbers_of(self.edge_features, edges, edges.index, "edges")
+        told = None if labels is None else labels.view(len(edges), -1).double().numpy()
+        edge_index, rows, counted = _joined(source, target, [weight, features, told], self.directed)
         data = Data(edge_index=edge_index, num_nodes=len(ids))
         if x is not None:
             data.x = torch.from_numpy(x)
-        for key, value in attributes.items():
-            if value is not None:
-                data[key] = torch.from_numpy(value)[kept].view(kept.numel(), -1)
-        if self.weight is not None:
-            data.edge_weight = data.edge_weight.view(-1)
-        return data, ids
+        if weight is not None:
+            data.edge_weight = torch.from_numpy(weight)[rows].view(-1)
+        if features is not None:
+            data.edge_attr = torch.from_numpy(features)[rows]
+        pairs = torch.from_numpy(np.stack([source, target]).astype(np.int64))
+        return Made(data, ids, rows, counted, pairs, None if features is None else torch.from_numpy(features))
 
     def _ids(self, nodes: Any) -> Any:
         import pandas as pd
@@ -131,7 +165,7 @@ class Tables:
         if self.id is not None and self.id not in nodes:
             raise ValueError(f"nodes has no column {self.id!r}; it has {', '.join(map(repr, nodes.columns))}")
         ids = nodes.index if self.id is None else pd.Index(nodes[self.id], name=self.id)
-        ids = _index(list(ids)) if ids.nlevels > 1 else ids
+        ids = index_of(list(ids)) if ids.nlevels > 1 else ids
         if ids.hasnans:
             raise ValueError(f"nodes: row {int(np.asarray(ids.isna()).argmax())} has no id")
         _check_exact(ids, f"nodes: column {self.id!r}")
@@ -190,22 +224,6 @@ class Tables:
         return cls(id=config["id"], weight=weight, directed=config["directed"], **columns, **tuples)  # type: ignore[arg-type]
 
 
-def pandas_needed(what: str) -> Any:
-    """The package pandas.
-
-    Args:
-        what: What needs it, as a message begins.
-
-    Raises:
-        ImportError: If it is not installed; the message says how to get it.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError(f"{what} needs pandas, an optional package: pip install 'graphkit-pyg[tables]'") from error
-    return pandas
-
-
 def _check_tables(nodes: Any, edges: Any) -> None:
     import pandas as pd
 
@@ -252,13 +270,36 @@ def _warn_of_ids(nodes: Any, ends: Any, names: Sequence[str]) -> None:
             )
 
 
-def _joined(
-    source: np.ndarray, target: np.ndarray, attributes: Mapping[str, np.ndarray | None], directed: bool
-) -> tuple[Tensor, Tensor]:
-    """Edges ``[2, num_edges]`` without repetitions, in both directions unless directed, and the row of each."""
+def _check_ends(ids: Any, edges: Any, ends: tuple[str, ...], unused: Sequence[str]) -> None:
+    """Refuse to guess where a column that numbers the edges comes before the two that name nodes."""
+    known = set(map(str, ids))
+    if not unused or not len(edges) or not edges[ends[0]].is_unique or ends == ("source", "target"):
+        return
+    if all(edges[name].astype(str).isin(known).all() for name in (ends[1], unused[0])):
+        raise ValueError(
+            f"edges: column {ends[0]!r} has another value in every row, as ids of edges have, and columns {ends[1]!r} "
+            f"and {unused[0]!r} name nodes, too; say which two columns are the ends: ends=[...]"
+        )
+
+
+def names_of_pairs(ids: Any, pairs: Tensor, ends: Sequence[str] = ("source", "target")) -> Any:
+    """The ids of the ends of pairs ``[2, n]`` as an index of two levels; of ``None``, their numbers."""
     import pandas as pd
 
-    given = [value for value in attributes.values() if value is not None]
+    columns = [part if ids is None else ids[part] for part in pairs.numpy()]
+    return pd.MultiIndex.from_arrays(columns, names=list(ends))
+
+
+def _joined(
+    source: np.ndarray, target: np.ndarray, attributes: Sequence[np.ndarray | None], directed: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Edges ``[2, num_edges]`` without repetitions, in both directions unless directed, and the row of each.
+
+    Besides, the row that counts for each row: the first of those that are one edge.
+    """
+    import pandas as pd
+
+    given = [value for value in attributes if value is not None]
     columns = np.concatenate([np.empty((source.size, 0)), *given], axis=1)
     named = pd.DataFrame(columns).assign(source=source, target=target)
     repeated = named.duplicated()
@@ -266,75 +307,19 @@ def _joined(
         _warn(f"{repeated.sum()} rows repeat another one; each edge counts once")
     if not directed:
         named = named.assign(source=np.minimum(source, target), target=np.maximum(source, target))
-    kept = np.flatnonzero(~named.duplicated().to_numpy())
+    edge = named.groupby(list(named.columns), dropna=False).ngroup().to_numpy()
+    _, first, edge = np.unique(edge, return_index=True, return_inverse=True)
+    kept = np.sort(first)
     several = int(named.iloc[kept].duplicated(["source", "target"]).sum())
     if several:
         _warn(f"{several} pairs of nodes have several edges with other numbers; all of them count")
     edges = torch.from_numpy(np.stack([source[kept], target[kept]]).astype(np.int64))
-    rows = torch.from_numpy(kept)
+    rows, counted = torch.from_numpy(kept), torch.from_numpy(first[edge])
     if directed:
-        return edges, rows
+        return edges, rows, counted
     back = edges[0] != edges[1]
-    return torch.cat([edges, edges[:, back].flip(0)], dim=1), torch.cat([rows, rows[back]])
+    return torch.cat([edges, edges[:, back].flip(0)], dim=1), torch.cat([rows, rows[back]]), counted
 
 
 def _warn(text: str) -> None:
     warnings.warn(f"edges: {text}", stacklevel=6)
-
-
-def read_folder(
-    path: str | Path, id: str | None = None, ends: Sequence[str] | None = None, texts: Sequence[str] = ()
-) -> tuple[Any, Any]:
-    """``nodes.csv`` and ``edges.csv`` of a folder; ids as texts, as they stand there.
-
-    Args:
-        path: The folder.
-        id: The column of node ids (default: the first one).
-        ends: The columns of source and target of an edge (default: the first two).
-        texts: Other columns that are texts, whatever they look like (default: none).
-
-    Raises:
-        FileNotFoundError: If one is missing.
-    """
-    pd = pandas_needed("a folder of tables")
-    tables = []
-    for name, given in (("nodes", None if id is None else [id]), ("edges", ends)):
-        file = Path(path).expanduser() / f"{name}.csv"
-        if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; a folder of tables has nodes.csv and edges.csv")
-        header = list(pd.read_csv(file, nrows=0).columns)
-        ids = header[: 1 if name == "nodes" else 2] if given is None else given
-        tables.append(pd.read_csv(file, dtype=dict.fromkeys([*ids, *texts], str)))
-    return tables[0], tables[1]
-
-
-def from_graph(graph: Any) -> tuple[Any, Any]:
-    """The tables of a networkx graph: attributes of nodes with the nodes as index, and edges ``source``, ``target``.
-
-    Args:
-        graph: The graph.
-
-    Raises:
-        ValueError: If an attribute of an edge is called as an end.
-    """
-    pd = pandas_needed("a networkx graph")
-    nodes = pd.DataFrame.from_records(
-        [attributes for _, attributes in graph.nodes(data=True)], index=_index(list(graph.nodes))
-    )
-    for u, v, attributes in graph.edges(data=True):
-        if {"source", "target"} & attributes.keys():
-            raise ValueError(
-                f"edge {u!r} -> {v!r} has an attribute called 'source' or 'target', as its ends; rename it"
-            )
-    rows = [{**attributes, "source": u, "target": v} for u, v, attributes in graph.edges(data=True)]
-    edges = pd.DataFrame(rows, columns=None if rows else ["source", "target"])
-    return nodes, edges[["source", "target", *(name for name in edges.columns if name not in ("source", "target"))]]
-
-
-def _index(ids: Sequence[Any]) -> Any:
-    import pandas as pd
-
-    index = pd.Index(np.empty(len(ids), dtype=object))
-    values = np.empty(len(ids), dtype=object)
-    values[:] = ids  # tuples stay tuples
-    return pd.Index(values, dtype=object, tupleize_cols=False) if len(ids) else index

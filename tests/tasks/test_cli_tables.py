@@ -11,7 +11,7 @@ import yaml
 import graphkit as gk
 from graphkit.cli import main
 from graphkit.recipes import Experiment
-from tests.test_tables import tables
+from tests.tasks.papers import tables
 
 pd = pytest.importorskip("pandas")
 

@@ -1,0 +1,96 @@
+"""Where tables come from: folders of files, and graphs of networkx."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def pandas_needed(what: str) -> Any:
+    """The package pandas.
+
+    Args:
+        what: What needs it, as a message begins.
+
+    Raises:
+        ImportError: If it is not installed; the message says how to get it.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise ImportError(f"{what} needs pandas, an optional package: pip install 'graphkit-pyg[tables]'") from error
+    return pandas
+
+
+def ends_of(columns: Sequence[str], others: Sequence[str | None]) -> list[str]:
+    """The columns of the ends of an edge: ``source`` and ``target``, else the first two that are not ``others``."""
+    if {"source", "target"} <= set(columns):
+        return ["source", "target"]
+    return [name for name in columns if name not in others][:2]
+
+
+def read_folder(
+    path: str | Path,
+    id: str | None = None,
+    ends: Sequence[str] | None = None,
+    texts: Sequence[str] = (),
+    others: Sequence[str | None] = (),
+) -> tuple[Any, Any]:
+    """``nodes.csv`` and ``edges.csv`` of a folder; ids as texts, as they stand there.
+
+    Args:
+        path: The folder.
+        id: The column of node ids (default: the first one).
+        ends: The columns of source and target of an edge (default: as :func:`ends_of` says).
+        texts: Other columns that are texts, whatever they look like (default: none).
+        others: The columns of edges that are something else (default: not known).
+
+    Raises:
+        FileNotFoundError: If one is missing.
+    """
+    pd = pandas_needed("a folder of tables")
+    tables = []
+    for name, given in (("nodes", None if id is None else [id]), ("edges", ends)):
+        file = Path(path).expanduser() / f"{name}.csv"
+        if not file.is_file():
+            raise FileNotFoundError(f"{file} is missing; a folder of tables has nodes.csv and edges.csv")
+        header = list(pd.read_csv(file, nrows=0).columns)
+        ids = given or (header[:1] if name == "nodes" else ends_of(header, others))
+        tables.append(pd.read_csv(file, dtype=dict.fromkeys([*ids, *texts], str)))
+    return tables[0], tables[1]
+
+
+def from_graph(graph: Any) -> tuple[Any, Any]:
+    """The tables of a networkx graph: attributes of nodes with the nodes as index, and edges ``source``, ``target``.
+
+    Args:
+        graph: The graph.
+
+    Raises:
+        ValueError: If an attribute of an edge is called as an end.
+    """
+    pd = pandas_needed("a networkx graph")
+    nodes = pd.DataFrame.from_records(
+        [attributes for _, attributes in graph.nodes(data=True)], index=index_of(list(graph.nodes))
+    )
+    for u, v, attributes in graph.edges(data=True):
+        if {"source", "target"} & attributes.keys():
+            raise ValueError(
+                f"edge {u!r} -> {v!r} has an attribute called 'source' or 'target', as its ends; rename it"
+            )
+    rows = [{**attributes, "source": u, "target": v} for u, v, attributes in graph.edges(data=True)]
+    edges = pd.DataFrame(rows, columns=None if rows else ["source", "target"])
+    return nodes, edges[["source", "target", *(name for name in edges.columns if name not in ("source", "target"))]]
+
+
+def index_of(ids: Sequence[Any]) -> Any:
+    """An index of ids of any type; tuples stay tuples."""
+    import pandas as pd
+
+    index = pd.Index(np.empty(len(ids), dtype=object))
+    values = np.empty(len(ids), dtype=object)
+    values[:] = ids  # tuples stay tuples
+    return pd.Index(values, dtype=object, tupleize_cols=False) if len(ids) else index
