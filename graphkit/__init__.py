@@ -16,12 +16,25 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from graphkit import datasets, diagnostics, expressivity, models, nn, ops, recipes, samplers, testing, transforms
+    from graphkit import (
+        datasets,
+        diagnostics,
+        expressivity,
+        models,
+        nn,
+        ops,
+        recipes,
+        samplers,
+        testing,
+        transforms,
+        tuning,
+    )
     from graphkit.datasets import load
     from graphkit.recipes import compare
     from graphkit.tasks import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
     from graphkit.training import Callback, Result, Trainer, load_run, load_weights, strategies
     from graphkit.transforms import features, rewiring
+    from graphkit.tuning import search
 
 # name -> (module, attribute or None for the module itself); resolved on first use to keep the import cheap.
 _LAZY: dict[str, tuple[str, str | None]] = {
@@ -37,6 +50,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "expressivity": ("graphkit.expressivity", None),
     "strategies": ("graphkit.training.strategies", None),
     "recipes": ("graphkit.recipes", None),
+    "tuning": ("graphkit.tuning", None),
     "testing": ("graphkit.testing", None),
     "compare": ("graphkit.recipes", "compare"),
     "load": ("graphkit.datasets", "load"),
@@ -52,6 +66,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Result": ("graphkit.training", "Result"),
     "load_run": ("graphkit.training", "load_run"),
     "load_weights": ("graphkit.training", "load_weights"),
+    "search": ("graphkit.tuning", "search"),
 }
 
 __all__ = [
@@ -80,9 +95,11 @@ __all__ = [
     "recipes",
     "rewiring",
     "samplers",
+    "search",
     "strategies",
     "testing",
     "transforms",
+    "tuning",
 ]
 
 

@@ -78,7 +78,7 @@ def test_nobody_is_told_to_install_the_unrelated_graphkit() -> None:
 
 HEAVY = (
     "torchmetrics", "lightning_fabric", "matplotlib", "jsonargparse", "joblib", "scipy", "numba", "networkx", "ogb",
-    "sklearn", "pandas", "tensorboard", "torch_scatter", "yaml",
+    "sklearn", "pandas", "tensorboard", "torch_scatter", "yaml", "optuna",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The command line: ``graphkit train | predict | reproduce | rewire | expressivity | list | doctor | data``.
+"""The command line: ``graphkit train | predict | reproduce | search | rewire | expressivity | list | doctor | data``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -20,6 +20,7 @@ COMMANDS = {
     "train": ("graphkit.cli.train", "train"),
     "predict": ("graphkit.cli.predict", "predict"),
     "reproduce": ("graphkit.cli.reproduce", "reproduce"),
+    "search": ("graphkit.cli.search", "search"),
     "rewire": ("graphkit.cli.rewire", "rewire"),
     "expressivity": ("graphkit.cli.expressivity", "expressivity"),
     "list": ("graphkit.cli.catalogue", "list_names"),
@@ -33,6 +34,7 @@ commands:
   train         train a model on a task: graphkit train --model GCN --task cora
   predict       predict with a finished run: graphkit predict runs/mine tables/
   reproduce     run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
+  search        search over a recipe's settings: graphkit search gcn/cora --space space.yaml --trials 50
   rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10
   expressivity  count graphs that a model or feature tells apart: graphkit expressivity RandomWalkPE --suite brec
   list          list models, rewirings, features, samplers, strategies, tasks or recipes

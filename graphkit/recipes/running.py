@@ -105,7 +105,7 @@ class Schedule:
         """
         baselines: dict[int | str, float | None] = {}
         for split in self.splits:  # fetched and parsed once, before processes start
-            baselines[split] = _task(_task_config(self.experiment), split, self.experiment.own_code).baseline()
+            baselines[split] = task_of(self.experiment, split).baseline()
         folder = Path(options.folder) / self.name
         places: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
         for split in self.splits:
@@ -221,7 +221,7 @@ def _trained(
     with on_threads(threads):
         trainer = experiment.build_trainer(seed=seed, progress=progress, **files_in(folder))
         with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
-            task = _task(_task_config(experiment), split, experiment.own_code)
+            task = task_of(experiment, split)
             result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
         others = tuple(also_test)
         further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []
@@ -257,6 +257,11 @@ def _test(trainer: Trainer, task: Task) -> float:
     metric = task.fresh_metric()
     metric.update(*trainer.predict(task))
     return metric.compute()
+
+
+def task_of(experiment: Experiment, split: int | str) -> Task:
+    """The experiment's task, kept as long as nothing asks for another one."""
+    return _task(_task_config(experiment), split, experiment.own_code)
 
 
 def _task_config(experiment: Experiment) -> str:

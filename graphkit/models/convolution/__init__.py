@@ -1,5 +1,6 @@
 """Message passing with one kind of layer, stacked."""
 
+from graphkit.models.convolution.auto_gnn import AutoGNN
 from graphkit.models.convolution.drew import DRew
 from graphkit.models.convolution.gcn import GCN
 from graphkit.models.convolution.gin import GIN
@@ -8,4 +9,4 @@ from graphkit.models.convolution.pure_gcn import PureGCN
 from graphkit.models.convolution.relational import RelationalGNN
 from graphkit.models.convolution.sgc import SGC
 
-__all__ = ["GCN", "GIN", "MPNN", "SGC", "DRew", "PureGCN", "RelationalGNN"]
+__all__ = ["GCN", "GIN", "MPNN", "SGC", "AutoGNN", "DRew", "PureGCN", "RelationalGNN"]

@@ -1,0 +1,146 @@
+"""What a search found."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import optuna
+from optuna.trial import TrialState
+
+from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.files import atomic_write
+from graphkit.recipes import CellResult, Experiment
+from graphkit.training.result import format_score
+from graphkit.tuning.conservative import best_trial
+from graphkit.tuning.space import SearchSpace
+from graphkit.tuning.trials import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+
+@dataclass(repr=False)
+class SearchResult:
+    """What a search found: its trials, and the test scores of the best settings.
+
+    Attributes:
+        name: The recipe's name.
+        metric: The score's name.
+        study: Optuna's study, with all trials.
+        space: The space.
+        experiment: The winner: the recipe with the best settings.
+        winner: The runs of the winner with fresh seeds, the only ones with test scores.
+    """
+
+    name: str
+    metric: str
+    study: optuna.Study
+    space: SearchSpace
+    experiment: Experiment
+    winner: CellResult
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The best settings; classes and lists are texts."""
+        return best_trial(self.study).params
+
+    @property
+    def val(self) -> float:
+        """Their validation score in the search."""
+        return float(best_trial(self.study).value or 0.0)
+
+    @property
+    def num_trials(self) -> int:
+        """The number of trials."""
+        return len(counted(self.study))
+
+    @property
+    def num_finished(self) -> int:
+        """The number of trials that were finished."""
+        return self._count(TrialState.COMPLETE)
+
+    @property
+    def num_pruned(self) -> int:
+        """The number of trials that the pruner has ended."""
+        return self._count(TrialState.PRUNED)
+
+    @property
+    def num_failed(self) -> int:
+        """The number of trials that ended in an error."""
+        return self._count(TrialState.FAIL)
+
+    def _count(self, state: TrialState) -> int:
+        return sum(trial.state == state for trial in counted(self.study))
+
+    def frame(self) -> pd.DataFrame:
+        """The trials as a pandas table: number, state, validation score, settings, epochs, seconds and error.
+
+        Raises:
+            ImportError: If pandas is not installed.
+        """
+        import pandas as pd
+
+        rows = [
+            {
+                "trial": trial.number,
+                "state": {"COMPLETE": "finished", "FAIL": "failed"}.get(trial.state.name, trial.state.name.lower()),
+                f"val_{self.metric}": trial.value if trial.state == TrialState.COMPLETE else None,
+                **trial.params,
+                "epochs": trial.user_attrs.get("epochs"),
+                "seconds": trial.duration.total_seconds() if trial.duration else None,
+                "error": trial.user_attrs.get("error"),
+            }
+            for trial in counted(self.study)
+        ]
+        return pd.DataFrame(rows).set_index("trial")
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the winner as a YAML file that ``graphkit train --config`` and ``graphkit reproduce`` take."""
+        import yaml
+
+        with atomic_write(Path(path)) as temporary:
+            Path(temporary).write_text(yaml.safe_dump(self.experiment.config, sort_keys=False))
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw the validation scores of the trials, and the best one so far.
+
+        Args:
+            path: Where to save the picture; the ending names the format (default: nowhere).
+        """
+        finished = [trial for trial in counted(self.study) if trial.state == TrialState.COMPLETE]
+        numbers, values = [trial.number for trial in finished], [float(trial.value or 0.0) for trial in finished]
+        better = max if self.study.direction == optuna.study.StudyDirection.MAXIMIZE else min
+        figure = new_figure(6, 4)
+        axes = figure.subplots()
+        axes.plot(numbers, values, "o", ms=4, label="finished trials")
+        axes.step(numbers, [better(values[: i + 1]) for i in range(len(values))], where="post", label="best so far")
+        axes.set(xlabel="trial", ylabel=f"validation {self.metric}", title=self.name)
+        axes.legend()
+        axes.grid(alpha=0.3)
+        save_figure(figure, path)
+        return figure
+
+    def __repr__(self) -> str:
+        return f"SearchResult({self.name}: {self._trials()}; {self._validation()}; test {self._test()})"
+
+    def __str__(self) -> str:
+        rows = {"trials": self._trials(), "best": self._validation(), "test": self._test()}
+        rows |= {key: str(value) for key, value in self.best.items()}
+        width = max(map(len, rows))
+        return "\n".join([self.name, *(f"  {key:{width}}  {text}" for key, text in rows.items())])
+
+    def _trials(self) -> str:
+        parts = {"finished": self.num_finished, "pruned": self.num_pruned, "failed": self.num_failed}
+        return f"{self.num_trials} trials, " + ", ".join(f"{count} {name}" for name, count in parts.items())
+
+    def _validation(self) -> str:
+        return f"validation {self.metric} {format_score(self.val, self.metric)}"
+
+    def _test(self) -> str:
+        spread = "" if self.winner.std is None else f" ± {self.winner.std:.2f}"
+        measured = f"{self.winner.mean:.2f}{spread} {self.winner.unit}".strip()
+        return f"{measured} over {self.winner.n} fresh runs of the winner"
