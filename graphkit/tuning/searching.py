@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from itertools import repeat, takewhile
@@ -18,13 +17,14 @@ from optuna.study import StudyDirection
 
 import graphkit.recipes
 from graphkit.core.constraints import Count, Jobs, Seed, checked
+from graphkit.core.display import progress_bar
 from graphkit.core.hashing import hash_config
 from graphkit.core.parallel import parallel
 from graphkit.metrics import is_percent
 from graphkit.recipes import CellResult, Experiment, Recipe, RunOptions
 from graphkit.recipes.files import find, read
 from graphkit.recipes.recipe import RECIPE_KEYS
-from graphkit.recipes.running import RUN_KEYS, Schedule, task_of
+from graphkit.recipes.running import RUN_KEYS, Schedule, code_versions, task_of
 from graphkit.tuning.by_name import make_pruner, make_sampler
 from graphkit.tuning.conservative import best_trial
 from graphkit.tuning.result import SearchResult
@@ -120,7 +120,7 @@ def search(
     task = task_of(subject.experiment, subject.splits[0])  # fetched and parsed once, before processes start
     subject.experiment.build_model(task)
     searched = [subject.experiment.hash, subject.experiment.own_code, of_space.config(), str(subject.splits[0]), seed]
-    name = f"{subject.name}-{hash_config([*searched, *(type(part).__name__ for part in parts)])}"
+    name = f"{subject.name}-{hash_config([*searched, *code_versions(), *(type(part).__name__ for part in parts)])}"
     direction = StudyDirection.MAXIMIZE if task.fresh_metric().higher_is_better else StudyDirection.MINIMIZE
     optuna.create_study(storage=kept, study_name=name, direction=direction, load_if_exists=True)
     todo = Trials(name, kept, of_space, subject.splits[0], sampler, pruner, seed, trials, threads, alone)
@@ -158,11 +158,9 @@ def _num_workers(jobs: int | None) -> int:
 def _carry_out(trials: Trials, options: RunOptions, name: str) -> None:
     """All trials that are left; those that other processes have begun are waited for."""
     from joblib import delayed
-    from tqdm.auto import tqdm
 
     study = trials.study()
-    shown = sys.stderr.isatty() if options.progress is None else options.progress
-    with tqdm(total=trials.number, initial=len(counted(study)), unit="trial", disable=not shown) as bar:
+    with progress_bar(options.progress, total=trials.number, initial=len(counted(study)), unit="trial") as bar:
         try:
             while (left := trials.number - len(counted(study))) > 0:
                 outcomes: set[str] = set()
