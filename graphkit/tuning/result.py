@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from optuna.trial import TrialState
 
+from graphkit.core.display import html_table
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import atomic_write
 from graphkit.recipes import CellResult, Experiment
@@ -128,10 +129,15 @@ class SearchResult:
         return f"SearchResult({self.name}: {self._trials()}; {self._validation()}; test {self._test()})"
 
     def __str__(self) -> str:
-        rows = {"trials": self._trials(), "best": self._validation(), "test": self._test()}
-        rows |= {key: str(value) for key, value in self.best.items()}
-        width = max(map(len, rows))
-        return "\n".join([self.name, *(f"  {key:{width}}  {text}" for key, text in rows.items())])
+        width = max(len(name) for name, _ in self._facts())
+        return "\n".join([self.name, *(f"  {name:{width}}  {text}" for name, text in self._facts())])
+
+    def _repr_html_(self) -> str:
+        return html_table(self.name, self._facts())
+
+    def _facts(self) -> list[tuple[str, str]]:
+        scores = [("trials", self._trials()), ("best", self._validation()), ("test", self._test())]
+        return scores + [(key, str(value)) for key, value in self.best.items()]
 
     def _trials(self) -> str:
         parts = {"finished": self.num_finished, "pruned": self.num_pruned, "failed": self.num_failed}

@@ -160,7 +160,7 @@ def _carry_out(trials: Trials, options: RunOptions, name: str) -> None:
     from joblib import delayed
 
     study = trials.study()
-    with progress_bar(options.progress, total=trials.number, initial=len(counted(study)), unit="trial") as bar:
+    with progress_bar(show=options.progress, total=trials.number, initial=len(counted(study)), unit="trial") as bar:
         try:
             while (left := trials.number - len(counted(study))) > 0:
                 outcomes: set[str] = set()

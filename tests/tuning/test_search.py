@@ -269,5 +269,6 @@ def test_the_command_the_table_and_the_picture(tmp_path, capsys):
     found = search(trials=3)
     assert list(found.frame().columns) == ["state", "val_accuracy", *SPACE, "epochs", "seconds", "error"]
     assert repr(found).startswith("SearchResult(search: 3 trials, 3 finished, 0 pruned, 0 failed; validation accuracy")
+    assert "<td>3 trials, 3 finished, 0 pruned, 0 failed</td>" in found._repr_html_()
     found.plot("found.png")
     assert (tmp_path / "found.png").stat().st_size > 1000
