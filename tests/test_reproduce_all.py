@@ -13,7 +13,7 @@ from scipy import stats
 import graphkit as gk
 from graphkit.cli import main
 from graphkit.recipes import OutOfTime, Recipe, Report, RunOptions, files, reproduce_all, running
-from graphkit.recipes.reproduce_all import is_done
+from graphkit.recipes.reproducing import is_done
 
 PAPER = {"value": 50.0, "paper": "A & B (2020)", "table": "Table 1", "split": "public", "confirmed": True}
 CONFIG = {

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from graphkit.cli.common import Parser, UsageError, usage
 from graphkit.core.text import aligned
+
+# what is listed -> the package that exports the classes, and their base
+CLASSES = {
+    "models": ("graphkit.models", "LayeredModel"),
+    "rewirings": ("graphkit.transforms.rewiring", "Rewiring"),
+    "features": ("graphkit.transforms.features", "NodeFeatures"),
+    "samplers": ("graphkit.samplers", "Sampler"),
+    "strategies": ("graphkit.training.strategies", "Strategy"),
+}
 
 
 def list_names(arguments: list[str]) -> int:
@@ -17,8 +25,7 @@ def list_names(arguments: list[str]) -> int:
     with usage():
         from graphkit.core.validate import check_choice
 
-        kinds = ("models", "rewirings", "features", "samplers", "strategies", "tasks", "recipes")
-        what = check_choice(options.what.lower(), kinds, "kind")
+        what = check_choice(options.what.lower(), (*CLASSES, "tasks", "recipes"), "kind")
     if what == "tasks":
         return data(["list"])
     if what == "recipes":
@@ -26,22 +33,18 @@ def list_names(arguments: list[str]) -> int:
 
         rows = list(recipes.available().items())
     else:
-        rows = [(name, _first_sentence(cls)) for name, cls in sorted(_registry(what).classes().items())]
+        from graphkit.core.sources import exported_classes
+
+        rows = [(name, _first_sentence(text)) for name, text in exported_classes(*CLASSES[what]).items()]
     _print_table(rows)
     return 0
 
 
-def _registry(what: str) -> Any:
-    import graphkit as gk
-
-    return getattr(gk, "rewiring" if what == "rewirings" else what).registry
-
-
-def _first_sentence(cls: type) -> str:
+def _first_sentence(docstring: str) -> str:
     """The docstring's first sentence, as plain text."""
     import re
 
-    text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+    text = " ".join(docstring.split("\n\n")[0].split())
     text = re.sub(r":\w+:`~?([^`]*)`", r"\1", text).replace("``", "")
     return re.split(r"(?<=\.)\s", text)[0]
 

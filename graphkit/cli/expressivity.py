@@ -50,9 +50,11 @@ def expressivity(arguments: list[str]) -> int:
     with usage():
         config = _config(options.subject, options.base)
         if options.help:
+            print(parser.format_help())
+            if not config:
+                return 0
             from graphkit.recipes.config import flags_help
 
-            print(parser.format_help())
             print(flags_help(config, trained=False))
             return 0
         if not config:

@@ -62,7 +62,7 @@ def _one(options: argparse.Namespace, how: dict[str, Any]) -> int:
     from graphkit import recipes
     from graphkit.datasets import card
     from graphkit.datasets.splits import choose
-    from graphkit.recipes.reproduce_all import is_done
+    from graphkit.recipes.reproducing import is_done
 
     with usage():
         if options.budget:

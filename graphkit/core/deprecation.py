@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -34,7 +35,7 @@ def renamed_members(module: Mapping[str, Any], names: Mapping[str, str]) -> Call
         if name not in names:
             raise AttributeError(f"module {module['__name__']!r} has no attribute {name!r}")
         warn_renamed(f"{module['__name__']}.{name}", names[name])
-        return module[names[name]]
+        return getattr(sys.modules[module["__name__"]], names[name])
 
     return get
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def hash_tensors(*tensors: Tensor | None, length: int = 12) -> str:
     """A hexadecimal digest of the tensors' dtypes, shapes and values (``None`` is allowed and counts).
 
     Example:
+        >>> import torch
         >>> hash_tensors(torch.arange(3)) == hash_tensors(torch.tensor([0, 1, 2]))
         True
     """
+    import torch
+
     digest = hashlib.sha256()
     for tensor in tensors:
         if tensor is None:
@@ -36,6 +39,8 @@ def hash_tensors(*tensors: Tensor | None, length: int = 12) -> str:
 
 def hash_data(data: Mapping[str, Any] | Any, length: int = 12) -> str:
     """A digest of a PyG ``Data`` object: every attribute by name."""
+    from torch import Tensor
+
     items = data.to_dict() if hasattr(data, "to_dict") else dict(data)
     parts = []
     for key in sorted(items):

@@ -1,13 +1,17 @@
-"""Checks of user input. Each raises one error that names the value, the place and the remedy."""
+"""Checks of user input. Each raises one error that names the value, the place and the remedy.
+
+Torch is imported by those that need it: names are checked by commands that answer at once.
+"""
 
 from __future__ import annotations
 
 import difflib
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SHOWN = 40  # names in one message
 
@@ -75,6 +79,8 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
         ValueError: If the shape is not ``[2, num_edges]``.
         IndexError: If an id is negative or not smaller than the number of nodes.
     """
+    import torch
+
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise TypeError(
             f"{where}: edge_index has dtype {edge_index.dtype}, but node ids must be integers; use edge_index.long()"
@@ -102,6 +108,8 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
 
 def all_finite(values: Tensor) -> bool:
     """Whether there is neither NaN nor infinity; a sum tells at once, unless large numbers overflow in it."""
+    import torch
+
     return math.isfinite(values.detach().sum().item()) or bool(torch.isfinite(values).all())
 
 
@@ -114,6 +122,8 @@ def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bo
         TypeError: If the dtype is not floating point.
         ValueError: If the shape is wrong or a value is NaN or infinite; the message names the first such row.
     """
+    import torch
+
     if not x.is_floating_point() and (x.is_complex() or not codes):
         remedy = "x.real and x.imag" if x.is_complex() else "x.float()"
         raise TypeError(f"{where}: features have dtype {x.dtype}, but must be floating point; use {remedy}")

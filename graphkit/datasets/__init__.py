@@ -1,8 +1,14 @@
 """Datasets by name: cards, raw files, parsers, generators and splits."""
 
-from graphkit.datasets.catalog import Card, RawFile, SplitFamily, card, cards
-from graphkit.datasets.loading import available, check, load, load_graphs, load_splits
-from graphkit.datasets.raw import DamagedFileError, MissingFilesError
+from typing import TYPE_CHECKING
+
+from graphkit.core.lazy import lazy_members
+
+if TYPE_CHECKING:
+    from graphkit.datasets.at_hand import available, check
+    from graphkit.datasets.catalog import Card, RawFile, SplitFamily, card, cards
+    from graphkit.datasets.loading import load, load_graphs, load_splits
+    from graphkit.datasets.raw import DamagedFileError, MissingFilesError
 
 __all__ = [
     "Card",
@@ -18,3 +24,13 @@ __all__ = [
     "load_graphs",
     "load_splits",
 ]
+
+__getattr__ = lazy_members(
+    globals(),
+    {
+        "at_hand": ["available", "check"],
+        "catalog": ["Card", "RawFile", "SplitFamily", "card", "cards"],
+        "loading": ["load", "load_graphs", "load_splits"],
+        "raw": ["DamagedFileError", "MissingFilesError"],
+    },
+)

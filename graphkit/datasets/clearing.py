@@ -8,8 +8,9 @@ from pathlib import Path
 
 from graphkit.core.files import remove
 from graphkit.core.resources import data_root
+from graphkit.datasets.at_hand import raw_path
 from graphkit.datasets.catalog import Card, card, cards
-from graphkit.datasets.raw import raw_path, within
+from graphkit.datasets.raw import within
 
 _UNFINISHED = r"(\.\w+\.tmp|\.lock)?"  # what a killed process leaves begins with a dot, too
 

@@ -17,7 +17,7 @@ from graphkit.datasets.catalog import Card
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.parsed import Collated, Ids, cached
-from graphkit.datasets.raw import RawFiles, fetch, state
+from graphkit.datasets.raw import RawFiles, fetch
 from graphkit.datasets.splits import LINKS, Request, choose, make_split
 from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 
@@ -104,37 +104,6 @@ def load_graphs(name: str, **options: Any) -> list[Data]:
         (16, 96)
     """
     return _graphs(catalog.card(name), options)[0]
-
-
-def available() -> dict[str, str]:
-    """All dataset names and whether each can be loaded now without a network.
-
-    Returns:
-        For each name ``"generated"``, ``"at hand"`` (local or mirror), or ``"missing"``.
-
-    Example:
-        >>> available()["ring-transfer"]
-        'generated'
-    """
-    return {name: "generated" if card.generator else _summary(card) for name, card in catalog.cards().items()}
-
-
-@checked
-def check(name: str) -> dict[str, str]:
-    """Where each raw file of a dataset is: ``"local"``, ``"mirror"``, ``"damaged"`` (wrong length) or ``"missing"``.
-
-    Args:
-        name: The dataset.
-
-    Returns:
-        The state by path below the mirror; empty for a generated dataset. Contents are not read, see :func:`load`.
-    """
-    return {file.path: state(file) for file in catalog.card(name).all_files}
-
-
-def _summary(card: Card) -> str:
-    states = {state(file) for file in card.files}
-    return "at hand" if states <= {"local", "mirror"} else "missing"
 
 
 def _graphs(card: Card, options: dict[str, Any]) -> tuple[list[Data], list[Ids]]:

@@ -25,6 +25,7 @@ from graphkit.core.data_folder import writing
 from graphkit.core.display import progress_bar
 from graphkit.core.files import atomic_write, full_disk, remove_temporaries, sha256
 from graphkit.core.resources import data_root
+from graphkit.datasets.at_hand import mirror_root, raw_path
 from graphkit.datasets.catalog import RawFile, leaves_its_folder
 from graphkit.datasets.pickles import check_pickle
 
@@ -40,26 +41,6 @@ class MissingFilesError(FileNotFoundError):
 
 class DamagedFileError(ValueError):
     """A raw file does not have the content that its card describes."""
-
-
-def raw_path(file: RawFile) -> Path:
-    """Where a raw file lies in the data root."""
-    return data_root() / "raw" / file.path
-
-
-def mirror_root() -> Path | None:
-    """The read-only folder named by ``$GRAPHKIT_MIRROR``, if set."""
-    chosen = os.environ.get("GRAPHKIT_MIRROR")
-    return Path(chosen).expanduser() if chosen else None
-
-
-def state(file: RawFile) -> str:
-    """Where a file is at hand: ``"local"``, ``"mirror"``, ``"damaged"`` (wrong length) or ``"missing"``."""
-    mirror = mirror_root()
-    for place, path in (("local", raw_path(file)), ("mirror", mirror / file.path if mirror else None)):
-        if path is not None and path.is_file():
-            return place if file.bytes in (0, path.stat().st_size) else "damaged"
-    return "missing"
 
 
 def fetch(files: Iterable[RawFile], owner: str) -> dict[str, Path]:

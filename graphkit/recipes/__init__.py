@@ -1,19 +1,25 @@
 """Recipes: one file per published number, and the run that compares it with ours."""
 
+from typing import TYPE_CHECKING, Any
+
 from graphkit.core.deprecation import renamed_members
-from graphkit.recipes.cell_result import CellResult
-from graphkit.recipes.comparison import PairedDifference, RunComparison, compare_runs
-from graphkit.recipes.experiment import Experiment
-from graphkit.recipes.model_comparison import ModelComparison, compare
-from graphkit.recipes.papers import Paper
-from graphkit.recipes.published import Published
-from graphkit.recipes.recipe import Cell, Recipe, available, load
-from graphkit.recipes.rejudge import rejudge, rejudge_all
-from graphkit.recipes.report import Report
-from graphkit.recipes.reproduce_all import reproduce_all
-from graphkit.recipes.result import RecipeResult
-from graphkit.recipes.running import OutOfTime, RunOptions
-from graphkit.recipes.verdict import Verdict, judge
+from graphkit.core.lazy import lazy_members
+
+if TYPE_CHECKING:
+    from graphkit.recipes.cell_result import CellResult
+    from graphkit.recipes.comparison import PairedDifference, RunComparison, compare_runs
+    from graphkit.recipes.experiment import Experiment
+    from graphkit.recipes.listing import available
+    from graphkit.recipes.model_comparison import ModelComparison, compare
+    from graphkit.recipes.papers import Paper
+    from graphkit.recipes.published import Published
+    from graphkit.recipes.recipe import Cell, Recipe, load
+    from graphkit.recipes.rejudging import rejudge, rejudge_all
+    from graphkit.recipes.report import Report
+    from graphkit.recipes.reproducing import reproduce_all
+    from graphkit.recipes.result import RecipeResult
+    from graphkit.recipes.running import OutOfTime, RunOptions
+    from graphkit.recipes.verdict import Verdict, judge
 
 __all__ = [
     "Cell",
@@ -40,7 +46,26 @@ __all__ = [
     "reproduce_all",
 ]
 
-__getattr__ = renamed_members(
+_member = lazy_members(
+    globals(),
+    {
+        "cell_result": ["CellResult"],
+        "comparison": ["PairedDifference", "RunComparison", "compare_runs"],
+        "experiment": ["Experiment"],
+        "listing": ["available"],
+        "model_comparison": ["ModelComparison", "compare"],
+        "papers": ["Paper"],
+        "published": ["Published"],
+        "recipe": ["Cell", "Recipe", "load"],
+        "rejudging": ["rejudge", "rejudge_all"],
+        "report": ["Report"],
+        "reproducing": ["reproduce_all"],
+        "result": ["RecipeResult"],
+        "running": ["OutOfTime", "RunOptions"],
+        "verdict": ["Verdict", "judge"],
+    },
+)
+_renamed = renamed_members(
     globals(),
     {
         "Comparison": "Recipe",
@@ -51,3 +76,7 @@ __getattr__ = renamed_members(
         "SweepResult": "RecipeResult",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    return _member(name) if name in __all__ else _renamed(name)

@@ -52,7 +52,7 @@ def _loader() -> Any:
     """YAML's safe loader, which does not let the last of repeated keys win."""
     import yaml
 
-    class Loader(yaml.SafeLoader):
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # in C where it was built
         def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
             keys = [(key.tag, key.value) for key, _ in node.value]
             for i, key in enumerate(keys):

@@ -18,8 +18,7 @@ from graphkit.metrics import is_percent
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.experiment import KEYS, Experiment
-from graphkit.recipes.files import find, is_shipped, read, recipe_files, results_folder
-from graphkit.recipes.papers import Paper
+from graphkit.recipes.files import find, is_shipped, read, results_folder
 from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import RUN_KEYS, RunOptions, Schedule
@@ -232,29 +231,6 @@ def load(name: str | os.PathLike[str]) -> Recipe:
     if recipe.is_shipped:
         recipe.name = f"{path.resolve().parent.name}/{path.stem}"
     return recipe
-
-
-def available() -> dict[str, str]:
-    """All recipes that come with graphkit, with the value that each is compared with.
-
-    Example:
-        >>> available()["gcn/cora"]
-        '81.5 %, Kipf and Welling (ICLR 2017), Table 2'
-    """
-    compared = {}
-    for name, path in recipe_files().items():
-        try:
-            content = read(path)
-        except ValueError as error:
-            compared[name] = f"broken: {error}"
-            continue
-        known = content.get("published") or {}
-        parts = [f"{known['value']} {known.get('unit', '%')}".strip()] if "value" in known else ["no published value"]
-        parts += [str(Paper.from_config(known["paper"]))] if known.get("paper") else []
-        parts += [known["table"]] if known.get("table") else []
-        variants = content.get("variants")
-        compared[name] = f"compares {', '.join(variants)}" if variants else ", ".join(parts)
-    return compared
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from graphkit.recipes import RecipeResult, load
 from graphkit.recipes.files import recipe_files, results_folder
-from graphkit.recipes.rejudge import OTHER
+from graphkit.recipes.rejudging import OTHER
 
 FILES = {name: path for name in recipe_files() if (path := results_folder(True) / f"{name}.json").is_file()}
 
