@@ -7,7 +7,7 @@ from graphkit.models.convolution import GCN, GIN, MPNN, SGC, AutoGNN, DRew, Pure
 from graphkit.models.diffusion import AIR, APPNP, DAGNN, GRAND
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import DGMLP, MLP, DeepSets
-from graphkit.models.links import NCN, NCNC, LinkPredictor, PairScorer
+from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
@@ -20,6 +20,7 @@ __all__ = [
     "GCN",
     "GIN",
     "GRAND",
+    "HLGNN",
     "KLGNN",
     "MLP",
     "MPNN",

@@ -17,6 +17,7 @@ from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv
+from graphkit.nn.gpr_conv import GPRConv
 from graphkit.nn.graph_diffusion import GraphDiffusion
 from graphkit.nn.graph_saint_conv import GraphSAINTConv
 from graphkit.nn.linear import Linear
@@ -41,6 +42,7 @@ __all__ = [
     "DRewRGINConv",
     "GCNConv",
     "GINConv",
+    "GPRConv",
     "GraphDiffusion",
     "GraphSAINTConv",
     "Linear",

@@ -8,6 +8,7 @@ from graphkit.ops.gated import gated_mean
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.normalize import gcn_norm
 from graphkit.ops.pattern import SparsityPattern, sparsity_pattern
+from graphkit.ops.polynomial import polynomial_filter
 from graphkit.ops.rows import l2_normalize, row_softmax, row_sum
 from graphkit.ops.segment import scatter, segment, softmax
 from graphkit.ops.split import split_edges, split_pattern
@@ -21,6 +22,7 @@ __all__ = [
     "gated_mean",
     "gcn_norm",
     "l2_normalize",
+    "polynomial_filter",
     "row_softmax",
     "row_sum",
     "scatter",
