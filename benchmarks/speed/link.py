@@ -7,7 +7,7 @@ from torch_geometric.utils import negative_sampling
 
 from benchmarks.speed.common import Benchmark, benchmark, random_graph, with_gradients
 from graphkit.ops import sddmm
-from graphkit.tasks.link_split import link_keys, sample_negatives
+from graphkit.tasks.negatives import link_keys, sample_negatives
 
 NODES, LINKS = 20_000, 200_000
 

@@ -19,8 +19,9 @@ from graphkit.core.validate import check_edge_index
 from graphkit.metrics import HitsAt
 from graphkit.ops import sddmm
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names
-from graphkit.tasks.link_split import LinkSplit, link_keys, sample_negatives
+from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders import Loader, Pairs
+from graphkit.tasks.negatives import blocks_of, in_blocks, link_keys, sample_negatives
 from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.split import STAGES, without_masks
 
@@ -46,7 +47,8 @@ class LinkTask(PairTask):
             With fewer negatives than K, ``"hits@K"`` is 1 for every model, as in OGB, and a warning says so (default:
             ``"roc_auc"``).
         num_negatives: Where the split fixes no negatives for training, how many are drawn per link in every epoch,
-            uniformly from the pairs without a training link; at least one pair in all (default: 1).
+            uniformly from the pairs without a training link, of types of nodes that are linked if the split has such;
+            at least one pair in all (default: 1).
 
     Raises:
         TypeError: If ``edge_index`` is not integer, ``x`` not floating point or ``split`` no :class:`LinkSplit`.
@@ -115,6 +117,7 @@ class LinkTask(PairTask):
         self.graphs, self._graph_of = _stage_graphs(data, split)
         if not split.undirected and not split.recurring:
             _warn_of_reverses(self, place)
+        _check_types(data, split, place)
         trained = torch.cat([data.edge_index[:, split.messages(data.edge_index, "val")], split.train], dim=1)
         trained = trained[:, trained[0] != trained[1]]
         self._trained = link_keys(trained, self.num_nodes, split.undirected).unique()
@@ -146,7 +149,8 @@ class LinkTask(PairTask):
         """Pairs to train on that are no training link ``[2, n]``; without a generator always the same."""
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         count = round(self.num_negatives * self.split.train.size(1))
-        return sample_negatives(self._trained, self.num_nodes, count, self.split.undirected, generator)
+        split = self.split
+        return sample_negatives(self._trained, self.num_nodes, count, split.undirected, generator, split.blocks)
 
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
         shape, count = list(out.shape) if isinstance(out, Tensor) else type(out).__name__, batch.edge_label.numel()
@@ -185,6 +189,26 @@ class LinkTask(PairTask):
 
     def _describe_target(self) -> str:
         return "links"
+
+
+def _check_types(data: Data, split: LinkSplit, place: str) -> None:
+    """Types of nodes are those of the graph, and if it has some, negatives between others are too easy."""
+    if split.node_type is not None and split.node_type.numel() != data.num_nodes:
+        raise ValueError(
+            f"{place}: split {split.name!r} has types of {split.node_type.numel()} nodes for {data.num_nodes} nodes"
+        )
+    types = data.get("node_type")
+    if split.node_type is None and types is not None:
+        blocks = blocks_of(torch.cat([split.train, split.val, split.test], dim=1), types, split.undirected)
+        negatives = torch.cat([split.val_negatives.flatten(1), split.test_negatives.flatten(1)], dim=1)
+        odd = ~in_blocks(negatives, blocks, split.undirected)
+        if odd.any():
+            warnings.warn(
+                f"{place}: {odd.sum()} of {odd.numel()} negatives of split {split.name!r} are pairs of types "
+                "(data.node_type) between which there are no links, so easily told; LinkSplit.random(..., "
+                "node_type=data.node_type) draws none of these",
+                stacklevel=4,
+            )
 
 
 def _warn_of_reverses(task: LinkTask, place: str) -> None:

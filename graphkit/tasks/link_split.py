@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -12,7 +14,9 @@ from graphkit.core.constraints import NonNegative, NonNegativeInt, Probability, 
 from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_edge_index
+from graphkit.tasks.negatives import Blocks, blocks_of, in_blocks, link_keys, pairs_of, with_negatives
 from graphkit.tasks.split import STAGES, set_ids
+from graphkit.tasks.times import parts_by_time, time_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +49,11 @@ class LinkSplit:
             may be links of another part, and all edges of the graph carry messages at all stages, so it must hold
             only those of the past (default: ``False``).
         val_messages: Whether validation links carry messages at the test (default: ``True``).
+        node_type: The type of each node ``[num_nodes]``, as PyG's ``HeteroData.to_homogeneous`` numbers them: negatives
+            are pairs of types between which there are links, so in a bipartite graph they go from one side to the
+            other (default: ``None``, any pairs).
+        edge_part: The part in whose time each edge of the graph comes to be, 0 (training), 1 or 2 ``[num_edges]``, in
+            the order of ``edge_index``: no edge carries messages before (default: ``None``, edges have no time).
 
     Raises:
         TypeError: If ids are not integers.
@@ -71,9 +80,12 @@ class LinkSplit:
     disjoint: bool = False
     recurring: bool = False
     val_messages: bool = True
+    node_type: Tensor | None = None
+    edge_part: Tensor | None = None
 
     def __post_init__(self) -> None:
-        set_ids(self, *STAGES, *(f"{stage}_negatives" for stage in STAGES if self.negatives(stage) is not None))
+        further = (*(f"{stage}_negatives" for stage in STAGES), "node_type", "edge_part")
+        set_ids(self, *STAGES, *(name for name in further if getattr(self, name) is not None))
         for stage in STAGES:
             self._check_pairs(getattr(self, stage), f"the {stage} part", (2,))
             negatives = self.negatives(stage)
@@ -91,6 +103,8 @@ class LinkSplit:
                 )
         if not self.recurring:
             self._check_overlap()
+        if self.node_type is not None:
+            self._check_types()
 
     @classmethod
     @checked
@@ -107,6 +121,7 @@ class LinkSplit:
         disjoint: Probability = 0.0,
         val_messages: bool = True,
         name: str | None = None,
+        node_type: Any = None,
     ) -> LinkSplit:
         r"""Draw the links of every part uniformly, and as many distinct pairs without a link.
 
@@ -126,17 +141,16 @@ class LinkSplit:
                 (default: 0).
             val_messages: Whether validation links carry messages at the test (default: ``True``).
             name: The split's name (default: ``"random/<seed>"``).
+            node_type: The type of each node, between some of which links are, as in :class:`LinkSplit` (default: none).
 
         Raises:
             TypeError, IndexError: If ``edge_index`` is not integer or names a node that does not exist.
             ValueError: If a share is out of range, or there are too few links or too few pairs without one.
         """
         place = "LinkSplit.random"
-        edge_index = as_tensor(edge_index, f"{place}: edge_index")
-        check_edge_index(edge_index, num_nodes, place)
         if val + test >= 1:
             raise ValueError(f"{place}: val={val} and test={test} must have a sum below 1")
-        edge_index = edge_index.long().cpu()
+        edge_index = _checked_edges(edge_index, num_nodes, place)
         links = link_keys(edge_index[:, edge_index[0] != edge_index[1]], num_nodes, undirected).unique()
         sizes = {"val": int(val * links.numel()), "test": int(test * links.numel())}
         sizes["train"] = links.numel() - sizes["val"] - sizes["test"]
@@ -151,21 +165,84 @@ class LinkSplit:
         order = links[torch.randperm(links.numel(), generator=generator)]
         parts = {"val": order[: sizes["val"]], "test": order[sizes["val"] : sizes["val"] + sizes["test"]]}
         parts["train"] = order[sizes["val"] + sizes["test"] :][: sizes["train"]]
-        wanted = {stage: round(num_negatives * sizes[stage]) for stage in STAGES if stage != "train" or fixed_negatives}
-        drawn = sample_negatives(links, num_nodes, sum(wanted.values()), undirected, generator)
-        drawn = drawn[:, torch.randperm(drawn.size(1), generator=generator)]
-        negatives = dict(zip(wanted, drawn.split(list(wanted.values()), dim=1), strict=True))
         return cls(
             f"random/{seed}" if name is None else name,
-            _pairs(parts["train"], num_nodes),
-            _pairs(parts["val"], num_nodes),
-            _pairs(parts["test"], num_nodes),
-            val_negatives=negatives["val"],
-            test_negatives=negatives["test"],
-            train_negatives=negatives.get("train"),
+            **with_negatives(parts, links, num_nodes, undirected, num_negatives, fixed_negatives, generator, node_type),
             undirected=undirected,
             disjoint=disjoint > 0,
             val_messages=val_messages,
+        )
+
+    @classmethod
+    @checked
+    def by_time(
+        cls,
+        edge_index: Any,
+        time: Any,
+        num_nodes: NonNegativeInt,
+        val: Share = 0.05,
+        test: Share = 0.1,
+        seed: Seed = 0,
+        undirected: bool = True,
+        num_negatives: NonNegative = 1.0,
+        fixed_negatives: bool = False,
+        val_messages: bool = True,
+        name: str = "time",
+        node_type: Any = None,
+    ) -> LinkSplit:
+        r"""Train on the links of the past, validate and test on those that come after.
+
+        A link comes to be with its first edge; what repeats it later is no new link. As in PyG's
+        ``TemporalData.train_val_test_split``, links up to the ``1 - val - test`` quantile of their times are for
+        training, later ones up to the ``1 - test`` quantile for validation, all others for the test: links of one time
+        are never divided, so parts may be smaller or larger than their shares. No edge carries messages before its
+        time is the past: while training and at the validation those of the training time do, repeated ones included,
+        at the test also those of the validation time. Negatives are pairs that are linked at no time.
+
+        Args:
+            edge_index: The graph's edges ``[2, num_edges]``; the task must have the same ones in the same order.
+            time: The time of each edge ``[num_edges]``.
+            num_nodes: The number of nodes.
+            val: The share of links for validation (default: 0.05).
+            test: The share of links for the test (default: 0.1).
+            seed: The seed of the negatives (default: 0).
+            undirected: Whether (a, b) and (b, a) are the same link (default: ``True``).
+            num_negatives: The number of pairs without a link, per link (default: 1).
+            fixed_negatives: Whether those for training are drawn here, not every epoch (default: ``False``).
+            val_messages: Whether edges of the validation time carry messages at the test (default: ``True``).
+            name: The split's name (default: ``"time"``).
+            node_type: The type of each node, between some of which links are, as in :class:`LinkSplit` (default: none).
+
+        Raises:
+            TypeError, IndexError: If ``edge_index`` is not integer or names a node that does not exist.
+            ValueError: If a time is missing, so many are equal that a part is empty, or there are too few pairs without
+                a link.
+
+        Example:
+            >>> edges = torch.tensor([[0, 1, 2, 3, 0, 1], [1, 2, 3, 4, 2, 0]])  # the last one repeats the first
+            >>> split = LinkSplit.by_time(edges, [1, 1, 2, 3, 4, 9], num_nodes=5, val=0.2, test=0.2)
+            >>> split.sizes, split.messages(edges, "train").tolist()
+            ((3, 1, 1), [True, True, True, False, False, False])
+        """
+        place = f"LinkSplit.by_time, split {name!r}"
+        edge_index = _checked_edges(edge_index, num_nodes, place)
+        times = as_tensor(time, f"{place}: time").cpu().numpy()
+        if times.shape != (edge_index.size(1),):
+            raise ValueError(f"{place}: time has the shape {list(times.shape)}, expected [{edge_index.size(1)}]")
+        proper = (edge_index[0] != edge_index[1]).numpy()
+        links, link_of = link_keys(edge_index[:, proper], num_nodes, undirected).unique(return_inverse=True)
+        first = np.full(links.numel(), np.inf)
+        np.minimum.at(first, link_of.numpy(), times[proper])
+        bounds = time_bounds(first, val, test, place)
+        part = torch.from_numpy(parts_by_time(first, bounds))
+        parts = {stage: links[part == number] for number, stage in enumerate(STAGES)}
+        generator = torch.Generator().manual_seed(seed)
+        return cls(
+            name,
+            **with_negatives(parts, links, num_nodes, undirected, num_negatives, fixed_negatives, generator, node_type),
+            undirected=undirected,
+            val_messages=val_messages,
+            edge_part=torch.from_numpy(parts_by_time(times, bounds)),
         )
 
     def negatives(self, stage: str) -> Tensor | None:
@@ -176,12 +253,26 @@ class LinkSplit:
         """A mask ``[num_edges]`` of the graph's edges that carry messages at one stage."""
         if self.recurring:
             return torch.ones(edge_index.size(1), dtype=torch.bool)
+        if self.edge_part is not None:
+            if self.edge_part.numel() != edge_index.size(1):
+                raise ValueError(
+                    f"split {self.name!r} knows the times of {self.edge_part.numel()} edges, but the graph has "
+                    f"{edge_index.size(1)}; make both of the same edges"
+                )
+            return self.edge_part <= int(stage == "test" and self.val_messages)
         hidden = ["test"] if stage == "test" and self.val_messages else ["val", "test"]
         if stage == "train" and self.disjoint:
             hidden.append("train")
         num_nodes = max(self.num_nodes, int(edge_index.max()) + 1 if edge_index.numel() else 0)
         concealed = [link_keys(getattr(self, part), num_nodes, self.undirected) for part in hidden]
         return ~torch.isin(link_keys(edge_index, num_nodes, self.undirected), torch.cat(concealed))
+
+    @cached_property
+    def blocks(self) -> Blocks | None:
+        """Between which nodes negatives may be; ``None`` for any."""
+        if self.node_type is None:
+            return None
+        return blocks_of(torch.cat([self.train, self.val, self.test], dim=1), self.node_type, self.undirected)
 
     @property
     def num_nodes(self) -> int:
@@ -200,6 +291,7 @@ class LinkSplit:
         later = [self.recurring, not self.val_messages]
         while later and not later[-1]:  # a split without them keeps the hash from before they came
             later.pop()
+        keys += [each for each in (self.node_type, self.edge_part) if each is not None]
         flags = [self.undirected, self.disjoint, *later]
         return hash_tensors(torch.tensor(flags), *keys)
 
@@ -248,63 +340,35 @@ class LinkSplit:
                     "take it out"
                 )
 
+    def _check_types(self) -> None:
+        types = self.node_type
+        if types is None or types.dtype != torch.int64 or types.dim() != 1 or types.numel() < self.num_nodes:
+            raise ValueError(
+                f"split {self.name!r}: node_type must be whole numbers [num_nodes] of at least {self.num_nodes} nodes"
+            )
+        for stage in STAGES:
+            negatives = self.negatives(stage)
+            if negatives is None or self.blocks is None:
+                continue
+            pairs = negatives.flatten(1)
+            odd = pairs[:, ~in_blocks(pairs, self.blocks, self.undirected)]
+            if odd.numel():
+                u, v = odd[:, 0].tolist()
+                raise ValueError(
+                    f"split {self.name!r}: {stage}_negatives contain ({u}, {v}), of types {int(types[u])} and "
+                    f"{int(types[v])}, between which there is no link; take it out"
+                )
+
     def __repr__(self) -> str:
         return f"LinkSplit({self.name}: {'/'.join(map(str, self.sizes))}, {self.hash})"
 
 
-def link_keys(pairs: Tensor, num_nodes: int, undirected: bool) -> Tensor:
-    """One number per pair ``[2, n]``; both directions of an undirected pair have the same."""
-    first, second = pairs.long()  # 32 bits are too few for a key
-    if undirected:
-        first, second = torch.minimum(first, second), torch.maximum(first, second)
-    return first * num_nodes + second
-
-
-def sample_negatives(
-    links: Tensor, num_nodes: int, count: int, undirected: bool, generator: torch.Generator | None = None
-) -> Tensor:
-    """Draw distinct pairs ``[2, count]``, uniformly from those that are neither a link nor a self-loop.
-
-    Args:
-        links: The sorted keys of all links; see :func:`link_keys`.
-        num_nodes: The number of nodes.
-        count: How many to draw.
-        undirected: Whether (a, b) and (b, a) are the same pair.
-        generator: The source of randomness (default: torch's global one).
-
-    Raises:
-        ValueError: If there are fewer such pairs.
-    """
-    free = num_nodes * (num_nodes - 1) // (2 if undirected else 1) - links.numel()
-    if count > free:
-        raise ValueError(
-            f"{count} pairs without a link were asked for, but {num_nodes} nodes with {links.numel()} links have only "
-            f"{free}; ask for fewer negatives"
-        )
-    if 2 * count > free:  # drawing until enough are new would take long
-        everything = torch.arange(num_nodes * num_nodes)
-        source, target = _pairs(everything, num_nodes)
-        drawn = everything[(source < target) if undirected else (source != target)]
-        drawn = drawn[~torch.isin(drawn, links)]
-    else:
-        drawn = links.new_empty(0)
-        while drawn.numel() < count:
-            missing = int(1.1 * (count - drawn.numel()) * num_nodes**2 / (free * (2 if undirected else 1))) + 16
-            pairs = torch.randint(num_nodes, (2, missing), generator=generator)
-            keys = torch.cat([drawn, link_keys(pairs[:, pairs[0] != pairs[1]], num_nodes, undirected)]).sort().values
-            place = torch.searchsorted(links, keys)  # sorted keys are looked up much faster
-            fresh = torch.cat([links, links.new_tensor([-1])])[place] != keys
-            fresh[1:] &= keys[1:] != keys[:-1]
-            drawn = keys[fresh]
-    surplus = torch.randperm(drawn.numel(), generator=generator)[count:]
-    chosen = torch.ones(drawn.numel(), dtype=torch.bool).index_fill_(0, surplus, False)
-    return _pairs(drawn[chosen], num_nodes)
-
-
-def _pairs(keys: Tensor, num_nodes: int) -> Tensor:
-    return torch.stack([keys // num_nodes, keys % num_nodes])
+def _checked_edges(edge_index: Any, num_nodes: int, place: str) -> Tensor:
+    edge_index = as_tensor(edge_index, f"{place}: edge_index")
+    check_edge_index(edge_index, num_nodes, place)
+    return edge_index.long().cpu()
 
 
 def _as_text(keys: Tensor, num_nodes: int) -> str:
-    source, target = _pairs(keys[:1], num_nodes).view(-1).tolist()
+    source, target = pairs_of(keys[:1], num_nodes).view(-1).tolist()
     return f"({source}, {target})"
