@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from graphkit.cli.common import Parser, UsageError
+from graphkit.cli.common import UsageError
 
 # command -> its module and function, imported when it is called
 COMMANDS = {
@@ -25,7 +25,8 @@ COMMANDS = {
     "expressivity": ("graphkit.cli.expressivity", "expressivity"),
     "list": ("graphkit.cli.catalogue", "list_names"),
     "data": ("graphkit.cli.catalogue", "data"),
-    "doctor": ("graphkit.doctor", "main"),
+    "doctor": ("graphkit.cli.catalogue", "doctor"),
+    "completion": ("graphkit.cli.completion", "completion"),
 }
 
 USAGE = """usage: graphkit COMMAND [options]
@@ -40,6 +41,7 @@ commands:
   list          list models, rewirings, features, samplers, strategies, tasks or recipes
   data          list, check, fetch or clear datasets
   doctor        versions, live sparse backend, GPU, data; exit code 1 on a problem
+  completion    a script by which the shell completes names: graphkit completion bash
 
 options:
   -h, --help   this text; graphkit COMMAND --help tells a command's options
@@ -93,11 +95,7 @@ def _dispatch(arguments: list[str]) -> int:
 
         raise UsageError(unknown_name(name, COMMANDS, "command"))
     module, function = COMMANDS[name]
-    command = getattr(importlib.import_module(module), function)
-    if name == "doctor":
-        Parser(prog="graphkit doctor", description="Versions, live sparse backend, GPU, data.").parse_args(rest)
-        return command()
-    return command(rest)
+    return getattr(importlib.import_module(module), function)(rest)
 
 
 @contextmanager

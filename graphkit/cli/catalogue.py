@@ -1,4 +1,4 @@
-"""``graphkit list`` and ``graphkit data``."""
+"""``graphkit list``, ``graphkit data`` and ``graphkit doctor``."""
 
 from __future__ import annotations
 
@@ -17,27 +17,43 @@ CLASSES = {
 }
 
 
-def list_names(arguments: list[str]) -> int:
-    """List what can be named."""
+def list_names_parser() -> Parser:
+    """The flags of ``graphkit list``."""
     parser = Parser(prog="graphkit list", description="What train and reproduce can be given, one line each.")
     parser.add_argument("what", help="models, rewirings, features, samplers, strategies, tasks or recipes")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def list_names(arguments: list[str]) -> int:
+    """List what can be named."""
+    options = list_names_parser().parse_args(arguments)
     with usage():
         from graphkit.core.validate import check_choice
 
         what = check_choice(options.what.lower(), (*CLASSES, "tasks", "recipes"), "kind")
     if what == "tasks":
         return data(["list"])
+    _print_table(list(named(what).items()))
+    return 0
+
+
+def named(what: str) -> dict[str, str]:
+    """What can be named, with a sentence about each.
+
+    Args:
+        what: A key of :data:`CLASSES`, ``"tasks"`` or ``"recipes"``.
+    """
     if what == "recipes":
         from graphkit import recipes
 
-        rows = list(recipes.available().items())
-    else:
-        from graphkit.core.sources import exported_classes
+        return recipes.available()
+    if what == "tasks":
+        from graphkit.datasets import cards
 
-        rows = [(name, _first_sentence(text)) for name, text in exported_classes(*CLASSES[what]).items()]
-    _print_table(rows)
-    return 0
+        return {name: card.title for name, card in cards().items()}
+    from graphkit.core.sources import exported_classes
+
+    return {name: _first_sentence(text) for name, text in exported_classes(*CLASSES[what]).items()}
 
 
 def _first_sentence(docstring: str) -> str:
@@ -54,8 +70,8 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
         print(line)
 
 
-def data(arguments: list[str]) -> int:
-    """List, check, fetch or clear datasets."""
+def data_parser() -> Parser:
+    """The flags of ``graphkit data``."""
     parser = Parser(prog="graphkit data", description="What datasets there are and where their files lie.")
     actions = parser.add_subparsers(dest="action", metavar="list | check | fetch | clear")
     actions.add_parser("list", help="all datasets: generated, at hand, or to be downloaded")
@@ -63,7 +79,12 @@ def data(arguments: list[str]) -> int:
     actions.add_parser("fetch", help="bring the raw files into the data folder").add_argument("name")
     clearing = "delete the raw and processed files of a dataset; or of all, with all results of transforms and samplers"
     actions.add_parser("clear", help=clearing, description=clearing).add_argument("name", nargs="?")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def data(arguments: list[str]) -> int:
+    """List, check, fetch or clear datasets."""
+    options = data_parser().parse_args(arguments)
     from graphkit import datasets
 
     if options.action is None:
@@ -110,3 +131,16 @@ def _check_all() -> int:
         rows.append((name, state, f"needs {missing[0]}{more}" if missing else ""))
     _print_table(rows)
     return 0
+
+
+def doctor_parser() -> Parser:
+    """The flags of ``graphkit doctor``."""
+    return Parser(prog="graphkit doctor", description="Versions, live sparse backend, GPU, data.")
+
+
+def doctor(arguments: list[str]) -> int:
+    """Tell what is installed and what is wrong."""
+    doctor_parser().parse_args(arguments)
+    from graphkit.doctor import main
+
+    return main()

@@ -13,8 +13,8 @@ BASE = {"class_path": "GIN", "init_args": {"num_layers": 5}}
 ALL = ("pairs", "cfi", "csl", "sr25", "exp", "cexp", "brec")
 
 
-def expressivity(arguments: list[str]) -> int:
-    """Count the pairs of graphs that a model, feature or rewiring tells apart."""
+def expressivity_parser() -> Parser:
+    """The flags of ``graphkit expressivity`` but for those of chosen classes."""
     parser = Parser(
         prog="graphkit expressivity",
         add_help=False,
@@ -46,6 +46,12 @@ def expressivity(arguments: list[str]) -> int:
     parser.add_argument("--fresh", action="store_true", help="repeat parts that are already there")
     parser.add_argument("--output", metavar="FILE", help="the result file (default: runs/expressivity/<name>.json)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def expressivity(arguments: list[str]) -> int:
+    """Count the pairs of graphs that a model, feature or rewiring tells apart."""
+    parser = expressivity_parser()
     options, flags = parser.parse_known_args(arguments)
     with usage():
         config = _config(options.subject, options.base)

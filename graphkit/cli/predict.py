@@ -10,8 +10,8 @@ from graphkit.cli.common import Parser, usage
 from graphkit.cli.train import CONFIG_NAME
 
 
-def predict(arguments: list[str]) -> int:
-    """Write what a finished run predicts as CSV."""
+def predict_parser() -> Parser:
+    """The flags of ``graphkit predict``."""
     parser = Parser(
         prog="graphkit predict",
         description="Predict with a finished run: nodes or edges of new tables, or what its own task holds.",
@@ -20,7 +20,12 @@ def predict(arguments: list[str]) -> int:
     parser.add_argument("data", nargs="?", metavar="DATA", help="a folder with nodes.csv and edges.csv")
     parser.add_argument("--stage", choices=("train", "val", "test"), help="one part of the run's own task, with labels")
     parser.add_argument("--output", metavar="FILE", help="a CSV file (default: standard output)")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def predict(arguments: list[str]) -> int:
+    """Write what a finished run predicts as CSV."""
+    options = predict_parser().parse_args(arguments)
     from graphkit.training import load_run
 
     with usage():

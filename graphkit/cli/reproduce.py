@@ -12,8 +12,8 @@ from typing import Any
 from graphkit.cli.common import Parser, UsageError, usage
 
 
-def reproduce(arguments: list[str]) -> int:
-    """Run a recipe, or all of them, and compare with the published values."""
+def reproduce_parser() -> Parser:
+    """The flags of ``graphkit reproduce``."""
     parser = Parser(
         prog="graphkit reproduce",
         description="Run a recipe over its seeds, print paper and measurement, and keep the result as JSON.\n"
@@ -39,7 +39,12 @@ def reproduce(arguments: list[str]) -> int:
         help="run nothing and print the results that are there, of the recipe or of all (in the folder --output)",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def reproduce(arguments: list[str]) -> int:
+    """Run a recipe, or all of them, and compare with the published values."""
+    options = reproduce_parser().parse_args(arguments)
     if options.table:
         return _table(options)
     if options.all == bool(options.recipe):

@@ -10,8 +10,8 @@ from typing import Any
 from graphkit.cli.common import Parser, UsageError, usage
 
 
-def rewire(arguments: list[str]) -> int:
-    """Rewire a task's graphs, write them and a report."""
+def rewire_parser() -> Parser:
+    """The flags of ``graphkit rewire`` but for those of the method."""
     parser = Parser(
         prog="graphkit rewire",
         description="Rewire the graphs of a task; write them (graphs.pt) and what changed (report.json, report.png).",
@@ -23,7 +23,12 @@ def rewire(arguments: list[str]) -> int:
     parser.add_argument("--output", metavar="DIR", help="where to write (default: runs/rewire/<task>-<method>)")
     parser.add_argument("--jobs", type=int, help="parallel processes (default: one per core for expensive methods)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    options, flags = parser.parse_known_args(arguments)
+    return parser
+
+
+def rewire(arguments: list[str]) -> int:
+    """Rewire a task's graphs, write them and a report."""
+    options, flags = rewire_parser().parse_known_args(arguments)
     from graphkit import datasets
 
     with usage():

@@ -5,8 +5,8 @@ from __future__ import annotations
 from graphkit.cli.common import Parser, usage
 
 
-def search(arguments: list[str]) -> int:
-    """Search over the settings of a recipe."""
+def search_parser() -> Parser:
+    """The flags of ``graphkit search``."""
     parser = Parser(
         prog="graphkit search",
         description="Search with Optuna for the settings of a recipe with the best validation score, then test them\n"
@@ -26,7 +26,12 @@ def search(arguments: list[str]) -> int:
     parser.add_argument("--threads", type=int, default=1, help="threads of each training (default: 1)")
     parser.add_argument("--output", metavar="FILE", help="write the winner as a YAML file for reproduce and train")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    options = vars(parser.parse_args(arguments))
+    return parser
+
+
+def search(arguments: list[str]) -> int:
+    """Search over the settings of a recipe."""
+    options = vars(search_parser().parse_args(arguments))
     output = options.pop("output")
     del options["debug"]
     with usage():  # what fails in a trial is recorded there

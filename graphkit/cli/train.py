@@ -12,8 +12,8 @@ from graphkit.cli.common import Parser, UsageError, usage
 CONFIG_NAME = "experiment.yaml"  # in a run folder: what `--resume` and `--config` read
 
 
-def train(arguments: list[str]) -> int:
-    """Train one model on one task."""
+def train_parser() -> Parser:
+    """The flags of ``graphkit train`` but for those of chosen classes."""
     parser = Parser(
         prog="graphkit train",
         add_help=False,
@@ -37,6 +37,12 @@ def train(arguments: list[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the run that is in --trainer.run_dir")
     parser.add_argument("--print_config", action="store_true", help="print the complete YAML config and stop")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser
+
+
+def train(arguments: list[str]) -> int:
+    """Train one model on one task."""
+    parser = train_parser()
     options, flags = parser.parse_known_args(arguments)
     with usage():
         config = _train_config(options)

@@ -6,13 +6,13 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from torch_geometric.data import Data
 
 from graphkit.core.constraints import checked, enforce
 from graphkit.core.hashing import hash_config
-from graphkit.datasets import catalog
+from graphkit.datasets import catalog, names
 from graphkit.datasets.catalog import Card
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS
@@ -22,6 +22,14 @@ from graphkit.datasets.splits import LINKS, Request, choose, make_split
 from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 
 
+@overload
+def load(name: names.Node, split: int | str = 0, **options: Any) -> NodeTask: ...
+@overload
+def load(name: names.Graph, split: int | str = 0, **options: Any) -> GraphTask: ...
+@overload
+def load(name: names.Link, split: int | str = 0, **options: Any) -> LinkTask: ...
+@overload
+def load(name: str, split: int | str = 0, **options: Any) -> Task: ...
 @checked
 def load(name: str, split: int | str = 0, **options: Any) -> Task:
     """Load a dataset as a task: graphs, labels, one split, loss and metric, all checked.

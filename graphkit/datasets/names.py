@@ -1,0 +1,25 @@
+"""The names of datasets by kind of task, which tell type checkers and editors what ``gk.load`` returns."""
+
+from typing import Literal
+
+Node = Literal[
+    "actor", "airports-brazil", "airports-europe", "airports-usa", "amazon-computers", "amazon-photo", "amazon-ratings",
+    "chameleon-filtered-directed", "chameleon-filtered", "chameleon-traffic", "chameleon", "citeseer-full", "citeseer",
+    "coauthor-cs", "coauthor-physics", "cora-full", "cora-ml", "cora", "cornell", "dblp", "facebook-pages", "karate",
+    "minesweeper-official", "minesweeper", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pubmed-full",
+    "pubmed-structure", "pubmed", "questions", "roman-empire", "squirrel-filtered-directed", "squirrel-filtered",
+    "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "tolokers", "wikics", "wisconsin",
+]  # fmt: skip
+Graph = Literal[
+    "aids", "bzr", "cexp", "clique-path", "collab", "cox2", "crossed-ring", "csl-official", "csl", "dd", "dhfr",
+    "enzymes", "exp", "gnp-graphs", "gnp-nodes", "gnp-sets", "imdb-binary", "imdb-multi", "mutag", "mutagenicity",
+    "nci1", "nci109", "ogbg-molbace", "ogbg-molbbbp", "ogbg-molesol", "ogbg-molfreesolv", "ogbg-molhiv-rebuilt",
+    "ogbg-molhiv", "ogbg-molpcba", "peptides-func", "peptides-struct", "pna-multitask-graphs", "pna-multitask-nodes",
+    "proteins", "ptc-mr", "qm9-ggnn", "reddit-binary", "reddit-multi-5k", "ring-transfer", "second-minimum",
+    "tree-neighbors-match", "tree-transfer", "zinc-rebuilt", "zinc",
+]  # fmt: skip
+Link = Literal[
+    "amazon-photo-links", "celegans", "citeseer-full-links", "citeseer-links", "cora-links", "cora-ml-links", "ecoli",
+    "karate-links", "ns", "ogbl-collab", "ogbl-ddi", "ogbl-ppa", "pb", "power", "pubmed-full-links", "pubmed-links",
+    "router", "usair", "yeast",
+]  # fmt: skip
