@@ -16,8 +16,8 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
 
     On the CPU the mask takes 16 random bits per entry instead of a full random number, which makes it about four times
     faster than torch's; ``p`` is rounded to a multiple of :math:`2^{-16}` and the scale follows the rounded value. On
-    other devices this is torch's own dropout. On sparse features only the non-zeros are drawn; a zero stays zero either
-    way, so the result has the same distribution.
+    other devices, and in compiled code, this is torch's own dropout. On sparse features only the non-zeros are drawn; a
+    zero stays zero either way, so the result has the same distribution.
 
     Args:
         x: Any tensor, or a :class:`~graphkit.ops.SparseMatrix`.
@@ -37,7 +37,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
         return x
     if not isinstance(x, Tensor):
         return x.dropout(p)
-    if x.device.type != "cpu":
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
         return F.dropout(x, p)
     dropped = min(round(p * _LEVELS), _LEVELS - 1)
     count = x.numel()

@@ -17,6 +17,7 @@ from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed,
 from graphkit.tasks import Task
 from graphkit.training.callbacks import Callback, Callbacks, FitState, check_callbacks
 from graphkit.training.checkpoint import continue_run, fixed_settings
+from graphkit.training.compiling import check_options, compiled
 from graphkit.training.engine import PRECISIONS, Engine, Optimizers
 from graphkit.training.lifecycle import one_at_a_time
 from graphkit.training.loggers import Logger, check_logger, log_callbacks, without_repetition
@@ -93,6 +94,8 @@ class Trainer(Configurable):
         restore_best: Whether a phase ends with the weights of its best validation, not those of its last epoch
             (default: ``True``).
         callbacks: What hears of the run: :class:`~graphkit.training.Callback` (default: none).
+        compile: Whether the model's forward goes through ``torch.compile`` while it trains, or the arguments of that,
+            e.g. ``{"dynamic": True}``; for strategies that call the model as a whole (default: ``False``).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -134,6 +137,7 @@ class Trainer(Configurable):
         scheduler_monitor: Literal["metric", "loss", "train_loss"] | None = None,
         restore_best: bool = True,
         callbacks: Annotated[Sequence[Callback], check_callbacks] = (),
+        compile: bool | Annotated[Mapping[str, Any], check_options] = False,
     ) -> None:
         self.max_epochs = max_epochs
         self.patience = patience
@@ -163,6 +167,10 @@ class Trainer(Configurable):
         self.checkpoint_seconds = checkpoint_seconds
         self.warm_start = warm_start
         self.callbacks = tuple(callbacks)
+        self.compile = compile
+        if compile is not False and not self.strategy.whole_model:
+            name = type(self.strategy).__name__
+            raise ValueError(f"Trainer: compile={compile!r}, but {name} never calls the model as a whole; use Backprop")
         for name, value in (("max_epochs", max_epochs), ("patience", patience)):
             if value is not None and validate_every > value:
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
@@ -252,7 +260,7 @@ class Trainer(Configurable):
         self._warn_of(
             untrained, "has losses that do not depend on", "they stay as they are, and predictions do not read them"
         )
-        with callbacks.hear(FitState(self, model, loop)):
+        with callbacks.hear(FitState(self, model, loop)), compiled(network, self.compile):
             loop.run()
             result = self._result(network, task, loop, config, test)
             if folder is not None and folder.is_open:

@@ -34,6 +34,7 @@ class Backprop(Strategy):
         Backprop()
     """
 
+    whole_model = True
     _has_looked = False
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:

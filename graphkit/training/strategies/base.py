@@ -83,8 +83,12 @@ class Strategy(Configurable, ABC):
     best validation epoch are put back before the next one begins.
 
     A strategy works on the :class:`~graphkit.models.LayeredModel` contract, never on a concrete model.
+
+    Attributes:
+        whole_model: Whether it calls the model as a whole, which ``Trainer(compile=True)`` compiles.
     """
 
+    whole_model = False
     model: nn.Module
     task: Task
     engine: Engine
