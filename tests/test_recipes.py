@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 from joblib import parallel_config
@@ -161,14 +162,14 @@ def test_gcn_recipes_say_what_the_paper_says():
         (changed(transforms=["torch_geometric.transforms.Normalise"]), "unknown class of torch_geometric.transforms"),
         (changed(rewiring="RandomEdge"), "unknown rewiring 'RandomEdge'; did you mean 'RandomEdges'?"),
         (changed(splits=["public", 4]), "split 4 of family 'public' does not exist"),
-        (changed(splits=0), "splits: expected a number from 1 to 10000, or a list of splits, got 0"),
-        (changed(splits="public"), "splits: expected a number from 1 to 10000, or a list of splits, got 'public'"),
-        (changed(seeds=0), "seeds: expected a number of at least 1"),
-        (changed(seeds=[1, 1]), "repeats a seed"),
-        (changed(splits=2**70), "splits: expected a number from 1 to 10000"),
-        (changed(seeds="3"), "seeds: expected a number"),
-        (changed(seeds=b"3"), "seeds: expected a number"),
-        (changed(seeds=10**9), "seeds: 1000000000 runs, must be at most 10000"),
+        (changed(splits=0), "Recipe: splits=0, must be in [1, 10000]"),
+        (changed(splits="public"), "Recipe: splits='public', must be an integer or a sequence or None"),
+        (changed(seeds=0), "Recipe: seeds=0, must be in [1, 10000]"),
+        (changed(seeds=[1, 1]), "Recipe: seeds=[1, 1], must not repeat one"),
+        (changed(splits=2**70), "Recipe: splits=1180591620717411303424, must be in [1, 10000]"),
+        (changed(seeds="3"), "Recipe: seeds='3', must be an integer or a sequence"),
+        (changed(seeds=b"3"), "Recipe: seeds=b'3', must be an integer or a sequence"),
+        (changed(seeds=10**9), "Recipe: seeds=1000000000, must be in [1, 10000]"),
         (
             changed(model={"class_path": "GCN", "init_args": {"hidden_channels": 0}}),
             "GCN: hidden_channels=0, must be at",
@@ -178,8 +179,8 @@ def test_gcn_recipes_say_what_the_paper_says():
         (changed(features={"class_path": "RandomWalkPE", "init_args": {"walk_length": 0}}), "walk_length=0, must be"),
         (changed(tolerance=0.5), "a margin may narrow the metric's own"),
         (changed(published=PAPER, margin=2.0), "margin: 2.0, must be a number above 0 and at most the 1 of accuracy"),
-        (changed(published=PAPER, margin=math.nan), "margin: nan, must be a number above 0"),
-        (changed(published=PAPER, not_comparable=True), "not_comparable: expected a sentence that says why, got True"),
+        (changed(published=PAPER, margin=math.nan), "Recipe: margin=nan, must be a number"),
+        (changed(published=PAPER, not_comparable=True), "Recipe: not_comparable=True, must be a string"),
         (changed(not_comparable="other data"), "about a published value, and there is none"),
         (changed(published=PAPER | {"spread_kind": "error"}), "published: spread_kind='error', choose from: std"),
         (changed(published=PAPER | {"value": math.nan}), "published: value=nan, must be a number"),
@@ -435,10 +436,43 @@ def test_every_split_with_every_seed():
     assert result.cell.split_hash not in {run["split_hash"] for run in result.cell.runs}
 
 
+def test_tasks_are_loaded_when_their_runs_begin_and_missing_splits_are_refused_before(trainings, monkeypatch):
+    original, loaded = Experiment.load_task, []
+
+    def load_task(self, split=None):
+        loaded.append((split, len(trainings)))
+        return original(self, split)
+
+    monkeypatch.setattr(Experiment, "load_task", load_task)
+    task = {"name": "minesweeper", "rows": 12, "columns": 12}
+    recipe = Recipe("mine", changed(task=task, splits=3, seeds=2))
+    running._task.cache_clear()
+    result = recipe.run(progress=False)
+    names = [f"random-50-25-25/{index}" for index in range(3)]
+    assert loaded == [(names[0], 0), (names[1], 2), (names[2], 4)]
+    tasks = [gk.load(split=name, **task) for name in names]
+    assert [run["baseline"] for run in result.cell.runs[::2]] == [
+        pytest.approx(100 * task.baseline(), abs=1e-4) for task in tasks
+    ]
+
+    def missing(name, splits, **options):
+        raise MissingFilesError("gone")
+
+    monkeypatch.setattr(running, "load_splits", missing)
+    assert recipe.run(progress=False, fresh=True).missing
+    assert len(trainings) == 6
+
+
 def test_a_number_of_splits_is_so_many_of_the_tasks_family():
     task = {"name": "minesweeper", "split": "random-50-25-25/7"}
     assert Recipe("mine", changed(task=task, splits=2)).splits == ["random-50-25-25/0", "random-50-25-25/1"]
     assert Recipe("mine", changed(task=task, splits=None)).splits == ["random-50-25-25/7"]
+
+
+def test_integers_of_numpy_are_integers():
+    recipe = Recipe("mine", changed(seeds=np.int64(2), trainer={"max_epochs": np.int32(1)}))
+    assert recipe.seeds == [0, 1]
+    assert [run["seed"] for run in recipe.run(seeds=[np.int64(4)], progress=False).cell.runs] == [4]
 
 
 def test_another_split_is_not_compared_with_the_paper():
@@ -513,7 +547,7 @@ def test_variants_change_what_they_name_and_nothing_else():
 @pytest.mark.parametrize(
     ("variants", "message"),
     [
-        (["sum"], "variants: expected names, and for each what it changes"),
+        (["sum"], "Recipe: variants=['sum'], must be a mapping or None"),
         ({"a": {"modell": "GCN"}}, "variants.a: unknown key 'modell'; did you mean 'model'?"),
         ({"a": {"model": {"init_args": {"readot": "sum"}}}}, "variants.a: unknown argument 'model.readot'"),
         ({"a": {"seeds": 3}}, "variants.a: 'seeds' is shared by all variants"),
@@ -606,7 +640,7 @@ def test_points_change_what_they_name_and_variants_come_last():
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"points": [10]}, "points: expected names, and for each what it changes"),
+        ({"points": [10]}, "Recipe: points=[10], must be a mapping or None"),
         ({"points": {"a": {"seeds": 3}}}, "points.a: 'seeds' is shared by all points"),
         ({"points": {"a": {"modell": "GCN"}}}, "points.a: variants.narrow: unknown key 'modell'"),
         ({"points": POINTS, "variants": None}, "points: there is nothing to compare without variants"),

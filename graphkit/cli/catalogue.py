@@ -77,7 +77,7 @@ def data_parser() -> Parser:
     actions.add_parser("list", help="all datasets: generated, at hand, or to be downloaded")
     actions.add_parser("check", help="where raw files lie and which are missing").add_argument("name", nargs="?")
     actions.add_parser("fetch", help="bring the raw files into the data folder").add_argument("name")
-    clearing = "delete the raw and processed files of a dataset; or of all, with all results of transforms and samplers"
+    clearing = "delete the raw and processed files of a dataset, and what was computed from its graphs; or of all"
     actions.add_parser("clear", help=clearing, description=clearing).add_argument("name", nargs="?")
     return parser
 

@@ -88,7 +88,7 @@ def _train_config(options: argparse.Namespace) -> dict[str, Any]:
     """What the file says, without what only `reproduce` reads, with the classes that flags choose."""
     from graphkit.recipes.experiment import with_choices
     from graphkit.recipes.files import find, read
-    from graphkit.recipes.recipe import RECIPE_KEYS
+    from graphkit.recipes.keys import RECIPE_KEYS
 
     config: dict[str, Any] = {}
     if options.resume:

@@ -4,9 +4,9 @@ An annotation tells the type; ``typing.Annotated`` adds which values. The usual 
 
     def __init__(self, hidden_channels: Count = 64, dropout: Probability = 0.0, conv: Literal["gcn", "gin"] = "gcn")
 
-An ``int`` takes whole numbers (numpy's, too) but neither ``True`` nor ``2.0``, a ``float`` real numbers but not NaN, a
-sequence or mapping what its parts take. What an annotation cannot tell (``Any``, a name for type checkers only)
-is free. scikit-learn's ``_param_validation`` is the model.
+An ``int`` takes whole numbers but neither ``True`` nor ``2.0``, a ``float`` real numbers but not NaN, a sequence or
+mapping what its parts take; numbers of numpy arrive as Python's. What an annotation cannot tell (``Any``, a name for
+type checkers only) is free. scikit-learn's ``_param_validation`` is the model.
 """
 
 from __future__ import annotations
@@ -207,6 +207,7 @@ def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         known = rules()
+        args, kwargs = tuple(map(_of_python, args)), {name: _of_python(value) for name, value in kwargs.items()}
         where = type(args[0]).__name__ if is_method and args else place
         for name, value in chain(zip(positional, args, strict=False), kwargs.items()):
             if name in known:
@@ -214,6 +215,11 @@ def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any
         return function(*args, **kwargs)
 
     return call
+
+
+def _of_python(value: Any) -> Any:
+    """A number of numpy as Python's, which goes wherever a number does; torch's generators take no other."""
+    return value.item() if isinstance(value, np.generic) else value
 
 
 # From annotations to rules ------------------------------------------------------------------------------------------

@@ -57,6 +57,16 @@ def _say_read_only(folder: Path) -> None:
     )
 
 
+def results_folder(kind: str, dataset: str = "") -> Path:
+    """The folder of the results of ``"transforms"`` or ``"samplers"``, of each dataset apart.
+
+    Args:
+        kind: What made them.
+        dataset: The dataset whose graphs they were made of (default: none, a user's own graphs).
+    """
+    return data_root() / kind / dataset
+
+
 def cached_tensors(path: str | os.PathLike[str], compute: Callable[[], Any], parse: Callable[[Any], T]) -> T:
     """What is made of a file's content, which is computed and written if there is none or it is damaged.
 

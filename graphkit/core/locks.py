@@ -7,8 +7,29 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _logger = logging.getLogger("graphkit")
+
+
+def try_lock(path: Path) -> BaseFileLock | None:
+    """The lock of a file, which is made with its folder; ``None`` while anybody holds it, this thread included.
+
+    Raises:
+        OSError: If the file cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except (Timeout, RuntimeError):  # RuntimeError: the thread would wait for itself
+        return None
+    return lock
 
 
 @contextmanager
@@ -30,15 +51,13 @@ def locked(path: str | os.PathLike[str], waiting: str) -> Iterator[bool]:
         ...     print(alone)
         True
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    lock: BaseFileLock | None = try_lock(path)
+    if lock is None:
         _logger.warning("%s", waiting)
+        lock = FileLock(path)
         try:
             lock.acquire()
         except RuntimeError:  # it would wait for itself

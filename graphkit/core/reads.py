@@ -53,6 +53,8 @@ def says_something(data: Data, name: str) -> bool:
 def unread(reads: Reads, data: Data) -> list[str]:
     """What a graph tells in vain: ``"edge_weight"``, or the ``"direction"`` of edges without their reverse.
 
+    Repeated edges count once: whatever does not read directions makes them one.
+
     Example:
         >>> unread(Reads(direction=False), Data(edge_index=torch.tensor([[0], [1]]), edge_weight=torch.ones(1)))
         ['direction']

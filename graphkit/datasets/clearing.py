@@ -16,13 +16,13 @@ _UNFINISHED = r"(\.\w+\.tmp|\.lock)?"  # what a killed process leaves begins wit
 
 
 def clear(name: str | None = None) -> int:
-    """Remove the raw and processed files of a dataset; or of all, and the results of transforms and samplers.
+    """Remove the raw and processed files of a dataset, and what transforms and samplers made of its graphs; or of all.
 
-    Results are kept by the content of their graphs, which tells nothing of a dataset, so they go together, with all
-    datasets. Nothing else is touched, be it in the data folder or behind a symbolic link.
+    Results of own graphs go with those of all. Nothing else is touched, be it in the data folder or behind a symbolic
+    link.
 
     Args:
-        name: The dataset (default: all, and all results).
+        name: The dataset (default: all, and own graphs).
 
     Returns:
         The number of bytes freed.
@@ -31,9 +31,9 @@ def clear(name: str | None = None) -> int:
     chosen = list(cards().values()) if name is None else [card(name)]
     found = {path for each in chosen for path in (*_raw(each), *_processed(each))}
     found |= set(_matching(root, "*", r"raw")) - {root / "raw"}
-    if name is None:
-        found |= set(_matching(root, "transforms/*/*", r"[0-9a-f]{24}\.pt"))
-        found |= set(_matching(root, "samplers/*", r".+-[0-9a-f]{24}\.pt"))
+    for of in ("", "*/") if name is None else (f"{chosen[0].name}/",):
+        found |= set(_matching(root, f"transforms/{of}*/*", r"[0-9a-f]{24}\.pt"))
+        found |= set(_matching(root, f"samplers/{of}*", r".+-[0-9a-f]{24}\.pt"))
     freed = 0
     for path in found:
         if within(path, root):

@@ -61,22 +61,9 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
             f"dataset {card.name!r} is a list of graphs to tell apart, without labels and split; "
             f"use graphkit.datasets.load_graphs({card.name!r})"
         )
-    family, index = choose(card, split)  # a wrong split is refused before any work
-    graphs, stored = _graphs(card, options)
-    made = make_split(Request(card, family, index, graphs, stored))
-    metric = family.metric or card.metric
-    if isinstance(made, LinkSplit):
-        data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in LINKS})
-        return LinkTask(card.name, data, made, metric)
-    arguments: dict[str, Any] = {
-        "target": card.target,
-        "metric": metric,
-        "num_outputs": card.expect.get("outputs") if not options and card.target == "multiclass" else None,
-        "allow_missing_classes": family.allow_missing_classes,
-    }
-    if card.kind == "node":
-        return NodeTask(card.name, graphs[0], made, **arguments)
-    return GraphTask(card.name, graphs, made, **arguments)
+    task = _task(card, split, options)
+    task.dataset = card.name
+    return task
 
 
 @checked
@@ -112,6 +99,25 @@ def load_graphs(name: str, **options: Any) -> list[Data]:
         (16, 96)
     """
     return _graphs(catalog.card(name), options)[0]
+
+
+def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:
+    family, index = choose(card, split)  # a wrong split is refused before any work
+    graphs, stored = _graphs(card, options)
+    made = make_split(Request(card, family, index, graphs, stored))
+    metric = family.metric or card.metric
+    if isinstance(made, LinkSplit):
+        data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in LINKS})
+        return LinkTask(card.name, data, made, metric)
+    arguments: dict[str, Any] = {
+        "target": card.target,
+        "metric": metric,
+        "num_outputs": card.expect.get("outputs") if not options and card.target == "multiclass" else None,
+        "allow_missing_classes": family.allow_missing_classes,
+    }
+    if card.kind == "node":
+        return NodeTask(card.name, graphs[0], made, **arguments)
+    return GraphTask(card.name, graphs, made, **arguments)
 
 
 def _graphs(card: Card, options: dict[str, Any]) -> tuple[list[Data], list[Ids]]:

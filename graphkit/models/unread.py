@@ -9,11 +9,10 @@ from typing import Any
 from torch import nn
 from torch_geometric.data import Data
 
-from graphkit.core.reads import Reads, UnreadWarning, reads_of, says_something
+from graphkit.core.reads import Reads, UnreadWarning, reads_of, says_something, unread
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.links import PairScorer
-from graphkit.ops import sparsity_pattern
 
 
 def check_task(model: nn.Module, task: Any) -> None:
@@ -39,7 +38,7 @@ def check_task(model: nn.Module, task: Any) -> None:
     for field in ("x", "edge_weight", "edge_attr"):
         if not getattr(reads, field) and any(says_something(graph, field) for graph in _graphs(task, field)):
             _warn(f"task {task.name!r} has {field}, which {name} does not read", field, type(model))
-    if reads.edge_index and not reads.direction and any(map(_is_directed, task.graphs)):
+    if reads.edge_index and any("direction" in unread(reads, graph) for graph in task.graphs):
         _warn(f"task {task.name!r} has directed edges, which {name} reads in both directions", "direction", type(model))
 
 
@@ -48,11 +47,6 @@ def _graphs(task: Any, field: str) -> Iterator[Data]:
     yield from task.graphs
     if field == "edge_weight" and task.sampler is not None:
         yield task.example
-
-
-def _is_directed(graph: Data) -> bool:
-    edge_index = graph.get("edge_index")
-    return edge_index is not None and not sparsity_pattern(edge_index, graph.num_nodes).is_symmetric
 
 
 def _warn(message: str, field: str, cls: type) -> None:

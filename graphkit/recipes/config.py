@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
@@ -230,7 +231,9 @@ def _text(value: Any) -> str:
     """The value as it would stand on a command line."""
     if isinstance(value, float) and math.isinf(value):
         return ".inf" if value > 0 else "-.inf"  # YAML's spelling, which is what flags are read as, is not JSON's
-    return value if isinstance(value, str) else json.dumps(value, default=list)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, default=lambda part: part.item() if isinstance(part, np.generic) else list(part))
 
 
 def plain(value: Any) -> Any:

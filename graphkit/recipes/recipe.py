@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.core.constraints import checked
-from graphkit.core.validate import unknown_name
 from graphkit.datasets import MissingFilesError, card, check
 from graphkit.datasets.splits import choose, fold_overlap
 from graphkit.metrics import is_percent
@@ -19,15 +18,11 @@ from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.experiment import KEYS, Experiment
 from graphkit.recipes.files import find, is_shipped, read, results_folder
+from graphkit.recipes.keys import TABLE_KEYS, Changes, Protocol, Seeds, Splits, seeds_of
 from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import RUN_KEYS, RunOptions, Schedule
 from graphkit.recipes.verdict import practical
-
-TABLE_KEYS = ("seeds", "splits", "also_test", "unit")  # the same in all cells
-CELL_KEYS = (*TABLE_KEYS, "published", "margin", "not_comparable", "note")
-RECIPE_KEYS = (*CELL_KEYS, "variants", "points")
-_MAX_RUNS = 10_000
 
 
 @dataclass(frozen=True)
@@ -63,28 +58,22 @@ class Cell:
         Raises:
             ValueError: As :class:`Recipe`.
         """
-        for key in config:
-            if key == "tolerance":
-                raise ValueError("tolerance: fewer runs passed more easily by it; a margin may narrow the metric's own")
-            if key not in (*KEYS, *CELL_KEYS):
-                raise ValueError(unknown_name(key, (*KEYS, *CELL_KEYS), "key"))
+        said = Protocol.from_config(config)
         experiment = Experiment.from_config({key: config[key] for key in config if key in KEYS})
-        metric = _metric(experiment, config)
+        metric = _metric(experiment, said)
         percent = is_percent(metric)
-        unit = config.get("unit") or ("%" if percent else "")
+        unit = said.unit or ("%" if percent else "")
         if unit not in (("%",) if percent else ("", "log10")):
             raise ValueError(f"unit: {unit!r} does not fit {metric}, which is given in {'%' if percent else 'log10'}")
-        published = Published.from_config(config["published"]) if config.get("published") else None
+        published = Published.from_config(said.published) if said.published else None
         if published is not None and published.unit != unit:
             raise ValueError(f"published.unit is {published.unit!r}, but {metric} is given in {unit!r}")
-        margin, reason = config.get("margin"), config.get("not_comparable", "")
-        if published is None and (margin is not None or reason):
+        if published is None and (said.margin is not None or said.not_comparable):
             raise ValueError("margin and not_comparable are about a published value, and there is none")
-        if not isinstance(reason, str):
-            raise ValueError(f"not_comparable: expected a sentence that says why, got {reason!r}")
         if published is not None:
-            practical(metric, published, margin)
-        return cls(experiment, metric, unit, published, against, margin, " ".join(reason.split()))
+            practical(metric, published, said.margin)
+        reason = " ".join(said.not_comparable.split())
+        return cls(experiment, metric, unit, published, against, said.margin, reason)
 
 
 class Recipe(CellTable[Cell]):
@@ -119,7 +108,8 @@ class Recipe(CellTable[Cell]):
     def __init__(self, name: str, config: Mapping[str, Any], path: Path | None = None) -> None:
         self.name = name
         self.path = path
-        points, variants = (_changes(config, key) for key in ("points", "variants"))
+        said = Protocol.from_config(config)
+        points, variants = _named_changes(said.points), _named_changes(said.variants)
         if points and not variants:
             raise ValueError("points: there is nothing to compare without variants")
         shared = {key: value for key, value in config.items() if key not in ("points", "variants")}
@@ -136,10 +126,10 @@ class Recipe(CellTable[Cell]):
         if others := {cell.metric for cell in self.cells.values()} - {self.metric}:
             raise ValueError(f"points: they are judged by different metrics, {self.metric} and {others.pop()}")
         self.task: str = self.first.experiment.config["task"]["name"]
-        self.seeds = _seeds(config.get("seeds", 1))
-        self.splits = _splits(self.first.experiment, config)
-        self.also_test: list[int | str] = config.get("also_test") or []
-        self.note = " ".join(str(config.get("note") or "").split())
+        self.seeds = seeds_of(said.seeds)
+        self.splits = _splits(self.first.experiment, said)
+        self.also_test = list(said.also_test or [])
+        self.note = " ".join((said.note or "").split())
 
     @property
     def is_shipped(self) -> bool:
@@ -151,9 +141,8 @@ class Recipe(CellTable[Cell]):
         """The file that keeps its result unless told otherwise."""
         return results_folder(self.is_shipped) / f"{self.name}.json"
 
-    def run(
-        self, seeds: int | Sequence[int] | None = None, splits: Sequence[int | str] | None = None, **options: Any
-    ) -> RecipeResult:
+    @checked
+    def run(self, seeds: Seeds | None = None, splits: Splits | None = None, **options: Any) -> RecipeResult:
         """Train every cell with every seed on every split and compare with the published values.
 
         A finished run is saved and not repeated, unless the recipe or the version of graphkit or torch has changed. If
@@ -168,9 +157,9 @@ class Recipe(CellTable[Cell]):
             KeyboardInterrupt: After Ctrl-C; says how many runs are saved.
             OutOfTime: If ``deadline`` came before the last run was started; says the same.
         """
-        chosen = self.seeds if seeds is None else _seeds(seeds)
-        own_splits = not splits or list(splits) == self.splits
-        splits = list(splits or self.splits)
+        chosen = self.seeds if seeds is None else seeds_of(seeds)
+        own_splits = splits is None or list(splits) == self.splits
+        splits = self.splits if splits is None else list(splits)
         how = RunOptions(**options)
         slug = "" if own_splits else "-" + "-".join(str(split).replace("/", "-") for split in splits)
         result = RecipeResult(
@@ -242,11 +231,8 @@ def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     return result
 
 
-def _changes(config: Mapping[str, Any], key: str) -> dict[str, dict[str, Any]]:
-    changes = config.get(key) or {}
-    if not isinstance(changes, Mapping) or not all(isinstance(part, Mapping) for part in changes.values()):
-        raise ValueError(f"{key}: expected names, and for each what it changes, got {changes!r}")
-    return {str(name): dict(part) for name, part in changes.items()}
+def _named_changes(changes: Changes | None) -> dict[str, dict[str, Any]]:
+    return {str(name): dict(part) for name, part in (changes or {}).items()}
 
 
 def _check_shared(change: Mapping[str, Any], keys: Sequence[str], place: str) -> None:
@@ -263,25 +249,23 @@ def _cell(config: Mapping[str, Any], change: Mapping[str, Any], variant: str, va
     return Cell.from_config(merged(config, own), str(other or ""))
 
 
-def _metric(experiment: Experiment, config: Mapping[str, Any]) -> str:
+def _metric(experiment: Experiment, said: Protocol) -> str:
     """The metric of all splits."""
     task = experiment.config["task"]
     dataset = card(task["name"])
-    splits = [*_splits(experiment, config), *(config.get("also_test") or [])]
+    splits = [*_splits(experiment, said), *(said.also_test or [])]
     metric, *others = dict.fromkeys(choose(dataset, split)[0].metric or dataset.metric for split in splits)
     if others:
         raise ValueError(f"splits: they are judged by different metrics, {metric} and {others[0]}")
     return metric
 
 
-def _splits(experiment: Experiment, config: Mapping[str, Any]) -> list[int | str]:
-    task, value = experiment.config["task"], config.get("splits")
-    if isinstance(value, int) and 0 < value <= _MAX_RUNS and not isinstance(value, bool):
-        family, _ = choose(card(task["name"]), task["split"])
-        return [f"{family.name}/{index}" for index in range(value)]
-    if value is not None and (not isinstance(value, list) or not value):
-        raise ValueError(f"splits: expected a number from 1 to {_MAX_RUNS}, or a list of splits, got {value!r}")
-    return value or [task["split"]]
+def _splits(experiment: Experiment, said: Protocol) -> list[int | str]:
+    task = experiment.config["task"]
+    if said.splits is None or isinstance(said.splits, Sequence):
+        return list(said.splits or [task["split"]])
+    family, _ = choose(card(task["name"]), task["split"])
+    return [f"{family.name}/{index}" for index in range(said.splits)]
 
 
 def _unmeasured(cell: Cell, splits: Sequence[int | str], own_splits: bool) -> CellResult:
@@ -296,18 +280,6 @@ def _unmeasured(cell: Cell, splits: Sequence[int | str], own_splits: bool) -> Ce
         not_comparable=cell.not_comparable,
         overlap=fold_overlap(card(cell.experiment.config["task"]["name"]), splits),
     )
-
-
-def _seeds(value: Any) -> list[int]:
-    if isinstance(value, int) and value > _MAX_RUNS:
-        raise ValueError(f"seeds: {value} runs, must be at most {_MAX_RUNS}; a single seed stands in a list, [{value}]")
-    seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
-    valid = isinstance(seeds, Sequence) and not isinstance(seeds, str | bytes) and len(seeds) > 0
-    if not valid or any(isinstance(seed, bool) or not isinstance(seed, int) or seed < 0 for seed in seeds):
-        raise ValueError(f"seeds: expected a number of at least 1, or a list of seeds, got {value!r}")
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"seeds: {value!r} repeats a seed, which would count one run twice")
-    return list(seeds)
 
 
 @contextmanager

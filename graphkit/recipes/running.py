@@ -9,7 +9,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -26,7 +26,7 @@ from graphkit.core.parallel import parallel
 from graphkit.datasets import load_splits
 from graphkit.models.unread import UnreadWarning
 from graphkit.recipes.experiment import Experiment
-from graphkit.tasks import Task
+from graphkit.tasks import LinkSplit, Split, Task
 from graphkit.training import Result, Trainer
 from graphkit.training.lifecycle import training_lock
 
@@ -98,14 +98,16 @@ class Schedule:
     def run(self, options: RunOptions) -> list[Run]:
         """Train with every seed on every split; scores, and the baseline of the split, are in the table's unit.
 
+        Splits that are not there are refused before the first run.
+
         Raises:
             MissingFilesError: If the dataset is not at hand.
             KeyboardInterrupt: After Ctrl-C; says how many runs are saved.
             OutOfTime: If the deadline came before the last run was started; says the same.
         """
-        baselines: dict[int | str, float | None] = {}
-        for split in self.splits:  # fetched and parsed once, before processes start
-            baselines[split] = task_of(self.experiment, split).baseline()
+        task_of(self.experiment, self.splits[0])  # fetched and parsed once, before processes start
+        if self.splits[1:]:  # each task is loaded when its runs begin, but its split must be there
+            _splits(self.experiment, self.splits)
         folder = Path(options.folder) / self.name
         places: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
         for split in self.splits:
@@ -114,7 +116,10 @@ class Schedule:
                 places[split, seed] = place.absolute(), self._key(split, seed, options.threads)
         train = partial(_trained, json.dumps(self.experiment.config), options.threads, self.also_test)
         runs = carry_out(self.name, places, train, options, self.unit)
-        return [self._in_unit(run | {"baseline": baselines[job[0]]}) for job, run in runs.items()]
+        for (split, _), run in runs.items():
+            if "baseline" not in run:  # it was saved before runs had one
+                run["baseline"] = task_of(self.experiment, split).baseline()
+        return [self._in_unit(run) for run in runs.values()]
 
     def _in_unit(self, run: Run) -> Run:
         scored = [key for key in ("test", "val", "baseline") if run[key] is not None]
@@ -249,7 +254,7 @@ def files_in(folder: Path) -> dict[str, Any]:
 
 def run_of(result: Result) -> Run:
     """What is saved of a run."""
-    return {key: getattr(result, key) for key in (*RUN_KEYS, "hardware", "versions")}
+    return {key: getattr(result, key) for key in (*RUN_KEYS, "baseline", "hardware", "versions")}
 
 
 def _test(trainer: Trainer, task: Task) -> float:
@@ -276,9 +281,13 @@ def _task(config: str, split: int | str, own_code: str) -> Task:
 
 @lru_cache(maxsize=1)
 def _further(config: str, split: int | str, own_code: str, others: tuple[int | str, ...]) -> list[Task]:
-    options = dict(json.loads(config)["task"])
-    name, _ = options.pop("name"), options.pop("split")
-    return [_task(config, split, own_code).with_split(other) for other in load_splits(name, others, **options)]
+    further = _splits(Experiment(json.loads(config)), others)
+    return [_task(config, split, own_code).with_split(other) for other in further]
+
+
+def _splits(experiment: Experiment, splits: Sequence[int | str]) -> list[Split | LinkSplit]:
+    options = {key: value for key, value in experiment.config["task"].items() if key != "split"}
+    return load_splits(splits=splits, **options)
 
 
 def saved_run(place: Path, key: str) -> Run | None:

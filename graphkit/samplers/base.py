@@ -19,11 +19,10 @@ from graphkit.core.attributes import DECLARED, attributes_of, record_kinds, take
 from graphkit.core.batching import split_order
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Interval, OneOf
-from graphkit.core.data_folder import cached_tensors
+from graphkit.core.data_folder import cached_tensors, results_folder
 from graphkit.core.graph_input import as_graph, as_tensor
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
-from graphkit.core.resources import data_root
 from graphkit.ops import SparseMatrix
 
 T = TypeVar("T")
@@ -59,9 +58,11 @@ class Sampler(Configurable, ABC):
     Attributes:
         default_batch_size: The number of roots per batch where none is given; ``None`` for a sampler whose own
             arguments say how large its subgraphs are.
+        dataset: The dataset whose graphs it is drawing from, if any (:attr:`graphkit.Task.dataset`).
     """
 
     default_batch_size: ClassVar[int | None] = None
+    dataset: str = ""
 
     def __init__(self, evaluate: Evaluation, inductive: bool) -> None:
         name = type(self).__name__
@@ -171,7 +172,7 @@ def cached_on_disk(
     def from_file() -> T:
         name = hash_config([*key, source.hash, hash_object(type(sampler))], length=24)
         return cached_tensors(
-            data_root() / "samplers" / f"{key[0]}-{name}.pt",
+            results_folder("samplers", sampler.dataset) / f"{key[0]}-{name}.pt",
             lambda: [torch.from_numpy(part) for part in compute()],
             lambda content: parse([part.numpy() for part in content]),
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.data_folder import results_folder
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
 from graphkit.core.display import html_table
 from graphkit.core.docstrings import inherit_sections
@@ -85,6 +86,7 @@ class Task(Scoring):
         tables: What the columns of the tables hold that the task was made of (:meth:`NodeTask.from_pandas`), if any.
         ids: What its nodes are called there.
         applied: The transforms that its graphs went through.
+        dataset: The dataset it was loaded from, if any: what is computed from its graphs is kept under that name.
         stands_for: The description of the task that this one replaces in a loaded run, without its data; else empty.
     """
 
@@ -94,6 +96,7 @@ class Task(Scoring):
     tables: Any = None
     ids: Any = None
     applied: tuple[BaseTransform, ...] = ()
+    dataset: str = ""
     redraws = RenamedAttribute("resamples")
     keeps_batches = RenamedAttribute("caches_evaluation")
     graphs: list[Data]
@@ -264,7 +267,9 @@ class Task(Scoring):
         """A new task whose graphs went through a PyG transform; this one stays as it is.
 
         A deterministic :class:`~graphkit.transforms.Precompute`, also as a part of a ``Compose``, is applied once per
-        task and cached. A sampled task applies the transform to each subgraph.
+        task and cached. Any other is applied once, too, as PyG's ``pre_transform``: what a random one draws here stays
+        for all epochs, and so does what the transform of a PyG dataset draws when a task is made of it. A sampled task
+        applies the transform to each subgraph, whenever one is drawn.
 
         Args:
             transform: Any PyG transform, graphkit's rewirings and features included.
@@ -278,7 +283,8 @@ class Task(Scoring):
         key = transform.cache_key() if isinstance(transform, Precompute) else None
         if key is not None and key in self._derived:
             return self._derived[key]
-        task = self._with_graphs(apply(transform, self.graphs, jobs=jobs))
+        folder = results_folder("transforms", self.dataset)
+        task = self._with_graphs(apply(transform, self.graphs, jobs=jobs, cache_dir=folder))
         task.applied = (*self.applied, transform)
         if key is not None:
             self._derived[key] = task

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphkit.core.files import atomic_write, remove, remove_temporaries, save_tensors, write_tensors
+from graphkit.core.locks import try_lock
 from graphkit.training.loggers import FILES as LOGS
 
 if TYPE_CHECKING:
@@ -59,18 +60,14 @@ class RunFolder:
             self._lock.release()
 
     def _acquire(self) -> None:
-        from filelock import FileLock, Timeout
-
         if self.path.exists() and not self.path.is_dir():
             raise ValueError(f"Trainer: run_dir={str(self.path)!r} is a file, must be a folder")
-        self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.path / "run.lock")
-        try:
-            self._lock.acquire(blocking=False)
-        except (Timeout, RuntimeError):  # held by another process or thread, or by this one
+        lock = try_lock(self.path / "run.lock")
+        if lock is None:
             raise RuntimeError(
                 f"Trainer: run_dir={str(self.path)!r} is in use by another run; wait for its end, or choose another one"
-            ) from None
+            )
+        self._lock = lock
         self._identity = self._stat()
 
     def _check(self, resume: bool, names: tuple[str, ...]) -> None:

@@ -153,7 +153,7 @@ class Trainer(Configurable):
         self.batch_size = batch_size
         self.monitor = monitor
         self.clip_norm = clip_norm
-        self.seed = None if seed is None else int(seed)  # generators take no integers of numpy
+        self.seed = seed
         if isinstance(strategy, (str, type)):
             strategy = strategies.get(strategy)()
         self.strategy: Strategy = Backprop() if strategy is None else strategy

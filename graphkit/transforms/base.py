@@ -16,7 +16,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.attributes import with_shared_kinds
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Jobs, checked
-from graphkit.core.data_folder import cached_tensors
+from graphkit.core.data_folder import cached_tensors, results_folder
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.display import progress_bar
 from graphkit.core.graph_input import as_graph, check_edges
@@ -24,7 +24,6 @@ from graphkit.core.hashing import hash_config, hash_data
 from graphkit.core.object_hash import hash_object
 from graphkit.core.parallel import parallel
 from graphkit.core.reads import Reads, UnreadWarning, unread
-from graphkit.core.resources import data_root
 from graphkit.core.validate import check_features
 
 _CHUNK = 64
@@ -133,7 +132,7 @@ def apply(
 
 
 def _cache_folder(transform: Precompute, cache_dir: str | os.PathLike[str] | None) -> Path:
-    root = Path(cache_dir) if cache_dir is not None else data_root() / "transforms"
+    root = results_folder("transforms") if cache_dir is None else Path(cache_dir)
     return root / f"{type(transform).__name__}-{transform.cache_key()}"
 
 

@@ -6,6 +6,7 @@ import math
 from functools import partial
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -14,6 +15,7 @@ from graphkit.cli import main
 from graphkit.core.constraints import Count, Interval, checked, rule_of
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS
+from graphkit.recipes.keys import Protocol
 from graphkit.testing import check_arguments
 from graphkit.testing.arguments import bad_arguments, parameters_of
 from tests import tiny
@@ -168,6 +170,26 @@ def test_no_bad_flag_of_other_commands(command, capsys, tmp_path, monkeypatch):
         assert len(told.splitlines()) <= 3
 
 
+def test_no_bad_key_of_a_recipe():
+    paper = {"value": 1.0, "paper": "A and B (2020)", "table": "T", "split": "S"}
+    plain = {"model": "mlp", "task": "karate", "trainer": {"max_epochs": 1}}
+    given = [({"published": paper}, key, value) for key, value in bad_arguments(Protocol)]
+    given += [({}, "published", paper | {key: value}) for key, value in bad_arguments(gk.recipes.Published)]
+    given += [({}, "tolerance", value) for value in (0.5, None)]
+    cases = [
+        (f"{key}={value!r}", partial(gk.recipes.Recipe, "mine", plain | more | {key: value}), (key,))
+        for more, key, value in given
+    ]
+    recipe = gk.recipes.Recipe("mine", plain)
+    cases += [
+        (f"run({key}={value!r})", partial(recipe.run, **{key: value}), (key,))
+        for key, value in bad_arguments(gk.recipes.Recipe.run)
+    ]
+    counts, wrong = judge(cases)
+    assert counts["clear"] > 200
+    assert not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("name", CHECKED)
 def test_every_parameter_says_what_it_takes(name):
     hints = parameters_of(CLASSES[name])
@@ -196,6 +218,14 @@ def test_the_classifier_tells_its_verdicts_apart():
     assert verdict(lambda: times(0), "number")[0] == "unclear"
     assert verdict(lambda: int("x"), "x")[0] == "unclear"
     assert verdict(lambda: [None for _ in iter(int, 1)], seconds=0.05)[0] == "hung"
+
+
+def test_numbers_of_numpy_arrive_as_pythons():
+    transform = gk.transforms.ConnectionMaps(np.int64(2), seed=np.int64(1))
+    assert (type(transform.stalk_dim), type(transform.seed)) == (int, int)
+    assert gk.models.PathNN.from_task(gk.load("karate"), head_layers=np.int64(2)).config()["head_layers"] == 2
+    data = gk.load("karate").data
+    assert list(gk.samplers.ClusterSampler(np.int64(5), np.int64(1)).batches(data, shuffle=True))
 
 
 def test_an_interval_checks_its_own_word():

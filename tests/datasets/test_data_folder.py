@@ -179,18 +179,21 @@ def test_clearing_leaves_nothing_but_what_is_the_users(toy: Toy, tmp_path: Path)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "toy.pt").write_text("mine")
     before = sorted(toy.data.rglob("*"))
-    task = gk.load("toy").transform(gk.features.RandomWalkPE(3))
-    for sampler in (gk.samplers.GraphSAINTRandomWalk(3), gk.samplers.ClusterSampler(2)):
-        list(task.sampled(sampler).batches("train", shuffle=True))
+    own = gk.NodeTask("toy", gk.load("toy").data, gk.load("toy").split)
+    for task in (gk.load("toy"), own):
+        task = task.transform(gk.features.RandomWalkPE(3))
+        for sampler in (gk.samplers.GraphSAINTRandomWalk(3), gk.samplers.ClusterSampler(2)):
+            list(task.sampled(sampler).batches("train", shuffle=True))
     (toy.data / "processed" / ".toy.pt.abc.tmp").mkdir()
     (toy.data / "processed" / "toy").mkdir()  # of an older graphkit
-    (toy.data / "samplers" / ".clusters-0123456789abcdef01234567.pt.lock").touch()
-    kept = {path.parent.name for path in toy.data.rglob("*.pt")}
-    assert kept >= {"processed", "samplers"}
-    assert any(place.startswith("RandomWalkPE") for place in kept)
+    (toy.data / "samplers" / "toy" / ".clusters-0123456789abcdef01234567.pt.lock").touch()
     results = {path for path in toy.data.rglob("*") if {"transforms", "samplers"} & set(path.parts)}
+    of_toy = {path for path in results if "toy" in path.parts}
+    for of in ("toy/", ""):
+        assert len([*toy.data.glob(f"transforms/{of}RandomWalkPE*/*.pt")]) == 1
+        assert len([*toy.data.glob(f"samplers/{of}*.pt")]) == 2
     assert clear("toy") > 1000
-    assert set(toy.data.rglob("*")) == results | set(before)
+    assert set(toy.data.rglob("*")) == results - of_toy | set(before)
     assert clear("toy") == 0
     assert clear() > 1000
     assert sorted(toy.data.rglob("*")) == before

@@ -80,6 +80,8 @@ def test_directions():
     assert "MLP" not in message
     assert warnings_of(gk.models.MLP.from_task(task), task) == []  # without edges on purpose
     assert warnings_of(gk.models.SheafDiffusion.from_task(tiny.node_task()), tiny.node_task()) == []
+    repeated = task_with(edge_index=lambda g: torch.cat([g.edge_index, one_way(g)], dim=1))  # of which one is read
+    assert warnings_of(gk.models.SheafDiffusion.from_task(repeated), repeated) == []
 
 
 @pytest.mark.parametrize(("module", "ignored"), [(GCN, "edge_attr"), (GraphSAGE, "both"), (GAT, "both")])

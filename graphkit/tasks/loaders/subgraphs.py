@@ -43,7 +43,8 @@ class Subgraphs(Loader):
 
     def __init__(self, task: Any, sampler: Sampler, whole: Loader, transforms: Sequence[BaseTransform] = ()) -> None:
         super().__init__(task)
-        self.sampler, self._whole_loader, self.transforms = sampler, whole, list(transforms)
+        self.sampler, self._whole_loader, self.transforms = copy.copy(sampler), whole, list(transforms)
+        self.sampler.dataset = task.dataset
 
     def for_task(self, task: Any) -> Loader:
         return type(self)(task, self.sampler, self._whole_loader, self.transforms)
