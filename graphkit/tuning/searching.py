@@ -23,7 +23,7 @@ from graphkit.core.parallel import parallel
 from graphkit.metrics import is_percent
 from graphkit.recipes import CellResult, Experiment, Recipe, RunOptions
 from graphkit.recipes.files import find, read
-from graphkit.recipes.recipe import RECIPE_KEYS
+from graphkit.recipes.keys import RECIPE_KEYS
 from graphkit.recipes.running import RUN_KEYS, Schedule, code_versions, task_of
 from graphkit.tuning.by_name import make_pruner, make_sampler
 from graphkit.tuning.conservative import best_trial
