@@ -3,6 +3,7 @@
 from graphkit.core.deprecation import renamed_members
 from graphkit.ops import backend
 from graphkit.ops.adjacency import unweighted_pattern, weighted_pattern
+from graphkit.ops.attention import Scores, attention, attention_weights
 from graphkit.ops.block import block_spmm
 from graphkit.ops.gated import gated_mean
 from graphkit.ops.matrix import SparseMatrix
@@ -15,8 +16,11 @@ from graphkit.ops.split import split_edges, split_pattern
 from graphkit.ops.spmm import sddmm, spmm
 
 __all__ = [
+    "Scores",
     "SparseMatrix",
     "SparsityPattern",
+    "attention",
+    "attention_weights",
     "backend",
     "block_spmm",
     "gated_mean",

@@ -61,7 +61,7 @@ def _sampled(start: int, stop: int, rowptr: Any, col: Any, a: Any, b: Any, out: 
 def sampled(rowptr: Tensor, col: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """``(a[row] * b[col]).sum(1)`` for every entry in CSR order; ``a`` and ``b`` are float32 or float64."""
     out = a.new_empty(col.numel())
-    _by_rows(_sampled, rowptr, col, a, b, out)
+    by_rows(_sampled, rowptr, col, a, b, out)
     return out
 
 
@@ -124,7 +124,7 @@ def _gated_mean_sources(
 def gated_mean(rowptr: Tensor, col: Tensor, p: Tensor, q: Tensor, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """The mean of ``x[col]`` with weights ``1 / (1 + p[row] * q[col])``, and the sums of weights plus ``eps``."""
     out, total = x.new_empty(p.shape), x.new_empty(p.shape)
-    _by_rows(_gated_mean, rowptr, col, p, q, x, x.new_tensor([eps]), out, total)
+    by_rows(_gated_mean, rowptr, col, p, q, x, x.new_tensor([eps]), out, total)
     return out, total
 
 
@@ -137,8 +137,8 @@ def gated_mean_backward(
     by the sums of weights. Each pass writes its own rows only, so threads need no locks and sums keep their order.
     """
     of_targets, of_sources, of_x = torch.zeros_like(p), torch.zeros_like(q), torch.zeros_like(x)
-    _by_rows(_gated_mean_targets, *forward, p, q, x, *rest, of_targets)
-    _by_rows(_gated_mean_sources, *backward, p, q, x, *rest, of_sources, of_x)
+    by_rows(_gated_mean_targets, *forward, p, q, x, *rest, of_targets)
+    by_rows(_gated_mean_sources, *backward, p, q, x, *rest, of_sources, of_x)
     return of_targets, of_sources, of_x
 
 
@@ -260,7 +260,7 @@ def extreme(ptr: Tensor, col: Tensor | None, values: Tensor | None, x: Tensor, r
     """
     out = x.new_empty(ptr.numel() - 1, x.size(1))
     winner = torch.empty(out.shape, dtype=torch.int32)
-    _by_rows(_extreme, ptr, col, values, x, x.new_tensor([1 if reduce == "max" else -1]), out, winner)
+    by_rows(_extreme, ptr, col, values, x, x.new_tensor([1 if reduce == "max" else -1]), out, winner)
     return out, winner
 
 
@@ -278,7 +278,7 @@ def extreme_backward(
         cuts = _cuts(x.size(1), _LINE // x.element_size())
         _in_threads(_extreme_to_x, cuts, *entries, *kept, grad, grad_x)
     if grad_values is not None:
-        _by_rows(_extreme_to_values, ptr, *entries[1:], *kept, grad, grad_values)
+        by_rows(_extreme_to_values, ptr, *entries[1:], *kept, grad, grad_values)
     return grad_x, grad_values
 
 
@@ -334,14 +334,14 @@ def softmax_backward(index: Tensor, size: int, out: Tensor, grad: Tensor) -> Ten
 # Threads --------------------------------------------------------------------------------------------------------------
 
 
-def _by_rows(kernel: Any, rowptr: Tensor, *tensors: Tensor | None) -> None:
+def by_rows(kernel: Any, rowptr: Tensor, *given: Any) -> None:
     """Run a kernel on the rows of a CSR structure, in equal shares if torch has several threads."""
-    _in_threads(kernel, _equal_shares(rowptr, torch.get_num_threads()), rowptr, *tensors)
+    _in_threads(kernel, _equal_shares(rowptr, torch.get_num_threads()), rowptr, *given)
 
 
-def _in_threads(kernel: Any, bounds: list[int], *tensors: Tensor | None) -> None:
+def _in_threads(kernel: Any, bounds: list[int], *given: Any) -> None:
     """Run a kernel between each two bounds, which may not write where another stretch writes."""
-    arrays = [None if tensor is None else tensor.detach().contiguous().numpy() for tensor in tensors]
+    arrays = [one.detach().contiguous().numpy() if isinstance(one, Tensor) else one for one in given]
     if len(bounds) == 2:
         kernel(*bounds, *arrays)
     else:
