@@ -15,6 +15,7 @@ from torch_geometric.utils import add_remaining_self_loops, degree, softmax
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.core.validate import check_edge_index
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, Perceptron, dropout
@@ -58,7 +59,7 @@ class AutoGNN(LayeredModel):
         heads: The number of heads (default: 4).
         aggr: The aggregation: ``"sum"``, ``"mean"`` or ``"max"`` (default: ``"sum"``).
         combine: ``"identity"`` or ``"mlp"`` (default: ``"identity"``).
-        act: The activation, by PyG's names (default: ``"elu"``).
+        act: The activation, by PyG's names, or ``None`` for none (default: ``"elu"``).
 
     Raises:
         ValueError: If a list has not one value per layer.
@@ -74,7 +75,7 @@ class AutoGNN(LayeredModel):
             {"attention": ["gat", "gcn"], "combine": ["mlp", "identity"], "heads": [2, 1]},
             {"attention": ["sym-gat", "linear"], "aggr": ["mean", "sum"], "act": "tanh", "dropout": 0.5},
             {"attention": ["gene-linear", "cos"], "heads": 2, "readout": "mean"},
-            {"attention": "const", "aggr": ["max", "mean"]},
+            {"attention": "const", "aggr": ["max", "mean"], "act": None},
         ]
     )
 
@@ -91,7 +92,7 @@ class AutoGNN(LayeredModel):
         heads: Count | Sequence[Count] = 4,
         aggr: Aggregation | Sequence[Aggregation] = "sum",
         combine: Combination | Sequence[Combination] = "identity",
-        act: Activation | Sequence[Activation] = "elu",
+        act: Activation | Sequence[Activation | None] | None = "elu",
         dropout: Probability = 0.0,
         readout: str | None = None,
     ) -> None:
@@ -107,7 +108,8 @@ class AutoGNN(LayeredModel):
             layer = _AttentionConv(i < num_layers - 1, width, out, *chosen)
             self.layers.append(layer)
             width = layer.width
-        self.activations = [activation_resolver(name) for name in self._by_layer("act", num_layers)[:-1]]
+        names = self._by_layer("act", num_layers)[:-1]
+        self.activations = [nn.Identity() if name is None else activation_resolver(name) for name in names]
         self.pool = make_pool(readout, self.out_channels)
         self.reset_parameters()
 
@@ -159,7 +161,11 @@ class _AttentionConv(MessagePassing):
     def forward(self, x: Any, edge_index: Tensor) -> Tensor:
         z = self.lin(x).view(-1, *self.shape)
         edge_index, _ = add_remaining_self_loops(edge_index, num_nodes=z.size(0))
-        out = self.propagate(edge_index, z=z, weight=self.weights(z, *edge_index))
+        try:
+            out = self.propagate(edge_index, z=z, weight=self.weights(z, *edge_index))
+        except ValueError:
+            check_edge_index(edge_index, z.size(0), "AutoGNN")
+            raise
         out = (out.flatten(1) if self.concat else out.mean(1)) + self.bias
         return out if self.mlp is None else self.mlp(out)
 
