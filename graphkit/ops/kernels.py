@@ -65,21 +65,25 @@ def sampled(rowptr: Tensor, col: Tensor, a: Tensor, b: Tensor) -> Tensor:
     return out
 
 
+# Rows as slices, whose indices are known not to be negative, let the compiler use vector registers.
+
+
 @_jit
 def _gated_mean(
     start: int, stop: int, rowptr: Any, col: Any, p: Any, q: Any, x: Any, eps: Any, out: Any, total: Any
 ) -> None:
     one = x.dtype.type(1)
     for row in range(start, stop):
-        for channel in range(x.shape[1]):
-            out[row, channel], total[row, channel] = 0, eps[0]
+        of_target, mean, weight = p[row], out[row], total[row]
+        mean[:], weight[:] = 0, eps[0]
         for entry in range(rowptr[row], rowptr[row + 1]):
-            for channel in range(x.shape[1]):
-                gate = one / (one + p[row, channel] * q[col[entry], channel])
-                out[row, channel] += gate * x[col[entry], channel]
-                total[row, channel] += gate
-        for channel in range(x.shape[1]):
-            out[row, channel] /= total[row, channel]
+            of_source, value = q[col[entry]], x[col[entry]]
+            for channel in range(mean.size):
+                gate = one / (one + of_target[channel] * of_source[channel])
+                mean[channel] += gate * value[channel]
+                weight[channel] += gate
+        for channel in range(mean.size):
+            mean[channel] /= weight[channel]
 
 
 @_jit
@@ -88,12 +92,14 @@ def _gated_mean_targets(
 ) -> None:
     one = x.dtype.type(1)
     for row in range(start, stop):
+        of_target, mean, result, factor = p[row], out[row], grad[row], share[row]
         for entry in range(rowptr[row], rowptr[row + 1]):
-            for channel in range(x.shape[1]):
-                gate = one / (one + p[row, channel] * q[col[entry], channel])
-                grad[row, channel] += gate * (one - gate) * (x[col[entry], channel] - out[row, channel])
-        for channel in range(x.shape[1]):
-            grad[row, channel] *= share[row, channel]
+            of_source, value = q[col[entry]], x[col[entry]]
+            for channel in range(mean.size):
+                gate = one / (one + of_target[channel] * of_source[channel])
+                result[channel] += gate * (one - gate) * (value[channel] - mean[channel])
+        for channel in range(mean.size):
+            result[channel] *= factor[channel]
 
 
 @_jit
@@ -112,13 +118,14 @@ def _gated_mean_sources(
 ) -> None:
     one = x.dtype.type(1)
     for source in range(start, stop):
+        of_source, value, to_gate, to_x = q[source], x[source], grad_gate[source], grad_x[source]
         for entry in range(colptr[source], colptr[source + 1]):
-            target = row[entry]
-            for channel in range(x.shape[1]):
-                gate = one / (one + p[target, channel] * q[source, channel])
-                part = share[target, channel] * gate
-                grad_x[source, channel] += part
-                grad_gate[source, channel] += part * (one - gate) * (x[source, channel] - out[target, channel])
+            of_target, factor, mean = p[row[entry]], share[row[entry]], out[row[entry]]
+            for channel in range(value.size):
+                gate = one / (one + of_target[channel] * of_source[channel])
+                part = factor[channel] * gate
+                to_x[channel] += part
+                to_gate[channel] += part * (one - gate) * (value[channel] - mean[channel])
 
 
 def gated_mean(rowptr: Tensor, col: Tensor, p: Tensor, q: Tensor, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
