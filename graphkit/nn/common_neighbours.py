@@ -188,19 +188,26 @@ class CommonNeighbourDecoder(Checked, nn.Module):
     def _score_block(
         self, h: Tensor, lifted: Tensor | None, graph: SparsityPattern, pairs: Tensor, depth: int
     ) -> Tensor:
-        if lifted is None:
-            near, nodes = _renumbered(common_neighbours(graph, pairs, graph.num_rows))
-            lifted, weights = self._lift(h.index_select(0, nodes)), SparseMatrix(near)
-        else:
+        if lifted is not None:
             weights = self._completed(lifted.detach(), graph, pairs, depth)
+        else:
+            near, nodes = _renumbered(common_neighbours(graph, pairs, graph.num_rows))
+            weights = SparseMatrix(near)
+            if torch.is_grad_enabled():  # one gather, whose gradient clears as many rows as ``h`` has only once
+                both = h.index_select(0, torch.cat([pairs.reshape(-1), nodes]))
+                ends, states = both.tensor_split([pairs.numel()])
+                return self._read(weights, self._lift(states), ends)
+            lifted = self._lift(h.index_select(0, nodes))
         if torch.is_grad_enabled():
-            return self._read(weights, lifted, h, pairs)
+            return self._read(weights, lifted, h.index_select(0, pairs.reshape(-1)))
         rows = torch.arange(pairs.size(1), device=pairs.device).split(_ROWS)
-        return torch.cat([self._read(weights.select_rows(ids), lifted, h, pairs[:, ids]) for ids in rows])
+        ends = (h.index_select(0, pairs[:, ids].reshape(-1)) for ids in rows)
+        return torch.cat([self._read(weights.select_rows(ids), lifted, both) for ids, both in zip(rows, ends)])
 
-    def _read(self, weights: SparseMatrix, lifted: Tensor, h: Tensor, pairs: Tensor) -> Tensor:
-        product = h.index_select(0, pairs[0]) * h.index_select(0, pairs[1])
-        return self.lin(self.beta * self.xcnlin(weights @ lifted) + self.xijlin(product))
+    def _read(self, weights: SparseMatrix, lifted: Tensor, ends: Tensor) -> Tensor:
+        """The scores by the sums over neighbours and by the states of both ends, first ones first."""
+        first, second = ends.chunk(2)
+        return self.lin(self.beta * self.xcnlin(weights @ lifted) + self.xijlin(first * second))
 
     @torch.no_grad()
     def _completed(self, lifted: Tensor, graph: SparsityPattern, pairs: Tensor, depth: int) -> SparseMatrix:

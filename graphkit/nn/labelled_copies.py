@@ -115,6 +115,7 @@ class LabelledCopies:
         from graphkit.algorithms.kernels import colouring as kernels
 
         whole, width = self._whole, self._node_start.diff()
+        kinds = whole.to_csr(self._type)
         copies = torch.bincount(self.graph.cpu(), minlength=width.numel()) * num_orders
         layout = kernels.Layout(
             kernels.EDGES,
@@ -124,7 +125,10 @@ class LabelledCopies:
             self._node_start.numpy(),
             whole.colptr.numpy(),
             whole.csc_row.numpy(),
-            whole.to_csc(whole.to_csr(self._type)).numpy(),
+            whole.to_csc(kinds).numpy(),
+            whole.rowptr.numpy(),
+            whole.col.numpy(),
+            kinds.numpy(),
             len(self._patterns),
             int(whole.out_degree.max()) if whole.num_edges else 0,
         )

@@ -69,12 +69,13 @@ class DisjointUnion:
         edges = [graph.edge_index.cpu().long().numpy() + start for graph, start in zip(graphs, node_start)]
         source, target = np.concatenate(edges, axis=1)
         kind = colours(_attribute(graphs, edge_attr, [graph.num_edges for graph in graphs]))
-        order = np.lexsort((kind, target, source))
-        source, target, kind = source[order], target[order], kind[order]
-        distinct = np.ones(source.size, dtype=bool)
-        distinct[1:] = (np.diff(source) != 0) | (np.diff(target) != 0) | (np.diff(kind) != 0)
+        names, code = np.unique(kind, return_inverse=True)
+        num_nodes, num_kinds = max(int(node_start[-1]), 1), max(names.size, 1)
+        keys = np.sort((source * num_nodes + target) * num_kinds + code)
+        pair, code = np.divmod(keys[np.diff(keys, prepend=-1) != 0], num_kinds)
+        source, target = np.divmod(pair, num_nodes)
         node_colour = colours(_attribute(graphs, node_attr, sizes))
-        return cls(node_start, source[distinct], target[distinct], kind[distinct], node_colour)
+        return cls(node_start, source, target, names[code], node_colour)
 
     @property
     def num_nodes(self) -> np.ndarray:

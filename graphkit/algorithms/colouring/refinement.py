@@ -156,10 +156,12 @@ def check_test(k: int, variant: str | None) -> None:
 def row_layout(union: DisjointUnion, copies: np.ndarray, k: int = 1, variant: str | None = None) -> Any:
     """The rows of some copies of each graph."""
     from graphkit.algorithms.kernels import colouring as kernels
+    from graphkit.algorithms.kernels.common_neighbours import group_by
 
     width = union.num_nodes**k
     rowptr = np.searchsorted(union.source, np.arange(union.node_start[-1] + 1))
     seen_by = int(np.diff(rowptr).max(initial=0)) if k == 1 else k * int(union.num_nodes.max())
+    by_target, seen_ptr = group_by(union.target, union.node_start[-1])
     return kernels.Layout(
         kernels.EDGES if k == 1 else kernels.OBLIVIOUS if variant == "oblivious" else kernels.FOLKLORE,
         k,
@@ -169,6 +171,9 @@ def row_layout(union: DisjointUnion, copies: np.ndarray, k: int = 1, variant: st
         rowptr,
         union.target,
         union.kind,
+        seen_ptr,
+        union.source[by_target],
+        union.kind[by_target],
         int(union.kind.max(initial=0)) + 1,
         seen_by,
     )

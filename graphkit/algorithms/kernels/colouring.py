@@ -91,6 +91,7 @@ class Layout(NamedTuple):
         rowptr: Where the list of nodes that see a node begins, then the length of all lists.
         col: These lists.
         kind: The kind of each of their edges.
+        seen_ptr: Where the list of nodes that a node sees begins, for ``EDGES``; ``seen`` and ``seen_kind`` as above.
         num_kinds: The number of kinds.
         room: How many rows see a row, at most.
     """
@@ -103,6 +104,9 @@ class Layout(NamedTuple):
     rowptr: Any
     col: Any
     kind: Any
+    seen_ptr: Any
+    seen: Any
+    seen_kind: Any
     num_kinds: int
     room: int
 
@@ -164,18 +168,8 @@ def _send(row: int, layout: Any, colours: Any, num_colours: int, rows: Any, keys
 
 
 @_jit
-def refine(layout: Any, colours: Any, num_colours: int, sources: Any) -> Any:
-    """One round, in place.
-
-    Args:
-        layout: How rows lie.
-        colours: Their colours.
-        num_colours: The number of colours.
-        sources: The rows that changed in the round before (in the first: all).
-
-    Returns:
-        The new number of colours and the rows that changed.
-    """
+def _sent(layout: Any, colours: Any, num_colours: int, sources: Any) -> Any:
+    """What rows get where few send: the rows that get keys, where those of each begin, and the keys."""
     rows, keys = np.empty(layout.room, np.int64), np.empty(layout.room, np.int64)
     touched, ptr = np.empty(64, np.int64), np.zeros(65, np.int64)
     into, sent_key = np.empty(1024, np.int32), np.empty(1024, np.int64)
@@ -203,12 +197,61 @@ def refine(layout: Any, colours: Any, num_colours: int, sources: Any) -> Any:
     for i in range(total):
         received[filled[into[i]]] = sent_key[i]
         filled[into[i]] += 1
+    for row in touched[:count]:
+        slot[row] = -1
+    return touched[:count], ptr[: count + 1], received
+
+
+@_jit
+def _collected(layout: Any, colours: Any) -> Any:
+    """What rows get along edges where many send: each looks at all that it sees. As :func:`_sent`."""
+    rows = colours.of.size
+    touched, ptr = np.empty(rows, np.int64), np.zeros(rows + 1, np.int64)
+    keys = np.empty(1024, np.int64)
+    row, count, total = 0, 0, 0
+    for graph in range(layout.width.size):
+        first_node = layout.node_start[graph]
+        num_nodes = layout.node_start[graph + 1] - first_node
+        while row < layout.row_start[graph + 1]:
+            for node in range(first_node, first_node + num_nodes):
+                begin, end = layout.seen_ptr[node], layout.seen_ptr[node + 1]
+                if colours.size[colours.of[row + node - first_node]] == 1:
+                    continue
+                if total + end - begin > keys.size:
+                    keys = np.concatenate((keys, np.empty(keys.size + end - begin, np.int64)))
+                before = total
+                for j in range(begin, end):
+                    other = row + layout.seen[j] - first_node
+                    keys[total] = colours.of[other] * layout.num_kinds + layout.seen_kind[j]
+                    total += colours.changed[other]
+                if total > before:
+                    touched[count] = row + node - first_node
+                    count += 1
+                    ptr[count] = total
+            row += num_nodes
+    return touched[:count], ptr[: count + 1], keys[:total]
+
+
+@_jit
+def refine(layout: Any, colours: Any, num_colours: int, sources: Any) -> Any:
+    """One round, in place.
+
+    Args:
+        layout: How rows lie.
+        colours: Their colours.
+        num_colours: The number of colours.
+        sources: The rows that changed in the round before (in the first: all).
+
+    Returns:
+        The new number of colours and the rows that changed.
+    """
+    if layout.how == EDGES and 4 * sources.size > colours.of.size:
+        touched, ptr, keys = _collected(layout, colours)
+    else:
+        touched, ptr, keys = _sent(layout, colours, num_colours, sources)
     for row in sources:
         colours.changed[row] = False
-    touched = touched[:count]
-    for row in touched:
-        slot[row] = -1
-    return _split(colours, num_colours, touched, received, ptr[: count + 1])
+    return _split(colours, num_colours, touched, keys, ptr)
 
 
 @_jit
