@@ -201,8 +201,8 @@ class CommonNeighbourDecoder(Checked, nn.Module):
         if torch.is_grad_enabled():
             return self._read(weights, lifted, h.index_select(0, pairs.reshape(-1)))
         rows = torch.arange(pairs.size(1), device=pairs.device).split(_ROWS)
-        ends = (h.index_select(0, pairs[:, ids].reshape(-1)) for ids in rows)
-        return torch.cat([self._read(weights.select_rows(ids), lifted, both) for ids, both in zip(rows, ends)])
+        gathered = (h.index_select(0, pairs[:, ids].reshape(-1)) for ids in rows)
+        return torch.cat([self._read(weights.select_rows(ids), lifted, ends) for ids, ends in zip(rows, gathered)])
 
     def _read(self, weights: SparseMatrix, lifted: Tensor, ends: Tensor) -> Tensor:
         """The scores by the sums over neighbours and by the states of both ends, first ones first."""

@@ -57,9 +57,10 @@ def _rests(rowptr: Any, eps: float) -> Any:
 
 @_jit
 def _push(rowptr: Any, col: Any, root: int, a: float, score: Any, rest: Any, queue: Any, nodes: Any) -> int:
-    """Approximate personalised PageRank by pushing; returns how many nodes were reached (``nodes``).
+    """Approximate personalised PageRank by pushing; returns how many nodes were reached.
 
-    A node waits in the queue from when its rest passes its limit until it is pushed.
+    ``nodes`` holds them, and has room for one more. A node waits in the queue from when its rest passes its limit until
+    it is pushed.
     """
     n = rowptr.size - 1
     rest[root, 0], queue[0], nodes[0] = 1.0, root, root
@@ -82,9 +83,8 @@ def _push(rowptr: Any, col: Any, root: int, a: float, score: Any, rest: Any, que
             u = col[e]
             before, limit = rest[u, 0], rest[u, 1]
             rest[u, 0] = before + share
-            if before == 0:
-                nodes[reached] = u
-                reached += 1
+            nodes[reached] = u  # overwritten by the next one if it was reached before: cheaper than a branch
+            reached += before == 0
             if before <= limit < before + share:
                 queue[head + waiting - (n if head + waiting >= n else 0)] = u
                 waiting += 1
@@ -96,7 +96,7 @@ def pagerank_scores(rowptr: Any, col: Any, roots: Any, a: float, eps: float, out
     """The dense scores of each root."""
     n = rowptr.size - 1
     score, rest = np.zeros(n), _rests(rowptr, eps)
-    queue, nodes = np.empty(n, np.int32), np.empty(n, np.int32)
+    queue, nodes = np.empty(n, np.int32), np.empty(n + 1, np.int32)
     for i in range(roots.size):
         reached = _push(rowptr, col, roots[i], a, score, rest, queue, nodes)
         for j in range(reached):
@@ -110,33 +110,32 @@ def pagerank_sets(rowptr: Any, col: Any, roots: Any, a: float, eps: float, k: in
     """The sorted nodes of the ``k`` largest scores of each root, end to end, and how many each has."""
     n = rowptr.size - 1
     score, rest = np.zeros(n), _rests(rowptr, eps)
-    queue, nodes = np.empty(n, np.int32), np.empty(n, np.int32)
+    queue, nodes = np.empty(n, np.int32), np.empty(n + 1, np.int32)
     flat, sizes = np.empty(min(k, n) * roots.size, np.int32), np.empty(roots.size, np.int64)
     total = 0
     for i in range(roots.size):
         reached = _push(rowptr, col, roots[i], a, score, rest, queue, nodes)
-        values = np.empty(reached)
-        positive = 0
+        values, positive = np.empty(reached), 0
         for j in range(reached):
-            values[j] = score[nodes[j]]
-            positive += values[j] > 0
-        chosen = select(nodes[:reached], values, positive, roots[i], k, threshold)
+            v = nodes[j]
+            value = score[v]
+            score[v], rest[v, 0] = 0.0, 0.0
+            nodes[positive], values[positive] = v, value
+            positive += value > 0
+        chosen = select(nodes[:positive], values[:positive], roots[i], k, threshold)
         flat[total : total + chosen.size] = chosen
         total += chosen.size
         sizes[i] = chosen.size
-        for j in range(reached):
-            v = nodes[j]
-            score[v], rest[v, 0] = 0.0, 0.0
     return flat[:total].copy(), sizes
 
 
 @_jit
-def select(nodes: Any, values: Any, positive: int, root: int, k: int, threshold: float) -> Any:
-    """The sorted nodes of the ``k`` largest scores that are at least ``threshold`` times the second largest of all.
+def select(nodes: Any, values: Any, root: int, k: int, threshold: float) -> Any:
+    """The sorted nodes of the ``k`` largest of positive scores, from ``threshold`` times the second largest on.
 
     Equal scores are told apart by number; the root is always there.
     """
-    if positive <= 1:
+    if values.size <= 1:
         return np.array([root], np.int32)
     n = values.size
     second = np.partition(values, n - 2)[n - 2]
@@ -144,7 +143,7 @@ def select(nodes: Any, values: Any, positive: int, root: int, k: int, threshold:
     out, ties = np.empty(min(k, n) + 1, np.int32), np.empty(n, np.int32)
     size, tied, has_root = 0, 0, False
     for j in range(n):
-        if values[j] <= 0 or values[j] / second < threshold:
+        if values[j] / second < threshold:
             continue
         if values[j] > cut:
             out[size] = nodes[j]

@@ -89,10 +89,12 @@ def induce(
     for i in range(k):
         start, stop, before = rowptr[nodes[i]], rowptr[nodes[i] + 1], size
         if stop - start <= 4 * k:
-            for e in range(start, stop):
-                j = local[col[e]]
-                sub[size], entry[size] = base + j, e  # overwritten by the next one if it does not count
-                size += j >= 0
+            place = np.uint64(size)  # numba indexes twice as fast by numbers that cannot be negative
+            for e in range(np.uint64(start), np.uint64(stop)):
+                j = local[np.uint32(col[e])]
+                sub[place], entry[place] = base + j, e  # overwritten by the next one if it does not count
+                place += np.uint64(j >= 0)
+            size = np.int64(place)
         else:  # the row of a hub: look up the few nodes in it
             for j in range(k):
                 e = start + np.searchsorted(col[start:stop], nodes[j])
