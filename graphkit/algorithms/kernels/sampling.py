@@ -73,7 +73,7 @@ def sort_nodes(nodes: Any, size: int, local: Any) -> Any:
 
 @_jit
 def induce(
-    rowptr: Any, col: Any, nodes: Any, local: Any, loops: bool, base: int, sub: Any, entry: Any, size: int
+    rowptr: Any, col: Any, nodes: Any, local: Any, loops: bool, base: int, sub: Any, entry: Any, size: Any
 ) -> Any:
     """Append the induced subgraph's rows; ``local`` numbers the nodes, and is cleared.
 
