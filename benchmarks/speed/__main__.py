@@ -9,6 +9,7 @@ from benchmarks.speed import common
 
 MODULES = (
     "aggregation",
+    "compiled",
     "decoupled",
     "drew",
     "features",

@@ -86,6 +86,19 @@ def speed_table() -> list[str]:
     return list_table(header, rows) if rows else []
 
 
+def compiled_table() -> list[str]:
+    """Epochs of compiled trainings, what compiling them costs, and when that has paid."""
+    rows = []
+    for content in measured("speed"):
+        if "compile_seconds" in content:
+            gain = (content["opponent_seconds"] - content["ours_seconds"]) / content["epochs"]
+            after = f"{content['compile_seconds'] / gain:,.0f} epochs" if gain > 0 else "never"
+            ratio, seconds = f"{content['ratio']:.2f}x", f"{content['compile_seconds']:.0f} s"
+            rows.append([content["what"], ratio, seconds, after, content["processor"]])
+    header = ["what", "ratio", "compiling", "has paid after", "processor, one thread"]
+    return list_table(header, rows) if rows else []
+
+
 def memory_tables() -> list[str]:
     lines = []
     for content in measured("memory"):
@@ -174,6 +187,7 @@ class Generated(Directive):
             "comparisons": lambda: sections(report().comparisons()),
             "sweeps": lambda: sections(report().sweeps()),
             "speed": speed_table,
+            "compiled": compiled_table,
             "memory": memory_tables,
             "leaderboards": leaderboard_table,
             "expressivity": expressivity_tables,
