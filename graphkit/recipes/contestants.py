@@ -1,10 +1,10 @@
-"""What :func:`graphkit.compare` compares: models, each with its trainer, transform and sampler."""
+"""What :func:`~graphkit.recipes.compare` compares: models, each with its trainer, transform and sampler."""
 
 from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from graphkit.training import Trainer
 from graphkit.training.checkpoint import seed_everything
 from graphkit.training.setting_up import reset_parameters
 
-OWN: dict[str, type] = {"transform": BaseTransform, "sampler": Sampler}
+OWN: dict[str, Any] = {"task": Callable, "transform": BaseTransform, "sampler": Sampler}
 PLACES = ("run_dir", "seed", "progress", "loggers", "checkpoint_seconds")  # what each run has of its own
 
 
@@ -39,20 +39,25 @@ class Contestant:
         name: What tables call it.
         model: The model, its class, or a function that builds it for a task.
         trainer: The trainer, of which each run has its own.
-        transform: What is applied to the task's graphs.
+        task: What makes of the task the one that this model is trained on.
+        transform: What is applied to its graphs.
         sampler: What draws its training batches.
     """
 
     name: str
     model: Any
     trainer: Trainer
+    task: Callable[[Task], Task] | None = None
     transform: BaseTransform | None = None
     sampler: Sampler | None = None
 
     def prepared(self, task: Task) -> Task:
         """The task as this model is trained on it."""
-        task = task if self.transform is None else task.transform(self.transform)
-        return task if self.sampler is None else task.sampled(self.sampler)
+        made = task if self.task is None else self.task(task)
+        if not isinstance(made, Task) or (made.metric, made.split.hash) != (task.metric, task.split.hash):
+            raise ValueError(f"task made {made!r}, must be a task with the metric and the split of {task!r}")
+        made = made if self.transform is None else made.transform(self.transform)
+        return made if self.sampler is None else made.sampled(self.sampler)
 
     def built(self, task: Task) -> nn.Module:
         """A model of its own for each run."""
@@ -70,7 +75,7 @@ class Contestant:
                 reset_parameters(model)
         config = {key: value for key, value in self.trainer.config().items() if key not in NOT_HASHED}
         strategy = config.pop("strategy")
-        parts = [model, config, type(strategy), strategy.config(), self.transform, self.sampler]
+        parts = [model, config, type(strategy), strategy.config(), self.task, self.transform, self.sampler]
         return hash_object(parts)
 
     def trained_like(self, **changes: Any) -> Trainer:
@@ -97,7 +102,7 @@ def contestants(models: Sequence[Any] | Mapping[str, Any], trainer: Trainer) -> 
     """What is to be compared, with names.
 
     Args:
-        models: As for :func:`graphkit.compare`.
+        models: As for :func:`~graphkit.recipes.compare`.
         trainer: The trainer of those that change nothing in it.
 
     Raises:

@@ -30,7 +30,7 @@ from graphkit.training import Trainer
 
 @dataclass(frozen=True, repr=False)
 class ModelComparison(RunComparison):
-    """What :func:`graphkit.compare` found: a table, in notebooks, :meth:`latex` and :meth:`frame` too, and a picture.
+    """What :func:`compare` found: a table, in notebooks, :meth:`latex` and :meth:`frame` too, and a picture.
 
     Attributes:
         scores: The test scores by model: one per run, or where there are several splits one per split.
@@ -99,11 +99,12 @@ def compare(
         models: What is compared, by name; in a list each is called by its class. An entry is a model, of which each run
             trains a copy with new weights; a class, or what ``graphkit list models`` calls it, built for the task
             (:meth:`~graphkit.models.LayeredModel.from_task`); a function from a task to a model; or a dict with such a
-            ``"model"`` and more: a ``"transform"`` of the graphs (such as a rewiring), a ``"sampler"``, and arguments
-            of the trainer, such as ``"strategy"`` or ``"lr"``, which replace those of ``trainer``.
+            ``"model"`` and more: a ``"transform"`` of the graphs (such as a rewiring), a ``"sampler"``, a ``"task"``
+            (a function from the task to one that differs, say, in its loss), and arguments of the trainer, such as
+            ``"strategy"`` or ``"lr"``, which replace those of ``trainer``.
         task: The task, or the name of a dataset.
-        splits: The splits: for a dataset their number or a list as for :func:`graphkit.load`; for a task a list of
-            :class:`~graphkit.Split` (default: the task's own).
+        splits: For a dataset their number, or a list as for :func:`graphkit.datasets.load`; for a task a list of
+            :class:`~graphkit.tasks.Split` (default: the task's own).
         seeds: Their number (0, 1, ...) or a list (default: 5).
         trainer: How all are trained; seeds, folders and logs are those of the runs (default: ``Trainer()``).
         against: The model that all others are compared with, or for each the one that it is compared with (default:

@@ -30,23 +30,26 @@ def trainings(monkeypatch):
 
 def test_scores_are_those_of_the_trainer_and_differences_those_of_compare_runs():
     forward = {"model": gk.models.GCN, "strategy": "SingleForward", "lr": 0.05}
-    models = {"plain": gk.models.GCN, "forward": forward, "narrow": narrow}
+    balanced = gk.NodeTask("karate", KARATE.data, KARATE.split, class_weight="balanced")
+    weighed = {"model": gk.models.GCN, "task": lambda task: balanced.with_split(task.split)}
+    models = {"plain": gk.models.GCN, "forward": forward, "narrow": narrow, "weighed": weighed}
     comparison = gk.compare(models, KARATE, seeds=[0, 3], trainer=SHORT, against="plain")
     expected = {name: [] for name in models}
     for seed in (0, 3):
-        for name, build, changes in (
-            ("plain", gk.models.GCN.from_task, {}),
-            ("forward", gk.models.GCN.from_task, {"strategy": "SingleForward", "lr": 0.05}),
-            ("narrow", narrow, {}),
+        for name, build, task, changes in (
+            ("plain", gk.models.GCN.from_task, KARATE, {}),
+            ("forward", gk.models.GCN.from_task, KARATE, {"strategy": "SingleForward", "lr": 0.05}),
+            ("narrow", narrow, KARATE, {}),
+            ("weighed", gk.models.GCN.from_task, balanced, {}),
         ):
             trainer = gk.Trainer(max_epochs=4, progress=False, seed=seed, **changes)
-            expected[name].append(100 * trainer.fit(build(KARATE), KARATE).test)
+            expected[name].append(100 * trainer.fit(build(task), task).test)
     assert {name: list(scores) for name, scores in comparison.scores.items()} == expected
     alone = compare_runs(expected, "plain")
     assert comparison.differences == alone.differences
     assert comparison.ranks == alone.ranks
     assert (comparison.unit, comparison.metric, comparison.task) == ("%", "accuracy", "karate")
-    assert [run["seed"] for run in comparison.runs] == [0, 3] * 3
+    assert [run["seed"] for run in comparison.runs] == [0, 3] * 4
     assert comparison.baseline == pytest.approx(100 * KARATE.baseline())
 
 
@@ -152,6 +155,8 @@ BOTH = {"a": narrow, "b": "MLP"}
             TypeError,
             "transform=1, must be of type BaseTransform",
         ),
+        ({"models": ["GCN", {"model": "MLP", "task": 1}]}, TypeError, "task=1, must be of type Callable"),
+        ({"models": ["GCN", {"model": "MLP", "task": lambda task: 1}]}, ValueError, "MLP: task made 1, must be a task"),
         ({"models": ["GCN", gk.models.GCN(3, 4, out_channels=4)]}, ValueError, "2 models are called GCN"),
         ({"models": {"a": "GCN", "b": gk.models.GCN(3, 4, out_channels=4)}}, ValueError, "compare: b: .*in_channels=3"),
         ({"models": ["GCN", Own]}, TypeError, "compare: Own: .*'wrong'"),
