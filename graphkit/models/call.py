@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.data.data import BaseData
 
 
 def as_batch(
@@ -20,10 +21,14 @@ def as_batch(
     """The batch that a model was called with, or one of its parts.
 
     Raises:
-        TypeError: If there are parts beside a batch, or no edges.
+        TypeError: If there are parts beside a batch, no edges, or neither a batch nor features.
     """
     parts = {"edge_index": edge_index, "edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch, **further}
     parts = {key: value for key, value in parts.items() if value is not None}
+    if not isinstance(x, Tensor | BaseData):
+        raise TypeError(
+            f"{name}: x is a {type(x).__name__}, must be a PyG Data, or a tensor of features, dense or sparse"
+        )
     if not isinstance(x, Tensor):
         if parts:
             raise TypeError(f"{name}: {next(iter(parts))} stands in the batch already; pass it there")

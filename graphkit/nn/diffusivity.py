@@ -76,6 +76,7 @@ class AttentionDiffusion(Layer):
         [0.0, 0.0, 1.0]
     """
 
+    takes_sparse = False
     checks = Checks(
         [
             {"attention_channels": 4, "heads": 2},

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch_geometric.nn.conv.gcn_conv import GCNConv as PyGGCNConv
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count
@@ -92,8 +93,8 @@ class GCNConv(Layer):
             normalize = normalize is not None
         if add_self_loops and not normalize:
             raise ValueError(
-                f"{type(self).__name__}: normalize=False does not support adding self-loops; leave add_self_loops "
-                "out, or add them to the edges"
+                f"{type(self).__name__}: normalize=False does not support adding self-loops to the graph when no "
+                "on-the-fly normalization is applied; leave add_self_loops out, or add them to the edges"
             )
         self.in_channels, self.out_channels = in_channels, out_channels
         self.improved, self.cached, self.normalize = improved, cached, normalize
@@ -104,6 +105,7 @@ class GCNConv(Layer):
 
     def reset_parameters(self) -> None:
         """Draw new weights: Glorot uniform for ``lin.weight``, zeros for ``bias``."""
+        super().reset_parameters()
         self.lin.reset_parameters()
         if self.bias is not None:
             nn.init.zeros_(self.bias)
@@ -136,6 +138,27 @@ class GCNConv(Layer):
         """The rest of the convolution, from (rows of) :math:`P X`: a tensor, or whatever multiplies from the left."""
         out = self.lin(propagated)
         return out if self.bias is None else out.add_(self.bias)
+
+    @property
+    def takes_joined(self) -> bool:  # type: ignore[override]
+        """Whether results may be wider than what was sent, as in PyG: the bias is not."""
+        return self.bias is None
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """PyG's layer with the same weights, which ``torch.jit.script`` can read."""
+        if self.improved or self.normalize == "row":
+            super().__prepare_scriptable__()  # PyG has no such layer
+        options = {"cached": self.cached, "flow": self.flow, "node_dim": self.node_dim, "aggr": self.aggr}
+        layer = PyGGCNConv(
+            self.lin.in_channels,
+            self.out_channels,
+            add_self_loops=self.add_self_loops,
+            normalize=bool(self.normalize),
+            bias=self.bias is not None,
+            **options,
+        )
+        layer.lin.weight, layer.bias = self.lin.weight, self.bias
+        return layer.train(self.training)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.lin.in_channels}, {self.out_channels})"

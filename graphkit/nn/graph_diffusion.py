@@ -64,6 +64,7 @@ class GraphDiffusion(Layer):
         tensor(True)
     """
 
+    takes_sparse = False
     checks = Checks(
         [
             Checks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Any, NoReturn, cast
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.inspector import Inspector
 from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import is_sparse
@@ -46,11 +46,13 @@ class Layer(Checked, MessagePassing):
     takes_sparse = True  # whether features may be a sparse matrix
     takes_states = False  # whether features may be a list, of states of the same nodes
     takes_patterns = True  # whether edges may be a SparsityPattern
+    takes_joined = False  # whether several aggregations may put their results side by side
     cached = False
     fast_aggr: tuple[Any, ...] = ("add", "sum", None)  # what products of matrices stand for
     _own_messages = False
     _signatures: dict[str, Any]
-    _cached_edge_index: tuple[Tensor, Tensor | None] | None = None  # as PyG names it; nothing is read from it
+    _cached_edge_index: tuple[Tensor, Tensor | None] | None = None  # as PyG names them; nothing is read from them
+    _cached_adj_t: None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -70,6 +72,17 @@ class Layer(Checked, MessagePassing):
     @abstractmethod
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         """One convolution; see the class for shapes."""
+
+    def reset_parameters(self) -> None:
+        """Draw new weights, where there are some."""
+        super().reset_parameters()
+        self._cached_edge_index = None
+
+    def __prepare_scriptable__(self) -> nn.Module:
+        """Refuse ``torch.jit.script``, which reads no such code."""
+        raise TypeError(
+            f"{type(self).__name__} cannot be scripted; use torch.compile, torch.export, or torch.jit.trace"
+        )
 
     @property
     def inspector(self) -> Inspector:
@@ -93,7 +106,7 @@ class Layer(Checked, MessagePassing):
     @property
     def sends_messages(self) -> bool:
         """Whether something asks for messages, so that products of matrices will not do."""
-        own = self.__dict__
+        own, aggregation = self.__dict__, self._modules.get("aggr_module")
         return bool(
             self._explain
             or self._own_messages
@@ -105,6 +118,7 @@ class Layer(Checked, MessagePassing):
             or self._message_forward_hooks
             or self._aggregate_forward_pre_hooks
             or self._aggregate_forward_hooks
+            or (aggregation is not None and (aggregation._forward_pre_hooks or aggregation._forward_hooks))
             or "message" in own
             or "aggregate" in own
             or "update" in own
@@ -145,7 +159,7 @@ class Layer(Checked, MessagePassing):
                 f"{type(self).__name__}: flow='target_to_source' does not go with a sparse adjacency matrix; pass the "
                 "transposed one, adj_t.t(), with the usual flow"
             )
-        return sparsity_pattern(graph, size if isinstance(size, int) else size[::-1]).T
+        return sparsity_pattern(graph, size[::-1] if isinstance(size, tuple) else size).T
 
     def along(self, matrix: SparseMatrix) -> SparseMatrix:
         """What to multiply features with: the matrix, or messages along its entries where something asks for them."""
@@ -228,4 +242,11 @@ class Messages:
     def matmul(self, x: Tensor) -> Tensor:
         """The sums of messages; layers call it by name, as a matrix knows it, too."""
         edge_index, edge_weight, edge_id = self.matrix.edges
-        return self.layer.send(edge_index, self.matrix.shape[::-1], x=x, edge_weight=edge_weight, edge_id=edge_id)
+        layer = self.layer
+        out = layer.send(edge_index, self.matrix.shape[::-1], x=x, edge_weight=edge_weight, edge_id=edge_id)
+        if out.shape[-1] != x.shape[-1] and not layer.takes_joined:
+            raise ValueError(
+                f"{type(layer).__name__}: aggr={layer.aggr!r} makes {out.shape[-1]} channels of {x.shape[-1]}, but the "
+                "layer goes on with as many as before; use aggr_kwargs={'mode': 'sum'}, or another that joins nothing"
+            )
+        return out

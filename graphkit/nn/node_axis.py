@@ -26,14 +26,9 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if isinstance(x, Tensor) and x.dim() < 2:
             raise ValueError(f"{type(self).__name__}: x has shape {list(x.shape)}, expected [num_nodes, channels]")
         check_width(self, x)
-        if not getattr(self, "takes_sparse", True) and (not isinstance(x, Tensor) or x.layout != torch.strided):
-            raise TypeError(f"{type(self).__name__}: x is a sparse matrix, must be a dense tensor; use x.to_dense()")
+        x = _of_layout(self, x)
         try:
-            if not isinstance(x, Tensor):
-                return forward(self, x, *args, **kwargs)
-            if x.layout != torch.strided:
-                return forward(self, SparseMatrix.from_tensor(x), *args, **kwargs)
-            if x.dim() == 2:
+            if not isinstance(x, Tensor) or x.dim() == 2:
                 return forward(self, x, *args, **kwargs)
             dim = getattr(self, "node_dim", -2)
             return forward(self, x.movedim(dim, 0), *args, **kwargs).movedim(0, dim)
@@ -76,6 +71,8 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
                 "features of one graph, pass one after the other"
             )
         check_width(self, state)
+        if states is not x:
+            x = _of_layout(self, x)
         try:
             return forward(self, x, *args, **kwargs)
         except (RuntimeError, TypeError):
@@ -83,6 +80,15 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
             raise
 
     return checked
+
+
+def _of_layout(layer: Any, x: Any) -> Any:
+    """Dense features, or sparse ones as a matrix where the layer takes them."""
+    if isinstance(x, Tensor) and x.layout == torch.strided:
+        return x
+    if not getattr(layer, "takes_sparse", True):
+        raise TypeError(f"{type(layer).__name__}: x is a sparse matrix, must be a dense tensor; use x.to_dense()")
+    return SparseMatrix.from_tensor(x) if isinstance(x, Tensor) else x
 
 
 def refuse_pair(layer: Any) -> NoReturn:

@@ -73,6 +73,7 @@ class PathConv(Layer):
         tensor([8, 0, 8])
     """
 
+    takes_sparse = False
     fast_aggr = ("sum", "mean")  # of paths
     checks = Checks(
         [

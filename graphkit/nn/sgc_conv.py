@@ -55,6 +55,7 @@ class SGConv(Layer):
 
     def reset_parameters(self) -> None:
         """Draw new weights: Glorot uniform for ``lin.weight``, zeros for ``bias``."""
+        super().reset_parameters()
         self.lin.reset_parameters()
         if self.bias is not None:
             nn.init.zeros_(self.bias)

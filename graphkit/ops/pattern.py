@@ -288,7 +288,7 @@ def sparsity_pattern(graph: Tensor | SparsityPattern, size: Size = None) -> Spar
         _check_size(graph, size)
         return graph
     if size is not None and is_traced(graph):
-        num_cols, num_rows = (size, size) if isinstance(size, int) else size
+        num_cols, num_rows = size if isinstance(size, tuple) else (size, size)
         return cast(SparsityPattern, EdgeList(graph[0], graph[1], num_cols, num_rows))
     if isinstance(graph, SparseTensor):
         target, source, _ = graph.coo()
@@ -325,7 +325,7 @@ class _Cache:
     def get(self, graph: Tensor, size: Size) -> SparsityPattern:
         sparse = graph.layout != torch.strided
         indices = _indices(graph) if sparse else (graph,)
-        key = graph.shape if sparse else (size, size) if isinstance(size, int) else size
+        key = graph.shape if sparse else size if isinstance(size, tuple) else (size, size)
         entry = self._entries.get(id(graph))
         if entry is not None and entry.owner() is graph and same_contents(indices, entry.copies):
             pattern = entry.patterns.get(key)
@@ -376,7 +376,7 @@ def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Spars
         if size is None:
             check_edge_index(edge_index, 2**62, "sparsity_pattern")
             size = int(edge_index.max()) + 1 if edge_index.numel() > 0 else 0
-        num_sources, num_targets = (size, size) if isinstance(size, int) else size
+        num_sources, num_targets = size if isinstance(size, tuple) else (size, size)
         check_edge_index(edge_index, (num_sources, num_targets), "sparsity_pattern")
         source, target = edge_index.long()
         return build_pattern(source, target, num_sources, num_targets)
@@ -400,7 +400,7 @@ def _fill_size(edge_index: Tensor, known: tuple[int | None, int | None]) -> tupl
 def _check_size(pattern: SparsityPattern | EdgeList, size: Size) -> None:
     if size is None:
         return
-    num_sources, num_targets = (size, size) if isinstance(size, int) else size
+    num_sources, num_targets = size if isinstance(size, tuple) else (size, size)
     if (num_targets, num_sources) != pattern.shape:
         raise ValueError(
             f"size says {num_sources} sources and {num_targets} targets, but the graph has {pattern.num_cols} sources "

@@ -17,7 +17,11 @@ from torch_geometric import EdgeIndex
 
 def tracing() -> bool:
     """Whether torch traces or transforms the calling code."""
-    return torch.compiler.is_compiling() or torch._C._functorch.maybe_current_level() is not None
+    return (
+        torch.compiler.is_compiling()
+        or torch._C._functorch.maybe_current_level() is not None
+        or torch.jit.is_tracing()  # whose sizes are tensors
+    )
 
 
 def is_traced(graph: Any) -> bool:

@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn as torch_nn
 from torch_geometric import nn as pyg
+from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import set_masks
 
-from graphkit.nn import APPNP, GCNConv, GINConv, RelationalConv, SGConv
+from graphkit.models import GCN, DRew
+from graphkit.nn import APPNP, AttentionDiffusion, DRewGCNConv, GCNConv, GINConv, PathConv, RelationalConv, SGConv
+from graphkit.ops import SparseMatrix
 from graphkit.testing import random_graph
 
 GRAPH = random_graph(6, 14, weighted=True)
@@ -45,6 +48,65 @@ def test_other_aggregations_are_those_of_pygs_layer(aggr):
     ours = GCNConv(5, 3, aggr=aggr, bias=False)
     ours.load_state_dict(theirs.state_dict())
     torch.testing.assert_close(ours(X, EDGES, WEIGHT), theirs(X, EDGES, WEIGHT))
+
+
+def test_aggregations_side_by_side_are_refused_where_widths_must_agree():
+    for layer in (GCNConv(5, 3, aggr=["max", "sum"]), SGConv(5, 3, K=2, bias=False, aggr=["max", "sum"])):
+        with pytest.raises(ValueError, match=r"Conv: aggr=\['max', 'sum'\] makes 6 channels of 3, .* use aggr_kwargs="):
+            layer(X, EDGES)
+    assert GCNConv(5, 3, aggr=["max", "sum"], aggr_kwargs={"mode": "sum"})(X, EDGES).shape == (6, 3)
+
+
+def test_a_hook_of_the_aggregation_sees_messages():
+    layer, seen = GCNConv(5, 3), []
+    expected = layer(X, EDGES)
+    layer.aggr_module.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
+    torch.testing.assert_close(layer(X, EDGES), expected)
+    assert seen == [(20, 3)]
+
+
+@pytest.mark.filterwarnings("ignore")  # TorchScript is deprecated, and asks whether sizes are constants
+def test_torchscript():
+    model = torch_nn.Sequential(GCNConv(5, 3))
+    scripted, traced = torch.jit.script(model[0]), torch.jit.trace(model[0], (X, EDGES))
+    for x, edges in ((X, EDGES), (X[:4], EDGES[:, (EDGES < 4).all(0)])):
+        torch.testing.assert_close(scripted(x, edges), model[0](x, edges))
+        torch.testing.assert_close(traced(x, edges), model[0](x, edges))
+    for layer in (SGConv(5, 3), GCNConv(5, 3, improved=True)):
+        with pytest.raises(TypeError, match=r"Conv cannot be scripted; use torch.compile, torch.exp"):
+            torch.jit.script(layer)
+
+
+def test_export_for_graphs_of_any_size():
+    auto, layer = torch.export.Dim.AUTO, GCNConv(5, 3)
+    sizes = {"x": {0: auto}, "edge_index": {1: auto}}
+    program = torch.export.export(layer, (X, EDGES), dynamic_shapes=sizes).module()
+    small = X[:4], EDGES[:, (EDGES < 4).all(0)]
+    torch.testing.assert_close(program(*small), layer(*small))
+
+
+@pytest.mark.parametrize("layer", [PathConv(5, 3), DRewGCNConv(5, 3), AttentionDiffusion(5, 4, 2)])
+def test_sparse_features_are_refused_by_name(layer):
+    for x in (X.to_sparse_csr(), SparseMatrix.from_tensor(X.to_sparse_csr())):
+        with pytest.raises(TypeError, match="x is a sparse matrix, must be a dense tensor"):
+            layer(x, EDGES)
+    with pytest.raises(TypeError, match="GCN: x is a SparseMatrix, must be a PyG Data, or a tensor of features"):
+        GCN(5, 3)(x, EDGES)
+
+
+def test_masks_of_paths_and_of_pairs():
+    edges = torch.tensor([[0, 1, 2], [1, 2, 3]])
+    layer, mask = PathConv(5, 3, length=3), torch.tensor([0.5, 0.25, 0.2])
+    whole = layer(X[:4], edges)
+    set_masks(layer, mask, edges, apply_sigmoid=False)
+    torch.testing.assert_close(layer(X[:4], edges), whole * mask.prod())  # there is one path of that length
+    model = DRew(5, 4, num_layers=2)
+    data = model.required_transform()(Data(x=X, edge_index=EDGES))
+    set_masks(model, torch.ones(data.hop_index.size(1)), data.hop_index, apply_sigmoid=False)
+    hops = {"hop_index": data.hop_index, "hop_distance": data.hop_distance}
+    assert model(X, data.hop_index, **hops).shape == (6, 4)
+    with pytest.raises(ValueError, match="DRew reads pairs of nodes, hop_index, and edge masks are for these"):
+        model(X, EDGES, **hops)
 
 
 class OnlyLarger(GCNConv):

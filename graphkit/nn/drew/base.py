@@ -85,6 +85,7 @@ class DRewConv(Layer):
 
     checks = Checks([lambda: DRewConv(lambda: SAGEConv(5, 4))])
 
+    takes_sparse = False
     takes_states = True
     official_skip_empty_hops: bool = False
 
