@@ -16,7 +16,7 @@ from graphkit.nn.dagnn_conv import DAGNNConv
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.gcn_conv import GCNConv
-from graphkit.nn.gin_conv import GINConv
+from graphkit.nn.gin_conv import GINConv, GINPerceptron
 from graphkit.nn.gpr_conv import GPRConv
 from graphkit.nn.graph_diffusion import GraphDiffusion
 from graphkit.nn.graph_saint_conv import GraphSAINTConv
@@ -42,6 +42,7 @@ __all__ = [
     "DRewRGINConv",
     "GCNConv",
     "GINConv",
+    "GINPerceptron",
     "GPRConv",
     "GraphDiffusion",
     "GraphSAINTConv",

@@ -2,79 +2,126 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import Module, Parameter, init
+from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Channels, Count, Finite
+from graphkit.core.constraints import Channels, Checked, Count, Finite
+from graphkit.core.deprecation import warn_renamed
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import pair_of, static_graphs
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm
 
 
+class GINPerceptron(Checked, Module):
+    r"""A perceptron of two layers, :math:`W_2 \,\mathrm{ReLU}(W_1 x + b_1) + b_2`, for :class:`GINConv`.
+
+    Args:
+        in_channels: Size of each input row; -1 takes it from the first input.
+        out_channels: Size of each output row, and of the hidden layer.
+        bias: Whether there are :math:`b_1` and :math:`b_2` (default: ``True``).
+
+    Shapes:
+        - **input:** ``x`` ``[*, in_channels]``
+        - **output:** ``[*, out_channels]``
+
+    Example:
+        >>> GINPerceptron(3, 2)(torch.ones(4, 3)).shape
+        torch.Size([4, 2])
+    """
+
+    def __init__(self, in_channels: Channels, out_channels: Count, bias: bool = True) -> None:
+        super().__init__()
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.lin_in = Linear(in_channels, out_channels, bias=False)
+        self.bias = Parameter(torch.zeros(out_channels)) if bias else None
+        self.lin_out = Linear(out_channels, out_channels, bias=bias)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights: Glorot uniform, zeros for biases."""
+        self.lin_in.reset_parameters()
+        self.lin_out.reset_parameters()
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, x: Any) -> Tensor:
+        """The second map's results; see the class for shapes."""
+        return self.rest(self.lin_in(x))
+
+    def rest(self, z: Tensor) -> Tensor:
+        """What follows the first map."""
+        return self.lin_out(torch.relu(z if self.bias is None else z + self.bias))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"
+
+
 class GINConv(Layer):
-    r"""Graph isomorphism layer: the sum over the neighbourhood, then a small perceptron.
+    r"""Graph isomorphism layer: the sum over the neighbourhood, then a small network.
 
     From `"How Powerful are Graph Neural Networks?" <https://arxiv.org/abs/1810.00826>`_ (Xu, Hu, Leskovec, Jegelka,
     ICLR 2019).
 
     .. math::
-        x'_t = W_2 \,\mathrm{ReLU}\Big(W_1 \Big((1 + \varepsilon) x_t + \sum_{u \to t} w_{ut} x_u\Big) + b_1\Big) + b_2
+        x'_t = \mathrm{nn}\Big((1 + \varepsilon) x_t + \sum_{u \to t} w_{ut} x_u\Big)
 
-    with edge weights :math:`w_{ut}`, 1 by default. The first map is applied before the sum, which is the same and
-    narrower. PyG's layer takes the perceptron as an argument and no edge weights, and propagates :math:`x`.
+    with edge weights :math:`w_{ut}`, 1 by default, which PyG's layer does not have. The first map of a
+    :class:`GINPerceptron` is applied before the sum, which is the same and narrower. State dicts can be exchanged with
+    PyG's layer, and those of graphkit 0.1 can be loaded.
 
     Args:
-        out_channels: Size of each output row, and of the perceptron's hidden layer.
+        nn: The network, such as a :class:`GINPerceptron` or a ``torch.nn.Sequential``; new weights are drawn for it.
         eps: The number :math:`\varepsilon` (default: 0).
         train_eps: Whether :math:`\varepsilon` is learned (default: ``False``).
-        bias: Whether there are :math:`b_1` and :math:`b_2` (default: ``True``).
 
     Shapes:
-        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix`), or a pair
-          of the features of sources and of targets, the latter perhaps ``None``; ``edge_index`` ``[2, num_edges]``;
-          ``edge_weight`` ``[num_edges]`` (optional, differentiable); ``size``, the numbers of sources and targets
-          (optional)
+        - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix` where the
+          network begins with a :class:`Linear`), or a pair of the features of sources and of targets, the latter
+          perhaps ``None``; ``edge_index`` ``[2, num_edges]``; ``edge_weight`` ``[num_edges]`` (optional,
+          differentiable); ``size``, the numbers of sources and targets (optional)
 
     Example:
-        >>> conv = GINConv(3, 2)
+        >>> conv = GINConv(GINPerceptron(3, 2))
         >>> conv(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """
 
-    checks = Checks([{"train_eps": True}, {"out_channels": 7, "eps": 0.5, "bias": False}])
+    checks = Checks(
+        [
+            lambda: GINConv(GINPerceptron(5, 4), train_eps=True),
+            lambda: GINConv(GINPerceptron(5, 7, bias=False), eps=0.5),
+            lambda: GINConv(torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.ELU(), torch.nn.Linear(6, 4))),
+        ]
+    )
 
     bipartite = True
     combines_own = True  # besides the sum over neighbours
 
-    def __init__(
-        self,
-        in_channels: Channels,
-        out_channels: Count,
-        eps: Finite = 0.0,
-        train_eps: bool = False,
-        bias: bool = True,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, nn: Module, eps: Finite = 0.0, train_eps: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.in_channels, self.out_channels = in_channels, out_channels
-        self.initial_eps = eps
-        self.lin_in = Linear(in_channels, out_channels, bias=False)
-        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
-        self.lin_out = Linear(out_channels, out_channels, bias=bias)
-        self.eps = nn.Parameter(torch.empty(()), requires_grad=train_eps)
+        self.nn, self.initial_eps = nn, eps
+        if isinstance(nn, GINPerceptron):
+            self.in_channels, self.out_channels = nn.in_channels, nn.out_channels
+        self.takes_sparse = isinstance(nn, GINPerceptron)
+        self.eps: Tensor
+        if train_eps:
+            self.eps = Parameter(torch.empty(1))
+        else:
+            self.register_buffer("eps", torch.empty(1))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new weights; biases become 0 and epsilon its initial value."""
-        self.lin_in.reset_parameters()
-        self.lin_out.reset_parameters()
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-        nn.init.constant_(self.eps, self.initial_eps)
+        """Draw new weights for the network; epsilon becomes its initial value."""
+        super().reset_parameters()
+        reset(self.nn)
+        init.constant_(self.eps, self.initial_eps)
 
     @static_graphs
     def forward(
@@ -87,11 +134,12 @@ class GINConv(Layer):
         """One layer; see the class for shapes."""
         source, target = pair_of(x)
         sizes = self.sizes(source, target, size)
-        z = self.lin_in(source)
+        first, rest = (self.nn.lin_in, self.nn.rest) if isinstance(self.nn, GINPerceptron) else (_same, self.nn)
+        z = first(source)
         total = self.along(self.propagation(edge_index, edge_weight, sizes, z.dtype)).matmul(z)
         if target is not None:
-            total = (1 + self.eps) * (z if target is source else self.lin_in(target)) + total
-        return self._perceptron(total)
+            total = (1 + self.eps) * (z if target is source else first(target)) + total
+        return rest(total)
 
     def propagation(
         self,
@@ -107,10 +155,38 @@ class GINConv(Layer):
 
     def combine(self, propagated: Tensor, own: Tensor) -> Tensor:
         """The layer's output, from (rows of) the sums over neighbours and the nodes' own input."""
-        return self._perceptron(self.lin_in((1 + self.eps) * own + propagated))
+        return self.nn((1 + self.eps) * own + propagated)
 
-    def _perceptron(self, total: Tensor) -> Tensor:
-        return self.lin_out(torch.relu(total if self.bias is None else total + self.bias))
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if f"{prefix}lin_in.weight" in state_dict:  # of graphkit 0.1
+            for name in ("lin_in.weight", "bias", "lin_out.weight", "lin_out.bias"):
+                if prefix + name in state_dict:
+                    state_dict[f"{prefix}nn.{name}"] = state_dict.pop(prefix + name)
+            state_dict[f"{prefix}eps"] = state_dict[f"{prefix}eps"].view(1)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"
+        return f"{type(self).__name__}(nn={self.nn})"
+
+
+def _same(x: Tensor) -> Tensor:
+    return x
+
+
+def _or_sizes(construct: Callable[..., None]) -> Callable[..., None]:
+    """Let sizes stand for a perceptron, as they did in graphkit 0.1."""
+
+    @wraps(construct)
+    def adapted(self: GINConv, *args: Any, **kwargs: Any) -> None:
+        if not (args and isinstance(args[0], int)) and "in_channels" not in kwargs:
+            construct(self, *args, **kwargs)
+            return
+        warn_renamed("GINConv(in_channels, out_channels)", "GINConv(GINPerceptron(in_channels, out_channels))")
+        kwargs |= dict(zip(("in_channels", "out_channels", "eps", "train_eps", "bias"), args))
+        sizes = {name: kwargs.pop(name) for name in ("in_channels", "out_channels", "bias") if name in kwargs}
+        construct(self, GINPerceptron(**sizes), **kwargs)
+
+    return adapted
+
+
+GINConv.__init__ = _or_sizes(GINConv.__init__)  # type: ignore[method-assign]

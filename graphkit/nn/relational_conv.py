@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count
 from graphkit.nn.gcn_conv import GCNConv
-from graphkit.nn.gin_conv import GINConv
+from graphkit.nn.gin_conv import GINConv, GINPerceptron
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import refuse_pair
@@ -68,7 +68,7 @@ class RelationalConv(Layer):
 
     def _one_conv(self) -> nn.Module:
         if self.conv == "gin":
-            return GINConv(self.in_channels, self.out_channels)
+            return GINConv(GINPerceptron(self.in_channels, self.out_channels))
         return GCNConv(self.in_channels, self.out_channels, add_self_loops=False, normalize="row", bias=False)
 
     def reset_parameters(self) -> None:

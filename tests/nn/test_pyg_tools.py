@@ -10,7 +10,17 @@ from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import set_masks
 
 from graphkit.models import GCN, DRew
-from graphkit.nn import APPNP, AttentionDiffusion, DRewGCNConv, GCNConv, GINConv, PathConv, RelationalConv, SGConv
+from graphkit.nn import (
+    APPNP,
+    AttentionDiffusion,
+    DRewGCNConv,
+    GCNConv,
+    GINConv,
+    GINPerceptron,
+    PathConv,
+    RelationalConv,
+    SGConv,
+)
 from graphkit.ops import SparseMatrix
 from graphkit.testing import random_graph
 
@@ -138,7 +148,7 @@ def test_containers_of_pyg():
 class TwoLayers(torch_nn.Module):
     def __init__(self):
         super().__init__()
-        self.first, self.second = GINConv(5, 4), GINConv(4, 2)
+        self.first, self.second = GINConv(GINPerceptron(5, 4)), GINConv(GINPerceptron(4, 2))
 
     def forward(self, x, edge_index):
         return self.second(self.first(x, edge_index).relu(), edge_index)
@@ -158,7 +168,7 @@ def test_to_hetero_gives_pairs_of_features():
 
 
 def test_targets_without_features_get_sums_alone():
-    layer, edges = GINConv(5, 3), torch.tensor([[0, 1, 5], [2, 1, 0]])
+    layer, edges = GINConv(GINPerceptron(5, 3)), torch.tensor([[0, 1, 5], [2, 1, 0]])
     out = layer((X, None), edges, size=(6, 3))
     torch.testing.assert_close(out, layer((X, torch.zeros(3, 5)), edges))
     with pytest.raises(ValueError, match="features of targets are None; pass size"):

@@ -9,7 +9,7 @@ from torch_geometric.nn import GINConv as PyGGINConv
 from torch_geometric.nn import RGCNConv
 
 import graphkit as gk
-from graphkit.nn import GINConv, RelationalConv
+from graphkit.nn import GINConv, GINPerceptron, RelationalConv
 from graphkit.testing import random_graph
 from tests import tiny
 
@@ -21,16 +21,36 @@ def graph():
     return data
 
 
-def test_gin_equals_pyg(graph):
-    ours = GINConv(5, 4, eps=0.25).double()  # exact in the single precision that PyG keeps it in
-    mlp = torch.nn.Sequential(torch.nn.Linear(5, 4), torch.nn.ReLU(), torch.nn.Linear(4, 4)).double()
-    theirs = PyGGINConv(mlp, 0.25)  # draws new weights
-    with torch.no_grad():
-        mlp[0].weight.copy_(ours.lin_in.weight)
-        mlp[0].bias.copy_(ours.bias.normal_())
-        mlp[2].weight.copy_(ours.lin_out.weight)
-        mlp[2].bias.copy_(ours.lin_out.bias)
+@pytest.mark.parametrize("train_eps", [False, True])
+def test_gin_equals_pyg(graph, train_eps):
+    def network():
+        return torch.nn.Sequential(torch.nn.Linear(5, 6), torch.nn.ReLU(), torch.nn.Linear(6, 4))
+
+    ours = GINConv(network(), 0.25, train_eps).double()  # exact in the single precision that PyG keeps it in
+    theirs = PyGGINConv(network(), 0.25, train_eps).double()
+    theirs.load_state_dict(ours.state_dict())
+    assert str(ours) == str(theirs)
     torch.testing.assert_close(ours(graph.x, graph.edge_index), theirs(graph.x, graph.edge_index))
+
+
+def test_gin_with_a_perceptron_is_gin_with_any_network(graph):
+    perceptron = GINPerceptron(5, 4).double()
+    first = GINConv(perceptron, 0.5).double()
+    torch.nn.init.normal_(perceptron.bias)
+    second = GINConv(torch.nn.Sequential(torch.nn.Identity()), 0.5).double()
+    second.nn[0] = perceptron
+    weight = torch.rand(40).double()
+    torch.testing.assert_close(first(graph.x, graph.edge_index, weight), second(graph.x, graph.edge_index, weight))
+
+
+def test_gin_of_sizes_warns_and_loads_what_was_saved(graph):
+    with pytest.warns(FutureWarning, match=r"GINConv\(in_channels, out_channels\) is now GINConv\(GINPerceptron"):
+        old = GINConv(5, 4, eps=0.5, bias=False)
+    new = GINConv(GINPerceptron(5, 4, bias=False))
+    saved = {"eps": torch.tensor(0.5)}
+    saved |= {name.removeprefix("nn."): value for name, value in old.state_dict().items() if name != "eps"}
+    new.load_state_dict(saved)
+    torch.testing.assert_close(new(graph.x.float(), graph.edge_index), old(graph.x.float(), graph.edge_index))
 
 
 def test_relational_gcn_equals_pyg(graph):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from graphkit.models import GRAND
-from graphkit.nn import DRewGCNConv, GCNConv, GINConv, RelationalConv
+from graphkit.nn import DRewGCNConv, GCNConv, GINConv, GINPerceptron, RelationalConv
 from graphkit.ops import sparsity_pattern
 from graphkit.testing import random_graph
 
@@ -63,7 +63,7 @@ def test_a_model_with_a_solver_is_compiled_around_it():
 
 
 def test_a_compiled_layer_has_gradients():
-    layer = GINConv(5, 4, train_eps=True).double()
+    layer = GINConv(GINPerceptron(5, 4), train_eps=True).double()
     compiled, x = torch.compile(layer, fullgraph=True, backend="aot_eager"), GRAPH.x.clone().requires_grad_()
     wanted = [x, *layer.parameters()]
     found, expected = (

@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 from graphkit.core.reads import Reads
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack
-from graphkit.nn import GINConv
+from graphkit.nn import GINConv, GINPerceptron
 
 
 class GIN(LayerStack):
@@ -32,7 +32,7 @@ class GIN(LayerStack):
     num_hops = 1
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        return GINConv(in_channels, out_channels, bias=self.bias)
+        return GINConv(GINPerceptron(in_channels, out_channels, self.bias))
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         return layer(h, batch.edge_index, batch.get("edge_weight"))
