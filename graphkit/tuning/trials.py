@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,7 +61,8 @@ class Trials:
 
     def study(self) -> optuna.Study:
         """Optuna's study."""
-        study = optuna.load_study(study_name=self.study_name, storage=self.storage, pruner=make_pruner(self.pruner))
+        study = _loaded(self.study_name, self.storage)
+        study.pruner = make_pruner(self.pruner)
         study.sampler = make_sampler(self.sampler, self._seed(len(study.get_trials(deepcopy=False))))
         if not self.alone and not isinstance(self.sampler, str):
             study.sampler.reseed_rng()  # which each process has a copy of
@@ -111,6 +113,12 @@ class Trials:
         if not math.isfinite(result.val):
             raise FloatingPointError(f"the validation {result.metric} is {result.val}")
         return result.val
+
+
+@lru_cache(maxsize=1)
+def _loaded(study_name: str, storage: BaseStorage) -> optuna.Study:
+    """The study, which remembers finished trials, so that a long search does not read all of them each time."""
+    return optuna.load_study(study_name=study_name, storage=storage)
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:

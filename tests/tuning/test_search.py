@@ -68,7 +68,7 @@ def test_test_labels_are_read_for_the_winner_alone(monkeypatch):
     of_trial = 4 + 1  # each epoch, and the best weights once more
     assert judged[: 3 * of_trial] == ["val"] * 3 * of_trial
     assert Counter(judged[3 * of_trial :])["test"] == found.winner.n == 2
-    assert min(baselines) == 3 * of_trial, "the baseline reads test labels, too"
+    assert min(baselines) >= 3 * of_trial, "the baseline reads test labels, too"
 
 
 def test_the_winner_is_the_best_by_validation_and_runs_with_fresh_seeds():
