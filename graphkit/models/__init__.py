@@ -3,7 +3,7 @@
 from graphkit.core.reads import Reads
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
-from graphkit.models.convolution import GCN, GIN, MPNN, SGC, AutoGNN, DRew, PureGCN, RelationalGNN
+from graphkit.models.convolution import GCN, GIN, MPNN, SGC, AutoGNN, DRew, HeterophilyBaseline, PureGCN, RelationalGNN
 from graphkit.models.diffusion import AIR, APPNP, DAGNN, GRAND
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import DGMLP, MLP, DeepSets
@@ -32,6 +32,7 @@ __all__ = [
     "DRew",
     "DeepSets",
     "GraphSAINT",
+    "HeterophilyBaseline",
     "LayerStack",
     "LayeredModel",
     "LinkPredictor",

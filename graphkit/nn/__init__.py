@@ -20,6 +20,13 @@ from graphkit.nn.gin_conv import GINConv, GINPerceptron
 from graphkit.nn.gpr_conv import GPRConv
 from graphkit.nn.graph_diffusion import GraphDiffusion
 from graphkit.nn.graph_saint_conv import GraphSAINTConv
+from graphkit.nn.heterophily_modules import (
+    FeedForwardModule,
+    GATModule,
+    GCNModule,
+    SAGEModule,
+    TransformerAttentionModule,
+)
 from graphkit.nn.linear import Linear
 from graphkit.nn.mpnn_conv import MPNNConv
 from graphkit.nn.path_conv import PathConv
@@ -40,7 +47,10 @@ __all__ = [
     "DRewGINConv",
     "DRewGatedGCNConv",
     "DRewRGINConv",
+    "FeedForwardModule",
+    "GATModule",
     "GCNConv",
+    "GCNModule",
     "GINConv",
     "GINPerceptron",
     "GPRConv",
@@ -52,11 +62,13 @@ __all__ = [
     "Perceptron",
     "PureGCNConv",
     "RelationalConv",
+    "SAGEModule",
     "SGConv",
     "ShaDowGATConv",
     "ShaDowGCNConv",
     "ShaDowLinear",
     "ShaDowSAGEConv",
+    "TransformerAttentionModule",
     "aggr",
     "dropout",
     "registry",

@@ -10,7 +10,7 @@ from torch import Tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Probability, UnitInterval
 from graphkit.nn.layer import Layer
-from graphkit.nn.linear import Linear
+from graphkit.nn.linear import torch_linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import gcn_norm
 from graphkit.ops.dropout import dropout as drop
@@ -65,8 +65,8 @@ class AIRConv(Layer):
         super().__init__(**kwargs)
         self.in_channels, self.K, self.alpha, self.dropout = in_channels, K, alpha, dropout
         self.cached, self.add_self_loops, self.official_sum = cached, add_self_loops, official_sum
-        self.lin_first = Linear(in_channels, 1, bias=False, weight_initializer=None)
-        self.lin_hop = Linear(in_channels, 1, weight_initializer=None, bias_initializer=None)
+        self.lin_first = torch_linear(in_channels, 1, bias=False)
+        self.lin_hop = torch_linear(in_channels, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count
 from graphkit.nn.layer import Layer
-from graphkit.nn.linear import Linear
+from graphkit.nn.linear import torch_linear
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import gcn_norm
 
@@ -50,7 +50,7 @@ class DAGNNConv(Layer):
         super().__init__(**kwargs)
         self.in_channels, self.K = in_channels, K
         self.cached, self.add_self_loops = cached, add_self_loops
-        self.proj = Linear(in_channels, 1, weight_initializer=None, bias_initializer=None)
+        self.proj = torch_linear(in_channels, 1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -54,3 +54,8 @@ class Linear(Checked, PyGLinear):
                 raise
         out = x @ self.weight.t()
         return out if self.bias is None else out.add_(self.bias)
+
+
+def torch_linear(in_channels: int, out_channels: int, bias: bool = True) -> Linear:
+    """A linear map whose first weights and biases are drawn as torch's are, for methods whose authors use these."""
+    return Linear(in_channels, out_channels, bias, weight_initializer=None, bias_initializer=None)

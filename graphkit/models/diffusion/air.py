@@ -14,7 +14,8 @@ from graphkit.core.constraints import Channels, Count, Probability, UnitInterval
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import AIRConv, GCNConv, Linear, dropout
+from graphkit.nn import AIRConv, GCNConv, dropout
+from graphkit.nn.linear import torch_linear
 
 
 class AIR(LayeredModel):
@@ -65,21 +66,20 @@ class AIR(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        as_torch: dict[str, Any] = {"weight_initializer": None, "bias_initializer": None}
         out = self.out_channels
         if kind == "sgc":
             self.layers = nn.ModuleList([AIRConv(in_channels, K, 1.0, dropout, official_sum=official_sum)])
-            self.lin_out = Linear(in_channels, out, **as_torch)
+            self.lin_out = torch_linear(in_channels, out)
         elif kind == "appnp":
-            self.lin_in = Linear(in_channels, hidden_channels, **as_torch)
-            self.lin_hidden = Linear(hidden_channels, out, **as_torch)
+            self.lin_in = torch_linear(in_channels, hidden_channels)
+            self.lin_hidden = torch_linear(hidden_channels, out)
             self.layers = nn.ModuleList([AIRConv(out, K, alpha, dropout, official_sum=official_sum)])
         else:
             widths = [in_channels] + [hidden_channels] * K
             self.layers = nn.ModuleList(GCNConv(*pair, bias=False) for pair in pairwise(widths))
-            self.gate = Linear(2 * hidden_channels, 1, **as_torch)
+            self.gate = torch_linear(2 * hidden_channels, 1)
             self.activation = nn.PReLU()
-            self.lin_out = Linear(hidden_channels, out, **as_torch)
+            self.lin_out = torch_linear(hidden_channels, out)
         self.num_hops = 2 if kind == "gcn" else K + 1  # the degrees of the last neighbours count
         self.uses_history = kind == "gcn"
         self.pool = make_pool(readout, out)

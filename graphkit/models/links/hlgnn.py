@@ -13,7 +13,8 @@ from graphkit.core.constraints import Channels, Count, NonNegative, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import GPRConv, Linear, dropout
+from graphkit.nn import GPRConv, dropout
+from graphkit.nn.linear import torch_linear
 from graphkit.transforms import SparseFeatures
 
 
@@ -61,7 +62,7 @@ class HLGNN(LayeredModel):
         super().__init__()
         self.keep_arguments(locals())
         self.num_hops = K + 1  # the degrees of the last neighbours count
-        self.lin = Linear(in_channels, self.out_channels, weight_initializer=None, bias_initializer=None)
+        self.lin = torch_linear(in_channels, self.out_channels)
         self.layers = nn.ModuleList([GPRConv(K, alpha, init)])
         self.pool = make_pool(readout, self.out_channels)
         self.reset_parameters()
