@@ -135,7 +135,7 @@ class Callback:
         """The epoch is over, and its checkpoint, where one is due, comes next."""
 
     def on_save_checkpoint(self, state: FitState) -> None:
-        """A checkpoint has been written into ``run_dir``."""
+        """A checkpoint has been written into ``run_dir``; of several processes, that which writes hears of it."""
 
     def on_fit_end(self, state: FitState, result: Result) -> None:
         """The run is complete, its files are written, and the model has the weights that it keeps."""

@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
-from graphkit import Trainer
+from graphkit import Callback, Trainer
 from graphkit.models import GCN
 from graphkit.samplers import NeighborSampler
 from tests import tiny
@@ -80,3 +81,21 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(kind, machines
     for first, second in zip(two["history"], one.history, strict=True):
         assert first["val_loss"] == pytest.approx(second["val_loss"], rel=1e-5)
     assert two["test"] == pytest.approx(one.test, rel=1e-5)
+
+
+class StopInTheSecond(Callback):
+    """Wants to stop after two epochs, in one process alone."""
+
+    def on_epoch_end(self, state):
+        if torch.distributed.get_rank() == 1 and state.epoch == 2:
+            state.stop()
+
+
+@pytest.mark.slow
+def test_a_callback_of_one_process_stops_all(tmp_path):
+    script = SCRIPT.replace("import task_of", "import StopInTheSecond, task_of")
+    (tmp_path / "script.py").write_text(script.replace("max_epochs=4", "max_epochs=9, callbacks=[StopInTheSecond()]"))
+    process = launch(tmp_path, "graph", devices=2)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["epochs"] == 2
