@@ -66,6 +66,15 @@ class Layer(Checked, MessagePassing):
         if "_signatures" not in vars(type(self)):
             type(self)._signatures = dict(self.inspector._signature_dict)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As of any module; what is no part of it (PyG sets some thirty) needs no look at what tensors it may be."""
+        own = self.__dict__
+        is_part = any(name in own.get(kind, ()) for kind in ("_parameters", "_modules", "_buffers"))
+        if is_part or "_modules" not in own or isinstance(value, Tensor | nn.Module):
+            super().__setattr__(name, value)
+        else:
+            object.__setattr__(self, name, value)
+
     def _set_jittable_templates(self, raise_on_error: bool = False) -> None:
         """Write no code for TorchScript: PyG would, into a temporary file for each class."""
 

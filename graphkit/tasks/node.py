@@ -110,7 +110,8 @@ class NodeTask(FromTables):
         return self.labels if stage == "test" else self.target.hide(self.labels, self.split.test)
 
     def target_index(self, batch: Data, stage: str) -> Tensor:
-        return batch.root_index if "root_index" in batch else batch[f"{stage}_index"]
+        roots = batch.get("root_index")  # quicker than to look whether it is there, which PyG makes a list for
+        return batch[f"{stage}_index"] if roots is None else roots
 
     def label_index(self, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
         rows = self.target_index(batch, stage)
@@ -118,16 +119,16 @@ class NodeTask(FromTables):
 
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
         rows = self.target_index(batch, stage)
-        at_roots = "readout_mask" in batch and "root_index" in batch
+        at_roots = batch.get("readout_mask") is not None and batch.get("root_index") is not None
         if at_roots and isinstance(out, Tensor) and out.size(0) == rows.numel():
             self.check_columns(out, rows.numel(), "")
             return out, batch.y[rows]  # the model has read the roots itself
-        self.check_columns(out, batch.num_nodes, "a node task needs a model without readout")
+        self.check_columns(out, batch.y.size(0), "a node task needs a model without readout")
         return out[rows], batch.y[rows]
 
     def weight(self, batch: Data) -> Tensor | None:
-        sampled = "root_index" in batch and "node_weight" in batch
-        return batch.node_weight[batch.root_index] if sampled else None
+        roots, weight = batch.get("root_index"), batch.get("node_weight")
+        return None if roots is None or weight is None else weight[roots]
 
     def spread(self, values: Tensor, batch: Data, stage: str) -> Tensor:
         rows = self.target_index(batch, stage)

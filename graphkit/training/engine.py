@@ -173,9 +173,8 @@ class Engine:
         if self.clip_norm is not None:
             self.fabric.clip_gradients(nn.Identity(), optimizer, max_norm=self.clip_norm)
         optimizer.step()
-        for group in optimizer.param_groups:
-            for parameter in group["params"]:  # fused optimizers write without telling autograd
-                torch.autograd.graph.increment_version(parameter)
+        written = (parameter for group in optimizer.param_groups for parameter in group["params"])
+        torch.autograd.graph.increment_version(written)  # fused optimizers write without telling autograd
 
 
 class Optimizers:

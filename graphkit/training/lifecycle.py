@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.training.strategies.base import Strategy, has
+from graphkit.training.strategies.base import Strategy, has, parts_of
 
 #: Held by the thread that trains.
 training_lock = threading.RLock()
@@ -56,23 +56,28 @@ def deferred_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, previous)
 
 
-def announce(model: nn.Module, strategy: Strategy, name: str, argument: Any) -> None:
+def announce(parts: Iterable[Any], name: str, argument: Any) -> None:
     """Call ``on_epoch_start(epoch)`` or ``on_stage_start(stage)`` of the strategy and of every module that has it."""
-    for part in (strategy, *model.modules()):
+    for part in parts:
         if has(part, name):
             getattr(part, name)(argument)
 
 
 def start_stage(model: nn.Module, strategy: Strategy, stage: str) -> None:
-    """Set the model's mode and announce the stage."""
-    model.train(stage == "train")
-    announce(model, strategy, "on_stage_start", stage)
+    """Set the mode of the model and announce the stage."""
+    parts, training = parts_of(model), stage == "train"
+    if all(type(part).train is nn.Module.train and "training" in vars(part) for part in parts):
+        for part in parts:  # what model.train does, without its looks at each value that is set
+            vars(part)["training"] = training
+    else:
+        model.train(training)
+    announce((strategy, *parts), "on_stage_start", stage)
 
 
 @contextmanager
 def evaluation(model: nn.Module, strategy: Strategy, stage: str) -> Iterator[None]:
     """A stage without gradients that leaves no trace: buffers that it changed or replaced are put back."""
-    registered = [(module._buffers, dict(module._buffers)) for module in model.modules()]
+    registered = [(module._buffers, dict(module._buffers)) for module in parts_of(model)]
     present = [buffer for _, buffers in registered for buffer in buffers.values() if buffer is not None]
     dense = [buffer for buffer in present if buffer.layout == torch.strided]  # others are only ever replaced
     copies = [buffer.clone() for buffer in dense]

@@ -21,7 +21,7 @@ from graphkit.training.checkpoint import random_state, set_random_state
 from graphkit.training.engine import Engine, NamedParameters, Optimizers
 from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, lent, start_stage
 from graphkit.training.run_folder import RunFolder
-from graphkit.training.strategies.base import Phase, Strategy
+from graphkit.training.strategies.base import Phase, Strategy, parts_of
 
 Record = dict[str, Any]
 
@@ -208,7 +208,7 @@ class Loop:
         self.epoch += 1
         self.callbacks.tell("on_epoch_start")
         phase, turn = self.phase, self.phase.turn(self.epoch)
-        announce(self.model, self.strategy, "on_epoch_start", self.epoch)
+        announce((self.strategy, *parts_of(self.model)), "on_epoch_start", self.epoch)
         start_stage(self.model, self.strategy, "train")
         logged = []
         for batch in self._train_batches():

@@ -260,15 +260,18 @@ class Trainer(Configurable):
         self._warn_of(
             untrained, "has losses that do not depend on", "they stay as they are, and predictions do not read them"
         )
+        early = None if continues else self.strategy.doubt([])
+        if early is not None:
+            warnings.warn(early, stacklevel=3)
         with callbacks.hear(FitState(self, model, loop)), compiled(network, self.compile):
             loop.run()
             result = self._result(network, task, loop, config, test)
             if folder is not None and folder.is_open:
                 folder.finish(model.state_dict(), self.strategy.state_dict(), result)
             callbacks.tell("on_fit_end", result)
-        doubt = self.strategy.doubt(loop.history)
-        if doubt is not None:
-            warnings.warn(doubt, stacklevel=3)
+        late = self.strategy.doubt(loop.history) if early is None else None
+        if late is not None:
+            warnings.warn(late, stacklevel=3)
         if not continues:
             left = [name for name in loop.untouched() if name not in untrained]
             self._warn_of(left, "has not changed", "no loss depends on them, or no optimizer has them")

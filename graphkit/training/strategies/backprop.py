@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.inference import layerwise_inference
-from graphkit.training.strategies.base import Phase, Strategy, has
+from graphkit.training.strategies.base import Phase, Strategy, has, parts_of
 
 _PROBABILITIES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
 _VIEWS = ("ToCopyBackward0", "ViewBackward0", "SqueezeBackward1", "UnsqueezeBackward0", "ReshapeAliasBackward0")
@@ -50,7 +50,7 @@ class Backprop(Strategy):
         if not self._has_looked:
             self._has_looked = True
             _warn_of_probabilities(out, self.task)
-        parts: list[Any] = [part for part in self.model.modules() if has(part, "auxiliary_loss")]
+        parts: list[Any] = [part for part in parts_of(self.model) if has(part, "auxiliary_loss")]
         if not parts:
             self.engine.optimize(loss, phase.optimizers[0])
             return {"loss": loss.detach()}
@@ -61,7 +61,7 @@ class Backprop(Strategy):
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         if upto_layer is not None:
             raise ValueError("Backprop trains all layers together and cannot predict from a part of them")
-        if "chunk_size" in batch:
+        if batch.get("chunk_size") is not None:
             return self.engine.forward(layerwise_inference, self.model, batch, batch.chunk_size)
         return self.engine.forward(self.model, batch)
 

@@ -32,6 +32,8 @@ from graphkit.training.strategies.labelled_graphs import (
 )
 from graphkit.training.strategies.layerwise import Append, LabelInput
 
+_SEEN = 3e-4  # the least change of goodness by labels, before training, from which layers have learned
+
 
 class ForwardForward(LabelInput):
     r"""The forward-forward algorithm: layers learn to answer strongly to right labels and weakly to wrong ones.
@@ -149,19 +151,43 @@ class ForwardForward(LabelInput):
         return reasons
 
     def doubt(self, history: Sequence[Mapping[str, Any]]) -> str | None:
+        if not self.num_classes:
+            return None
+        if not history:
+            layer, change = self._least_change()
+            told = f"shows labels that change the goodness of layer {layer} by {100 * change:.2g} % before training"
+            return self._advised(told) if change < _SEEN else None
         chance = math.log(2) if self.loss == "symba" else 2 * math.log(2)
         for phase in dict.fromkeys(row["phase"] for row in history):
             loss = min(row["train_loss"] for row in history if row["phase"] == phase)
-            if self.num_classes and loss > 0.99 * chance:
-                x = self._example().x
-                lengths = inverse_lengths(SparseMatrix.from_tensor(x) if x.is_sparse_csr else x).reciprocal()
-                return (
-                    f"{type(self).__name__} answered right and wrong labels alike in phase {phase!r} (loss {loss:.3g}, "
-                    f"by chance {chance:.3g}). Rows of features have a mean length of {float(lengths.mean()):.3g}, "
-                    "labels of length 1, rows of outputs must be free to grow, and training may be too short: scale "
-                    "the features, leave the last normalisation out, raise max_epochs or lr, or use Backprop"
-                )
+            if loss > 0.99 * chance:
+                losses = f"loss {loss:.3g}, by chance {chance:.3g}"
+                return self._advised(f"answered right and wrong labels alike in phase {phase!r} ({losses})")
         return None
+
+    def _advised(self, told: str) -> str:
+        """What is told of labels that make no difference, with what may be the reason."""
+        x = self._example().x
+        lengths = inverse_lengths(SparseMatrix.from_tensor(x) if x.is_sparse_csr else x).reciprocal()
+        return (
+            f"{type(self).__name__} {told}. Rows of features have a mean length of {float(lengths.mean()):.3g}, labels "
+            "of length 1, rows of outputs must be free to grow, and training may be too short: scale the features, "
+            "leave the last normalisation out, raise max_epochs or lr, or use Backprop"
+        )
+
+    @torch.no_grad()
+    def _least_change(self) -> tuple[int, float]:
+        """The layer whose goodness changes least from label to label, and by which share of it."""
+        batch, histories, found = self._example(), None, []
+        graphs = (self._of_graphs if self.task.joins_graphs else self._of_nodes)(batch, "train", True)
+        with evaluating(self.model):
+            for i in range(self.num_layers):
+                out = self.engine.forward(self._all_outputs(i, graphs, histories))
+                goodness = self.judge.goodness(out if graphs.rows is None else out[:, graphs.rows], graphs, batch)
+                found.append((float((goodness.std(0) / goodness.mean(0).clamp(min=1e-30)).mean()), i + 1))
+                histories = self.advance(i, graphs, histories, out)
+        change, layer = min(found)
+        return layer, change
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
