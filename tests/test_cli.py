@@ -202,7 +202,7 @@ BASE = ["train", "--model", "gcn", "--task", "karate"]
         ([*BASE, "--model.dropout", "1.5"], "GCN: dropout=1.5, must be in [0, 1)"),
         ([*BASE, "--model.dropout"], "--model.dropout: expected one argument"),
         ([*BASE, "--strategy", "backprob"], "unknown strategy 'backprob'; did you mean 'Backprop'?"),
-        ([*BASE, "--model", "no.such.Net"], "model 'no.such.Net': cannot import no.such"),
+        ([*BASE, "--model", "no.such.Net"], "model: no.such.Net: cannot import no.such here"),
         ([*BASE, "--model", "torch_geometric.nn.GCM"], "did you mean 'GCN'?"),
         ([*BASE, "--model", "torch.optim.Adam"], "is not a subclass of torch.nn"),
         ([*BASE, "--config", "absent.yaml"], "there is no file absent.yaml"),

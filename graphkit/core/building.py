@@ -15,6 +15,7 @@ from torch import nn
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import Configurable
+from graphkit.core.validate import unknown_name
 
 T = TypeVar("T")
 KEYS = {"class_path", "init_args"}
@@ -112,11 +113,15 @@ def import_class(path: str, base: type[T] | tuple[type[Any], ...], place: str) -
     try:
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as error:
-        raise UntoldError(f"{place}: {path} cannot be imported here ({error})") from error
+        raise UntoldError(f"{place}: {path}: cannot import {module_name} here ({error})") from error
     cls = getattr(module, name, None)
+    if cls is None:
+        fitting = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
+        raise UntoldError(f"{place}: {unknown_name(name, sorted(fitting), f'class of {module_name}')}")
     if not (isinstance(cls, type) and issubclass(cls, base)):
-        what = "does not exist here; define it before" if cls is None else "is of another kind than expected"
-        raise UntoldError(f"{place}: {path} {what}")
+        wanted = base if isinstance(base, tuple) else (base,)
+        kinds = " or ".join(f"{kind.__module__}.{kind.__qualname__}" for kind in wanted)
+        raise UntoldError(f"{place}: {path} is not a subclass of {kinds}")
     return cast(type[T], cls)
 
 

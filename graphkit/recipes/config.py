@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import math
@@ -17,6 +16,7 @@ import numpy as np
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.building import import_class
 from graphkit.core.validate import suggestion, unknown_name
 from graphkit.datasets import Card, card
 from graphkit.datasets.generators import GENERATORS
@@ -211,20 +211,9 @@ def find_class(part: str, path: str) -> Any:
         if registry is None:
             raise ValueError(f"{part}: {path!r} must be an import path, e.g. torch_geometric.transforms.{path}")
         return registry.get(path)
-    module_name, _, name = path.rpartition(".")
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())  # last: no file there may pose as a module of another package
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ValueError(f"{part} {path!r}: cannot import {module_name} ({error})") from None
-    cls = getattr(module, name, None)
-    if cls is None:
-        choices = [key for key, value in vars(module).items() if isinstance(value, type) and issubclass(value, base)]
-        raise ValueError(unknown_name(name, sorted(choices), f"class of {module_name}"))
-    if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise ValueError(f"{part} {path!r} is not a subclass of {base.__module__}.{base.__qualname__}")
-    return cls
+    return import_class(path, base, part)
 
 
 def _text(value: Any) -> str:

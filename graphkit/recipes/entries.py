@@ -16,7 +16,7 @@ from graphkit.recipes.drawing import Bar, Row
 from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult, split_title
 from graphkit.recipes.tables import Linked
-from graphkit.recipes.verdict import WORDS, Verdict
+from graphkit.recipes.verdict import WORDS, Verdict, number
 
 HEADER = ("recipe", "published", "test ± 95 %", "n", "verdict", "cost")
 DETAILS = ("recipe", "score", "difference", "margin", "why", "baseline", "source", "their split", "our split", "date")
@@ -176,11 +176,6 @@ def _sentence(side: str, words: Counter[str]) -> str:
     others = [f"{words[word]} {word}" for word in WORDS if words[word] and word not in AGREES]
     rest = f" ({', '.join(others)})" if others else ""
     return f"{_agreeing(words)} of {words.total()} {side} values are equivalent or consistent{rest}."
-
-
-def number(value: float, unit: str, sign: str = "") -> str:
-    """A number with the digits that its unit deserves: two after the point, of plain errors three significant ones."""
-    return f"{value:{sign}.2f}" if unit else f"{value:{sign}.3g}"
 
 
 def duration(seconds: float) -> str:

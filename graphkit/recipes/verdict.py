@@ -68,9 +68,9 @@ class Verdict:
             return f"{self.word}: {self.reason}" if self.reason else self.word
         spread = ""
         if self.interval is not None and self.half_width is not None:
-            low, high = (digits(end, "+") for end in self.interval)
-            spread = f" ± {digits(self.half_width)} [{low}, {high}]"
-        parts = [f"difference {digits(self.difference, '+')}{spread}", f"margin {self.margin:.3g}", self.reason]
+            low, high = (number(end, sign="+") for end in self.interval)
+            spread = f" ± {number(self.half_width)} [{low}, {high}]"
+        parts = [f"difference {number(self.difference, sign='+')}{spread}", f"margin {self.margin:.3g}", self.reason]
         return f"{self.word}: {', '.join(filter(None, parts))}"
 
 
@@ -294,10 +294,22 @@ def _not_above(scores: list[float], baselines: list[float], better: bool, overla
     error = scatter(statistics.stdev(gains), n, cap) * math.sqrt(1 / n + overlap)
     if stdtr(n - 1, -statistics.fmean(gains) / error) <= 0.05:
         return ""
-    return f"not shown to be better than {digits(statistics.fmean(baselines))}, which needs no model"
+    return f"not shown to be better than {number(statistics.fmean(baselines))}, which needs no model"
 
 
-def digits(value: float, sign: str = "") -> str:
-    """A number with two digits after the point, or two significant ones if it is small."""
+def number(value: float, unit: str = "%", sign: str = "") -> str:
+    """A number as reports print it: with two digits after the point, or two significant ones if it is small.
+
+    Args:
+        value: The number.
+        unit: Its unit; plain errors, which have none, get three significant digits (default: ``"%"``).
+        sign: ``"+"`` to print signs of positive numbers, too (default: none).
+
+    Example:
+        >>> number(81.523), number(0.0523), number(0.07891, ""), number(1, sign="+")
+        ('81.52', '0.052', '0.0789', '+1.00')
+    """
     value = round(value, 6)
+    if not unit:
+        return f"{value:{sign}.3g}"
     return f"{value:{sign}.2g}" if 0 < abs(value) < 0.1 else f"{value:{sign}.2f}"
