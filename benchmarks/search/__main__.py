@@ -12,7 +12,7 @@ import statistics
 from pathlib import Path
 
 HERE = Path(__file__).parent
-RESULT = HERE.parent / "results" / "search" / "cora.json"
+RESULTS = HERE.parent / "results" / "search"
 SAMPLERS = ("conservative", "random")
 
 
@@ -69,7 +69,7 @@ def main() -> None:
             **environment(),
             "command": " ".join(["python -m benchmarks.search", *(f"--{key} {value}" for key, value in done.items())]),
         }
-        write_json(RESULT, content)
+        write_json(RESULTS / f"cora-{options.trials}-trials.json", content)
     print(json.dumps(by_sampler, indent=1))
 
 
