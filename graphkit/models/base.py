@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.fx import Proxy
 from torch_geometric.data import Data
 from torch_geometric.nn import inits
 from torch_geometric.transforms import BaseTransform
@@ -114,7 +115,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
                 f"{type(self).__name__} reads node features, but the batch has no x; add some, e.g. with "
                 "gk.features.RandomWalkPE, or take a model that reads none"
             )
-        if not x.is_sparse_csr:
+        if isinstance(x, Proxy) or not x.is_sparse_csr:
             return x
         return x.to_dense() if dense else SparseMatrix.from_tensor(x)
 

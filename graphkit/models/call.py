@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
+from torch.fx import Proxy
 from torch_geometric.data import Data
 from torch_geometric.data.data import BaseData
 
@@ -23,13 +24,14 @@ def as_batch(
     Raises:
         TypeError: If there are parts beside a batch, no edges, or neither a batch nor features.
     """
-    parts = {"edge_index": edge_index, "edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch, **further}
+    more = {} if isinstance(further, Proxy) else further  # PyG's to_hetero, which follows the call by torch.fx
+    parts = {"edge_index": edge_index, "edge_weight": edge_weight, "edge_attr": edge_attr, "batch": batch, **more}
     parts = {key: value for key, value in parts.items() if value is not None}
-    if not isinstance(x, Tensor | BaseData):
+    if not isinstance(x, Tensor | BaseData | Proxy):
         raise TypeError(
             f"{name}: x is a {type(x).__name__}, must be a PyG Data, or a tensor of features, dense or sparse"
         )
-    if not isinstance(x, Tensor):
+    if isinstance(x, BaseData):
         if parts:
             raise TypeError(f"{name}: {next(iter(parts))} stands in the batch already; pass it there")
         return x

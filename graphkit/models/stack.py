@@ -117,7 +117,7 @@ class LayerStack(LayeredModel):
         if self.skips:
             return self._finish(i, out + self.skips[i](dropped))
         out = self._finish(i, out)
-        if self.residual and isinstance(h, Tensor) and h.shape == out.shape:
+        if self.residual and not isinstance(h, SparseMatrix) and h.shape == out.shape:
             out = out + h
         return out
 

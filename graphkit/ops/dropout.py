@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.fx import Proxy
 
 _LEVELS = 2**16
 
@@ -33,6 +34,8 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p={p}, must be in [0, 1)")
+    if p > 0 and isinstance(x, Proxy):  # PyG's to_hetero, which warns of an argument called training
+        return F.dropout(x, p, training=training)  # type: ignore[arg-type]
     if not training or p == 0.0:
         return x
     if not isinstance(x, Tensor):

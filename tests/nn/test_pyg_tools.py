@@ -9,7 +9,7 @@ from torch_geometric import nn as pyg
 from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import set_masks
 
-from graphkit.models import GCN, DRew
+from graphkit.models import GCN, GIN, DRew
 from graphkit.nn import (
     APPNP,
     AttentionDiffusion,
@@ -165,6 +165,22 @@ def test_to_hetero_gives_pairs_of_features():
     square[edges[kinds[0]][1] + 6, edges[kinds[0]][0]] = 1
     joined = network.first["a__to__b"](torch.cat([X, torch.ones(3, 5)]), square.to_sparse_csr())
     torch.testing.assert_close(first, joined[6:])
+
+
+def test_to_hetero_of_a_whole_model():
+    kinds, features = [("a", "to", "b"), ("b", "to", "a")], {"a": X, "b": torch.ones(3, 5)}
+    edges = {kinds[0]: torch.tensor([[0, 1, 5], [2, 1, 0]]), kinds[1]: torch.tensor([[0, 2], [3, 1]])}
+    network = pyg.to_hetero(GIN(5, 8, num_layers=2, out_channels=2), (["a", "b"], kinds))
+    states = features
+    for layer in network.layers:
+        states = states if layer is network.layers[0] else {kind: h.relu() for kind, h in states.items()}
+        states = {
+            "a": layer["b__to__a"]((states["b"], states["a"]), edges[kinds[1]]),
+            "b": layer["a__to__b"]((states["a"], states["b"]), edges[kinds[0]]),
+        }
+    torch.testing.assert_close(network(features, edges), states)
+    with pytest.warns(UserWarning, match="likely be baked in as a constant value"):
+        pyg.to_hetero(GIN(5, 8, dropout=0.5), (["a", "b"], kinds))
 
 
 def test_targets_without_features_get_sums_alone():
