@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
+from graphkit import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
 from graphkit.samplers import NeighborSampler
 
 
@@ -41,6 +41,16 @@ def graph_task(target: str = "multiclass", metric: str | None = None) -> GraphTa
     return GraphTask(f"tiny graph {target}", graphs, split(len(graphs)), target, metric)
 
 
+def edge_task(target: str = "multiclass", metric: str | None = None) -> EdgeTask:
+    data = graph()
+    data.edge_label = _labels(data.x, target)[data.edge_index.sum(0) % 24]
+    data.edge_attr = data.edge_index.sum(0).view(-1, 1) / 24
+    split = Split.random_edges(
+        data.edge_index, 0.25, 0.25, stratify=data.edge_label if target == "multiclass" else None
+    )
+    return EdgeTask(f"tiny edge {target}", data, split, target, metric)
+
+
 def link_task(target: str = "link", metric: str = "roc_auc") -> LinkTask:
     data = graph()
     return LinkTask("tiny link", data, LinkSplit.random(data.edge_index, data.num_nodes, 0.2, 0.2), metric)
@@ -68,6 +78,7 @@ TASKS: dict[str, tuple] = {
     "graph multilabel": (graph_task, "multilabel"),
     "graph regression": (graph_task, "regression"),
     "link": (link_task, "link"),
+    "edge multiclass": (edge_task, "multiclass"),
 }
 
 

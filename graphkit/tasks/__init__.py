@@ -5,11 +5,13 @@ from typing import Any
 from graphkit.core.deprecation import warn_renamed
 from graphkit.tasks.base import Task
 from graphkit.tasks.edge import EdgeTask
+from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders import Draw, Loader
 from graphkit.tasks.node import NodeTask
+from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.scoring import Scoring
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
@@ -18,11 +20,13 @@ __all__ = [
     "STAGES",
     "Draw",
     "EdgeTask",
+    "FromTables",
     "GraphTask",
     "LinkSplit",
     "LinkTask",
     "Loader",
     "NodeTask",
+    "PairTask",
     "Scoring",
     "Split",
     "Target",

@@ -83,7 +83,7 @@ class Task(Scoring):
         label_key: What batches call the labels.
         joins_graphs: Whether batches join many graphs, which have the labels.
         readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.
-        tables: What the columns of the tables hold that the task was made of (:meth:`NodeTask.from_pandas`), if any.
+        tables: What the columns of the tables hold that the task was made of (:meth:`FromTables.from_pandas`), if any.
         ids: What its nodes are called there.
         applied: The transforms that its graphs went through.
         dataset: The dataset it was loaded from, if any: what is computed from its graphs is kept under that name.
@@ -202,9 +202,9 @@ class Task(Scoring):
 
         Args:
             stage: ``"train"``, ``"val"`` or ``"test"``.
-            batch_size: The number of graphs per batch (graph tasks), of links to train on (link tasks; each such batch
-                has the whole graph, or a subgraph around them), or of roots (sampled node tasks). Other node tasks are
-                one batch (default: 32 graphs, or all links).
+            batch_size: The number of graphs per batch (graph tasks), of links or edges to train on (such tasks; each
+                batch has the whole graph, or a subgraph around them), or of roots (sampled node tasks). Other node
+                tasks are one batch (default: 32 graphs, or all links or edges).
             shuffle: Whether to draw an order, of all but node tasks of one batch (default: ``False``).
             generator: The source of randomness for ``shuffle``, for negatives and for subgraphs that are drawn
                 (default: torch's).

@@ -75,25 +75,25 @@ class GraphTask(Task):
         name: str = "graphs",
         **options: Any,
     ) -> GraphTask:
-        """A task of networkx graphs, whose attributes are read as :meth:`NodeTask.from_pandas` reads columns.
+        """A task of networkx graphs, whose attributes are read as :meth:`FromTables.from_pandas` reads columns.
 
         Args:
             graphs: The graphs, all directed or none.
             label: The attribute of each graph (``graph.graph[label]``) that is its label.
             features: The attributes of nodes that are features (default: all).
             categorical: The attributes that hold numbers which are names of categories (default: none).
-            impute: What takes the place of missing attributes; see :meth:`NodeTask.from_pandas` (default: refuse them).
+            impute: What takes the place of missing attributes, as for nodes in tables (default: refuse them).
             standardize: Whether numbers are scaled to mean 0 and standard deviation 1 (default: ``False``).
             edge_weight: The attribute of edge weights (default: edges have none).
             edge_features: The attributes of edge features (default: none).
             split: The graphs of each part (default: 60/20/20, drawn by ``seed``, with the same share of each class).
             seed: The seed of that draw (default: 0).
-            target: The kind of label (default: as the labels are; see :meth:`NodeTask.from_pandas`).
+            target: The kind of label (default: as the labels are; see :meth:`FromTables.from_pandas`).
             name: The task's name in results (default: ``"graphs"``).
             **options: Further arguments of :class:`GraphTask`, such as ``metric``.
 
         Raises:
-            ImportError, TypeError, ValueError: As :meth:`NodeTask.from_pandas`.
+            ImportError, TypeError, ValueError: As :meth:`FromTables.from_pandas`.
 
         Example:
             >>> import networkx as nx

@@ -51,7 +51,9 @@ def edges_once(edge_index: Tensor, part: Tensor, labels: Tensor, features: Tenso
 
 
 def reversed_share(edge_index: Tensor, some: Tensor, others: Tensor) -> float:
-    """The share of ``some`` edges, by id, whose reverse is among the ``others``."""
-    reverses = {(v, u) for u, v in edge_index[:, others].t().tolist()}
-    found = [(u, v) in reverses for u, v in edge_index[:, some].t().tolist() if u != v]
-    return sum(found) / max(1, len(found))
+    """The share of ``some`` edges, by id and without loops, whose reverse is among the ``others``."""
+    source, target = edge_index[:, some][:, edge_index[0, some] != edge_index[1, some]]
+    size = int(edge_index.max()) + 1
+    return float(
+        torch.isin(target * size + source, edge_index[0, others] * size + edge_index[1, others]).float().mean()
+    )

@@ -1,4 +1,4 @@
-"""Which nodes or graphs are for training, validation and test."""
+"""Which nodes, edges or graphs are for training, validation and test."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Split:
 
     Args:
         name: The split's name, e.g. ``"public"`` or ``"geom-gcn/3"``.
-        train: Ids of the training nodes or graphs, of shape ``[num_train]``.
+        train: Ids of the training nodes, edges or graphs, of shape ``[num_train]``.
         val: Ids for validation.
         test: Ids for the final score.
-        num_examples: How many nodes or graphs there are; then a task of another number is refused (default: not known).
+        num_examples: How many nodes, edges or graphs there are; a task of others is refused (default: not known).
 
     Ids may be tensors, arrays or lists.
 
@@ -324,6 +324,8 @@ def _shuffled(count: int, labels: Any, seed: int, split: str) -> _Shuffled:
     values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
     if len(values) != count:
         raise ValueError(f"split {split!r}: stratify has {len(values)} labels for {count} examples")
+    if any(isinstance(value, list) for value in values):
+        raise ValueError(f"split {split!r}: stratify has rows of several labels; give one label per example")
     classes = sorted({value for value in values if not _is_missing(value)}, key=lambda value: (str(type(value)), value))
     if len(classes) > max(2, count // 2):
         raise ValueError(

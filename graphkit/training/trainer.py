@@ -68,8 +68,9 @@ class Trainer(Configurable):
         scheduler: The name of a class in ``torch.optim.lr_scheduler``, stepped once per epoch; ``ReduceLROnPlateau``
             follows what ``scheduler_monitor`` names, in its direction (default: none).
         scheduler_kwargs: Its arguments (default: none).
-        batch_size: The number of graphs per batch of a graph task (default: 32), of links to train on per step of a
-            link task (default: all), or of root nodes per subgraph of a sampled node task (default: the sampler's).
+        batch_size: The number of graphs per batch of a graph task (default: 32), of links or edges to train on per
+            step of such tasks (default: all), or of root nodes per subgraph of a sampled node task (default: the
+            sampler's).
         monitor: What decides the best epoch: the validation ``"metric"`` or ``"loss"`` (default: ``"metric"``).
         clip_norm: The largest norm of a gradient (default: no clipping).
         seed: The seed; ``None`` leaves generators and weights alone (default: 0).
@@ -291,14 +292,14 @@ class Trainer(Configurable):
         Args:
             data: The task it was trained on, or another one that fits the model, such as one with another split; or a
                 graph, several, or a loader of them, without labels, prepared as the task's were (features, rewirings).
-                Of these all nodes are predicted, or all graphs, or the pairs that ``data.edge_label_index``
+                Of these all nodes, edges or graphs are predicted, or the pairs that ``data.edge_label_index``
                 ``[2, num_pairs]`` names. Where the task was made of tables, also ``(nodes, edges)``, the folder of
                 their files, or networkx graphs.
             stage: Which part of a task: ``"train"``, ``"val"`` or ``"test"``; or ``None`` for the graphs of the task as
                 if they were new ones, be they labelled or not (default: ``"test"``).
-            as_frame: Return a pandas table with the user's node ids as index and the names of classes: the prediction
-                and the probability of each class; and of a part of a task the label (default: ``None``, where tables
-                are given).
+            as_frame: Return a pandas table with the user's ids of nodes, or of both ends of edges, as index and the
+                names of classes: the prediction and the probability of each class; and of a part of a task the label
+                (default: ``None``, where tables are given).
 
         Returns:
             The predictions before any softmax or sigmoid ``[n, num_outputs]``, or scores of pairs ``[n, 1]``, in the

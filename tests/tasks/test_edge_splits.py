@@ -42,6 +42,8 @@ def test_parts_have_their_share_of_each_class():
     assert [int(label[getattr(split, stage)].sum()) for stage in STAGES] == [12, 4, 4]
     with pytest.raises(ValueError, match="stratify has 5 labels for 200 edges"):
         Split.random_edges(edge_index, stratify=range(5))
+    with pytest.raises(ValueError, match="stratify has rows of several labels; give one label per example"):
+        Split.random_edges(edge_index, stratify=torch.ones(200, 1))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -89,7 +89,8 @@ class Column:
             table: The table.
             ids: What its rows are called.
             where: What the table is called.
-            remedy: What helps where values are missing (default: to fill them).
+            remedy: What helps where values are missing (default: ``"fill them, or let them be filled:
+                impute='mean'"``).
 
         Raises:
             ValueError: If a value is missing and there is nothing to put in its place, is not finite, or unknown.

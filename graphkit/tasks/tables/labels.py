@@ -81,7 +81,12 @@ def told_split(table: Any, split: str | Split | None, place: str) -> Split | Non
 
 
 def classes_to_share(y: Tensor, are_classes: bool) -> Tensor:
-    """By what a random split is stratified: classes, or whether a label is known; -1 where it is missing."""
+    """By what a random split is stratified: classes, or whether a label is known; -1 where it is missing.
+
+    Args:
+        y: The labels.
+        are_classes: Whether they are classes.
+    """
     known = ~torch.isnan(y).view(y.size(0), -1).all(1) if y.is_floating_point() else y >= 0
     return torch.where(known, torch.nan_to_num(y).long(), -1) if are_classes else torch.where(known, 0, -1)
 

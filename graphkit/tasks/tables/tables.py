@@ -283,7 +283,13 @@ def _check_ends(ids: Any, edges: Any, ends: tuple[str, ...], unused: Sequence[st
 
 
 def names_of_pairs(ids: Any, pairs: Tensor, ends: Sequence[str] = ("source", "target")) -> Any:
-    """The ids of the ends of pairs ``[2, n]`` as an index of two levels; of ``None``, their numbers."""
+    """The ids of the ends of pairs as an index of two levels.
+
+    Args:
+        ids: The ids of nodes, or ``None`` for their numbers.
+        pairs: The pairs ``[2, n]``.
+        ends: What the levels are called (default: ``("source", "target")``).
+    """
     import pandas as pd
 
     columns = [part if ids is None else ids[part] for part in pairs.numpy()]
