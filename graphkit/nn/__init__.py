@@ -15,6 +15,8 @@ from graphkit.nn.appnp import APPNP
 from graphkit.nn.dagnn_conv import DAGNNConv
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
+from graphkit.nn.gat_conv import GATConv
+from graphkit.nn.gatv2_conv import GATv2Conv
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv, GINPerceptron
 from graphkit.nn.gpr_conv import GPRConv
@@ -35,6 +37,7 @@ from graphkit.nn.pure_gcn_conv import PureGCNConv
 from graphkit.nn.relational_conv import RelationalConv
 from graphkit.nn.sgc_conv import SGConv
 from graphkit.nn.shadow_convs import ShaDowGATConv, ShaDowGCNConv, ShaDowLinear, ShaDowSAGEConv
+from graphkit.nn.transformer_conv import TransformerConv
 from graphkit.ops.dropout import dropout
 
 __all__ = [
@@ -48,7 +51,9 @@ __all__ = [
     "DRewGatedGCNConv",
     "DRewRGINConv",
     "FeedForwardModule",
+    "GATConv",
     "GATModule",
+    "GATv2Conv",
     "GCNConv",
     "GCNModule",
     "GINConv",
@@ -69,6 +74,7 @@ __all__ = [
     "ShaDowLinear",
     "ShaDowSAGEConv",
     "TransformerAttentionModule",
+    "TransformerConv",
     "aggr",
     "dropout",
     "registry",

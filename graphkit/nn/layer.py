@@ -182,12 +182,12 @@ class Layer(Checked, MessagePassing):
         size: tuple[int, int],
         edge_weight: Tensor | None = None,
         edge_id: Tensor | None = None,
-        **features: Tensor,
+        **features: Tensor | None,
     ) -> Tensor:
         """The sums of messages along edges from sources to targets, of features ``[num_nodes, *, channels]``."""
         if self.flow == "target_to_source":  # which propagate expects
             edge_index, size = edge_index.flip(0), size[::-1]
-        moved = {name: x.movedim(0, self.node_dim) for name, x in features.items()}
+        moved = {name: None if x is None else x.movedim(0, self.node_dim) for name, x in features.items()}
         out = self.propagate(edge_index, size=size, edge_weight=edge_weight, edge_id=edge_id, **moved)
         return out.movedim(self.node_dim, 0).clone()  # a hook may keep what a layer then adds to
 

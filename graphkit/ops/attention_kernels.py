@@ -360,7 +360,13 @@ def attend(rowptr: Tensor, col: Tensor, call: Call, inputs: Sequence[Tensor | No
     weights = given.like.new_empty(0 if call.channels else col.numel(), call.heads)
     results = (tensor.view(-1) for tensor in (stats, weights, out))
     by_rows(_attend, rowptr, col, given.call, given.parts, given.values, *results)
-    return (out[..., : call.channels] if call.channels else weights), stats
+    if not call.channels:
+        return weights, stats
+    return (
+        out
+        if call.channels == given.channels
+        else out[..., : call.channels].clone(memory_format=torch.contiguous_format)
+    ), stats
 
 
 def attend_backward(

@@ -134,12 +134,16 @@ class SparsityPattern(Caching):
         """Bring values ``[num_edges, ...]`` from CSR order to CSC order (differentiable)."""
         return permute(per_entry, self.csc_perm, self._csc_inverse)
 
-    def with_self_loops(self, weight: Tensor | None = None, fill: float = 1.0) -> tuple[SparsityPattern, Tensor | None]:
+    def with_self_loops(
+        self, weight: Tensor | None = None, fill: float = 1.0, bipartite: bool = False
+    ) -> tuple[SparsityPattern, Tensor | None]:
         """One self-loop per node, as PyG's ``add_remaining_self_loops``: of several the last stays, missing ones come.
 
         Args:
             weight: One weight per edge (default: none).
             fill: The weight of a loop that is new (default: 1.0).
+            bipartite: Whether there may be other targets than sources; then the first ones have loops, as in PyG's
+                attention layers (default: ``False``).
 
         Returns:
             The new pattern, in which the old edges keep their order and the new loops follow, and the weights of its
@@ -154,7 +158,7 @@ class SparsityPattern(Caching):
             >>> s.edge_index().tolist(), weight.tolist()
             ([[0, 1, 1], [0, 0, 1]], [6.0, 7.0, 1.0])
         """
-        if self.num_rows != self.num_cols:
+        if self.num_rows != self.num_cols and not bipartite:
             raise ValueError(
                 f"self-loops need one set of nodes, but this graph has {self.num_cols} sources and {self.num_rows} "
                 "targets; use add_self_loops=False"
@@ -243,7 +247,7 @@ class SparsityPattern(Caching):
             remaining = (stays if self.perm is None else stays[self._inverse]).nonzero().squeeze(1)
             pattern, _, added = self.select(remaining)._add_self_loops()
             return pattern, remaining, added
-        lacks = torch.ones(self.num_rows, dtype=torch.bool, device=self.device)
+        lacks = torch.ones(min(self.shape), dtype=torch.bool, device=self.device)
         lacks[self.col[self.col == self.row]] = False
         nodes = lacks.nonzero().squeeze(1)
         out = build_pattern(torch.cat([self.col, nodes]), torch.cat([self.row, nodes]), self.num_cols, self.num_rows)

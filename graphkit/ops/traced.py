@@ -98,9 +98,12 @@ class EdgeList:
         live = kept if self.live is None else self.live & kept
         return EdgeList(self.col, self.row, self.num_cols, self.num_rows, live)
 
-    def with_self_loops(self, weight: Tensor | None = None, fill: float = 1.0) -> tuple[EdgeList, Tensor | None]:
+    def with_self_loops(
+        self, weight: Tensor | None = None, fill: float = 1.0, bipartite: bool = False
+    ) -> tuple[EdgeList, Tensor | None]:
         """One self-loop per node at the end, of the last one's weight where there are some, which are there no more."""
-        nodes, edges = torch.arange(self.num_rows, device=self.device), torch.arange(self.num_edges, device=self.device)
+        count = min(self.num_rows, self.num_cols) if bipartite else self.num_rows
+        nodes, edges = torch.arange(count, device=self.device), torch.arange(self.num_edges, device=self.device)
         is_loop = self.col == self.row
         is_loop = is_loop if self.live is None else is_loop & self.live
         others = ~is_loop if self.live is None else ~is_loop & self.live
@@ -113,8 +116,8 @@ class EdgeList:
         )
         if weight is None:
             return out, None
-        last = edges.new_full((self.num_rows + 1,), -1)
-        last = last.scatter_reduce(0, torch.where(is_loop, self.row, self.num_rows), edges, "amax")[:-1]
+        last = edges.new_full((count + 1,), -1)
+        last = last.scatter_reduce(0, torch.where(is_loop, self.row, count), edges, "amax")[:-1]
         padded = torch.cat([weight, weight.new_full((1,), fill)])
         return out, torch.cat([weight, padded.index_select(0, torch.where(last < 0, self.num_edges, last))])
 

@@ -98,7 +98,8 @@ def check_bipartite(checked: CheckedModule) -> None:
     module, graph = _message_passing(checked), random_graph(7, 16)
     if module is None or "x" not in inspect.signature(module.forward).parameters:
         return
-    graph.edge_index = graph.edge_index[:, graph.edge_index[1] < 4]  # targets are the first nodes
+    kept = graph.edge_index[1] < 4  # targets are the first nodes
+    graph.edge_index, graph.edge_attr = graph.edge_index[:, kept], graph.edge_attr[kept]
     graph.edge_weight = torch.rand(graph.edge_index.size(1), dtype=torch.float64)
     named = checked.arguments(module, graph)[1]
     x = named.pop("x")
