@@ -30,7 +30,7 @@ from graphkit.tasks.scoring import Scoring
 from graphkit.training.engine import Engine
 
 RESULTS = Path(__file__).parent / "results" / "epochs"
-EPOCHS, ROUNDS, HIDDEN = 100, 5, 16
+EPOCHS, ROUNDS, HIDDEN = 60, 3, 16
 PARTS: dict[str, list[tuple[Any, str]]] = {
     "model": [(Engine, "forward")],
     "backward pass": [(torch.autograd, "backward")],
