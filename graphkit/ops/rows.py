@@ -42,12 +42,22 @@ def l2_normalize(x: Tensor, eps: float = 1e-12) -> Tensor:
 
 
 def row_softmax(pattern: SparsityPattern, values: Tensor) -> Tensor:
-    """The softmax over each row's values ``[num_edges, *]``, in CSR order."""
+    """The softmax over each row's values ``[num_edges, *]``, in CSR order.
+
+    Args:
+        pattern: The sparsity pattern.
+        values: The values of its entries.
+    """
     return cast(Any, pattern).row_softmax(values) if pattern.traced else softmax(values, ptr=pattern.rowptr)
 
 
 def row_sum(pattern: SparsityPattern, values: Tensor) -> Tensor:
-    """The sum of each row's values ``[num_edges, *]``, in CSR order."""
+    """The sum of each row's values ``[num_edges, *]``, in CSR order.
+
+    Args:
+        pattern: The sparsity pattern.
+        values: The values of its entries.
+    """
     return cast(Any, pattern).row_sum(values) if pattern.traced else segment(values, pattern.rowptr)
 
 
