@@ -17,6 +17,7 @@ the calibration rows, three fixed workloads timed in the same process.
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import datetime
 import gc
@@ -35,6 +36,8 @@ from typing import Any
 import torch
 
 RESULTS = Path(__file__).parents[1] / "results" / "speed"
+LIBRARIES = ("torch_geometric", "torchdiffeq", "torch.nn", "torch.einsum", "numpy.einsum", "scipy", "networkx")
+SLOWER = 1.15  # a ratio so many times smaller than the committed one has got slower
 
 
 @dataclasses.dataclass
@@ -50,6 +53,8 @@ class Benchmark:
             system busy while we run (default: 0).
         tolerance: Largest allowed relative difference of the results (default: ``1e-4``).
         details: Measures what else the result file should hold, after the comparison (default: nothing).
+        beside: What a user would call instead, with its name, beside an opponent that is plain code written for the
+            comparison (default: nothing; where the opponent is a library already, :data:`LIBRARIES` tells).
     """
 
     ours: Callable[[], Any]
@@ -59,6 +64,7 @@ class Benchmark:
     warmups: int = 0
     tolerance: float = 1e-4
     details: Callable[[], dict[str, Any]] | None = None
+    beside: tuple[str, Callable[[], Any]] | None = None
 
 
 @dataclasses.dataclass
@@ -102,7 +108,10 @@ def measure(entry: Entry) -> dict[str, Any]:
     torch.manual_seed(0)
     bench = entry.make()
     _check_equal(entry.name, bench.ours(), bench.opponent(), bench.tolerance)
-    seconds = _interleaved({"ours": bench.ours, "opponent": bench.opponent}, bench.rounds, bench.warmups)
+    runs = {"ours": bench.ours, "opponent": bench.opponent}
+    if bench.beside is not None:
+        runs["library"] = bench.beside[1]
+    seconds = _interleaved(runs, bench.rounds, bench.warmups)
     ours, opponent = (statistics.median(seconds[who]) for who in ("ours", "opponent"))
     return {
         "name": entry.name,
@@ -116,8 +125,50 @@ def measure(entry: Entry) -> dict[str, Any]:
         "warmups": bench.warmups,
         "spread_ours": _spread(seconds["ours"]),
         "spread_opponent": _spread(seconds["opponent"]),
+        **_against_library(bench, ours, opponent, seconds.get("library")),
         **(bench.details() if bench.details is not None else {}),
     }
+
+
+def _against_library(bench: Benchmark, ours: float, opponent: float, seconds: list[float] | None) -> dict[str, Any]:
+    """Which library ours is compared with, and by which ratio; nothing if with none."""
+    if bench.beside is not None and seconds is not None:
+        return {"library": bench.beside[0], "library_ratio": statistics.median(seconds) / ours}
+    if any(name in bench.against for name in LIBRARIES):
+        return {"library": bench.against, "library_ratio": opponent / ours}
+    return {}
+
+
+def family_means(rows: list[dict[str, Any]]) -> list[str]:
+    """A line per family (module of ``benchmarks/speed``) and one for all: geometric means of the ratios.
+
+    The first is that of all rows against their opponents, the second that of the rows that have a library to compare
+    with, against it.
+    """
+    families: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        module = REGISTRY[row["name"]].make.__module__.rpartition(".")[2]
+        families.setdefault(module, []).append(row)
+    lines = []
+    for name, members in {**families, "all": rows}.items():
+        of_libraries = [row["library_ratio"] for row in members if "library_ratio" in row]
+        mean = f"{statistics.geometric_mean(row['ratio'] for row in members):6.1f}x ({len(members)})"
+        other = f"{statistics.geometric_mean(of_libraries):6.1f}x ({len(of_libraries)})" if of_libraries else "-"
+        lines.append(f"{name:<28}{mean:>16}{other:>16}")
+    return lines
+
+
+def slower_than_committed(row: dict[str, Any]) -> str | None:
+    """What to say of a row whose ratio is smaller than the committed one, or that cannot be compared."""
+    path = RESULTS / f"{row['name']}.json"
+    if not path.exists():
+        return f"{row['name']}: nothing is committed"
+    committed = json.loads(path.read_text())
+    if committed["processor"] != _processor():
+        return f"{row['name']}: committed on {committed['processor']}, this is {_processor()}; not comparable"
+    if row["ratio"] * SLOWER < committed["ratio"]:
+        return f"{row['name']}: SLOWER, {row['ratio']:.2f}x instead of {committed['ratio']:.2f}x"
+    return None
 
 
 def calibrate(rounds: int = 7) -> dict[str, float]:
@@ -160,10 +211,27 @@ def extra_memory(make: Callable[..., tuple[Callable[[], Any], Callable[[], Any]]
     return megabytes
 
 
+def memory_of(entry: Entry) -> dict[str, float]:
+    """Megabytes that a second run of ours and of the opponent's takes, for rows that tell of a class."""
+    if entry.of is None:
+        return {}
+    return {f"{who}_megabytes": extra_memory(_two_runs, entry.name, who) for who in ("ours", "opponent")}
+
+
+def _two_runs(name: str, who: str) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    from benchmarks.speed.__main__ import registered
+
+    torch.manual_seed(0)
+    run = getattr(registered()[name].make(), who)
+    return run, run
+
+
 def _measure_memory(make: Callable[..., Any], arguments: tuple[Any, ...], sender: Any) -> None:
     torch.set_num_threads(1)
     warm_up, run = make(*arguments)
     warm_up()
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # what a run gave back counts when the next one takes it
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # the peak starts anew
     before = _memory("VmRSS")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch_geometric.nn import InnerProductDecoder
 from torch_geometric.utils import negative_sampling
 
 from benchmarks.speed.common import Benchmark, benchmark, random_graph, with_gradients
@@ -24,6 +25,10 @@ def link_scores() -> Benchmark:
         ours=lambda: with_gradients(sddmm(pairs.clone(), h, h), h),  # a clone: nothing is known of it
         opponent=gathered,
         against="(h[source] * h[target]).sum(1) by index_select",
+        beside=(
+            "torch_geometric.nn.InnerProductDecoder",
+            lambda: with_gradients(InnerProductDecoder()(h, pairs, sigmoid=False), h),
+        ),
     )
 
 

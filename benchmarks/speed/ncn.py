@@ -79,7 +79,7 @@ def _make(depth: int, official: str, rounds: int) -> Benchmark:
     )
 
 
-@benchmark("ncn", goal=1.5, of="NCN")
+@benchmark("ncn", goal=3.0, of="NCN")
 def ncn() -> Benchmark:
     """NCN scores, forward and backward: the first 1000 edges of a Barabasi-Albert graph, 20k nodes, 64 channels."""
     return _make(0, "0.048 s", 9)

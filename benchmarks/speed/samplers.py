@@ -1,4 +1,9 @@
-"""Drawing subgraphs, against the same in numpy and scipy."""
+"""Drawing subgraphs, against the same in numpy and scipy.
+
+GraphSAINT's subgraphs touch about 57,000 entries of the adjacency matrix each (200 of the node sampler's); only to read
+them takes 11 ms, to look each one's column up and keep it if it is there 17 ms, where scipy takes 95 ms. No code that
+visits the rows of the nodes can pass a ratio of 5.6; ours draws the nodes, too.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,7 @@ import numpy as np
 import torch
 from scipy.sparse import coo_array
 from torch_geometric.data import Data
+from torch_geometric.utils import get_ppr
 
 from benchmarks.speed.common import Benchmark, benchmark
 from graphkit.algorithms import SubgraphSource
@@ -46,19 +52,19 @@ def _saint(law: str, draws: int, steps: int = 0) -> Benchmark:
     return Benchmark(ours, theirs, against="scipy slicing, which is given the nodes", rounds=5, tolerance=0.0)
 
 
-@benchmark("saint_node", goal=1.5, of="GraphSAINTNode")
+@benchmark("saint_node", goal=2.0, of="GraphSAINTNode")
 def saint_node() -> Benchmark:
     """200 subgraphs of GraphSAINT's node sampler, 2000 draws: barabasi_albert(20000, 8)."""
     return _saint("node", 2000)
 
 
-@benchmark("saint_edge", goal=1.5, of="GraphSAINTEdge")
+@benchmark("saint_edge", goal=2.0, of="GraphSAINTEdge")
 def saint_edge() -> Benchmark:
     """200 subgraphs of GraphSAINT's edge sampler, 1000 draws: barabasi_albert(20000, 8)."""
     return _saint("edge", 1000)
 
 
-@benchmark("saint_random_walk", goal=1.5, of="GraphSAINTRandomWalk")
+@benchmark("saint_random_walk", goal=2.0, of="GraphSAINTRandomWalk")
 def saint_random_walk() -> Benchmark:
     """200 subgraphs of GraphSAINT's random walk sampler, 1000 roots, 2 steps: barabasi_albert(20000, 8)."""
     return _saint("walk", 1000, 2)
@@ -93,11 +99,11 @@ def _ordered_push(rowptr: Any, col: Any, roots: Any, a: float, eps: float, k: in
     return sets, mass
 
 
-@benchmark("shadow_pagerank", goal=2.0, of="ShaDowPPR")
+@benchmark("shadow_pagerank", goal=3.0, of="ShaDowPPR")
 def shadow_pagerank() -> Benchmark:
     """Sets of 200 nodes of largest PageRank for 1000 roots, eps 1e-5: barabasi_albert(20000, 8)."""
     source, roots = _barabasi_albert(), torch.arange(0, NODES, NODES // TARGETS)
-    rowptr, col = source.adjacency().indptr, source.adjacency().indices
+    rowptr, col, edge_index = source.adjacency().indptr, source.adjacency().indices, source.edge_index()
     mass = _ordered_push(rowptr, col, roots[:20].numpy(), 0.15, 1e-5, 200)[1]
     ours = source.pagerank(roots[:20], eps=1e-5).sum(1).numpy()
     if np.abs(mass - ours).max() > 0.05:  # what is left unpushed depends on the order, within the same bound
@@ -106,6 +112,10 @@ def shadow_pagerank() -> Benchmark:
         ours=lambda: torch.from_numpy(source.pagerank_sets(roots, 200, eps=1e-5)[1]).double(),
         opponent=lambda: torch.full((TARGETS,), _ordered_push(rowptr, col, roots.numpy(), 0.15, 1e-5, 200)[0].shape[1]),
         against="an ordered queue and dense vectors per root, compiled",
+        beside=(
+            "torch_geometric.utils.get_ppr",  # whose walk is not lazy
+            lambda: get_ppr(edge_index, alpha=2 * 0.15 / 1.15, eps=1e-5, target=roots, num_nodes=NODES),
+        ),
         rounds=3,
         tolerance=0.0,
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import Directive
@@ -78,11 +79,13 @@ def speed_table() -> list[str]:
             f"{1e3 * content['ours_seconds']:.1f} / {1e3 * content['opponent_seconds']:.1f} ms",
             f"{content['ratio']:.2f}x",
             "—" if content["goal"] is None else f"{content['goal']:g}x",
+            f"{content['library_ratio']:.2f}x {content['library']}" if "library" in content else "—",
+            megabytes(content),
             content["processor"],
         ]
         for content in measured("speed")
     ]
-    header = ["what", "against", "ours / opponent", "ratio", "goal", "processor, one thread"]
+    header = ["what", "against", "ours / opponent", "ratio", "goal", "against a library", "memory", "processor"]
     return list_table(header, rows) if rows else []
 
 
@@ -97,6 +100,13 @@ def compiled_table() -> list[str]:
             rows.append([content["what"], ratio, seconds, after, content["processor"]])
     header = ["what", "ratio", "compiling", "has paid after", "processor, one thread"]
     return list_table(header, rows) if rows else []
+
+
+def megabytes(content: dict[str, Any]) -> str:
+    """What a run takes, ours and the opponent's, where it was measured."""
+    if "ours_megabytes" not in content:
+        return "—"
+    return f"{content['ours_megabytes']:.0f} / {content['opponent_megabytes']:.0f} MB"
 
 
 def memory_tables() -> list[str]:

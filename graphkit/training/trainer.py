@@ -45,7 +45,8 @@ class Trainer(Configurable):
 
     **Seeds.** ``fit`` seeds all generators and draws new initial weights, so the same seed gives bit-equal results on
     the CPU, whatever happened to the model before (scikit-learn's rule), with the same number of threads
-    (``torch.set_num_threads``): sums over more threads round in another order. Frozen weights (``requires_grad=False``)
+    (``torch.set_num_threads``): torch's dense products and sums over whole tensors round in another order with more
+    threads, graphkit's operations on graphs do not. Frozen weights (``requires_grad=False``)
     stay as they are. The generators belong to the process, so
     runs in several of its threads wait for each other, and no other thread may draw from them meanwhile, as building a
     model does; to train in parallel use processes. ``warm_start=True`` keeps the weights that the model comes with.
