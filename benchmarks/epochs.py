@@ -148,7 +148,9 @@ def main() -> None:
     if not arguments.dry_run:
         RESULTS.mkdir(parents=True, exist_ok=True)
         content = {"microseconds per epoch": table, "epochs": EPOCHS, "rounds": ROUNDS}
-        (RESULTS / "epochs.json").write_text(json.dumps(content | environment(), indent=2) + "\n")
+        (RESULTS / "epochs.json").write_text(
+            json.dumps(content | environment() | {"command": "python -m benchmarks.epochs"}, indent=2) + "\n"
+        )
 
 
 if __name__ == "__main__":
