@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,24 @@ def aligned(rows: Sequence[Sequence[str]], words: int | None = None) -> list[str
     signs = ["<" if words is None or column < words else ">" for column in range(len(widths))]
     lines = ("  ".join(f"{cell:{sign}{width}}" for cell, sign, width in zip(row, signs, widths)) for row in rows)
     return [line.rstrip() for line in lines]
+
+
+def numbered(names: Iterable[str]) -> list[str]:
+    """The names, of which a repeated one has its number behind it from the second on.
+
+    Args:
+        names: The names.
+
+    Example:
+        >>> numbered(["CSVLogger", "csv", "CSVLogger"])
+        ['CSVLogger', 'csv', 'CSVLogger 2']
+    """
+    count: Counter[str] = Counter()
+    found = []
+    for name in names:
+        count[name] += 1
+        found.append(name if count[name] == 1 else f"{name} {count[name]}")
+    return found
 
 
 def callable_name(function: Any) -> str:

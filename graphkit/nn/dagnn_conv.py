@@ -12,7 +12,6 @@ from graphkit.core.constraints import Channels, Count
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.node_axis import static_graphs
-from graphkit.ops import gcn_norm
 
 
 class DAGNNConv(Layer):
@@ -60,9 +59,7 @@ class DAGNNConv(Layer):
     @static_graphs
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All hops and their gated sum; see the class for shapes."""
-        size, dtype = x.size(0), x.dtype
-        edges = self.edges(edge_index, size)
-        matrix = self.along(gcn_norm(edges, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype))
+        matrix = self.normalized(x, edge_index, edge_weight, add_self_loops=self.add_self_loops)
         h, out = x, self._gate(x) * x
         for _ in range(self.K):
             h = matrix.matmul(h)

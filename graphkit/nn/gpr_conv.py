@@ -12,7 +12,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, NonNegative
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import static_graphs
-from graphkit.ops import gcn_norm, polynomial_filter
+from graphkit.ops import polynomial_filter
 
 
 class GPRConv(Layer):
@@ -110,9 +110,7 @@ class GPRConv(Layer):
     @static_graphs
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """The filtered features; see the class for shapes."""
-        size, dtype = x.size(0), x.dtype
-        edges = self.edges(edge_index, size)
-        matrix = self.along(gcn_norm(edges, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype))
+        matrix = self.normalized(x, edge_index, edge_weight, add_self_loops=self.add_self_loops)
         return polynomial_filter(matrix, self.temp, x)
 
     def __repr__(self) -> str:

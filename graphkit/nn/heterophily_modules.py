@@ -14,7 +14,7 @@ from graphkit.core.constraints import Channels, Checked, Count, Probability
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.node_axis import one_graph, static_graphs
-from graphkit.ops import Scores, SparseMatrix, attention, attention_weights, gcn_norm, unweighted_pattern
+from graphkit.ops import Scores, SparseMatrix, attention, attention_weights, unweighted_pattern
 from graphkit.ops.dropout import dropout as drop
 
 
@@ -87,11 +87,8 @@ class _Averages(Layer):
     @static_graphs
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """The perceptron's results; see the class for shapes."""
-        size, dtype = x.size(0), x.dtype
-        edges = self.edges(edge_index, size)
-        loops = not self.sep
-        matrix = gcn_norm(edges, edge_weight, add_self_loops=loops, norm=self.norm, size=size, dtype=dtype)
-        averages = self.along(matrix).matmul(x)
+        matrix = self.normalized(x, edge_index, edge_weight, add_self_loops=not self.sep, norm=self.norm)
+        averages = matrix.matmul(x)
         return self.feed_forward_module(torch.cat([x, averages], dim=-1) if self.sep else averages)
 
     def __repr__(self) -> str:

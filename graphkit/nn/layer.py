@@ -11,7 +11,7 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import is_sparse
 
 from graphkit.core.constraints import Checked
-from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
+from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, sparsity_pattern
 
 
 class Layer(Checked, MessagePassing):
@@ -175,6 +175,11 @@ class Layer(Checked, MessagePassing):
         if self.cached:
             self._cached_edge_index = matrix.edges[:2]
         return cast(SparseMatrix, Messages(self, matrix)) if self.sends_messages else matrix
+
+    def normalized(self, x: Any, edge_index: Any, edge_weight: Tensor | None, **norm: Any) -> SparseMatrix:
+        """The normalised adjacency matrix, to multiply features like ``x`` with; ``norm`` is as in :func:`gcn_norm`."""
+        edges, size = self.edges(edge_index, x.shape[0]), x.shape[0]
+        return self.along(gcn_norm(edges, edge_weight, size=size, dtype=x.dtype, **norm))
 
     def send(
         self,

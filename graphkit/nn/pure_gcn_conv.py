@@ -12,7 +12,7 @@ from graphkit.core.constraints import Channels, Count, Probability
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
-from graphkit.ops import SparseMatrix, gcn_norm
+from graphkit.ops import SparseMatrix
 from graphkit.ops.dropout import dropout as drop
 
 
@@ -79,12 +79,8 @@ class PureGCNConv(Layer):
     @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All averages; see the class for shapes."""
-        size, kind = x.shape[0], x.dtype
-        sym = self.normalize == "sym"
-        edges = self.edges(edge_index, size)
-        matrix = self.along(
-            gcn_norm(edges, edge_weight, add_self_loops=sym, norm=self.normalize, size=size, dtype=kind)
-        )
+        loops = self.normalize == "sym"
+        matrix = self.normalized(x, edge_index, edge_weight, add_self_loops=loops, norm=self.normalize)
         h: Any = drop(self.lin(x), self.dropout, self.training)
         states = []
         for i in range(self.num_layers):

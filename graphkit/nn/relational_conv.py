@@ -93,23 +93,22 @@ class RelationalConv(Layer):
         pattern, edge_weight = weighted_pattern(edges, edge_weight, size)
         if edge_type is None:
             edge_type = torch.zeros(pattern.num_edges, dtype=torch.long, device=pattern.device)
-        self._check_types(edge_type, pattern)
-        parts = split_pattern(pattern, edge_type, range(self.num_relations))
+        parts = pattern.cached(("relations", self.num_relations), lambda copy: self._divide(pattern, copy), edge_type)
         for conv, (edges, ids) in zip(self.convs, parts):
             out = out + conv(x, edges, None if edge_weight is None else edge_weight[ids])
         return out
 
-    def _check_types(self, edge_type: Tensor, pattern: SparsityPattern) -> None:
+    def _divide(self, pattern: SparsityPattern, edge_type: Tensor) -> list[tuple[SparsityPattern, Any]]:
+        """The edges of each relation and their positions."""
         if edge_type.numel() != pattern.num_edges:
             raise ValueError(f"RelationalConv: {edge_type.numel()} edge types for {pattern.num_edges} edges")
-        if pattern.traced:
-            return
         wrong = (edge_type < 0) | (edge_type >= self.num_relations)
-        if bool(wrong.any()):
+        if not pattern.traced and bool(wrong.any()):
             raise ValueError(
                 f"RelationalConv: an edge has the relation {int(edge_type[wrong][0])}, but there are "
                 f"{self.num_relations} relations; set num_relations"
             )
+        return split_pattern(pattern, edge_type, range(self.num_relations))
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}, num_relations={self.num_relations}"

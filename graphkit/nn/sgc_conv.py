@@ -12,7 +12,7 @@ from graphkit.core.constraints import Channels, Count
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import static_graphs
-from graphkit.ops import SparseMatrix, gcn_norm
+from graphkit.ops import SparseMatrix
 
 
 class SGConv(Layer):
@@ -63,9 +63,7 @@ class SGConv(Layer):
     @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All averages; see the class for shapes."""
-        size, dtype = x.shape[0], x.dtype
-        edges = self.edges(edge_index, size)
-        matrix = self.along(gcn_norm(edges, edge_weight, add_self_loops=self.add_self_loops, size=size, dtype=dtype))
+        matrix = self.normalized(x, edge_index, edge_weight, add_self_loops=self.add_self_loops)
         weights_first = isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels
 
         def averages(h: Any) -> Any:

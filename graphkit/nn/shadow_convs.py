@@ -147,9 +147,7 @@ class ShaDowGCNConv(_Normalised, Layer):
     @static_graphs
     def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""
-        size = x.size(0)
-        matrix = self.along(gcn_norm(self.edges(edge_index, size), edge_weight, size=size, dtype=x.dtype))
-        return self.norm(0, self.mapped(0, matrix.matmul(x)))
+        return self.norm(0, self.mapped(0, self.normalized(x, edge_index, edge_weight).matmul(x)))
 
 
 class ShaDowGATConv(_Normalised, Layer):

@@ -22,7 +22,7 @@ class Groups:
 
     def __init__(self, size: int, index: Tensor | None, ptr: Tensor | None) -> None:
         self.size, self._index, self.ptr = size, index, ptr
-        self._order: Tensor | None = None
+        self._sorted: tuple[Tensor, Tensor] | None = None
         given = index if index is not None else ptr
         assert given is not None
         self.given: Tensor = given
@@ -39,10 +39,11 @@ class Groups:
         """Where each group begins, then the number of rows, and the rows group by group (``None`` if they are so)."""
         if self.ptr is not None:
             return self.ptr, None
-        if self._order is None:
+        if self._sorted is None:
             ids = self.given.int() if self.size < 2**31 else self.given  # sorts twice as fast
-            self._order = ids.sort(stable=True).indices
-        return starts(torch.bincount(self.given, minlength=self.size)), self._order
+            ptr = starts(torch.bincount(self.given, minlength=self.size))
+            self._sorted = ptr, ids.sort(stable=True).indices
+        return self._sorted
 
     def reduce(self, src: Tensor, how: str) -> Tensor:
         """The sum, max or min of each group's rows of ``src``, without derivatives; 0 for empty groups."""

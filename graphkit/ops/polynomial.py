@@ -44,18 +44,20 @@ def polynomial_filter(matrix: SparseMatrix, coefficients: Tensor, x: Tensor) -> 
 
 def _differentiable(matrix: SparseMatrix, coefficients: Tensor, x: Tensor) -> Tensor:
     out = coefficients[0] * x
-    for coefficient, h in zip(coefficients[1:], _powers(matrix, x, coefficients.numel() - 1), strict=True):
+    for coefficient, h in zip(coefficients[1:], powers(matrix, x, coefficients.numel() - 1), strict=True):
         out = out + coefficient * h
     return out
 
 
-def _powers(matrix: SparseMatrix, h: Tensor, count: int) -> Iterator[Tensor]:
+def powers(matrix: SparseMatrix, h: Tensor, count: int) -> Iterator[Tensor]:
+    """The products of features with the first so many powers of a matrix, from the first power on."""
     for _ in range(count):
         h = matrix.matmul(h)
         yield h
 
 
-def _blocks(x: Tensor) -> list[Tensor]:
+def column_blocks(x: Tensor) -> list[Tensor]:
+    """Columns by the block."""
     return [block.contiguous() for block in x.flatten(1).split(_COLUMNS, dim=1)]
 
 
@@ -72,8 +74,8 @@ class _Polynomial(torch.autograd.Function):
         transposed = ctx.matrix.T
         if not torch.is_grad_enabled():
             return *_filter(transposed, coefficients, grad, x), None
-        powers = (grad, *_powers(transposed, grad, coefficients.numel() - 1))
-        return polynomial_filter(transposed, coefficients, grad), torch.stack([(x * h).sum() for h in powers]), None
+        turned = (grad, *powers(transposed, grad, coefficients.numel() - 1))
+        return polynomial_filter(transposed, coefficients, grad), torch.stack([(x * h).sum() for h in turned]), None
 
 
 def _filter(
@@ -81,7 +83,7 @@ def _filter(
 ) -> tuple[Tensor, Tensor | None]:
     """The filtered features, and the products of each power with other features."""
     filtered, dots = [], None if other is None else torch.zeros_like(coefficients)
-    for columns, others in zip(_blocks(x), _blocks(x if other is None else other), strict=True):
+    for columns, others in zip(column_blocks(x), column_blocks(x if other is None else other), strict=True):
         h, out = columns, coefficients[0] * columns
         for k in range(coefficients.numel()):
             if k:

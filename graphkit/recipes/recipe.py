@@ -21,7 +21,7 @@ from graphkit.recipes.files import find, is_shipped, read, results_folder
 from graphkit.recipes.keys import TABLE_KEYS, Changes, Protocol, Seeds, Splits, seeds_of
 from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult
-from graphkit.recipes.running import RUN_KEYS, RunOptions, Schedule
+from graphkit.recipes.running import RunOptions, Schedule
 from graphkit.recipes.verdict import practical
 
 
@@ -184,8 +184,7 @@ class Recipe(CellTable[Cell]):
                 return result
             if not result.hardware:
                 result.hardware, result.versions = runs[-1]["hardware"], runs[-1]["versions"]
-            names = [*RUN_KEYS, "baseline"] + ["also_test"] * bool(self.also_test)
-            result.cells[key].runs = [{name: run[name] for name in names} for run in runs]
+            result.cells[key].runs = schedule.reported(runs)
         return result
 
     def _command(self, seeds: list[int], splits: list[int | str], threads: int) -> str:

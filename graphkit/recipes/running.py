@@ -121,6 +121,11 @@ class Schedule:
                 run["baseline"] = task_of(self.experiment, split).baseline()
         return [self._in_unit(run) for run in runs.values()]
 
+    def reported(self, runs: Sequence[Run]) -> list[Run]:
+        """What result files hold of runs."""
+        names = [*RUN_KEYS, "baseline"] + ["also_test"] * bool(self.also_test)
+        return [{name: run[name] for name in names} for run in runs]
+
     def _in_unit(self, run: Run) -> Run:
         scored = [key for key in ("test", "val", "baseline") if run[key] is not None]
         scores = {key: in_unit(run[key], self.unit) for key in scored}

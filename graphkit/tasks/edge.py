@@ -19,7 +19,7 @@ from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.loaders import EdgePairs, Loader
 from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.reverses import edges_once, reversed_share
-from graphkit.tasks.split import STAGES, Split, without_masks
+from graphkit.tasks.split import Split, part_of, without_masks
 from graphkit.tasks.targets import Target
 
 if TYPE_CHECKING:
@@ -99,9 +99,7 @@ class EdgeTask(FromTables, PairTask):
         data.edge_label = y[rows]
         if split is None:
             return data, Split.random_edges(data.edge_index, seed=seed, stratify=shares[rows], undirected=undirected)
-        part = torch.full((y.size(0),), -1)
-        for number, stage in enumerate(STAGES):
-            part[getattr(split, stage)] = number
+        part = part_of(split, y.size(0))
         odd = (part != part[made.counted]).nonzero().view(-1)
         if odd.numel():
             row, other = int(odd[0]), int(made.counted[odd[0]])
@@ -142,10 +140,7 @@ class EdgeTask(FromTables, PairTask):
         self.split, self.labels = split, self.target.check(self.labels, split, self.kind, place)
         self._judged = torch.ones(count, dtype=torch.bool)
         if self.undirected:
-            part = torch.full((count,), -1)
-            for number, stage in enumerate(STAGES):
-                part[getattr(split, stage)] = number
-            once = edges_once(self.edges, part, self.labels, self.edge_features, place)
+            once = edges_once(self.edges, part_of(split, count), self.labels, self.edge_features, place)
             self._judged = torch.zeros(count, dtype=torch.bool).index_fill(0, once, True)
         elif reversed_share(self.edges, split.test, split.train) > 0.5:
             warnings.warn(

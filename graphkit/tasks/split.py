@@ -38,6 +38,14 @@ def without_masks(data: Data) -> Data:
     return plain
 
 
+def part_of(split: Split, count: int) -> Tensor:
+    """The number of the part that each of so many examples is in, as in ``STAGES``; -1 for none."""
+    part = torch.full((count,), -1, dtype=torch.int8)
+    for number, stage in enumerate(STAGES):
+        part[getattr(split, stage)] = number
+    return part
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     r"""Disjoint train, validation and test ids with a name and a content hash.

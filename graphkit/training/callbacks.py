@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import io
 import warnings
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from graphkit.core.text import numbered
 from graphkit.core.validate import suggestion
 from graphkit.tasks import Task
 
@@ -155,12 +155,8 @@ class Callbacks:
     """What is called during one run: the user's callbacks, and the trainer's own."""
 
     def __init__(self, given: Sequence[Callback], own: Sequence[Callback] = ()) -> None:
-        count: Counter[str] = Counter()
-        self._named: dict[str, Callback] = {}
-        for callback in given:
-            name = type(callback).__qualname__
-            count[name] += 1
-            self._named[name if count[name] == 1 else f"{name} {count[name]}"] = callback
+        names = numbered(type(callback).__qualname__ for callback in given)
+        self._named = dict(zip(names, given, strict=True))
         self._heard = {hook: _bound(hook, (*own, *given)) for hook in HOOKS}
         for hook in ("on_fit_end", "on_exception"):  # logs end last: the user's callbacks may still write there
             self._heard[hook] = _bound(hook, (*given, *own))

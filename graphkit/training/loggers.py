@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from graphkit.core.files import write_json
+from graphkit.core.text import numbered
 from graphkit.core.validate import suggestion
 from graphkit.training.callbacks import Callback, FitState
 from graphkit.training.history_csv import HistoryCSV
@@ -126,13 +127,7 @@ def missing_packages(name: str) -> list[str]:
 
 def names_of(loggers: Sequence[str | Logger]) -> list[str]:
     """Names of loggers, and the classes of others, each with a number from its second on."""
-    count: Counter[str] = Counter()
-    names = []
-    for logger in loggers:
-        name = logger if isinstance(logger, str) else type(logger).__qualname__
-        count[name] += 1
-        names.append(name if count[name] == 1 else f"{name} {count[name]}")
-    return names
+    return numbered(logger if isinstance(logger, str) else type(logger).__qualname__ for logger in loggers)
 
 
 def log_callbacks(

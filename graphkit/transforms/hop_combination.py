@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
@@ -13,10 +11,10 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Positive
 from graphkit.core.reads import Reads
 from graphkit.ops import SparseMatrix, gcn_norm
+from graphkit.ops.polynomial import column_blocks, powers
 from graphkit.transforms.base import Precompute, float_dtype
 
 _TINY = 1e-10  # the norm of a vector of zeros
-_COLUMNS = 256
 
 
 class NodeAdaptiveCombination(Precompute):
@@ -72,9 +70,9 @@ class NodeAdaptiveCombination(Precompute):
         """The average: hops are made twice, for their weights and for their sum, some columns at a time."""
         weights = (self.scores(matrix, x, limit) / self.temperature).softmax(0).unsqueeze(2)
         blocks = []
-        for columns in _blocks(x):
+        for columns in column_blocks(x):
             block = weights[0] * columns
-            for k, h in enumerate(self._hops(matrix, columns)):
+            for k, h in enumerate(powers(matrix, columns, self.K)):
                 block.addcmul_(weights[k + 1], h)
             blocks.append(block)
         return torch.cat(blocks, dim=1)
@@ -82,23 +80,13 @@ class NodeAdaptiveCombination(Precompute):
     def scores(self, matrix: SparseMatrix, x: Tensor, limit: Tensor) -> Tensor:
         """How near features of each hop still are to those of the node, and how far from the component's."""
         to_input, to_limit, squares = x.new_zeros(3, self.K + 1, len(x))
-        for columns, mean in zip(_blocks(x), _blocks(limit), strict=True):
-            for k, h in enumerate((columns, *self._hops(matrix, columns))):
+        for columns, mean in zip(column_blocks(x), column_blocks(limit), strict=True):
+            for k, h in enumerate((columns, *powers(matrix, columns, self.K))):
                 to_input[k] += (h * columns).sum(1)
                 to_limit[k] += (h * mean).sum(1)
                 squares[k] += (h * h).sum(1)
         norms = squares.sqrt().clamp_min(_TINY)
         return to_input / (norms * norms[0]) * (1 - to_limit / (norms * limit.norm(dim=1).clamp_min(_TINY)))
-
-    def _hops(self, matrix: SparseMatrix, h: Tensor) -> Iterator[Tensor]:
-        for _ in range(self.K):
-            h = matrix.matmul(h)
-            yield h
-
-
-def _blocks(x: Tensor) -> list[Tensor]:
-    """Columns by the block, few enough to stay in the processor's cache from one hop to the next."""
-    return [block.contiguous() for block in x.split(_COLUMNS, dim=1)]
 
 
 def stationary_features(x: Tensor, edge_index: Tensor, degree: Tensor) -> Tensor:

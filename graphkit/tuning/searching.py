@@ -24,7 +24,7 @@ from graphkit.metrics import is_percent
 from graphkit.recipes import CellResult, Experiment, Recipe, RunOptions
 from graphkit.recipes.files import find, read
 from graphkit.recipes.keys import RECIPE_KEYS
-from graphkit.recipes.running import RUN_KEYS, Schedule, code_versions, task_of
+from graphkit.recipes.running import Schedule, code_versions, task_of
 from graphkit.tuning.by_name import make_pruner, make_sampler
 from graphkit.tuning.conservative import best_trial
 from graphkit.tuning.result import SearchResult
@@ -191,6 +191,5 @@ def _test(experiment: Experiment, subject: Subject, metric: str, seeds: list[int
     unit = "log10" if subject.log10 else "%" if is_percent(metric) else ""
     splits, also_test = subject.splits, subject.also_test
     schedule = Schedule(f"{subject.name}/winner", experiment, seeds, splits, also_test, unit, len(splits) > 1)
-    names = [*RUN_KEYS, "baseline"] + ["also_test"] * bool(also_test)
-    runs = [{key: run[key] for key in names} for run in schedule.run(options)]
+    runs = schedule.reported(schedule.run(options))
     return CellResult(experiment.config["model"]["class_path"], None, metric, unit, experiment.hash, runs=runs)

@@ -19,7 +19,7 @@ from graphkit.core.attributes import node_subgraph
 from graphkit.samplers import Sampler
 from graphkit.tasks.loaders.base import Draw, Loader
 from graphkit.tasks.loaders.pairs import Judged
-from graphkit.tasks.split import STAGES, without_masks
+from graphkit.tasks.split import STAGES, part_of, without_masks
 
 CHUNK = 8192  # nodes per chunk of a layer-wise evaluation
 EXAMPLE = 32  # roots of the subgraph from which sizes are read
@@ -127,11 +127,7 @@ class NodeSubgraphs(Subgraphs):
 
     @cached_property
     def _parts(self) -> Tensor:
-        """The part of the split that each node is in, -1 for none."""
-        parts = torch.full((self._graph.num_nodes,), -1, dtype=torch.int8)
-        for number, name in enumerate(STAGES):
-            parts[getattr(self.task.split, name)] = number
-        return parts
+        return part_of(self.task.split, self._graph.num_nodes)
 
     @cached_property
     def _training_graph(self) -> Data:

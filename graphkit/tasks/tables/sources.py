@@ -90,7 +90,6 @@ def index_of(ids: Sequence[Any]) -> Any:
     """An index of ids of any type; tuples stay tuples."""
     import pandas as pd
 
-    index = pd.Index(np.empty(len(ids), dtype=object))
     values = np.empty(len(ids), dtype=object)
-    values[:] = ids  # tuples stay tuples
-    return pd.Index(values, dtype=object, tupleize_cols=False) if len(ids) else index
+    values[:] = ids
+    return pd.Index(values, dtype=object, tupleize_cols=False)
