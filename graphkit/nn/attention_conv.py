@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from graphkit import ops
-from graphkit.core.constraints import Channels
+from graphkit.core.constraints import Channels, Finite
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import check_width, explain_dtype
@@ -17,7 +17,7 @@ from graphkit.ops import Scores, SparseMatrix, SparsityPattern
 from graphkit.ops.dropout import dropout
 
 Widths = Channels | tuple[Channels, Channels]
-Fill = float | Tensor | str
+Fill = Finite | Tensor | str
 
 
 class Edges(NamedTuple):

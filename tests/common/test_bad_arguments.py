@@ -33,6 +33,7 @@ FREE = {  # parameters that an annotation cannot tell everything about
     **dict.fromkeys(("data", "graphs", "split"), "a task converts what it can and refuses the rest"),
     **dict.fromkeys(("train_mask", "val_mask", "test_mask"), "a split converts what it can and refuses the rest"),
     "stratify": "labels of any kind",
+    "node_type": "a type for each node, which the split converts and checks",
     "edge_index": "LinkSplit converts what it can and refuses the rest",
     "graph": "an edge_index, a sparse tensor or a pattern, which ops tell apart",
     "matrices": "of numpy or torch, or anything with their operations",
@@ -68,6 +69,7 @@ CLASSES |= {f"recipes.{name}": getattr(gk.recipes, name) for name in ("RunOption
 EXEMPT = {
     "recipes.rejudge": "takes what recipes made",
     "training.Run": "made by load_run",
+    "training.FitState": "made by the trainer for callbacks",
     "tasks.Draw": "made for every pass over the data, by tasks",
     "tasks.LinkSplit": "ids may be tensors, arrays or lists, which the split checks itself",
     "tasks.Split": "ids may be tensors, arrays or lists, which the split checks itself",

@@ -72,6 +72,7 @@ class HeterophilyBaseline(LayeredModel):
             {"module": "GT-sep", "heads": 2},
         ]
     )
+    reads = Reads(edge_weight=True)
     uses_history = False
 
     def __init__(
@@ -95,7 +96,10 @@ class HeterophilyBaseline(LayeredModel):
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_channels) for _ in range(len(self.layers) + 1))
         self.lin_out = torch_linear(hidden_channels, self.out_channels)
         self.pool = make_pool(readout, self.out_channels)
-        self.num_hops = 0 if module == "ResNet" else 2  # the degrees of a node's neighbours count
+        if module in ("SGC", "adj"):
+            self.num_hops = None  # the first state reads edges, too
+        else:
+            self.num_hops = 0 if module == "ResNet" else 2  # the degrees of a node's neighbours count
         self.reads = Reads(edge_index=module != "ResNet", direction=module != "ResNet", edge_weight=module in _WEIGHED)
         self.reset_parameters()
 
