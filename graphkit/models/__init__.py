@@ -3,7 +3,18 @@
 from graphkit.core.reads import Reads
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
-from graphkit.models.convolution import GCN, GIN, MPNN, SGC, AutoGNN, DRew, HeterophilyBaseline, PureGCN, RelationalGNN
+from graphkit.models.convolution import (
+    GAT,
+    GCN,
+    GIN,
+    MPNN,
+    SGC,
+    AutoGNN,
+    DRew,
+    HeterophilyBaseline,
+    PureGCN,
+    RelationalGNN,
+)
 from graphkit.models.diffusion import AIR, APPNP, DAGNN, GRAND
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import DGMLP, MLP, DeepSets
@@ -17,6 +28,7 @@ __all__ = [
     "APPNP",
     "DAGNN",
     "DGMLP",
+    "GAT",
     "GCN",
     "GIN",
     "GRAND",

@@ -84,11 +84,11 @@ class LayerStack(LayeredModel):
             )
         last_width = hidden_channels if has_head else self.out_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
-        num_hidden = num_layers if has_head else num_layers - 1
-        self.layers = nn.ModuleList(self.make_layer(*pair) for pair in pairwise(widths))
+        self._num_hidden = num_layers if has_head else num_layers - 1
+        self.layers = nn.ModuleList(self._make_layer(i, *pair) for i, pair in enumerate(pairwise(widths)))
         self._widths, self.added_inputs = widths, [0] * num_layers
         self.skips = nn.ModuleList(Linear(*pair) for pair in pairwise(widths) if residual == "linear")
-        self.norms = nn.ModuleList(NORMS[norm](hidden_channels) for _ in range(num_hidden) if norm is not None)
+        self.norms = nn.ModuleList(NORMS[norm](hidden_channels) for _ in range(self._num_hidden) if norm is not None)
         self.activation = activation_resolver(act)
         self.pool = make_pool(readout, last_width, **(readout_kwargs or {}))
         self.head = Linear(hidden_channels, self.out_channels) if has_head else None
@@ -99,6 +99,14 @@ class LayerStack(LayeredModel):
     @abstractmethod
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         """One layer of the stack."""
+
+    def make_last_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        """The layer that maps to ``out_channels``, where no head does (default: one like all others)."""
+        return self.make_layer(in_channels, out_channels)
+
+    def _make_layer(self, i: int, in_channels: int, out_channels: int) -> nn.Module:
+        make = self.make_layer if i < self._num_hidden else self.make_last_layer
+        return make(in_channels, out_channels)
 
     @abstractmethod
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
@@ -122,7 +130,7 @@ class LayerStack(LayeredModel):
         return out
 
     def _finish(self, i: int, out: Tensor) -> Tensor:
-        if i == self.num_layers - 1 and self.head is None:
+        if i == self._num_hidden:
             return out
         return self.activation(out if self.norm is None else self.norms[i](out))
 
@@ -146,7 +154,7 @@ class LayerStack(LayeredModel):
     def add_inputs(self, counts: Sequence[int]) -> None:
         changed = [i for i, pair in enumerate(zip(counts, self.added_inputs, strict=True)) if pair[0] != pair[1]]
         widths = [below if below == -1 else below + more for below, more in zip(self._widths, counts)]
-        wider = {i: self.make_layer(widths[i], self._widths[i + 1]) for i in changed}
+        wider = {i: self._make_layer(i, widths[i], self._widths[i + 1]) for i in changed}
         for i, layer in wider.items():
             self._check_replaceable(i, layer)
         for i, layer in wider.items():

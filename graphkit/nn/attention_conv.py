@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from graphkit.ops import Scores, SparseMatrix, SparsityPattern
 from graphkit.ops.dropout import dropout
 
 Widths = Channels | tuple[Channels, Channels]
-Fill = Finite | Tensor | str
+Fill = Finite | Tensor | Literal["sum", "add", "mean", "mul", "min", "max"]
 
 
 class Edges(NamedTuple):
@@ -150,6 +150,10 @@ class AttentionConv(Layer):
                 raise ValueError(
                     f"{type(self).__name__}: edge_attr has {edge_attr.size(0)} rows, but the graph has "
                     f"{pattern.num_edges} edges"
+                )
+            if edge_attr.size(1) != self.edge_dim:
+                raise ValueError(
+                    f"{type(self).__name__}: edge_attr has {edge_attr.size(1)} columns, but edge_dim={self.edge_dim}"
                 )
         if not self.add_self_loops:
             return Edges(pattern, edge_attr, size)

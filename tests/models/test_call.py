@@ -17,7 +17,7 @@ GRAPH = Undirected()(random_graph(9, 14, weighted=True))
 GRAPH.x = GRAPH.x.float()
 GRAPH.edge_weight = GRAPH.edge_weight.float()
 OF_NODES = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
-ALONG_EDGES = ["GCN", "GIN", "SGC", "APPNP", "MPNN", "PureGCN", "RelationalGNN", "GraphSAINT", "GRAND"]
+ALONG_EDGES = ["GCN", "GAT", "GIN", "SGC", "APPNP", "MPNN", "PureGCN", "RelationalGNN", "GraphSAINT", "GRAND"]
 
 
 def build(name):

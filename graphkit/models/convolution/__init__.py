@@ -2,6 +2,7 @@
 
 from graphkit.models.convolution.auto_gnn import AutoGNN
 from graphkit.models.convolution.drew import DRew
+from graphkit.models.convolution.gat import GAT
 from graphkit.models.convolution.gcn import GCN
 from graphkit.models.convolution.gin import GIN
 from graphkit.models.convolution.heterophily_baseline import HeterophilyBaseline
@@ -10,4 +11,4 @@ from graphkit.models.convolution.pure_gcn import PureGCN
 from graphkit.models.convolution.relational import RelationalGNN
 from graphkit.models.convolution.sgc import SGC
 
-__all__ = ["GCN", "GIN", "MPNN", "SGC", "AutoGNN", "DRew", "HeterophilyBaseline", "PureGCN", "RelationalGNN"]
+__all__ = ["GAT", "GCN", "GIN", "MPNN", "SGC", "AutoGNN", "DRew", "HeterophilyBaseline", "PureGCN", "RelationalGNN"]
