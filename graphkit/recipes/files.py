@@ -34,12 +34,14 @@ def read(path: Path) -> dict[str, Any]:
     """The content of a YAML file.
 
     Raises:
-        ValueError: If it is not YAML, not a mapping, or a mapping in it repeats a key.
+        ValueError: If there is no file, it is not YAML, not a mapping, or a mapping in it repeats a key.
     """
     import yaml
 
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
+    except FileNotFoundError:
+        raise ValueError(f"there is no file {path}") from None
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):

@@ -106,7 +106,8 @@ def compare(
         splits: For a dataset their number, or a list as for :func:`graphkit.datasets.load`; for a task a list of
             :class:`~graphkit.tasks.Split` (default: the task's own).
         seeds: Their number (0, 1, ...) or a list (default: 5).
-        trainer: How all are trained; seeds, folders and logs are those of the runs (default: ``Trainer()``).
+        trainer: How all are trained; seeds and folders are those of the runs, nothing is logged, and each run has
+            copies of the callbacks (default: ``Trainer()``).
         against: The model that all others are compared with, or for each the one that it is compared with (default:
             ``None``, every pair).
         run_dir: The folder of finished runs (default: none are kept).
@@ -131,6 +132,8 @@ def compare(
     trainer = Trainer() if trainer is None else trainer
     if trainer.run_dir is not None:
         raise ValueError(f"compare: trainer.run_dir={str(trainer.run_dir)!r}, but each run has its own; give run_dir")
+    if trainer.loggers:
+        raise ValueError(f"compare: trainer.loggers={trainer.loggers!r}, but runs are not logged; use a callback")
     named = contestants(models, trainer)
     pairs_of([each.name for each in named], against, "compare")
     chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]

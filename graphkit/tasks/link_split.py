@@ -16,7 +16,7 @@ from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_edge_index
 from graphkit.tasks.negatives import Blocks, blocks_of, in_blocks, link_keys, pairs_of, with_negatives
 from graphkit.tasks.split import STAGES, set_ids
-from graphkit.tasks.times import parts_by_time, time_bounds
+from graphkit.tasks.times import as_times, parts_by_time, time_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,7 +201,7 @@ class LinkSplit:
 
         Args:
             edge_index: The graph's edges ``[2, num_edges]``; the task must have the same ones in the same order.
-            time: The time of each edge ``[num_edges]``.
+            time: The time of each edge ``[num_edges]``, as numbers or dates.
             num_nodes: The number of nodes.
             val: The share of links for validation (default: 0.05).
             test: The share of links for the test (default: 0.1).
@@ -226,7 +226,7 @@ class LinkSplit:
         """
         place = f"LinkSplit.by_time, split {name!r}"
         edge_index = _checked_edges(edge_index, num_nodes, place)
-        times = as_tensor(time, f"{place}: time").cpu().numpy()
+        times = as_times(time, place)
         if times.shape != (edge_index.size(1),):
             raise ValueError(f"{place}: time has the shape {list(times.shape)}, expected [{edge_index.size(1)}]")
         proper = (edge_index[0] != edge_index[1]).numpy()
@@ -253,19 +253,30 @@ class LinkSplit:
         """A mask ``[num_edges]`` of the graph's edges that carry messages at one stage."""
         if self.recurring:
             return torch.ones(edge_index.size(1), dtype=torch.bool)
-        if self.edge_part is not None:
-            if self.edge_part.numel() != edge_index.size(1):
-                raise ValueError(
-                    f"split {self.name!r} knows the times of {self.edge_part.numel()} edges, but the graph has "
-                    f"{edge_index.size(1)}; make both of the same edges"
-                )
-            return self.edge_part <= int(stage == "test" and self.val_messages)
         hidden = ["test"] if stage == "test" and self.val_messages else ["val", "test"]
         if stage == "train" and self.disjoint:
             hidden.append("train")
         num_nodes = max(self.num_nodes, int(edge_index.max()) + 1 if edge_index.numel() else 0)
         concealed = [link_keys(getattr(self, part), num_nodes, self.undirected) for part in hidden]
-        return ~torch.isin(link_keys(edge_index, num_nodes, self.undirected), torch.cat(concealed))
+        visible = ~torch.isin(link_keys(edge_index, num_nodes, self.undirected), torch.cat(concealed))
+        return visible if self.edge_part is None else self._of_the_past(edge_index, stage, visible)
+
+    def _of_the_past(self, edge_index: Tensor, stage: str, visible: Tensor) -> Tensor:
+        """Which edges come to be before the links of a stage; none may be a link to be predicted."""
+        assert self.edge_part is not None
+        if self.edge_part.numel() != edge_index.size(1):
+            raise ValueError(
+                f"split {self.name!r} knows the times of {self.edge_part.numel()} edges, but the graph has "
+                f"{edge_index.size(1)}; make both of the same edges"
+            )
+        past = self.edge_part <= int(stage == "test" and self.val_messages)
+        if (past & ~visible).any():
+            u, v = edge_index[:, int((past & ~visible).nonzero()[0])].tolist()
+            raise ValueError(
+                f"split {self.name!r}: edge {u} -> {v} has the place of one of the past, but is to be predicted; "
+                "give the graph the edges that the split was made of, in their order"
+            )
+        return past
 
     @cached_property
     def blocks(self) -> Blocks | None:

@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from graphkit.core.constraints import Count, Interval, NonNegativeInt, Seed, Share, checked
 from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_tensors
-from graphkit.tasks.times import parts_by_time, time_bounds
+from graphkit.tasks.times import as_times, parts_by_time, time_bounds
 
 STAGES = ("train", "val", "test")
 
@@ -285,7 +285,7 @@ class Split:
         others for the test. So examples of the same time are always in the same part.
 
         Args:
-            time: The time of each node, edge or graph ``[num_examples]``.
+            time: The time of each node, edge or graph ``[num_examples]``, as numbers or dates.
             val: The share for validation (default: 0.2).
             test: The share for the test; the rest is for training (default: 0.2).
             name: The split's name (default: ``"time"``).
@@ -297,7 +297,7 @@ class Split:
             >>> Split.by_time([3, 1, 1, 2, 5, 4, 6, 6]).test.tolist()
             [6, 7]
         """
-        times = as_tensor(time, f"split {name!r}: time").cpu().numpy()
+        times = as_times(time, f"split {name!r}")
         part = parts_by_time(times, time_bounds(times, val, test, f"split {name!r}"))
         train, val_ids, test_ids = (torch.from_numpy(np.flatnonzero(part == number)) for number in range(3))
         return cls(name, train, val_ids, test_ids, num_examples=part.size)

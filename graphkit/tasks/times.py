@@ -6,6 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from graphkit.core.graph_input import as_tensor
+
+
+def as_times(time: Any, place: str) -> np.ndarray:
+    """Times as numbers; dates of numpy and pandas are counted from 1970, missing ones are NaN."""
+    if getattr(getattr(time, "dtype", None), "kind", "") == "M":
+        dates = np.asarray(time, dtype="datetime64[ns]")
+        return np.where(np.isnat(dates), np.nan, dates.astype(np.int64))
+    return as_tensor(time, f"{place}: time").cpu().numpy()
+
 
 def time_bounds(times: np.ndarray, val: float, test: float, place: str) -> tuple[float, float]:
     """The last time of training and that of validation.

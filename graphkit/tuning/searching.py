@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import optuna
+from joblib import effective_n_jobs
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage, InMemoryStorage
@@ -113,7 +114,7 @@ def search(
     parts = make_sampler(sampler, 0), make_pruner(pruner)
     kept = open_storage(storage, Path(folder) / subject.name / "trials.sqlite3")
     options = RunOptions(jobs=jobs, threads=threads, folder=folder, progress=progress)
-    alone = _num_workers(jobs) == 1
+    alone = effective_n_jobs(jobs) == 1
     if not alone and isinstance(kept, InMemoryStorage):
         raise ValueError(f"search: jobs={jobs} needs a storage that processes share, not memory; leave it out")
 
@@ -147,12 +148,6 @@ def _subject(recipe: str | os.PathLike[str] | Recipe | Mapping[str, Any]) -> Sub
     recipe = recipe if isinstance(recipe, Recipe) else graphkit.recipes.load(recipe)
     unit = recipe.unit == "log10"
     return Subject(recipe.name, recipe.cell.experiment, len(recipe.seeds), recipe.splits, recipe.also_test, unit)
-
-
-def _num_workers(jobs: int | None) -> int:
-    from joblib import effective_n_jobs
-
-    return effective_n_jobs(jobs) if jobs is not None else effective_n_jobs()
 
 
 def _carry_out(trials: Trials, options: RunOptions, name: str) -> None:

@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from lightning_fabric.loggers import CSVLogger
 from torch import nn
 
 import graphkit as gk
@@ -171,6 +172,7 @@ BOTH = {"a": narrow, "b": "MLP"}
         ({"seeds": 0}, ValueError, "compare: seeds=0, must be at least 1"),
         ({"against": "c"}, ValueError, "compare: against: unknown method 'c'"),
         ({"trainer": gk.Trainer(run_dir="x")}, ValueError, "trainer.run_dir='x', but each run has its own"),
+        ({"trainer": gk.Trainer(loggers=[CSVLogger("x")])}, ValueError, "but runs are not logged; use a callback"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_first_run(arguments, error, message, trainings):

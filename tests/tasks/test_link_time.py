@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch_geometric.data import Data, HeteroData
@@ -125,6 +126,27 @@ def test_a_time_split_is_of_its_edges():
     split = LinkSplit.by_time(edge_index, time, 14, 0.2, 0.3, undirected=False)
     with pytest.raises(ValueError, match="split 'time' knows the times of 90 edges, but the graph has 89; make both"):
         LinkTask("events", Data(num_nodes=14, edge_index=edge_index[:, 1:]), split)
+
+
+@pytest.mark.parametrize("undirected", [True, False])
+def test_a_time_split_notices_edges_in_another_order(undirected):
+    edge_index, time = events(0, False)
+    split = LinkSplit.by_time(edge_index, time, 14, 0.2, 0.3, undirected=undirected)
+    sorted_again = Data(num_nodes=14, edge_index=edge_index[:, (14 * edge_index[0] + edge_index[1]).argsort()])
+    with pytest.raises(ValueError, match=r"edge \d+ -> \d+ has the place of one of the past, but is to be predicted"):
+        LinkTask("events", sorted_again, split)
+
+
+def test_dates_are_times():
+    edge_index, time = events(3, False)
+    dates = np.datetime64("2020-01-01") + time.long().numpy().astype("timedelta64[D]")
+    expected = LinkSplit.by_time(edge_index, time, 14, 0.2, 0.3)
+    for given in (dates, pd.Series(dates), pd.DatetimeIndex(dates)):
+        assert LinkSplit.by_time(edge_index, given, 14, 0.2, 0.3).hash == expected.hash
+        assert gk.Split.by_time(given).hash == gk.Split.by_time(time).hash
+    dates[3] = np.datetime64("NaT")
+    with pytest.raises(ValueError, match="time is missing or infinite at some places"):
+        gk.Split.by_time(dates)
 
 
 # Two sides -----------------------------------------------------------------------------------------------------------

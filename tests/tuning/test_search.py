@@ -174,6 +174,19 @@ def test_several_jobs():
         search(jobs=2, storage=optuna.storages.InMemoryStorage())
 
 
+def test_one_job_is_the_default_on_any_number_of_cores(monkeypatch):
+    monkeypatch.setattr("joblib.parallel.mp.cpu_count", lambda: 8)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "8")
+    samplers = (optuna.samplers.RandomSampler(seed=3) for _ in range(2))
+    drawn = [params(search(3, sampler=each, storage=optuna.storages.InMemoryStorage(), seeds=1)) for each in samplers]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_space_without_a_file():
+    with pytest.raises(ValueError, match=r"there is no file nowhere\.yaml"):
+        search(space="nowhere.yaml")
+
+
 # Failures and pruning -------------------------------------------------------------------------------------------------
 
 

@@ -123,7 +123,12 @@ class HeterophilyBaseline(LayeredModel):
         if self.module == "SGC":
             h = h + self._averages(self.lin_added(x), batch)
         elif self.module == "adj":
-            size = batch.num_nodes
+            size, known = batch.num_nodes, self.lin_added.in_channels
+            if size != known > 0:
+                raise ValueError(
+                    f"HeterophilyBaseline: module='adj' has weights for {known} nodes of one graph, but this one has "
+                    f"{size}; use another module for several graphs, and for subgraphs"
+                )
             h = h + self.lin_added(SparseMatrix.from_edges(batch.edge_index, batch.get("edge_weight"), size=size))
         return F.gelu(dropout(h, self.dropout, self.training))
 
