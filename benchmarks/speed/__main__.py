@@ -10,6 +10,7 @@ from benchmarks.speed import common
 
 MODULES = (
     "aggregation",
+    "attention",
     "compiled",
     "decoupled",
     "drew",

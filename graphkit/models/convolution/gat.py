@@ -29,7 +29,7 @@ class GAT(LayerStack):
     ``out_channels`` averages them, as in PyG's model, with which weights can be exchanged. ``dropout`` is also the
     probability of dropping a weight of attention.
 
-    The original has 8 heads of 8 channels, ELU and dropout 0.6.
+    The original has 8 heads of 8 channels, ELU and dropout 0.6: the recipe ``gat/cora`` says so explicitly.
 
     Args:
         conv: ``"gat"`` for :class:`~graphkit.nn.GATConv`, ``"gatv2"`` for :class:`~graphkit.nn.GATv2Conv`, or
