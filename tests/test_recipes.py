@@ -103,6 +103,8 @@ def assert_builds(cell):
         readout=None if card.kind != "graph" else "mean" if marked[0]["readout_mask"] is None else "mask",
         graphs=marked,
         example=marked[0],
+        judges_pairs=card.kind == "link",
+        judges_links=card.kind == "link",
     )
     model = cell.experiment.build_model(shape)
     trainer = cell.experiment.build_trainer()

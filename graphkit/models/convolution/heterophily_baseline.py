@@ -55,6 +55,7 @@ class HeterophilyBaseline(LayeredModel):
         dropout: The probability of dropping an entry, wherever the official code does (default: 0).
 
     Example:
+        >>> import torch
         >>> data = Data(x=torch.ones(3, 4), edge_index=torch.tensor([[0, 1], [1, 2]]))
         >>> HeterophilyBaseline(4, 8, out_channels=2, module="SAGE")(data).shape
         torch.Size([3, 2])
