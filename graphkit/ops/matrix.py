@@ -159,7 +159,7 @@ class SparseMatrix(Caching):
             out = _product(matrix, flat) * self.pattern.inverse_degree(flat.dtype).unsqueeze(1)
         else:
             check_choice(reduce, ("sum", "mean", "max", "min"), "reduce")
-            out = Extreme.apply(flat, matrix.values, self.pattern.col, self.pattern.groups, reduce)
+            out = _extreme(matrix, flat, reduce)
         return out if x.dim() == 2 else out.view(-1, *x.shape[1:])
 
     def csr(self, dtype: torch.dtype) -> Tensor:
@@ -260,6 +260,14 @@ def _product(matrix: SparseMatrix, x: Tensor) -> Tensor:
     if not torch.is_grad_enabled() or (values is None and not x.requires_grad):  # saves a third of a small product
         return backend.csr_mm(matrix.csr(x.dtype), x)
     return _Product.apply(x, values, matrix)
+
+
+def _extreme(matrix: SparseMatrix, x: Tensor, reduce: str) -> Tensor:
+    """The max or min over each row of ``matrix``'s entries times the rows of ``x [num_cols, F]``."""
+    pattern = matrix.pattern
+    if pattern.traced:
+        return cast(Any, pattern).extreme(matrix.values, x, reduce)
+    return Extreme.apply(x, matrix.values, pattern.col, pattern.groups, reduce)
 
 
 class _Product(torch.autograd.Function):

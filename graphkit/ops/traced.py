@@ -65,6 +65,10 @@ class EdgeList:
         """The number of entries of each row."""
         return self.row_sum(self.to_csr(torch.ones_like(self.row)))
 
+    def inverse_degree(self, dtype: torch.dtype) -> Tensor:
+        """One over the number of entries in each row, 1 where there is none."""
+        return self.in_degree.clamp(min=1).to(dtype).reciprocal()
+
     def refuse(self, what: str) -> NoReturn:
         """Refuse to tell what follows from the contents of edges."""
         raise AttributeError(
@@ -125,6 +129,17 @@ class EdgeList:
         """The sum over each row of the sources' rows of ``x``, by value."""
         messages = x.index_select(0, self.col)
         return self.row_sum(self.to_csr(messages) if values is None else values.unsqueeze(1) * messages)
+
+    def extreme(self, values: Tensor | None, x: Tensor, reduce: str) -> Tensor:
+        """The max or min over each row of the sources' rows of ``x``, by value; 0 for empty rows."""
+        messages = x.index_select(0, self.col)
+        messages = messages if values is None else values.unsqueeze(1) * messages
+        worst = -torch.inf if reduce == "max" else torch.inf
+        if self.live is not None:
+            messages = messages.masked_fill(~self.live.unsqueeze(1), worst)
+        index = self.row.unsqueeze(1).expand_as(messages)
+        out = messages.new_full((self.num_rows, x.size(1)), worst).scatter_reduce(0, index, messages, f"a{reduce}")
+        return out.masked_fill((self.in_degree == 0).unsqueeze(1), 0.0)
 
     def row_sum(self, values: Tensor) -> Tensor:
         """The sum of each row's values ``[num_edges, *]``."""

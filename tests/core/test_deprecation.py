@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 import pytest
 
 from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute, renamed_members
 
 
-def test_an_old_member_of_a_module_is_the_new_one_and_warns():
-    value = object()
-    get = renamed_members({"__name__": "pkg", "New": value}, {"Old": "New"})
+def test_an_old_member_of_a_module_is_the_new_one_and_warns(monkeypatch):
+    module, value = ModuleType("pkg"), object()
+    monkeypatch.setitem(sys.modules, "pkg", module)
+    module.__dict__["__getattr__"] = {"New": value}.__getitem__  # made when it is asked for
+    get = renamed_members(vars(module), {"Old": "New"})
     with pytest.warns(FutureWarning, match=r"pkg\.Old is now New"):
         assert get("Old") is value
     with pytest.raises(AttributeError, match="'pkg' has no attribute 'Other'"):

@@ -7,7 +7,7 @@ import torch
 
 from graphkit.models import GRAND
 from graphkit.nn import DRewGCNConv, GCNConv, GINConv, GINPerceptron, RelationalConv
-from graphkit.ops import sparsity_pattern
+from graphkit.ops import sparsity_pattern, spmm
 from graphkit.testing import random_graph
 
 GRAPH = random_graph(9, 20, weighted=True)
@@ -47,6 +47,31 @@ def test_pairs_of_several_distances(options):
     torch.testing.assert_close(
         in_vmap(lambda x: layer(x, GRAPH.edge_index, hops)), layer(GRAPH.x, GRAPH.edge_index, hops)
     )
+
+
+@pytest.mark.parametrize("reduce", ["sum", "mean", "max", "min"])
+@pytest.mark.parametrize("own_loops", [False, True])
+def test_reductions_and_their_gradients(reduce, own_loops):
+    """Node 7 has no edges, messages of node 5 are 0 (also as extremes)."""
+    edges = GRAPH.edge_index.masked_fill(GRAPH.edge_index >= 7, 0)
+    edges[:, :2] = 8  # own loops replace these two
+    weight = GRAPH.edge_weight.masked_fill(edges[0] == 5, 0.0)
+
+    def call(x, weight):
+        graph, values = sparsity_pattern(edges, 9), weight
+        if own_loops:
+            graph, values = graph.with_self_loops(weight)
+        return spmm(graph, x, values, reduce)
+
+    wanted = GRAPH.x.clone().requires_grad_(), weight.clone().requires_grad_()
+    out = call(*wanted)
+    found = torch.compile(call, fullgraph=True, backend="aot_eager")(*wanted)
+    torch.testing.assert_close(found, out)
+    direction = torch.randn(out.shape, generator=torch.Generator().manual_seed(0), dtype=out.dtype)
+    gradients = torch.autograd.grad(found, wanted, direction)
+    torch.testing.assert_close(gradients, torch.autograd.grad(out, wanted, direction))
+    torch.testing.assert_close(in_vmap(lambda x: call(x, weight)), out)
+    torch._dynamo.reset()
 
 
 def test_what_follows_from_the_contents_of_edges_is_refused():
