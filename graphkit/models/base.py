@@ -160,7 +160,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
         """The composition of :meth:`encode`, all steps and :meth:`decode`."""
         try:
             return self.decode(self.layer_states(batch)[-1], batch)
-        except (RuntimeError, IndexError):
+        except (RuntimeError, IndexError, TypeError):
             self._explain(batch)
             raise
 
@@ -175,7 +175,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
         """Say why torch has refused a batch, if it is what the batch holds."""
         if batch.get("x") is not None:
             check_width(self, batch.x)
-            explain_dtype(self, batch.x)
+            explain_dtype(self, batch.x, batch.get("edge_weight"))
         check_edges(batch, type(self).__name__)
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import signature
 from typing import Any, NoReturn
 
 import torch
@@ -33,7 +34,7 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
             dim = getattr(self, "node_dim", -2)
             return forward(self, x.movedim(dim, 0), *args, **kwargs).movedim(0, dim)
         except (RuntimeError, TypeError):
-            explain_dtype(self, x)
+            explain_dtype(self, x, _weight_in(forward, args, kwargs))
             raise
 
     return moved
@@ -52,7 +53,11 @@ def _of_pair(forward: Callable[..., Tensor], layer: Any, x: Any, args: Any, kwar
     source, target = parts if layer.flow == "source_to_target" else parts[::-1]
     if source is None:
         raise ValueError(f"{type(layer).__name__}: the features that messages start from are None")
-    out = forward(layer, (source, target), *args, **kwargs)
+    try:
+        out = forward(layer, (source, target), *args, **kwargs)
+    except (RuntimeError, TypeError):
+        explain_dtype(layer, source, _weight_in(forward, args, kwargs))
+        raise
     return out if out.dim() == 2 else out.movedim(0, dim)
 
 
@@ -76,7 +81,7 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         try:
             return forward(self, x, *args, **kwargs)
         except (RuntimeError, TypeError):
-            explain_dtype(self, state)
+            explain_dtype(self, state, _weight_in(forward, args, kwargs))
             raise
 
     return checked
@@ -114,12 +119,21 @@ def check_width(layer: Any, x: Any) -> None:
         )
 
 
-def explain_dtype(layer: Any, x: Any) -> None:
-    """Say why torch has refused features, if it is their dtype."""
+def explain_dtype(layer: Any, x: Any, edge_weight: Any = None) -> None:
+    """Say why torch has refused features, if it is their dtype, or that of weights of edges, which they take on."""
+    name = type(layer).__name__
     dtype = next((p.dtype for p in layer.parameters() if p.is_floating_point()), torch.get_default_dtype())
-    if x.dtype != dtype:
-        name = type(layer).__name__
+    if x.dtype not in (dtype, None):  # a sparse matrix of ones fits all
         raise TypeError(f"{name}: features are {x.dtype}, but weights {dtype}; use x.to({dtype})")
+    if isinstance(edge_weight, Tensor) and torch.promote_types(edge_weight.dtype, dtype) != dtype:
+        raise TypeError(
+            f"{name}: edge_weight is {edge_weight.dtype}, but parameters are {dtype}; use edge_weight.to({dtype})"
+        )
+
+
+def _weight_in(forward: Callable[..., Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The weights of edges among the arguments that follow the features."""
+    return (dict(zip(list(signature(forward).parameters)[2:], args)) | kwargs).get("edge_weight")
 
 
 def nodes_first(x: Tensor) -> Tensor:

@@ -34,7 +34,8 @@ NAMES = {
     "x": ("feature", "x is", "x has", "x of graph", "no x", "label", "nodes"),
     "edge_index": ("edge_index", "rows for", "restriction_maps"),
     "y": ("y is", "y holds", "label"),
-    "edge_weight": ("weight",),
+    "edge_weight": ("edge_weight", "edge weight"),
+    "edge_label": ("label",),
 }
 
 
@@ -75,6 +76,8 @@ def _raw(kind: str) -> dict[str, Any]:
     for number, graph in enumerate(graphs):
         graph.edge_weight = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(number)) + 0.5
         graph.edge_attr = torch.ones(graph.num_edges, 2)
+        if task.kind == "edge":
+            graph.edge_label = task.labels
     settings = {} if task.kind == "link" else {"target": task.target.name}
     return {"graphs": graphs, "split": task.split, "cls": type(task), "settings": settings}
 

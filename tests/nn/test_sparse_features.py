@@ -35,3 +35,16 @@ def test_sparse_features_give_what_dense_ones_give(name, in_channels):
 def test_layers_that_average_first_refuse_sparse_features(name, in_channels, kind):
     with pytest.raises(TypeError, match=rf"{name}: x is a sparse matrix, must be a dense tensor; use x.to_dense\(\)"):
         getattr(nn, name)(in_channels, 3)(SPARSE[kind], EDGES)
+
+
+@pytest.mark.parametrize("form", ["dense", "pair", "sparse ones"])
+def test_weights_of_edges_of_a_wider_dtype_are_named(form):
+    edge_index, edge_weight = torch.tensor([[0, 1], [1, 2]]), torch.ones(2, dtype=torch.float64)
+    x = torch.ones(3, 3)
+    x = {"dense": x, "pair": (x, x), "sparse ones": SparseMatrix.from_edges(edge_index, size=3)}[form]
+    network = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.ReLU())
+    layer = nn.GINConv(nn.GINPerceptron(3, 2) if form == "sparse ones" else network)
+    with pytest.raises(
+        TypeError, match=r"GINConv: edge_weight is torch.float64, .*use edge_weight.to\(torch.float32\)"
+    ):
+        layer(x, edge_index, edge_weight)
