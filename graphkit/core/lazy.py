@@ -8,7 +8,7 @@ from typing import Any
 
 
 def lazy_members(module: MutableMapping[str, Any], members: dict[str, Sequence[str]]) -> Callable[[str], Any]:
-    """A package's ``__getattr__``.
+    """A package's ``__getattr__``, which also lets ``dir`` know the members.
 
     No file of the package may be called like a member: it would take the member's place when it is imported.
 
@@ -30,4 +30,5 @@ def lazy_members(module: MutableMapping[str, Any], members: dict[str, Sequence[s
         module[name] = getattr(importlib.import_module(places[name]), name)
         return module[name]
 
+    module["__dir__"] = lambda: sorted({*module, *places})  # for who lists members: completion, the documentation
     return get
