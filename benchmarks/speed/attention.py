@@ -31,19 +31,19 @@ def _weights(layer: torch.nn.Module) -> list[torch.Tensor]:
     ]  # the gradient of keys' bias is 0 but for noise
 
 
-@benchmark("gat_conv", goal=4.0, of="GATConv")
+@benchmark("gat_conv", goal=4.0, of="GAT")
 def gat_conv() -> Benchmark:
     """GAT layer on a plain edge_index, forward and backward: 100k nodes, 1M edges, 8 heads of 8 channels."""
     return _layers("GATConv")
 
 
-@benchmark("gatv2_conv", of="GATv2Conv")
+@benchmark("gatv2_conv", of="GAT")
 def gatv2_conv() -> Benchmark:
     """GATv2 layer on a plain edge_index, forward and backward: 100k nodes, 1M edges, 8 heads of 8 channels."""
     return _layers("GATv2Conv")
 
 
-@benchmark("transformer_conv", goal=6.0, of="TransformerConv")
+@benchmark("transformer_conv", goal=6.0, of="GAT")
 def transformer_conv() -> Benchmark:
     """Transformer layer on a plain edge_index, forward and backward: 100k nodes, 1M edges, 8 heads of 8 channels."""
     return _layers("TransformerConv")
