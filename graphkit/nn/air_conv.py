@@ -56,14 +56,13 @@ class AIRConv(Layer):
         K: Count,
         alpha: UnitInterval = 1.0,
         dropout: Probability = 0.0,
-        cached: bool = False,
         add_self_loops: bool = True,
         official_sum: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.in_channels, self.K, self.alpha, self.dropout = in_channels, K, alpha, dropout
-        self.cached, self.add_self_loops, self.official_sum = cached, add_self_loops, official_sum
+        self.add_self_loops, self.official_sum = add_self_loops, official_sum
         self.lin_first = torch_linear(in_channels, 1, bias=False)
         self.lin_hop = torch_linear(in_channels, 1)
         self.reset_parameters()

@@ -43,12 +43,10 @@ class DAGNNConv(Layer):
     checks = Checks([{"K": 1}, {"K": 4}, {"K": 2, "add_self_loops": False}])
     takes_sparse = False
 
-    def __init__(
-        self, in_channels: Channels, K: Count, cached: bool = False, add_self_loops: bool = True, **kwargs: Any
-    ) -> None:
+    def __init__(self, in_channels: Channels, K: Count, add_self_loops: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.in_channels, self.K = in_channels, K
-        self.cached, self.add_self_loops = cached, add_self_loops
+        self.add_self_loops = add_self_loops
         self.proj = torch_linear(in_channels, 1)
         self.reset_parameters()
 

@@ -76,7 +76,6 @@ class GPRConv(Layer):
         K: Count,
         alpha: NonNegative = 0.2,
         init: Literal["RWR", "KI", "SGC", "random"] = "RWR",
-        cached: bool = False,
         add_self_loops: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -86,7 +85,7 @@ class GPRConv(Layer):
         if init == "SGC" and alpha not in range(K + 1):
             raise ValueError(f"GPRConv: alpha={alpha}, must be one of the hops 0 to {K} for init='SGC'")
         self.K, self.alpha, self.init = K, alpha, init
-        self.cached, self.add_self_loops = cached, add_self_loops
+        self.add_self_loops = add_self_loops
         self.temp = nn.Parameter(torch.empty(K + 1))
         self.reset_parameters()
 

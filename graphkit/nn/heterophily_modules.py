@@ -11,10 +11,11 @@ from torch_geometric.nn import inits
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Checked, Count, Probability
+from graphkit.nn.attention_conv import AttentionConv
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.node_axis import one_graph, static_graphs
-from graphkit.ops import Scores, SparseMatrix, attention, attention_weights, unweighted_pattern
+from graphkit.ops import Scores
 from graphkit.ops.dropout import dropout as drop
 
 
@@ -65,7 +66,18 @@ class FeedForwardModule(Checked, nn.Module):
 
 
 class _Averages(Layer):
-    """Averages of neighbours, beside the node's own features or not, and a perceptron."""
+    """Averages of neighbours, beside the node's own features or not, and a perceptron.
+
+    Usual arguments:
+        channels: Size of each input and output row.
+        hidden_dim_multiplier: As in :class:`FeedForwardModule`.
+        dropout: Likewise.
+
+    Shapes:
+        - **input:** ``x`` ``[*, num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
+          ``[num_edges]`` (optional, differentiable)
+        - **output:** ``[*, num_nodes, channels]``
+    """
 
     takes_sparse = False
     sep: bool  # whether a node's own features stand beside the average
@@ -101,16 +113,6 @@ class GCNModule(_Averages):
     From `"A Critical Look at the Evaluation of GNNs under Heterophily" <https://arxiv.org/abs/2302.11640>`_ (Platonov
     et al., ICLR 2023), with :math:`P` as in :class:`GCNConv` and :class:`FeedForwardModule`.
 
-    Args:
-        channels: Size of each input and output row.
-        hidden_dim_multiplier: As in :class:`FeedForwardModule` (default: 1).
-        dropout: Likewise (default: 0).
-
-    Shapes:
-        - **input:** ``x`` ``[*, num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
-          ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[*, num_nodes, channels]``
-
     Example:
         >>> GCNModule(3)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 3])
@@ -126,16 +128,6 @@ class SAGEModule(_Averages):
     From `"A Critical Look at the Evaluation of GNNs under Heterophily" <https://arxiv.org/abs/2302.11640>`_ (Platonov
     et al., ICLR 2023); self-loops are not added, and the mean of no neighbours is 0.
 
-    Args:
-        channels: Size of each input and output row.
-        hidden_dim_multiplier: As in :class:`FeedForwardModule` (default: 1).
-        dropout: Likewise (default: 0).
-
-    Shapes:
-        - **input:** ``x`` ``[*, num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``; ``edge_weight``
-          ``[num_edges]`` (optional, differentiable)
-        - **output:** ``[*, num_nodes, channels]``
-
     Example:
         >>> SAGEModule(3)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 3])
@@ -145,33 +137,40 @@ class SAGEModule(_Averages):
     sep, norm = True, "row"
 
 
-class _AttentionModule(Layer):
-    """Attention of several heads to neighbours, beside the node's own features or not."""
+class _AttentionModule(AttentionConv):
+    """Attention of several heads to neighbours, beside the node's own features or not.
+
+    Usual arguments:
+        channels: Size of each input and output row.
+        sep: Whether a node's own features stand beside what it is sent, without self-loops; else missing ones are
+            added.
+
+    Shapes:
+        - **input:** ``x`` ``[num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``
+        - **output:** ``[num_nodes, channels]``
+
+    Raises:
+        ValueError: If ``heads`` does not divide ``channels``.
+    """
 
     takes_sparse = False
+    bipartite = False
 
-    def __init__(self, channels: Count, heads: Count, sep: bool, dropout: Probability, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, channels: Count, heads: Count, sep: bool, **kwargs: Any) -> None:
         if channels % heads:
             raise ValueError(f"{type(self).__name__}: heads={heads} must divide channels={channels}")
-        self.channels, self.heads, self.sep, self.dropout = channels, heads, sep, dropout
+        super().__init__(channels, channels // heads, heads, True, 0.0, None, add_self_loops=not sep, **kwargs)
+        self.channels, self.sep = channels, sep
 
     def reset_parameters(self) -> None:
         """Draw new weights, as torch's linear maps are drawn."""
         for part in self.children():
             inits.reset(part)
 
-    def attend(self, edge_index: Tensor, scores: Scores, value: Tensor) -> Tensor:
+    def sums(self, edge_index: Tensor, scores: Scores, value: Tensor) -> Tensor:
         """The heads' weighted sums of values ``[num_nodes, heads, channels]``, with self-loops unless ``sep``."""
-        size = value.size(0)
-        pattern = unweighted_pattern(self.edges(edge_index, size), size, type(self).__name__)
-        if not self.sep:
-            pattern, _ = pattern.with_self_loops()
-        if not self.sends_messages:
-            return attention(pattern, scores, value)
-        weights = pattern.to_csr(attention_weights(pattern, scores))
-        sums = [self.along(SparseMatrix(pattern, weights[:, h])).matmul(value[:, h]) for h in range(self.heads)]
-        return torch.stack(sums, dim=1)
+        edges = self.prepared(edge_index, None, (value.size(0), value.size(0)))
+        return self.attend(edges, scores, value)[0]
 
     def beside(self, x: Tensor, message: Tensor) -> Tensor:
         """What the perceptron or linear map behind the attention reads."""
@@ -196,19 +195,9 @@ class GATModule(_AttentionModule):
     belongs to head :math:`j \bmod H`. :math:`\mathrm{FFN}` is :class:`FeedForwardModule`.
 
     Args:
-        channels: Size of each input and output row.
         heads: The number of heads :math:`H` (default: 8).
-        sep: Whether a node's own features stand beside what it is sent, without self-loops; else missing ones are added
-            (default: ``False``).
         hidden_dim_multiplier: As in :class:`FeedForwardModule` (default: 1).
         dropout: Likewise (default: 0).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``
-        - **output:** ``[num_nodes, channels]``
-
-    Raises:
-        ValueError: If ``heads`` does not divide ``channels``.
 
     Example:
         >>> GATModule(4, heads=2)(torch.ones(4, 4), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
@@ -226,8 +215,7 @@ class GATModule(_AttentionModule):
         dropout: Probability = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(channels, heads, sep, dropout, **kwargs)
-        self.hidden_dim_multiplier = hidden_dim_multiplier
+        super().__init__(channels, heads, sep, **kwargs)
         self.input_linear = torch_linear(channels, channels)
         self.attn_linear_u = torch_linear(channels, heads)
         self.attn_linear_v = torch_linear(channels, heads, bias=False)
@@ -239,7 +227,7 @@ class GATModule(_AttentionModule):
         z = self.input_linear(x)
         scores = Scores.additive(self.attn_linear_v(z), self.attn_linear_u(z))
         value = z.view(z.size(0), -1, self.heads).transpose(1, 2)
-        message = self.attend(edge_index, scores, value).transpose(1, 2).reshape(z.shape)
+        message = self.sums(edge_index, scores, value).transpose(1, 2).reshape(z.shape)
         return self.feed_forward_module(self.beside(z, message))
 
 
@@ -256,18 +244,8 @@ class TransformerAttentionModule(_AttentionModule):
     where all maps have a bias. Queries are the sources', as in the official code.
 
     Args:
-        channels: Size of each input and output row.
         heads: The number of heads (default: 8).
-        sep: Whether a node's own features stand beside what it is sent, without self-loops; else missing ones are added
-            (default: ``False``).
         dropout: The probability of dropping an entry of the output (default: 0).
-
-    Shapes:
-        - **input:** ``x`` ``[num_nodes, channels]``; ``edge_index`` ``[2, num_edges]``
-        - **output:** ``[num_nodes, channels]``
-
-    Raises:
-        ValueError: If ``heads`` does not divide ``channels``.
 
     Example:
         >>> TransformerAttentionModule(4, heads=2)(torch.ones(4, 4), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
@@ -279,7 +257,8 @@ class TransformerAttentionModule(_AttentionModule):
     def __init__(
         self, channels: Count, heads: Count = 8, sep: bool = False, dropout: Probability = 0.0, **kwargs: Any
     ) -> None:
-        super().__init__(channels, heads, sep, dropout, **kwargs)
+        super().__init__(channels, heads, sep, **kwargs)
+        self.output_dropout = dropout
         self.attn_query = torch_linear(channels, channels)
         self.attn_key = torch_linear(channels, channels)
         self.attn_value = torch_linear(channels, channels)
@@ -291,5 +270,5 @@ class TransformerAttentionModule(_AttentionModule):
         query, key, value = (
             part(x).view(x.size(0), self.heads, -1) for part in (self.attn_query, self.attn_key, self.attn_value)
         )
-        message = self.attend(edge_index, Scores.dot(key, query), value).flatten(1)
-        return drop(self.output_linear(self.beside(x, message)), self.dropout, self.training)
+        message = self.sums(edge_index, Scores.dot(key, query), value).flatten(1)
+        return drop(self.output_linear(self.beside(x, message)), self.output_dropout, self.training)

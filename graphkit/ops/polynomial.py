@@ -43,15 +43,16 @@ def polynomial_filter(matrix: SparseMatrix, coefficients: Tensor, x: Tensor) -> 
 
 
 def _differentiable(matrix: SparseMatrix, coefficients: Tensor, x: Tensor) -> Tensor:
-    out = coefficients[0] * x
-    for coefficient, h in zip(coefficients[1:], powers(matrix, x, coefficients.numel() - 1), strict=True):
+    out = torch.zeros_like(x)
+    for coefficient, h in zip(coefficients, powers(matrix, x, coefficients.numel() - 1), strict=True):
         out = out + coefficient * h
     return out
 
 
-def powers(matrix: SparseMatrix, h: Tensor, count: int) -> Iterator[Tensor]:
-    """The products of features with the first so many powers of a matrix, from the first power on."""
-    for _ in range(count):
+def powers(matrix: SparseMatrix, h: Tensor, last: int) -> Iterator[Tensor]:
+    """The products of features with the powers 0 to ``last`` of a matrix, each made when it is asked for."""
+    yield h
+    for _ in range(last):
         h = matrix.matmul(h)
         yield h
 
@@ -71,11 +72,11 @@ class _Polynomial(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         x, coefficients = ctx.saved_tensors
-        transposed = ctx.matrix.T
+        transposed, last = ctx.matrix.T, coefficients.numel() - 1
         if not torch.is_grad_enabled():
-            return *_filter(transposed, coefficients, grad, x), None
-        turned = (grad, *powers(transposed, grad, coefficients.numel() - 1))
-        return polynomial_filter(transposed, coefficients, grad), torch.stack([(x * h).sum() for h in turned]), None
+            return *_filter(transposed, coefficients, grad, x if ctx.needs_input_grad[1] else None), None
+        dots = torch.stack([(x * h).sum() for h in powers(transposed, grad, last)])
+        return polynomial_filter(transposed, coefficients, grad), dots, None
 
 
 def _filter(
@@ -84,11 +85,9 @@ def _filter(
     """The filtered features, and the products of each power with other features."""
     filtered, dots = [], None if other is None else torch.zeros_like(coefficients)
     for columns, others in zip(column_blocks(x), column_blocks(x if other is None else other), strict=True):
-        h, out = columns, coefficients[0] * columns
-        for k in range(coefficients.numel()):
-            if k:
-                h = matrix.matmul(h)
-                out.addcmul_(h, coefficients[k])
+        out = torch.zeros_like(columns)
+        for k, h in enumerate(powers(matrix, columns, coefficients.numel() - 1)):
+            out.addcmul_(h, coefficients[k])
             if dots is not None:
                 dots[k] += (h * others).sum()
         filtered.append(out)

@@ -107,8 +107,22 @@ class FromTables(Task):
         pandas_needed(f"{cls.__name__}.from_pandas")
         place = f"task {name!r}"
         names, column = [label] if isinstance(label, str) else list(label), split if isinstance(split, str) else None
-        columns = (id, features, categorical, impute, standardize, ends, edge_weight, edge_features, directed)
-        tables = Tables.learned(nodes, edges, names, cls.labelled, column, *columns)
+        tables = Tables.learned(
+            nodes,
+            edges,
+            names,
+            cls.labelled,
+            column,
+            id=id,
+            features=features,
+            categorical=categorical,
+            impute=impute,
+            standardize=standardize,
+            ends=ends,
+            edge_weight=edge_weight,
+            edge_features=edge_features,
+            directed=directed,
+        )
         table = nodes if cls.labelled == "nodes" else edges
         y, kind, classes = labels_of(table, names, target, place)
         made = tables.graph(nodes, edges, None if cls.labelled == "nodes" else y)

@@ -113,8 +113,17 @@ class GraphTask(Task):
             raise ValueError(f"{place}: {wrong}")
         parts = [from_graph(graph) for graph in graphs]
         nodes, edges = (pd.concat(tables) for tables in zip(*parts, strict=True))
-        columns = (features, categorical, impute, standardize, None, edge_weight, edge_features, directed.pop())
-        tables = Tables.learned(nodes, edges, (), "nodes", None, None, *columns)
+        tables = Tables.learned(
+            nodes,
+            edges,
+            features=features,
+            categorical=categorical,
+            impute=impute,
+            standardize=standardize,
+            edge_weight=edge_weight,
+            edge_features=edge_features,
+            directed=directed.pop(),
+        )
         rows = pd.DataFrame({label: [graph.graph.get(label) for graph in graphs]})
         y, kind, classes = labels_of(rows, [label], target, place)
         if split is None:

@@ -71,9 +71,9 @@ class NodeAdaptiveCombination(Precompute):
         weights = (self.scores(matrix, x, limit) / self.temperature).softmax(0).unsqueeze(2)
         blocks = []
         for columns in column_blocks(x):
-            block = weights[0] * columns
-            for k, h in enumerate(powers(matrix, columns, self.K)):
-                block.addcmul_(weights[k + 1], h)
+            block = torch.zeros_like(columns)
+            for weight, h in zip(weights, powers(matrix, columns, self.K), strict=True):
+                block.addcmul_(weight, h)
             blocks.append(block)
         return torch.cat(blocks, dim=1)
 
@@ -81,7 +81,7 @@ class NodeAdaptiveCombination(Precompute):
         """How near features of each hop still are to those of the node, and how far from the component's."""
         to_input, to_limit, squares = x.new_zeros(3, self.K + 1, len(x))
         for columns, mean in zip(column_blocks(x), column_blocks(limit), strict=True):
-            for k, h in enumerate((columns, *powers(matrix, columns, self.K))):
+            for k, h in enumerate(powers(matrix, columns, self.K)):
                 to_input[k] += (h * columns).sum(1)
                 to_limit[k] += (h * mean).sum(1)
                 squares[k] += (h * h).sum(1)

@@ -58,3 +58,16 @@ def test_nothing_to_filter(shape):
     assert out.shape == shape
     out.sum().backward()
     assert coefficients.grad.tolist() == [0.0] * 3
+
+
+def test_powers_are_made_when_they_are_asked_for():
+    products = []
+
+    class Doubling:
+        def matmul(self, h):
+            products.append(1)
+            return 2 * h
+
+    powers = polynomial.powers(Doubling(), torch.ones(1), 5)
+    assert [float(next(powers)) for _ in range(3)] == [1.0, 2.0, 4.0]
+    assert len(products) == 2

@@ -13,9 +13,9 @@ from graphkit.core.constraints import Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import FeedForwardModule, GATModule, GCNModule, SAGEModule, TransformerAttentionModule, dropout
+from graphkit.nn import FeedForwardModule, GATModule, GCNModule, SAGEModule, SGConv, TransformerAttentionModule, dropout
 from graphkit.nn.linear import torch_linear
-from graphkit.ops import SparseMatrix, gcn_norm
+from graphkit.ops import SparseMatrix
 
 Module = Literal["ResNet", "SGC", "adj", "GCN", "SAGE", "GAT", "GAT-sep", "GT", "GT-sep"]
 _WEIGHED = ("SGC", "adj", "GCN", "SAGE")  # what reads weights of edges
@@ -91,8 +91,11 @@ class HeterophilyBaseline(LayeredModel):
         super().__init__()
         self.keep_arguments(locals())
         self.lin_in = torch_linear(in_channels, hidden_channels)
-        if module in ("SGC", "adj"):
-            self.lin_added = torch_linear(in_channels if module == "SGC" else -1, hidden_channels, bias=False)
+        if module == "SGC":
+            self.averages = SGConv(in_channels, hidden_channels, _SGC_HOPS, bias=False)
+            self.averages.lin = torch_linear(in_channels, hidden_channels, bias=False)
+        elif module == "adj":
+            self.lin_added = torch_linear(-1, hidden_channels, bias=False)
         self.layers = nn.ModuleList(part for _ in range(num_layers) for part in self._modules_of_layer())
         self.norms = nn.ModuleList(nn.LayerNorm(hidden_channels) for _ in range(len(self.layers) + 1))
         self.lin_out = torch_linear(hidden_channels, self.out_channels)
@@ -122,7 +125,7 @@ class HeterophilyBaseline(LayeredModel):
         x = self.features(batch)
         h = self.lin_in(x)
         if self.module == "SGC":
-            h = h + self._averages(self.lin_added(x), batch)
+            h = h + self.averages(x, batch.edge_index, batch.get("edge_weight"))
         elif self.module == "adj":
             size, known = batch.num_nodes, self.lin_added.in_channels
             if size != known > 0:
@@ -132,12 +135,6 @@ class HeterophilyBaseline(LayeredModel):
                 )
             h = h + self.lin_added(SparseMatrix.from_edges(batch.edge_index, batch.get("edge_weight"), size=size))
         return F.gelu(dropout(h, self.dropout, self.training))
-
-    def _averages(self, h: Tensor, batch: Data) -> Tensor:
-        matrix = gcn_norm(batch.edge_index, batch.get("edge_weight"), size=h.size(0), dtype=h.dtype)
-        for _ in range(_SGC_HOPS):
-            h = matrix.matmul(h)
-        return h
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h: Any = history[-1]

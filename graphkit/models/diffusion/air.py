@@ -8,17 +8,18 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Probability, UnitInterval
-from graphkit.core.reads import Reads
-from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.base import State
+from graphkit.models.diffusion.predict_then_propagate import PredictThenPropagate
+from graphkit.models.readout import make_pool
 from graphkit.nn import AIRConv, GCNConv, dropout
 from graphkit.nn.linear import torch_linear
 
 
-class AIR(LayeredModel):
+class AIR(PredictThenPropagate):
     r"""Adaptive initial residual, for three kinds of networks.
 
     From `"Model Degradation Hinders Deep Graph Neural Networks" <https://arxiv.org/abs/2206.04361>`_ (Zhang et al., KDD
@@ -50,7 +51,7 @@ class AIR(LayeredModel):
     """
 
     checks = Checks([{"K": 2, "dropout": 0.5}, {"kind": "appnp", "K": 3, "readout": "mean"}, {"kind": "gcn", "K": 3}])
-    reads = Reads(edge_weight=True)
+    initializers = (None, None)
 
     def __init__(
         self,
@@ -71,8 +72,7 @@ class AIR(LayeredModel):
             self.layers = nn.ModuleList([AIRConv(in_channels, K, 1.0, dropout, official_sum=official_sum)])
             self.lin_out = torch_linear(in_channels, out)
         elif kind == "appnp":
-            self.lin_in = torch_linear(in_channels, hidden_channels)
-            self.lin_hidden = torch_linear(hidden_channels, out)
+            self.make_perceptron()
             self.layers = nn.ModuleList([AIRConv(out, K, alpha, dropout, official_sum=official_sum)])
         else:
             widths = [in_channels] + [hidden_channels] * K
@@ -86,11 +86,7 @@ class AIR(LayeredModel):
         self.reset_parameters()
 
     def encode(self, batch: Data) -> State:
-        x = self.features(batch, dense=self.kind == "sgc")
-        if self.kind != "appnp":
-            return x
-        h: Any = self.lin_in(dropout(x, self.dropout, self.training)).relu()
-        return self.lin_hidden(dropout(h, self.dropout, self.training))
+        return super().encode(batch) if self.kind == "appnp" else self.features(batch, dense=self.kind == "sgc")
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h: Any = history[-1]
@@ -103,5 +99,7 @@ class AIR(LayeredModel):
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         if self.kind == "gcn":
             h = self.activation(dropout(h, self.dropout, self.training))
-        out = h if self.kind == "appnp" else self.lin_out(h)
-        return read_out(self.readout, self.pool, out, batch)
+        return super().decode(h if self.kind == "appnp" else self.lin_out(h), batch)
+
+    def required_transform(self) -> BaseTransform | None:
+        return None if self.kind == "sgc" else super().required_transform()  # hops of features are dense

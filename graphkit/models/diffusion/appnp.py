@@ -9,6 +9,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Probability, UnitInterval
 from graphkit.models.base import State
 from graphkit.models.diffusion.predict_then_propagate import PredictThenPropagate
+from graphkit.models.readout import make_pool
 from graphkit.nn import APPNP as Propagation
 
 
@@ -52,6 +53,7 @@ class APPNP(PredictThenPropagate):
         super().__init__()
         self.keep_arguments(locals())
         self.make_perceptron()
+        self.pool = make_pool(readout, self.out_channels)
         self.layers = nn.ModuleList(Propagation(1, alpha, edge_dropout) for _ in range(num_layers))
         self.reset_parameters()
 

@@ -9,6 +9,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Probability
 from graphkit.models.base import State
 from graphkit.models.diffusion.predict_then_propagate import PredictThenPropagate
+from graphkit.models.readout import make_pool
 from graphkit.nn import DAGNNConv
 
 
@@ -48,6 +49,7 @@ class DAGNN(PredictThenPropagate):
         super().__init__()
         self.keep_arguments(locals())
         self.make_perceptron()
+        self.pool = make_pool(readout, self.out_channels)
         self.layers = nn.ModuleList([DAGNNConv(self.out_channels, K)])
         self.num_hops = K + 1  # the degrees of the last neighbours count
         self.reset_parameters()

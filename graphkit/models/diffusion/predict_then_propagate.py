@@ -10,13 +10,13 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import read_out
 from graphkit.nn import Linear, dropout
 from graphkit.transforms import SparseFeatures
 
 
 class PredictThenPropagate(LayeredModel):
-    r"""Predict then propagate; a subclass fills ``layers`` with propagations and writes :meth:`step`.
+    r"""Predict then propagate; a subclass fills ``layers`` with propagations and ``pool``, and writes :meth:`step`.
 
     .. math::
         h_0 = W_2 \,\mathrm{ReLU}(W_1 x + b_1) + b_2
@@ -26,10 +26,9 @@ class PredictThenPropagate(LayeredModel):
     initializers: ClassVar[tuple[str | None, str | None]] = ("glorot", "zeros")  # of weights and of biases
 
     def make_perceptron(self) -> None:
-        """Make the two linear maps, and the readout, from the arguments that the constructor keeps."""
+        """Make the two linear maps from the arguments that the constructor keeps."""
         self.lin_in = Linear(self.in_channels, self.hidden_channels, True, *self.initializers)
         self.lin_out = Linear(self.hidden_channels, self.out_channels, True, *self.initializers)
-        self.pool = make_pool(self.readout, self.out_channels)
 
     def encode(self, batch: Data) -> State:
         h: Any = self.lin_in(dropout(self.features(batch), self.dropout, self.training)).relu()

@@ -19,8 +19,8 @@ AIR_NAMES = {
     "appnp": {
         "fc_1_weight": "lin_in.weight",
         "fc_1_bias": "lin_in.bias",
-        "fc_2_weight": "lin_hidden.weight",
-        "fc_2_bias": "lin_hidden.bias",
+        "fc_2_weight": "lin_out.weight",
+        "fc_2_bias": "lin_out.bias",
     },
     "gcn": {
         "out_fc_weight": "lin_out.weight",
