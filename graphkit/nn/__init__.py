@@ -29,6 +29,7 @@ from graphkit.nn.heterophily_modules import (
     SAGEModule,
     TransformerAttentionModule,
 )
+from graphkit.nn.implicit import FixedPoint
 from graphkit.nn.linear import Linear
 from graphkit.nn.mpnn_conv import MPNNConv
 from graphkit.nn.path_conv import PathConv
@@ -51,6 +52,7 @@ __all__ = [
     "DRewGatedGCNConv",
     "DRewRGINConv",
     "FeedForwardModule",
+    "FixedPoint",
     "GATConv",
     "GATModule",
     "GATv2Conv",
