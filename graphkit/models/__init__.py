@@ -12,6 +12,7 @@ from graphkit.models.convolution import (
     AutoGNN,
     DRew,
     HeterophilyBaseline,
+    Polynormer,
     PureGCN,
     RelationalGNN,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "PPGNpp",
     "PairScorer",
     "PathNN",
+    "Polynormer",
     "PureGCN",
     "PyGModel",
     "Reads",

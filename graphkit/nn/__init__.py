@@ -34,6 +34,7 @@ from graphkit.nn.linear import Linear
 from graphkit.nn.mpnn_conv import MPNNConv
 from graphkit.nn.path_conv import PathConv
 from graphkit.nn.perceptron import Perceptron
+from graphkit.nn.polynormer_conv import PolynormerAttention, PolynormerConv
 from graphkit.nn.pure_gcn_conv import PureGCNConv
 from graphkit.nn.relational_conv import RelationalConv
 from graphkit.nn.sgc_conv import SGConv
@@ -67,6 +68,8 @@ __all__ = [
     "MPNNConv",
     "PathConv",
     "Perceptron",
+    "PolynormerAttention",
+    "PolynormerConv",
     "PureGCNConv",
     "RelationalConv",
     "SAGEModule",

@@ -7,8 +7,21 @@ from graphkit.models.convolution.gcn import GCN
 from graphkit.models.convolution.gin import GIN
 from graphkit.models.convolution.heterophily_baseline import HeterophilyBaseline
 from graphkit.models.convolution.mpnn import MPNN
+from graphkit.models.convolution.polynormer import Polynormer
 from graphkit.models.convolution.pure_gcn import PureGCN
 from graphkit.models.convolution.relational import RelationalGNN
 from graphkit.models.convolution.sgc import SGC
 
-__all__ = ["GAT", "GCN", "GIN", "MPNN", "SGC", "AutoGNN", "DRew", "HeterophilyBaseline", "PureGCN", "RelationalGNN"]
+__all__ = [
+    "GAT",
+    "GCN",
+    "GIN",
+    "MPNN",
+    "SGC",
+    "AutoGNN",
+    "DRew",
+    "HeterophilyBaseline",
+    "Polynormer",
+    "PureGCN",
+    "RelationalGNN",
+]

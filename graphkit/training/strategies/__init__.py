@@ -6,6 +6,7 @@ from graphkit.training.strategies.base import Phase, Strategy
 from graphkit.training.strategies.feedback_alignment import DirectFeedbackAlignment
 from graphkit.training.strategies.forward_forward import ForwardForward
 from graphkit.training.strategies.layer_collaboration import LayerCollaborationFF
+from graphkit.training.strategies.local_to_global import LocalToGlobal
 from graphkit.training.strategies.scalable_ff import ScalableFF
 from graphkit.training.strategies.single_forward import SingleForward
 from graphkit.training.strategies.target_projection import TargetProjection
@@ -16,6 +17,7 @@ __all__ = [
     "DirectFeedbackAlignment",
     "ForwardForward",
     "LayerCollaborationFF",
+    "LocalToGlobal",
     "Phase",
     "ScalableFF",
     "SingleForward",

@@ -45,7 +45,7 @@ class Backprop(Strategy):
         return [Phase("backprop")]
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
-        out = self.engine.forward(self.model, batch)
+        out = self.outputs(batch, phase.upto_layer)
         loss = self.task.loss(out, batch, "train")
         if not self._has_looked:
             self._has_looked = True
@@ -63,6 +63,10 @@ class Backprop(Strategy):
             raise ValueError("Backprop trains all layers together and cannot predict from a part of them")
         if batch.get("chunk_size") is not None:
             return self.engine.forward(layerwise_inference, self.model, batch, batch.chunk_size)
+        return self.outputs(batch)
+
+    def outputs(self, batch: Data, upto_layer: int | None = None) -> Tensor:
+        """What the loss and metrics judge, by all layers."""
         return self.engine.forward(self.model, batch)
 
 
