@@ -1,6 +1,6 @@
 """Attention over the edges of a graph on the CPU, compiled by numba: no tensor with a row per edge is made.
 
-Arrays are flat, widths are multiples of eight, and an empty array is one that is not there. Every pass writes rows of
+Arrays are flat, and an empty array is one that is not there. Every pass writes rows of
 its own only, so that results do not depend on the number of threads.
 """
 
@@ -13,11 +13,23 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from graphkit.ops.kernels import by_rows
-from graphkit.ops.lanes import WIDTH, bend, exp, load, part_of_kernel, prefetch, spread, store, total
+from graphkit.ops.lanes import (
+    WIDTH,
+    add_to,
+    added,
+    bend,
+    dots,
+    exp,
+    larger,
+    load,
+    part_of_kernel,
+    prefetch,
+    spread,
+    store,
+)
 
 ADDITIVE, DYNAMIC, DOT = range(3)  # forms of scores
 NONE, SOFTMAX, SQUAREPLUS = range(3)  # normalisations
@@ -48,32 +60,47 @@ def _bring(array: Any, width: int, ids: Any, entry: int) -> None:
 # call = (form, norm, slope, heads, width, channels), the last two of each head's part of the scores and the values;
 # parts = (target, source, edge, weight) of the scores; values = (value, edge_value, keep);
 # stats: of each row and head the largest score, one over the sum, and the mean gradient of the weights.
+# What there is one of per head takes eight heads at once.
 
 
 @part_of_kernel
-def _score(call: Any, parts: Any, t: int, s: int, e: int, out: Any, i: int) -> None:
-    """Write an entry's scores to ``out[i:i + heads]``; its rows of the parts start at t, s and e."""
-    form, _, slope, heads, width, _ = call
+def _score_of_head(call: Any, parts: Any, t: int, s: int, e: int, head: int) -> Any:
+    """A head's score, but for its factor, as lanes to add; rows of the parts start at t, s and e."""
+    form, _, slope, _, width, _ = call
     target, source, edge, weight = parts
-    zero = out.dtype.type(0)
-    for head in range(heads):
-        if form == ADDITIVE:
-            z = edge[e + head] if edge.size else zero
-            if target.size:
-                z += target[t + head] + source[s + head]
-            out[i + head] = z if z > zero else slope * z
+    sums = spread(source.dtype.type(0))
+    for block in range(head * width, (head + 1) * width, WIDTH):
+        n = (head + 1) * width - block
+        lanes = load(source, s + block, n)
+        if edge.size:
+            lanes = lanes + load(edge, e + block, n)
+        if form == DOT:
+            sums = sums + load(target, t + block, n) * lanes
         else:
-            sums = spread(zero)
-            for block in range(head * width, (head + 1) * width, WIDTH):
-                lanes = load(source, s + block)
-                if edge.size:
-                    lanes = lanes + load(edge, e + block)
-                if form == DOT:
-                    sums = sums + load(target, t + block) * lanes
-                else:
-                    z = load(target, t + block) + lanes
-                    sums = sums + load(weight, block) * bend(z, z, slope)
-            out[i + head] = slope * total(sums) if form == DOT else total(sums)
+            z = load(target, t + block, n) + lanes
+            sums = sums + load(weight, block, n) * bend(z, z, slope)
+    return sums
+
+
+@part_of_kernel
+def _score(call: Any, parts: Any, t: int, s: int, e: int, pieces: Any, out: Any, i: int) -> None:
+    """Write an entry's scores to ``out[i:i + heads]``; its rows of the parts start at t, s and e."""
+    form, _, slope, heads, _, _ = call
+    target, source, edge, _ = parts
+    for head in range(0, heads, WIDTH):
+        n = heads - head
+        if form == ADDITIVE:
+            z = load(edge, e + head, n) if edge.size else spread(out.dtype.type(0))
+            if target.size:
+                z = z + (load(target, t + head, n) + load(source, s + head, n))
+            z = bend(z, z, slope)
+        else:
+            for lane in range(min(n, WIDTH)):
+                store(pieces, lane * WIDTH, _score_of_head(call, parts, t, s, e, head + lane), WIDTH)
+            z = added(pieces)
+            if form == DOT:
+                z = z * spread(slope)
+        store(out, i + head, z, n)
 
 
 @part_of_kernel
@@ -82,34 +109,38 @@ def _score_backward(by_row: bool, call: Any, parts: Any, t: int, s: int, e: int,
     form, _, slope, heads, width, _ = call
     target, source, edge, weight = parts
     of_node, of_edge, of_weight = of
-    zero, n = grad.dtype.type(0), t if by_row else s
-    for head in range(heads):
-        if form == ADDITIVE:
-            z = edge[e + head] if edge.size else zero
+    node = t if by_row else s
+    if form == ADDITIVE:
+        for head in range(0, heads, WIDTH):
+            n = heads - head
+            z = load(edge, e + head, n) if edge.size else spread(grad.dtype.type(0))
             if target.size:
-                z += target[t + head] + source[s + head]
-            g = grad[i + head] if z > zero else slope * grad[i + head]
+                z = z + (load(target, t + head, n) + load(source, s + head, n))
+            of_score = bend(z, load(grad, i + head, n), slope)
             if of_node.size:
-                of_node[n + head] += g
+                store(of_node, node + head, load(of_node, node + head, n) + of_score, n)
             if of_edge.size:
-                of_edge[e + head] = g
-        else:
-            scale = spread(slope * grad[i + head] if form == DOT else grad[i + head])
-            for block in range(head * width, (head + 1) * width, WIDTH):
-                at_target, other = load(target, t + block), load(source, s + block)
-                if edge.size:
-                    other = other + load(edge, e + block)
-                if form == DOT:
-                    of_other = scale * at_target
-                    of_this = scale * other if by_row else of_other
-                else:
-                    z = at_target + other
-                    of_this = of_other = bend(z, scale * load(weight, block), slope)
-                    if of_weight.size:
-                        store(of_weight, n + block, load(of_weight, n + block) + scale * bend(z, z, slope))
-                store(of_node, n + block, load(of_node, n + block) + of_this)
-                if of_edge.size:
-                    store(of_edge, e + block, of_other)
+                store(of_edge, e + head, of_score, n)
+        return
+    for head in range(heads):
+        scale = spread(slope * grad[i + head] if form == DOT else grad[i + head])
+        for block in range(head * width, (head + 1) * width, WIDTH):
+            n = (head + 1) * width - block
+            at_target, other = load(target, t + block, n), load(source, s + block, n)
+            if edge.size:
+                other = other + load(edge, e + block, n)
+            if form == DOT:
+                of_other = scale * at_target
+                of_this = scale * other if by_row else of_other
+            else:
+                z = at_target + other
+                of_this = of_other = bend(z, scale * load(weight, block, n), slope)
+                if of_weight.size:
+                    of_head = load(of_weight, node + block, n) + scale * bend(z, z, slope)
+                    store(of_weight, node + block, of_head, n)
+            store(of_node, node + block, load(of_node, node + block, n) + of_this, n)
+            if of_edge.size:
+                store(of_edge, e + block, of_other, n)
 
 
 @part_of_kernel
@@ -125,42 +156,40 @@ def _positive(norm: int, scores: Any, size: int) -> None:
 
 
 @part_of_kernel
-def _dot(a: Any, i: int, b: Any, j: int, width: int) -> Any:
-    sums = spread(a.dtype.type(0))
-    for block in range(0, width, WIDTH):
-        sums = sums + load(a, i + block) * load(b, j + block)
-    return total(sums)
+def _subtract(scores: Any, i: int, stats: Any, q: int, heads: int) -> None:
+    for head in range(0, heads, WIDTH):
+        n = heads - head
+        store(scores, i + head, load(scores, i + head, n) - load(stats, q + head, n), n)
 
 
 @part_of_kernel
-def _add(out: Any, i: int, factor: Any, x: Any, j: int, width: int) -> None:
-    for block in range(0, width, WIDTH):
-        store(out, i + block, load(out, i + block) + spread(factor) * load(x, j + block))
-
-
-@part_of_kernel
-def _statistics(call: Any, count: int, scores: Any, stats: Any, q: int) -> None:
-    """Turn the scores of a row into numbers whose shares are the weights; keep the largest and one over the sum."""
+def _weights(call: Any, count: int, scores: Any, stats: Any, q: int) -> None:
+    """Turn the scores of a row into weights; keep the largest and one over the sum of what they are shares of."""
     _, norm, _, heads, _, _ = call
     zero, one = scores.dtype.type(0), scores.dtype.type(1)
-    for head in range(heads):
-        stats[q + head], stats[q + heads + head] = zero, one
-    if norm == SOFTMAX and count:
-        for head in range(heads):
-            top = scores[head]
-            for i in range(head, count * heads, heads):
-                top = max(top, scores[i])
-            stats[q + head] = top if top != -np.inf else zero
-        for i in range(0, count * heads, heads):
-            for head in range(heads):
-                scores[i + head] -= stats[q + head]
-    _positive(norm, scores, count * heads)
+    for head in range(0, heads, WIDTH):
+        n = heads - head
+        top = spread(zero)
+        if norm == SOFTMAX:
+            top = spread(scores.dtype.type(-np.finfo(scores.dtype).max))
+            for k in range(count):
+                top = larger(top, load(scores, k * heads + head, n))
+        store(stats, q + head, top, n)
     if norm != NONE:
-        for head in range(heads):
-            amount = scores.dtype.type(EPS)
-            for i in range(head, count * heads, heads):
-                amount += scores[i]
-            stats[q + heads + head] = one / amount
+        for k in range(count):
+            _subtract(scores, k * heads, stats, q, heads)
+        _positive(norm, scores, count * heads)
+    for head in range(0, heads, WIDTH):
+        n = heads - head
+        share = spread(one)
+        if norm != NONE:
+            amount = spread(scores.dtype.type(EPS))
+            for k in range(count):
+                amount = amount + load(scores, k * heads + head, n)
+            share = share / amount
+            for k in range(count):
+                store(scores, k * heads + head, load(scores, k * heads + head, n) * share, n)
+        store(stats, q + heads + head, share, n)
 
 
 @_jit
@@ -170,42 +199,42 @@ def _attend(
     _, _, _, heads, width, channels = call
     value, edge_value, keep = values
     source, wide, broad = parts[1], heads * width, heads * channels
-    scores = np.empty(_longest(start, stop, ptr) * heads, stats.dtype)
+    scores, pieces = np.empty(_longest(start, stop, ptr) * heads, stats.dtype), np.zeros(WIDTH * WIDTH, stats.dtype)
     for row in range(start, stop):
         first, count = ptr[row], ptr[row + 1] - ptr[row]
         for k in range(count):
             e = first + k
             _bring(source, wide, col, e)
             _bring(value, broad, col, e)
-            _score(call, parts, row * wide, col[e] * wide, e * wide, scores, k * heads)
-        q = row * 3 * heads
-        _statistics(call, count, scores, stats, q)
-        for k in range(count):
-            e = (first + k) * heads
-            for head in range(heads):
-                weight = scores[k * heads + head] * stats[q + heads + head]
-                if weights.size:
-                    weights[e + head] = weight
-                if keep.size:
-                    weight *= keep[e + head]
-                if value.size:
-                    o, v = row * broad + head * channels, col[first + k] * broad + head * channels
-                    _add(out, o, weight, value, v, channels)
-                    if edge_value.size:
-                        _add(out, o, weight, edge_value, (e + head) * channels, channels)
+            _score(call, parts, row * wide, col[e] * wide, e * wide, pieces, scores, k * heads)
+        _weights(call, count, scores, stats, row * 3 * heads)
+        for i in range(count * heads):
+            if weights.size:
+                weights[first * heads + i] = scores[i]
+            if keep.size:
+                scores[i] *= keep[first * heads + i]
+        for i in range(count * heads if value.size else 0):
+            k, head = i // heads, i % heads
+            o, v = row * broad + head * channels, col[first + k] * broad + head * channels
+            add_to(out, o, scores[i], value, v, channels)
+            if edge_value.size:
+                add_to(out, o, scores[i], edge_value, (first * heads + i) * channels, channels)
 
 
 @part_of_kernel
-def _weight_gradient(channels: int, values: Any, grads: Any, o: int, v: int, k: int) -> Any:
-    """The gradient of the ``k``-th weight, whose rows of the output and of values start at ``o`` and ``v``."""
+def _weight_gradients(call: Any, values: Any, grads: Any, o: int, v: int, k: int, head: int, pieces: Any) -> Any:
+    """The gradients of an entry's weights, of eight heads; rows of output, values and weights start at o, v and k."""
+    _, _, _, heads, _, channels = call
     value, edge_value, keep = values
     grad, of_weights = grads
-    out = of_weights[k] if of_weights.size else _dot(grad, o, value, v, channels)
-    if edge_value.size:
-        out += _dot(grad, o, edge_value, k * channels, channels)
-    if keep.size:
-        out *= keep[k]
-    return out
+    n, shift = heads - head, head * channels
+    if of_weights.size:
+        out = load(of_weights, k + head, n)
+    else:
+        out = dots(grad, o + shift, value, v + shift, channels, n, pieces)
+        if edge_value.size:
+            out = out + dots(grad, o + shift, edge_value, k * channels + shift, channels, n, pieces)
+    return out * load(keep, k + head, n) if keep.size else out
 
 
 @part_of_kernel
@@ -214,7 +243,7 @@ def _score_gradient(norm: int, positive: Any, share: Any, of_weight: Any, mean: 
     if norm == NONE:
         return of_weight
     out = positive * share * (of_weight - mean)
-    return out * positive / (positive * positive + one) if norm == SQUAREPLUS else out
+    return out * positive / (positive * positive + spread(one)) if norm == SQUAREPLUS else out
 
 
 @_jit
@@ -225,39 +254,40 @@ def _rows_backward(
     _, norm, _, heads, width, channels = call
     of_parts, of_edge_value, keep = of[:3], of[3], values[2]
     wide, broad, one = heads * width, heads * channels, stats.dtype.type(1)
-    positive = np.empty(_longest(start, stop, ptr) * heads, stats.dtype)
+    positive, pieces = np.empty(_longest(start, stop, ptr) * heads, stats.dtype), np.zeros(WIDTH * WIDTH, stats.dtype)
     of_scores = np.empty_like(positive)
     for row in range(start, stop):
         first, count, t = ptr[row], ptr[row + 1] - ptr[row], row * wide
         top, share, mean = row * 3 * heads, (row * 3 + 1) * heads, (row * 3 + 2) * heads
         for k in range(count):
-            e, i = first + k, k * heads
+            e = first + k
             _bring(parts[1], wide, col, e)
             _bring(values[0], broad, col, e)
-            _score(call, parts, t, col[e] * wide, e * wide, positive, i)
-            for head in range(heads):
-                positive[i + head] -= stats[top + head]
+            _score(call, parts, t, col[e] * wide, e * wide, pieces, positive, k * heads)
+            _subtract(positive, k * heads, stats, top, heads)
         _positive(norm, positive, count * heads)
-        for head in range(heads):
-            stats[mean + head] = 0
+        for head in range(0, heads, WIDTH):
+            n = heads - head
+            factor, average = load(stats, share + head, n), spread(stats.dtype.type(0))
+            for k in range(count):
+                i, e = k * heads + head, (first + k) * heads
+                of_weight = _weight_gradients(call, values, grads, row * broad, col[first + k] * broad, e, head, pieces)
+                store(of_scores, i, of_weight, n)
+                average = average + load(positive, i, n) * factor * of_weight
+            store(stats, mean + head, average, n)
+            for k in range(count):
+                i = k * heads + head
+                of_score = _score_gradient(norm, load(positive, i, n), factor, load(of_scores, i, n), average, one)
+                store(of_scores, i, of_score, n)
         for k in range(count):
-            e, i = (first + k) * heads, k * heads
-            for head in range(heads):
-                o, v = row * broad + head * channels, col[first + k] * broad + head * channels
-                of_scores[i + head] = _weight_gradient(channels, values, grads, o, v, e + head)
-                weight = positive[i + head] * stats[share + head]
-                stats[mean + head] += weight * of_scores[i + head]
-                if of_edge_value.size:
-                    if keep.size:
-                        weight *= keep[e + head]
-                    _add(of_edge_value, (e + head) * channels, weight, grads[0], o, channels)
-        for k in range(count):
-            e, i = first + k, k * heads
-            for head in range(heads):
-                of_scores[i + head] = _score_gradient(
-                    norm, positive[i + head], stats[share + head], of_scores[i + head], stats[mean + head], one
-                )
-            _score_backward(True, call, parts, t, col[e] * wide, e * wide, of_scores, i, of_parts)
+            e = first + k
+            _score_backward(True, call, parts, t, col[e] * wide, e * wide, of_scores, k * heads, of_parts)
+        for i in range(count * heads if of_edge_value.size else 0):
+            e, head = first * heads + i, i % heads
+            weight = positive[i] * stats[share + head]
+            if keep.size:
+                weight *= keep[e]
+            add_to(of_edge_value, e * channels, weight, grads[0], row * broad + head * channels, channels)
 
 
 @_jit
@@ -278,34 +308,34 @@ def _columns_backward(
     _, norm, _, heads, width, channels = call
     (grad, _), (of_source, of_value), keep = grads, of, values[2]
     wide, broad, one = heads * width, heads * channels, stats.dtype.type(1)
-    positive = np.empty(_longest(start, stop, ptr) * heads, stats.dtype)
-    of_scores, nothing = np.empty(heads, stats.dtype), np.empty(0, stats.dtype)
+    positive, pieces = np.empty(_longest(start, stop, ptr) * heads, stats.dtype), np.zeros(WIDTH * WIDTH, stats.dtype)
+    of_scores, weights, nothing = np.empty(heads, stats.dtype), np.empty(heads, stats.dtype), np.empty(0, stats.dtype)
     of_parts = (of_source, nothing, nothing)
     for column in range(start, stop):
-        first, count, s = ptr[column], ptr[column + 1] - ptr[column], column * wide
+        first, count, s, v = ptr[column], ptr[column + 1] - ptr[column], column * wide, column * broad
         for k in range(count):
             r, e, i = row[first + k], position[first + k], k * heads
             _bring(parts[0], wide, row, first + k)
             _bring(grad, broad, row, first + k)
             _bring(stats, 3 * heads, row, first + k)
-            _score(call, parts, r * wide, s, e * wide, positive, i)
-            for head in range(heads):
-                positive[i + head] -= stats[r * 3 * heads + head]
+            _score(call, parts, r * wide, s, e * wide, pieces, positive, i)
+            _subtract(positive, i, stats, r * 3 * heads, heads)
         _positive(norm, positive, count * heads)
         for k in range(count):
-            r, e, i = row[first + k], position[first + k], k * heads
+            r, e, o = row[first + k], position[first + k], row[first + k] * broad
             share, mean = (r * 3 + 1) * heads, (r * 3 + 2) * heads
-            for head in range(heads):
-                o, v = r * broad + head * channels, column * broad + head * channels
-                of_weight = _weight_gradient(channels, values, grads, o, v, e * heads + head)
-                weight = positive[i + head] * stats[share + head]
-                of_scores[head] = _score_gradient(
-                    norm, positive[i + head], stats[share + head], of_weight, stats[mean + head], one
-                )
+            for head in range(0, heads, WIDTH):
+                n = heads - head
+                of_weight = _weight_gradients(call, values, grads, o, v, e * heads, head, pieces)
+                part, factor = load(positive, k * heads + head, n), load(stats, share + head, n)
+                of_score = _score_gradient(norm, part, factor, of_weight, load(stats, mean + head, n), one)
+                store(of_scores, head, of_score, n)
+                weight = part * factor
                 if keep.size:
-                    weight *= keep[e * heads + head]
-                if of_value.size:
-                    _add(of_value, v, weight, grad, o, channels)
+                    weight = weight * load(keep, e * heads + head, n)
+                store(weights, head, weight, n)
+            for head in range(heads if of_value.size else 0):
+                add_to(of_value, v + head * channels, weights[head], grad, o + head * channels, channels)
             _score_backward(False, call, parts, r * wide, s, e * wide, of_scores, 0, of_parts)
 
 
@@ -330,23 +360,18 @@ class Call(NamedTuple):
 
 
 class _Arguments:
-    """What all kernels take: numbers, and flat arrays whose rows are padded to whole vectors."""
+    """What all kernels take: numbers, and flat arrays."""
 
     def __init__(self, call: Call, inputs: Sequence[Tensor | None]) -> None:
         self.like = next(tensor for tensor in inputs if tensor is not None).detach()
-        self.width = 1 if call.form == ADDITIVE else -(-call.width // WIDTH) * WIDTH
-        self.channels = -(-call.channels // WIDTH) * WIDTH
-        slope = self.like.numpy().dtype.type(call.slope)
-        self.call = (call.form, call.norm, slope, call.heads, self.width, self.channels)
-        self.parts = tuple(self.flat(part, self.width) for part in inputs[:4])
-        self.values = (*(self.flat(value, self.channels) for value in inputs[4:6]), self.flat(inputs[6], 1))
+        self.call = call._replace(slope=self.like.numpy().dtype.type(call.slope))
+        flat = [self.flat(tensor) for tensor in inputs]
+        self.parts, self.values = tuple(flat[:4]), tuple(flat[4:])
 
-    def flat(self, tensor: Tensor | None, width: int) -> np.ndarray:
-        """The array of a tensor, whose last axis becomes ``width`` long."""
-        if tensor is None:
-            return self.like.new_empty(0).numpy()
-        padded = tensor if width in (1, tensor.size(-1)) else F.pad(tensor, (0, width - tensor.size(-1)))
-        return padded.detach().contiguous().view(-1).numpy()
+    def flat(self, tensor: Tensor | None) -> np.ndarray:
+        """The numbers of a tensor."""
+        some = self.like.new_empty(0) if tensor is None else tensor.detach()
+        return some.contiguous().view(-1).numpy()
 
 
 def attend(rowptr: Tensor, col: Tensor, call: Call, inputs: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
@@ -356,17 +381,11 @@ def attend(rowptr: Tensor, col: Tensor, call: Call, inputs: Sequence[Tensor | No
     """
     given, size = _Arguments(call, inputs), rowptr.numel() - 1
     stats = given.like.new_empty(size, 3, call.heads)
-    out = given.like.new_zeros(size, call.heads, given.channels)
+    out = given.like.new_zeros(size, call.heads, call.channels)
     weights = given.like.new_empty(0 if call.channels else col.numel(), call.heads)
     results = (tensor.view(-1) for tensor in (stats, weights, out))
-    by_rows(_attend, rowptr, col, given.call, given.parts, given.values, *results)
-    if not call.channels:
-        return weights, stats
-    return (
-        out
-        if call.channels == given.channels
-        else out[..., : call.channels].clone(memory_format=torch.contiguous_format)
-    ), stats
+    by_rows(_attend, rowptr, col, tuple(given.call), given.parts, given.values, *results)
+    return out if call.channels else weights, stats
 
 
 def attend_backward(
@@ -382,21 +401,13 @@ def attend_backward(
     ``rows`` is ``(rowptr, col)``, ``columns`` is ``(colptr, row, position)``, with each entry's position in row order.
     """
     given = _Arguments(call, inputs)
-    grads = given.flat(grad if call.channels else None, given.channels), given.flat(None if call.channels else grad, 1)
+    grads = given.flat(grad if call.channels else None), given.flat(None if call.channels else grad)
     of = [np.zeros_like(array) for array in (*given.parts, *given.values[:2])]
     target, source, edge, weight, value, edge_value = of
     of_weight = np.zeros_like(target if weight.size else weight)
-    shared = given.call, given.parts, given.values, stats.view(-1), grads
+    shared = tuple(given.call), given.parts, given.values, stats.view(-1), grads
     by_rows(_rows_backward, *rows, *shared, (target, edge, of_weight, edge_value))
     by_rows(_columns_backward, *columns, *shared, (source, value))
     if weight.size:  # row by row, in double precision, whatever the number of threads
         of[3] = of_weight.reshape(-1, weight.size).sum(0, dtype=np.float64).astype(weight.dtype)
-    return [None if x is None else _shaped(array, x) for array, x in zip(of, inputs, strict=False)]
-
-
-def _shaped(array: np.ndarray, like: Tensor) -> Tensor:
-    """A flat array of padded rows as a tensor."""
-    if array.size == 0:
-        return torch.zeros_like(like)
-    shape = like.shape
-    return torch.from_numpy(array).view(*shape[:-1], array.size // shape[:-1].numel())[..., : shape[-1]]
+    return [None if x is None else torch.from_numpy(array).view_as(x) for array, x in zip(of, inputs, strict=False)]

@@ -51,10 +51,15 @@ def _element(context: Any, builder: Any, signature: Any, arguments: Any) -> tupl
     return pointer, context.get_value_type(_Lanes(array_type.dtype)), array_type.dtype.bitwidth // 8
 
 
-@intrinsic
-def load(typing_context: Any, array: Any, i: Any) -> Any:
-    """The lanes ``array[i:i + 8]`` of a flat array."""
+def _masked(builder: Any, pointer: Any, count: Any, alignment: int) -> tuple[Any, Any, Any]:
+    """What masked access to the first ``count`` lanes takes: the pointer, the alignment, and which lanes."""
+    word = count.type
+    lanes = ir.Constant(ir.VectorType(word, WIDTH), list(range(WIDTH)))
+    return pointer, _INDEX(alignment), builder.icmp_signed("<", lanes, _spread(builder, count))
 
+
+@intrinsic
+def _load(typing_context: Any, array: Any, i: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, vector, alignment = _element(context, builder, signature, arguments)
         return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=alignment)
@@ -63,15 +68,55 @@ def load(typing_context: Any, array: Any, i: Any) -> Any:
 
 
 @intrinsic
-def store(typing_context: Any, array: Any, i: Any, lanes: Any) -> Any:
-    """Write lanes to ``array[i:i + 8]`` of a flat array."""
+def _load_some(typing_context: Any, array: Any, i: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, vector, alignment = _element(context, builder, signature, arguments)
+        where = _masked(builder, builder.bitcast(pointer, vector.as_pointer()), arguments[2], alignment)
+        kind = ir.FunctionType(vector, [part.type for part in where] + [vector])
+        name = f"llvm.masked.load.v{WIDTH}f{8 * alignment}.p0v{WIDTH}f{8 * alignment}"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        return builder.call(function, [*where, ir.Constant(vector, [0.0] * WIDTH)])
 
+    return _Lanes(array.dtype)(array, i, count), generate
+
+
+@intrinsic
+def _store(typing_context: Any, array: Any, i: Any, lanes: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         pointer, vector, alignment = _element(context, builder, signature, arguments)
         builder.store(arguments[2], builder.bitcast(pointer, vector.as_pointer()), align=alignment)
         return context.get_dummy_value()
 
     return types.void(array, i, lanes), generate
+
+
+@intrinsic
+def _store_some(typing_context: Any, array: Any, i: Any, lanes: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        pointer, vector, alignment = _element(context, builder, signature, arguments)
+        where = _masked(builder, builder.bitcast(pointer, vector.as_pointer()), arguments[3], alignment)
+        kind = ir.FunctionType(ir.VoidType(), [vector, *(part.type for part in where)])
+        name = f"llvm.masked.store.v{WIDTH}f{8 * alignment}.p0v{WIDTH}f{8 * alignment}"
+        function = cgutils.get_or_insert_function(builder.module, kind, name)
+        builder.call(function, [arguments[2], *where])
+        return context.get_dummy_value()
+
+    return types.void(array, i, lanes, count), generate
+
+
+@part_of_kernel
+def load(array: Any, i: int, count: int) -> Any:
+    """The lanes ``array[i:i + 8]`` of a flat array; from the ``count``-th on they are 0."""
+    return _load(array, i) if count >= WIDTH else _load_some(array, i, count)
+
+
+@part_of_kernel
+def store(array: Any, i: int, lanes: Any, count: int) -> None:
+    """Write the first ``count`` lanes to ``array[i:i + 8]`` of a flat array."""
+    if count >= WIDTH:
+        _store(array, i, lanes)
+    else:
+        _store_some(array, i, lanes, count)
 
 
 @intrinsic
@@ -102,22 +147,28 @@ def spread(typing_context: Any, number: Any) -> Any:
     return _Lanes(number)(number), lambda context, builder, signature, arguments: _spread(builder, arguments[0])
 
 
+def _halves(builder: Any, a: Any, b: Any, width: int) -> Any:
+    """The sums of both halves of each run of ``2 * width`` lanes, those of ``a`` and then those of ``b``."""
+    runs = [lane for lane in range(2 * WIDTH) if lane // width % 2 == 0]
+    first, second = (
+        builder.shuffle_vector(a, b, ir.Constant(ir.VectorType(_INDEX, WIDTH), [lane + shift for lane in runs]))
+        for shift in (0, width)
+    )
+    return builder.fadd(first, second)
+
+
 @intrinsic
-def total(typing_context: Any, lanes: Any) -> Any:
-    """The sum of the lanes, pair by pair."""
+def totals(typing_context: Any, a: Any, b: Any, c: Any, d: Any, e: Any, f: Any, g: Any, h: Any) -> Any:
+    """The sums of eight times eight lanes, pair by pair: the first lane is the total of the first."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        value, width = arguments[0], WIDTH
-        while width > 1:
+        rows, width = list(arguments), WIDTH
+        while len(rows) > 1:
             width //= 2
-            halves = (
-                builder.shuffle_vector(value, value, ir.Constant(ir.VectorType(_INDEX, width), list(part)))
-                for part in (range(width), range(width, 2 * width))
-            )
-            value = builder.fadd(*halves)
-        return builder.extract_element(value, _INDEX(0))
+            rows = [_halves(builder, *pair, width) for pair in zip(rows[::2], rows[1::2], strict=True)]
+        return rows[0]
 
-    return lanes.dtype(lanes), generate
+    return a(a, b, c, d, e, f, g, h), generate
 
 
 @intrinsic
@@ -143,25 +194,61 @@ def _operation(name: str) -> Callable[..., Any]:
     return operation
 
 
-_add, _multiply = _operation("fadd"), _operation("fmul")
+def _overload(operation: Callable[..., Any], name: str) -> None:
+    """Let an operator of Python act on lanes."""
+    of_lanes = _operation(name)
+
+    @overload(operation, strict=False)
+    def choose(a: Any, b: Any) -> Any:
+        return (lambda a, b: of_lanes(a, b)) if isinstance(a, _Lanes) and a == b else None
 
 
-@overload(operator.add, strict=False)
-def _overload_add(a: Any, b: Any) -> Any:
-    if isinstance(a, _Lanes) and a == b:
-        return lambda a, b: _add(a, b)
-    return None
-
-
-@overload(operator.mul, strict=False)
-def _overload_multiply(a: Any, b: Any) -> Any:
-    if isinstance(a, _Lanes) and a == b:
-        return lambda a, b: _multiply(a, b)
-    return None
+_overload(operator.add, "fadd")
+_overload(operator.sub, "fsub")
+_overload(operator.mul, "fmul")
+_overload(operator.truediv, "fdiv")
 
 
 @intrinsic
-def power_of_two(typing_context: Any, shifted: Any) -> Any:
+def larger(typing_context: Any, a: Any, b: Any) -> Any:
+    """The larger of each two lanes; not a number gives the first."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", arguments[1], arguments[0]), arguments[1], arguments[0])
+
+    return a(a, b), generate
+
+
+@part_of_kernel
+def added(pieces: Any) -> Any:
+    """The totals of eight pieces, each of eight lanes, as lanes."""
+    a, b, c, d = load(pieces, 0, WIDTH), load(pieces, 8, WIDTH), load(pieces, 16, WIDTH), load(pieces, 24, WIDTH)
+    e, f, g, h = load(pieces, 32, WIDTH), load(pieces, 40, WIDTH), load(pieces, 48, WIDTH), load(pieces, 56, WIDTH)
+    return totals(a, b, c, d, e, f, g, h)
+
+
+@part_of_kernel
+def dots(a: Any, i: int, b: Any, j: int, width: int, count: int, pieces: Any) -> Any:
+    """The inner products of up to eight runs of ``width`` numbers each, which start at i and j; ``pieces`` is room."""
+    for lane in range(min(count, WIDTH)):
+        sums = spread(a.dtype.type(0))
+        for block in range(lane * width, (lane + 1) * width, WIDTH):
+            n = (lane + 1) * width - block
+            sums = sums + load(a, i + block, n) * load(b, j + block, n)
+        store(pieces, lane * WIDTH, sums, WIDTH)
+    return added(pieces)
+
+
+@part_of_kernel
+def add_to(out: Any, i: int, factor: Any, x: Any, j: int, width: int) -> None:
+    """Add ``factor`` times the ``width`` numbers of x from j on to those of ``out`` from i on."""
+    for block in range(0, width, WIDTH):
+        n = width - block
+        store(out, i + block, load(out, i + block, n) + spread(factor) * load(x, j + block, n), n)
+
+
+@intrinsic
+def _power_of_two(typing_context: Any, shifted: Any) -> Any:
     """``2 ** n`` for single precision ``shifted = n + 1.5 * 2 ** 23``, whose last bits are ``n``; 0 for n = -127."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -191,7 +278,7 @@ def _exp_single(x: Any) -> Any:
     p = p * r + _f(1 / 2)
     p = p * r + _f(1)
     p = p * r + _f(1)
-    return p * power_of_two(shifted)
+    return p * _power_of_two(shifted)
 
 
 def exp(x: Any) -> Any:
