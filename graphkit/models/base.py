@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 from torch.fx import Proxy
+from torch.fx.proxy import TraceError
 from torch_geometric.data import Data
 from torch_geometric.nn import inits
 from torch_geometric.transforms import BaseTransform
@@ -21,12 +22,29 @@ from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import check_hooks, unknown_name
 from graphkit.models.call import as_batch
+from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import check_width, explain_dtype
 from graphkit.ops import SparseMatrix
 
 State = Tensor | SparseMatrix
 
 M = TypeVar("M", bound="LayeredModel")
+
+
+class _RefusedMasks(Layer):
+    """Where PyG's explainers put edge masks, of a model that could not use them."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__()
+        self.why = why
+
+    def forward(self) -> None:  # type: ignore[override]
+        if self._explain:
+            self.explain = self._edge_mask = None  # as explainers leave it when all went well
+            raise ValueError(
+                f"{self.why}, and edge masks are for messages along edges; explain features of nodes "
+                "(edge_mask_type=None), or another model"
+            )
 
 
 class LayeredModel(Configurable, nn.Module, ABC):
@@ -68,6 +86,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
             a single state, whatever the depth.
         added_inputs: How many channels each layer takes besides the state below it, see :meth:`add_inputs`.
         combines_own: Whether :meth:`combine` reads a node's own state beside what is propagated to it.
+        no_edge_masks: Why edges cannot have the masks of PyG's explainers, of a model that sends no messages along them
+            but reads them (default: ``None``).
         num_hops: How many hops of edges one step reads, when not training; ``None``: perhaps all. With it, a layer can
             be computed for some nodes at a time; see :func:`graphkit.training.layerwise_inference`.
     """
@@ -78,6 +98,7 @@ class LayeredModel(Configurable, nn.Module, ABC):
     added_inputs: Sequence[int] = ()
     combines_own: bool = True
     num_hops: int | None = None
+    no_edge_masks: str | None = None
 
     if TYPE_CHECKING:
 
@@ -98,6 +119,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
                 setattr(self, name, value)
         if arguments.get("out_channels", 0) is None:
             self.out_channels = arguments["hidden_channels"]
+        if self.no_edge_masks:
+            self.edge_masks = _RefusedMasks(f"{type(self).__name__}: {self.no_edge_masks}")
 
     def features(self, batch: Data, dense: bool = False) -> Any:
         """The batch's features ``[num_nodes, in_channels]``, as a sparse matrix where they are sparse.
@@ -158,9 +181,11 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     def outputs(self, batch: Data) -> Tensor:
         """The composition of :meth:`encode`, all steps and :meth:`decode`."""
+        if self.no_edge_masks:
+            self.edge_masks()
         try:
             return self.decode(self.layer_states(batch)[-1], batch)
-        except (RuntimeError, IndexError, TypeError):
+        except (RuntimeError, IndexError, TypeError, TraceError):
             self._explain(batch)
             raise
 
@@ -173,6 +198,11 @@ class LayeredModel(Configurable, nn.Module, ABC):
 
     def _explain(self, batch: Data) -> None:
         """Say why torch has refused a batch, if it is what the batch holds."""
+        if isinstance(batch.get("x"), Proxy):
+            raise TypeError(
+                f"{type(self).__name__} cannot be followed by torch.fx, and so not by to_hetero: what it does depends "
+                "on the contents of the graph; write a module of layers that take pairs, such as GINConv"
+            )
         if batch.get("x") is not None:
             check_width(self, batch.x)
             explain_dtype(self, batch.x, batch.get("edge_weight"))

@@ -147,7 +147,9 @@ class GraphDiffusion(Layer):
             weight = pattern.to_edges(cast(Tensor, adjacency.values))
         rate = self.rate.sigmoid() if self.bounded_rate else self.rate
         source = None if self.strength is None else x.detach()
-        parameters = list(self.diffusion.parameters()) if self.diffusivity == "nonlinear" and self.diffusion else []
+        parameters = []
+        if self.diffusivity == "nonlinear" and self.diffusion:  # else the operator's values have them
+            parameters = self.with_mask(list(self.diffusion.parameters()))
         operator = self._operator(x, pattern, adjacency, weight, batch)
         return DiffusionODE(operator, rate, source, self.strength, parameters)
 

@@ -59,7 +59,9 @@ class Layer(Checked, MessagePassing):
         if not cls.__module__.startswith("graphkit."):
             cls._own_messages |= not {"message", "aggregate", "update", "propagate"}.isdisjoint(vars(cls))
             if "message_and_aggregate" in vars(cls) and not cls._own_messages:
-                _refuse_fused(cls)
+                _refuse_unused(cls, "message_and_aggregate")
+            if "edge_update" in vars(cls) and "forward" not in vars(cls):
+                _refuse_unused(cls, "edge_update")
 
     def __init__(self, aggr: Any = "add", **kwargs: Any) -> None:
         super().__init__(aggr, **kwargs)
@@ -106,11 +108,19 @@ class Layer(Checked, MessagePassing):
 
     def register_message_and_aggregate_forward_pre_hook(self, hook: Any) -> Any:
         """Refuse a hook that would never be called."""
-        _refuse_fused(type(self))
+        _refuse_unused(type(self), "message_and_aggregate")
 
     def register_message_and_aggregate_forward_hook(self, hook: Any) -> Any:
         """Refuse a hook that would never be called."""
-        _refuse_fused(type(self))
+        _refuse_unused(type(self), "message_and_aggregate")
+
+    def register_edge_update_forward_pre_hook(self, hook: Any) -> Any:
+        """Refuse a hook that would never be called."""
+        _refuse_unused(type(self), "edge_update")
+
+    def register_edge_update_forward_hook(self, hook: Any) -> Any:
+        """Refuse a hook that would never be called."""
+        _refuse_unused(type(self), "edge_update")
 
     @property
     def sends_messages(self) -> bool:
@@ -214,6 +224,11 @@ class Layer(Checked, MessagePassing):
         mask = pattern.to_csr(self._mask(pattern.edge_id, pattern.num_edges))
         return SparseMatrix(pattern, mask if matrix.values is None else mask * matrix.values)
 
+    def with_mask(self, tensors: list[Tensor]) -> list[Tensor]:
+        """What a result depends on: these tensors, and in explain mode PyG's mask, which may be a parameter already."""
+        mask = self._edge_mask if self._explain else None
+        return tensors if mask is None or any(mask is tensor for tensor in tensors) else [*tensors, mask]
+
     def _mask(self, edge_id: Tensor | None, num_edges: int) -> Tensor:
         """The mask of each edge; 1 for loops that the layer has added."""
         mask = self._edge_mask
@@ -233,10 +248,10 @@ class Layer(Checked, MessagePassing):
         return mask if edge_id is None else mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
 
 
-def _refuse_fused(layer: type) -> NoReturn:
+def _refuse_unused(layer: type, method: str) -> NoReturn:
     raise TypeError(
-        f"{layer.__name__}: message_and_aggregate never runs, as products of matrices stand in its place; override "
-        "message, or register hooks for message or aggregate"
+        f"{layer.__name__}: {method} never runs, as products of matrices stand in its place; override message, or "
+        "register hooks for message or aggregate (of layers with attention, message has the weights as alpha)"
     )
 
 

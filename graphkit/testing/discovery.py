@@ -25,7 +25,7 @@ from graphkit.testing.kinds import (
     check_layered_contract,
     check_separate_layers,
 )
-from graphkit.testing.messages import MESSAGES
+from graphkit.testing.messages import MESSAGES, check_masked_model
 from graphkit.testing.modules import COMMON
 from graphkit.testing.traced import TRACED
 from graphkit.testing.transforms import TRANSFORM
@@ -47,6 +47,7 @@ CHECKS: dict[str, dict[str, Any]] = {
         "layered_contract": check_layered_contract,
         "separate_layers": check_separate_layers,
         "reads": check_reads,
+        "masked_model": check_masked_model,
         "bad_data": check_bad_data,
     },
     "transform": TRANSFORM | {"bad_data": check_bad_data},

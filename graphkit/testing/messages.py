@@ -11,9 +11,31 @@ from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import clear_masks, set_masks
 from torch_geometric.nn import MessagePassing
 
+from graphkit.core.reads import reads_of
 from graphkit.testing.checked_module import CheckedModule
 from graphkit.testing.graphs import random_graph
 from graphkit.testing.symmetry import assert_close
+
+HOOKS = [name for name in vars(MessagePassing) if name.startswith("register_") and name.endswith("_hook")]
+
+
+def check_masked_model(checked: CheckedModule) -> None:
+    """Edge masks reach the output of a model that reads edges: ones change nothing, and have a gradient; or refused."""
+    module, graph = checked.build(), random_graph(weighted=True)
+    if not reads_of(module).edge_index:
+        return
+    graph = checked.prepare(module, graph)
+    expected = checked.call(module, graph)
+    mask = torch.ones(graph.num_edges, dtype=torch.float64, requires_grad=True)
+    try:
+        out = _masked(checked, module, graph, mask)
+    except ValueError as error:
+        _assert_told("edge masks are for", error)
+        return
+    assert_close(out, expected, "an edge mask of ones changes the output")
+    weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
+    (gradient,) = torch.autograd.grad((out * weight).sum(), mask, materialize_grads=True)
+    assert bool(gradient.any()), "the model reads edges, but their masks have no effect"
 
 
 def check_edge_masks(checked: CheckedModule) -> None:
@@ -26,8 +48,7 @@ def check_edge_masks(checked: CheckedModule) -> None:
     try:
         out = _masked(checked, module, graph, mask)
     except ValueError as error:
-        if "edge masks are for" not in str(error):
-            raise AssertionError(f"edge masks are refused without a clear word: {error}") from error
+        _assert_told("edge masks are for", error)
         return
     assert_close(out, expected, "an edge mask of ones changes the output")
     weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
@@ -48,30 +69,34 @@ def check_message_hooks(checked: CheckedModule) -> None:
     if module is None:
         return
     expected = checked.call(module, graph)
-    seen: list[Any] = []
-    for name in (
-        "propagate_forward_pre",
-        "message_forward_pre",
-        "message_forward",
-        "aggregate_forward",
-        "propagate_forward",
-    ):
-        handle = getattr(module, f"register_{name}_hook")(lambda *given: seen.append(given))
-        try:
-            assert_close(checked.call(module, graph), expected, f"a {name} hook changes the output")
-        except ValueError as error:
-            if "would have no effect" not in str(error):
-                raise AssertionError(f"a {name} hook breaks the layer: {error}") from error
-            return
-        finally:
-            handle.remove()
-        assert seen, f"a {name} hook is never called"
-        seen.clear()
+    working = [name for name in HOOKS if _hook_works(checked, module, graph, expected, name)]
+    if "register_message_forward_hook" not in working:
+        return
     handle = module.register_message_forward_hook(lambda layer, given, messages: 0 * messages)
     out = checked.call(module, graph)
     handle.remove()
     assert not torch.allclose(out, expected), "messages that a hook has changed are not used"
     assert_close(checked.call(module, graph), expected, "a removed hook leaves something behind")
+
+
+def _hook_works(checked: CheckedModule, module: Any, graph: Data, expected: Tensor, name: str) -> bool:
+    """Whether a hook is called, or else refused when it is registered or the layer is called."""
+    seen: list[Any] = []
+    try:
+        handle = getattr(module, name)(lambda *given: seen.append(given))
+    except TypeError as error:
+        _assert_told("never runs", error)
+        return False
+    try:
+        out = checked.call(module, graph)
+    except ValueError as error:
+        _assert_told("would have no effect", error)
+        return False
+    finally:
+        handle.remove()
+    assert seen, f"a hook by {name} is never called"
+    assert_close(out, expected, f"a hook by {name} changes the output")
+    return True
 
 
 def check_flow(checked: CheckedModule) -> None:
@@ -106,8 +131,7 @@ def check_bipartite(checked: CheckedModule) -> None:
     try:
         out = module((x, x[:4]), **named)
     except ValueError as error:
-        if "does not support bipartite message passing" not in str(error):
-            raise AssertionError(f"a pair of features is refused without a clear word: {error}") from error
+        _assert_told("does not support bipartite message passing", error)
         return
     assert_close(out, module(x, **named)[:4], "a pair of features gives another output than all nodes")
     reverse = {**named, "edge_index": graph.edge_index.flip(0)}
@@ -125,6 +149,12 @@ def _graph() -> Data:
 def _message_passing(checked: CheckedModule) -> Any:
     module = checked.build()
     return module if isinstance(module, MessagePassing) else None
+
+
+def _assert_told(word: str, error: Exception) -> None:
+    """What a layer cannot take it refuses by an error that has this word."""
+    if word not in str(error):
+        raise AssertionError(f"refused without a clear word: {error}") from error
 
 
 def _masked(checked: CheckedModule, module: nn.Module, graph: Data, mask: Tensor) -> Tensor:

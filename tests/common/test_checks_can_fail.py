@@ -12,7 +12,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.reads import Reads
 from graphkit.models import GCN
 from graphkit.nn import GCNConv
-from graphkit.ops import sparsity_pattern
+from graphkit.ops import sparsity_pattern, spmm
 from graphkit.testing import CHECKS, assert_permutation_equivariant, check_aggregation, check_layer, random_graph
 from graphkit.testing.checked_module import CheckedModule
 from graphkit.transforms import Precompute
@@ -163,6 +163,11 @@ class _TakesAnyWidth(_Layer):
         return super().forward(torch.nn.functional.pad(x, (0, 5 - x.size(1))), edge_index, edge_weight)
 
 
+class _IgnoresHooks(_Layer):
+    def forward(self, x, edge_index, edge_weight=None):
+        return spmm(edge_index, self.lin(x), edge_weight)
+
+
 class _OnesAreSpecial(_Layer):
     def forward(self, x, edge_index, edge_weight=None):
         out = super().forward(x, edge_index, edge_weight)
@@ -195,6 +200,7 @@ BROKEN_LAYERS = [
     (_NodesFirst, "static_graph", "another output than its features one after the other"),
     (_UnclearAboutShapes, "static_graph", "refused without a clear word"),
     (_TakesAnyWidth, "bad_data", "accepted without a word, with another result: x: a column too few"),
+    (_IgnoresHooks, "message_hooks", "a hook by register_propagate_forward_pre_hook is never called"),
     (_OnesAreSpecial, "unit_weights", "unit edge weights"),
 ]
 
@@ -239,9 +245,15 @@ class _ForgetsItsArgument(GCN):
         return super().config() | {"num_layers": 3}
 
 
+class _HidesEdgesFromMasks(GCN):
+    def propagate(self, layer, h, batch):
+        return spmm(batch.edge_index, layer.lin(h), batch.get("edge_weight"))
+
+
 @pytest.mark.parametrize(
     ("cls", "check", "message"),
     [
+        (_HidesEdgesFromMasks, "masked_model", "the model reads edges, but their masks have no effect"),
         (_OtherForward, "layered_contract", "not the composition"),
         (_StepUsesAnotherLayer, "separate_layers", "step 1 uses the weights of layer 0"),
         (_DeniesWeights, "reads", "edge_weight is said not to be read, but another one changes the output"),

@@ -7,6 +7,7 @@ import torch
 from torch_geometric.data import Batch
 from torch_geometric.explain import Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
 from torch_geometric.nn import GCN as PyGGCN
+from torch_geometric.nn import to_hetero
 from torch_geometric.utils import get_embeddings
 
 from graphkit import models
@@ -18,6 +19,7 @@ GRAPH.x = GRAPH.x.float()
 GRAPH.edge_weight = GRAPH.edge_weight.float()
 OF_NODES = {"mode": "multiclass_classification", "task_level": "node", "return_type": "raw"}
 ALONG_EDGES = ["GCN", "GAT", "GIN", "SGC", "APPNP", "MPNN", "PureGCN", "RelationalGNN", "GraphSAINT", "GRAND"]
+ALONG_EDGES += ["SheafNetwork", "SheafDiffusion"]
 
 
 def build(name):
@@ -25,7 +27,7 @@ def build(name):
     return getattr(models, name)(5, 8, out_channels=3).eval()
 
 
-@pytest.mark.parametrize("name", [*ALONG_EDGES, "MLP", "SheafNetwork", "SheafDiffusion"])
+@pytest.mark.parametrize("name", [*ALONG_EDGES, "MLP"])
 def test_a_batch_and_its_parts_give_the_same(name):
     model = build(name)
     assert torch.equal(model(GRAPH.x, GRAPH.edge_index, GRAPH.edge_weight, GRAPH.edge_attr), model(GRAPH))
@@ -63,10 +65,30 @@ def test_gnn_explainer_finds_every_edge(name):
     assert torch.equal(model(GRAPH), before)
 
 
-@pytest.mark.parametrize("name", ["SheafNetwork", "SheafDiffusion", "MLP"])
-def test_what_sends_no_messages_is_refused_with_a_clear_word(name):
-    with pytest.raises(ValueError, match="Could not compute gradients for edges"):
-        explain(build(name), GNNExplainer(epochs=3))[1]()
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("MLP", "Could not compute gradients for edges"),
+        ("PPGNpp", "PPGNpp: it multiplies matrices of states of all pairs of nodes, and edge masks are for messages"),
+        ("KLGNN", "KLGNN: it computes labelled copies once"),
+        ("DGMLP", "DGMLP: features are averaged over edges before the model sees them"),
+    ],
+)
+def test_what_sends_no_messages_is_refused_with_a_clear_word(name, message):
+    model = build(name)
+    graph = GRAPH if model.required_transform() is None else model.required_transform()(GRAPH)
+    further = {key: graph[key] for key in ("combined_x", "subset_index") if key in graph}
+    with pytest.raises(ValueError, match=message):
+        explain(model, GNNExplainer(epochs=3), **further)[1]()
+    if name != "DGMLP":  # which reads no x
+        without_edges = Explainer(model, GNNExplainer(epochs=3), "model", OF_NODES, node_mask_type="attributes")
+        assert bool(without_edges(GRAPH.x, GRAPH.edge_index, **further).node_mask.any())
+
+
+@pytest.mark.parametrize("name", ["GRAND", "KLGNN", "PPGNpp", "SheafNetwork"])
+def test_what_cannot_be_followed_by_to_hetero_is_told(name):
+    with pytest.raises(TypeError, match=rf"{name} cannot be followed by torch\.fx, and so not by to_hetero"):
+        to_hetero(build(name), (["a", "b"], [("a", "to", "b"), ("b", "to", "a")]))
 
 
 def test_the_edges_that_decide_are_found():

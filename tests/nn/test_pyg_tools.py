@@ -14,6 +14,7 @@ from graphkit.nn import (
     APPNP,
     AttentionDiffusion,
     DRewGCNConv,
+    GATConv,
     GCNConv,
     GINConv,
     GINPerceptron,
@@ -199,6 +200,12 @@ def test_what_pyg_fuses_is_refused():
         layer.register_message_and_aggregate_forward_pre_hook(lambda *given: None)
     with pytest.raises(TypeError, match="Fused: message_and_aggregate never runs"):
         type("Fused", (GCNConv,), {"message_and_aggregate": lambda self, adj_t, x: adj_t @ x})
+
+    for name in ("edge_update_forward_hook", "edge_update_forward_pre_hook"):
+        with pytest.raises(TypeError, match=r"GATConv: edge_update never runs, .* message has the weights as alpha"):
+            getattr(GATConv(5, 3), f"register_{name}")(lambda *given: None)
+    with pytest.raises(TypeError, match="OwnWeights: edge_update never runs"):
+        type("OwnWeights", (GATConv,), {"edge_update": lambda self, alpha_j: alpha_j})
 
     class Both(OnlyLarger):
         def message_and_aggregate(self, adj_t, x):

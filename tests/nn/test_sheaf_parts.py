@@ -7,7 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.autograd import gradcheck
+from torch_geometric.data import Data
+from torch_geometric.explain.algorithm.utils import set_masks
 
+from graphkit.models import SheafDiffusion
 from graphkit.nn import sheaf
 from graphkit.nn.sheaf.blocks import product, transpose_product
 
@@ -54,6 +57,44 @@ def test_rectangular_maps():
     delta = dense_coboundary(EDGES, maps, N)
     laplacian = sheaf.sheaf_laplacian(EDGES, maps, normalize=None, size=N)
     torch.testing.assert_close(laplacian.to_dense(), delta.t() @ delta)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_takes_away_what_an_edge_brings(kind):
+    """The layer is a matrix whose block (target, source) is multiplied by the mask of the edge."""
+    laplacian = sheaf.sheaf_laplacian(EDGES, random_maps(kind, 2), kind, low_pass=True, high_pass=True, size=N)
+    conv = sheaf.SheafConv(4, 1, act=None).double()
+    mask, dense = torch.rand(10, dtype=torch.float64), laplacian.to_dense().view(N, 4, N, 4)
+    for (source, target), value in zip(EDGES.t().tolist(), mask, strict=True):
+        dense[target, :, source] *= value
+    set_masks(conv, mask, EDGES, apply_sigmoid=False)
+    x = torch.randn(N, 4, 1, dtype=torch.float64)
+    expected = x.flatten() - dense.view(4 * N, 4 * N) @ conv.mix(x).flatten()
+    torch.testing.assert_close(conv(x, x, laplacian).flatten(), expected)
+    set_masks(conv, mask[:3], EDGES)
+    with pytest.raises(ValueError, match="SheafConv has an edge mask for 3 edges, but was called with 10"):
+        conv(x, x, laplacian)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_mask_has_a_gradient_through_the_adjoint_equation(frozen):
+    graph, gradients = Data(x=torch.randn(N, 3, dtype=torch.float64), edge_index=EDGES), []
+    for adjoint in (None, "rk4"):
+        torch.manual_seed(0)
+        flow = {"time": 1.0, "solver": "rk4", "step_size": 0.1, "adjoint": adjoint, "frozen": frozen}
+        model = SheafDiffusion(3, 4, out_channels=2, **flow).double()
+        mask = torch.full((10,), 0.3, dtype=torch.float64, requires_grad=True)
+        set_masks(model, mask, EDGES)
+        gradients += torch.autograd.grad(model(graph).square().sum(), mask)
+    assert bool(gradients[0].all())
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-5, atol=1e-9)
+
+
+def test_hooks_on_messages_are_refused():
+    conv = sheaf.GivenSheafConv(1, 2, 2)
+    conv.register_message_forward_hook(lambda *given: None)
+    with pytest.raises(ValueError, match="GivenSheafConv multiplies with a Laplacian; hooks on messages"):
+        conv(torch.ones(N, 1, 2), sheaf.sheaf_laplacian(EDGES, torch.ones(10, 1), "diag", size=N))
 
 
 @settings(max_examples=30, deadline=None)

@@ -105,6 +105,7 @@ class KLGNN(LayeredModel):
 
     reads = Reads(edge_attr=True)
     uses_history = False
+    no_edge_masks = "it computes labelled copies once that colour refinement finds equal"
 
     def __init__(
         self,

@@ -82,6 +82,7 @@ class PPGNpp(LayeredModel):
 
     reads = Reads(edge_weight=True, edge_attr=True)
     uses_history = False
+    no_edge_masks = "it multiplies matrices of states of all pairs of nodes"
 
     def __init__(
         self,

@@ -48,6 +48,7 @@ class DGMLP(MLP):
 
     checks = Checks([{"dropout": 0.5}, {"num_layers": 3, "K": 3, "readout": "mean"}])
     reads = Reads(edge_weight=True)
+    no_edge_masks = "features are averaged over edges before the model sees them"
 
     def __init__(
         self,

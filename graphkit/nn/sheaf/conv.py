@@ -8,7 +8,19 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Checked, Count
+from graphkit.nn.layer import Layer
 from graphkit.nn.sheaf.laplacian import SheafLaplacian
+
+
+class SheafLayer(Layer):
+    """A layer that multiplies stalks with a Laplacian; an edge mask scales what the edge brings to its target."""
+
+    def diffused(self, laplacian: SheafLaplacian, x: Tensor) -> Tensor:
+        """The product, with PyG's mask of edges where there is one."""
+        self.refuse_messages("multiplies with a Laplacian")
+        if self._explain:
+            laplacian = laplacian.masked(self._mask(None, laplacian.places.edge.numel()))
+        return laplacian @ x
 
 
 class SheafMix(Checked, nn.Module):
@@ -52,7 +64,7 @@ class SheafMix(Checked, nn.Module):
         return x if self.right is None else x @ self.right.t()
 
 
-class SheafConv(Checked, nn.Module):
+class SheafConv(SheafLayer):
     r"""One explicit step of sheaf diffusion.
 
     From `"Neural Sheaf Diffusion" <https://arxiv.org/abs/2202.04579>`_ (Bodnar et al., NeurIPS 2022).
@@ -99,4 +111,4 @@ class SheafConv(Checked, nn.Module):
 
     def forward(self, x: Tensor, dropped: Tensor, laplacian: SheafLaplacian) -> Tensor:
         """One step; ``dropped`` is the state that is diffused, ``x`` the one that stays."""
-        return (1 + self.epsilon.tanh()) * x - self.activation(laplacian @ self.mix(dropped))
+        return (1 + self.epsilon.tanh()) * x - self.activation(self.diffused(laplacian, self.mix(dropped)))

@@ -8,15 +8,15 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Activation, Checked
+from graphkit.core.constraints import Activation
 from graphkit.nn.ode import ODESolver
-from graphkit.nn.sheaf.conv import SheafMix
+from graphkit.nn.sheaf.conv import SheafLayer, SheafMix
 from graphkit.nn.sheaf.graph import SheafGraph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian
 from graphkit.nn.sheaf.learner import SheafLearner
 
 
-class SheafFlow(Checked, nn.Module):
+class SheafFlow(SheafLayer):
     r"""Sheaf diffusion as a differential equation.
 
     From `"Neural Sheaf Diffusion" <https://arxiv.org/abs/2202.04579>`_ (Bodnar et al., NeurIPS 2022), with the sign
@@ -78,7 +78,7 @@ class SheafFlow(Checked, nn.Module):
         if laplacian is None:
             laplacian = self.learner(x, graph)
         mixed = self.mix(x.view(-1, self.learner.width, self.learner.channels))
-        return self.activation(-(laplacian @ mixed)).flatten(1)
+        return self.activation(-self.diffused(laplacian, mixed)).flatten(1)
 
 
 class _Equation:
@@ -90,5 +90,5 @@ class _Equation:
 
     def tensors(self) -> list[Tensor]:
         if self.laplacian is None:
-            return list(self.flow.parameters())
-        return [*self.flow.mix.parameters(), self.laplacian.values]
+            return self.flow.with_mask(list(self.flow.parameters()))
+        return self.flow.with_mask([*self.flow.mix.parameters(), self.laplacian.values])

@@ -7,13 +7,14 @@ from torch import Tensor, nn
 from torch_geometric.nn import inits
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count
+from graphkit.core.constraints import Count
+from graphkit.nn.sheaf.conv import SheafLayer
 from graphkit.nn.sheaf.graph import sheaf_graph
 from graphkit.nn.sheaf.laplacian import SheafLaplacian, sheaf_laplacian
 from graphkit.ops.pattern import Size
 
 
-class GivenSheafConv(Checked, nn.Module):
+class GivenSheafConv(SheafLayer):
     r"""Graph convolution with a sheaf in place of the graph: :math:`X' = H (I \otimes B) X A`, :math:`H = I - \Delta`.
 
     From `"Sheaf Neural Networks" <https://arxiv.org/abs/2012.06333>`_ (Hansen and Gebhart, 2020). The constant sheaf
@@ -51,7 +52,7 @@ class GivenSheafConv(Checked, nn.Module):
     def forward(self, x: Tensor, laplacian: SheafLaplacian) -> Tensor:
         """One convolution; see the class for shapes."""
         mixed = (self.left @ x) @ self.right.t()
-        return mixed - laplacian @ mixed
+        return mixed - self.diffused(laplacian, mixed)
 
 
 def given_laplacian(

@@ -23,14 +23,14 @@ class SheafLaplacian:
     r"""A symmetric operator on stalks, with the values of a sheaf Laplacian; :func:`sheaf_laplacian` builds it.
 
     Args:
-        pattern: Where values go.
+        places: Where values go.
         values: The values in CSR order.
         num_nodes: The number of nodes.
         stalk_dim: Coordinates per node :math:`D`, fixed ones included.
     """
 
-    def __init__(self, pattern: SheafPattern, values: Tensor, num_nodes: int, stalk_dim: int) -> None:
-        self.pattern, self.values = pattern.pattern, values
+    def __init__(self, places: SheafPattern, values: Tensor, num_nodes: int, stalk_dim: int) -> None:
+        self.places, self.pattern, self.values = places, places.pattern, values
         self.num_nodes, self.stalk_dim = num_nodes, stalk_dim
 
     def __matmul__(self, x: Tensor) -> Tensor:
@@ -41,8 +41,19 @@ class SheafLaplacian:
                 f"; pass [{self.num_nodes}, {self.stalk_dim}, channels]"
             )
         common = torch.promote_types(self.values.dtype, x.dtype)
-        flat = x.to(common).reshape(-1, x.size(2))
-        return _SymmetricProduct.apply(flat, self.values.to(common), self.pattern).view(x.shape).to(x.dtype)
+        return self._product(x.to(common).reshape(-1, x.size(2)), self.values.to(common)).view(x.shape).to(x.dtype)
+
+    def _product(self, x: Tensor, values: Tensor) -> Tensor:
+        return _SymmetricProduct.apply(x, values, self.pattern)
+
+    def masked(self, mask: Tensor) -> SheafLaplacian:
+        """The operator whose blocks between nodes, which edges bring to their targets, are multiplied by a mask.
+
+        Args:
+            mask: A number per edge, in the order of the edges.
+        """
+        values = self.values * self.places.of_edges(mask.to(self.values.dtype))
+        return _Masked(self.places, values, self.num_nodes, self.stalk_dim)
 
     def energy(self, x: Tensor) -> Tensor:
         r"""The Dirichlet energy :math:`x^\top L x` of each channel, ``[channels]``."""
@@ -54,6 +65,13 @@ class SheafLaplacian:
 
     def __repr__(self) -> str:
         return f"SheafLaplacian(num_nodes={self.num_nodes}, stalk_dim={self.stalk_dim})"
+
+
+class _Masked(SheafLaplacian):
+    """A Laplacian that is no longer symmetric."""
+
+    def _product(self, x: Tensor, values: Tensor) -> Tensor:
+        return SparseMatrix(self.pattern, values) @ x
 
 
 def sheaf_laplacian(

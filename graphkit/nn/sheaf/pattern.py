@@ -21,17 +21,32 @@ class SheafPattern:
 
     Attributes:
         pattern: The pattern of the matrix, ``num_nodes * D`` rows.
+        width: The number of coordinates :math:`D`.
+        num_fixed: How many of them are fixed.
         source: Which number of that vector each CSR entry takes.
         upper: CSR entry of each number between nodes.
         lower: The entry that mirrors it.
         diagonal: CSR entry of each number of the diagonal blocks.
+        edge: The edge that leaves the node of each end.
     """
 
     pattern: SparsityPattern
+    width: int
+    num_fixed: int
     source: Tensor
     upper: Tensor
     lower: Tensor
     diagonal: Tensor
+    edge: Tensor
+
+    def of_edges(self, per_edge: Tensor) -> Tensor:
+        """For each CSR entry the value of the edge that enters its row's node, 1 where nodes meet themselves."""
+        from_smaller, from_larger = per_edge[self.edge].chunk(2)
+        pairs, n = from_smaller.numel(), self.pattern.num_rows // self.width
+        blocks = self.upper.numel() // max(pairs, 1)
+        fixed = torch.cat([from_larger, from_smaller, per_edge.new_ones(n)]).repeat(self.num_fixed)
+        numbers = [from_larger.repeat(blocks), per_edge.new_ones(self.diagonal.numel()), fixed]
+        return torch.cat(numbers)[self.source].index_put((self.lower,), from_smaller.repeat(blocks))
 
 
 def sheaf_pattern(graph: SheafGraph, stalk_dim: int, kind: str, num_fixed: int) -> SheafPattern:
@@ -97,7 +112,10 @@ def _build(graph: SheafGraph, d: int, kind: str, num_fixed: int) -> SheafPattern
             source[where] = count + torch.arange(where.numel(), device=device)
             count += where.numel()
     narrow = torch.int32 if col.numel() < 2**31 else torch.int64
+    edge = graph.from_edges(torch.arange(2 * h, device=device))
     return SheafPattern(
         SparsityPattern(rowptr, col, None, n * width),
-        *(index.reshape(-1).to(narrow) for index in (source, upper, lower, diagonal)),
+        width,
+        num_fixed,
+        *(index.reshape(-1).to(narrow) for index in (source, upper, lower, diagonal, edge)),
     )
