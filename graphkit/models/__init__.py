@@ -21,12 +21,13 @@ from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import DGMLP, MLP, DeepSets
 from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
-from graphkit.models.sheaf import ConnectionSheaf, SheafDiffusion, SheafNetwork
+from graphkit.models.sheaf import CSNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
 
 __all__ = [
     "AIR",
     "APPNP",
+    "CSNN",
     "DAGNN",
     "DGMLP",
     "GAT",

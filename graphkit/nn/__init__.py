@@ -37,6 +37,7 @@ from graphkit.nn.perceptron import Perceptron
 from graphkit.nn.polynormer_conv import PolynormerAttention, PolynormerConv
 from graphkit.nn.pure_gcn_conv import PureGCNConv
 from graphkit.nn.relational_conv import RelationalConv
+from graphkit.nn.sage_conv import SAGEConv
 from graphkit.nn.sgc_conv import SGConv
 from graphkit.nn.shadow_convs import ShaDowGATConv, ShaDowGCNConv, ShaDowLinear, ShaDowSAGEConv
 from graphkit.nn.transformer_conv import TransformerConv
@@ -72,6 +73,7 @@ __all__ = [
     "PolynormerConv",
     "PureGCNConv",
     "RelationalConv",
+    "SAGEConv",
     "SAGEModule",
     "SGConv",
     "ShaDowGATConv",

@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from graphkit.nn.sheaf.graph import SheafGraph
 from graphkit.ops import backend
+from graphkit.ops.traced import tracing
 
 
 def gather_ends(a: Tensor, b: Tensor | None, graph: SheafGraph) -> Tensor:
@@ -35,6 +36,29 @@ def transpose_product(a: Tensor, b: Tensor) -> Tensor:
 def product(a: Tensor, b: Tensor) -> Tensor:
     r"""The products :math:`A_i B_i`: ``[c, q, m]`` and ``[q, d, m]`` to ``[c, d, m]``."""
     return _Product.apply(a, b)
+
+
+def transport(maps: Tensor, x: Tensor, transpose: bool = False) -> Tensor:
+    r"""Apply one matrix per stalk, :math:`Q_i X_i` or :math:`Q_i^\top X_i`, by fused multiply-adds of whole vectors.
+
+    Args:
+        maps: The matrices, components first.
+        x: The stalks.
+        transpose: Whether matrices are transposed (default: ``False``).
+
+    Shapes:
+        - **maps:** ``[d, d, *]``
+        - **x, output:** ``[*, d, channels]``
+
+    Example:
+        >>> quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]]).view(2, 2, 1)
+        >>> transport(quarter, torch.tensor([[[1.0], [2.0]]])).flatten().tolist()
+        [-2.0, 1.0]
+    """
+    maps = maps.transpose(0, 1) if transpose else maps
+    if tracing():
+        return torch.einsum("ik...,...kc->...ic", maps, x)
+    return _Transport.apply(maps, x)
 
 
 def inverse_sqrt(b: Tensor, cut: float = 0.0) -> Tensor:
@@ -94,6 +118,29 @@ class _Product(torch.autograd.Function):
         grad_a = _Product.apply(grad, b.transpose(0, 1)) if ctx.needs_input_grad[0] else None
         grad_b = _Product.apply(a.transpose(0, 1), grad) if ctx.needs_input_grad[1] else None
         return grad_a, grad_b
+
+
+class _Transport(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, maps: Tensor, x: Tensor) -> Tensor:
+        ctx.save_for_backward(maps, x)
+        out = torch.empty_like(x)
+        for row, to in zip(maps, out.unbind(-2), strict=True):
+            torch.mul(row[0].unsqueeze(-1), x[..., 0, :], out=to)
+            for k in range(1, maps.size(1)):
+                to.addcmul_(row[k].unsqueeze(-1), x[..., k, :])
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        maps, x = ctx.saved_tensors
+        grad_maps = grad_x = None
+        if ctx.needs_input_grad[0]:
+            of_rows = [[(g * v).sum(-1) for v in x.unbind(-2)] for g in grad.unbind(-2)]
+            grad_maps = torch.stack([torch.stack(row) for row in of_rows])
+        if ctx.needs_input_grad[1]:
+            grad_x = _Transport.apply(maps.transpose(0, 1), grad)
+        return grad_maps, grad_x
 
 
 class _InverseSqrt(torch.autograd.Function):

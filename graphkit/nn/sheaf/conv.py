@@ -31,6 +31,7 @@ class SheafMix(Checked, nn.Module):
         channels: Channels :math:`f`.
         left: Whether there is :math:`W_1 \in \mathbb{R}^{D \times D}`, which acts on stalks (default: ``True``).
         right: Whether there is :math:`W_2 \in \mathbb{R}^{f \times f}`, which acts on channels (default: ``True``).
+        bias: Whether each of the two adds a bias (default: ``False``).
 
     Shapes:
         - **input, output:** ``[num_nodes, stalk_dim, channels]``
@@ -42,21 +43,34 @@ class SheafMix(Checked, nn.Module):
 
     checks = Checks(skip="it works on stalks; checked with SheafDiffusion")
 
-    def __init__(self, stalk_dim: Count, channels: Count, left: bool = True, right: bool = True) -> None:
+    def __init__(
+        self, stalk_dim: Count, channels: Count, left: bool = True, right: bool = True, bias: bool = False
+    ) -> None:
         super().__init__()
         self.left = nn.Parameter(torch.empty(stalk_dim, stalk_dim)) if left else None
         self.right = nn.Parameter(torch.empty(channels, channels)) if right else None
+        self.left_bias = nn.Parameter(torch.empty(stalk_dim)) if left and bias else None
+        self.right_bias = nn.Parameter(torch.empty(channels)) if right and bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Start from the identity for :math:`W_1` and a random orthogonal :math:`W_2`."""
+        """Start from the identity for :math:`W_1` and a random orthogonal :math:`W_2`, and draw biases."""
         if self.left is not None:
             nn.init.eye_(self.left)
         if self.right is not None:
             nn.init.orthogonal_(self.right)
+        for bias in (self.left_bias, self.right_bias):
+            if bias is not None:  # as torch.nn.Linear does
+                nn.init.uniform_(bias, -(bias.numel() ** -0.5), bias.numel() ** -0.5)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix stalk coordinates and channels."""
+        out = self._product(x)
+        if self.left_bias is not None:
+            out = out + self.left_bias[:, None] * (1 if self.right is None else self.right.sum(1))
+        return out if self.right_bias is None else out + self.right_bias
+
+    def _product(self, x: Tensor) -> Tensor:
         if self.left is not None and self.right is not None:  # one large product is faster than many small ones
             return (x.flatten(1) @ torch.kron(self.left, self.right).t()).view(x.shape)
         if self.left is not None:

@@ -83,11 +83,10 @@ def orthogonal(params: Tensor, d: int, method: str = "householder") -> Tensor:
 
 
 def _householder(params: Tensor, d: int) -> Tensor:
-    position = {pair: k for k, pair in enumerate(zip(*torch.tril_indices(d, d, -1).tolist()))}
     one = torch.ones_like(params[:1])
     q = torch.eye(d, dtype=params.dtype, device=params.device).unsqueeze(-1).expand(d, d, params.size(1))
     for j in range(d - 1):
-        below = [position[i, j] for i in range(j + 1, d)]
+        below = [i * (i - 1) // 2 + j for i in range(j + 1, d)]
         u = torch.cat([one, params[below]])
         scaled = u * (2 / (u * u).sum(0))
         active = q[:, j:]  # the reflection leaves the columns before j alone
