@@ -19,6 +19,7 @@ from graphkit.models.convolution import (
 from graphkit.models.diffusion import AIR, APPNP, DAGNN, GRAND
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import DGMLP, MLP, DeepSets
+from graphkit.models.implicit import EnergyGNN
 from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import CSNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
@@ -45,6 +46,7 @@ __all__ = [
     "ConnectionSheaf",
     "DRew",
     "DeepSets",
+    "EnergyGNN",
     "GraphSAINT",
     "HeterophilyBaseline",
     "LayerStack",

@@ -289,9 +289,9 @@ class LayeredModel(Configurable, nn.Module, ABC):
     def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
         """Build the model with the sizes that a task needs.
 
-        Fills ``in_channels``, ``out_channels`` and, for a graph task, ``readout`` (``"mask"`` where the answer is read
-        at the node that ``readout_mask`` marks, else ``"mean"`` unless the model has a default of its own), where they
-        are arguments of the model and not given.
+        Fills ``in_channels``, ``out_channels``, for a task of one graph ``num_nodes`` and, for a graph task,
+        ``readout`` (``"mask"`` where the answer is read at the node that ``readout_mask`` marks, else ``"mean"`` unless
+        the model has a default of its own), where they are arguments of the model and not given.
 
         Args:
             task: A :class:`~graphkit.Task`.
@@ -307,6 +307,8 @@ class LayeredModel(Configurable, nn.Module, ABC):
             choices = [name for name in known if name != "self"]
             raise ValueError(unknown_name(unknown[0], choices, f"argument of {cls.__name__}"))
         sizes: dict[str, Any] = {"in_channels": task.num_features, "out_channels": task.num_outputs}
+        if len(task.graphs) == 1:
+            sizes["num_nodes"] = task.graphs[0].num_nodes
         readout = task.readout
         if readout == "mask" or (readout and "readout" in known and known["readout"].default is None):
             sizes["readout"] = readout

@@ -21,6 +21,7 @@ from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv, GINPerceptron
 from graphkit.nn.gpr_conv import GPRConv
 from graphkit.nn.graph_diffusion import GraphDiffusion
+from graphkit.nn.graph_energy import DenoisingEnergy, EdgewiseEnergy
 from graphkit.nn.graph_saint_conv import GraphSAINTConv
 from graphkit.nn.heterophily_modules import (
     FeedForwardModule,
@@ -32,6 +33,7 @@ from graphkit.nn.heterophily_modules import (
 from graphkit.nn.implicit import FixedPoint
 from graphkit.nn.linear import Linear
 from graphkit.nn.mpnn_conv import MPNNConv
+from graphkit.nn.node_memory import NodeMemory
 from graphkit.nn.path_conv import PathConv
 from graphkit.nn.perceptron import Perceptron
 from graphkit.nn.polynormer_conv import PolynormerAttention, PolynormerConv
@@ -53,6 +55,8 @@ __all__ = [
     "DRewGINConv",
     "DRewGatedGCNConv",
     "DRewRGINConv",
+    "DenoisingEnergy",
+    "EdgewiseEnergy",
     "FeedForwardModule",
     "FixedPoint",
     "GATConv",
@@ -67,6 +71,7 @@ __all__ = [
     "GraphSAINTConv",
     "Linear",
     "MPNNConv",
+    "NodeMemory",
     "PathConv",
     "Perceptron",
     "PolynormerAttention",

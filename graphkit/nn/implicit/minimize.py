@@ -1,0 +1,154 @@
+"""Minimisers of strongly convex functions, from gradients and products with the Hessian."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Solver = Literal["newton", "lbfgs", "descent"]
+
+
+class Convex(ABC):
+    """A strongly convex, twice differentiable function of a state, with all that it depends on besides."""
+
+    @abstractmethod
+    def value(self, h: Tensor) -> Tensor:
+        """The value, a single number."""
+
+    @abstractmethod
+    def gradient(self, h: Tensor) -> Tensor:
+        """The gradient, like ``h``; differentiable by what the function depends on."""
+
+    @abstractmethod
+    def hessian(self, h: Tensor) -> Callable[[Tensor], Tensor]:
+        """The product with the Hessian at ``h``."""
+
+    @abstractmethod
+    def curvature(self) -> float:
+        """No eigenvalue of any Hessian is larger."""
+
+
+@dataclass(frozen=True)
+class Minimum:
+    """Where a function is smallest.
+
+    Attributes:
+        state: The minimiser.
+        residual: The largest entry of the gradient that is left, relative to that at zero.
+        iterations: The steps that were taken.
+    """
+
+    state: Tensor
+    residual: float
+    iterations: int
+
+
+@torch.no_grad()
+def minimize(
+    energy: Convex, start: Tensor, solver: Solver = "newton", tol: float | None = None, max_iterations: int = 10_000
+) -> Minimum:
+    """The minimiser of a strongly convex function; see :class:`~graphkit.nn.GraphEnergy` for the arguments.
+
+    Raises:
+        RuntimeError: If the gradient does not become small.
+    """
+    eps = torch.finfo(start.dtype).eps
+    if tol is None:  # line searches by values cannot see steps below the root of the precision
+        tol = eps ** (1 / 2 if solver == "lbfgs" else 2 / 3)
+    tol = max(tol, 64 * eps)
+    largest = _inf_norm(energy.gradient(torch.zeros_like(start)))
+    if largest == 0 or start.numel() == 0:
+        return Minimum(torch.zeros_like(start), 0.0, 0)
+    run = {"newton": _newton, "lbfgs": _lbfgs, "descent": _descent}[solver]
+    h, iterations = run(energy, start, tol * largest, max_iterations)
+    residual = _inf_norm(energy.gradient(h)) / largest
+    if not residual <= tol:
+        raise RuntimeError(
+            f"the minimiser of the energy was not found: solver={solver!r} left {residual:.2g} of the gradient after "
+            f"{iterations} iterations, must be at most tol={tol:.2g}, or gradients of weights would be wrong; use "
+            "solver='newton', a larger tau, tol or max_iterations, or smaller weights"
+        )
+    return Minimum(h, residual, iterations)
+
+
+def conjugate_gradients(product: Callable[[Tensor], Tensor], b: Tensor, tol: float) -> Tensor:
+    r"""The solution of :math:`A x = b`, with :math:`A` symmetric and positive definite.
+
+    Args:
+        product: Multiplies with :math:`A`.
+        b: The right-hand side, of any shape.
+        tol: Largest residual relative to ``b``; where rounding allows no smaller one, that is the end, too.
+    """
+    x, residual = torch.zeros_like(b), b.clone()
+    direction, square = residual.clone(), residual.square().sum()
+    enough = tol**2 * square
+    for _ in range(10 * b.numel()):
+        if not square > enough:
+            break
+        image = product(direction)
+        step = square / (direction * image).sum()
+        x, residual = x + step * direction, residual - step * image
+        before, square = square, residual.square().sum()
+        direction = residual + square / before * direction
+    return x
+
+
+def _newton(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
+    """Inexact Newton steps, halved until the gradient shrinks, which needs no value of the function."""
+    gradient = energy.gradient(h)
+    for iteration in range(max_iterations):
+        if _inf_norm(gradient) <= enough:
+            return h, iteration
+        size = gradient.norm()
+        direction = -conjugate_gradients(energy.hessian(h), gradient, min(0.1, float(size) ** 0.5))
+        share = 1.0
+        while share > 1e-6:
+            new = h + share * direction
+            there = energy.gradient(new)
+            if there.norm() <= (1 - 1e-4 * share) * size:
+                break
+            share /= 2
+        else:  # rounding leaves no better state
+            return h, iteration
+        h, gradient = new, there
+    return h, max_iterations
+
+
+def _lbfgs(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
+    h = h.clone()
+    optimizer = torch.optim.LBFGS(
+        [h],
+        max_iter=max_iterations,
+        max_eval=10 * max_iterations,
+        tolerance_grad=enough,
+        tolerance_change=0.0,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> float:
+        with torch.no_grad():
+            h.grad = energy.gradient(h)
+            return float(energy.value(h))
+
+    optimizer.step(closure)
+    return h, int(optimizer.state[h]["n_iter"])
+
+
+def _descent(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
+    """Steps along the gradient, of a length that is safe everywhere."""
+    step = 1 / energy.curvature()
+    for iteration in range(max_iterations):
+        gradient = energy.gradient(h)
+        if _inf_norm(gradient) <= enough:
+            return h, iteration
+        h = h - step * gradient
+    return h, max_iterations
+
+
+def _inf_norm(x: Tensor) -> float:
+    return float(x.abs().amax()) if x.numel() else 0.0

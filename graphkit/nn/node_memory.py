@@ -1,0 +1,66 @@
+"""What a model remembers of nodes from one batch to the next."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.core.checks import Checks
+from graphkit.core.constraints import Checked, Count
+
+
+class NodeMemory(Checked, nn.Module):
+    """A row per node of one graph, zeros at first: buffers, which move and are saved with the weights.
+
+    Args:
+        num_nodes: The number of nodes.
+        channels: The size of rows.
+
+    Shapes:
+        - **rows:** ``[num_nodes, channels]``
+
+    Attributes:
+        rows: The rows.
+        known: Which of them have been written.
+
+    Example:
+        >>> memory = NodeMemory(3, 2)
+        >>> memory.write(torch.tensor([2]), torch.ones(1, 2))
+        >>> memory.rows.tolist(), memory.known.tolist()
+        ([[0.0, 0.0], [0.0, 0.0], [1.0, 1.0]], [False, False, True])
+    """
+
+    checks = Checks(skip="it reads no graph")
+    rows: Tensor
+    known: Tensor
+
+    def __init__(self, num_nodes: Count, channels: Count) -> None:
+        super().__init__()
+        self.register_buffer("rows", torch.zeros(num_nodes, channels))
+        self.register_buffer("known", torch.zeros(num_nodes, dtype=torch.bool))
+
+    def reset_parameters(self) -> None:
+        """Forget everything."""
+        self.rows.zero_()
+        self.known.zero_()
+
+    def ids(self, batch: Data) -> Tensor | None:
+        """Which nodes a batch has, ``n_id`` of samplers or all in order; ``None`` for nodes of other graphs."""
+        ids = batch.get("n_id")
+        if ids is None and batch.num_nodes == self.rows.size(0):
+            ids = torch.arange(self.rows.size(0), device=self.rows.device)
+        if ids is not None and ids.numel() and int(ids.max()) >= self.rows.size(0):
+            raise ValueError(
+                f"the batch has node {int(ids.max())}, but num_nodes={self.rows.size(0)}; make the model for the graph "
+                "that batches are of, as from_task does"
+            )
+        return ids
+
+    def write(self, ids: Tensor, rows: Tensor) -> None:
+        """Remember rows of some nodes."""
+        self.rows[ids] = rows.detach().to(self.rows.dtype)
+        self.known[ids] = True
+
+    def extra_repr(self) -> str:
+        return f"{self.rows.size(0)}, {self.rows.size(1)}"
