@@ -14,6 +14,7 @@ MODULES = (
     "compiled",
     "decoupled",
     "drew",
+    "embedding",
     "features",
     "forward",
     "gate",

@@ -3,6 +3,11 @@
 from graphkit.algorithms.colouring.hashing import colour_hashes, graph_hash
 from graphkit.algorithms.colouring.refinement import Colouring, weisfeiler_leman
 from graphkit.algorithms.curvature import balanced_forman_curvature, ollivier_ricci_curvature
+from graphkit.algorithms.embedding.fastrp import fastrp
+from graphkit.algorithms.embedding.line import line
+from graphkit.algorithms.embedding.netmf import netmf, netmf_matrix
+from graphkit.algorithms.embedding.node2vec import node2vec
+from graphkit.algorithms.embedding.walks import expected_pair_counts, random_walks
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.paths.common_neighbours import (
     common_neighbours,
@@ -44,15 +49,22 @@ __all__ = [
     "effective_resistance",
     "enumerate_paths",
     "equivariant_polynomials",
+    "expected_pair_counts",
+    "fastrp",
     "graph_hash",
     "greedy_resistance",
     "hop_pairs",
     "joint_neighbours",
+    "line",
     "neighbourhoods",
+    "netmf",
+    "netmf_matrix",
+    "node2vec",
     "node_subsets",
     "ollivier_ricci_curvature",
     "partition",
     "ppgn_computes",
+    "random_walks",
     "spectral_gap",
     "total_resistance",
     "weisfeiler_leman",

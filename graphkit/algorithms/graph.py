@@ -55,7 +55,7 @@ class SimpleGraph:
             num_nodes = int(edge_index.max()) + 1 if edge_index.numel() else 0
         check_edge_index(edge_index, num_nodes, where)
         source, target = edge_index.cpu().numpy().astype(np.int64)
-        weight = _checked_weight(edge_weight, source.size, where)
+        weight = checked_conductances(edge_weight, source.size, where)
         apart = source != target
         ends = (np.concatenate([source[apart], target[apart]]), np.concatenate([target[apart], source[apart]]))
         shape = (num_nodes, num_nodes)
@@ -150,7 +150,8 @@ class SimpleGraph:
         return lists, start, count
 
 
-def _checked_weight(edge_weight: Tensor | None, num_edges: int, where: str) -> np.ndarray:
+def checked_conductances(edge_weight: Tensor | None, num_edges: int, where: str) -> np.ndarray:
+    """Edge weights in double precision, ones if there are none; an error names ``where``."""
     if edge_weight is None:
         return np.ones(num_edges)
     if edge_weight.numel() != num_edges:

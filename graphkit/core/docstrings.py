@@ -102,7 +102,6 @@ def _with_default(entry: str, parameter: inspect.Parameter) -> str:
     default: Any = parameter.default
     if default is None:
         return entry
-    entry = _DEFAULT.sub("", entry)
     match default:
         case str():
             shown = f'``"{default}"``'
@@ -112,7 +111,7 @@ def _with_default(entry: str, parameter: inspect.Parameter) -> str:
             shown = f"{default:g}"
         case _:
             return entry
-    return f"{entry[:-1]} (default: {shown})."
+    return f"{_DEFAULT.sub('', entry)[:-1]} (default: {shown})."
 
 
 def _wrapped(name: str, entry: str) -> str:

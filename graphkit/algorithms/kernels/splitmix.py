@@ -20,14 +20,14 @@ def mix(x: Any) -> Any:
 
 
 @_jit
-def word(state: Any) -> Any:
-    """The next 64 random bits; ``state`` ``[1]`` changes."""
-    bits = mix(state[0])
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
+def word(state: Any, number: int = 0) -> Any:
+    """The next 64 random bits of one of the states, which changes."""
+    bits = mix(state[number])
+    state[number] += np.uint64(0x9E3779B97F4A7C15)
     return bits
 
 
 @_jit
-def uniform(state: Any) -> float:
-    """The next number in [0, 1)."""
-    return np.float64(word(state) >> np.uint64(11)) * 2.0**-53
+def uniform(state: Any, number: int = 0) -> float:
+    """The next number in [0, 1) of one of the states."""
+    return np.float64(word(state, number) >> np.uint64(11)) * 2.0**-53

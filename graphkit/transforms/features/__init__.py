@@ -2,6 +2,7 @@
 
 from graphkit.core.registry import Registry
 from graphkit.transforms.features.base import NodeFeatures
+from graphkit.transforms.features.embeddings import LINE, DeepWalk, FastRP, NetMF, Node2Vec
 from graphkit.transforms.features.klwl import KLWL
 from graphkit.transforms.features.laplacian import LaplacianPE
 from graphkit.transforms.features.polynomials import EquivariantPolynomials, PPGNPolynomials
@@ -9,8 +10,13 @@ from graphkit.transforms.features.random_walk import RandomWalkPE
 
 __all__ = [
     "KLWL",
+    "LINE",
+    "DeepWalk",
     "EquivariantPolynomials",
+    "FastRP",
     "LaplacianPE",
+    "NetMF",
+    "Node2Vec",
     "NodeFeatures",
     "PPGNPolynomials",
     "RandomWalkPE",

@@ -16,6 +16,9 @@ class NodeFeatures(Precompute):
 
     Subclasses write :meth:`columns`.
 
+    Attributes:
+        cat: Whether the columns are appended to ``x``; otherwise they replace it (default: ``True``).
+
     Raises:
         ValueError: If ``x`` is sparse.
 
@@ -28,17 +31,18 @@ class NodeFeatures(Precompute):
     """
 
     expensive = True
+    cat: bool = True
 
     @abstractmethod
     def columns(self, data: Data) -> Tensor:
         """The columns to append, a row per node."""
 
     def forward(self, data: Data) -> Data:
-        """Append the columns to ``data.x`` (a shallow copy when called through ``transform(data)``)."""
+        """Append the columns to ``data.x``, or replace it (a shallow copy when called through ``transform(data)``)."""
         x = data.x
         if x is not None and x.layout != torch.strided:
             raise ValueError(f"{type(self).__name__}: x is sparse; add features before SparseFeatures")
         dtype = float_dtype(data)
         columns = self.columns(data).to(data.edge_index.device, dtype)
-        data.x = columns if x is None else torch.column_stack([x.to(dtype), columns])
+        data.x = columns if x is None or not self.cat else torch.column_stack([x.to(dtype), columns])
         return data

@@ -1,0 +1,1 @@
+"""Embeddings of nodes by the graph alone, without features or labels."""
