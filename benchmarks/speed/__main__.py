@@ -59,7 +59,11 @@ def main() -> None:
     print(f"{'benchmark':<28}{'ours':>11}{'opponent':>11}{'ratio':>8}{'goal':>6}{'library':>9}  against")
     rows = []
     for name in arguments.names or registry:
-        row = common.measure(registry[name])
+        try:
+            row = common.measure(registry[name])
+        except ModuleNotFoundError as missing:
+            print(f"{name:<28}skipped: {missing}")
+            continue
         rows.append(row)
         goal = "-" if row["goal"] is None else f"{row['goal']:g}x"
         library = f"{row['library_ratio']:.1f}x" if "library_ratio" in row else "-"

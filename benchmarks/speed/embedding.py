@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
 
 import networkx as nx
@@ -76,27 +75,25 @@ def walks() -> Benchmark:
     return Benchmark(ours, with_networkx, "a walker on networkx", rounds=3)
 
 
-if importlib.util.find_spec("gensim"):
+@benchmark("skip_gram", goal=2.0, of="DeepWalk")
+def word2vec() -> Benchmark:
+    """Skip-gram on 20,000 walks of 40 nodes: 128 channels, window 5, 5 negative samples."""
+    from gensim.models import Word2Vec
 
-    @benchmark("skip_gram", goal=2.0, of="DeepWalk")
-    def word2vec() -> Benchmark:
-        """Skip-gram on 20,000 walks of 40 nodes: 128 channels, window 5, 5 negative samples."""
-        from gensim.models import Word2Vec
+    drawn = random_walks(_edges(_graph()), num_nodes=NODES, walk_length=LENGTH).numpy().astype(np.int32)
+    keep, other = alias_tables(np.array([0, NODES]), np.bincount(drawn.ravel(), minlength=NODES) ** 0.75)
+    rates, sentences = np.full(NODES, 0.025), [[str(v) for v in walk] for walk in drawn.tolist()]
+    model = Word2Vec(
+        vector_size=CHANNELS, window=WINDOW, sg=1, negative=NEGATIVES, workers=1, min_count=0, sample=0, seed=0
+    )
+    model.build_vocab(sentences)
 
-        drawn = random_walks(_edges(_graph()), num_nodes=NODES, walk_length=LENGTH).numpy().astype(np.int32)
-        keep, other = alias_tables(np.array([0, NODES]), np.bincount(drawn.ravel(), minlength=NODES) ** 0.75)
-        rates, sentences = np.full(NODES, 0.025), [[str(v) for v in walk] for walk in drawn.tolist()]
-        model = Word2Vec(
-            vector_size=CHANNELS, window=WINDOW, sg=1, negative=NEGATIVES, workers=1, min_count=0, sample=0, seed=0
-        )
-        model.build_vocab(sentences)
+    def ours() -> None:
+        embedding, context = np.empty((NODES, CHANNELS), np.float32), np.zeros((NODES, CHANNELS), np.float32)
+        skip_gram.initial(embedding, 0)
+        skip_gram.skip_gram(drawn, WINDOW, NEGATIVES, keep, other, embedding, context, rates, 0, 0)
 
-        def ours() -> None:
-            embedding, context = np.empty((NODES, CHANNELS), np.float32), np.zeros((NODES, CHANNELS), np.float32)
-            skip_gram.initial(embedding, 0)
-            skip_gram.skip_gram(drawn, WINDOW, NEGATIVES, keep, other, embedding, context, rates, 0, 0)
+    def with_gensim() -> None:
+        model.train(sentences, total_examples=NODES, epochs=1)
 
-        def with_gensim() -> None:
-            model.train(sentences, total_examples=NODES, epochs=1)
-
-        return Benchmark(ours, with_gensim, "gensim.models.Word2Vec, one worker", rounds=3)
+    return Benchmark(ours, with_gensim, "gensim.models.Word2Vec, one worker", rounds=3)
