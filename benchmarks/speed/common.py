@@ -151,7 +151,7 @@ def family_means(rows: list[dict[str, Any]]) -> list[str]:
         module = REGISTRY[row["name"]].make.__module__.rpartition(".")[2]
         families.setdefault(module, []).append(row)
     lines = []
-    for name, members in {**families, "all": rows}.items():
+    for name, members in ({**families, "all": rows} if rows else {}).items():
         of_libraries = [row["library_ratio"] for row in members if "library_ratio" in row]
         mean = f"{statistics.geometric_mean(row['ratio'] for row in members):6.1f}x ({len(members)})"
         other = f"{statistics.geometric_mean(of_libraries):6.1f}x ({len(of_libraries)})" if of_libraries else "-"
