@@ -13,7 +13,11 @@ from graphkit.nn.sheaf.laplacian import SheafLaplacian
 
 
 class SheafLayer(Layer):
-    """A layer that multiplies stalks with a Laplacian; an edge mask scales what the edge brings to its target."""
+    """A layer that multiplies stalks with a Laplacian; an edge mask scales what the edge brings to its target.
+
+    Args:
+        aggr: The aggregation of PyG's messages; a product is a sum (default: ``"sum"``).
+    """
 
     def diffused(self, laplacian: SheafLaplacian, x: Tensor) -> Tensor:
         """The product, with PyG's mask of edges where there is one."""
