@@ -16,7 +16,7 @@ class SheafLayer(Layer):
     """A layer that multiplies stalks with a Laplacian; an edge mask scales what the edge brings to its target.
 
     Args:
-        aggr: The aggregation of PyG's messages; a product is a sum (default: ``"sum"``).
+        aggr: The aggregation of PyG's messages; a product is a sum (default: ``"add"``).
     """
 
     def diffused(self, laplacian: SheafLaplacian, x: Tensor) -> Tensor:
