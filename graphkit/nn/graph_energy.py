@@ -169,6 +169,11 @@ class EdgewiseEnergy(GraphEnergy):
         nn.init.constant_(self.raw_weight, _raw(1.0))
 
     def energy(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Convex:
+        """The energy as a function of the states alone; arguments are those of :meth:`forward`.
+
+        Raises:
+            ValueError: If edge features are missing.
+        """
         pattern = unweighted_pattern(edge_index, x.size(0), "EdgewiseEnergy")
         constant = None
         if self.message_edge is not None:
