@@ -15,11 +15,13 @@ os.environ.setdefault("OUTDATED_IGNORE", "1")  # ogb asks the network for a newe
 import pytest
 import torch
 
+from graphkit.testing import device
 from graphkit.training.loop import Loop
 from tests.golden.report import pytest_terminal_summary  # noqa: F401
 
 torch.set_num_threads(1)
-
+if device.available():
+    device.register()  # before the first backward pass
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if torch.cuda.is_available():
