@@ -23,6 +23,7 @@ torch.set_num_threads(1)
 if device.available():
     device.register()  # before the first backward pass
 
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if torch.cuda.is_available():
         return

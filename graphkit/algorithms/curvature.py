@@ -8,6 +8,7 @@ from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.constraints import NonNegativeInt, checked
+from graphkit.core.devices import on_cpu
 from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 
@@ -15,6 +16,7 @@ DEFINITIONS = ("paper", "official")
 
 
 @checked
+@on_cpu
 def balanced_forman_curvature(
     edge_index: Tensor, num_nodes: NonNegativeInt | None = None, definition: str = "paper"
 ) -> Tensor:
@@ -61,6 +63,7 @@ def balanced_forman_curvature(
 
 @checked
 @arguments_of(balanced_forman_curvature)
+@on_cpu
 def ollivier_ricci_curvature(edge_index: Tensor, num_nodes: NonNegativeInt | None = None) -> Tensor:
     r"""Ollivier-Ricci curvature of each edge, :math:`\kappa(i, j) = 1 - W_1(\mu_i, \mu_j)`.
 

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 
 from graphkit.algorithms import SimpleGraph, effective_resistance
 from graphkit.core.constraints import Count, Seed, checked
+from graphkit.core.devices import moved
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.diagnostics.energy import layer_states
 from graphkit.models.base import LayeredModel
@@ -92,7 +93,7 @@ def sensitivity(model: LayeredModel, data: Data, num_targets: Count = 16, seed: 
     pairs = torch.from_numpy(np.stack([sources, targets[rows]]))
     resistance = effective_resistance(data.edge_index, pairs, num_nodes=graph.num_nodes)
     hops = torch.from_numpy(distance[rows, sources]).long()
-    return Sensitivity(pairs[0], pairs[1], norms, hops, resistance)
+    return moved(Sensitivity(pairs[0], pairs[1], norms, hops, resistance.cpu()), data.edge_index.device)
 
 
 def _norms(model: LayeredModel, data: Data, targets: np.ndarray) -> Tensor:

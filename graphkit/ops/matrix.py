@@ -218,9 +218,10 @@ class SparseMatrix(Caching):
             if self.values is None or self.values.dtype == target:
                 return self
             return SparseMatrix(self.pattern, self.values.to(target))
-        if torch.device(target) == self.device:
+        pattern = self.pattern.to(target)
+        if pattern is self.pattern:
             return self
-        return SparseMatrix(self.pattern.to(target), None if self.values is None else self.values.to(target))
+        return SparseMatrix(pattern, None if self.values is None else self.values.to(target))
 
     def _check_symmetric(self) -> bool:
         return self.pattern.is_symmetric and (

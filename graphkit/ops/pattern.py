@@ -196,10 +196,11 @@ class SparsityPattern(Caching):
 
     def to(self, device: torch.device | str) -> SparsityPattern:
         """The pattern on another device; what is cached stays behind."""
-        if torch.device(device) == self.device:
+        col = self.col.to(device)
+        if col is self.col:  # torch knows that "cuda" is cuda:0
             return self
         perm = None if self.perm is None else self.perm.to(device)
-        out = SparsityPattern(self.rowptr.to(device), self.col.to(device), perm, self.num_cols)
+        out = SparsityPattern(self.rowptr.to(device), col, perm, self.num_cols)
         out._selected, out._added = None if self._selected is None else self._selected.to(device), self._added
         return out
 

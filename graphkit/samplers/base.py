@@ -20,6 +20,7 @@ from graphkit.core.batching import split_order
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Interval, OneOf
 from graphkit.core.data_folder import cached_tensors, results_folder
+from graphkit.core.devices import CPU, device_of, moved
 from graphkit.core.graph_input import as_graph, as_tensor
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
@@ -103,7 +104,7 @@ class Sampler(Configurable, ABC):
         generator: torch.Generator | None = None,
         shard: tuple[int, int] = (0, 1),
     ) -> Iterator[Data]:
-        """One pass over the roots.
+        """One pass over the roots. Subgraphs are drawn on the CPU and come to the device of the graph.
 
         Args:
             data: The graph, with ``edge_index`` ``[2, num_edges]``; its other attributes of nodes and edges go along.
@@ -124,6 +125,8 @@ class Sampler(Configurable, ABC):
         if size < 1:
             raise ValueError(f"{name}: batch_size={size}, must be at least 1")
         data = as_graph(data, name)
+        device = device_of([data])
+        data = data if device == CPU else moved(data, CPU)
         roots = torch.arange(data.num_nodes) if roots is None else as_tensor(roots, f"{name}: roots").cpu()
         if roots.numel() == 0:
             raise ValueError(f"{name}: there are no roots; give at least one node")
@@ -149,7 +152,8 @@ class Sampler(Configurable, ABC):
             self.annotate(batch, subgraph, source, prepared)
             return batch
 
-        return prefetch(make, range(rank, steps * world, world))
+        batches = prefetch(make, range(rank, steps * world, world))
+        return batches if device == CPU else (moved(batch, device) for batch in batches)
 
 
 def cached_on_disk(

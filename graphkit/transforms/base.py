@@ -18,6 +18,7 @@ from graphkit.core.config import Configurable
 from graphkit.core.constraints import Jobs, checked
 from graphkit.core.data_folder import cached_tensors, results_folder
 from graphkit.core.deprecation import RenamedAttribute
+from graphkit.core.devices import CPU, device_of, moved
 from graphkit.core.display import progress_bar
 from graphkit.core.graph_input import as_graph, check_edges
 from graphkit.core.hashing import hash_config, hash_data
@@ -54,7 +55,9 @@ class Precompute(Configurable, BaseTransform):
     fingerprint = RenamedAttribute("cache_key")
 
     def __call__(self, data: Data) -> Data:
-        """The transformed graph; :meth:`forward` gets a checked shallow copy, with ids in int64.
+        """The transformed graph; :meth:`forward` gets a checked shallow copy on the CPU, with ids in int64.
+
+        The result is on the device of the graph, and the same on every device.
 
         Raises:
             TypeError, ValueError, IndexError: If it is no sound graph; the message names the transform.
@@ -67,6 +70,9 @@ class Precompute(Configurable, BaseTransform):
             check_edges(graph, where)
             for name in unread(self.reads, graph):
                 warnings.warn(f"{where} does not read {_UNREAD[name]}", UnreadWarning, stacklevel=2)
+        device = device_of([graph])
+        if device != CPU:
+            return moved(self.forward(moved(graph, CPU)), device)
         return self.forward(copy.copy(graph) if graph is data else graph)
 
     def cache_key(self) -> str:

@@ -10,12 +10,14 @@ from torch_geometric.data import Data
 from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
 from graphkit.algorithms.colouring.refinement import check_test
 from graphkit.core.constraints import Count, NonNegativeInt, checked
+from graphkit.core.devices import on_cpu
 from graphkit.core.docstrings import arguments_of
 
 _MAX_TUPLES = 2**27
 
 
 @checked
+@on_cpu
 def colour_hashes(
     graph: Data,
     k: Count = 1,

@@ -15,6 +15,7 @@ from torch_geometric.data import Data, Dataset
 
 from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
 from graphkit.core.constraints import Count, NonNegativeInt, checked
+from graphkit.core.devices import on_cpu
 from graphkit.core.validate import check_choice
 
 VARIANTS = ("oblivious", "folklore")
@@ -53,6 +54,7 @@ class Colouring:
 
 
 @checked
+@on_cpu
 def weisfeiler_leman(
     graphs: Data | Sequence[Data] | Dataset,
     k: Count = 1,

@@ -8,9 +8,11 @@ from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.constraints import Count, NonNegativeInt, checked
+from graphkit.core.devices import on_cpu
 
 
 @checked
+@on_cpu
 def partition(edge_index: Tensor, num_nodes: NonNegativeInt, num_parts: Count, passes: NonNegativeInt = 20) -> Tensor:
     r"""Divide the nodes into parts of nearly equal size with few edges between them.
 

@@ -41,6 +41,7 @@ from torch import Tensor
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver, pseudo_inverse
 from graphkit.core.constraints import NonNegativeInt, Seed, Share, checked
+from graphkit.core.devices import on_cpu
 from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_choice
 
@@ -49,6 +50,7 @@ METHODS = ("auto", "exact", "sketch")
 
 
 @checked
+@on_cpu
 def effective_resistance(
     edge_index: Tensor,
     pairs: Tensor | None = None,
@@ -86,6 +88,7 @@ def effective_resistance(
 
 @checked
 @arguments_of(effective_resistance)
+@on_cpu
 def biharmonic_distance(
     edge_index: Tensor,
     pairs: Tensor | None = None,
@@ -110,6 +113,7 @@ def biharmonic_distance(
 
 @checked
 @arguments_of(effective_resistance)
+@on_cpu
 def commute_time(
     edge_index: Tensor,
     pairs: Tensor | None = None,

@@ -20,11 +20,11 @@ _SIZES = ((12, 40), (9, 30), (7, 20), (5, 12))
 
 
 def check_cuda(target: type | Callable[[], nn.Module], kind: str, device: torch.device | None = None) -> None:
-    """Check that a module computes on a GPU what it computes on the CPU: outputs and all gradients, nothing left behind.
+    """Check that a module computes on a GPU what it computes on the CPU: outputs and all gradients.
 
     Args:
         target: A class whose small instances the checks know how to build, or a function that builds an instance.
-        kind: ``"layer"``, ``"aggregation"`` or ``"model"``; how it is called (see :func:`graphkit.testing.check_layer`).
+        kind: ``"layer"``, ``"aggregation"`` or ``"model"``, as :func:`graphkit.testing.check_layer` and its siblings.
         device: A real GPU (default: a pretended one, see :mod:`graphkit.testing.device`).
 
     Raises:
@@ -63,7 +63,7 @@ def random_batch(checked: CheckedModule, module: nn.Module, seed: int) -> Data:
 
 
 def run_step(checked: CheckedModule, module: nn.Module, graph: Data) -> dict[str, Tensor]:
-    """One forward and backward pass; the output, and the gradients of features, edge features, weights and parameters."""
+    """One forward and backward pass: the output, and gradients of features, of what edges have and of parameters."""
     for parameter in module.parameters():
         parameter.grad = None
     read = [key for key in ("x", "edge_weight", "edge_attr") if getattr(reads_of(module), key, False)]

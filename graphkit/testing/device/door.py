@@ -11,9 +11,18 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
-from graphkit.testing.device.tensor import NAME, Counts, MixedDevices, PretendMode, PretendTensor, active, execute, place
+from graphkit.testing.device.tensor import (
+    NAME,
+    Counts,
+    MixedDevices,
+    PretendMode,
+    PretendTensor,
+    active,
+    execute,
+    place,
+)
 
 
 class Gpu(Counts):
@@ -61,10 +70,11 @@ def register() -> None:
     """
     if not available():
         raise RuntimeError("the pretended GPU needs torch 2.13 or later and a machine without a GPU; use the real one")
-    registration = torch.utils.backend_registration
-    registration._setup_privateuseone_for_python_backend(NAME, backend_module=_module(registration._DummyBackendModule))  # type: ignore[attr-defined]
-    register.library = library = torch.library.Library("_", "IMPL")  # type: ignore[attr-defined] # must stay alive
-    library.fallback(lambda operation, *args, **kwargs: execute(operation, args, kwargs), "PrivateUse1")  # without modes
+    registration: Any = torch.utils.backend_registration
+    module = _module(registration._DummyBackendModule)
+    registration._setup_privateuseone_for_python_backend(NAME, backend_module=module)
+    register.kept = everywhere = library.Library("_", "IMPL")  # type: ignore[attr-defined]
+    everywhere.fallback(lambda operation, *args, **kwargs: execute(operation, args, kwargs), "PrivateUse1")
     probe = torch.ones(1, device=NAME, requires_grad=True)
     try:
         probe.sum().backward()

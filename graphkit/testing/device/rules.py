@@ -10,24 +10,33 @@ from typing import Any
 import torch
 from torch import Tensor
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # The host waits for the device: it needs a value, or the size of a result.
-WAITS = frozenset(
-    "_local_scalar_dense is_nonzero equal nonzero argwhere masked_select _unique _unique2 unique_dim unique_consecutive "
-    "unique_dim_consecutive bincount histc _coalesce linalg_eigh _linalg_eigh _linalg_svd linalg_cholesky_ex "
-    "linalg_inv_ex linalg_lu_factor_ex _linalg_solve_ex _linalg_check_errors linalg_lstsq to_dense _to_sparse "
-    "_to_sparse_csr".split()
+WAITS = _names(
+    """
+    _local_scalar_dense is_nonzero equal nonzero argwhere masked_select _unique _unique2 unique_dim
+    unique_consecutive unique_dim_consecutive bincount histc _coalesce linalg_eigh _linalg_eigh _linalg_svd
+    linalg_cholesky_ex linalg_inv_ex linalg_lu_factor_ex _linalg_solve_ex _linalg_check_errors linalg_lstsq to_dense
+    _to_sparse _to_sparse_csr
+    """
 )
 # Operands of these may lie on the CPU: the indices are copied.
-INDEXING = frozenset("index index_put index_put_ _index_put_impl_ _unsafe_index _unsafe_index_put".split())
+INDEXING = frozenset({"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_index", "_unsafe_index_put"})
 # In these, not even a single number may lie on the CPU.
-STRICT = frozenset("index_select gather scatter scatter_add index_add_ index_add".split())
-COPIES = frozenset("copy_ _to_copy copy".split())
+STRICT = frozenset({"index_select", "gather", "scatter", "scatter_add", "index_add_", "index_add"})
+COPIES = frozenset({"copy_", "_to_copy", "copy"})
 # Views and allocations: they launch no kernel.
-FREE = frozenset(
-    "detach view _unsafe_view expand t transpose permute select slice unsqueeze squeeze as_strided alias split "
-    "split_with_sizes unbind empty empty_like new_empty empty_strided new_empty_strided lift_fresh crow_indices "
-    "col_indices values _nnz unfold diagonal _reshape_alias sym_size sym_numel sym_stride is_same_size lift _values "
-    "_indices is_pinned".split()
+FREE = _names(
+    """
+    detach view _unsafe_view expand t transpose permute select slice unsqueeze squeeze as_strided alias split
+    split_with_sizes unbind empty empty_like new_empty empty_strided new_empty_strided lift_fresh crow_indices
+    col_indices values _nnz unfold diagonal _reshape_alias sym_size sym_numel sym_stride is_same_size lift _values
+    _indices is_pinned
+    """
 )
 
 

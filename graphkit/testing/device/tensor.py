@@ -18,11 +18,11 @@ from graphkit.testing.device import rules
 NAME = "pretend"
 
 
-class MixedDevices(RuntimeError):  # noqa: N818
+class MixedDevices(RuntimeError):
     """What CUDA says of operands on different devices."""
 
 
-class NoKernel(NotImplementedError):  # noqa: N818
+class NoKernel(NotImplementedError):
     """What CUDA says of an operation that torch has for the CPU alone."""
 
 
@@ -80,19 +80,19 @@ class PretendTensor(Tensor):
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
-    def __new__(cls, host: Tensor) -> PretendTensor:  # noqa: PYI034
+    def __new__(cls: type[PretendTensor], host: Tensor) -> PretendTensor:
         if host.layout == torch.strided:
             form: dict[str, Any] = {"strides": host.stride(), "storage_offset": host.storage_offset()}
         else:
             form = {"layout": host.layout, "dispatch_layout": True}
         device = torch.device(NAME, 0)
-        self = Tensor._make_wrapper_subclass(cls, host.size(), dtype=host.dtype, device=device, **form)  # type: ignore[attr-defined]
+        self = Tensor._make_wrapper_subclass(cls, host.size(), dtype=host.dtype, device=device, **form)
         self.host = host
         return self
 
     @classmethod
-    def __torch_dispatch__(cls, operation: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return execute(operation, args, kwargs or {})
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
+        return execute(func, args, kwargs or {})
 
     is_cuda = property(lambda self: True)
     is_sparse = property(lambda self: self.host.layout == torch.sparse_coo)
@@ -180,7 +180,9 @@ def execute(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         warnings.simplefilter("ignore")
         out = rules.STAND_INS.get(name, operation)(*args, **kwargs)
     if onto:
-        return tree_map(lambda t: (hosts[id(t)] if id(t) in hosts else PretendTensor(t)) if isinstance(t, Tensor) else t, out)
+        return tree_map(
+            lambda t: (hosts[id(t)] if id(t) in hosts else PretendTensor(t)) if isinstance(t, Tensor) else t, out
+        )
     return out.clone() if ours and out is ours[0].host else out  # a copy to the host must be one
 
 
