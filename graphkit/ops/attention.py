@@ -319,7 +319,7 @@ class _Attention(torch.autograd.Function):
         if torch.is_grad_enabled():  # somebody wants derivatives of derivatives, which the definition has
             return *none, *_differentiable(ctx.definition, inputs, grad)
         pattern = ctx.pattern
-        rows, columns = (pattern.rowptr, pattern.col), (pattern.colptr, pattern.csc_row, pattern.csc_perm)
+        rows, columns = (pattern.rowptr, pattern.col), (pattern.colptr, (pattern.csc_row, pattern.csc_perm))
         return *none, *kernels.attend_backward(rows, columns, ctx.call, inputs, stats, grad), None
 
 

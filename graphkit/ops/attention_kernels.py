@@ -15,21 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from graphkit.ops import lanes
 from graphkit.ops.kernels import by_rows
-from graphkit.ops.lanes import (
-    WIDTH,
-    add_to,
-    added,
-    bend,
-    dots,
-    exp,
-    larger,
-    load,
-    part_of_kernel,
-    prefetch,
-    spread,
-    store,
-)
+from graphkit.ops.lanes import WIDTH, add_to, bend, dots, exp, load, part_of_kernel, prefetch, spread, store
 
 ADDITIVE, DYNAMIC, DOT = range(3)  # forms of scores
 NONE, SOFTMAX, SQUAREPLUS = range(3)  # normalisations
@@ -71,13 +59,13 @@ def _score_of_head(call: Any, parts: Any, t: int, s: int, e: int, head: int) -> 
     sums = spread(source.dtype.type(0))
     for block in range(head * width, (head + 1) * width, WIDTH):
         n = (head + 1) * width - block
-        lanes = load(source, s + block, n)
+        other = load(source, s + block, n)
         if edge.size:
-            lanes = lanes + load(edge, e + block, n)
+            other = other + load(edge, e + block, n)
         if form == DOT:
-            sums = sums + load(target, t + block, n) * lanes
+            sums = sums + load(target, t + block, n) * other
         else:
-            z = load(target, t + block, n) + lanes
+            z = load(target, t + block, n) + other
             sums = sums + load(weight, block, n) * bend(z, z, slope)
     return sums
 
@@ -97,7 +85,7 @@ def _score(call: Any, parts: Any, t: int, s: int, e: int, pieces: Any, out: Any,
         else:
             for lane in range(min(n, WIDTH)):
                 store(pieces, lane * WIDTH, _score_of_head(call, parts, t, s, e, head + lane), WIDTH)
-            z = added(pieces)
+            z = lanes.added(pieces)
             if form == DOT:
                 z = z * spread(slope)
         store(out, i + head, z, n)
@@ -173,7 +161,7 @@ def _weights(call: Any, count: int, scores: Any, stats: Any, q: int) -> None:
         if norm == SOFTMAX:
             top = spread(scores.dtype.type(-np.finfo(scores.dtype).max))
             for k in range(count):
-                top = larger(top, load(scores, k * heads + head, n))
+                top = lanes.larger(top, load(scores, k * heads + head, n))
         store(stats, q + head, top, n)
     if norm != NONE:
         for k in range(count):
@@ -213,12 +201,13 @@ def _attend(
                 weights[first * heads + i] = scores[i]
             if keep.size:
                 scores[i] *= keep[first * heads + i]
-        for i in range(count * heads if value.size else 0):
-            k, head = i // heads, i % heads
-            o, v = row * broad + head * channels, col[first + k] * broad + head * channels
-            add_to(out, o, scores[i], value, v, channels)
-            if edge_value.size:
-                add_to(out, o, scores[i], edge_value, (first * heads + i) * channels, channels)
+        for k in range(count if value.size else 0):
+            i, e = k * heads, (first + k) * broad
+            for head in range(heads):
+                shift = head * channels
+                add_to(out, row * broad + shift, scores[i + head], value, col[first + k] * broad + shift, channels)
+                if edge_value.size:
+                    add_to(out, row * broad + shift, scores[i + head], edge_value, e + shift, channels)
 
 
 @part_of_kernel
@@ -282,29 +271,21 @@ def _rows_backward(
         for k in range(count):
             e = first + k
             _score_backward(True, call, parts, t, col[e] * wide, e * wide, of_scores, k * heads, of_parts)
-        for i in range(count * heads if of_edge_value.size else 0):
-            e, head = first * heads + i, i % heads
-            weight = positive[i] * stats[share + head]
-            if keep.size:
-                weight *= keep[e]
-            add_to(of_edge_value, e * channels, weight, grads[0], row * broad + head * channels, channels)
+        for k in range(count if of_edge_value.size else 0):
+            for head in range(heads):
+                i, e, shift = k * heads + head, (first + k) * heads + head, head * channels
+                weight = positive[i] * stats[share + head]
+                if keep.size:
+                    weight *= keep[e]
+                add_to(of_edge_value, e * channels, weight, grads[0], row * broad + shift, channels)
 
 
 @_jit
 def _columns_backward(
-    start: int,
-    stop: int,
-    ptr: Any,
-    row: Any,
-    position: Any,
-    call: Any,
-    parts: Any,
-    values: Any,
-    stats: Any,
-    grads: Any,
-    of: Any,
+    start: int, stop: int, ptr: Any, entries: Any, call: Any, parts: Any, values: Any, stats: Any, grads: Any, of: Any
 ) -> None:
-    """The gradients of sources and values."""
+    """The gradients of sources and values; entries are those of columns, with their rows and positions in rows."""
+    row, position = entries
     _, norm, _, heads, width, channels = call
     (grad, _), (of_source, of_value), keep = grads, of, values[2]
     wide, broad, one = heads * width, heads * channels, stats.dtype.type(1)
@@ -390,7 +371,7 @@ def attend(rowptr: Tensor, col: Tensor, call: Call, inputs: Sequence[Tensor | No
 
 def attend_backward(
     rows: tuple[Tensor, Tensor],
-    columns: tuple[Tensor, Tensor, Tensor],
+    columns: tuple[Tensor, tuple[Tensor, Tensor]],
     call: Call,
     inputs: Sequence[Tensor | None],
     stats: Tensor,
@@ -398,16 +379,16 @@ def attend_backward(
 ) -> list[Tensor | None]:
     """The gradients of all inputs but the last.
 
-    ``rows`` is ``(rowptr, col)``, ``columns`` is ``(colptr, row, position)``, with each entry's position in row order.
+    ``rows`` is ``(rowptr, col)``, ``columns`` is ``(colptr, (row, position))``; positions are those in row order.
     """
     given = _Arguments(call, inputs)
     grads = given.flat(grad if call.channels else None), given.flat(None if call.channels else grad)
-    of = [np.zeros_like(array) for array in (*given.parts, *given.values[:2])]
-    target, source, edge, weight, value, edge_value = of
+    of = [None if x is None else torch.zeros_like(x, memory_format=torch.contiguous_format) for x in inputs[:6]]
+    target, source, edge, weight, value, edge_value = map(given.flat, of)
     of_weight = np.zeros_like(target if weight.size else weight)
     shared = tuple(given.call), given.parts, given.values, stats.view(-1), grads
     by_rows(_rows_backward, *rows, *shared, (target, edge, of_weight, edge_value))
-    by_rows(_columns_backward, *columns, *shared, (source, value))
+    by_rows(_columns_backward, columns[0], tuple(map(given.flat, columns[1])), *shared, (source, value))
     if weight.size:  # row by row, in double precision, whatever the number of threads
-        of[3] = of_weight.reshape(-1, weight.size).sum(0, dtype=np.float64).astype(weight.dtype)
-    return [None if x is None else torch.from_numpy(array).view_as(x) for array, x in zip(of, inputs, strict=False)]
+        weight[:] = of_weight.reshape(-1, weight.size).sum(0, dtype=np.float64)
+    return of
