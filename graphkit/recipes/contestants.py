@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from sklearn.base import clone
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
@@ -22,9 +24,11 @@ from graphkit.recipes.config import find_class
 from graphkit.recipes.experiment import NOT_HASHED, model_for
 from graphkit.recipes.running import Run, files_in, on_threads, run_of
 from graphkit.samplers import Sampler
-from graphkit.tasks import Task
+from graphkit.stacking import GraphStacking
+from graphkit.tasks import NodeTask, Task
 from graphkit.training import Trainer
 from graphkit.training.checkpoint import seed_everything
+from graphkit.training.result import hardware, versions
 from graphkit.training.setting_up import reset_parameters
 
 OWN: dict[str, Any] = {"task": Callable, "transform": BaseTransform, "sampler": Sampler}
@@ -98,6 +102,44 @@ class Contestant:
         self.trained_like(**once, callbacks=(), loggers=()).fit(self.built(task), task, test=False)
 
 
+@dataclass(frozen=True)
+class StackingContestant(Contestant):
+    """Models of tables, stacked over the graph; nothing of the trainer counts."""
+
+    def digest(self) -> str:
+        return hash_object([self.model, self.task, self.transform])
+
+    def train(self, task: Task, threads: int, seed: int, folder: Path, resume: bool, progress: bool) -> Run:
+        folder.mkdir(parents=True, exist_ok=True)  # an unfinished run has one, which goes when it is saved
+        with on_threads(threads):
+            return self._run(clone(self.model).set_params(random_state=seed), self.prepared(task), seed)
+
+    def try_out(self, task: Task) -> None:
+        self._run(clone(self.model).set_params(layers=1, folds=2), self.prepared(task), 0)
+
+    def _run(self, model: GraphStacking, task: Task, seed: int) -> Run:
+        if not isinstance(task, NodeTask):
+            raise TypeError(f"{self.name}: GraphStacking takes node tasks, but this is {task!r}")
+        began = time.perf_counter()
+        outputs, scores = model.fit(task).outputs(task), {}
+        for stage in ("val", "test"):
+            metric, rows = task.fresh_metric(), getattr(task.split, stage)
+            metric.update(outputs[rows], task.labels[rows])
+            scores[stage] = metric.compute()
+        return {
+            **scores,
+            "seed": seed,
+            "split": task.split.name,
+            "split_hash": task.split.hash,
+            "best_epoch": 0,
+            "epochs": 0,
+            "seconds": time.perf_counter() - began,
+            "baseline": task.baseline(),
+            "hardware": hardware(torch.device("cpu")),
+            "versions": versions(),
+        }
+
+
 def contestants(models: Sequence[Any] | Mapping[str, Any], trainer: Trainer) -> list[Contestant]:
     """What is to be compared, with names.
 
@@ -135,6 +177,10 @@ def _contestant(name: str, entry: Any, place: str, trainer: Trainer) -> Contesta
         if key not in known:
             raise ValueError(f"compare: {place}: {unknown_name(key, ['model', *OWN, *known], 'key')}")
     enforce(type(trainer), settings, f"compare: {place}")
+    if isinstance(model, GraphStacking):
+        if refused := [*settings, *(["sampler"] if "sampler" in own else [])]:
+            raise ValueError(f"compare: {place}: {refused[0]} is for networks; GraphStacking has settings of its own")
+        return StackingContestant(name or "GraphStacking", model, trainer, **own)
     made = Contestant(name or _name(model, place), model, trainer, **own)
     return replace(made, trainer=made.trained_like(**settings)) if settings else made
 
@@ -146,12 +192,13 @@ def _model(model: Any, place: str) -> Any:
             return find_class("model", model)
         except ValueError as error:
             raise ValueError(f"compare: {place}: {error}") from None
-    if isinstance(model, nn.Module) or (isinstance(model, type) and issubclass(model, nn.Module)):
+    if isinstance(model, nn.Module | GraphStacking) or (isinstance(model, type) and issubclass(model, nn.Module)):
         return model
     if callable(model) and not isinstance(model, type):
         return model
     raise TypeError(
-        f"compare: {place}={model!r}, must be a model, its class or name, or a function from a task to a model"
+        f"compare: {place}={model!r}, must be a model, its class or name, a GraphStacking, or a function from a "
+        "task to a model"
     )
 
 

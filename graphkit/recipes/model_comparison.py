@@ -98,8 +98,9 @@ def compare(
     Args:
         models: What is compared, by name; in a list each is called by its class. An entry is a model, of which each run
             trains a copy with new weights; a class, or what ``graphkit list models`` calls it, built for the task
-            (:meth:`~graphkit.models.LayeredModel.from_task`); a function from a task to a model; or a dict with such a
-            ``"model"`` and more: a ``"transform"`` of the graphs (such as a rewiring), a ``"sampler"``, a ``"task"``
+            (:meth:`~graphkit.models.LayeredModel.from_task`); a :class:`~graphkit.stacking.GraphStacking`; a function
+            from a task to a model; or a dict with such a ``"model"`` and more: a ``"transform"`` of the graphs (such as
+            a rewiring), a ``"sampler"``, a ``"task"``
             (a function from the task to one that differs, say, in its loss), and arguments of the trainer, such as
             ``"strategy"`` or ``"lr"``, which replace those of ``trainer``.
         task: The task, or the name of a dataset.
