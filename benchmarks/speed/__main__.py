@@ -18,6 +18,7 @@ MODULES = (
     "features",
     "forward",
     "gate",
+    "implicit",
     "grand",
     "kl",
     "link",

@@ -1,9 +1,10 @@
-"""What a graph and a network do to each other: energy, homophily, over-squashing, separation, effects of rewiring.
+"""What a graph and a network do to each other: energy, homophily, over-squashing, separation, rewiring, asynchrony.
 
 Homophily is measured on the simple undirected graph: directions, repeated edges and self-loops do not count. Labels are
 integers; nodes of a negative label are left out together with their edges.
 """
 
+from graphkit.diagnostics.asynchronous import Asynchrony, asynchronous
 from graphkit.diagnostics.energy import dirichlet_energy, energies, plot_energies
 from graphkit.diagnostics.homophily import (
     adjusted_homophily,
@@ -18,10 +19,12 @@ from graphkit.diagnostics.rewiring import RewiringReport, compare_graphs
 from graphkit.diagnostics.separation import Separation, separation
 
 __all__ = [
+    "Asynchrony",
     "RewiringReport",
     "Sensitivity",
     "Separation",
     "adjusted_homophily",
+    "asynchronous",
     "class_insensitive_homophily",
     "compare_graphs",
     "cross_class_similarity",

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from graphkit.datasets.generators import (
     cfi,
+    chains,
     expressive,
     gnp_tasks,
     matching,
@@ -19,6 +20,7 @@ _FUNCTIONS: list[Callable[..., Generated]] = [
     matching.tree_neighbors_match, minesweeper.minesweeper, expressive.csl, expressive.sr16, expressive.karate,
     second_minimum.second_minimum, pna_multitask.pna_multitask, gnp_tasks.gnp_sets, gnp_tasks.gnp_graphs,
     gnp_tasks.gnp_nodes, cfi.cfi, cfi.pairs,
+    chains.chains, chains.count,
 ]  # fmt: skip
 
 GENERATORS: dict[str, Callable[..., Generated]] = {function.__name__: function for function in _FUNCTIONS}
