@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from joblib import parallel_config
+from torch_geometric.data import Data
 
 import graphkit as gk
 from graphkit.cli import main
@@ -96,13 +97,13 @@ def assert_builds(cell):
         assert cell.published.paper.key, "papers.yaml holds the papers of graphkit's own recipes"
         assert cell.published.confirmed or cell.published.note, "say why the number is not confirmed"
     card = gk.datasets.card(cell.experiment.config["task"]["name"])
-    marked = [{"readout_mask": None}] if card.generator != "pna_multitask" else [{"readout_mask": 1}]
+    graphs = [Data(num_nodes=1, readout_mask=1 if card.generator == "pna_multitask" else None)]
     shape = SimpleNamespace(
         num_features=card.expect["features"],
         num_outputs=card.expect["outputs"] if card.kind != "link" else None,
-        readout=None if card.kind != "graph" else "mean" if marked[0]["readout_mask"] is None else "mask",
-        graphs=marked,
-        example=marked[0],
+        readout=None if card.kind != "graph" else "mean" if graphs[0].readout_mask is None else "mask",
+        graphs=graphs,
+        example=graphs[0],
         judges_pairs=card.kind == "link",
         judges_links=card.kind == "link",
     )

@@ -24,8 +24,8 @@ for name, model in models.items():
 
 # %%
 # Now each node acts once, at a random tick, in every ``delay + 1`` ticks, and what it knows of others is that much
-# older at most. A layer of the GCN or the GAT then meets states of earlier layers, or none; outputs change by half their
-# size. What the energy network tells stays the same, up to how far its nodes have come down after 10000 ticks.
+# older at most. A layer of the GCN or the GAT then meets states of earlier layers, or none, and outputs change by half
+# their size. What the energy network tells stays the same, up to how far its nodes have come down after 10000 ticks.
 import matplotlib.pyplot as plt
 
 delays = (0, 1, 2)
