@@ -35,7 +35,8 @@ class Engine:
     averages gradients over devices in :meth:`optimize`, so that every strategy can use several.
 
     Args:
-        accelerator: Fabric's names: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``.
+        accelerator: ``"auto"``, ``"cpu"`` or ``"cuda"``, also called ``"gpu"``. Others lack sparse products, so that
+            ``"auto"`` leaves them aside.
         devices: The number of devices of each machine.
         precision: Fabric's names: ``"32-true"``, ``"64-true"``, ``"bf16-true"``, ``"bf16-mixed"``, ``"16-mixed"``.
             Outputs of 16 bits become float32 before the loss, and labels stay so.
@@ -46,10 +47,13 @@ class Engine:
     def __init__(
         self, accelerator: str, devices: int, precision: str | int, clip_norm: float | None, num_nodes: int = 1
     ) -> None:
+        from lightning_fabric.accelerators import CUDAAccelerator
+
         from graphkit.training.fabric import Fabric
 
+        chosen = {"auto": "cuda" if CUDAAccelerator.is_available() else "cpu", "gpu": "cuda"}
         self.fabric = Fabric(
-            accelerator=accelerator,
+            accelerator=chosen.get(accelerator, accelerator),
             devices=devices,
             num_nodes=num_nodes,
             precision=precision,  # type: ignore[arg-type]
@@ -100,6 +104,24 @@ class Engine:
         if self.shard[1] == 1:
             return flag
         return bool(self.fabric.all_reduce(torch.tensor(float(flag)), reduce_op="max"))
+
+    def from_first(self, value: Any) -> Any:
+        """The first process's value, in all of them."""
+        return value if self.shard[1] == 1 else self.fabric.broadcast(value)
+
+    def start_alike(self, *parts: Any) -> None:
+        """Give every process the state of the first: weights that were there before, or were drawn without a seed."""
+        if self.shard[1] > 1:
+            for part in parts:
+                part.load_state_dict(self.from_first(part.state_dict()))
+
+    def average_buffers(self, model: nn.Module) -> None:
+        """The mean over processes of what modules measure, such as the running statistics of batch normalisation."""
+        if self.shard[1] > 1:
+            for buffer in model.buffers():
+                if buffer.is_floating_point():
+                    mean: Any = self.fabric.all_reduce(buffer, reduce_op="mean")
+                    buffer.copy_(mean)
 
     def place(self, model: nn.Module) -> nn.Module:
         """The model on the device, in the precision of its weights."""
@@ -166,15 +188,24 @@ class Engine:
         optimizer.zero_grad()
         self.fabric.backward(loss)
         if self.fabric.world_size > 1:
-            for group in optimizer.param_groups:
-                for parameter in group["params"]:
-                    if parameter.grad is not None:
-                        parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+            self._average([parameter for group in optimizer.param_groups for parameter in group["params"]])
         if self.clip_norm is not None:
             self.fabric.clip_gradients(nn.Identity(), optimizer, max_norm=self.clip_norm)
         optimizer.step()
         written = (parameter for group in optimizer.param_groups for parameter in group["params"])
         torch.autograd.graph.increment_version(written)  # fused optimizers write without telling autograd
+
+    def _average(self, parameters: list[nn.Parameter]) -> None:
+        """The mean of gradients over processes, in one message for each dtype; where one has none, it counts as 0."""
+        for dtype in sorted({parameter.dtype for parameter in parameters}, key=str):
+            members = [parameter for parameter in parameters if parameter.dtype == dtype]
+            grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in members]
+            known = grads[0].new_tensor([p.grad is not None for p in members])
+            message = torch.cat([grad.reshape(-1) for grad in grads] + [known])
+            mean: Any = self.fabric.all_reduce(message, reduce_op="mean")
+            *means, known = mean.split([p.numel() for p in members] + [len(members)])
+            for parameter, grad, count in zip(members, means, known.tolist()):
+                parameter.grad = grad.view_as(parameter) if count > 0 else None
 
 
 class Optimizers:

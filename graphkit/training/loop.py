@@ -69,7 +69,9 @@ class Loop:
         self.optimizers = optimizers
         self.settings = settings
         self.callbacks = callbacks
-        self.order_seed = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
+        drawn = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
+        self.order_seed = engine.from_first(drawn)
+        engine.start_alike(model, strategy)
         self.metric = task.fresh_metric()
         self.larger_is_better = settings.monitor == "metric" and self.metric.higher_is_better
 
@@ -218,6 +220,7 @@ class Loop:
                     f"{self.strategy!r}: train_step must return a dict of scalars with 'loss', got {values}"
                 )
             logged.append((self.task.batch_count(batch), values))
+        self.engine.average_buffers(self.model)
         record: Record = {"phase": phase.name, "epoch": self.epoch}
         for key in dict.fromkeys(key for _, values in logged for key in values):
             record[f"train_{key}"] = self._mean(((n, values[key]) for n, values in logged if key in values), "train")
@@ -253,7 +256,7 @@ class Loop:
             return
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
         phase = self.order_seed * 1_000_003 + len(self.phases) - 1
-        order = torch.Generator().manual_seed(phase * 1_000_003 + self.epoch)
+        order = torch.Generator().manual_seed((phase * 1_000_003 + self.epoch) % 2**64)
         shuffle, shard, size = not self.task.loader.ordered, self.engine.shard, self.settings.batch_size
         batches = self.task.batches("train", size, shuffle, generator=order, shard=shard, epoch=self.epoch)
         batches = map(self.engine.to_device, batches)

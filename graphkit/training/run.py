@@ -184,8 +184,7 @@ def _read(folder: Path) -> tuple[Result, Mapping[str, Any]]:
 def _trainer(described: Mapping[str, Any], folder: Path) -> Trainer:
     changes: dict[str, Any] = {"run_dir": str(folder), "devices": 1, "num_nodes": 1}
     arguments = described["init_args"]
-    there = {"cuda": torch.cuda.is_available(), "gpu": torch.cuda.is_available(), "mps": torch.mps.is_available()}
-    if not there.get(arguments.get("accelerator"), True):
+    if arguments.get("accelerator") not in ("auto", "cpu", *(["cuda", "gpu"] if torch.cuda.is_available() else [])):
         changes["accelerator"] = "auto"
     if isinstance(loggers := arguments.get("loggers"), list):
         changes["loggers"] = [name for name in loggers if not missing_packages(name)]

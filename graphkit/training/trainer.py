@@ -77,7 +77,7 @@ class Trainer(Configurable):
         seed: The seed; ``None`` leaves generators and weights alone (default: 0).
         strategy: How weights are trained: a :class:`~graphkit.strategies.Strategy`, its class, or its name (default:
             ``Backprop()``).
-        accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"`` (default: ``"auto"``).
+        accelerator: ``"auto"``, ``"cpu"`` or ``"cuda"``, also called ``"gpu"`` (default: ``"auto"``).
         devices: The number of devices of each machine; more than one not for node tasks of a whole graph (default: 1).
         num_nodes: The number of machines, each of which runs the same script, e.g. by ``torchrun`` (default: 1).
         precision: Fabric's names: ``"32-true"``, ``"64-true"``, ``"bf16-true"`` for weights and inputs of that
@@ -126,7 +126,7 @@ class Trainer(Configurable):
         clip_norm: Positive | None = None,
         seed: Seed | None = 0,
         strategy: Strategy | type[Strategy] | str | None = None,
-        accelerator: Literal["auto", "cpu", "cuda", "gpu", "mps"] = "auto",
+        accelerator: Literal["auto", "cpu", "cuda", "gpu"] = "auto",
         devices: Count = 1,
         num_nodes: Count = 1,
         precision: Annotated[str | int, OneOf(PRECISIONS)] = "32-true",

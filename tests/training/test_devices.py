@@ -14,6 +14,7 @@ import torch
 from graphkit import Callback, Trainer
 from graphkit.models import GCN
 from graphkit.samplers import NeighborSampler
+from graphkit.training.engine import Engine
 from tests import tiny
 
 SCRIPT = """
@@ -55,6 +56,81 @@ def test_a_whole_graph_on_several_devices_is_refused_before_any_process_starts(s
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: pytest.fail("a process was started"))
     with pytest.raises(ValueError, match="trains on the whole graph at once; use devices=1"):
         Trainer(accelerator="cpu", **several).fit(GCN.from_task(task), task)
+
+
+class Two:
+    """A Fabric of two processes, of which the other sends what it is told to."""
+
+    world_size, global_rank = 2, 0
+
+    def __init__(self, *others):
+        self.others, self.messages = list(others), 0
+
+    def all_reduce(self, value, reduce_op):
+        self.messages += 1
+        return (value + self.others.pop(0)) / 2
+
+    def broadcast(self, value):
+        return self.others.pop(0)
+
+    def backward(self, loss):
+        loss.backward()
+
+
+def test_gradients_go_in_one_message_and_a_missing_one_counts_as_zero():
+    first, second, unused = (torch.nn.Parameter(torch.ones(2)) for _ in range(3))
+    engine = Engine("cpu", 1, "32-true", None)
+    #            gradients of the three, then which of them there are: here `second` has none, there `first`
+    engine.fabric = Two(torch.tensor([0.0, 0.0, 8.0, 8.0, 0.0, 0.0, 0.0, 1.0, 0.0]))
+    optimizer = torch.optim.SGD([first, second, unused], lr=1.0)
+    engine.optimize(2 * first.sum(), optimizer)
+    assert engine.fabric.messages == 1
+    assert first.tolist() == [0.0, 0.0]
+    assert second.tolist() == [-3.0, -3.0]
+    assert unused.grad is None
+
+
+def test_running_statistics_are_averaged_and_weights_come_from_the_first():
+    norm, engine = torch.nn.BatchNorm1d(1), Engine("cpu", 1, "32-true", None)
+    engine.fabric = Two(torch.tensor([4.0]), torch.tensor([3.0]))
+    engine.average_buffers(norm)
+    assert (norm.running_mean.item(), norm.running_var.item()) == (2.0, 2.0)
+    engine.fabric = Two(torch.nn.BatchNorm1d(1, affine=True).state_dict() | {"weight": torch.tensor([7.0])})
+    engine.start_alike(norm)
+    assert norm.weight.item() == 7.0
+
+
+@pytest.mark.parametrize("seed", [18_446_634, 2**32 - 1, None])
+def test_large_seeds(seed):
+    task = tiny.task("graph multiclass")
+    model = GCN.from_task(task, hidden_channels=4, readout="mean")
+    assert (
+        Trainer(max_epochs=1, batch_size=6, seed=seed, accelerator="cpu", progress=False).fit(model, task).epochs == 1
+    )
+
+
+def test_what_has_no_sparse_products_is_left_aside(monkeypatch):
+    monkeypatch.setattr("lightning_fabric.accelerators.MPSAccelerator.is_available", lambda: True)
+    assert Engine("auto", 1, "32-true", None).device.type in ("cpu", "cuda")
+    with pytest.raises(ValueError, match=r"Trainer: accelerator='mps', .*choose from: auto, cpu, cuda, gpu"):
+        Trainer(accelerator="mps")
+
+
+@pytest.mark.slow
+def test_two_processes_start_with_the_same_weights(tmp_path):
+    script = SCRIPT.replace(
+        "torch.set_num_threads(1)", "torch.set_num_threads(1)\nimport os\ntorch.manual_seed(os.getpid())"
+    )
+    script = script.replace("hidden_channels=4)", "hidden_channels=4, norm='batch_norm')")
+    script = script.replace("max_epochs=4", "max_epochs=2, seed=None, warm_start=True")
+    rank = "int(torch.distributed.get_rank())"
+    script += f"\ntorch.save(model.state_dict(), sys.argv[1] + f'{{{rank}}}.pt')\n"
+    (tmp_path / "script.py").write_text(script)
+    process = launch(tmp_path, "graph", devices=2)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    one, other = (torch.load(tmp_path / f"run{rank}.pt") for rank in range(2))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 @pytest.mark.slow
