@@ -1,17 +1,19 @@
-"""Sheaf diffusion against a plain implementation: concatenated learner inputs, gather and index_add products."""
+"""Sheaf networks against plain implementations: concatenated learner inputs, gather and index_add products."""
 
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.nn import GraphSAGE
 
 from benchmarks.speed.common import Benchmark, benchmark, extra_memory, with_gradients
-from graphkit.models import SheafDiffusion
+from graphkit.models import CSNN, SheafDiffusion
 from graphkit.nn import sheaf
 
 
@@ -55,6 +57,82 @@ def _plain(model: SheafDiffusion, data: Data) -> Tensor:
             z = torch.cat([z, fixed[:, None]], dim=1)
         h = ((1 + layer.conv.epsilon.tanh()) * x - model.activation(z)).flatten(1)
     return model.lin_out(h)
+
+
+def _plain_csnn(model: CSNN, data: Data, learners: dict[int, GraphSAGE]) -> Tensor:
+    """CSNN as the official code computes it: a product of maps with stalks for every edge."""
+    i, j = data.edge_index
+    n, d = data.num_nodes, model.stalk_dim
+    received, sent = (torch.zeros(n).index_add_(0, end, torch.ones(data.num_edges)) for end in (i, j))
+    h = model.encode(data)
+    for layer in model.layers:
+        conv, maps = layer.conv, []
+        for part in (conv.target, conv.source):
+            learner = learners.get(id(part), part.learner)
+            numbers = learner(h, data.edge_index).t()
+            scale = numbers[-1].clamp(max=math.log(10)).exp()
+            maps.append((scale, scale[:, None, None] * sheaf.orthogonal(numbers[:-1].tanh(), d).permute(2, 0, 1)))
+        (target_scale, target), (source_scale, source) = maps
+        y = conv.mix(h.view(n, d, -1))
+        for gamma, degree in ((target_scale, received), (source_scale, sent)):
+            root = (1 + degree * gamma**2).rsqrt()[:, None, None]
+            own = (root * gamma[:, None, None]) ** 2 * y
+            message = own[i] - root[i] * (target[i].mT @ (source[j] @ (root * y)[j]))
+            y = torch.zeros_like(y).index_add(0, i, message)
+        h = layer.norm(layer.gate(h) - model.activation(y.flatten(1)))
+    return model.head(h)
+
+
+def _csnn_steps(size: tuple[int, int, int], options: dict[str, Any]) -> dict[str, Callable[[], Any]]:
+    data = _graph(*size)
+    model = CSNN(size[2], 32, out_channels=1, left_weights=False, **options).eval()
+    learners, mine, theirs = {}, [], []
+    for layer in model.layers if options["learner_layers"] else ():
+        for part in (layer.conv.target, layer.conv.source):
+            width, numbers = 32 * model.stalk_dim, part.learner.convs[-1].out_channels
+            sizes = (width, model.learner_channels, model.learner_layers, numbers)
+            learner = learners[id(part)] = GraphSAGE(*sizes, act="gelu", project=True).eval()
+            learner.load_state_dict(part.learner.state_dict())
+            theirs += learner.parameters()
+            mine += [part.learner.get_parameter(name) for name, _ in learner.named_parameters()]
+    shared = [weight for weight in model.parameters() if all(weight is not other for other in mine)]
+    return {
+        "ours": lambda: with_gradients(model(data), *shared, *mine),
+        "opponent": lambda: with_gradients(_plain_csnn(model, data, learners), *shared, *theirs),
+    }
+
+
+def _warm_and_run_csnn(
+    whose: str, size: tuple[int, int, int], options: dict[str, Any]
+) -> tuple[Callable[[], Any], Callable[[], Any]]:
+    return _csnn_steps((20, 30, size[2]), options)[whose], _csnn_steps(size, options)[whose]
+
+
+@benchmark("csnn_minesweeper", goal=4.0, of="CSNN")
+def csnn_minesweeper() -> Benchmark:
+    """CSNN, forward and backward, at minesweeper's size and published configuration: 5 layers, learners of 5 layers."""
+    options = {"num_layers": 5, "norm": "layer_norm", "learner": "projected"}
+    options |= {"learner_layers": 5, "learner_channels": 64}
+    return _csnn((10_000, 39_402, 7), options)
+
+
+@benchmark("csnn_tolokers", goal=4.0, of="CSNN")
+def csnn_tolokers() -> Benchmark:
+    """CSNN, forward and backward, at the size of tolokers and its published configuration: 2 layers, perceptrons."""
+    return _csnn((11_758, 519_000, 10), {"num_layers": 2, "learner_layers": 0})
+
+
+def _csnn(size: tuple[int, int, int], options: dict[str, Any]) -> Benchmark:
+    return Benchmark(
+        **_csnn_steps(size, options),
+        against="products of maps and stalks per edge, PyG's GraphSAGE as learner",
+        rounds=3,
+        tolerance=2e-3,
+        details=lambda: {
+            f"{whose}_megabytes": extra_memory(_warm_and_run_csnn, whose, size, options)
+            for whose in ("ours", "opponent")
+        },
+    )
 
 
 Size = tuple[int, int, int, int]  # nodes, undirected edges, features, classes
