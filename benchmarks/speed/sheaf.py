@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import GraphSAGE
 
 from benchmarks.speed.common import Benchmark, benchmark, extra_memory, with_gradients
-from graphkit.models import CSNN, SheafDiffusion
+from graphkit.models import CSNN, BuNN, SheafDiffusion
 from graphkit.nn import sheaf
 
 
@@ -132,6 +132,73 @@ def _csnn(size: tuple[int, int, int], options: dict[str, Any]) -> Benchmark:
             f"{whose}_megabytes": extra_memory(_warm_and_run_csnn, whose, size, options)
             for whose in ("ours", "opponent")
         },
+    )
+
+
+def _plain_bunn(model: BuNN, data: Data) -> Tensor:
+    """BuNN as the official code computes it: a matrix for each node and bundle, messages along edges."""
+    (v, u), n = data.edge_index, data.num_nodes
+    degree = torch.zeros(n).index_add_(0, v, torch.ones(data.num_edges))
+    scale = degree.clamp(min=1).rsqrt()
+    weight = (scale[v] * scale[u])[:, None]
+
+    def sums(x: Tensor, weight: Tensor | None = None) -> Tensor:
+        return torch.zeros_like(x).index_add(0, v, x[u] if weight is None else x[u] * weight)
+
+    def learned(network: Any, h: Tensor) -> Tensor:
+        if model.learner_layers == 0:
+            return network(h)
+        h = torch.nn.functional.gelu(network.lin_in(h))
+        for norm, module in zip(network.norms, network.layers):
+            x = norm(h)
+            h = h + module.feed_forward_module(torch.cat([x, sums(x) / degree.clamp(min=1)[:, None]], dim=1))
+        return network.lin_out(network.norms[-1](h))
+
+    h = model.encode(data)
+    for layer in model.layers:
+        angle = learned(layer.learner, h)
+        cos, sin = angle.cos(), angle.sin()
+        maps = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+        x = layer.bundle.norm(h)
+        power = total = (maps @ x.view(n, model.num_bundles, 2, -1)).flatten(1)
+        for k in range(1, model.max_degree + 1):
+            power = -model.tau / k * (power - sums(power, weight))
+            total = total + power
+        out = layer.bundle.ffn(torch.cat([x, total], dim=1)).view(n, model.num_bundles, 2, -1)
+        h = h + (maps.mT @ out).flatten(1)
+    return model.lin_out(model.norm(h))
+
+
+@benchmark("bunn_layers", goal=3.0, of="BuNN")
+def bunn_layers() -> Benchmark:
+    """BuNN, two Taylor layers, forward and backward, of minesweeper's size and width 512, maps from a perceptron."""
+    data = _graph(10_000, 39_402, 7)
+    model = BuNN(7, 512, out_channels=1, num_bundles=256, learner_layers=0)
+    weights = list(model.parameters())
+    return Benchmark(
+        ours=lambda: with_gradients(model(data), *weights),
+        opponent=lambda: with_gradients(_plain_bunn(model, data), *weights),
+        against="a matrix per node and bundle, gather and index_add",
+        rounds=3,
+        tolerance=2e-3,
+    )
+
+
+@benchmark("bunn_shared_learner", goal=3.0, of="BuNN")
+def bunn_shared_learner() -> Benchmark:
+    """BuNN, eight Taylor layers of width 128, forward and backward, minesweeper's size: one learner for all layers."""
+    data = _graph(10_000, 39_402, 7)
+    sizes = {"num_layers": 8, "out_channels": 1, "num_bundles": 64, "learner_layers": 8}
+    ours, theirs = BuNN(7, 128, **sizes, learner="shared"), BuNN(7, 128, **sizes)
+
+    def run(output: Tensor, model: BuNN) -> None:
+        with_gradients(output, *model.parameters())
+
+    return Benchmark(
+        ours=lambda: run(ours(data), ours),
+        opponent=lambda: run(_plain_bunn(theirs, data), theirs),
+        against="a learner per layer, a matrix per node and bundle, gather and index_add",
+        rounds=3,
     )
 
 

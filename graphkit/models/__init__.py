@@ -22,7 +22,7 @@ from graphkit.models.graph_free import DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
 from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
-from graphkit.models.sheaf import CSNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
+from graphkit.models.sheaf import CSNN, BuNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
 
 __all__ = [
@@ -43,6 +43,7 @@ __all__ = [
     "NCNC",
     "SGC",
     "AutoGNN",
+    "BuNN",
     "ConnectionSheaf",
     "DRew",
     "DeepSets",

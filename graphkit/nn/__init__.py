@@ -23,6 +23,7 @@ from graphkit.nn.gpr_conv import GPRConv
 from graphkit.nn.graph_diffusion import GraphDiffusion
 from graphkit.nn.graph_energy import DenoisingEnergy, EdgewiseEnergy
 from graphkit.nn.graph_saint_conv import GraphSAINTConv
+from graphkit.nn.heat_kernel import HeatKernel
 from graphkit.nn.heterophily_modules import (
     FeedForwardModule,
     GATModule,
@@ -69,6 +70,7 @@ __all__ = [
     "GPRConv",
     "GraphDiffusion",
     "GraphSAINTConv",
+    "HeatKernel",
     "Linear",
     "MPNNConv",
     "NodeMemory",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Literal, cast
 
 from torch import Tensor, nn
@@ -16,6 +14,7 @@ from graphkit.core.constraints import Activation, Channels, Count, OneOf, Positi
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
+from graphkit.models.sheaf.once import Once
 from graphkit.nn import Linear, dropout
 from graphkit.nn.ode import AdjointMethod, Method, ODESolver
 from graphkit.nn.sheaf import SheafConv, SheafFlow, SheafLaplacian, SheafLearner, sheaf_graph
@@ -163,7 +162,7 @@ class SheafDiffusion(LayeredModel):
         self.activation = nn.Identity() if act is None else activation_resolver(act)
         self.pool = make_pool(readout, size)
         self.lin_out = Linear(size, self.out_channels, **AS_TORCH)
-        self._shared: list[SheafLaplacian] | None = None
+        self._sheaf = Once(frozen)  # learned once per forward pass instead of once per layer
         self.reset_parameters()
 
     def _step_layer(self, i: int) -> nn.ModuleDict:
@@ -200,7 +199,7 @@ class SheafDiffusion(LayeredModel):
         )
 
     def outputs(self, batch: Data) -> Tensor:
-        with self._sheaf_once():
+        with self._sheaf.block():
             return super().outputs(batch)
 
     def encode(self, batch: Data) -> State:
@@ -223,29 +222,18 @@ class SheafDiffusion(LayeredModel):
 
     def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:
         """The sheaf Laplacian of layer ``i``, from the states so far; its energy measures agreement with the sheaf."""
-        if self._shared:
-            return self._shared[0]
+        return self._sheaf(lambda: self._learn(i, history, batch))
+
+    def _learn(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:
         position = 0 if self.frozen else i
         x = cast(Tensor, history[position])
         if position > 0 and self.time is None:
             x = cast(Tensor, dropout(x, self.dropout, self.training))
         learner: Any = self.layers[position].learner
-        laplacian = learner(x, sheaf_graph(batch.edge_index, x.size(0)))
-        if self._shared is not None:
-            self._shared.append(laplacian)
-        return laplacian
+        return learner(x, sheaf_graph(batch.edge_index, x.size(0)))
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.lin_out(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         return Compose([Undirected(), SparseFeatures()])
-
-    @contextmanager
-    def _sheaf_once(self) -> Iterator[None]:
-        """Learn a frozen sheaf once per forward pass instead of once per layer."""
-        self._shared = [] if self.frozen else None
-        try:
-            yield
-        finally:
-            self._shared = None

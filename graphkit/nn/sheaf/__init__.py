@@ -3,7 +3,7 @@
 These work on a graph prepared by :func:`sheaf_graph` and on stalks ``[num_nodes, stalk_dim, channels]``.
 """
 
-from graphkit.nn.sheaf.blocks import inverse_sqrt, transport
+from graphkit.nn.sheaf.blocks import inverse_sqrt, rotate, transport
 from graphkit.nn.sheaf.conv import SheafConv, SheafMix
 from graphkit.nn.sheaf.cooperative import CooperativeSheafConv
 from graphkit.nn.sheaf.flow import SheafFlow
@@ -29,6 +29,7 @@ __all__ = [
     "inverse_sqrt",
     "num_orthogonal_params",
     "orthogonal",
+    "rotate",
     "sheaf_graph",
     "sheaf_laplacian",
     "signed_maps",

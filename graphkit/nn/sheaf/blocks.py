@@ -61,6 +61,29 @@ def transport(maps: Tensor, x: Tensor, transpose: bool = False) -> Tensor:
     return _Transport.apply(maps, x)
 
 
+def rotate(cos: Tensor, sin: Tensor, x: Tensor, inverse: bool = False) -> Tensor:
+    r"""Turn one plane per stalk, :math:`(x_0 \cos - x_1 \sin, x_0 \sin + x_1 \cos)`, without a matrix anywhere.
+
+    Args:
+        cos: The cosines of the angles.
+        sin: Their sines.
+        x: The stalks.
+        inverse: Whether to turn the other way (default: ``False``).
+
+    Shapes:
+        - **cos, sin:** ``[*]``
+        - **x, output:** ``[*, 2, channels]``
+
+    Example:
+        >>> rotate(torch.zeros(1), torch.ones(1), torch.tensor([[[1.0], [2.0]]])).flatten().tolist()
+        [-2.0, 1.0]
+    """
+    if tracing():
+        (a, b), c, s = x.unbind(-2), cos.unsqueeze(-1), (-sin if inverse else sin).unsqueeze(-1)
+        return torch.stack([a * c - b * s, a * s + b * c], dim=-2)
+    return _Rotation.apply(cos, sin, x, -1.0 if inverse else 1.0)
+
+
 def inverse_sqrt(b: Tensor, cut: float = 0.0) -> Tensor:
     r"""Inverse square roots :math:`B^{-1/2}` of symmetric positive semi-definite matrices.
 
@@ -141,6 +164,31 @@ class _Transport(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_x = _Transport.apply(maps.transpose(0, 1), grad)
         return grad_maps, grad_x
+
+
+class _Rotation(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, cos: Tensor, sin: Tensor, x: Tensor, sign: float) -> Tensor:
+        ctx.save_for_backward(cos, sin, x)
+        ctx.sign = sign
+        (a, b), c, s = x.unbind(-2), cos.unsqueeze(-1), sin.unsqueeze(-1)
+        out = torch.empty_like(x)
+        first, second = out.unbind(-2)
+        torch.mul(a, c, out=first).addcmul_(b, s, value=-sign)
+        torch.mul(b, c, out=second).addcmul_(a, s, value=sign)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        cos, sin, x = ctx.saved_tensors
+        grad_cos = grad_sin = grad_x = None
+        (a, b), (g, h) = x.unbind(-2), grad.unbind(-2)
+        if ctx.needs_input_grad[0] or ctx.needs_input_grad[1]:
+            grad_cos = torch.addcmul(g * a, h, b).sum(-1)
+            grad_sin = ctx.sign * torch.addcmul(h * a, g, b, value=-1).sum(-1)
+        if ctx.needs_input_grad[2]:
+            grad_x = _Rotation.apply(cos, sin, grad, -ctx.sign)
+        return grad_cos, grad_sin, grad_x, None
 
 
 class _InverseSqrt(torch.autograd.Function):
