@@ -14,6 +14,7 @@ SHOWN = (
     "torch",
     "torch-geometric",
     "torch-scatter",
+    "triton",
     "lightning-fabric",
     "torchmetrics",
     "numpy",
@@ -133,13 +134,14 @@ Part = tuple[dict[str, Any], list[str]]
 def _sparse() -> Part:
     from graphkit.ops import backend
 
-    live = {name: "yes" if usable else "no" for name, usable in backend.available().items()}
+    optional = {"torch_scatter": "no (optional)", "triton": "no (optional, for CUDA)"}
+    live = {name: "yes" if usable else optional.get(name, "no") for name, usable in backend.available().items()}
     try:
         with backend.use_backend("torch_scatter"):
             pass
     except (ImportError, OSError, RuntimeError) as error:
-        if live["torch_scatter"] == "no":
-            return live | {"torch_scatter": "no (optional)"}, []
+        if live["torch_scatter"] != "yes":
+            return live, []
         remedy = "pip install --force-reinstall --no-cache-dir --no-deps --no-build-isolation torch-scatter"
         return live, [f"torch-scatter is installed but does not load ({error.__cause__ or error}); run: {remedy}"]
     return live, []

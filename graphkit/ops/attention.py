@@ -13,7 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
+from graphkit.ops import backend
 from graphkit.ops.dropout import dropout as dropped
+from graphkit.ops.fused import Kernels
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import row_softmax, row_sum
 
@@ -23,7 +25,6 @@ Over = Literal["targets", "sources"]
 _FORMS = ("additive", "dynamic", "dot")
 _NORMALIZATIONS = (None, "softmax", "squareplus")
 _EPS = 1e-16  # as in PyG, of sums of exponentials
-_FUSED = (torch.float32, torch.float64)
 
 
 @dataclass(frozen=True)
@@ -132,8 +133,8 @@ def attention(
     (squareplus). Targets without edges give 0.
 
     On the CPU, in single and double precision, compiled kernels make no tensor that has a row per edge: weights are
-    computed anew on the way back. Results are bit-equal for any number of threads. Elsewhere, and for derivatives of
-    derivatives, messages are gathered and added.
+    computed anew on the way back. Results are bit-equal for any number of threads. So do the kernels for CUDA, of the
+    softmax over targets. Elsewhere, and for derivatives of derivatives, messages are gathered and added.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), or anything else that :func:`sparsity_pattern` takes.
@@ -239,10 +240,9 @@ def _attend(
     target, source, edge, weight = scores.parts
     edge, edge_value = (None if x is None else pattern.to_csr(x) for x in (edge, edge_value))
     inputs = _in_common(target, source, edge, weight, value, edge_value, keep)
-    like = next(x for x in inputs if x is not None)
-    if pattern.traced or like.device.type != "cpu" or like.dtype not in _FUSED:
-        return _plain(pattern, scores.form, scores.slope, normalize, *inputs)
-    return _Attention.apply(pattern, scores.form, scores.slope, normalize, *inputs)
+    definition = functools.partial(_plain, pattern, scores.form, scores.slope, normalize)
+    ways = _kernels(pattern, scores.form, scores.slope, normalize, inputs)
+    return definition(*inputs) if ways is None else Kernels(*ways, definition)(*inputs)
 
 
 def _in_common(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -295,37 +295,36 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor:
     return cast(Tensor, b if a is None else a if b is None else a + b)
 
 
-class _Attention(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, pattern: SparsityPattern, form: Form, slope: float, normalize: Any, *inputs: Any) -> Tensor:
-        from graphkit.ops import attention_kernels as kernels
+def _kernels(
+    pattern: Any, form: Form, slope: float, normalize: Any, inputs: Sequence[Tensor | None]
+) -> tuple[Any, Any] | None:
+    """The ways forward and back of the kernels for these inputs, where there are some."""
+    target, _, edge, _, value, *_ = inputs
+    like = cast(Tensor, edge if target is None else target)
+    if pattern.traced:
+        return None
+    if backend.fused(like) and normalize == "softmax" and value is not None:
+        from graphkit.ops.triton.attention import attend
+        from graphkit.ops.triton.attention_backward import attend_backward
 
-        target, _, edge, _, value, *_ = inputs
-        heads, width = (edge if target is None else target).shape[1], 1 if form == "additive" else target.shape[2]
-        channels = 0 if value is None else value.shape[2]
-        call = kernels.Call(_FORMS.index(form), _NORMALIZATIONS.index(normalize), slope, heads, width, channels)
+        return (
+            lambda *inputs: attend(pattern, form, slope, inputs),
+            lambda inputs, kept, grad: [*attend_backward(pattern, form, slope, inputs, kept, grad), None],
+        )
+    if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
+        return None
+    from graphkit.ops import attention_kernels as kernels
+
+    heads, width = like.shape[1], 1 if form == "additive" else like.shape[2]
+    channels = 0 if value is None else value.shape[2]
+    call = kernels.Call(_FORMS.index(form), _NORMALIZATIONS.index(normalize), slope, heads, width, channels)
+
+    def forward(*inputs: Any) -> tuple[Tensor, list[Tensor]]:
         out, stats = kernels.attend(pattern.rowptr, pattern.col, call, inputs)
-        ctx.call, ctx.definition = call, functools.partial(_plain, pattern, form, slope, normalize)
-        ctx.pattern = pattern
-        ctx.save_for_backward(*inputs, stats)
-        return out
+        return out, [stats]
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        from graphkit.ops import attention_kernels as kernels
-
-        *inputs, stats = ctx.saved_tensors
-        none = (None, None, None, None)
-        if torch.is_grad_enabled():  # somebody wants derivatives of derivatives, which the definition has
-            return *none, *_differentiable(ctx.definition, inputs, grad)
-        pattern = ctx.pattern
+    def backward(inputs: Any, kept: Any, grad: Tensor) -> list[Tensor | None]:
         rows, columns = (pattern.rowptr, pattern.col), (pattern.colptr, (pattern.csc_row, pattern.csc_perm))
-        return *none, *kernels.attend_backward(rows, columns, ctx.call, inputs, stats, grad), None
+        return [*kernels.attend_backward(rows, columns, call, inputs, kept[0], grad), None]
 
-
-def _differentiable(definition: Any, inputs: Sequence[Tensor | None], grad: Tensor) -> list[Tensor | None]:
-    """The gradients by the definition, as functions of the inputs."""
-    inputs = [None if x is None else x.view_as(x) for x in inputs]  # one may be made of another
-    needed = [x for x in inputs if x is not None and x.requires_grad]
-    grads = iter(torch.autograd.grad(definition(*inputs), needed, grad, create_graph=True))
-    return [next(grads) if x is not None and x.requires_grad else None for x in inputs]
+    return forward, backward

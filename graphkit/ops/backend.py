@@ -6,9 +6,14 @@ first and second derivatives. The choice made by ``"auto"``:
 =====================  =====================================================  ================================
 operation              CPU                                                    CUDA
 =====================  =====================================================  ================================
-sparse times dense     CSR product (MKL; torch's own kernel without MKL)      CSR product (cuSPARSE)
-the same, max and min  ``torch.sparse.mm(reduce=...)`` *                      gather, then segment reduction
-sampled product        ``torch.sparse.sampled_addmm`` *                       ``torch.sparse.sampled_addmm``
+sparse times dense     CSR product (MKL; torch's own kernel without MKL)      CSR product (cuSPARSE) †
+the same, max and min  ``torch.sparse.mm(reduce=...)`` *                      Triton, else gather, then
+                                                                              segment reduction
+sampled product        ``torch.sparse.sampled_addmm`` *                       ``torch.sparse.sampled_addmm`` †
+small blocks           CSR product of the expanded pattern                    Triton, else CSR product
+gated mean             compiled kernels                                       Triton, else gates per edge
+attention              compiled kernels                                       Triton for softmax, else
+                                                                              weights and messages per edge
 segment sum, max, min  CSR product whose matrix is the grouping itself *      ``torch_scatter.segment_csr``,
                                                                               else as scatter
 scatter sum, max, min  as segment when the index is sorted, else              ``torch_scatter.scatter``, else
@@ -19,6 +24,10 @@ softmax                exponentials, then a sum and a gather *                th
 \* From 4 million numbers on, graphkit's own compiled kernels: max and min remember which entry reaches an extreme, the
 sampled product prefetches, softmax stores no sums per row. Loading their compiler would take longer than smaller
 operations do.
+
+† Triton with ``use_backend("triton")``; elsewhere its kernels stand in where torch has none and would write a row per
+edge. They compute in single precision or wider, add in a fixed order, and none has been timed on a GPU yet:
+``python -m benchmarks.tiles`` does that.
 
 On CPU every torch kernel named above was measured faster than its ``torch_scatter`` counterpart.
 """
@@ -60,29 +69,39 @@ def available() -> dict[str, bool]:
     return {
         "torch": True,
         "mkl": _HAS_MKL,
-        "torch_scatter": importlib.util.find_spec("torch_scatter") is not None,
+        "torch_scatter": _installed("torch_scatter"),
+        "triton": _installed("triton"),
         "cuda": torch.cuda.is_available(),
     }
 
 
+@functools.cache
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None
+
+
 @contextlib.contextmanager
 def use_backend(name: str) -> Iterator[None]:
-    r"""Choose the kernels of segment and scatter reductions inside a ``with`` block.
+    r"""Choose kernels inside a ``with`` block.
 
     Args:
-        name: ``"torch"``, ``"torch_scatter"`` or ``"auto"`` (torch's own on CPU; torch-scatter on CUDA if installed).
+        name: ``"torch"``, ``"torch_scatter"`` (for segment and scatter reductions), ``"triton"`` (for all other
+            operations on CUDA, and on the CPU in Triton's interpreter, which ``TRITON_INTERPRET=1`` turns on) or
+            ``"auto"`` (on CUDA what is installed of these, as in the table of :mod:`graphkit.ops.backend`).
 
     Raises:
         ValueError: If the name is unknown.
-        ImportError: If ``"torch_scatter"`` is asked for but not installed.
+        ImportError: If ``"torch_scatter"`` or ``"triton"`` is asked for but not installed.
 
     Example:
         >>> with use_backend("torch"):
         ...     pass
     """
-    check_choice(name, ("auto", "torch", "torch_scatter"), "backend")
+    check_choice(name, ("auto", "torch", "torch_scatter", "triton"), "backend")
     if name == "torch_scatter":
         _torch_scatter()
+    if name == "triton" and not _installed("triton"):
+        raise ImportError("the triton backend needs Triton; `pip install triton` or use the backend 'auto'")
     token = _choice.set(name)
     try:
         yield
@@ -105,7 +124,7 @@ def _torch_scatter() -> ModuleType:
 def _uses_torch_scatter(x: Tensor) -> bool:
     choice = _choice.get()
     if choice == "auto":
-        return x.is_cuda and available()["torch_scatter"]
+        return x.is_cuda and _installed("torch_scatter")
     return choice == "torch_scatter"
 
 
@@ -113,6 +132,13 @@ def compiled(x: Tensor, numbers: int) -> bool:
     """Whether graphkit's own kernels, which numba compiles, are to compute something of ``x`` with so many numbers."""
     is_known = x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
     return is_known and numbers >= LARGE and _choice.get() == "auto"
+
+
+def fused(x: Tensor) -> bool:
+    """Whether graphkit's Triton kernels are to compute something of ``x``."""
+    if _choice.get() == "auto" and not (x.is_cuda and torch.cuda.is_available() and _installed("triton")):
+        return False
+    return _choice.get() in ("auto", "triton") and x.is_floating_point()
 
 
 def _own_precision(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -139,6 +165,10 @@ def csr_mm(matrix: Tensor, x: Tensor) -> Tensor:
     """``matrix @ x`` for a CSR tensor and a dense ``[num_cols, F]``."""
     if matrix._nnz() == 0 or x.numel() == 0:
         return x.new_zeros(matrix.size(0), x.size(1))
+    if _choice.get() == "triton":
+        from graphkit.ops.triton import product
+
+        return product.product(matrix.crow_indices(), matrix.col_indices(), matrix.values(), x)
     if x.is_cuda:
         return torch.mm(matrix, x)
     if _HAS_MKL and x.dtype in (torch.float32, torch.float64):  # torch.mm would fill and copy a matrix of zeros first
@@ -157,6 +187,10 @@ def csr_mm_reduce(matrix: Tensor, x: Tensor, reduce: str) -> Tensor:
 @_own_precision
 def csr_sampled(pattern: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """The values of ``a @ b.T`` at the positions of the CSR tensor ``pattern``, computed in float32 for half types."""
+    if _choice.get() == "triton":
+        from graphkit.ops.triton import product
+
+        return product.sampled(pattern.crow_indices(), pattern.col_indices(), a, b)
     wide = torch.promote_types(a.dtype, torch.float32)
     if wide != a.dtype:
         return csr_sampled(pattern.to(wide), a.to(wide), b.to(wide)).to(a.dtype)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
+from graphkit.ops import backend
+from graphkit.ops.fused import Kernels
 from graphkit.ops.pattern import Size, SparsityPattern, build_pattern, sparsity_pattern
 from graphkit.ops.spmm import _needs_size, spmm
 
@@ -16,7 +20,7 @@ def block_spmm(graph: Tensor | SparsityPattern, blocks: Tensor, x: Tensor, size:
         Y_t = \sum_{e:\, s \to t} B_e X_s, \qquad B_e \in \mathbb{R}^{d \times e},\; X_s \in \mathbb{R}^{e \times F}
 
     computed as one product with the sparse matrix whose blocks are the :math:`B_e`; its pattern is expanded once per
-    graph and block shape. Differentiable in ``blocks`` and ``x`` any number of times.
+    graph and block shape (the kernel for CUDA needs none). Differentiable in ``blocks`` and ``x`` any number of times.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), a PyG ``EdgeIndex``, a sparse tensor or a :class:`SparsityPattern`.
@@ -49,6 +53,19 @@ def block_spmm(graph: Tensor | SparsityPattern, blocks: Tensor, x: Tensor, size:
             f"the graph has {pattern.num_edges} edges and {pattern.num_cols} sources, but there are {blocks.size(0)} "
             f"blocks and {x.size(0)} rows of x; pass one block per edge and one row per source"
         )
+    definition = functools.partial(_definition, pattern)
+    if pattern.traced or not backend.fused(x):
+        return definition(blocks, x)
+    from graphkit.ops.triton import block
+
+    common = torch.promote_types(blocks.dtype, x.dtype)
+    forward = functools.partial(block.product, pattern)
+    backward = functools.partial(block.product_backward, pattern)
+    return Kernels(forward, backward, definition)(blocks.to(common), x.to(common))
+
+
+def _definition(pattern: SparsityPattern, blocks: Tensor, x: Tensor) -> Tensor:
+    """One product with the sparse matrix whose blocks these are."""
     d, e = blocks.shape[1:]
     expanded = pattern.cached(("block", d, e), lambda: _expanded(pattern, d, e))
     out = spmm(expanded, x.reshape(-1, x.size(2)), blocks.reshape(-1))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from graphkit.ops import backend
+from graphkit.ops.fused import Kernels
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import row_sum
-
-# Gates are computed from exponentials per node: sigmoid(a + b) = 1 / (1 + exp(-a) exp(-b)). Beyond these logits a gate
-# is open or closed to the last digit, and within them no exponential is zero or infinite.
-_BOUND = {torch.float32: 80.0, torch.float64: 700.0}
 
 
 def gated_mean(
@@ -30,8 +28,8 @@ def gated_mean(
         y_t = \frac{\sum_{s \to t} g_{st} \odot x_s}{\sum_{s \to t} g_{st} + \epsilon}, \qquad
         g_{st} = \mathrm{sigmoid}(a_t + b_s)
 
-    Targets without edges give 0. On the CPU nothing is stored per edge: gates are computed from exponentials per node,
-    once on the way forward and twice on the way back. Differentiable once there, any number of times elsewhere.
+    Targets without edges give 0. By the kernels for the CPU and for CUDA nothing is stored per edge: gates are computed
+    once on the way forward and twice on the way back. Differentiable any number of times.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets) or a :class:`SparsityPattern`.
@@ -71,34 +69,21 @@ def gated_mean(
             f"{list(x.shape)}; all need the same number of columns"
         )
     same = target_logit.dtype == source_logit.dtype == x.dtype
-    if not pattern.traced and x.device.type == "cpu" and x.dtype in _BOUND and same:
-        return _GatedMean.apply(target_logit, source_logit, x, pattern, eps)
+    kernels: Any = None
+    if same and not pattern.traced and backend.fused(x):
+        from graphkit.ops.triton import gated as kernels
+    elif same and not pattern.traced and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
+        from graphkit.ops import kernels
+    definition = functools.partial(_definition, pattern, eps)
+    if kernels is None:
+        return definition(target_logit, source_logit, x)
+    forward = functools.partial(kernels.gated_mean, pattern, eps)
+    backward = functools.partial(kernels.gated_mean_backward, pattern)
+    return Kernels(forward, backward, definition)(target_logit, source_logit, x)
+
+
+def _definition(pattern: Any, eps: float, target_logit: Tensor, source_logit: Tensor, x: Tensor) -> Tensor:
+    """The mean, with a row per edge."""
     gate = (target_logit.index_select(0, pattern.row) + source_logit.index_select(0, pattern.col)).sigmoid()
     gate = pattern.to_csr(gate) if pattern.traced else gate
     return row_sum(pattern, gate * x.index_select(0, pattern.col)) / (row_sum(pattern, gate) + eps)
-
-
-class _GatedMean(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, target_logit: Tensor, source_logit: Tensor, x: Tensor, pattern: SparsityPattern, eps: float
-    ) -> Tensor:
-        from graphkit.ops import kernels
-
-        bound = _BOUND[x.dtype]
-        p = target_logit.clamp(-bound, bound).neg_().exp_()
-        q = source_logit.clamp(-bound, bound).neg_().exp_()
-        out, total = kernels.gated_mean(pattern.rowptr, pattern.col, p, q, x, eps)
-        ctx.pattern = pattern
-        ctx.save_for_backward(p, q, x, out, total)
-        return out
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        from graphkit.ops import kernels
-
-        p, q, x, out, total = ctx.saved_tensors
-        pattern = ctx.pattern
-        forward, backward = (pattern.rowptr, pattern.col), (pattern.colptr, pattern.csc_row)
-        return *kernels.gated_mean_backward(forward, backward, p, q, x, out, grad / total), None, None

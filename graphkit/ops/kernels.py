@@ -6,8 +6,9 @@ the compiled code is then cached on disk.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -16,6 +17,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from graphkit.ops.pattern import SparsityPattern
 
 _AHEAD = 16  # entries between a prefetch and its use: enough to hide the memory's latency
 _LINE = 64  # bytes
@@ -128,24 +132,34 @@ def _gated_mean_sources(
                 to_gate[channel] += part * (one - gate) * (value[channel] - mean[channel])
 
 
-def gated_mean(rowptr: Tensor, col: Tensor, p: Tensor, q: Tensor, x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """The mean of ``x[col]`` with weights ``1 / (1 + p[row] * q[col])``, and the sums of weights plus ``eps``."""
+# Gates are computed from exponentials per node: sigmoid(a + b) = 1 / (1 + exp(-a) exp(-b)). Beyond these logits a gate
+# is open or closed to the last digit, and within them no exponential is zero or infinite.
+_BOUND = {torch.float32: 80.0, torch.float64: 700.0}
+
+
+def gated_mean(
+    pattern: SparsityPattern, eps: float, target_logit: Tensor, source_logit: Tensor, x: Tensor
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """The means, and what the way back wants: exponentials, means and the sums of weights plus ``eps``."""
+    bound = _BOUND[x.dtype]
+    p, q = (logit.clamp(-bound, bound).neg_().exp_() for logit in (target_logit, source_logit))
     out, total = x.new_empty(p.shape), x.new_empty(p.shape)
-    by_rows(_gated_mean, rowptr, col, p, q, x, x.new_tensor([eps]), out, total)
-    return out, total
+    by_rows(_gated_mean, pattern.rowptr, pattern.col, p, q, x, x.new_tensor([eps]), out, total)
+    return out, (p, q, out, total)
 
 
 def gated_mean_backward(
-    forward: tuple[Tensor, Tensor], backward: tuple[Tensor, Tensor], p: Tensor, q: Tensor, x: Tensor, *rest: Tensor
+    pattern: SparsityPattern, inputs: Sequence[Tensor], kept: Sequence[Tensor], grad: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients for the logits of targets, those of sources and ``x``.
 
-    ``forward`` is ``(rowptr, col)``, ``backward`` is ``(colptr, row)``, ``rest`` are the means and the gradient divided
-    by the sums of weights. Each pass writes its own rows only, so threads need no locks and sums keep their order.
+    Each pass writes its own rows only, so threads need no locks and sums keep their order.
     """
+    x, (p, q, out, total) = inputs[2], kept
+    shared = p, q, x, out, grad / total
     of_targets, of_sources, of_x = torch.zeros_like(p), torch.zeros_like(q), torch.zeros_like(x)
-    by_rows(_gated_mean_targets, *forward, p, q, x, *rest, of_targets)
-    by_rows(_gated_mean_sources, *backward, p, q, x, *rest, of_sources, of_x)
+    by_rows(_gated_mean_targets, pattern.rowptr, pattern.col, *shared, of_targets)
+    by_rows(_gated_mean_sources, pattern.colptr, pattern.csc_row, *shared, of_sources, of_x)
     return of_targets, of_sources, of_x
 
 

@@ -268,7 +268,7 @@ def _extreme(matrix: SparseMatrix, x: Tensor, reduce: str) -> Tensor:
     pattern = matrix.pattern
     if pattern.traced:
         return cast(Any, pattern).extreme(matrix.values, x, reduce)
-    return Extreme.apply(x, matrix.values, pattern.col, pattern.groups, reduce)
+    return Extreme.apply(x, matrix.values, pattern, pattern.groups, reduce)
 
 
 class _Product(torch.autograd.Function):
