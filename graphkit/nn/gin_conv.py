@@ -128,10 +128,12 @@ class GINConv(Layer):
         self,
         x: Tensor | SparseMatrix | tuple[Tensor, Tensor | None],
         edge_index: Tensor | SparsityPattern,
-        edge_weight: Tensor | None = None,
+        edge_weight: Tensor | tuple[int, int] | None = None,
         size: tuple[int, int] | None = None,
     ) -> Tensor:
-        """One layer; see the class for shapes."""
+        """One layer; see the class for shapes. PyG's layer has ``size`` in third place, where it may stand, too."""
+        if isinstance(edge_weight, tuple):
+            edge_weight, size = None, edge_weight
         source, target = pair_of(x)
         sizes = self.sizes(source, target, size)
         first, rest = (self.nn.lin_in, self.nn.rest) if isinstance(self.nn, GINPerceptron) else (_same, self.nn)

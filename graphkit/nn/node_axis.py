@@ -32,7 +32,7 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
             if not isinstance(x, Tensor) or x.dim() == 2:
                 return forward(self, x, *args, **kwargs)
             dim = getattr(self, "node_dim", -2)
-            return forward(self, x.movedim(dim, 0), *args, **kwargs).movedim(0, dim)
+            return forward(self, x.movedim(dim, 0), *args, **kwargs).movedim(0, dim).contiguous()
         except (RuntimeError, TypeError):
             explain_dtype(self, x, _weight_in(forward, args, kwargs))
             raise
@@ -58,7 +58,7 @@ def _of_pair(forward: Callable[..., Tensor], layer: Any, x: Any, args: Any, kwar
     except (RuntimeError, TypeError):
         explain_dtype(layer, source, _weight_in(forward, args, kwargs))
         raise
-    return out if out.dim() == 2 else out.movedim(0, dim)
+    return out if out.dim() == 2 else out.movedim(0, dim).contiguous()
 
 
 def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:

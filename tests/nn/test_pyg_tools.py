@@ -192,6 +192,11 @@ def test_targets_without_features_get_sums_alone():
         layer((X, None), edges)
 
 
+def test_sizes_in_third_place_as_in_pyg():
+    layer, edges, pair = GINConv(GINPerceptron(5, 3)), torch.tensor([[0, 1, 5], [2, 1, 0]]), (X, X[:3])
+    torch.testing.assert_close(layer(pair, edges, (6, 3)), layer(pair, edges))
+
+
 def test_what_pyg_fuses_is_refused():
     layer = GCNConv(5, 3)
     with pytest.raises(TypeError, match=r"GCNConv: message_and_aggregate never runs, .* override message, or register"):
