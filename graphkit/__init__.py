@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from graphkit.datasets import load
     from graphkit.recipes import compare
     from graphkit.tasks import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
-    from graphkit.training import Callback, Result, Trainer, load_run, load_weights, strategies
+    from graphkit.training import Callback, Result, Trainer, load_model, load_run, load_weights, save, strategies
     from graphkit.transforms import features, rewiring
     from graphkit.tuning import search
 
@@ -66,8 +66,10 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Callback": ("graphkit.training", "Callback"),
     "Trainer": ("graphkit.training", "Trainer"),
     "Result": ("graphkit.training", "Result"),
+    "load_model": ("graphkit.training", "load_model"),
     "load_run": ("graphkit.training", "load_run"),
     "load_weights": ("graphkit.training", "load_weights"),
+    "save": ("graphkit.training", "save"),
     "search": ("graphkit.tuning", "search"),
 }
 
@@ -89,6 +91,7 @@ __all__ = [
     "expressivity",
     "features",
     "load",
+    "load_model",
     "load_run",
     "load_weights",
     "models",
@@ -97,6 +100,7 @@ __all__ = [
     "recipes",
     "rewiring",
     "samplers",
+    "save",
     "search",
     "stacking",
     "strategies",

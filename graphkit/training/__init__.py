@@ -1,11 +1,11 @@
 """The trainer, its strategies, its results, and inference on large graphs."""
 
 from graphkit.training.callbacks import Callback, FitState
-from graphkit.training.checkpoint import load_weights
 from graphkit.training.inference import layerwise_inference
 from graphkit.training.result import Result
-from graphkit.training.run import Run, load_run
+from graphkit.training.run import Run, load_model, load_run, save
 from graphkit.training.trainer import Trainer
+from graphkit.training.weights import load_weights
 
 __all__ = [
     "Callback",
@@ -14,6 +14,8 @@ __all__ = [
     "Run",
     "Trainer",
     "layerwise_inference",
+    "load_model",
     "load_run",
     "load_weights",
+    "save",
 ]

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from graphkit.core.constraints import checked
 from graphkit.core.files import load_tensors
 from graphkit.tasks import Task
 
-M = TypeVar("M", bound=nn.Module)
 _REMEDY = "restore a copy, or delete it and train with resume=False, overwrite=True"
 
 
@@ -50,7 +47,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         FileNotFoundError: If there is none.
         ValueError: If the file is truncated, damaged or not a checkpoint; the message names it and the remedy.
     """
-    with _readable(f"checkpoint {path}", _REMEDY):
+    with readable(f"checkpoint {path}", _REMEDY):
         state = load_tensors(path)
         if not isinstance(state, dict) or not state.keys() & {"settings", "fingerprint"}:
             raise ValueError("it is not one of graphkit's")
@@ -74,60 +71,8 @@ def continue_run(loop: Resumable, path: Path, settings: dict[str, Any]) -> None:
         raise ValueError(f"checkpoint {path} cannot be continued ({what}); {_REMEDY}") from error
 
 
-@checked
-def load_weights(model: M, path: str | os.PathLike[str]) -> M:
-    """Load the best weights of a run into a model, after comparing the checksums of the file.
-
-    ``torch.load`` compares none: with one damaged byte it loads other weights. Nothing that the file might contain is
-    executed.
-
-    Args:
-        model: The model that was given to ``fit``, or a new one of the same shape; its weights are replaced. (Where a
-            strategy shows layers more than the states below, it has widened them: load into the trained model there.)
-        path: The file ``model.pt`` of a run folder.
-
-    Returns:
-        The model.
-
-    Raises:
-        FileNotFoundError, IsADirectoryError: If there is no file, or a folder in its place.
-        ValueError: If it is damaged, or its weights are those of another model; the message names it and the remedy.
-
-    Example:
-        >>> import graphkit as gk, tempfile
-        >>> task, folder = gk.load("karate"), tempfile.mkdtemp()
-        >>> model = gk.models.GCN.from_task(task, hidden_channels=8)
-        >>> result = gk.Trainer(max_epochs=3, progress=False, run_dir=folder).fit(model, task)
-        >>> gk.load_weights(gk.models.GCN.from_task(task, hidden_channels=8), f"{folder}/model.pt")
-        GCN(34, hidden_channels=8, out_channels=4)
-    """
-    if Path(path).is_dir():
-        raise IsADirectoryError(f"weights {path} is a folder; give the file in it, {Path(path) / 'model.pt'}")
-    weights = read_weights(path)
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f"weights {path} do not fit {type(model).__name__}; build the model that was trained ({error})"
-        ) from error
-    return model
-
-
-def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Named tensors and plain values, after comparing checksums.
-
-    Raises:
-        FileNotFoundError, ValueError: As :func:`load_weights`.
-    """
-    with _readable(f"weights {path}", "restore a copy, or write them again by fit(..., resume=True)"):
-        weights = load_tensors(path)
-        if not isinstance(weights, dict):
-            raise ValueError("they are not a model's")
-    return weights
-
-
 @contextmanager
-def _readable(what: str, remedy: str) -> Iterator[None]:
+def readable(what: str, remedy: str) -> Iterator[None]:
     """Say of a file that cannot be read which one it is, and what can be done."""
     try:
         yield

@@ -31,10 +31,15 @@ def description(trainer: Any, network: nn.Module) -> dict[str, Any]:
 def how_to_rebuild(model: nn.Module, task: Task, trainer: Configurable) -> dict[str, Any]:
     """The three as plain values, or in place of each the reason why it cannot be told, under ``"untold"``."""
     return {
-        "model": _or_reason(lambda: told(model)),
+        "model": told_or_reason(model),
         "task": _or_reason(lambda: outline(task)),
         "trainer": _or_reason(lambda: told(trainer, callbacks=(), loggers=_named(trainer))),
     }
+
+
+def told_or_reason(model: nn.Module) -> Mapping[str, Any]:
+    """A model as plain values, or the reason why it cannot be told, under ``"untold"``."""
+    return _or_reason(lambda: told(model))
 
 
 def _named(trainer: Any) -> list[str] | None:

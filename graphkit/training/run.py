@@ -1,4 +1,4 @@
-"""A finished run in a new process: its model, trainer, task and result, from the files that it has left."""
+"""A finished run, or a saved model, in a new process: from the files that it has left."""
 
 from __future__ import annotations
 
@@ -12,15 +12,18 @@ from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from graphkit.core.building import UntoldError, rebuilt
 from graphkit.core.constraints import checked
+from graphkit.core.files import write_json
 from graphkit.tasks import Task
 from graphkit.tasks.outline import stand_in
-from graphkit.training.checkpoint import load_weights, read_weights
 from graphkit.training.loggers import missing_packages
+from graphkit.training.rebuild import told_or_reason
 from graphkit.training.result import Result, versions
 from graphkit.training.trainer import Trainer
+from graphkit.training.weights import load_weights, read_weights, weights_in, write_weights
 
 T = TypeVar("T")
 
@@ -101,10 +104,10 @@ def load_run(
     """
     folder = Path(run_dir).expanduser()
     result, described = _read(folder)
-    _compare_versions(folder, result.versions)
-    parts = _Parts(folder, described)
+    _compare_versions(f"run {folder}", result.versions)
+    parts = _Parts(folder, described, "run", "load_run(run_dir")
     with torch.random.fork_rng(devices=[]):  # whoever loads a run draws what they would have drawn
-        weights = read_weights(folder / "model.pt")
+        weights = read_weights(weights_in(folder))
         model = parts.get("model", model, lambda told: rebuilt(told, nn.Module, "model"))
         model.to(dtype=_dtype_of(weights))
         trainer = parts.get("trainer", trainer, lambda told: _trainer(told, folder))
@@ -113,17 +116,79 @@ def load_run(
             known = parts.get("task", task, stand_in)
             parts.joined(lambda: trainer._restore(model, known), known)
     parts.compare(trainer, known, result)
-    load_weights(model, folder / "model.pt")
+    load_weights(model, folder)
     if (folder / "strategy.pt").exists():
         trainer.strategy.load_state_dict(read_weights(folder / "strategy.pt"))
     return Run(folder, model.eval(), trainer, known, result)
 
 
+@checked
+def save(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write a model into a folder, from which :func:`load_model` builds it in a new process or on another machine.
+
+    The folder is what the Hugging Face hub expects: ``config.json``, as with PyG's ``PyGModelHubMixin`` here with the
+    arguments of the constructor, and the import path of the class; and the weights, as ``model.safetensors`` with a
+    checksum. Of a class that does not keep its arguments (see :func:`load_run`) there are the weights alone.
+
+    Args:
+        model: The model, compiled or not.
+        path: The folder; files of a model that it holds are replaced.
+
+    Raises:
+        ValueError: If the folder holds a run, or the model has weights whose size the first batch decides.
+
+    Example:
+        >>> import graphkit as gk, tempfile
+        >>> model, folder = gk.models.GCN(3, 8, out_channels=2), tempfile.mkdtemp()
+        >>> gk.save(model, folder)
+        >>> gk.load_model(folder)
+        GCN(3, hidden_channels=8, out_channels=2)
+    """
+    folder, model = Path(path).expanduser(), getattr(model, "_orig_mod", model)
+    if (folder / "result.json").exists() or (folder / "checkpoint.pt").exists():
+        raise ValueError(f"save: path={str(folder)!r} holds a run, must be another folder")
+    unknown = [name for name, value in model.named_parameters() if is_lazy(value)]
+    if unknown:
+        raise ValueError(f"save: {unknown[0]} of {type(model).__name__} has no size yet; call the model once before")
+    described = {"model": repr(model), "versions": versions(), "rebuild": {"model": told_or_reason(model)}}
+    write_weights(folder, model.state_dict())
+    write_json(folder / "config.json", described)
+
+
+@checked
+def load_model(path: str | os.PathLike[str], model: nn.Module | None = None) -> nn.Module:
+    """Give a model back that :func:`save` or a run has written; nothing is unpickled.
+
+    Args:
+        path: The folder.
+        model: The model, built with the same arguments (default: as the folder says).
+
+    Returns:
+        The model with its weights, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+        ValueError: If a file is damaged, or the folder cannot build the model (then give it).
+
+    Warns:
+        UserWarning: If versions of packages differ from those that wrote the folder.
+    """
+    folder = Path(path).expanduser()
+    described = _described(folder, "give the folder that gk.save has written")
+    parts = _Parts(folder, described.get("rebuild", {}), "model", "load_model(path")
+    if "versions" in described:
+        _compare_versions(f"model {folder}", described["versions"])
+    with torch.random.fork_rng(devices=[]):
+        weights = read_weights(weights_in(folder))
+        model = parts.get("model", model, lambda told: rebuilt(told, nn.Module, "model"))
+    return load_weights(model.to(dtype=_dtype_of(weights)), folder).eval()
+
+
 class _Parts:
     """The parts that a folder describes, with one error for all that cannot be built."""
 
-    def __init__(self, folder: Path, described: Mapping[str, Any]) -> None:
-        self.folder, self.described = folder, described
+    def __init__(self, folder: Path, described: Mapping[str, Any], what: str, call: str) -> None:
+        self.folder, self.described, self.what, self.call = folder, described, what, call
 
     def get(self, name: str, given: T | None, build: Callable[[Any], T]) -> T:
         if given is not None:
@@ -135,8 +200,8 @@ class _Parts:
             return build(described)
         except (UntoldError, KeyError, AttributeError, TypeError) as error:
             raise ValueError(
-                f"run {self.folder}: the folder cannot build the {name} ({error}); give it: "
-                f"load_run(run_dir, {name}={name})"
+                f"{self.what} {self.folder}: the folder cannot build the {name} ({error}); give it: "
+                f"{self.call}, {name}={name})"
             ) from error
 
     def compare(self, trainer: Trainer, task: Task, result: Result) -> None:
@@ -174,10 +239,15 @@ def _read(folder: Path) -> tuple[Result, Mapping[str, Any]]:
             unfinished = (folder / "checkpoint.pt").exists()
             remedy = "end the run by fit(..., resume=True)" if unfinished else "give the run_dir of a finished run"
             raise FileNotFoundError(f"run {folder} has no {name}; {remedy}")
-    result = Result.load(folder / "result.json")
+    return Result.load(folder / "result.json"), _described(folder, "").get("rebuild", {})
+
+
+def _described(folder: Path, remedy: str) -> Mapping[str, Any]:
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"{folder} has no config.json; {remedy}")
     try:
-        return result, json.loads((folder / "config.json").read_text(encoding="utf-8")).get("rebuild", {})
-    except (ValueError, AttributeError) as error:
+        return dict(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{folder / 'config.json'} is damaged ({error}); restore a copy") from error
 
 
@@ -197,7 +267,7 @@ def _dtype_of(weights: Mapping[str, Any]) -> torch.dtype | None:
     return dtypes.pop() if len(dtypes) == 1 else None
 
 
-def _compare_versions(folder: Path, theirs: Mapping[str, str]) -> None:
+def _compare_versions(what: str, theirs: Mapping[str, str]) -> None:
     ours = versions()
     differ = [
         f"{name} {theirs.get(name, 'absent')} (here {ours.get(name, 'absent')})"
@@ -205,7 +275,7 @@ def _compare_versions(folder: Path, theirs: Mapping[str, str]) -> None:
         if theirs.get(name) != ours.get(name)
     ]
     if differ:
-        _warn(f"run {folder} was trained with {', '.join(differ)}; predictions may differ in the last digits, or more")
+        _warn(f"{what} was written with {', '.join(differ)}; predictions may differ in the last digits, or more")
 
 
 def _warn(text: str) -> None:

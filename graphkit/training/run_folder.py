@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from graphkit.core.files import atomic_write, remove, remove_temporaries, save_tensors, write_tensors
 from graphkit.core.locks import try_lock
 from graphkit.training.loggers import FILES as LOGS
+from graphkit.training.weights import SAFE, TORCH, write_weights
 
 if TYPE_CHECKING:
     from graphkit.training.result import Result
 
-RESULT = ("result.json", "curves.png", "model.pt", "strategy.pt")
-KEPT = ("result.json", "model.pt", "checkpoint.pt")  # what cost a run
+RESULT = ("result.json", "curves.png", SAFE, TORCH, "strategy.pt")
+KEPT = ("result.json", SAFE, TORCH, "checkpoint.pt")  # what cost a run
 # In the order in which a new run removes what an old one has left: the rest is always of the old one.
 FILES = (*RESULT, "history.csv", *LOGS, "checkpoint.pt", "experiment.yaml", "config.json")
 
@@ -123,7 +124,7 @@ class RunFolder:
 
     def finish(self, weights: Mapping[str, Any], of_strategy: Mapping[str, Any], result: Result) -> None:
         """Write the best weights and the strategy's state, then the result, which says that the run is complete."""
-        save_tensors(self.path / "model.pt", weights)
+        write_weights(self.path, weights)
         if of_strategy:
             save_tensors(self.path / "strategy.pt", of_strategy)
         result.save(self.path / "result.json")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -39,7 +40,7 @@ def test_the_training_is_the_same(kind, tmp_path):
     assert losses(result) == pytest.approx(losses(plain), rel=1e-4)
     assert model._compiled_call_impl is None
     assert torch.allclose(trainer.predict(task)[0], by_plain.predict(task)[0], atol=1e-4)
-    assert not any("_orig_mod" in name for name in torch.load(tmp_path / "model.pt", weights_only=True))
+    assert not any("_orig_mod" in name for name in safetensors.torch.load_file(tmp_path / "model.safetensors"))
     run = gk.load_run(tmp_path)
     assert torch.equal(run.predict(task)[0], trainer.predict(task)[0])
     assert result.config["trainer"]["compile"] == EAGER

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 
 from graphkit.core.files import save_tensors
@@ -200,12 +201,12 @@ def test_the_run_folder(tmp_path):
     result = fit(tmp_path / "deep" / "run")
     folder = tmp_path / "deep" / "run"
     names = {path.name for path in folder.iterdir()}
-    assert {"config.json", "history.csv", "checkpoint.pt", "model.pt", "result.json"} <= names
+    assert {"config.json", "history.csv", "checkpoint.pt", "model.safetensors", "result.json"} <= names
     assert not [name for name in names if name.startswith(".")]
     rows = list(csv.DictReader((folder / "history.csv").open()))
     assert [int(row["epoch"]) for row in rows] == list(range(1, 7))
     assert [float(row["val_accuracy"]) for row in rows] == [row["val_accuracy"] for row in result.history]
-    weights = torch.load(folder / "model.pt", weights_only=True)
+    weights = safetensors.torch.load_file(folder / "model.safetensors")
     model = GCN(6, 8, out_channels=3)
     model.load_state_dict(weights)
     task = tiny.task("node multiclass")

@@ -167,7 +167,7 @@ def test_what_the_folder_cannot_build_is_to_be_given(tmp_path):
         gk.load_run(tmp_path, model=OwnModule(6, 3))
     run = gk.load_run(tmp_path, model=OwnModule(6, 3), task=task)
     assert torch.equal(run.predict(data), trainer.predict(data))
-    with pytest.raises(ValueError, match=r"model\.pt do not fit OwnModule; build the model that was trained"):
+    with pytest.raises(ValueError, match=r"model\.safetensors do not fit OwnModule; build the model that was trained"):
         gk.load_run(tmp_path, model=OwnModule(6, 4), task=task)
 
 
@@ -208,7 +208,7 @@ def test_other_versions_are_named(tmp_path):
     result = gk.Result.load(tmp_path / "result.json")
     result.versions |= {"torch": "1.0", "other": "2"}
     result.save(tmp_path / "result.json")
-    message = r"was trained with torch 1\.0 \(here .*\), other 2 \(here absent\); predictions may differ"
+    message = r"was written with torch 1\.0 \(here .*\), other 2 \(here absent\); predictions may differ"
     with pytest.warns(UserWarning, match=message) as all_:
         gk.load_run(tmp_path)
     assert [warning.filename for warning in all_] == [__file__]
@@ -233,7 +233,7 @@ def test_files_that_are_missing_or_damaged_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no config\.json; give the run_dir of a finished run"):
         gk.load_run(tmp_path)
     trained(tmp_path, tiny.task("node multiclass"), strategy="ScalableFF")
-    for name in ("model.pt", "strategy.pt", "config.json", "result.json"):
+    for name in ("model.safetensors", "strategy.pt", "config.json", "result.json"):
         content = (tmp_path / name).read_bytes()
         (tmp_path / name).write_bytes(content[: len(content) // 2])
         with pytest.raises(ValueError, match=re.escape(name)):

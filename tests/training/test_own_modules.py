@@ -191,9 +191,9 @@ def test_a_column_of_classes():
 def test_a_home_directory_in_run_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     _, model = fit(run_dir="~/run", max_epochs=1)
-    with pytest.raises(IsADirectoryError, match=r"run is a folder; give the file in it, .*model\.pt"):
+    with pytest.raises(IsADirectoryError, match=r"run is a folder; give the file in it, .*model\.safetensors"):
         gk.load_weights(model, tmp_path / "run")
-    gk.load_weights(model, tmp_path / "run" / "model.pt")
+    gk.load_weights(model, tmp_path / "run" / "model.safetensors")
 
 
 def test_a_compiled_model_is_trained_as_the_model():

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 import torch_geometric
 
@@ -33,10 +34,10 @@ def content(folder: Path) -> dict[str, bytes]:
 # --- whose folder -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("left", ["result.json", "model.pt", "checkpoint.pt"])
+@pytest.mark.parametrize("left", ["result.json", "model.safetensors", "checkpoint.pt"])
 def test_a_folder_that_holds_a_run_is_refused(left, tmp_path):
     fit(tmp_path)
-    for name in {"result.json", "model.pt", "checkpoint.pt"} - {left}:
+    for name in {"result.json", "model.safetensors", "checkpoint.pt"} - {left}:
         (tmp_path / name).unlink()
     before = content(tmp_path)
     message = (
@@ -54,10 +55,11 @@ def test_a_folder_that_holds_a_run_is_refused(left, tmp_path):
 def test_overwriting_leaves_nothing_of_the_old_run_and_all_of_the_user(tmp_path):
     fit(tmp_path, max_epochs=5, loggers=("csv", "tensorboard"))
     (tmp_path / "notes.txt").write_text("mine")
-    (tmp_path / ".model.pt.abc.tmp").write_text("half")
+    (tmp_path / ".model.safetensors.abc.tmp").write_text("half")
     fit(tmp_path, overwrite=True)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"config.json", "history.csv", "checkpoint.pt", "model.pt", "result.json", "run.lock", "notes.txt"}
+    of_run = {"config.json", "history.csv", "checkpoint.pt", "model.safetensors", "result.json", "run.lock"}
+    assert names == of_run | {"notes.txt"}
     assert len(list(csv.DictReader((tmp_path / "history.csv").open()))) == 3
 
 
@@ -118,10 +120,10 @@ def _runs_in(folder: Path) -> set[float]:
         found.add(load_checkpoint(folder / "checkpoint.pt")["settings"]["lr"])
     if (folder / "history.csv").exists():
         found |= {float(row["lr"]) for row in csv.DictReader((folder / "history.csv").open())}
-    if (folder / "model.pt").exists():
-        weights = gk.load_weights(runs.fit(max_epochs=1)[1], folder / "model.pt").state_dict()
+    if (folder / "model.safetensors").exists():
+        weights = gk.load_weights(runs.fit(max_epochs=1)[1], folder / "model.safetensors").state_dict()
         same = [lr for lr in (0.01, 0.5) if all(map(torch.equal, weights.values(), _weights(lr).values()))]
-        assert same, "model.pt holds weights of no run"
+        assert same, "model.safetensors holds weights of no run"
         found |= set(same)
     return found
 
@@ -249,7 +251,7 @@ def test_logs_do_not_follow_links(tmp_path):
     (outside / "victim.csv").write_text("precious")
     folder = tmp_path / "run"
     fit(folder)
-    for name in ("history.csv", "config.json", "model.pt", "result.json"):
+    for name in ("history.csv", "config.json", "model.safetensors", "result.json"):
         (folder / name).unlink()
         (folder / name).symlink_to(outside / "victim.csv")
     fit(folder, max_epochs=5, resume=True)
@@ -277,15 +279,15 @@ def test_weights_load_into_a_new_model_of_the_user(build, tmp_path):
     task = tiny.task("node multiclass")
     trained = build(task)
     fit(tmp_path, model=trained, task=task)
-    fresh = gk.load_weights(build(task), tmp_path / "model.pt")
+    fresh = gk.load_weights(build(task), tmp_path / "model.safetensors")
     assert runs.same(fresh, trained)
-    build(task).load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
-    with pytest.raises(ValueError, match=r"weights .*model\.pt do not fit Linear; build the model that was trained"):
-        gk.load_weights(torch.nn.Linear(2, 2), tmp_path / "model.pt")
+    build(task).load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
+    with pytest.raises(ValueError, match=r"weights .*model\.safetensors do not fit Linear; build the model"):
+        gk.load_weights(torch.nn.Linear(2, 2), tmp_path / "model.safetensors")
 
 
 def test_every_flipped_byte_of_weights_is_noticed_or_harmless(tmp_path):
-    path = tmp_path / "model.pt"
+    path = tmp_path / "model.safetensors"
     _, model = runs.fit(max_epochs=2, run_dir=tmp_path)
     good = path.read_bytes()
     other = runs.fit(max_epochs=1)[1]
@@ -295,13 +297,13 @@ def test_every_flipped_byte_of_weights_is_noticed_or_harmless(tmp_path):
         try:
             gk.load_weights(other, path)
         except ValueError as error:
-            noticed += "model.pt" in str(error)
+            noticed += "model.safetensors" in str(error)
         else:
             assert runs.same(other, model), f"byte {position} changed the weights unnoticed"
     assert noticed
     path.write_bytes(good[: len(good) // 2])
     with pytest.raises(
-        ValueError, match=r"weights .*model\.pt cannot be read \(.*\); restore a copy, or write them again by"
+        ValueError, match=r"weights .*model\.safetensors cannot be read \(.*\); restore a copy, or write them again by"
     ):
         gk.load_weights(model, path)
 
