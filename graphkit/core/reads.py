@@ -77,11 +77,11 @@ def reads_of(module: Any) -> Reads:
     if isinstance(declared, Reads):
         return declared
     names = inspect.signature(module.forward).parameters
-    if "x" not in names and "edge_index" not in names:
+    if not {"x", "input", "edge_index"} & names.keys():
         return Reads(edge_weight=True, edge_attr=True, edge_label_index=True)
     widths = [part.edge_dim for part in module.modules() if hasattr(part, "edge_dim")] if "edge_attr" in names else []
     return Reads(
-        x="x" in names,
+        x="x" in names or "input" in names,
         edge_index="edge_index" in names,
         direction="edge_index" in names,
         edge_weight="edge_weight" in names and getattr(module, "supports_edge_weight", True),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -12,12 +11,12 @@ from torch_geometric.nn import GCN
 from graphkit.core.checks import Checks
 from graphkit.core.config import Configurable
 from graphkit.core.reads import reads_of
-from graphkit.models.call import as_batch
+from graphkit.models.call import CalledWithBatch
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn.node_axis import check_width
 
 
-class PyGModel(Configurable, nn.Module):
+class PyGModel(Configurable, CalledWithBatch):
     r"""Calls a module that takes ``x, edge_index, ...`` with what a batch holds.
 
     The trainer wraps such modules by itself; wrap by hand to add a readout for graph tasks.
@@ -62,29 +61,20 @@ class PyGModel(Configurable, nn.Module):
         required = [p.name for p in self._named if p.default is p.empty]
         self.takes_batch = len(required) == 1 and required[0] not in ("x", "input", "edge_index")
 
-    def forward(
-        self,
-        x: Data | Tensor,
-        edge_index: Tensor | None = None,
-        edge_weight: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
-        **further: Any,
-    ) -> Tensor:
-        """The module's outputs, as the readout says; arguments as those of :meth:`LayeredModel.forward`."""
-        data = as_batch("PyGModel", x, edge_index, edge_weight, edge_attr, batch, further)
+    def outputs(self, batch: Data) -> Tensor:
+        """The module's outputs, as the readout says."""
         try:
-            out = self.module(data) if self.takes_batch else self.module(**self._inputs(data))
+            out = self.module(batch) if self.takes_batch else self.module(**self._inputs(batch))
         except RuntimeError:
-            if data.get("x") is not None:
-                check_width(self.module, data.x)
+            if batch.get("x") is not None:
+                check_width(self.module, batch.x)
             raise
         if not isinstance(out, Tensor):
             raise TypeError(
                 f"{type(self.module).__name__}.forward returned a {type(out).__name__}, but a tensor of outputs is "
                 "needed; wrap it in a module whose forward returns that alone"
             )
-        return read_out(self.readout, self.pool, out, data)
+        return read_out(self.readout, self.pool, out, batch)
 
     def _inputs(self, batch: Data) -> dict[str, Tensor]:
         values = {p.name: batch.get("x" if p.name == "input" else p.name) for p in self._named}

@@ -21,7 +21,7 @@ from graphkit.core.graph_input import check_edges
 from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import check_hooks, unknown_name
-from graphkit.models.call import as_batch
+from graphkit.models.call import CalledWithBatch
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import check_width, explain_dtype
 from graphkit.ops import SparseMatrix
@@ -47,7 +47,7 @@ class _RefusedMasks(Layer):
             )
 
 
-class LayeredModel(Configurable, nn.Module, ABC):
+class LayeredModel(Configurable, CalledWithBatch, ABC):
     r"""A network that can be run layer by layer.
 
     .. math::
@@ -158,27 +158,6 @@ class LayeredModel(Configurable, nn.Module, ABC):
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""
 
-    def forward(
-        self,
-        x: Data | Tensor,
-        edge_index: Tensor | None = None,
-        edge_weight: Tensor | None = None,
-        edge_attr: Tensor | None = None,
-        batch: Tensor | None = None,
-        **further: Any,
-    ) -> Tensor:
-        """Outputs for a PyG ``Data`` or ``Batch``, or for its parts, as PyG's models are called.
-
-        Args:
-            x: The batch, or its node features.
-            edge_index: The edges, where ``x`` are features (default: those of the batch).
-            edge_weight: Their weights (default: none).
-            edge_attr: Their features (default: none).
-            batch: The graph of each node (default: one graph).
-            **further: Other attributes that the model reads.
-        """
-        return self.outputs(as_batch(type(self).__name__, x, edge_index, edge_weight, edge_attr, batch, further))
-
     def outputs(self, batch: Data) -> Tensor:
         """The composition of :meth:`encode`, all steps and :meth:`decode`."""
         if self.no_edge_masks:
@@ -206,6 +185,11 @@ class LayeredModel(Configurable, nn.Module, ABC):
         if batch.get("x") is not None:
             check_width(self, batch.x)
             explain_dtype(self, batch.x, batch.get("edge_weight"))
+        index, count = batch.get("batch"), batch.num_nodes
+        if isinstance(index, Tensor) and isinstance(count, int) and index.numel() != count:
+            raise ValueError(
+                f"{type(self).__name__}: batch has shape {list(index.shape)}, expected one per node, [{count}]"
+            )
         check_edges(batch, type(self).__name__)
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:

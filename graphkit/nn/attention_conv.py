@@ -12,8 +12,8 @@ from graphkit import ops
 from graphkit.core.constraints import Channels, Finite
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import check_width, explain_dtype
-from graphkit.ops import Scores, SparseMatrix, SparsityPattern
+from graphkit.nn.node_axis import check_width, explain_dtype, of_layout
+from graphkit.ops import Scores, SparsityPattern
 from graphkit.ops.dropout import dropout
 
 Widths = Channels | tuple[Channels, Channels]
@@ -108,16 +108,13 @@ class AttentionConv(Layer):
         pair = tuple(x) if isinstance(x, tuple | list) else (x, x)
         if len(pair) != 2:
             raise ValueError(f"{type(self).__name__}: expected a pair of features (x_source, x_target)")
-        for part in pair:
+        first, second = (None if part is None else of_layout(self, part) for part in pair)
+        for part in (first, second):
             if part is not None and len(part.shape) != 2:
                 raise ValueError(
                     f"{type(self).__name__}: x has shape {list(part.shape)}, expected [num_nodes, channels]; of "
                     "several features of one graph, pass one after the other"
                 )
-        first, second = (
-            SparseMatrix.from_tensor(part) if isinstance(part, Tensor) and part.layout != torch.strided else part
-            for part in pair
-        )
         second = first if pair[0] is pair[1] else second
         source, target = (first, second) if self.flow == "source_to_target" else (second, first)
         if source is None:

@@ -71,7 +71,7 @@ class GATv2Conv(AttentionConv):
         )
         self.negative_slope, self.residual, self.share_weights = negative_slope, residual, share_weights
         width = heads * out_channels
-        self.lin_l, self.lin_r = bipartite_linears(in_channels, width, bias=bias)
+        self.lin_l, self.lin_r = bipartite_linears(in_channels, width, bias=bias, bias_initializer=None)
         if share_weights:
             self.lin_r = self.lin_l
         self.att = nn.Parameter(torch.empty(1, heads, out_channels))
@@ -81,7 +81,7 @@ class GATv2Conv(AttentionConv):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new weights: Glorot uniform, zeros for biases."""
+        """Draw new weights: Glorot uniform, zeros for ``bias``; biases of maps as torch's linear layers do."""
         for lin in (self.lin_l, self.lin_r, self.lin_edge, self.res):
             if lin is not None:
                 lin.reset_parameters()

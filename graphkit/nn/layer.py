@@ -13,6 +13,8 @@ from torch_geometric.utils import is_sparse
 from graphkit.core.constraints import Checked
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, sparsity_pattern
 
+_PARTS = (Tensor, nn.Module)
+
 
 class Layer(Checked, MessagePassing):
     """A layer from the features of nodes to features of nodes, along edges.
@@ -71,8 +73,8 @@ class Layer(Checked, MessagePassing):
     def __setattr__(self, name: str, value: Any) -> None:
         """As of any module; what is no part of it (PyG sets some thirty) needs no look at what tensors it may be."""
         own = self.__dict__
-        is_part = any(name in own.get(kind, ()) for kind in ("_parameters", "_modules", "_buffers"))
-        if is_part or "_modules" not in own or isinstance(value, Tensor | nn.Module):
+        is_part = "_modules" not in own or isinstance(value, _PARTS)
+        if is_part or name in own["_modules"] or name in own["_parameters"] or name in own["_buffers"]:
             super().__setattr__(name, value)
         else:
             object.__setattr__(self, name, value)

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch_geometric.nn.dense.linear import Linear as PyGLinear
 
 from graphkit.core.constraints import Channels, Checked, Count
-from graphkit.nn.node_axis import check_width, explain_dtype
+from graphkit.nn.node_axis import check_width, explain_dtype, of_layout
 
 
 class Linear(Checked, PyGLinear):
@@ -52,7 +52,7 @@ class Linear(Checked, PyGLinear):
                 check_width(self, x)
                 explain_dtype(self, x)
                 raise
-        out = x @ self.weight.t()
+        out = of_layout(self, x) @ self.weight.t()
         return out if self.bias is None else out.add_(self.bias)
 
 

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
+from torch_geometric.data.data import BaseData
 
 from graphkit.ops import SparseMatrix
 
@@ -26,8 +27,8 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return _of_pair(forward, self, x, args, kwargs)
         if isinstance(x, Tensor) and x.dim() < 2:
             raise ValueError(f"{type(self).__name__}: x has shape {list(x.shape)}, expected [num_nodes, channels]")
+        x = of_layout(self, x)
         check_width(self, x)
-        x = _of_layout(self, x)
         try:
             if not isinstance(x, Tensor) or x.dim() == 2:
                 return forward(self, x, *args, **kwargs)
@@ -70,14 +71,14 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         state = states[-1]
         if states is x and not (self.takes_states and all(other.shape == state.shape for other in states)):
             refuse_pair(self)
+        if states is not x:
+            state = x = of_layout(self, x)
         if len(state.shape) != 2:
             raise ValueError(
                 f"{type(self).__name__}: x has shape {list(state.shape)}, expected [num_nodes, channels]; of several "
                 "features of one graph, pass one after the other"
             )
         check_width(self, state)
-        if states is not x:
-            x = _of_layout(self, x)
         try:
             return forward(self, x, *args, **kwargs)
         except (RuntimeError, TypeError):
@@ -87,10 +88,13 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return checked
 
 
-def _of_layout(layer: Any, x: Any) -> Any:
+def of_layout(layer: Any, x: Any) -> Any:
     """Dense features, or sparse ones as a matrix where the layer takes them."""
     if isinstance(x, Tensor) and x.layout == torch.strided:
         return x
+    if not hasattr(x, "shape") or not hasattr(x, "matmul"):
+        remedy = "pass data.x, data.edge_index" if isinstance(x, BaseData) else "pass a tensor"
+        raise TypeError(f"{type(layer).__name__}: x is a {type(x).__name__}, must be node features; {remedy}")
     if not getattr(layer, "takes_sparse", True):
         raise TypeError(f"{type(layer).__name__}: x is a sparse matrix, must be a dense tensor; use x.to_dense()")
     return SparseMatrix.from_tensor(x) if isinstance(x, Tensor) else x

@@ -13,7 +13,7 @@ from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.gin_conv import GINConv, GINPerceptron
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import refuse_pair
+from graphkit.nn.node_axis import of_layout, refuse_pair
 from graphkit.ops import SparseMatrix, SparsityPattern, split_pattern, weighted_pattern
 
 
@@ -87,6 +87,7 @@ class RelationalConv(Layer):
         """One convolution; see the class for shapes."""
         if isinstance(x, tuple | list):
             refuse_pair(self)
+        x = of_layout(self, x)
         self.refuse_messages("sends them by its convs")
         out = self.root(x)
         edges, size = self.edges(edge_index, x.shape[-2]), x.shape[-2]

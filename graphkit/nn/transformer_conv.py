@@ -66,7 +66,11 @@ class TransformerConv(AttentionConv):
         **kwargs: Any,
     ) -> None:
         super().__init__(in_channels, out_channels, heads, concat, dropout, edge_dim, **kwargs)
-        self.beta, self.root_weight = beta and root_weight, root_weight
+        if beta and not root_weight:
+            raise ValueError(
+                "TransformerConv: beta=True weighs the target's own term, which root_weight=False leaves out"
+            )
+        self.beta, self.root_weight = beta, root_weight
         width, as_torch = heads * out_channels, {"weight_initializer": None, "bias_initializer": None}
         self.lin_key, self.lin_query = bipartite_linears(in_channels, width, bias=bias, **as_torch)
         self.lin_value, _ = bipartite_linears(in_channels, width, bias=bias, **as_torch)

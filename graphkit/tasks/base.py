@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cached_property, reduce
@@ -284,7 +285,14 @@ class Task(Scoring):
         if key is not None and key in self._derived:
             return self._derived[key]
         folder = results_folder("transforms", self.dataset)
-        task = self._with_graphs(apply(transform, self.graphs, jobs=jobs, cache_dir=folder))
+        graphs = apply(transform, self.graphs, jobs=jobs, cache_dir=folder)
+        if any(f"{stage}_mask" in graphs[0] for stage in STAGES):
+            warnings.warn(
+                f"task {self.name!r}: {transform} sets masks, but the task keeps its split; "
+                "use with_split(Split.from_masks(...))",
+                stacklevel=2,
+            )
+        task = self._with_graphs(graphs)
         task.applied = (*self.applied, transform)
         if key is not None:
             self._derived[key] = task

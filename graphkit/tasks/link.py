@@ -90,6 +90,9 @@ class LinkTask(PairTask):
             raise TypeError(f"{place}: split is a {type(split).__name__}; link tasks need a gk.LinkSplit")
         check_graphs([data], place)
         check_names([data], place)
+        for key in {"edge_label", "edge_label_index"} & set(data.keys()):
+            warnings.warn(f"{place}: data.{key} is not read, as pairs and labels are those of the split", stacklevel=3)
+            del data[key]
         for stage in STAGES:
             for pairs, what in ((getattr(split, stage), "links"), (split.negatives(stage), "negatives")):
                 if pairs is not None:

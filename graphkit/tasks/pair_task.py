@@ -31,6 +31,11 @@ class PairTask(Task):
         """The graph with the edges that may carry messages at one stage."""
 
     @property
+    def data(self) -> Data:
+        """The graph, with the edges that may carry messages in the test."""
+        return self.stage_graph("test")
+
+    @property
     def num_nodes(self) -> int:
         """The number of nodes."""
         return self.graphs[0].num_nodes

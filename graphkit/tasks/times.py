@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ def as_times(time: Any, place: str) -> np.ndarray:
     if getattr(getattr(time, "dtype", None), "kind", "") == "M":
         dates = np.asarray(time, dtype="datetime64[ns]")
         return np.where(np.isnat(dates), np.nan, dates.astype(np.int64))
+    first = next(iter(time), None) if isinstance(time, Iterable) else None
+    if isinstance(first, str):
+        raise TypeError(f"{place}: time holds strings, e.g. {str(first)!r}; use pandas.to_datetime(time)")
     return as_tensor(time, f"{place}: time").cpu().numpy()
 
 

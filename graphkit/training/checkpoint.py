@@ -89,7 +89,9 @@ def fixed_settings(config: dict[str, Any], model: nn.Module, task: Task) -> dict
     settings = {name: value for name, value in config["trainer"].items() if name not in CHANGEABLE}
     shapes = {name: list(value.shape) for name, value in model.state_dict().items()}
     content = {"task": task.describe(), "task content": task.content_hash}
-    return settings | {"model": repr(model), "parameter shapes": shapes} | content
+    names = sorted(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+    frozen = {"frozen": names} if names else {}
+    return settings | {"model": repr(model), "parameter shapes": shapes} | content | frozen
 
 
 def check_settings(path: Path, saved: dict[str, Any], current: dict[str, Any]) -> None:

@@ -168,10 +168,16 @@ class Engine:
 
     def forward(self, model: Callable[..., Tensor], *arguments: Any) -> Tensor:
         """``model(*arguments)`` under the chosen precision; outputs of 16 bits are returned as float32."""
-        if not self._autocast and not self.is_half:
-            return model(*arguments)
-        with self.fabric.autocast():
-            out = model(*arguments)
+        try:
+            if not self._autocast and not self.is_half:
+                return model(*arguments)
+            with self.fabric.autocast():
+                out = model(*arguments)
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):
+                raise
+            remedy = "use a larger batch_size, or a layer norm"
+            raise ValueError(f"Trainer: batch norm cannot be trained on a batch of one row; {remedy}") from error
         return out.float() if isinstance(out, Tensor) and out.dtype in _HALF else out
 
     def setup_optimizer(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
@@ -244,6 +250,8 @@ class Optimizers:
         schedulers = torch.optim.lr_scheduler
         self.scheduler = scheduler and _torch_class(schedulers, scheduler, schedulers.LRScheduler, "scheduler")
         self.scheduler_kwargs = dict(scheduler_kwargs or {})
+        if scheduler is None and self.scheduler_kwargs:
+            raise ValueError(f"Trainer: scheduler_kwargs={self.scheduler_kwargs}, but scheduler=None; name one")
         self.unmatched = {"lr": set(self.rates) - {"*"}, "weight_decay": set(self.decays) - {"*"}}
 
     def make(self, parameters: NamedParameters) -> torch.optim.Optimizer:
@@ -267,15 +275,19 @@ class Optimizers:
         listed = [{"params": members, "lr": rate, "weight_decay": decay} for (rate, decay), members in groups.items()]
         return _made(self.optimizer, listed, self.optimizer_kwargs, "optimizer_kwargs")
 
-    def make_schedulers(self, optimizers: list[torch.optim.Optimizer], larger_is_better: bool) -> list[Any]:
+    def make_schedulers(
+        self, optimizers: list[torch.optim.Optimizer], larger_is_better: bool, max_epochs: int
+    ) -> list[Any]:
         """A scheduler for each optimizer, or none at all.
 
         Args:
             optimizers: What :meth:`make` made.
             larger_is_better: Whether the monitored score, which ``ReduceLROnPlateau`` follows, is better if larger.
+            max_epochs: After how many epochs the last step may come.
 
         Raises:
-            ValueError: If torch refuses an argument, or ``mode`` takes a better score for a worse one.
+            ValueError: If torch refuses an argument, ``mode`` takes a better score for a worse one, or a schedule ends
+                too early.
         """
         if self.scheduler is None:
             return []
@@ -288,7 +300,13 @@ class Optimizers:
                     f"Trainer: scheduler_kwargs has mode={settings['mode']!r}, but the monitored score is better if "
                     f"{better}; leave mode out, or choose monitor"
                 )
-        return [_made(self.scheduler, each, settings, "scheduler_kwargs") for each in optimizers]
+        schedulers = [_made(self.scheduler, each, settings, "scheduler_kwargs") for each in optimizers]
+        steps = min((getattr(each, "total_steps", max_epochs) for each in schedulers), default=max_epochs)
+        if steps < max_epochs:  # OneCycleLR would refuse the step after the last one
+            raise ValueError(
+                f"Trainer: scheduler_kwargs={settings} end after {steps} of {max_epochs} epochs; give total_steps"
+            )
+        return schedulers
 
     def check_patterns(self) -> None:
         """Refuse a name pattern that no parameter of any optimizer so far has matched first.

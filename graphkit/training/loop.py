@@ -128,7 +128,8 @@ class Loop:
                     f"{phase.name!r}, but a list of optimizers is needed"
                 )
             follows_larger = self.settings.scheduler_monitor == "metric" and self.metric.higher_is_better
-            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, follows_larger)
+            limit = self._limit(self.phase)
+            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, follows_larger, limit)
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
         self.epoch = 0
@@ -247,6 +248,11 @@ class Loop:
         if score > self.best_score if self.larger_is_better else score < self.best_score:
             self.best_score, self.best_epoch = score, self.epoch
             for name, value in self.model.state_dict().items():
+                if name not in self.best_weights:
+                    raise ValueError(
+                        f"{type(self.model).__name__} has made {name} while it trained, so that no optimizer has it; "
+                        "make all weights in the constructor, those of unknown width as lazy ones (in_channels=-1)"
+                    )
                 self.best_weights[name].copy_(value)
             self.best_strategy = copy.deepcopy(self.strategy.state_dict())
 

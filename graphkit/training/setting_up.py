@@ -21,11 +21,30 @@ def configured(model: nn.Module, task: Task, strategy: Strategy, engine: Engine)
     """The model on its device, in the shape that the strategy needs, and the task that it can read."""
     network: nn.Module = model if isinstance(model, (LayeredModel, PyGModel)) else PyGModel(model)
     check_task(network, task)
+    _warn_of_hidden(network)
     task = prepared(task, network)
     strategy.check(network, task)
     network = engine.place(network)
     strategy.configure_model(network, task, engine)
     return network, task
+
+
+def _warn_of_hidden(network: nn.Module) -> None:
+    """Warn of modules and weights in plain containers, of which neither torch nor an optimizer knows."""
+    known = {id(part) for part in (*network.modules(), *network.parameters())}
+    for part in network.modules():
+        for name, value in vars(part).items():
+            if not value or name in ("_modules", "_parameters") or not isinstance(value, list | tuple | dict):
+                continue
+            members = value.values() if isinstance(value, dict) else value
+            modules = (member for member in members if isinstance(member, nn.Module | nn.Parameter))
+            hidden = next((type(member).__name__ for member in modules if id(member) not in known), None)
+            if hidden:
+                warnings.warn(
+                    f"{type(part).__name__}.{name} holds a {hidden} in a plain {type(value).__name__}, where no "
+                    "optimizer, device or saved run finds weights; use torch.nn.ModuleList or ParameterList",
+                    stacklevel=5,
+                )
 
 
 def prepared(task: Task, network: nn.Module) -> Task:

@@ -179,6 +179,11 @@ class Trainer(Configurable):
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
         if run_dir is None and any(isinstance(logger, str) for logger in self.loggers or ()):
             raise ValueError(f"Trainer: loggers={self.loggers} write into run_dir; give one, or objects of loggers")
+        if scheduler_monitor is not None and scheduler != "ReduceLROnPlateau":
+            raise ValueError(
+                f"Trainer: scheduler_monitor={scheduler_monitor!r} is what ReduceLROnPlateau follows, but "
+                f"scheduler={scheduler!r}"
+            )
         self.further_files: dict[str, str] = {}  # texts that lie beside config.json, by name
         self._optimizers()  # refuses wrong settings now
 

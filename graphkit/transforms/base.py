@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, Dataset
+from torch_geometric.data import Batch, Data, Dataset
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.attributes import with_shared_kinds
@@ -59,9 +59,13 @@ class Precompute(Configurable, BaseTransform):
 
         The result is on the device of the graph, and the same on every device.
 
+        Of a batch, each graph is transformed.
+
         Raises:
             TypeError, ValueError, IndexError: If it is no sound graph; the message names the transform.
         """
+        if isinstance(data, Batch) and hasattr(data, "_slice_dict"):  # made of graphs, not by hand
+            return Batch.from_data_list([self(graph) for graph in data.to_data_list()])
         where = type(self).__name__
         graph = as_graph(data, where)
         if isinstance(graph.x, Tensor):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import signature
+
 import pytest
 import torch
+from torch import nn
 from torch_geometric.data import Batch
 from torch_geometric.explain import Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
 from torch_geometric.nn import GCN as PyGGCN
@@ -11,7 +14,10 @@ from torch_geometric.nn import to_hetero
 from torch_geometric.utils import get_embeddings
 
 from graphkit import models
+from graphkit.core.reads import UnreadWarning
+from graphkit.nn import registry
 from graphkit.testing import random_graph
+from graphkit.testing.instances import factories
 from graphkit.transforms import Undirected
 
 GRAPH = Undirected()(random_graph(9, 14, weighted=True))
@@ -119,3 +125,31 @@ def test_embeddings_are_those_of_the_layers():
     first, second = get_embeddings(model, GRAPH.x, GRAPH.edge_index)
     assert torch.equal(second, model(GRAPH.x, GRAPH.edge_index))
     assert first.shape == (9, 8)
+
+
+def test_what_is_passed_by_name_is_read_or_told():
+    gcn, x, edges = build("GCN"), GRAPH.x, GRAPH.edge_index
+    with pytest.raises(TypeError, match="GCN: unknown argument 'edge_wieght', did you mean 'edge_weight'"):
+        gcn(x, edges, edge_wieght=GRAPH.edge_weight)
+    with pytest.warns(UnreadWarning, match="GCN does not read edge_attr"):
+        gcn(x, edges, edge_attr=GRAPH.edge_weight.view(-1, 1))
+    with pytest.warns(UnreadWarning, match="PyGModel does not read edge_weight"):
+        models.PyGModel(nn.Linear(5, 3))(x, edges, GRAPH.edge_weight)
+
+
+@pytest.mark.parametrize("count", [7, 11])
+@pytest.mark.parametrize("readout", ["mean", "max", "lcm"])
+def test_a_batch_of_other_nodes_is_refused(readout, count):
+    model = models.GCN(5, 8, out_channels=3, readout=readout)
+    with pytest.raises(ValueError, match=rf"batch has shape \[{count}\], expected one per node, \[9\]|index has shape"):
+        model(GRAPH.x, GRAPH.edge_index, batch=torch.zeros(count, dtype=torch.long))
+
+
+@pytest.mark.parametrize("given", [GRAPH, GRAPH.x.numpy()], ids=["graph", "array"])
+@pytest.mark.parametrize("name", registry.names())
+def test_a_layer_takes_features_and_no_graph(name, given):
+    make = next(iter(factories(registry.get(name)).values()), None)
+    layer = pytest.skip("no examples") if make is None else make()
+    arguments = (given,) if "edge_index" not in signature(layer.forward).parameters else (given, GRAPH.edge_index)
+    with pytest.raises(TypeError, match=rf"({name}|Linear): x is a \w+, must be node features; pass (data.x|a tensor)"):
+        layer(*arguments)

@@ -118,3 +118,20 @@ def test_transformers_need_the_edge_features_that_they_are_built_for():
     x, edge_index, _ = graph()
     with pytest.raises(ValueError, match="TransformerConv: edge_dim=2, but no edge_attr is given"):
         nn.TransformerConv(5, 4, edge_dim=2)(x.float(), edge_index)
+
+
+@pytest.mark.parametrize("name", ["GATConv", "GATv2Conv", "TransformerConv"])
+def test_first_weights_are_drawn_as_pygs(name):
+    torch.manual_seed(0)
+    ours = getattr(nn, name)(6, 4, heads=2)
+    torch.manual_seed(0)
+    theirs = getattr(pyg, name)(6, 4, heads=2)
+    for key, value in theirs.state_dict().items():
+        mine = ours.state_dict()[key]
+        assert bool(mine.any()) == bool(value.any()), key  # zeros, or drawn
+        assert mine.std() == pytest.approx(float(value.std()), rel=0.8), key
+
+
+def test_a_gate_without_what_it_weighs_is_refused():
+    with pytest.raises(ValueError, match="beta=True weighs the target's own term, which root_weight=False leaves out"):
+        nn.TransformerConv(6, 4, beta=True, root_weight=False)

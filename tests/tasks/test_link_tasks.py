@@ -75,3 +75,19 @@ def test_transforms_see_what_each_stage_may_see(graph):
         more.with_split(other)
     with pytest.raises(ValueError, match="the transform changed the number of nodes, but links are pairs of the old"):
         LinkTask("toy", path(), by_hand()).transform(LargestConnectedComponents())
+
+
+def test_labels_of_pairs_that_come_with_the_graph_are_told_to_be_unread():
+    data = tiny.graph()
+    data.edge_label, data.edge_label_index = torch.ones(5), data.edge_index[:, :5]
+    with pytest.warns(UserWarning, match="data.edge_label is not read") as told:
+        task = LinkTask("t", data, LinkSplit.random(data.edge_index, 24))
+    assert len(told) == 2
+    assert "edge_label" not in task.data
+    assert "edge_label" in data
+
+
+def test_tasks_of_one_graph_have_their_graph():
+    link, edge = tiny.task("link"), tiny.task("edge multiclass")
+    assert link.data is link.stage_graph("test")
+    assert edge.data is edge.graphs[0]

@@ -14,6 +14,7 @@ from torch_geometric.transforms import ToUndirected
 import graphkit as gk
 from graphkit import LinkSplit, LinkTask
 from graphkit.tasks.negatives import blocks_of, link_keys, sample_negatives
+from tests import tiny
 from tests.tasks.links import STAGES, as_set, pairs, undirected_set
 
 # By time -------------------------------------------------------------------------------------------------------------
@@ -231,3 +232,8 @@ def test_negatives_within_a_side_are_told():
     more = LinkSplit.random(data.edge_index, 13, 0.2, 0.3, node_type=longer[:13])
     with pytest.raises(ValueError, match="split 'random/0' has types of 13 nodes for 14 nodes"):
         LinkTask("shop", Data(num_nodes=14, edge_index=data.edge_index), more)
+
+
+def test_dates_as_strings_say_how_to_read_them():
+    with pytest.raises(TypeError, match=r"time holds strings, e.g. '2020-01-01'; use pandas.to_datetime\(time\)"):
+        LinkSplit.by_time(tiny.graph().edge_index, ["2020-01-01"] * 80, 24)

@@ -146,3 +146,23 @@ def test_adam_is_fused_and_other_optimizers_work():
 def test_arguments_that_torch_refuses(settings, message):
     with pytest.raises(ValueError, match=message):
         fit(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"scheduler_kwargs": {"gamma": 0.1}}, r"scheduler_kwargs=\{'gamma': 0.1\}, but scheduler=None"),
+        ({"scheduler_monitor": "loss"}, "scheduler_monitor='loss' is what ReduceLROnPlateau .* scheduler=None"),
+        ({"scheduler": "StepLR", "scheduler_monitor": "loss"}, "scheduler_monitor='loss' .* scheduler='StepLR'"),
+    ],
+)
+def test_settings_of_a_schedule_that_would_have_no_effect_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        gk.Trainer(**settings)
+
+
+def test_a_schedule_that_ends_before_training_is_refused_before_it():
+    short = {"scheduler": "OneCycleLR", "scheduler_kwargs": {"max_lr": 0.1, "total_steps": 3}}
+    with pytest.raises(ValueError, match="end after 3 of 4 epochs; give total_steps"):
+        fit(max_epochs=4, **short)
+    assert len(fit(max_epochs=3, **short)[0].history) == 3

@@ -257,3 +257,60 @@ def test_a_graph_that_gets_other_attributes_later_changes_no_task(kind):
     data.x = torch.zeros(data.num_nodes, 2)
     assert task.num_features == 6
     assert all(torch.equal(one.x, other.x) for one, other in zip(task.graphs, given.graphs, strict=True))
+
+
+class _Hiding(nn.Module):
+    """A layer that torch knows, and others in a container that it does not look into."""
+
+    def __init__(self, hide):
+        super().__init__()
+        self.last = nn.Linear(6, 3)
+        self.others = hide([nn.Linear(6, 6), nn.Linear(6, 6)])
+
+    def forward(self, x):
+        for layer in self.others:
+            x = layer(x).relu()
+        return self.last(x)
+
+    def reset_parameters(self):
+        self.last.reset_parameters()
+
+
+@pytest.mark.parametrize("hide", [list, tuple])
+def test_layers_in_a_plain_list_are_warned_about(hide):
+    with pytest.warns(UserWarning, match=f"_Hiding.others holds a Linear in a plain {hide.__name__}.*ModuleList"):
+        fit(_Hiding(hide), max_epochs=1)
+
+
+def test_layers_in_a_list_of_torch_are_not(recwarn):
+    model = _Hiding(nn.ModuleList)
+    model.again = list(model.others)  # known by another name
+    fit(model, max_epochs=1)
+    assert not [str(warning.message) for warning in recwarn if "plain" in str(warning.message)]
+
+
+def test_weights_made_while_training_are_refused_by_name():
+    class Late(_Hiding):
+        def forward(self, x):
+            self.late = nn.Linear(6, 6)
+            return self.last(self.late(x))
+
+    with pytest.raises(ValueError, match=r"has made module.late.weight while it trained.*in the constructor"):
+        fit(Late(nn.ModuleList), max_epochs=1)
+
+
+def test_a_batch_norm_of_one_row_says_what_to_do():
+    graphs = [Data(x=torch.randn(1, 6), edge_index=torch.empty(2, 0, dtype=torch.long), y=i % 2) for i in range(8)]
+    task = gk.GraphTask("single nodes", graphs, tiny.split(8))
+    model = gk.models.GCN.from_task(task, hidden_channels=4, norm="batch_norm")
+    with pytest.raises(ValueError, match="batch norm cannot be trained on a batch of one row; use a larger batch_size"):
+        gk.Trainer(max_epochs=1, batch_size=1, progress=False).fit(model, task)
+
+
+def test_a_run_is_not_resumed_with_other_weights_frozen(tmp_path):
+    settings = {"max_epochs": 1, "run_dir": tmp_path / "run", "progress": False}
+    model = gk.models.GCN.from_task(TASK, hidden_channels=4)
+    gk.Trainer(**settings).fit(model, TASK)
+    model.layers[0].requires_grad_(False)
+    with pytest.raises(ValueError, match=r"frozen=None, but this run has frozen=\['layers.0.bias', 'layers.0.lin"):
+        gk.Trainer(**settings).fit(model, TASK, resume=True)

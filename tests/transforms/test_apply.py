@@ -11,8 +11,8 @@ from torch_geometric.data import Batch, Data
 from graphkit.core.hashing import hash_data
 from graphkit.transforms import Precompute, apply
 from graphkit.transforms import base as transforms_base
-from graphkit.transforms.features import RandomWalkPE
-from graphkit.transforms.rewiring import RandomEdges
+from graphkit.transforms.features import KLWL, LaplacianPE, RandomWalkPE
+from graphkit.transforms.rewiring import FoSR, RandomEdges
 from tests import tiny
 
 
@@ -133,3 +133,13 @@ def test_graphs_are_not_changed(tmp_path):
     before = hashes(GRAPHS)
     apply(RandomWalkPE(4), GRAPHS, cache_dir=tmp_path)
     assert hashes(GRAPHS) == before
+
+
+@pytest.mark.parametrize("transform", [LaplacianPE(3), RandomWalkPE(3), FoSR(2), KLWL(2, variant="folklore")], ids=repr)
+def test_of_a_batch_each_graph_is_transformed(transform):
+    """As one graph of several components it would get other eigenvectors, and edges from graph to graph."""
+    graphs = [tiny.graph(8, 12, seed=i) for i in range(3)]
+    joined = transform(Batch.from_data_list(graphs))
+    for result, graph in zip(joined.to_data_list(), graphs, strict=True):
+        alone = transform(graph)
+        assert hash_data(result) == hash_data(alone)

@@ -19,6 +19,7 @@ from graphkit.ops import SparseMatrix
 
 Module = Literal["ResNet", "SGC", "adj", "GCN", "SAGE", "GAT", "GAT-sep", "GT", "GT-sep"]
 _WEIGHED = ("SGC", "adj", "GCN", "SAGE")  # what reads weights of edges
+_ATTENTION = ("GAT", "GAT-sep", "GT", "GT-sep")
 _SGC_HOPS = 5
 
 
@@ -50,7 +51,7 @@ class HeterophilyBaseline(LayeredModel):
     Args:
         hidden_channels: The width of hidden states (default: 512).
         module: One of the nine, as the paper names them (default: ``"GCN"``).
-        heads: The number of heads of attention (default: 8).
+        heads: The number of heads of attention, for modules that have it (default: ``None``, 8).
         hidden_dim_multiplier: The width of perceptrons in between, in multiples of ``hidden_channels`` (default: 1).
         dropout: The probability of dropping an entry, wherever the official code does (default: 0).
 
@@ -83,13 +84,17 @@ class HeterophilyBaseline(LayeredModel):
         num_layers: Count = 2,
         out_channels: Count | None = None,
         module: Module = "GCN",
-        heads: Count = 8,
+        heads: Count | None = None,
         hidden_dim_multiplier: Count = 1,
         dropout: Probability = 0.0,
         readout: str | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
+        if heads is not None and module not in _ATTENTION:
+            raise ValueError(
+                f"HeterophilyBaseline: heads={heads}, but module={module!r} has none; use {', '.join(_ATTENTION)}"
+            )
         self.lin_in = torch_linear(in_channels, hidden_channels)
         if module == "SGC":
             self.averages = SGConv(in_channels, hidden_channels, _SGC_HOPS, bias=False)
@@ -109,6 +114,7 @@ class HeterophilyBaseline(LayeredModel):
 
     def _modules_of_layer(self) -> list[nn.Module]:
         width, multiplier, rate = self.hidden_channels, self.hidden_dim_multiplier, self.dropout
+        heads = self.heads or 8
         kind, sep = self.module.removesuffix("-sep"), self.module.endswith("-sep")
         perceptron = FeedForwardModule(width, width, multiplier, rate)
         if kind == "GCN":
@@ -116,9 +122,9 @@ class HeterophilyBaseline(LayeredModel):
         if kind == "SAGE":
             return [SAGEModule(width, multiplier, rate)]
         if kind == "GAT":
-            return [GATModule(width, self.heads, sep, multiplier, rate)]
+            return [GATModule(width, heads, sep, multiplier, rate)]
         if kind == "GT":
-            return [TransformerAttentionModule(width, self.heads, sep, rate), perceptron]
+            return [TransformerAttentionModule(width, heads, sep, rate), perceptron]
         return [perceptron]
 
     def encode(self, batch: Data) -> State:
