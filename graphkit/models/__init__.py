@@ -16,7 +16,7 @@ from graphkit.models.convolution import (
     PureGCN,
     RelationalGNN,
 )
-from graphkit.models.diffusion import AIR, APPNP, DAGNN, GRAND
+from graphkit.models.diffusion import AIR, APPNP, CDE, DAGNN, GRAND, DistributedOrderCDE
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
@@ -29,6 +29,7 @@ __all__ = [
     "AIR",
     "APPNP",
     "CSNN",
+    "CDE",
     "DAGNN",
     "DGMLP",
     "GAT",
@@ -48,6 +49,7 @@ __all__ = [
     "DRew",
     "DeepSets",
     "EnergyGNN",
+    "DistributedOrderCDE",
     "GraphSAINT",
     "HeterophilyBaseline",
     "LayerStack",

@@ -12,6 +12,7 @@ from graphkit.core.registry import Registry
 from graphkit.nn import aggr, sheaf
 from graphkit.nn.air_conv import AIRConv
 from graphkit.nn.appnp import APPNP
+from graphkit.nn.convection_diffusion import ConvectionDiffusion
 from graphkit.nn.dagnn_conv import DAGNNConv
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
@@ -50,6 +51,7 @@ __all__ = [
     "APPNP",
     "AIRConv",
     "AttentionDiffusion",
+    "ConvectionDiffusion",
     "DAGNNConv",
     "DRewConv",
     "DRewGCNConv",

@@ -10,6 +10,7 @@ from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.normalize import gcn_norm
 from graphkit.ops.pattern import SparsityPattern, sparsity_pattern
 from graphkit.ops.polynomial import polynomial_filter
+from graphkit.ops.relu_sum import relu_sum
 from graphkit.ops.rows import l2_normalize, row_softmax, row_sum
 from graphkit.ops.segment import scatter, segment, softmax
 from graphkit.ops.split import split_edges, split_pattern
@@ -27,6 +28,7 @@ __all__ = [
     "gcn_norm",
     "l2_normalize",
     "polynomial_filter",
+    "relu_sum",
     "row_softmax",
     "row_sum",
     "scatter",

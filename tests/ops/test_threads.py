@@ -39,6 +39,7 @@ CALLS: dict[str, Callable[[], list[Tensor]]] = {
     "polynomial_filter": lambda: [
         ops.polynomial_filter(SparseMatrix.from_edges(EDGE_INDEX, size=NODES), torch.tensor([1.0, 0.5, 0.25]), X)
     ],
+    "relu_sum": lambda: [ops.relu_sum(EDGE_INDEX, X, Y, PER_EDGE)],
     "row_softmax": lambda: [ops.row_softmax(PATTERN, LOGITS)],
     "row_sum": lambda: [ops.row_sum(PATTERN, LOGITS)],
     "scatter": lambda: [ops.scatter(PER_EDGE, index, NODES, how) for index in (EDGE_INDEX[1], SORTED) for how in HOW],

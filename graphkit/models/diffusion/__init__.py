@@ -2,7 +2,8 @@
 
 from graphkit.models.diffusion.air import AIR
 from graphkit.models.diffusion.appnp import APPNP
+from graphkit.models.diffusion.cde import CDE, DistributedOrderCDE
 from graphkit.models.diffusion.dagnn import DAGNN
 from graphkit.models.diffusion.grand import GRAND
 
-__all__ = ["AIR", "APPNP", "DAGNN", "GRAND"]
+__all__ = ["AIR", "APPNP", "CDE", "DAGNN", "GRAND", "DistributedOrderCDE"]

@@ -11,19 +11,17 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Count, Finite, NonNegative, Positive, Probability
 from graphkit.core.reads import Reads
-from graphkit.models.base import LayeredModel
-from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import GraphDiffusion, Linear, dropout
+from graphkit.models.diffusion.graph_ode import GraphODE
+from graphkit.models.readout import make_pool
+from graphkit.nn import GraphDiffusion, Linear
 from graphkit.nn.diffusion_ode import DiffusionODE, RegularizedODE, Regularizer
 from graphkit.nn.diffusivity import Attention, Axis, Normalization
 from graphkit.nn.graph_diffusion import Diffusivity, Share
 from graphkit.nn.ode import AdjointMethod, Method, ODESolver
-from graphkit.transforms import SparseFeatures
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class EarlyStop:
     last_out: Tensor
 
 
-class GRAND(LayeredModel):
+class GRAND(GraphODE):
     r"""Graph neural diffusion: a linear encoder, a diffusion equation on the graph, a linear decoder.
 
     From `"GRAND: Graph Neural Diffusion" <https://arxiv.org/abs/2106.10934>`_ (Chamberlain et al., ICML 2021); not to
@@ -187,36 +185,19 @@ class GRAND(LayeredModel):
         self._penalties: dict[str, Tensor] = {}
         self.reset_parameters()
 
-    def encode(self, batch: Data) -> Tensor:
-        z: Any = self.lin_in(dropout(self.features(batch), self.input_dropout, self.training))
-        if self.mlp:
-            z = dropout(z, self.dropout, self.training)
-            for lin in self.mlp_in:
-                z = dropout(z + lin(z.relu()), self.dropout, self.training)
-        return z if self.norm is None else self.norm(z)
-
     @torch.compiler.disable(reason="how many products the solver takes follows from values")
     def step(self, i: int, history: list[Any], batch: Data) -> Tensor:
-        ode, z = self.ode(history[0], batch), history[-1]
-        start, end = (self.time * k / self.num_layers for k in (i, i + 1))
         if not (self.training and self.regularizers):
-            return self.integrate(ode, z, start, end)
-        names = list(self.regularizers)
+            return super().step(i, history, batch)
+        names, z = list(self.regularizers), history[-1]
         before = self._penalties if i > 0 else {}
         penalties = [before.get(name, z.new_zeros(z.size(0))) for name in names]
-        z, *penalties = self.integrate(RegularizedODE(ode, names), (z, *penalties), start, end)
+        ode = RegularizedODE(self.ode(history[0], batch), names)
+        z, *penalties = self.integrate(ode, (z, *penalties), *self.stretch(i))
         self._penalties = dict(zip(names, penalties, strict=True))
         return z
 
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        h = h.relu()
-        if self.lin_fc is not None:
-            h = self.lin_fc(h).relu()
-        h = cast(Tensor, dropout(h, self.dropout, self.training))
-        return self.lin_out(read_out(self.readout, self.pool, h, batch))
-
     def ode(self, z0: Tensor, batch: Data) -> DiffusionODE:
-        """The equation that starts at ``z0 [num_nodes, hidden_channels]``."""
         equation = cast(GraphDiffusion, self.layers[0])
         weight = batch.get("edge_weight") if self.reads.edge_weight else None
         return equation.equation(z0, batch.edge_index, weight, batch.get("batch"))
@@ -267,9 +248,6 @@ class GRAND(LayeredModel):
         penalties, self._penalties = self._penalties, {}
         start = self.lin_out.weight.new_zeros(())
         return sum(((self.regularizers or {})[name] * value.mean() for name, value in penalties.items()), start=start)
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()
 
     def __getstate__(self) -> dict[str, object]:
         return self.__dict__ | {"_penalties": {}}  # tensors with a graph can be neither copied nor pickled

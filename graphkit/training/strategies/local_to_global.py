@@ -76,8 +76,10 @@ class LocalToGlobal(Backprop):
                 f"LocalToGlobal: local_layers={local}, but {type(model).__name__} has {count} layers; use that or fewer"
             )
         self.depth, self.optimizer = local, None
+        batch = engine.to_device(task.loader.example())
         with torch.no_grad(), evaluating(model):
-            width = self._local_states(engine.to_device(task.loader.example())).size(1)
+            task.judged(lambda batch, stage: super(LocalToGlobal, self).outputs(batch), batch, "train")
+            width = self._local_states(batch).size(1)
         self.head = torch_linear(width, task.num_outputs or width)
         engine.place(self.head)
 

@@ -1,0 +1,93 @@
+"""Sums over neighbours of rectified sums."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
+from graphkit.ops.rows import row_sum
+
+_FUSED = (torch.float32, torch.float64)
+
+
+def relu_sum(
+    graph: Tensor | SparsityPattern,
+    source: Tensor,
+    target: Tensor | None = None,
+    edge: Tensor | None = None,
+    size: Size = None,
+) -> Tensor:
+    r"""Sum over the edges that enter each target what is left of sums above 0.
+
+    .. math::
+        y_t = \sum_{s \to t} \mathrm{ReLU}(a_t + b_s + c_{st})
+
+    Targets without edges give 0. On the CPU, in single and double precision, no tensor of sums per edge is made.
+    Differentiable once there, any number of times elsewhere.
+
+    Args:
+        graph: Edges ``[2, E]`` (sources, targets) or a :class:`SparsityPattern`.
+        source: :math:`b`, one per source and channel.
+        target: :math:`a`, one per target and channel (default: none).
+        edge: :math:`c`, one per edge and channel, in the order of the edges (default: none).
+        size: Number of nodes, or ``(num_sources, num_targets)`` (default: as what is given has rows).
+
+    Shapes:
+        - **source:** :math:`(S, F)`
+        - **target, output:** :math:`(T, F)`
+        - **edge:** :math:`(E, F)`
+
+    Raises:
+        ValueError: If a shape does not fit.
+        IndexError: If an edge names a node that does not exist.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [-3.0], [5.0]])
+        >>> relu_sum(torch.tensor([[0, 1, 2], [2, 2, 0]]), x).flatten()
+        tensor([5., 0., 1.])
+    """
+    if size is None and isinstance(graph, Tensor):
+        size = (source.size(0), source.size(0) if target is None else target.size(0))
+    pattern = sparsity_pattern(graph, size)
+    wanted = {"source": pattern.num_cols, "target": pattern.num_rows, "edge": pattern.num_edges}
+    given = {name: x for name, x in zip(wanted, (source, target, edge), strict=True) if x is not None}
+    for name, x in given.items():
+        if list(x.shape) != [wanted[name], source.shape[-1]]:
+            raise ValueError(
+                f"relu_sum: {name} has shape {list(x.shape)}, but the graph has {wanted[name]} {name}s, and source "
+                f"{source.shape[-1]} channels; pass one row each"
+            )
+    dtypes = {x.dtype for x in given.values()}
+    if not pattern.traced and source.device.type == "cpu" and len(dtypes) == 1 and source.dtype in _FUSED:
+        return _ReluSum.apply(pattern, source, target, edge)
+    total = source.index_select(0, pattern.col)
+    for part in (
+        None if target is None else target.index_select(0, pattern.row),
+        None if edge is None else pattern.to_csr(edge),
+    ):
+        total = total if part is None else total + part
+    total = total.relu()
+    return row_sum(pattern, pattern.to_csr(total) if pattern.traced else total)
+
+
+class _ReluSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, pattern: SparsityPattern, source: Tensor, target: Tensor | None, edge: Tensor | None) -> Any:
+        from graphkit.ops import relu_kernels as kernels
+
+        ctx.pattern = pattern
+        ctx.save_for_backward(source, target, edge)
+        return kernels.relu_sum(pattern, source, target, edge)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        from graphkit.ops import relu_kernels as kernels
+
+        source, target, edge = ctx.saved_tensors
+        needed = ctx.needs_input_grad[1:]
+        return None, *kernels.relu_sum_backward(ctx.pattern, source, target, edge, grad, needed)
