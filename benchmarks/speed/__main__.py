@@ -20,6 +20,7 @@ MODULES = (
     "gate",
     "implicit",
     "grand",
+    "heterophily",
     "kl",
     "link",
     "ncn",

@@ -15,11 +15,12 @@ from graphkit.core.reads import Reads
 from graphkit.models.diffusion.graph_ode import GraphODE
 from graphkit.models.readout import make_pool
 from graphkit.nn import ConvectionDiffusion
-from graphkit.nn.convection_diffusion import ConvectionODE, Diffused
+from graphkit.nn.convection_diffusion import STARTS_WITHOUT, ConvectionODE, Diffused
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.ode import ADAPTIVE, FIXED_STEP, ODESolver
 from graphkit.nn.ode.fractional import distributed_order
 
+_SIZES = {"attention_channels": 4, "heads": 2, "time": 2.0}
 _UNTRACED = untraced("how many steps its solver takes follows from values")
 
 
@@ -54,12 +55,13 @@ class CDE(GraphODE):
 
     checks = Checks(
         [
-            {"dropout": 0.5},
-            {"diffusion": "beltrami", "solver": "rk4", "readout": "mean"},
-            {"source": False, "self_loops": False, "mlp": False, "time": 0.5},
-        ],
-        sizes={"attention_channels": 4, "heads": 2, "time": 1.0},
-        expected_failures=_UNTRACED,
+            Checks(
+                [{"dropout": 0.5}, {"source": False, "self_loops": False, "mlp": False}],
+                sizes=_SIZES,
+                expected_failures=_UNTRACED | STARTS_WITHOUT,
+            ),
+            {"diffusion": "beltrami", "solver": "rk4", "readout": "mean", **_SIZES},
+        ]
     )
     reads = Reads()
 
@@ -120,9 +122,10 @@ class DistributedOrderCDE(CDE):
     """
 
     checks = Checks(
-        [{"dropout": 0.5}, {"diffusion": "beltrami", "orders": (0.4,), "step_size": 0.5, "readout": "mean"}],
-        sizes={"attention_channels": 4, "heads": 2, "time": 2.0},
-        expected_failures=_UNTRACED,
+        [
+            Checks([{"dropout": 0.5}], sizes=_SIZES, expected_failures=_UNTRACED | STARTS_WITHOUT),
+            {"diffusion": "beltrami", "orders": (0.4,), "step_size": 0.5, "readout": "mean", **_SIZES},
+        ]
     )
 
     def __init__(
