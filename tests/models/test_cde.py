@@ -23,15 +23,9 @@ def test_convection_is_summed_over_incoming_edges():
     average = torch.zeros(7, 7, dtype=torch.float64)
     rows, cols = weight.pattern.row, weight.pattern.col
     average[rows, cols] = weight.values
-    velocity = torch.stack(
-        [
-            sum(
-                (((x[s] - x[t]) @ layer.lin_velocity.weight.t()).relu() for s in source[target == t]),
-                torch.zeros_like(x[0]),
-            )
-            for t in range(7)
-        ]
-    )
+    y, velocity = x @ layer.lin_velocity.weight.t(), torch.zeros_like(x)
+    for s, t in zip(source.tolist(), target.tolist(), strict=True):
+        velocity[t] += (y[s] - y[t]).relu()
     joined = 0.7 * (x * velocity) @ layer.lin_high.weight.t() + average @ x @ layer.lin_low.weight.t()
     change = (torch.cat([x, joined], 1) @ layer.lin_out.weight.t() + layer.lin_out.bias).relu() - x
     expected = torch.sigmoid(torch.tensor(0.3)) * change
