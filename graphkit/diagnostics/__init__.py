@@ -15,11 +15,13 @@ from graphkit.diagnostics.homophily import (
     node_homophily,
 )
 from graphkit.diagnostics.oversquashing import Sensitivity, plot_sensitivity, sensitivity
+from graphkit.diagnostics.probe import Probe, probe
 from graphkit.diagnostics.rewiring import RewiringReport, compare_graphs
 from graphkit.diagnostics.separation import Separation, separation
 
 __all__ = [
     "Asynchrony",
+    "Probe",
     "RewiringReport",
     "Sensitivity",
     "Separation",
@@ -35,6 +37,7 @@ __all__ = [
     "node_homophily",
     "plot_energies",
     "plot_sensitivity",
+    "probe",
     "sensitivity",
     "separation",
 ]

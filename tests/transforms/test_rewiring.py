@@ -40,7 +40,9 @@ METHODS = {name: next(iter(factories(cls).values())) for name, cls in gk.rewirin
 
 def as_data(graph, n=None):
     edges = torch.tensor(list(graph.edges), dtype=torch.long).view(-1, 2).t()
-    return Data(edge_index=torch.cat([edges, edges.flip(0)], dim=1), num_nodes=n or graph.number_of_nodes())
+    n = n or graph.number_of_nodes()
+    both = torch.cat([edges, edges.flip(0)], dim=1)
+    return Data(x=torch.arange(1.0, n + 1).view(-1, 1), edge_index=both, num_nodes=n)
 
 
 def simple(graph):

@@ -4,6 +4,7 @@ from graphkit.core.deprecation import renamed_members
 from graphkit.core.registry import Registry
 from graphkit.transforms.rewiring.base import PairRewiring, Rewiring
 from graphkit.transforms.rewiring.borf import BORF
+from graphkit.transforms.rewiring.densify import Densify
 from graphkit.transforms.rewiring.digl import DIGL
 from graphkit.transforms.rewiring.effective_resistance import EffectiveResistance
 from graphkit.transforms.rewiring.expander import Expander
@@ -19,6 +20,7 @@ __all__ = [
     "DIGL",
     "LASER",
     "SDRF",
+    "Densify",
     "EffectiveResistance",
     "Expander",
     "FirstEdges",

@@ -108,7 +108,10 @@ class PairRewiring(Rewiring):
         """The pairs to add and to remove."""
 
     def rewire(self, data: Data, graph: SimpleGraph) -> float | None:
-        change = self.choose(graph)
+        return self.exchange(data, self.choose(graph))
+
+    def exchange(self, data: Data, change: EdgeChange) -> float | None:
+        """Add and remove the pairs of a change."""
         source, target = data.edge_index
         n, count = int(data.num_nodes or 0), change.added.shape[0]
         keys = torch.minimum(source, target) * n + torch.maximum(source, target)

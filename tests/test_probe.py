@@ -1,0 +1,46 @@
+"""Logistic regression on embeddings, by the protocol of the papers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.multiclass import OneVsRestClassifier
+
+from graphkit.diagnostics import probe
+
+
+def test_scores_are_those_of_scikit_learn_with_the_known_number_of_labels():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 6))
+    y = x @ rng.normal(size=(6, 5)) + rng.normal(size=(120, 5)) > 0.8
+    y[np.arange(120), rng.integers(5, size=120)] = True
+    (found,) = probe(torch.from_numpy(x), torch.from_numpy(y), shares=[0.4], repeats=3, C=0.5, seed=7)
+    for repeat in range(3):
+        order = np.random.default_rng([7, repeat]).permutation(120)
+        known, rest = order[:48], order[48:]
+        model = OneVsRestClassifier(LogisticRegression(C=0.5, max_iter=200)).fit(x[known], y[known])
+        predicted = np.zeros((72, 5), bool)
+        for row, score in enumerate(model.predict_proba(x[rest])):
+            predicted[row, np.argsort(-score)[: y[rest][row].sum()]] = True
+        assert found.micro[repeat] == pytest.approx(f1_score(y[rest], predicted, average="micro"))
+        assert found.macro[repeat] == pytest.approx(f1_score(y[rest], predicted, average="macro"))
+
+
+def test_random_labels_stay_at_chance_and_more_labels_help():
+    x, y = torch.randn(300, 8, generator=torch.Generator().manual_seed(0)), torch.arange(300) % 3
+    assert np.mean(probe(x, y, shares=[0.5])[0].micro) == pytest.approx(1 / 3, abs=0.06)
+    told = x + 0.8 * torch.eye(8)[y]
+    few, many = probe(told, y, shares=[0.05, 0.8])
+    assert np.mean(many.micro) > np.mean(few.micro) + 0.05
+
+
+def test_labels_without_nodes_and_nodes_without_labels_are_left_out():
+    y = torch.zeros(40, 3)
+    y[:20, 0], y[20:38, 2] = 1, 1
+    (found,) = probe(torch.cat([y, torch.zeros(40, 1)], 1), y, shares=[0.5], repeats=2)
+    assert found.micro == found.macro == [1.0, 1.0]
+    with pytest.raises(ValueError, match="must have one row per node"):
+        probe(torch.ones(3, 2), torch.ones(4))
