@@ -71,6 +71,11 @@ class Densify(PairRewiring):
         return self.exchange(data, self._nearest(x.detach().cpu().double().numpy(), graph))
 
     def choose(self, graph: SimpleGraph) -> EdgeChange:
+        """A graph of edges alone has no embedding.
+
+        Raises:
+            TypeError: Always.
+        """
         raise TypeError("Densify: pairs follow from an embedding; call the transform on a graph")
 
     def _nearest(self, x: np.ndarray, graph: SimpleGraph) -> EdgeChange:
