@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
     "gallery",
+    "gpu",
     "methods",
     "results",
     "rooms",

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdRef, WeakTensorKeyDictionary
 
 T = TypeVar("T")
 
@@ -27,27 +28,86 @@ class Caching:
             *inputs: Tensors on which it depends besides the object, e.g. edge weights. It counts only as long as they
                 have the contents of the copies; the latest contents are cached.
         """
-        cache: dict[Hashable, tuple[Any, tuple[Tensor | None, ...], Any]] = self.__dict__.setdefault("_cache", {})
+        cache: dict[Hashable, tuple[Any, Snapshot, Any]] = self.__dict__.setdefault("_cache", {})
         entry, code = cache.get(key), getattr(make, "__code__", None)
-        if entry is not None and entry[0] is code and (not inputs or same_contents(inputs, entry[1])):
+        if entry is not None and entry[0] is code and (not inputs or entry[1].holds(inputs)):
             return entry[2]
+        snapshot = Snapshot(inputs)
         with torch.inference_mode(False), torch.no_grad():
-            copies = tuple(None if value is None else value.clone() for value in inputs)
-            value = make(*copies)
+            value = make(*snapshot.copies)
         if inputs or entry is not None:
-            cache[key] = code, copies, value
+            cache[key] = code, snapshot, value
             return value
-        return cache.setdefault(key, (code, copies, value))[2]  # one winner when threads race
+        return cache.setdefault(key, (code, snapshot, value))[2]  # one winner when threads race
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_cache"}
 
 
-def same_contents(new: tuple[Tensor | None, ...], old: tuple[Tensor | None, ...]) -> bool:
-    """Whether tensors are equal in dtype, device, shape and values."""
-    return all(
-        a is b
-        if a is None or b is None
-        else a.dtype == b.dtype and a.device == b.device and a.shape == b.shape and torch.equal(a, b)
-        for a, b in zip(new, old, strict=True)
-    )
+class Snapshot:
+    """What tensors hold, to tell later whether others hold the same.
+
+    On the CPU values are compared, so that no edit goes unnoticed. Elsewhere the host would have to wait for that, so
+    there a tensor that nobody has written to since, by its version counter, holds what it held. An edit through
+    ``.data`` is not seen.
+
+    Args:
+        tensors: The tensors, or ``None`` for one that is missing; copied.
+
+    Attributes:
+        copies: The copies.
+    """
+
+    def __init__(self, tensors: tuple[Tensor | None, ...]) -> None:
+        with torch.inference_mode(False), torch.no_grad():
+            self.copies = tuple(None if t is None else t.clone(memory_format=torch.contiguous_format) for t in tensors)
+        self._stamps = [_stamp(tensor) for tensor in tensors]
+
+    def holds(self, tensors: tuple[Tensor | None, ...]) -> bool:
+        """Whether tensors are equal to the copies in dtype, device, shape and values."""
+        return all(self._same(position, tensor) for position, tensor in enumerate(tensors))
+
+    def _same(self, position: int, tensor: Tensor | None) -> bool:
+        copy, stamp = self.copies[position], _stamp(tensor)
+        if tensor is None or copy is None:
+            return tensor is copy
+        if stamp is not None and stamp == self._stamps[position]:
+            return True
+        alike = tensor.dtype == copy.dtype and tensor.device == copy.device and tensor.shape == copy.shape
+        if not (alike and torch.equal(tensor, copy)):
+            return False
+        self._stamps[position] = stamp
+        return True
+
+
+def of_tensor(tensor: Tensor, key: str, make: Callable[[], T]) -> T:
+    """What follows from a tensor, e.g. whether ids are in range: on the CPU computed anew, elsewhere once per content.
+
+    Args:
+        tensor: The tensor.
+        key: The name of what is computed.
+        make: Computes it; the host waits for the device.
+    """
+    stamp = _stamp(tensor)
+    if stamp is None:
+        return make()
+    known = _known.setdefault(_owner(tensor), {})
+    place = key, *stamp[2:]  # views share their owner's counter
+    if known.get(place, (None,))[0] != stamp:
+        known[place] = stamp, make()
+    return known[place][1]
+
+
+_known: Any = WeakTensorKeyDictionary()
+
+
+def _owner(tensor: Tensor) -> Tensor:
+    """The tensor that a view is of, else the tensor itself."""
+    return tensor if tensor._base is None else tensor._base
+
+
+def _stamp(tensor: Tensor | None) -> tuple[Any, ...] | None:
+    """Equal as long as a tensor is the same and has not been written to; ``None`` where this is not to be relied on."""
+    if tensor is None or tensor.device.type == "cpu" or tensor.is_inference() or tensor.layout != torch.strided:
+        return None
+    return WeakIdRef(_owner(tensor)), tensor._version, tensor.data_ptr(), tensor.shape, tensor.stride()

@@ -81,6 +81,8 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
     """
     import torch
 
+    from graphkit.core.caching import of_tensor
+
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise TypeError(
             f"{where}: edge_index has dtype {edge_index.dtype}, but node ids must be integers; use edge_index.long()"
@@ -93,8 +95,8 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
     if edge_index.numel() == 0:
         return
     sizes = (num_nodes, num_nodes) if isinstance(num_nodes, int) else num_nodes
-    lowest, highest = torch.aminmax(edge_index)
-    if int(lowest) >= 0 and int(highest) < min(sizes):
+    lowest, highest = of_tensor(edge_index, "range", lambda: torch.stack(edge_index.aminmax()).tolist())
+    if lowest >= 0 and highest < min(sizes):
         return
     low, high = edge_index.amin(1).tolist(), edge_index.amax(1).tolist()
     for row, (end, size) in enumerate(zip(("source", "target"), sizes, strict=True)):

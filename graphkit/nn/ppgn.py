@@ -6,11 +6,23 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+from graphkit.core.caching import of_tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
 from graphkit.nn.linear import Linear
 from graphkit.ops.indices import ragged, starts
+
+
+def pair_counts(ptr: Tensor) -> list[int]:
+    """The numbers of nodes and of pairs, and the size of the largest graph."""
+
+    def read() -> list[int]:
+        sizes = F.pad(ptr.diff(), (0, 1))
+        return torch.stack([sizes.sum(), sizes.square().sum(), sizes.max()]).tolist()
+
+    return of_tensor(ptr, "pairs", read)
 
 
 class Pairs:
@@ -38,12 +50,14 @@ class Pairs:
 
     def __init__(self, ptr: Tensor) -> None:
         self.ptr = ptr
-        nodes = torch.arange(int(ptr[-1]), device=ptr.device)
         self.sizes = ptr.diff()
-        self._graph_of = torch.repeat_interleave(self.sizes)
+        num_nodes, self.num_pairs, self._size = pair_counts(ptr)
+        nodes = torch.arange(num_nodes, device=ptr.device)
+        self._graph_of = torch.repeat_interleave(self.sizes, output_size=num_nodes)
         self._first, of_node = ptr[self._graph_of], self.sizes[self._graph_of]
         self._start = starts(of_node)[:-1]
-        self.row, self.column = torch.repeat_interleave(nodes, of_node), ragged(self._first, of_node)
+        self.row = torch.repeat_interleave(nodes, of_node, output_size=self.num_pairs)
+        self.column = ragged(self._first, of_node, self.num_pairs)
         self.graph = self._graph_of[self.row]
 
     def number(self, row: Tensor, column: Tensor) -> Tensor:
@@ -71,10 +85,6 @@ class Pairs:
         size = self._size
         first = self._first[self.row]
         return (self.graph * size + self.row - first) * size + self.column - first
-
-    @cached_property
-    def _size(self) -> int:
-        return int(self.sizes.max()) if self.sizes.numel() else 0
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
         """The matrix product of each graph and channel, ``[num_pairs, channels]`` like the operands."""

@@ -93,7 +93,7 @@ class RelationalConv(Layer):
         edges, size = self.edges(edge_index, x.shape[-2]), x.shape[-2]
         pattern, edge_weight = weighted_pattern(edges, edge_weight, size)
         if edge_type is None:
-            edge_type = torch.zeros(pattern.num_edges, dtype=torch.long, device=pattern.device)
+            edge_type = pattern.cached("one relation", lambda: torch.zeros_like(pattern.col))
         parts = pattern.cached(("relations", self.num_relations), lambda copy: self._divide(pattern, copy), edge_type)
         for conv, (edges, ids) in zip(self.convs, parts):
             out = out + conv(x, edges, None if edge_weight is None else edge_weight[ids])

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkit.core.caching import of_tensor
 from graphkit.ops import backend
-from graphkit.ops.indices import starts
+from graphkit.ops.indices import count, starts
 
 
 class Groups:
@@ -18,10 +19,11 @@ class Groups:
         size: The number of groups.
         index: The group of each row; ``None``: ``ptr`` tells.
         ptr: Where each group begins, then the number of rows; ``None`` if rows are not sorted by group.
+        num_rows: The number of rows (default: that of ``index``; else a device is asked for it).
     """
 
-    def __init__(self, size: int, index: Tensor | None, ptr: Tensor | None) -> None:
-        self.size, self._index, self.ptr = size, index, ptr
+    def __init__(self, size: int, index: Tensor | None, ptr: Tensor | None, num_rows: int | None = None) -> None:
+        self.size, self._index, self.ptr, self._num_rows = size, index, ptr, num_rows
         self._sorted: tuple[Tensor, Tensor] | None = None
         given = index if index is not None else ptr
         assert given is not None
@@ -31,7 +33,8 @@ class Groups:
     def index(self) -> Tensor:
         """The group of each row."""
         if self._index is None:
-            self._index = torch.arange(self.size, device=self.given.device).repeat_interleave(self.given.diff())
+            groups = torch.arange(self.size, device=self.given.device)
+            self._index = groups.repeat_interleave(self.given.diff(), output_size=self._num_rows)
         return self._index
 
     @property
@@ -41,7 +44,7 @@ class Groups:
             return self.ptr, None
         if self._sorted is None:
             ids = self.given.int() if self.size < 2**31 else self.given  # sorts twice as fast
-            ptr = starts(torch.bincount(self.given, minlength=self.size))
+            ptr = starts(count(self.given, self.size))
             self._sorted = ptr, ids.sort(stable=True).indices
         return self._sorted
 
@@ -65,12 +68,12 @@ class Groups:
 
     def counts(self, dtype: torch.dtype) -> Tensor:
         """The number of rows of each group."""
-        counts = self.ptr.diff() if self.ptr is not None else torch.bincount(self.given, minlength=self.size)
+        counts = self.ptr.diff() if self.ptr is not None else count(self.given, self.size)
         return counts.to(dtype)
 
 
-def check_index(index: Tensor, num_rows: int, size: int | None) -> int:
-    """Check the groups of rows; returns their number, by default the largest index plus one.
+def check_index(index: Tensor, num_rows: int, size: int | None) -> tuple[int, bool]:
+    """Check the groups of rows; returns their number, by default the largest index plus one, and whether they ascend.
 
     Raises:
         TypeError: If they are not int64.
@@ -81,14 +84,18 @@ def check_index(index: Tensor, num_rows: int, size: int | None) -> int:
         raise TypeError(f"index has dtype {index.dtype}, but groups are numbered in int64; use index.long()")
     if index.dim() != 1 or index.numel() != num_rows:
         raise ValueError(f"index has shape {list(index.shape)}; pass one index per row, shape [{num_rows}]")
-    low, high = (0, -1) if num_rows == 0 else (int(i) for i in torch.aminmax(index))
+    low, high, ascends = (0, -1, 1) if num_rows == 0 else of_tensor(index, "groups", lambda: _facts(index))
     size = high + 1 if size is None else size
     if low < 0 or high >= size:
         raise IndexError(
             f"index names group {low if low < 0 else high}, but there are {size} groups (0..{size - 1}); "
             "check the index or dim_size"
         )
-    return size
+    return size, bool(ascends)
+
+
+def _facts(index: Tensor) -> list[int]:
+    return torch.stack([*index.aminmax(), (index[1:] >= index[:-1]).all().long()]).tolist()
 
 
 def check_ptr(ptr: Tensor, num_rows: int) -> None:
@@ -99,7 +106,8 @@ def check_ptr(ptr: Tensor, num_rows: int) -> None:
     """
     if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
         raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
-    if int(ptr[0]) != 0 or int(ptr[-1]) != num_rows or bool((ptr[1:] < ptr[:-1]).any()):
+    facts = of_tensor(ptr, "ends", lambda: torch.stack([ptr[0], ptr[-1], (ptr[1:] < ptr[:-1]).any()]).tolist())
+    if facts != [0, num_rows, 0]:
         raise ValueError(f"ptr must rise from 0 to {num_rows}, the number of rows; got {ptr[0]}..{ptr[-1]}")
 
 

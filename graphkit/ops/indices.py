@@ -13,10 +13,17 @@ def starts(lengths: Tensor) -> Tensor:
     return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
 
 
-def ragged(first: Tensor, lengths: Tensor) -> Tensor:
-    """The numbers ``first[i], ..., first[i] + lengths[i] - 1``, stretch after stretch."""
-    shift = (first - starts(lengths)[:-1]).repeat_interleave(lengths)
+def ragged(first: Tensor, lengths: Tensor, total: int | None = None) -> Tensor:
+    """The numbers ``first[i], ..., first[i] + lengths[i] - 1``, stretch after stretch; ``total`` is how many."""
+    shift = (first - starts(lengths)[:-1]).repeat_interleave(lengths, output_size=total)
     return shift + torch.arange(shift.numel(), device=shift.device)
+
+
+def count(ids: Tensor, size: int) -> Tensor:
+    """How often each number below ``size`` occurs."""
+    if ids.device.type == "cpu":
+        return torch.bincount(ids, minlength=size)
+    return ids.new_zeros(size).index_add_(0, ids, torch.ones_like(ids))  # bincount would look for the largest
 
 
 def invert(permutation: Tensor) -> Tensor:

@@ -119,7 +119,8 @@ class SparseMatrix(Caching):
         parent = self._parent() if self._parent is not None else None
         if parent is not None:
             return parent
-        return self if self.is_symmetric else self.cached("T", self._transpose)
+        symmetric = self.device.type == "cpu" and self.is_symmetric  # elsewhere the host would wait for the answer
+        return self if symmetric else self.cached("T", self._transpose)
 
     @property
     def edges(self) -> tuple[Tensor, Tensor | None, Tensor | None]:

@@ -88,6 +88,7 @@ def _normalized(
     fill: float,
     norm: str | None,
 ) -> SparseMatrix:
+    may_be_negative = weight is not None or fill < 0
     if weight is None:
         weight = torch.ones(pattern.num_edges, dtype=dtype, device=pattern.device)
     matrix = SparseMatrix.from_edges(pattern, weight)
@@ -96,7 +97,7 @@ def _normalized(
     if norm is None:
         return matrix
     degree = matrix.row_sum()
-    if not pattern.traced and bool((degree < 0).any()):
+    if may_be_negative and not pattern.traced and bool((degree < 0).any()):
         node = int((degree < 0).nonzero()[0])
         raise ValueError(
             f"gcn_norm: node {node} has the negative weighted in-degree {float(degree[node]):.6g}, which has no square "

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.typing import SparseTensor
 
-from graphkit.core.caching import Caching, same_contents
+from graphkit.core.caching import Caching, Snapshot
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import backend
+from graphkit.ops.facts import Facts, nodes_without_loop, positions, read_facts
 from graphkit.ops.groups import Groups
 from graphkit.ops.indices import invert, permute
 from graphkit.ops.traced import EdgeList, is_traced
@@ -48,6 +49,7 @@ class SparsityPattern(Caching):
     def __init__(self, rowptr: Tensor, col: Tensor, perm: Tensor | None, num_cols: int) -> None:
         self.rowptr, self.col, self.perm = rowptr, col, perm
         self.num_rows, self.num_cols, self.num_edges = rowptr.numel() - 1, num_cols, col.numel()
+        self._loops: tuple[int, int] | None = None  # how many, and of how many nodes, if that is known
         self._selected: Tensor | None = None
         self._added = 0
         self._parent: weakref.ref[SparsityPattern] | None = None
@@ -242,15 +244,18 @@ class SparsityPattern(Caching):
 
     def _add_self_loops(self) -> tuple[SparsityPattern, Tensor | None, int]:
         """The pattern, the edges that stay (``None``: all of them) and the number of new loops."""
-        again = (self.row[1:] == self.row[:-1]) & (self.col[1:] == self.col[:-1]) & (self.row[1:] == self.col[1:])
-        if bool(again.any()):  # equal entries stand in the order of the edges
+        loop, n = self.row == self.col, min(self.shape)
+        lacks = nodes_without_loop(self.col, loop, n)
+        if self._loops is None:
+            self._loops = cast(tuple[int, int], tuple(torch.stack([loop.sum(), n - lacks.sum()]).tolist()))
+        num_loops, num_looped = self._loops
+        if num_loops > num_looped:  # equal entries stand in the order of the edges
+            again = loop[1:] & (self.row[1:] == self.row[:-1]) & (self.col[1:] == self.col[:-1])
             stays = torch.cat([~again, again.new_ones(1)])
             remaining = (stays if self.perm is None else stays[self._inverse]).nonzero().squeeze(1)
             pattern, _, added = self.select(remaining)._add_self_loops()
             return pattern, remaining, added
-        lacks = torch.ones(min(self.shape), dtype=torch.bool, device=self.device)
-        lacks[self.col[self.col == self.row]] = False
-        nodes = lacks.nonzero().squeeze(1)
+        nodes = positions(lacks, n - num_looped)
         out = build_pattern(torch.cat([self.col, nodes]), torch.cat([self.row, nodes]), self.num_cols, self.num_rows)
         if self.perm is not None:  # entries are not edges
             ids = torch.cat([self.perm, torch.arange(self.num_edges, out.num_edges, device=self.device)])
@@ -311,10 +316,10 @@ def sparsity_pattern(graph: Tensor | SparsityPattern, size: Size = None) -> Spar
 
 
 class _Entry:
-    """The patterns of one tensor (by size) and the private copy of its contents that they were made from."""
+    """The patterns of one tensor (by size) and the contents that they were made from."""
 
-    def __init__(self, owner: weakref.ref[Tensor], copies: tuple[Tensor, ...]) -> None:
-        self.owner, self.copies = owner, copies
+    def __init__(self, owner: weakref.ref[Tensor], contents: Snapshot) -> None:
+        self.owner, self.contents = owner, contents
         self.patterns: dict[Any, SparsityPattern] = {}
 
 
@@ -332,7 +337,7 @@ class _Cache:
         indices = _indices(graph) if sparse else (graph,)
         key = graph.shape if sparse else size if isinstance(size, tuple) else (size, size)
         entry = self._entries.get(id(graph))
-        if entry is not None and entry.owner() is graph and same_contents(indices, entry.copies):
+        if entry is not None and entry.owner() is graph and entry.contents.holds(indices):
             pattern = entry.patterns.get(key)
             if pattern is not None:
                 if sparse:
@@ -340,15 +345,11 @@ class _Cache:
                 return pattern
         else:
             entry = None
+        contents = Snapshot(indices) if entry is None else entry.contents
         with torch.inference_mode(False), torch.no_grad():
-            copies = (
-                tuple(index.clone(memory_format=torch.contiguous_format) for index in indices)
-                if entry is None
-                else entry.copies
-            )
-            built = _from_copies(graph, copies, size)
+            built = _from_copies(graph, cast(tuple[Tensor, ...], contents.copies), size)
         if entry is None:
-            entry = self._entries[id(graph)] = _Entry(weakref.ref(graph, self._forget(id(graph))), copies)
+            entry = self._entries[id(graph)] = _Entry(weakref.ref(graph, self._forget(id(graph))), contents)
         return entry.patterns.setdefault(key, built)  # one winner when threads race
 
     def _forget(self, key: int) -> Callable[[weakref.ref[Tensor]], None]:
@@ -382,9 +383,13 @@ def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Spars
             check_edge_index(edge_index, 2**62, "sparsity_pattern")
             size = int(edge_index.max()) + 1 if edge_index.numel() > 0 else 0
         num_sources, num_targets = size if isinstance(size, tuple) else (size, size)
-        check_edge_index(edge_index, (num_sources, num_targets), "sparsity_pattern")
+        facts = None
+        if edge_index.device.type != "cpu" and edge_index.dim() == 2 and edge_index.numel() > 0:
+            facts = read_facts(edge_index.long(), num_sources, num_targets)
+        if facts is None or facts.lowest < 0 or facts.highest >= min(num_sources, num_targets):
+            check_edge_index(edge_index, (num_sources, num_targets), "sparsity_pattern")
         source, target = edge_index.long()
-        return build_pattern(source, target, num_sources, num_targets)
+        return build_pattern(source, target, num_sources, num_targets, facts)
     num_rows, num_cols = graph.shape
     if graph.layout == torch.sparse_coo:
         target, source = copies[0]
@@ -413,16 +418,22 @@ def _check_size(pattern: SparsityPattern | EdgeList, size: Size) -> None:
         )
 
 
-def build_pattern(source: Tensor, target: Tensor, num_cols: int, num_rows: int) -> SparsityPattern:
-    """The pattern of edges with ids in range."""
+def build_pattern(
+    source: Tensor, target: Tensor, num_cols: int, num_rows: int, facts: Facts | None = None
+) -> SparsityPattern:
+    """The pattern of edges with ids in range; what is not known of them no device is asked for."""
     source, target = source.contiguous(), target.contiguous()  # torch's conversion to CSR ignores strides
     key, limit, perm = target * num_cols + source, num_rows * num_cols, None
-    if not _ascends(key):
-        if _ascends(source):  # as PyG keeps edges: then the order of the targets is enough
+    on_cpu = source.device.type == "cpu"
+    if not (facts.by_target if facts is not None else on_cpu and _ascends(key)):
+        # as PyG keeps edges: then the order of the targets is enough
+        if facts.by_source if facts is not None else on_cpu and _ascends(source):
             key, limit = target, num_rows
         perm = _sorted(key, limit)[1]
         source, target = source.index_select(0, perm), target.index_select(0, perm)
-    return SparsityPattern(torch._convert_indices_from_coo_to_csr(target, num_rows), source, perm, num_cols)
+    out = SparsityPattern(torch._convert_indices_from_coo_to_csr(target, num_rows), source, perm, num_cols)
+    out._loops = None if facts is None or num_cols != num_rows else (facts.num_loops, facts.num_looped)
+    return out
 
 
 def _ascends(ids: Tensor) -> bool:

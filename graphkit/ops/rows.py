@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphkit.ops.pattern import SparsityPattern
-from graphkit.ops.segment import segment, softmax
+from graphkit.ops.segment import reduce_groups, softmax_groups
 from graphkit.ops.traced import tracing
 
 
@@ -48,7 +48,7 @@ def row_softmax(pattern: SparsityPattern, values: Tensor) -> Tensor:
         pattern: The sparsity pattern.
         values: The values of its entries.
     """
-    return cast(Any, pattern).row_softmax(values) if pattern.traced else softmax(values, ptr=pattern.rowptr)
+    return cast(Any, pattern).row_softmax(values) if pattern.traced else softmax_groups(values, pattern.groups)
 
 
 def row_sum(pattern: SparsityPattern, values: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def row_sum(pattern: SparsityPattern, values: Tensor) -> Tensor:
         pattern: The sparsity pattern.
         values: The values of its entries.
     """
-    return cast(Any, pattern).row_sum(values) if pattern.traced else segment(values, pattern.rowptr)
+    return cast(Any, pattern).row_sum(values) if pattern.traced else reduce_groups(values, pattern.groups, "sum")
 
 
 class _Normalize(torch.autograd.Function):

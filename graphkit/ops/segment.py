@@ -41,7 +41,7 @@ def scatter(src: Tensor, index: Tensor, dim_size: int | None = None, reduce: str
         >>> scatter(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 2, 0]), dim_size=4).tolist()
         [4.0, 0.0, 2.0, 0.0]
     """
-    return _reduce(src, _by_index(src, index, dim_size), reduce)
+    return reduce_groups(src, _by_index(src, index, dim_size), reduce)
 
 
 def segment(src: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
@@ -66,7 +66,7 @@ def segment(src: Tensor, ptr: Tensor, reduce: str = "sum") -> Tensor:
         >>> segment(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0, 2, 2, 3]), reduce="mean").tolist()
         [1.5, 0.0, 3.0]
     """
-    return _reduce(src, _by_ptr(src, ptr), reduce)
+    return reduce_groups(src, _by_ptr(src, ptr), reduce)
 
 
 def softmax(src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None, dim_size: int | None = None) -> Tensor:
@@ -94,7 +94,13 @@ def softmax(src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None,
     """
     if (index is None) == (ptr is None):
         raise ValueError("softmax needs exactly one of index and ptr")
-    groups = _by_index(src, index, dim_size) if index is not None else _by_ptr(src, cast(Tensor, ptr))
+    return softmax_groups(
+        src, _by_index(src, index, dim_size) if index is not None else _by_ptr(src, cast(Tensor, ptr))
+    )
+
+
+def softmax_groups(src: Tensor, groups: Groups) -> Tensor:
+    """:func:`softmax` within groups that are known to fit."""
     _check_floating(src, "softmax")
     return _Softmax.apply(_flat(src), groups).view(src.shape)
 
@@ -102,16 +108,15 @@ def softmax(src: Tensor, index: Tensor | None = None, ptr: Tensor | None = None,
 def _by_index(src: Tensor, index: Tensor, dim_size: int | None) -> Groups:
     if src.dim() == 0:
         raise ValueError("src has shape []; pass one row per index")
-    size = check_index(index, len(src), dim_size)
-    ptr, index = None, index.contiguous()  # torch's conversion to CSR ignores strides
-    if not index.is_cuda and bool((index[1:] >= index[:-1]).all()):
-        ptr = torch._convert_indices_from_coo_to_csr(index, size)
+    size, ascends = check_index(index, len(src), dim_size)
+    index = index.contiguous()  # torch's conversion to CSR ignores strides
+    ptr = torch._convert_indices_from_coo_to_csr(index, size) if ascends else None
     return Groups(size, index, ptr)
 
 
 def _by_ptr(src: Tensor, ptr: Tensor) -> Groups:
     check_ptr(ptr, len(src))
-    return Groups(ptr.numel() - 1, None, ptr.contiguous())
+    return Groups(ptr.numel() - 1, None, ptr.contiguous(), len(src))
 
 
 def _flat(src: Tensor) -> Tensor:
@@ -123,7 +128,8 @@ def _check_floating(src: Tensor, what: str) -> None:
         raise TypeError(f"{what} needs floating point, got {src.dtype}; use src.float()")
 
 
-def _reduce(src: Tensor, groups: Groups, reduce: str) -> Tensor:
+def reduce_groups(src: Tensor, groups: Groups, reduce: str) -> Tensor:
+    """:func:`segment` over groups that are known to fit."""
     check_choice(reduce, REDUCTIONS, "reduce")
     flat = _flat(src)
     if reduce == "sum":

@@ -15,7 +15,7 @@ from graphkit.core.reads import Reads
 from graphkit.core.validate import check_edge_index
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn import Linear
-from graphkit.nn.ppgn import Pairs, PPGNBlock
+from graphkit.nn.ppgn import Pairs, PPGNBlock, pair_counts
 from graphkit.ops import segment
 
 M = TypeVar("M", bound="PPGNpp")
@@ -156,7 +156,7 @@ class PPGNpp(LayeredModel):
     def _pairs(self, batch: Data) -> Pairs:
         ptr = batch.get("ptr")  # a single graph is a batch of one
         ptr = torch.tensor([0, batch.x.size(0)], device=batch.x.device) if ptr is None else ptr
-        count = int(ptr.diff().square().sum())
+        count = pair_counts(ptr)[1]
         if count > self.max_pairs:
             raise ValueError(
                 f"PPGNpp: the batch has {count:,} pairs of nodes, more than max_pairs={self.max_pairs:,} (a state "

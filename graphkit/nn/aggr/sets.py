@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
-from graphkit.core.caching import Caching, same_contents
+from graphkit.core.caching import Caching, Snapshot
 from graphkit.ops.groups import Groups, check_index, check_ptr
-from graphkit.ops.indices import starts
+from graphkit.ops.indices import count, starts
 
 _CACHED = 8  # a model sees few different partitions at a time: the graphs of training and evaluation
 
@@ -26,8 +28,8 @@ class Sets(Caching, Groups):
 
     def __init__(self, index: Tensor, num_sets: int) -> None:
         self.num_sets = num_sets
-        self.sizes = torch.bincount(index, minlength=num_sets)
-        is_sorted = bool((index[1:] >= index[:-1]).all())
+        self.sizes = count(index, num_sets)
+        is_sorted = index.device.type == "cpu" and bool((index[1:] >= index[:-1]).all())  # else the host would wait
         super().__init__(num_sets, index, starts(self.sizes) if is_sorted else None)
         self.rows = torch.arange(index.numel(), device=index.device) if is_sorted else index.sort(stable=True).indices
 
@@ -74,21 +76,22 @@ def find_sets(index: Tensor | None, ptr: Tensor | None, num_sets: int, num_eleme
     is_ptr = ptr is not None
     given = ptr if ptr is not None else index
     assert given is not None
-    for copy, was_ptr, sets in _recent:
+    for contents, was_ptr, sets in _recent:
         same_kind = is_ptr == was_ptr and sets.num_sets == num_sets and sets.index.numel() == num_elements
-        if same_kind and same_contents((given,), (copy,)):
+        if same_kind and contents.holds((given,)):
             return sets
+    contents = Snapshot((given,))
     with torch.inference_mode(False), torch.no_grad():
-        copy = given.clone()
+        copy = cast(Tensor, contents.copies[0])
         ids = copy.long() if copy.dtype == torch.int32 else copy
         if is_ptr:
             check_ptr(ids, num_elements)
-            ids = Groups(num_sets, None, ids).index
+            ids = Groups(num_sets, None, ids, num_elements).index
         else:
             check_index(ids, num_elements, num_sets)
         sets = Sets(ids, num_sets)
-    _recent[:] = [(copy, is_ptr, sets), *_recent][:_CACHED]
+    _recent[:] = [(contents, is_ptr, sets), *_recent][:_CACHED]
     return sets
 
 
-_recent: list[tuple[Tensor, bool, Sets]] = []
+_recent: list[tuple[Snapshot, bool, Sets]] = []

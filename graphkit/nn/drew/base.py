@@ -160,7 +160,7 @@ class DRewConv(Layer):
         size = states[-1].size(0)
         graph = unweighted_pattern(self.edges(edge_index, size), size, type(self).__name__)
         if hop_distance is None:
-            hop_distance = torch.ones(graph.num_edges, dtype=torch.uint8, device=graph.device)
+            hop_distance = graph.cached("one hop", lambda: torch.ones_like(graph.col, dtype=torch.uint8))
         hops = split_pattern(graph, hop_distance, range(1, self.num_hops + 1))
         weights = self._hop_weights()
         for k, (edges, _) in enumerate(hops, 1):

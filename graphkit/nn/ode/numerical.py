@@ -36,7 +36,8 @@ class WatchedODE:
             )
         self.count += 1
         out = self.ode(t, z)
-        self.check(t, out, "the derivative")
+        if self.method in ADAPTIVE or _on_cpu(out):  # a device would be asked each time; the last state tells, too
+            self.check(t, out, "the derivative")
         return out
 
     def check(self, t: Tensor, value: State, what: str) -> None:
@@ -48,6 +49,10 @@ class WatchedODE:
             )
 
 
+def _on_cpu(state: State) -> bool:
+    return (state if isinstance(state, Tensor) else state[0]).device.type == "cpu"
+
+
 def integrate(ode: WatchedODE, z: State, start: float, end: float, arguments: dict[str, Any]) -> State:
     """The state at ``end`` for the state ``z`` at ``start``; ``arguments`` are those of ``torchdiffeq.odeint``.
 
@@ -57,7 +62,7 @@ def integrate(ode: WatchedODE, z: State, start: float, end: float, arguments: di
     import torchdiffeq
 
     first = z if isinstance(z, Tensor) else z[0]
-    times = torch.tensor([start, end], dtype=first.dtype, device=first.device)
+    times = torch.linspace(start, end, 2, dtype=first.dtype, device=first.device)
     odeint = torchdiffeq.odeint_adjoint if "adjoint_method" in arguments else torchdiffeq.odeint
     try:
         path = odeint(ode, z, times, **arguments)

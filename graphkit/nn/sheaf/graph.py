@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from graphkit.ops import SparsityPattern, sparsity_pattern
+from graphkit.ops.facts import positions
 from graphkit.ops.pattern import Size
 
 
@@ -75,16 +76,28 @@ def sheaf_graph(edge_index: Tensor, num_nodes: Size = None) -> SheafGraph:
 def _ends(pattern: SparsityPattern) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """The CSR entry of each end, the inverse of that, the ends' nodes and the nodes opposite."""
     # Row v, column u holds the end of v at the edge {v, u}; for a symmetric pattern CSC order lists the reverses.
-    half = (pattern.row < pattern.col).nonzero().squeeze(1)
+    half = positions(pattern.row < pattern.col, pattern.num_edges // 2)
     entry = torch.cat([half, pattern.csc_perm[half]])
     position = torch.empty_like(entry)
     position[entry] = torch.arange(entry.numel(), device=entry.device)
     return entry, position, pattern.row[entry], pattern.col[entry]
 
 
+def _is_simple(pattern: SparsityPattern) -> bool:
+    """Whether nothing is wrong, for which a device is asked once."""
+    if pattern.num_rows != pattern.num_cols:
+        return False
+    row, col = pattern.row, pattern.col
+    again = (row[1:] == row[:-1]) & (col[1:] == col[:-1])
+    other_degrees, other_ends = pattern.rowptr != pattern.colptr, pattern.col != pattern.csc_row
+    return not bool(torch.stack([part.any() for part in (row == col, again, other_degrees, other_ends)]).any())
+
+
 def _check_simple(pattern: SparsityPattern) -> None:
     remedy = "use graphkit.transforms.Undirected()"
     row, col = pattern.row, pattern.col
+    if _is_simple(pattern):
+        return
     if pattern.num_rows != pattern.num_cols:
         raise ValueError(
             f"a sheaf needs one set of nodes, but this graph has {pattern.num_rows} sources and {pattern.num_cols} "
@@ -98,13 +111,11 @@ def _check_simple(pattern: SparsityPattern) -> None:
         )
     if pattern.is_symmetric:
         twice = ((row[1:] == row[:-1]) & (col[1:] == col[:-1])).nonzero()
-        if twice.numel() > 0:
-            v, u = int(row[twice[0]]), int(col[twice[0]])
-            raise ValueError(
-                f"a sheaf needs each edge once per direction, but the edge {v} -> {u} is repeated ({twice.size(0)} "
-                f"duplicates in all); {remedy}"
-            )
-        return
+        v, u = int(row[twice[0]]), int(col[twice[0]])
+        raise ValueError(
+            f"a sheaf needs each edge once per direction, but the edge {v} -> {u} is repeated ({twice.size(0)} "
+            f"duplicates in all); {remedy}"
+        )
     missing = ~torch.isin(row * pattern.num_cols + col, col * pattern.num_cols + row)
     if bool(missing.any()):
         first = int(missing.nonzero()[0])

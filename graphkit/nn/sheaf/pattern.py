@@ -94,7 +94,8 @@ def _build(graph: SheafGraph, d: int, kind: str, num_fixed: int) -> SheafPattern
     if kind == "general":
         diagonal, own_column = diagonal.unsqueeze(1) + j, j.expand(d, d, 1)
 
-    col = torch.empty(int(rowptr[-1]), dtype=torch.long, device=device)
+    of_edge, of_node = (d if kind == "diag" else d * d) + num_fixed, (d * d if kind == "general" else d) + num_fixed
+    col = torch.empty(2 * h * of_edge + n * of_node, dtype=torch.long, device=device)
     source = torch.empty_like(col)
     nodes = torch.arange(n, device=device)
     col[upper] = graph.other[first] * width + column

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -51,6 +51,17 @@ def check_cuda(target: type | Callable[[], nn.Module], kind: str, device: torch.
             assert value.device == device, f"{name}: {key} is on {value.device}"
             assert_close(value.cpu(), expected[key], f"{name}: on the GPU another {key} than on the CPU")
     return None
+
+
+def instances() -> Iterator[tuple[str, Callable[[], nn.Module], str]]:
+    """The small instances of graphkit's layers, aggregations and models: a name, what builds it, and its kind."""
+    from graphkit.testing.discovery import discover
+    from graphkit.testing.instances import factories
+
+    for kind in ("layer", "aggregation", "model"):
+        for cls in discover()[kind].values():
+            if cls.__module__.startswith("graphkit."):
+                yield from ((name, make, kind) for name, make in factories(cls).items())
 
 
 def random_batch(checked: CheckedModule, module: nn.Module, seed: int) -> Data:

@@ -20,7 +20,7 @@ WAITS = _names(
     """
     _local_scalar_dense is_nonzero equal nonzero argwhere masked_select _unique _unique2 unique_dim
     unique_consecutive unique_dim_consecutive bincount histc _coalesce linalg_eigh _linalg_eigh _linalg_svd
-    linalg_cholesky_ex linalg_inv_ex linalg_lu_factor_ex _linalg_solve_ex _linalg_check_errors linalg_lstsq to_dense
+    _linalg_check_errors linalg_lstsq to_dense
     _to_sparse _to_sparse_csr
     """
 )

@@ -1,0 +1,37 @@
+"""The directive ``gpu``: how often a step of each layer, aggregation and model waits for a GPU, as measured."""
+
+from __future__ import annotations
+
+import json
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from results import RESULTS, list_table
+
+HEADER = ["", "runs on CUDA", "waits, known graph", "waits, new batch", "operations"]
+
+
+def table() -> list[str]:
+    """A row per class, with the range over its instances."""
+    classes: dict[str, list[dict]] = {}
+    for name, row in json.loads((RESULTS / "gpu" / "waits.json").read_text())["rows"].items():
+        classes.setdefault(name.partition("(")[0], []).append(row)
+    return list_table(HEADER, ([name, "yes", *_ranges(rows)] for name, rows in classes.items()))
+
+
+def _ranges(rows: list[dict]) -> list[str]:
+    spans = [sorted(row[key] for row in rows) for key in ("known", "new", "operations")]
+    return [str(span[0]) if span[0] == span[-1] else f"{span[0]} to {span[-1]}" for span in spans]
+
+
+class Gpu(Directive):
+    def run(self) -> list[nodes.Node]:
+        parent = nodes.section()
+        self.state.nested_parse(StringList(table(), "gpu"), 0, parent)
+        return parent.children
+
+
+def setup(app):
+    app.add_directive("gpu", Gpu)
+    return {"parallel_read_safe": True}

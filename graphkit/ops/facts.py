@@ -1,0 +1,55 @@
+"""What the host has to know of edges before it can make their pattern: read from a device in one go."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Facts(NamedTuple):
+    """What :func:`read_facts` says of edges.
+
+    Attributes:
+        lowest: The smallest id.
+        highest: The largest id.
+        by_target: Whether edges are sorted by target, then by source.
+        by_source: Whether they are sorted by source.
+        num_loops: The number of self-loops.
+        num_looped: The number of nodes that have one.
+    """
+
+    lowest: int
+    highest: int
+    by_target: bool
+    by_source: bool
+    num_loops: int
+    num_looped: int
+
+
+def read_facts(edge_index: Tensor, num_sources: int, num_targets: int) -> Facts:
+    """The facts of one edge or more, for which the host waits once; ids may be out of range."""
+    (source, target), (lowest, highest) = edge_index, edge_index.aminmax()
+    key, loop = target * num_sources + source, source == target
+    lacks = nodes_without_loop(source.clamp(0, num_sources), loop, num_sources)
+    facts = [lowest, highest, _ascends(key), _ascends(source), loop.sum(), num_sources - lacks.sum()]
+    low, high, by_target, by_source, num_loops, num_looped = torch.stack([fact.long() for fact in facts]).tolist()
+    return Facts(low, high, bool(by_target), bool(by_source), num_loops, num_looped)
+
+
+def nodes_without_loop(end: Tensor, loop: Tensor, num_nodes: int) -> Tensor:
+    """Which nodes have no self-loop, by an end of each edge and whether both are the same."""
+    lacks = torch.ones(num_nodes + 1, dtype=torch.bool, device=end.device)
+    return lacks.index_fill_(0, end.where(loop, num_nodes), False)[:-1]
+
+
+def positions(mask: Tensor, number: int) -> Tensor:
+    """Where a mask is true, of which the number is known, so that no device is asked for it."""
+    if mask.device.type == "cpu":
+        return mask.nonzero().squeeze(1)
+    return (~mask).byte().sort(stable=True).indices[:number]
+
+
+def _ascends(ids: Tensor) -> Tensor:
+    return (ids[1:] >= ids[:-1]).all()
