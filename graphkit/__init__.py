@@ -33,7 +33,17 @@ if TYPE_CHECKING:
     from graphkit.datasets import load
     from graphkit.recipes import compare
     from graphkit.tasks import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
-    from graphkit.training import Callback, Result, Trainer, load_model, load_run, load_weights, save, strategies
+    from graphkit.training import (
+        Callback,
+        Result,
+        Trainer,
+        ViewEnsemble,
+        load_model,
+        load_run,
+        load_weights,
+        save,
+        strategies,
+    )
     from graphkit.transforms import features, rewiring
     from graphkit.tuning import search
 
@@ -66,6 +76,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "Callback": ("graphkit.training", "Callback"),
     "Trainer": ("graphkit.training", "Trainer"),
     "Result": ("graphkit.training", "Result"),
+    "ViewEnsemble": ("graphkit.training", "ViewEnsemble"),
     "load_model": ("graphkit.training", "load_model"),
     "load_run": ("graphkit.training", "load_run"),
     "load_weights": ("graphkit.training", "load_weights"),
@@ -84,6 +95,7 @@ __all__ = [
     "Split",
     "Task",
     "Trainer",
+    "ViewEnsemble",
     "__version__",
     "compare",
     "datasets",

@@ -40,6 +40,7 @@ from graphkit.nn.path_conv import PathConv
 from graphkit.nn.perceptron import Perceptron
 from graphkit.nn.polynormer_conv import PolynormerAttention, PolynormerConv
 from graphkit.nn.pure_gcn_conv import PureGCNConv
+from graphkit.nn.ranked_predictions import RankedPredictions
 from graphkit.nn.relational_conv import RelationalConv
 from graphkit.nn.sage_conv import SAGEConv
 from graphkit.nn.sgc_conv import SGConv
@@ -81,6 +82,7 @@ __all__ = [
     "PolynormerAttention",
     "PolynormerConv",
     "PureGCNConv",
+    "RankedPredictions",
     "RelationalConv",
     "SAGEConv",
     "SAGEModule",

@@ -5,6 +5,7 @@ from graphkit.training.inference import layerwise_inference
 from graphkit.training.result import Result
 from graphkit.training.run import Run, load_model, load_run, save
 from graphkit.training.trainer import Trainer
+from graphkit.training.view_ensemble import ViewEnsemble
 from graphkit.training.weights import load_weights
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Result",
     "Run",
     "Trainer",
+    "ViewEnsemble",
     "layerwise_inference",
     "load_model",
     "load_run",

@@ -7,6 +7,7 @@ from graphkit.transforms.features.klwl import KLWL
 from graphkit.transforms.features.laplacian import LaplacianPE
 from graphkit.transforms.features.polynomials import EquivariantPolynomials, PPGNPolynomials
 from graphkit.transforms.features.random_walk import RandomWalkPE
+from graphkit.transforms.features.text import TextEmbedding
 
 __all__ = [
     "KLWL",
@@ -20,6 +21,7 @@ __all__ = [
     "NodeFeatures",
     "PPGNPolynomials",
     "RandomWalkPE",
+    "TextEmbedding",
     "registry",
 ]
 
