@@ -73,7 +73,7 @@ class EdgeList:
         """Refuse to tell what follows from the contents of edges."""
         raise AttributeError(
             f"{what} of a graph would follow from the contents of its edges, which torch.compile, torch.export and "
-            "torch.func do not show; call outside of them, or torch.compile without fullgraph"
+            "torch.func do not show; call outside of them, for torch.compile in a function with torch.compiler.disable"
         )
 
     __getattr__ = refuse

@@ -25,6 +25,9 @@ from graphkit.transforms import NodeSubsets
 _ROWS = 2**18  # of labelled copies at a time where no gradient is asked for
 
 
+_UNTRACED = "how many labelled copies there are follows from the contents of edges"
+
+
 class KLGNN(LayeredModel):
     r"""k,l-GNN with :math:`k = 1` (ID-MPNN): message passing on all copies of a graph with :math:`l` labelled nodes.
 
@@ -100,7 +103,7 @@ class KLGNN(LayeredModel):
             {"readout": "mean", "subgraph_pool": "max", "num_layers_id": 2},
         ],
         sizes={"hidden_channels": 4, "num_layers_id": 1, "num_layers_global": 1, "num_layers_regression": 1},
-        expected_failures=untraced("how many labelled copies there are follows from the contents of edges"),
+        expected_failures=untraced(_UNTRACED),
     )
 
     reads = Reads(edge_attr=True)
@@ -166,9 +169,11 @@ class KLGNN(LayeredModel):
         plain, encoding = x.split([x.size(1) - self.structure_features, self.structure_features], dim=1)
         return torch.cat([self.node_encoder(plain), self.structure_encoder(encoding)], dim=1)
 
+    @torch.compiler.disable(reason=_UNTRACED)
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self._layer(self.layers[i], cast(Tensor, history[-1]), self._adjacency(batch))
 
+    @torch.compiler.disable(reason=_UNTRACED)
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""
         by_nodes = self.readout in (None, "mask", "nodes")

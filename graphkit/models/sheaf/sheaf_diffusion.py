@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
@@ -23,6 +24,9 @@ from graphkit.nn.sheaf.orthogonal import Orthogonal
 from graphkit.transforms import SparseFeatures, Undirected
 
 AS_TORCH: dict[str, Any] = {"weight_initializer": None, "bias_initializer": None}  # as in the official code
+
+
+UNTRACED = "how many pairs of nodes have an edge follows from the contents of edges"
 
 
 class SheafDiffusion(LayeredModel):
@@ -111,7 +115,7 @@ class SheafDiffusion(LayeredModel):
             {"maps": "identity", "normalize": "degree"},
             {"maps": "bundle", "orthogonal": "cayley", "time": 1.0, "solver": "rk4", "step_size": 0.25},
         ],
-        expected_failures=untraced("how many pairs of nodes have an edge follows from the contents of edges"),
+        expected_failures=untraced(UNTRACED),
     )
 
     reads = Reads(direction=False)
@@ -207,6 +211,7 @@ class SheafDiffusion(LayeredModel):
         h = cast(Tensor, dropout(self.activation(lifted), self.dropout, self.training))
         return h if self.lin_second is None else self.lin_second(h)
 
+    @torch.compiler.disable(reason=UNTRACED)
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = cast(Tensor, history[-1])
         if self.time is not None:
