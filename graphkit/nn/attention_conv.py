@@ -204,18 +204,18 @@ class AttentionConv(Layer):
         """What a source tells a target, by the weight of the edge."""
         return alpha.unsqueeze(-1) * (x_j if edge_value is None else x_j + edge_value)
 
-    def joined(self, out: Tensor) -> Tensor:
-        """The outputs of all heads in one row."""
-        return out.flatten(1) if self.concat else out.mean(1)
+    def merged(self, out: Tensor, *terms: Tensor | None) -> Tensor:
+        """The heads' outputs, side by side or averaged, plus terms of this shape."""
+        out = out if self.concat else out.mean(1)
+        for term in terms:
+            if term is not None:  # in place, one pass over a large matrix less; on a view, autograd would copy
+                out = out.add_(term.view(term.shape[:-1] + out.shape[1:]))
+        return out.flatten(1)
 
     def finished(self, out: Tensor, own: Any, edges: Edges, weights: Tensor | None) -> Any:
         """The result, from the sums and the features of targets."""
-        out = self.joined(out)
-        if self.res is not None and own is not None:
-            out = out.add_(self.res(own))
-        if self.bias is not None:
-            out = out.add_(self.bias)  # in place: one pass over a large matrix less
-        return self.returned(out, edges, weights)
+        residual = None if self.res is None or own is None else self.res(own)
+        return self.returned(self.merged(out, residual, self.bias), edges, weights)
 
     def returned(self, out: Tensor, edges: Edges, weights: Tensor | None) -> Any:
         """The result, with the edges and weights if they are asked for."""

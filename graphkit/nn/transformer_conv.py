@@ -105,12 +105,9 @@ class TransformerConv(AttentionConv):
         of_edges = None if edges.attr is None else self.by_head(self.lin_edge(edges.attr))
         wanted = isinstance(return_attention_weights, bool)
         out, weights, _ = self.attend(edges, Scores.dot(query, key, of_edges), value, of_edges, wanted)
-        out = self.joined(out)
-        if self.root_weight:
-            own = self.lin_skip(target)
-            if self.lin_beta is None:
-                out = out.add_(own)
-            else:
-                share = self.lin_beta(torch.cat([out, own, out - own], dim=-1)).sigmoid()
-                out = share * own + (1 - share) * out
+        own: Any = self.lin_skip(target) if self.root_weight else None
+        out = self.merged(out, None if self.beta else own)
+        if self.lin_beta is not None:
+            share = self.lin_beta(torch.cat([out, own, out - own], dim=-1)).sigmoid()
+            out = share * own + (1 - share) * out
         return self.returned(out, edges, weights)

@@ -313,18 +313,18 @@ def _kernels(
         )
     if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
         return None
-    from graphkit.ops import attention_kernels as kernels
+    from graphkit.ops import attention_calls as calls
 
     heads, width = like.shape[1], 1 if form == "additive" else like.shape[2]
     channels = 0 if value is None else value.shape[2]
-    call = kernels.Call(_FORMS.index(form), _NORMALIZATIONS.index(normalize), slope, heads, width, channels)
+    call = calls.Call(_FORMS.index(form), _NORMALIZATIONS.index(normalize), slope, heads, width, channels)
 
     def forward(*inputs: Any) -> tuple[Tensor, list[Tensor]]:
-        out, stats = kernels.attend(pattern.rowptr, pattern.col, call, inputs)
+        out, stats = calls.attend(pattern.rowptr, pattern.col, call, inputs)
         return out, [stats]
 
     def backward(inputs: Any, kept: Any, grad: Tensor) -> list[Tensor | None]:
         rows, columns = (pattern.rowptr, pattern.col), (pattern.colptr, (pattern.csc_row, pattern.csc_perm))
-        return [*kernels.attend_backward(rows, columns, call, inputs, kept[0], grad), None]
+        return [*calls.attend_backward(rows, columns, call, inputs, kept[0], grad), None]
 
     return forward, backward

@@ -7,17 +7,25 @@ its own only, so that results do not depend on the number of threads.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numba
 import numpy as np
-import torch
-from torch import Tensor
 
 from graphkit.ops import lanes
-from graphkit.ops.kernels import by_rows
-from graphkit.ops.lanes import WIDTH, add_to, bend, dots, exp, load, part_of_kernel, prefetch, spread, store
+from graphkit.ops.lanes import (
+    WIDTH,
+    add_to,
+    bend,
+    dots,
+    exp,
+    load,
+    number,
+    part_of_kernel,
+    prefetch,
+    spread,
+    store,
+)
 
 ADDITIVE, DYNAMIC, DOT = range(3)  # forms of scores
 NONE, SOFTMAX, SQUAREPLUS = range(3)  # normalisations
@@ -52,9 +60,15 @@ def _bring(array: Any, width: int, ids: Any, entry: int) -> None:
 
 
 @part_of_kernel
+def _told(call: Any) -> Any:
+    form, norm, slope, heads, width, channels = call
+    return number(form), number(norm), slope, number(heads), number(width), number(channels)
+
+
+@part_of_kernel
 def _score_of_head(call: Any, parts: Any, t: int, s: int, e: int, head: int) -> Any:
     """A head's score, but for its factor, as lanes to add; rows of the parts start at t, s and e."""
-    form, _, slope, _, width, _ = call
+    form, _, slope, _, width, _ = _told(call)
     target, source, edge, weight = parts
     sums = spread(source.dtype.type(0))
     for block in range(head * width, (head + 1) * width, WIDTH):
@@ -73,7 +87,7 @@ def _score_of_head(call: Any, parts: Any, t: int, s: int, e: int, head: int) -> 
 @part_of_kernel
 def _score(call: Any, parts: Any, t: int, s: int, e: int, pieces: Any, out: Any, i: int) -> None:
     """Write an entry's scores to ``out[i:i + heads]``; its rows of the parts start at t, s and e."""
-    form, _, slope, heads, _, _ = call
+    form, _, slope, heads, _, _ = _told(call)
     target, source, edge, _ = parts
     for head in range(0, heads, WIDTH):
         n = heads - head
@@ -94,7 +108,7 @@ def _score(call: Any, parts: Any, t: int, s: int, e: int, pieces: Any, out: Any,
 @part_of_kernel
 def _score_backward(by_row: bool, call: Any, parts: Any, t: int, s: int, e: int, grad: Any, i: int, of: Any) -> None:
     """Add what the scores' gradients ``grad[i:i + heads]`` give to the target (or source), the edge and the weight."""
-    form, _, slope, heads, width, _ = call
+    form, _, slope, heads, width, _ = _told(call)
     target, source, edge, weight = parts
     of_node, of_edge, of_weight = of
     node = t if by_row else s
@@ -153,7 +167,7 @@ def _subtract(scores: Any, i: int, stats: Any, q: int, heads: int) -> None:
 @part_of_kernel
 def _weights(call: Any, count: int, scores: Any, stats: Any, q: int) -> None:
     """Turn the scores of a row into weights; keep the largest and one over the sum of what they are shares of."""
-    _, norm, _, heads, _, _ = call
+    _, norm, _, heads, _, _ = _told(call)
     zero, one = scores.dtype.type(0), scores.dtype.type(1)
     for head in range(0, heads, WIDTH):
         n = heads - head
@@ -181,10 +195,11 @@ def _weights(call: Any, count: int, scores: Any, stats: Any, q: int) -> None:
 
 
 @_jit
-def _attend(
+def attend(
     start: int, stop: int, ptr: Any, col: Any, call: Any, parts: Any, values: Any, stats: Any, weights: Any, out: Any
 ) -> None:
-    _, _, _, heads, width, channels = call
+    """The weighted sums of values, or the weights where there are no values."""
+    _, _, _, heads, width, channels = _told(call)
     value, edge_value, keep = values
     source, wide, broad = parts[1], heads * width, heads * channels
     scores, pieces = np.empty(_longest(start, stop, ptr) * heads, stats.dtype), np.zeros(WIDTH * WIDTH, stats.dtype)
@@ -213,7 +228,7 @@ def _attend(
 @part_of_kernel
 def _weight_gradients(call: Any, values: Any, grads: Any, o: int, v: int, k: int, head: int, pieces: Any) -> Any:
     """The gradients of an entry's weights, of eight heads; rows of output, values and weights start at o, v and k."""
-    _, _, _, heads, _, channels = call
+    _, _, _, heads, _, channels = _told(call)
     value, edge_value, keep = values
     grad, of_weights = grads
     n, shift = heads - head, head * channels
@@ -236,11 +251,11 @@ def _score_gradient(norm: int, positive: Any, share: Any, of_weight: Any, mean: 
 
 
 @_jit
-def _rows_backward(
+def rows_backward(
     start: int, stop: int, ptr: Any, col: Any, call: Any, parts: Any, values: Any, stats: Any, grads: Any, of: Any
 ) -> None:
     """The gradients of targets, edges, weights of scores and values of edges."""
-    _, norm, _, heads, width, channels = call
+    _, norm, _, heads, width, channels = _told(call)
     of_parts, of_edge_value, keep = of[:3], of[3], values[2]
     wide, broad, one = heads * width, heads * channels, stats.dtype.type(1)
     positive, pieces = np.empty(_longest(start, stop, ptr) * heads, stats.dtype), np.zeros(WIDTH * WIDTH, stats.dtype)
@@ -281,12 +296,12 @@ def _rows_backward(
 
 
 @_jit
-def _columns_backward(
+def columns_backward(
     start: int, stop: int, ptr: Any, entries: Any, call: Any, parts: Any, values: Any, stats: Any, grads: Any, of: Any
 ) -> None:
     """The gradients of sources and values; entries are those of columns, with their rows and positions in rows."""
     row, position = entries
-    _, norm, _, heads, width, channels = call
+    _, norm, _, heads, width, channels = _told(call)
     (grad, _), (of_source, of_value), keep = grads, of, values[2]
     wide, broad, one = heads * width, heads * channels, stats.dtype.type(1)
     positive, pieces = np.empty(_longest(start, stop, ptr) * heads, stats.dtype), np.zeros(WIDTH * WIDTH, stats.dtype)
@@ -318,77 +333,3 @@ def _columns_backward(
             for head in range(heads if of_value.size else 0):
                 add_to(of_value, v + head * channels, weights[head], grad, o + head * channels, channels)
             _score_backward(False, call, parts, r * wide, s, e * wide, of_scores, 0, of_parts)
-
-
-class Call(NamedTuple):
-    """How attention is computed.
-
-    Attributes:
-        form: The form of the scores.
-        norm: How they are normalised.
-        slope: The factor of negative scores, or of all where they are dot products.
-        heads: The number of heads.
-        width: The channels of a head's part of the scores.
-        channels: The channels of a head's part of the values; without values 0.
-    """
-
-    form: int
-    norm: int
-    slope: float
-    heads: int
-    width: int
-    channels: int
-
-
-class _Arguments:
-    """What all kernels take: numbers, and flat arrays."""
-
-    def __init__(self, call: Call, inputs: Sequence[Tensor | None]) -> None:
-        self.like = next(tensor for tensor in inputs if tensor is not None).detach()
-        self.call = call._replace(slope=self.like.numpy().dtype.type(call.slope))
-        flat = [self.flat(tensor) for tensor in inputs]
-        self.parts, self.values = tuple(flat[:4]), tuple(flat[4:])
-
-    def flat(self, tensor: Tensor | None) -> np.ndarray:
-        """The numbers of a tensor."""
-        some = self.like.new_empty(0) if tensor is None else tensor.detach()
-        return some.contiguous().view(-1).numpy()
-
-
-def attend(rowptr: Tensor, col: Tensor, call: Call, inputs: Sequence[Tensor | None]) -> tuple[Tensor, Tensor]:
-    """The weighted sums of values, or the weights where there are no values, and what the backward pass wants to know.
-
-    ``inputs`` are target, source, edge and weight of the scores, values, those of edges, and what dropout keeps.
-    """
-    given, size = _Arguments(call, inputs), rowptr.numel() - 1
-    stats = given.like.new_empty(size, 3, call.heads)
-    out = given.like.new_zeros(size, call.heads, call.channels)
-    weights = given.like.new_empty(0 if call.channels else col.numel(), call.heads)
-    results = (tensor.view(-1) for tensor in (stats, weights, out))
-    by_rows(_attend, rowptr, col, tuple(given.call), given.parts, given.values, *results)
-    return out if call.channels else weights, stats
-
-
-def attend_backward(
-    rows: tuple[Tensor, Tensor],
-    columns: tuple[Tensor, tuple[Tensor, Tensor]],
-    call: Call,
-    inputs: Sequence[Tensor | None],
-    stats: Tensor,
-    grad: Tensor,
-) -> list[Tensor | None]:
-    """The gradients of all inputs but the last.
-
-    ``rows`` is ``(rowptr, col)``, ``columns`` is ``(colptr, (row, position))``; positions are those in row order.
-    """
-    given = _Arguments(call, inputs)
-    grads = given.flat(grad if call.channels else None), given.flat(None if call.channels else grad)
-    of = [None if x is None else torch.zeros_like(x, memory_format=torch.contiguous_format) for x in inputs[:6]]
-    target, source, edge, weight, value, edge_value = map(given.flat, of)
-    of_weight = np.zeros_like(target if weight.size else weight)
-    shared = tuple(given.call), given.parts, given.values, stats.view(-1), grads
-    by_rows(_rows_backward, *rows, *shared, (target, edge, of_weight, edge_value))
-    by_rows(_columns_backward, columns[0], tuple(map(given.flat, columns[1])), *shared, (source, value))
-    if weight.size:  # row by row, in double precision, whatever the number of threads
-        weight[:] = of_weight.reshape(-1, weight.size).sum(0, dtype=np.float64)
-    return of

@@ -259,6 +259,20 @@ def _power_of_two(typing_context: Any, shifted: Any) -> Any:
     return types.float32(shifted), generate
 
 
+def number(x: Any) -> Any:
+    """A whole number: itself, or as :func:`known` to the compiler."""
+
+
+@overload(number, strict=False, jit_options={"forceinline": True})
+def _choose_number(x: Any) -> Any:
+    return (lambda x: len(x)) if isinstance(x, types.BaseTuple) else (lambda x: x)
+
+
+def known(x: int) -> tuple[None, ...]:
+    """What tells the compiler a number, so that it makes code for this one alone and no loop of so many steps."""
+    return (None,) * x
+
+
 _f = np.float32
 
 

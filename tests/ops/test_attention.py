@@ -109,10 +109,30 @@ def test_first_and_second_derivatives(form, normalize, edges):
     assert gradgradcheck(function, (value, edge_value, *parts.values()), fast_mode=True)
 
 
-def gradients(edges, parts, value, edge_value, **kwargs):
-    given = [*parts.values(), value, edge_value]
-    out = attention(edges, scores("dynamic", parts), value, edge_value, size=SIZE, **kwargs)
+def gradients(edges, parts, value, edge_value, form="dynamic", **kwargs):
+    given = [x for x in (*parts.values(), value, edge_value) if x is not None]
+    out = attention(edges, scores(form, parts), value, edge_value, size=SIZE, **kwargs)
     return [out, *torch.autograd.grad(out.square().sum(), given)]
+
+
+@pytest.mark.parametrize("form", ["additive", "dynamic", "dot"])
+def test_code_for_the_very_sizes_gives_the_same(form, edges, monkeypatch):
+    pytest.importorskip("numba")
+    from graphkit.ops import attention_calls
+
+    generator = torch.Generator().manual_seed(0)
+    drawn = [
+        torch.randn(count, 8, *[8] * (form != "additive"), generator=generator).requires_grad_()
+        for count in (TARGETS, SOURCES)
+    ]
+    parts = dict(zip(("target", "source"), drawn, strict=True))
+    if form == "dynamic":
+        parts["weight"] = torch.randn(8, 8, generator=generator).requires_grad_()
+    value = torch.randn(SOURCES, 8, 16, generator=generator).requires_grad_()
+    usual = gradients(edges, parts, value, None, form)
+    monkeypatch.setattr(attention_calls, "OWN_CODE", 0)
+    for found, expected in zip(gradients(edges, parts, value, None, form), usual, strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def test_any_number_of_threads_gives_the_same_bits(edges):
