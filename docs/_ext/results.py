@@ -194,6 +194,7 @@ class Generated(Directive):
         makers = {
             "summary": lambda: [report().summary()],
             "recipes": lambda: sections(report().methods()),
+            "costs": lambda: sections(report().costs()),
             "comparisons": lambda: sections(report().comparisons()),
             "sweeps": lambda: sections(report().sweeps()),
             "speed": speed_table,

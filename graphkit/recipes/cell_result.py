@@ -27,7 +27,7 @@ class CellResult:
         config_hash: The digest of the experiment.
         against: The variant that it is compared with, run by run.
         runs: One dict per seed and split: scores in the table's unit (``also_test``: by further split), ``baseline``,
-            best epoch, epochs, seconds, split and its hash.
+            best epoch, epochs, seconds, parameters, split and its hash.
         missing: The first raw file that is not at hand; then there are no runs.
         margin: A margin narrower than the metric's, in the table's unit.
         not_comparable: Why the published value stands for something else.
@@ -101,6 +101,11 @@ class CellResult:
     def baseline(self) -> float | None:
         """The mean score of predictors that ignore their input; ``None`` if it is unknown."""
         return None if self._baselines is None else statistics.fmean(self._baselines)
+
+    @property
+    def num_parameters(self) -> int | None:
+        """The number of trainable parameters; ``None`` if it is unknown."""
+        return next((run["num_parameters"] for run in self.runs if run.get("num_parameters") is not None), None)
 
     @property
     def _baselines(self) -> list[float] | None:

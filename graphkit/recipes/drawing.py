@@ -69,6 +69,56 @@ class Row:
     hollow: bool = False
 
 
+@dataclass(frozen=True)
+class Spot:
+    """A score and what it cost.
+
+    Attributes:
+        label: What is written beside it.
+        cost: The cost.
+        score: The score.
+        best: Whether nothing is as good for as little.
+    """
+
+    label: str
+    cost: float
+    score: float
+    best: bool = False
+
+
+def draw_costs(spots: Sequence[Spot], score: str, cost: str) -> Figure:
+    """Scores by cost, on a logarithmic axis, with a line through those that nothing beats in both.
+
+    Args:
+        spots: The points.
+        score: What scores are.
+        cost: What costs are.
+    """
+    figure = new_figure(7.0, 4.5)
+    axes = figure.add_subplot()
+    front = sorted((spot for spot in spots if spot.best), key=lambda spot: spot.cost)
+    axes.plot(
+        [spot.cost for spot in front],
+        [spot.score for spot in front],
+        drawstyle="steps-post",
+        color="#009E73",
+        linewidth=1.2,
+        label="Pareto front",
+    )
+    for spot in spots:
+        marker, colour = ("o", "#009E73") if spot.best else ("s", "#777777")
+        axes.plot(spot.cost, spot.score, marker, color=colour, markersize=5)
+        axes.annotate(
+            spot.label, (spot.cost, spot.score), (4, 3), textcoords="offset points", fontsize="xx-small", color=colour
+        )
+    axes.set(xscale="log", xlabel=cost, ylabel=score)
+    axes.grid(color="0.9")
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", fontsize="small", frameon=False)
+    return figure
+
+
 def draw_curves(title: str, label: str, places: Sequence[str], cells: Mapping[str, Any]) -> Figure:
     """A curve per variant: its scores, with standard deviations, at each place."""
     figure = new_figure(7.0, 4.0)

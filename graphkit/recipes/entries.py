@@ -55,6 +55,11 @@ class Entry:
         return ": ".join(filter(None, [self.recipe.rpartition("/")[2], cell]))
 
     @property
+    def seconds(self) -> float:
+        """How long a run took."""
+        return self.cell.seconds / max(self.cell.n, 1)
+
+    @property
     def confirmed(self) -> bool:
         """Whether somebody has found the published value in its source."""
         return self.cell.published is not None and self.cell.published.confirmed

@@ -14,7 +14,8 @@ from graphkit.core.display import html_table
 from graphkit.core.figures import png
 from graphkit.core.files import atomic_write
 from graphkit.core.resources import shipped
-from graphkit.recipes.drawing import draw_intervals
+from graphkit.recipes import cost
+from graphkit.recipes.drawing import draw_costs, draw_intervals
 from graphkit.recipes.entries import DETAILS, HEADER, Count, Entry
 from graphkit.recipes.files import recipe_files
 from graphkit.recipes.result import RecipeResult
@@ -130,6 +131,10 @@ class Report:
         """A section per recipe with points: a row per variant, a column per point."""
         return [self._compared(name) for name, result in self.results.items() if result.has_points]
 
+    def costs(self) -> list[Section]:
+        """A section per dataset and kind of split: all models with seconds and parameters beside the score."""
+        return [self._costs(group) for group in cost.groups(self.entries())]
+
     def summary(self) -> str:
         """How many published values got which verdict, confirmed and unconfirmed ones apart."""
         failed = f" {len(self.failures)} recipes are without a result." if self.failures else ""
@@ -184,11 +189,17 @@ class Report:
         return self.folder / "reproduced.html"
 
     def _sections(self) -> list[Section]:
-        sections = [*self.methods(), *self.comparisons(), *self.sweeps()]
+        sections = [*self.methods(), *self.costs(), *self.comparisons(), *self.sweeps()]
         if self.failures:
             table = Table("Without a result", ["recipe", "reason"], list(self.failures.items()))
             sections.append(Section(table.title, "", [], table))
         return sections
+
+    def _costs(self, group: cost.Group) -> Section:
+        cell = group.entries[0].cell
+        unit = f" ({cell.unit})" if cell.unit else ""
+        figure = partial(draw_costs, group.spots(), f"test {cell.metric}{unit}", "seconds of a run")
+        return Section(group.title, "", [figure], Table(group.title, cost.HEADER, group.rows()))
 
     def _compared(self, name: str) -> Section:
         result = self.results[name]

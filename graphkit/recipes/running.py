@@ -259,7 +259,7 @@ def files_in(folder: Path) -> dict[str, Any]:
 
 def run_of(result: Result) -> Run:
     """What is saved of a run."""
-    return {key: getattr(result, key) for key in (*RUN_KEYS, "baseline", "hardware", "versions")}
+    return {key: getattr(result, key) for key in (*RUN_KEYS, "baseline", "num_parameters", "hardware", "versions")}
 
 
 def _test(trainer: Trainer, task: Task) -> float:

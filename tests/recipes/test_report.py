@@ -80,6 +80,37 @@ def test_every_format_tells_the_same(report):
     assert '<td class="verdict not-comparable">not comparable</td>' in page
     assert "A &amp; B (2020)" in page
     assert page.count("data:image/png;base64,") == 2
+    assert report.costs() == [], "of one model there is nothing to compare"
+
+
+def test_models_of_a_dataset_stand_side_by_side_with_what_they_cost(tmp_path):
+    for recipe, model, mean, seconds in (
+        ("a/cheap", "GCN", 80.0, 1.0),
+        ("b/dear", "GAT", 82.0, 9.0),
+        ("b/dearer", "GAT", 82.0, 10.0),
+        ("c/worse", "MLP", 79.0, 2.0),
+        ("c/cheapest", "MLP", 70.0, 0.5),
+    ):
+        found = result(recipe, mean, None, False)
+        (cell,) = found.cells.values()
+        cell.model = model
+        for run in cell.runs:
+            run |= {"seconds": seconds} | ({"num_parameters": 1234} if model == "GAT" else {})
+        found.save(tmp_path / f"{recipe}.json")
+    (section,) = Report.of(tmp_path).costs()
+    assert section.title == "Zachary's karate club, public split"
+    assert [[row[0], row[1], row[4], row[5], row[6]] for row in section.table.rows] == [
+        ["GAT", "b/dear", "9 s", "1,234", "●"],
+        ["GAT", "b/dearer", "10 s", "1,234", ""],
+        ["GCN", "a/cheap", "1 s", "—", "●"],
+        ["MLP", "c/worse", "2 s", "—", ""],
+        ["MLP", "c/cheapest", "0 s", "—", "●"],
+    ]
+    assert section.table.rows[0][2] == "82.00 ± 0.39 %"
+    (axes,) = section.figures[0]().axes
+    front = axes.lines[0]
+    assert (list(front.get_xdata()), list(front.get_ydata())) == ([0.5, 1.0, 9.0], [70.0, 80.0, 82.0])
+    assert len(axes.texts) == 5
 
 
 def test_text_and_html_need_no_pandas(report, monkeypatch):
