@@ -55,7 +55,7 @@ class Group:
     def spots(self) -> list[Spot]:
         """The points of a picture."""
         return [
-            Spot(f"{e.cell.model} ({e.recipe.partition('/')[0]})", e.seconds, e.cell.mean, e in self.front)
+            Spot(f"{e.cell.model} ({e.variant or e.method})", e.seconds, e.cell.mean, e in self.front)
             for e in self.entries
         ]
 

@@ -123,8 +123,8 @@ class Schedule:
 
     def reported(self, runs: Sequence[Run]) -> list[Run]:
         """What result files hold of runs."""
-        names = [*RUN_KEYS, "baseline"] + ["also_test"] * bool(self.also_test)
-        return [{name: run[name] for name in names} for run in runs]
+        names = [*RUN_KEYS, "baseline", "num_parameters"] + ["also_test"] * bool(self.also_test)
+        return [{name: run[name] for name in names if name in run} for run in runs]
 
     def _in_unit(self, run: Run) -> Run:
         scored = [key for key in ("test", "val", "baseline") if run[key] is not None]

@@ -220,7 +220,7 @@ class _Parts:
                 "or classes than those of the run, so new tables would be read otherwise"
             )
 
-    def joined(self, restore: Callable[[], None], task: Task) -> None:
+    def joined(self, restore: Callable[[], object], task: Task) -> None:
         """Put the parts together; what a made-up graph is not good for needs the real one."""
         try:
             restore()

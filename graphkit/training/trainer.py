@@ -353,13 +353,14 @@ class Trainer(Configurable):
     def _engine(self) -> Engine:
         return Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
 
-    def _restore(self, model: nn.Module, task: Task) -> None:
-        """Stand where :meth:`fit` has ended; weights and the strategy's state come later."""
+    def _restore(self, model: nn.Module, task: Task) -> nn.Module:
+        """Stand where :meth:`fit` has ended; weights and the strategy's state come later. Returns the network."""
         engine = self._engine()
         network, task = configured(model, task, self.strategy, engine)
         materialise(network, task, engine, self.batch_size)
         self.strategy.setup(network, task, engine)
         self._fitted = network
+        return network
 
     def _warn_of(self, names: list[str], what: str, consequence: str) -> None:
         if names:
