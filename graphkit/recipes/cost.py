@@ -69,7 +69,7 @@ def groups(entries: Iterable[Entry]) -> list[Group]:
             key = (entry.result.task, families.pop(), entry.cell.metric, entry.cell.unit)
             found.setdefault(key, []).append(entry)
     return [
-        Group(f"{card(task).title}, {family} split", _best_first(metric, own))
+        Group(f"{card(task).title.replace(': ', ', ')}, {family} split", _best_first(metric, own))
         for (task, family, metric, _), own in sorted(found.items())
         if len({entry.cell.model for entry in own}) > 1
     ]
