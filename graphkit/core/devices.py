@@ -34,6 +34,13 @@ def moved(value: Any, device: torch.device) -> Any:
     return value.to(device) if isinstance(value, Tensor) else value
 
 
+def read(*numbers: Tensor) -> list[int]:
+    """Whole numbers and truth values for the host, which waits for a device once for all of them."""
+    if numbers[0].device == CPU:
+        return [int(number) for number in numbers]
+    return torch.stack([number.long() for number in numbers]).tolist()
+
+
 def on_cpu(function: Callable[P, R]) -> Callable[P, R]:
     """Let a function of tensors or graphs compute on the CPU, and bring its result to the device of the first of them.
 

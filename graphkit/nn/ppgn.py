@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from graphkit.core.caching import of_tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
+from graphkit.core.devices import read
 from graphkit.nn.linear import Linear
 from graphkit.ops.indices import ragged, starts
 
@@ -18,11 +19,11 @@ from graphkit.ops.indices import ragged, starts
 def pair_counts(ptr: Tensor) -> list[int]:
     """The numbers of nodes and of pairs, and the size of the largest graph."""
 
-    def read() -> list[int]:
+    def sizes_of() -> list[int]:
         sizes = F.pad(ptr.diff(), (0, 1))
-        return torch.stack([sizes.sum(), sizes.square().sum(), sizes.max()]).tolist()
+        return read(sizes.sum(), sizes.square().sum(), sizes.max())
 
-    return of_tensor(ptr, "pairs", read)
+    return of_tensor(ptr, "pairs", sizes_of)
 
 
 class Pairs:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from graphkit.core.devices import read
+
 
 class Facts(NamedTuple):
     """What :func:`read_facts` says of edges.
@@ -33,15 +35,16 @@ def read_facts(edge_index: Tensor, num_sources: int, num_targets: int) -> Facts:
     (source, target), (lowest, highest) = edge_index, edge_index.aminmax()
     key, loop = target * num_sources + source, source == target
     lacks = nodes_without_loop(source.clamp(0, num_sources), loop, num_sources)
-    facts = [lowest, highest, _ascends(key), _ascends(source), loop.sum(), num_sources - lacks.sum()]
-    low, high, by_target, by_source, num_loops, num_looped = torch.stack([fact.long() for fact in facts]).tolist()
+    facts = lowest, highest, _ascends(key), _ascends(source), loop.sum(), num_sources - lacks.sum()
+    low, high, by_target, by_source, num_loops, num_looped = read(*facts)
     return Facts(low, high, bool(by_target), bool(by_source), num_loops, num_looped)
 
 
 def nodes_without_loop(end: Tensor, loop: Tensor, num_nodes: int) -> Tensor:
     """Which nodes have no self-loop, by an end of each edge and whether both are the same."""
     lacks = torch.ones(num_nodes + 1, dtype=torch.bool, device=end.device)
-    return lacks.index_fill_(0, end.where(loop, num_nodes), False)[:-1]
+    looped = end[loop] if end.device.type == "cpu" else end.where(loop, num_nodes)  # the second needs no number
+    return lacks.index_fill_(0, looped, False)[:-1]
 
 
 def positions(mask: Tensor, number: int) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.caching import of_tensor
+from graphkit.core.devices import read
 from graphkit.ops import backend
 from graphkit.ops.indices import count, starts
 
@@ -95,7 +96,7 @@ def check_index(index: Tensor, num_rows: int, size: int | None) -> tuple[int, bo
 
 
 def _facts(index: Tensor) -> list[int]:
-    return torch.stack([*index.aminmax(), (index[1:] >= index[:-1]).all().long()]).tolist()
+    return read(*index.aminmax(), (index[1:] >= index[:-1]).all())
 
 
 def check_ptr(ptr: Tensor, num_rows: int) -> None:
@@ -106,7 +107,7 @@ def check_ptr(ptr: Tensor, num_rows: int) -> None:
     """
     if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
         raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
-    facts = of_tensor(ptr, "ends", lambda: torch.stack([ptr[0], ptr[-1], (ptr[1:] < ptr[:-1]).any()]).tolist())
+    facts = of_tensor(ptr, "ends", lambda: read(ptr[0], ptr[-1], (ptr[1:] < ptr[:-1]).any()))
     if facts != [0, num_rows, 0]:
         raise ValueError(f"ptr must rise from 0 to {num_rows}, the number of rows; got {ptr[0]}..{ptr[-1]}")
 

@@ -12,6 +12,7 @@ from torch_geometric import EdgeIndex
 from torch_geometric.typing import SparseTensor
 
 from graphkit.core.caching import Caching, Snapshot
+from graphkit.core.devices import read
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import backend
 from graphkit.ops.facts import Facts, nodes_without_loop, positions, read_facts
@@ -247,7 +248,7 @@ class SparsityPattern(Caching):
         loop, n = self.row == self.col, min(self.shape)
         lacks = nodes_without_loop(self.col, loop, n)
         if self._loops is None:
-            self._loops = cast(tuple[int, int], tuple(torch.stack([loop.sum(), n - lacks.sum()]).tolist()))
+            self._loops = cast(tuple[int, int], tuple(read(loop.sum(), n - lacks.sum())))
         num_loops, num_looped = self._loops
         if num_loops > num_looped:  # equal entries stand in the order of the edges
             again = loop[1:] & (self.row[1:] == self.row[:-1]) & (self.col[1:] == self.col[:-1])

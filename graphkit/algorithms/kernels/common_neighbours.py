@@ -111,7 +111,7 @@ def joint(rowptr: Any, col: Any, first: Any, second: Any) -> tuple[Any, Any, Any
 
 
 @_jit
-def distinct(rowptr: Any, first: Any, second: Any) -> tuple[Any, Any, Any]:
+def distinct(rowptr: Any, _: Any, first: Any, second: Any) -> tuple[Any, Any, Any]:
     """Each pair once, whatever its direction, grouped by first node, and where each of the given pairs went."""
     size = rowptr.size - 1
     large, small = larger_first(rowptr, first, second)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from graphkit.algorithms.paths import searched_neighbours
 from graphkit.core.constraints import NonNegativeInt, checked
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import SparsityPattern, sparsity_pattern
@@ -59,11 +60,8 @@ def common_neighbours(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes:
         >>> common.rowptr.tolist(), common.col.tolist()
         ([0, 2, 2, 4], [1, 3, 0, 2])
     """
-    from graphkit.algorithms.kernels import common_neighbours as kernels
-
-    ends = _ends(pairs, num_nodes, "common_neighbours")
-    rowptr, nodes = kernels.common(*_arrays(graph, num_nodes), *ends)
-    return _pattern(rowptr, nodes, num_nodes, pairs.device)
+    rowptr, nodes = _computed("common", graph, pairs, num_nodes)
+    return SparsityPattern(rowptr, nodes, None, num_nodes)
 
 
 @checked
@@ -92,11 +90,8 @@ def joint_neighbours(
         >>> near.col.tolist(), side.tolist()
         ([1, 3], [0, 2])
     """
-    from graphkit.algorithms.kernels import common_neighbours as kernels
-
-    ends = _ends(pairs, num_nodes, "joint_neighbours")
-    rowptr, nodes, side = kernels.joint(*_arrays(graph, num_nodes), *ends)
-    return _pattern(rowptr, nodes, num_nodes, pairs.device), torch.from_numpy(side).to(pairs.device)
+    rowptr, nodes, side = _computed("joint", graph, pairs, num_nodes)
+    return SparsityPattern(rowptr, nodes, None, num_nodes), side
 
 
 @checked
@@ -121,11 +116,7 @@ def distinct_pairs(graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: No
         (tensor([[1, 1],
                 [2, 0]]), tensor([0, 1, 0]))
     """
-    from graphkit.algorithms.kernels import common_neighbours as kernels
-
-    rowptr, _ = _arrays(graph, num_nodes)
-    *ends, inverse = kernels.distinct(rowptr, *_ends(pairs, num_nodes, "distinct_pairs"))
-    first, second, inverse = (torch.from_numpy(ids).to(pairs.device) for ids in (*ends, inverse))
+    first, second, inverse = _computed("distinct", graph, pairs, num_nodes)
     return torch.stack([first, second]), inverse
 
 
@@ -140,15 +131,17 @@ def _simple(graph: SparsityPattern) -> SparsityPattern | None:
     return sparsity_pattern(torch.stack([keys % n, keys // n]) if n > 0 else keys.new_empty(2, 0), n)
 
 
-def _arrays(graph: Tensor | SparsityPattern, num_nodes: int) -> tuple:
+def _computed(what: str, graph: Tensor | SparsityPattern, pairs: Tensor, num_nodes: int) -> tuple[Tensor, ...]:
+    """By compiled kernels on the CPU; elsewhere by search in sorted lists, with the same result."""
     near = graph if isinstance(graph, SparsityPattern) else neighbourhoods(graph, num_nodes)
-    return near.rowptr.cpu().numpy(), near.col.cpu().numpy()
+    check_edge_index(pairs, num_nodes, f"{_NAMES[what]}: pairs")
+    first, second = pairs.long().contiguous()
+    if pairs.device.type != "cpu":
+        return getattr(searched_neighbours, what)(near, first, second)
+    from graphkit.algorithms.kernels import common_neighbours as kernels
+
+    arrays = [ids.numpy() for ids in (near.rowptr, near.col, first, second)]
+    return tuple(torch.from_numpy(part) for part in getattr(kernels, what)(*arrays))
 
 
-def _ends(pairs: Tensor, num_nodes: int, where: str) -> tuple:
-    check_edge_index(pairs, num_nodes, f"{where}: pairs")
-    return tuple(pairs.long().cpu().contiguous().numpy())
-
-
-def _pattern(rowptr: object, nodes: object, num_nodes: int, device: torch.device) -> SparsityPattern:
-    return SparsityPattern(torch.from_numpy(rowptr).to(device), torch.from_numpy(nodes).to(device), None, num_nodes)
+_NAMES = {"common": "common_neighbours", "joint": "joint_neighbours", "distinct": "distinct_pairs"}
