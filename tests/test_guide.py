@@ -107,7 +107,7 @@ def test_page(page: Path) -> None:
     run_page(page)
 
 
-@pytest.mark.parametrize("page", ["tables", "compare", "explain"])
+@pytest.mark.parametrize("page", ["tables", "compare", "search", "explain"])
 def test_a_journey_is_short(page: str) -> None:
     code = [block.text for block in blocks(DOCS / "guide" / f"{page}.rst") if block.kind != "testoutput"]
     assert sum(bool(line.strip()) for text in code for line in text.splitlines()) < 60

@@ -52,7 +52,8 @@ class Linear(Checked, PyGLinear):
                 check_width(self, x)
                 explain_dtype(self, x)
                 raise
-        out = of_layout(self, x) @ self.weight.t()
+        is_factor = hasattr(x, "__matmul__") and not hasattr(x, "shape")  # what strategies make of several inputs
+        out = (x if is_factor else of_layout(self, x)) @ self.weight.t()
         return out if self.bias is None else out.add_(self.bias)
 
 
