@@ -18,6 +18,7 @@ from scipy.sparse import coo_array
 from torch_geometric.data import Data
 from torch_geometric.utils import get_ppr
 
+import graphkit as gk
 from benchmarks.speed.common import Benchmark, benchmark
 from graphkit.algorithms import SubgraphSource
 from graphkit.models import GraphSAINT
@@ -243,3 +244,21 @@ def layerwise_inference() -> Benchmark:
         rounds=3,
         tolerance=1e-4,
     )
+
+
+@benchmark("prefetch", goal=1.1)
+def prefetch() -> Benchmark:
+    """Four epochs of GCN on sampled subgraphs, drawn by a thread while the model trains: 20k nodes, 400k edges."""
+    data = _skewed(20_000, 200_000)
+    data.x = torch.randn(data.num_nodes, 128, generator=torch.Generator().manual_seed(0))
+    data.y = (data.x[:, 0] > 0).long()
+    task = gk.NodeTask("prefetch", data, gk.Split.random(data.num_nodes, 0.05, 0.05))
+    task = task.sampled(NeighborSampler(FANOUTS, evaluate="whole"))
+
+    def epochs(ahead: int) -> torch.Tensor:
+        model = gk.models.GCN.from_task(task, hidden_channels=16, num_layers=3)
+        settings = {"max_epochs": 4, "batch_size": ROOTS, "validate_every": 4, "progress": False}
+        gk.Trainer(**settings, prefetch=ahead).fit(model, task, test=False)
+        return torch.cat([weight.detach().flatten() for weight in model.parameters()])
+
+    return Benchmark(lambda: epochs(2), lambda: epochs(0), against="prefetch=0", rounds=3, tolerance=0.0)

@@ -34,6 +34,7 @@ CHANGEABLE = {
     "loggers",
     "callbacks",
     "checkpoint_seconds",
+    "prefetch",
     "accelerator",
     "devices",
     "num_nodes",

@@ -42,10 +42,17 @@ class Engine:
             Outputs of 16 bits become float32 before the loss, and labels stay so.
         clip_norm: The largest norm of the gradient of one step (``None``: no clipping).
         num_nodes: The number of machines (default: 1).
+        accumulate: How many batches a step sees (default: 1).
     """
 
     def __init__(
-        self, accelerator: str, devices: int, precision: str | int, clip_norm: float | None, num_nodes: int = 1
+        self,
+        accelerator: str,
+        devices: int,
+        precision: str | int,
+        clip_norm: float | None,
+        num_nodes: int = 1,
+        accumulate: int = 1,
     ) -> None:
         from lightning_fabric.accelerators import CUDAAccelerator
 
@@ -60,6 +67,8 @@ class Engine:
         )
         self.fabric.launch()
         self.clip_norm = clip_norm
+        self.accumulate = accumulate
+        self._seen: dict[torch.optim.Optimizer, int] = {}  # batches since the last step
         named = self.fabric._precision.precision  # short names such as "bf16" are spelled out
         self._autocast = named in ("bf16-mixed", "16-mixed")
         self._dtype = self._of_weights = _TRUE.get(named)
@@ -75,6 +84,11 @@ class Engine:
     def device(self) -> torch.device:
         """The device of this process."""
         return self.fabric.device
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether the device is a GPU of CUDA."""
+        return self.device.type == "cuda"
 
     @property
     def shard(self) -> tuple[int, int]:
@@ -137,6 +151,10 @@ class Engine:
         self.place(model)
         return drawn
 
+    def pin(self, batch: Data) -> Data:
+        """The batch in memory from which the device copies by itself."""
+        return batch.apply(lambda value: value.pin_memory() if value.layout == torch.strided else value)
+
     def to_device(self, batch: Data) -> Data:
         """The batch on the device, in the dtype of the model's weights: features may have come in another.
 
@@ -161,7 +179,7 @@ class Engine:
         copies = self._on_device.get(value, {})  # by device: an evaluation in chunks reads the graph on the CPU
         if (device, dtype) in copies:
             return copies[device, dtype]
-        moved = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+        moved = value.to(device=device, dtype=dtype if value.is_floating_point() else None, non_blocking=True)
         if moved is not value:  # it would keep itself alive
             self._on_device[value] = copies | {(device, dtype): moved}
         return moved
@@ -185,14 +203,29 @@ class Engine:
         return self.fabric.setup_optimizers(optimizer)  # type: ignore[return-value]
 
     def optimize(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
-        """Backward, average over devices, clip and step."""
+        """Backward; then, if so many batches have been seen, average over them and devices, clip and step."""
         if not loss.requires_grad:
             raise ValueError(
                 "Trainer: the loss does not depend on any trainable weight, so it has no gradient; the outputs "
                 "are detached, or were computed under torch.no_grad()"
             )
-        optimizer.zero_grad()
+        if optimizer not in self._seen:
+            optimizer.zero_grad()
         self.fabric.backward(loss)
+        self._seen[optimizer] = self._seen.get(optimizer, 0) + 1
+        if self._seen[optimizer] == self.accumulate:
+            self._step(optimizer)
+
+    def finish_steps(self) -> None:
+        """Step where fewer batches than wanted were left in the epoch."""
+        for optimizer in list(self._seen):
+            self._step(optimizer)
+
+    def _step(self, optimizer: torch.optim.Optimizer) -> None:
+        count = self._seen.pop(optimizer)
+        for parameter in (each for group in optimizer.param_groups for each in group["params"]) if count > 1 else ():
+            if parameter.grad is not None:
+                parameter.grad.div_(count)
         if self.fabric.world_size > 1:
             self._average([parameter for group in optimizer.param_groups for parameter in group["params"]])
         if self.clip_norm is not None:

@@ -19,7 +19,8 @@ from graphkit.tasks import Task
 from graphkit.training.callbacks import Callbacks
 from graphkit.training.checkpoint import random_state, set_random_state
 from graphkit.training.engine import Engine, NamedParameters, Optimizers
-from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, lent, start_stage
+from graphkit.training.feeding import Feed
+from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, start_stage
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies.base import Phase, Strategy, parts_of
 
@@ -40,6 +41,7 @@ class LoopSettings:
     restore_best: bool
     validate_every: int
     batch_size: int | None
+    prefetch: int | None
     seed: int | None
     folder: RunFolder | None
     checkpoint_seconds: float
@@ -81,7 +83,7 @@ class Loop:
         self.phases: list[Phase] = []
         self.finished: list[dict[str, Any]] = []
         strategy.finished = self.finished
-        self._cached_batches: dict[str, list[Data]] = {}
+        self.feed = Feed(task, engine, settings.batch_size, settings.prefetch)
         self.history: list[Record] = []
         self.seconds = 0.0
         for name in [phase.name for phase in self.planned or ()]:
@@ -221,6 +223,7 @@ class Loop:
                     f"{self.strategy!r}: train_step must return a dict of scalars with 'loss', got {values}"
                 )
             logged.append((self.task.batch_count(batch), values))
+        self.engine.finish_steps()
         self.engine.average_buffers(self.model)
         record: Record = {"phase": phase.name, "epoch": self.epoch}
         for key in dict.fromkeys(key for _, values in logged for key in values):
@@ -257,31 +260,16 @@ class Loop:
             self.best_strategy = copy.deepcopy(self.strategy.state_dict())
 
     def _train_batches(self) -> Iterator[Data]:
-        if not self.task.resamples:
-            yield from self._device_batches("train")
-            return
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
         phase = self.order_seed * 1_000_003 + len(self.phases) - 1
-        order = torch.Generator().manual_seed((phase * 1_000_003 + self.epoch) % 2**64)
-        shuffle, shard, size = not self.task.loader.ordered, self.engine.shard, self.settings.batch_size
-        batches = self.task.batches("train", size, shuffle, generator=order, shard=shard, epoch=self.epoch)
-        batches = map(self.engine.to_device, batches)
-        yield from lent(batches, self.task.name) if self.task.loader.one_graph else batches
-
-    def _device_batches(self, stage: str) -> Iterable[Data]:
-        if stage not in self._cached_batches:
-            batches = map(self.engine.to_device, self.task.batches(stage, self.settings.batch_size))
-            if not self.task.caches_evaluation:
-                return batches
-            self._cached_batches[stage] = list(batches)
-        return lent(self._cached_batches[stage], self.task.name)
+        return self.feed.training((phase * 1_000_003 + self.epoch) % 2**64, self.epoch)
 
     def evaluate(self, stage: str, upto_layer: int | None = None) -> tuple[float, float]:
         """The mean loss over the known labels and the metric of one stage."""
         self.metric.reset()
         losses = []
         with evaluation(self.model, self.strategy, stage):
-            for batch in self._device_batches(stage):
+            for batch in self.feed.evaluation(stage):
                 prediction, label = self.task.judged(
                     partial(self.strategy.predict, upto_layer=upto_layer), batch, stage
                 )

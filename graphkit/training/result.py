@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from graphkit.core.constraints import enforce
 from graphkit.core.display import html_table
@@ -19,6 +20,8 @@ from graphkit.metrics import is_percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from graphkit.tasks import Task
 
 
 @dataclass(repr=False)
@@ -128,6 +131,42 @@ class Result:
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw the training curves; see :func:`plot_results`."""
         return plot_results([self], path)
+
+
+def result_of(trainer: Any, network: nn.Module, task: Task, loop: Any, config: dict[str, Any], test: bool) -> Result:
+    """The result of a run that has ended.
+
+    Args:
+        trainer: The trainer.
+        network: What was trained.
+        task: On what.
+        loop: The run's :class:`~graphkit.training.loop.Loop`.
+        config: Its description.
+        test: Whether to judge it on the test part.
+    """
+    phases = loop.summary(test)
+    return Result(
+        task=task.name,
+        model=repr(network),
+        strategy=repr(trainer.strategy),
+        metric=task.metric,
+        test=phases[-1]["test"],
+        val=phases[-1]["val"],
+        best_epoch=loop.best_epoch,
+        epochs=len(loop.history),
+        num_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
+        seconds=loop.seconds,
+        split=task.split.name,
+        split_hash=task.split.hash,
+        seed=trainer.seed,
+        history=loop.history,
+        phases=phases,
+        config=config,
+        versions=versions(),
+        hardware=hardware(loop.engine.device),
+        run_dir=None if trainer.run_dir is None else str(trainer.run_dir),
+        baseline=task.baseline() if test else None,
+    )
 
 
 def plot_results(results: list[Result], path: str | os.PathLike[str] | None = None) -> Figure:

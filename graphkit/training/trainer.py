@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
-from graphkit.core.constraints import Count, NonNegative, OneOf, Positive, Seed, enforce
+from graphkit.core.constraints import Count, NonNegative, NonNegativeInt, OneOf, Positive, Seed, enforce
 from graphkit.tasks import Task
 from graphkit.training.callbacks import Callback, Callbacks, FitState, check_callbacks
 from graphkit.training.checkpoint import continue_run, fixed_settings
@@ -25,7 +25,7 @@ from graphkit.training.loop import Loop, LoopSettings
 from graphkit.training.prediction import embed, predict
 from graphkit.training.progress import Progress
 from graphkit.training.rebuild import description, how_to_rebuild
-from graphkit.training.result import Result, hardware, versions
+from graphkit.training.result import Result, result_of
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.setting_up import configured, initialise, materialise
 from graphkit.training.strategies import Backprop, Strategy
@@ -99,6 +99,11 @@ class Trainer(Configurable):
         callbacks: What hears of the run: :class:`~graphkit.training.Callback` (default: none).
         compile: Whether the model's forward goes through ``torch.compile`` while it trains, or the arguments of that,
             e.g. ``{"dynamic": True}``; for strategies that call the model as a whole (default: ``False``).
+        prefetch: How many batches of graphs or subgraphs a thread draws ahead of the one that is used; results are
+            bit-equal. Batches that draw from the global generators, as random transforms do, are refused (default: 2
+            on a GPU unless they do, else 0).
+        accumulate: The number of batches whose gradients are averaged for one step, each batch counting alike; the
+            last step of an epoch has those that are left. For strategies that call the model as a whole (default: 1).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -141,6 +146,8 @@ class Trainer(Configurable):
         restore_best: bool = True,
         callbacks: Annotated[Sequence[Callback], check_callbacks] = (),
         compile: bool | Annotated[Mapping[str, Any], check_options] = False,
+        prefetch: NonNegativeInt | None = None,
+        accumulate: Count = 1,
     ) -> None:
         self.max_epochs = max_epochs
         self.patience = patience
@@ -171,9 +178,15 @@ class Trainer(Configurable):
         self.warm_start = warm_start
         self.callbacks = tuple(callbacks)
         self.compile = compile
-        if compile is not False and not self.strategy.whole_model:
+        self.prefetch = prefetch
+        self.accumulate = accumulate
+        asked = {"compile": compile} if compile is not False else {"accumulate": accumulate} if accumulate > 1 else {}
+        if asked and not self.strategy.whole_model:
+            ((argument, given),) = asked.items()
             name = type(self.strategy).__name__
-            raise ValueError(f"Trainer: compile={compile!r}, but {name} never calls the model as a whole; use Backprop")
+            raise ValueError(
+                f"Trainer: {argument}={given!r}, but {name} never calls the model as a whole; use Backprop"
+            )
         for name, value in (("max_epochs", max_epochs), ("patience", patience)):
             if value is not None and validate_every > value:
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
@@ -248,6 +261,7 @@ class Trainer(Configurable):
             restore_best=self.restore_best,
             validate_every=self.validate_every,
             batch_size=self.batch_size,
+            prefetch=self.prefetch,
             seed=self.seed,
             folder=folder,
             checkpoint_seconds=self.checkpoint_seconds,
@@ -273,7 +287,7 @@ class Trainer(Configurable):
             warnings.warn(early, stacklevel=3)
         with callbacks.hear(FitState(self, model, loop)), compiled(network, self.compile):
             loop.run()
-            result = self._result(network, task, loop, config, test)
+            result = result_of(self, network, task, loop, config, test)
             if folder is not None and folder.is_open:
                 folder.finish(model.state_dict(), self.strategy.state_dict(), result)
             callbacks.tell("on_fit_end", result)
@@ -351,7 +365,7 @@ class Trainer(Configurable):
     # Parts of fit ------------------------------------------------------------------------------------------------
 
     def _engine(self) -> Engine:
-        return Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes)
+        return Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes, self.accumulate)
 
     def _restore(self, model: nn.Module, task: Task) -> nn.Module:
         """Stand where :meth:`fit` has ended; weights and the strategy's state come later. Returns the network."""
@@ -379,29 +393,4 @@ class Trainer(Configurable):
             self.scheduler,
             self.scheduler_kwargs,
             fused=str(self.precision) not in ("16-mixed", "16"),  # Fabric cannot unscale gradients before a fused step
-        )
-
-    def _result(self, network: nn.Module, task: Task, loop: Loop, config: dict[str, Any], test: bool) -> Result:
-        phases = loop.summary(test)
-        return Result(
-            task=task.name,
-            model=repr(network),
-            strategy=repr(self.strategy),
-            metric=task.metric,
-            test=phases[-1]["test"],
-            val=phases[-1]["val"],
-            best_epoch=loop.best_epoch,
-            epochs=len(loop.history),
-            num_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-            seconds=loop.seconds,
-            split=task.split.name,
-            split_hash=task.split.hash,
-            seed=self.seed,
-            history=loop.history,
-            phases=phases,
-            config=config,
-            versions=versions(),
-            hardware=hardware(loop.engine.device),
-            run_dir=None if self.run_dir is None else str(self.run_dir),
-            baseline=task.baseline() if test else None,
         )
