@@ -101,7 +101,7 @@ def assert_builds(cell):
     shape = SimpleNamespace(
         num_features=card.expect["features"],
         num_outputs=card.expect["outputs"] if card.kind != "link" else None,
-        readout=None if card.kind != "graph" else "mean" if graphs[0].readout_mask is None else "mask",
+        readout=None if card.kind != "graph" else "mean" if graphs[0].get("readout_mask") is None else "mask",
         graphs=graphs,
         example=graphs[0],
         judges_pairs=card.kind == "link",
