@@ -1,6 +1,7 @@
 """Message passing with one kind of layer, stacked."""
 
 from graphkit.models.convolution.auto_gnn import AutoGNN
+from graphkit.models.convolution.deeper_gcn import DeeperGCN
 from graphkit.models.convolution.drew import DRew
 from graphkit.models.convolution.gat import GAT
 from graphkit.models.convolution.gcn import GCN
@@ -20,6 +21,7 @@ __all__ = [
     "SGC",
     "AutoGNN",
     "DRew",
+    "DeeperGCN",
     "HeterophilyBaseline",
     "Polynormer",
     "PureGCN",
