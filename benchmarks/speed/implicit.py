@@ -1,12 +1,18 @@
-"""Implicit networks: a training step against what the same mathematics costs by automatic differentiation."""
+"""Implicit and lazy networks: training steps against automatic differentiation, and against networks of few layers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import torch
 import torch.nn.functional as F
+from torch_geometric.data import Data
 
 import graphkit as gk
 from benchmarks.speed.common import Benchmark, benchmark, random_graph
+from benchmarks.speed.grand import CLASSES, cora_like
 
 NODES, EDGES, FEATURES, STATES, TOL = 500, 1000, 16, 8, 1e-8
 
@@ -60,3 +66,50 @@ def energy_step() -> Benchmark:
         against="autograd of the energy and through every step of gradient descent along it",
         rounds=3,
     )
+
+
+def _step(model: Any, data: Data) -> None:
+    torch.autograd.grad(F.cross_entropy(model(data), data.y), list(model.parameters()))
+
+
+@benchmark("lazy_step", goal=1 / 1.3, of="LazyGNN")
+def lazy_step() -> Benchmark:
+    """LazyGNN, forward and backward, at Cora's size, 64 channels, bag-of-words features."""
+    data = gk.transforms.SparseFeatures()(cora_like())
+    lazy = gk.models.LazyGNN(data.num_features, 64, out_channels=CLASSES, num_nodes=data.num_nodes)
+    gcn = gk.models.GCN(data.num_features, 64, 2, CLASSES)
+    return Benchmark(lambda: _step(lazy, data), lambda: _step(gcn, data), "graphkit's own GCN of two layers")
+
+
+@benchmark("lazy_large_step", goal=2.0, of="LazyGNN")
+def lazy_large_step() -> Benchmark:
+    """LazyGNN, forward and backward: a million nodes, 5 million edges, 16 classes, two steps on what is remembered."""
+    size, reach = 1_000_000, 20
+    data = Data(torch.randn(size, 16), random_graph(size, 5 * size), y=torch.arange(size) % 16)
+    lazy = gk.models.LazyGNN(16, 16, out_channels=16, num_nodes=size)
+    deep = {steps: gk.models.APPNP(16, 16, steps, 16) for steps in (reach // 2, reach)}
+
+    def memory() -> dict[str, Any]:
+        peaks = {f"appnp_{steps}_steps": _peak(lambda model=model: _step(model, data)) for steps, model in deep.items()}  # type: ignore[misc]
+        return {"peak_mib": {"lazy": _peak(lambda: _step(lazy, data)), **peaks}}
+
+    return Benchmark(
+        lambda: _step(lazy, data),
+        lambda: _step(deep[reach], data),
+        f"graphkit's own APPNP of {reach} steps",
+        rounds=3,
+        details=memory,
+    )
+
+
+def _peak(run: Callable[[], None]) -> float:
+    """How many MiB this adds to the process at its peak (Linux)."""
+
+    def resident(key: str) -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
+
+    Path("/proc/self/clear_refs").write_text("5")
+    before = resident("VmRSS")
+    run()
+    return resident("VmHWM") - before

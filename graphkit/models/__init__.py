@@ -17,7 +17,7 @@ from graphkit.models.convolution import (
     PureGCN,
     RelationalGNN,
 )
-from graphkit.models.diffusion import AIR, APPNP, CDE, DAGNN, GRAND, DistributedOrderCDE
+from graphkit.models.diffusion import AIR, APPNP, CDE, DAGNN, GRAND, DistributedOrderCDE, LazyGNN
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
@@ -56,6 +56,7 @@ __all__ = [
     "HeterophilyBaseline",
     "LayerStack",
     "LayeredModel",
+    "LazyGNN",
     "LinkPredictor",
     "PPGNpp",
     "PairScorer",

@@ -22,6 +22,7 @@ def gcn_norm(
     norm: str | None = "sym",
     size: Size = None,
     dtype: torch.dtype | None = None,
+    full_degree: Tensor | None = None,
 ) -> SparseMatrix:
     r"""Normalise an adjacency matrix by its degrees.
 
@@ -49,6 +50,8 @@ def gcn_norm(
         norm: ``"sym"``, ``"row"`` or ``None`` for no scaling (default: ``"sym"``).
         size: Number of nodes (default: from the graph, else the largest id plus one).
         dtype: Dtype of the result, unless that of the weights is wider (default: theirs, or torch's default dtype).
+        full_degree: In-degrees without added self-loops in the graph of which this one is a part, so that the result is
+            a block of the whole graph's matrix (default: those in this graph).
 
     Raises:
         ValueError: If a degree is negative, ``fill`` not finite, or sources and targets differ where they must not.
@@ -74,8 +77,8 @@ def gcn_norm(
     else:
         dtype = weight.dtype if dtype is None else torch.promote_types(weight.dtype, dtype)
         weight = weight.to(dtype)
-    if weight is not None and weight.requires_grad:
-        return _normalized(pattern, weight, dtype, add_self_loops, fill, norm)
+    if full_degree is not None or (weight is not None and weight.requires_grad):
+        return _normalized(pattern, weight, dtype, add_self_loops, fill, norm, full_degree)
     key = ("gcn_norm", add_self_loops, fill, norm, dtype, weight is None)
     return pattern.cached(key, lambda copy: _normalized(pattern, copy, dtype, add_self_loops, fill, norm), weight)
 
@@ -87,16 +90,19 @@ def _normalized(
     add_self_loops: bool,
     fill: float,
     norm: str | None,
+    full_degree: Tensor | None = None,
 ) -> SparseMatrix:
     may_be_negative = weight is not None or fill < 0
     if weight is None:
         weight = torch.ones(pattern.num_edges, dtype=dtype, device=pattern.device)
-    matrix = SparseMatrix.from_edges(pattern, weight)
+    given = matrix = SparseMatrix.from_edges(pattern, weight)
     if add_self_loops:
         matrix = SparseMatrix.from_edges(*pattern.with_self_loops(weight, fill))
     if norm is None:
         return matrix
     degree = matrix.row_sum()
+    if full_degree is not None:
+        degree = degree - given.row_sum() + full_degree.to(dtype)
     if may_be_negative and not pattern.traced and bool((degree < 0).any()):
         node = int((degree < 0).nonzero()[0])
         raise ValueError(

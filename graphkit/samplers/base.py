@@ -184,6 +184,14 @@ def cached_on_disk(
     return source.cached((*key, type(sampler)), from_file)
 
 
+def weighted_degree(data: Data, source: SubgraphSource) -> Tensor:
+    """The weights of the edges that enter each node, summed up."""
+    if data.get("edge_weight") is None:
+        return torch.from_numpy(source.degree)
+    weight = data.edge_weight.view(-1).double()
+    return weight.new_zeros(source.num_nodes).index_add(0, data.edge_index[1], weight)
+
+
 def in_chunks(roots: Tensor, batch_size: int, generator: torch.Generator | None) -> list[Tensor]:
     """The roots in groups of ``batch_size``, in random order with a generator, then no single one is left over."""
     if generator is None:

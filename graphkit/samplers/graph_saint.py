@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.core.constraints import Count
 from graphkit.core.display import progress_bar
-from graphkit.samplers.base import Evaluation, Sampler, cached_on_disk, prefetch
+from graphkit.samplers.base import Evaluation, Sampler, cached_on_disk, prefetch, weighted_degree
 from graphkit.transforms.base import float_dtype
 
 LARGEST_RATIO, NEVER_SEEN = 1e4, 0.1  # the official bounds of estimated weights
@@ -52,12 +52,7 @@ class _GraphSAINT(Sampler):
             )
         key = ("saint", self.law(), getattr(self, "coverage", 0))
         probability = source.cached(key, lambda: self.node_probability(source))
-        if data.get("edge_weight") is None:
-            degree = torch.from_numpy(source.degree)
-        else:
-            weight = data.edge_weight.view(-1).double()
-            degree = weight.new_zeros(source.num_nodes).index_add(0, data.edge_index[1], weight)
-        return probability, degree, roots.numel()
+        return probability, weighted_degree(data, source), roots.numel()
 
     def plan(
         self, source: SubgraphSource, roots: Tensor, batch_size: int, generator: torch.Generator | None, prepared: Any

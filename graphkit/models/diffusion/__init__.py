@@ -5,5 +5,6 @@ from graphkit.models.diffusion.appnp import APPNP
 from graphkit.models.diffusion.cde import CDE, DistributedOrderCDE
 from graphkit.models.diffusion.dagnn import DAGNN
 from graphkit.models.diffusion.grand import GRAND
+from graphkit.models.diffusion.lazy_gnn import LazyGNN
 
-__all__ = ["AIR", "APPNP", "CDE", "DAGNN", "GRAND", "DistributedOrderCDE"]
+__all__ = ["AIR", "APPNP", "CDE", "DAGNN", "GRAND", "DistributedOrderCDE", "LazyGNN"]
