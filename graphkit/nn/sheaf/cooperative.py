@@ -178,9 +178,9 @@ class CooperativeLaplacian:
         root = (1 + degree * gamma**2).rsqrt()
         self.matrix = matrix
         self.diagonal = (received * (root * gamma) ** 2).view(-1, 1, 1)
-        self.target, self.source = (maps * (root * scale) for maps, scale in (target, source))
+        self.listened, self.source = target[0] * -(root * target[1]), source[0] * (root * source[1])
 
     def __call__(self, y: Tensor) -> Tensor:
         """The operator's product with stalks."""
         heard = self.matrix.matmul(transport(self.source, y))
-        return self.diagonal * y - transport(self.target, heard, transpose=True)
+        return torch.addcmul(transport(self.listened, heard, transpose=True), self.diagonal, y)
