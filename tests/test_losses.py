@@ -1,64 +1,21 @@
-"""A task's loss and metric: a user's count with every model and strategy, weights of classes, means over batches."""
+"""A task's loss and metric: what a user overrides or gives counts with every model and strategy."""
 
 from __future__ import annotations
 
-import math
 from functools import partial
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import graphkit as gk
-from graphkit import GraphTask, LinkTask, NodeTask
+from graphkit import LinkTask, NodeTask
 from graphkit.models import PairScorer
 from graphkit.tasks.targets import Multiclass
 from tests import tiny
-from tests.common.test_cross_product import MODELS, STRATEGIES, OwnModule
-
-NAN = float("nan")
-
-
-class Constant(gk.metrics.Metric):
-    """A metric that knows its value."""
-
-    name, higher_is_better = "constant", False
-
-    def update(self, out, label):
-        pass
-
-    def compute(self):
-        return 0.125
-
-    def reset(self):
-        pass
-
-
-class Overriding:
-    """A task of a user's: a loss 1000 too large, and a metric of their own."""
-
-    def loss_of(self, prediction, label, weight=None):
-        return super().loss_of(prediction, label, weight) + 1000
-
-    def new_metric(self):
-        return Constant()
-
-
-OWN = {cls: type(f"Own{cls.__name__}", (Overriding, cls), {}) for cls in (NodeTask, GraphTask, LinkTask)}
-
-
-def own(task, **arguments):
-    """The same task with overrides."""
-    data = {"graphs": task.graphs} if isinstance(task, GraphTask) else {"data": task.graphs[0]}
-    if not isinstance(task, LinkTask):
-        data["target"] = task.target.name
-    return OWN[type(task)](task.name, split=task.split, **data, **arguments)
-
-
-def fit(model, task, strategy="Backprop", **arguments):
-    return gk.Trainer(**{"max_epochs": 2, "progress": False, "strategy": strategy} | arguments).fit(model, task)
+from tests.common.test_cross_product import MODELS, STRATEGIES
+from tests.losses import NAN, fit, node_task, own, pair, same
 
 
 def assert_counts(result):
@@ -161,26 +118,6 @@ def test_a_task_that_overrides_loss_is_told_what_to_override():
         class Wrong(NodeTask):
             def loss(self, out, batch, stage="train"):
                 return out.sum()
-
-
-# A loss that is given ------------------------------------------------------------------------------------------------
-
-
-def node_task(target="multiclass", **arguments):
-    plain = tiny.node_task(target)
-    return NodeTask("t", plain.data, plain.split, target, **arguments)
-
-
-def pair(task, seed=0):
-    """Outputs with a gradient, and the labels of training."""
-    out = torch.randn(12, task.num_outputs, generator=torch.Generator().manual_seed(seed), requires_grad=True)
-    return out, task.labels[task.split.train]
-
-
-def same(first, second, out):
-    torch.testing.assert_close(first, second)
-    grads = [torch.autograd.grad(value, out)[0] for value in (first, second)]
-    torch.testing.assert_close(*grads)
 
 
 CLASSES = {
@@ -369,224 +306,3 @@ def test_a_loss_without_values_of_rows_does_not_suit_weights_of_a_sampler():
         ValueError, match=r"task 't': loss Learned returns the shape \[\], but this task needs its value of"
     ):
         fit(gk.models.GCN.from_task(task, hidden_channels=4), sampled)
-
-
-# Weights of classes --------------------------------------------------------------------------------------------------
-
-
-def unbalanced():
-    data = tiny.graph()
-    data.y = torch.tensor([0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2] * 2)
-    return data
-
-
-def test_balanced_weights_are_those_of_scikit_learn():
-    compute = pytest.importorskip("sklearn.utils.class_weight").compute_class_weight
-    task = NodeTask("t", unbalanced(), tiny.split(24), class_weight="balanced", allow_missing_classes=True)
-    out, y = pair(task)
-    weight = torch.tensor(compute("balanced", classes=np.arange(3), y=y.numpy())).float()
-    same(task.loss_of(out, y), F.cross_entropy(out, y, weight=weight), out)
-    assert task.count(y).item() == pytest.approx(12)
-    own = torch.rand(12)
-    same(task.loss_of(out, y, own), F.cross_entropy(out, y, weight=weight, reduction="none") @ own, out)
-    other = task.with_split(gk.Split("o", task.split.train[5:], task.split.val, task.split.test))
-    late = other.labels[other.split.train]
-    weight = torch.tensor(compute("balanced", classes=np.arange(3), y=late.numpy())).float()
-    same(other.loss_of(out[5:], late), F.cross_entropy(out[5:], late, weight=weight), out)
-    with pytest.raises(ValueError, match="class_weight='balanced', but class 2 has no training example; give numbers"):
-        task.with_split(gk.Split("o", task.split.train[:8], task.split.val, task.split.test))
-
-
-def test_a_description_tells_of_loss_and_weights():
-    """So a run is not resumed with others, and its folder tells what it was trained by."""
-    task = node_task(loss=partial(F.cross_entropy, label_smoothing=0.1), class_weight=torch.tensor([1, 2, 3]))
-    assert "multiclass with 3 outputs, loss cross_entropy(label_smoothing=0.1), class_weight [1, 2, 3], accur" in repr(
-        task
-    )
-    assert "multilabel with 2 outputs, pos_weight [2.0, 5.0], accuracy" in repr(
-        node_task("multilabel", pos_weight=[2.0, 5])
-    )
-    assert "class_weight balanced" in repr(node_task(class_weight="balanced"))
-
-
-@pytest.mark.parametrize("given", [[1, 2, 3], torch.tensor([1.0, 2.0, 3.0]), (10, 20, 30)])
-def test_given_weights_count_in_the_loss_of_the_target_and_of_the_user(given):
-    weight = torch.tensor([1.0, 2.0, 3.0])
-    for loss in (
-        None,
-        F.cross_entropy,
-        nn.CrossEntropyLoss(),
-        lambda out, y: F.cross_entropy(out, y, reduction="none"),
-    ):
-        task = NodeTask("t", unbalanced(), tiny.split(24), class_weight=given, loss=loss)
-        out, y = pair(task)
-        same(task.loss_of(out, y), F.cross_entropy(out, y, weight=weight), out)
-
-
-def test_weights_of_two_classes():
-    task = node_task("binary", class_weight=[1, 3])
-    out, y = pair(task)
-    weight = torch.where(y > 0, 3.0, 1.0)
-    each = F.binary_cross_entropy_with_logits(out[:, 0], y, reduction="none")
-    same(task.loss_of(out, y), (weight * each).sum() / weight.sum(), out)
-
-
-@pytest.mark.parametrize("given", [2.5, [2.5], torch.tensor([2.5])])
-def test_positive_weights_are_torchs(given):
-    task = node_task("binary", pos_weight=given)
-    out, y = pair(task)
-    same(task.loss_of(out, y), F.binary_cross_entropy_with_logits(out[:, 0], y, pos_weight=torch.tensor(2.5)), out)
-
-
-@pytest.mark.parametrize("loss", [None, F.binary_cross_entropy_with_logits, nn.BCEWithLogitsLoss()])
-def test_positive_weights_of_columns_with_missing_labels(loss):
-    task = node_task("multilabel", pos_weight=[2.0, 5.0], loss=loss)
-    out, y = pair(task)
-    assert y.isnan().any()
-    known, weight = ~y.isnan(), torch.tensor([2.0, 5.0]).expand(12, 2)
-    expected = F.binary_cross_entropy_with_logits(out[known], y[known], pos_weight=weight[known])
-    same(task.loss_of(out, y), expected, out)
-
-
-@pytest.mark.parametrize("size", [1, 3, 5, 12])
-def test_the_validation_loss_with_weights_does_not_depend_on_the_batch_size(size):
-    plain = tiny.graph_task()
-    task = GraphTask("t", plain.graphs, plain.split, class_weight=[1, 2, 7])
-    model = gk.models.GIN.from_task(task, hidden_channels=4)
-    result = fit(model, task, max_epochs=1, batch_size=size, lr=1e-12)
-    (batch,) = task.batches("val", 100)
-    with torch.no_grad():
-        expected = task.loss(model.eval()(batch), batch, "val")
-    assert result.history[0]["val_loss"] == pytest.approx(expected.item(), abs=1e-5)
-
-
-# Means over batches --------------------------------------------------------------------------------------------------
-
-
-def graphs_with_missing(count=40):
-    graphs = tiny.graph_task("multilabel").graphs * 2
-    graphs = [graph.clone() for graph in graphs[:count]]
-    for position, graph in enumerate(graphs):
-        missing = position % 20 in (3, 4, 5, 6, 12, 13, 14, 15)
-        graph.y = (
-            torch.tensor([[NAN, NAN]]) if missing else torch.tensor([[float(position % 2), float(position % 3 == 0)]])
-        )
-        if position % 5 == 0:
-            graph.y[0, 1] = NAN
-    return graphs
-
-
-@pytest.mark.parametrize("metric", ["accuracy", "roc_auc", "exact_match", "f1_macro", "mcc"])
-@pytest.mark.parametrize("loss", [None, nn.BCEWithLogitsLoss()])
-def test_no_mean_depends_on_the_batch_size_with_missing_labels(loss, metric):
-    split = gk.Split("s", torch.arange(10), torch.arange(20, 40), torch.arange(10, 20))
-    task = GraphTask("t", graphs_with_missing(), split, target="multilabel", metric=metric, loss=loss)
-    values = []
-    for size in (1, 3, 4, 20):
-        row = fit(OwnModule(task.num_features, 2), task, max_epochs=1, batch_size=size, lr=1e-12).history[0]
-        values.append((row["train_loss"], row["val_loss"], row[f"val_{metric}"]))
-    for other in values[1:]:
-        assert other == pytest.approx(values[0], abs=1e-5)
-
-
-def test_a_short_last_batch_counts_by_its_labels():
-    task = tiny.graph_task("regression")
-    values = [
-        fit(gk.models.GIN.from_task(task, hidden_channels=4), task, max_epochs=1, batch_size=size, lr=1e-12).history[0]
-        for size in (12, 5)
-    ]
-    assert values[0]["train_loss"] == pytest.approx(values[1]["train_loss"], abs=1e-5)
-
-
-class Rare(gk.samplers.NeighborSampler):
-    """Every other batch has no root."""
-
-    def batches(self, data, nodes=None, *arguments, **named):
-        for number, batch in enumerate(super().batches(data, nodes, *arguments, **named)):
-            if number % 2:
-                batch.root_index = batch.root_index[:0]
-            yield batch
-
-
-class AllMissing(Rare):
-    def batches(self, data, nodes=None, *arguments, **named):
-        for batch in super().batches(data, nodes, *arguments, **named):
-            batch.root_index = batch.root_index[:0]
-            yield batch
-
-
-class NoValidation(gk.samplers.NeighborSampler):
-    """No batch of validation has a root."""
-
-    def batches(self, data, nodes=None, *arguments, **named):
-        for batch in super().batches(data, nodes, *arguments, **named):
-            if int(nodes.min()) == 12:
-                batch.root_index = batch.root_index[:0]
-            yield batch
-
-
-@pytest.mark.parametrize("loss", [None, F.cross_entropy, "overridden"])
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_training_batch_without_a_label_teaches_nothing(strategy, loss):
-    if "subgraphs" in STRATEGIES[strategy]().cannot() or (loss and "own losses" in STRATEGIES[strategy]().cannot()):
-        pytest.skip("not for such tasks")
-    plain = tiny.node_task()
-    task = own(plain) if loss == "overridden" else NodeTask("t", plain.data, plain.split, loss=loss)
-    task = task.sampled(Rare([3, 3]))
-    model = gk.models.GCN.from_task(task, hidden_channels=4)
-    result = fit(model, task, STRATEGIES[strategy], batch_size=4)
-    assert math.isfinite(result.history[-1]["train_loss"])
-    assert all(torch.isfinite(parameter).all() for parameter in model.parameters())
-
-
-def test_a_run_in_which_nothing_is_judged_says_so():
-    task = tiny.node_task().sampled(AllMissing([3, 3], evaluate="sampled"))
-    model = gk.models.GCN.from_task(task, hidden_channels=4)
-    message = (
-        "task 'tiny node multiclass': no batch of the train part of split 'tiny' has a label that is known and counts"
-    )
-    with pytest.raises(ValueError, match=message):
-        fit(model, task)
-    task = tiny.node_task().sampled(NoValidation([3, 3], evaluate="sampled"))
-    with pytest.raises(ValueError, match=message.replace("train", "val")):
-        fit(model, task)
-
-
-# Labels that every model is right about -----------------------------------------------------------------------------
-
-
-def test_labels_of_one_class_are_warned_about():
-    data = tiny.graph()
-    data.y = torch.zeros(24, dtype=torch.long)
-    with pytest.warns(UserWarning, match="task 't': all labels are of class 0, so that every answer is right"):
-        NodeTask("t", data, tiny.split(24))
-    data.y = torch.stack([torch.arange(24) % 2, torch.ones(24)], dim=1).float()
-    data.y[3, 1] = NAN
-    with pytest.warns(UserWarning, match="task 't': all labels of column 1 are of class 1") as caught:
-        NodeTask("t", data, tiny.split(24), "multilabel")
-    assert len(caught) == 1
-
-
-@pytest.mark.filterwarnings("error")
-def test_labels_that_are_left_out_or_differ_are_not():
-    data = tiny.graph()
-    data.y = torch.stack([torch.arange(24) % 2, torch.ones(24)], dim=1).float()
-    NodeTask("t", data, tiny.split(24), "multilabel", "roc_auc")
-    tiny.node_task("multilabel")
-    tiny.node_task()
-
-
-def test_links_that_no_model_can_miss_are_warned_about():
-    plain = tiny.link_task()
-    count = plain.split.val_negatives.size(1)
-    with pytest.warns(
-        UserWarning, match=f"has {count} val negatives, so every model scores 100 % in hits@100, as in OGB"
-    ):
-        LinkTask("t", plain.graphs[0], plain.split, metric="hits@100")
-    fixed = gk.LinkSplit.random(plain.graphs[0].edge_index, 24, 0.2, 0.2, fixed_negatives=True)
-    with pytest.warns(UserWarning, match="num_negatives=2 is unused, as split 'random/0' fixes train_negatives"):
-        LinkTask("t", plain.graphs[0], fixed, num_negatives=2)
-    with pytest.raises(
-        ValueError, match=r"num_negatives=1e-09 draws no pair for .* training links, must be at least 0.0"
-    ):
-        LinkTask("t", plain.graphs[0], plain.split, num_negatives=1e-9)

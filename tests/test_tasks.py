@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch_geometric.data import Data
-from torch_geometric.transforms import Compose, RandomNodeSplit
+from torch_geometric.transforms import Compose
 
 import graphkit as gk
 from graphkit import GraphTask, NodeTask, Split
@@ -397,9 +397,3 @@ def test_features_of_any_dtype_are_computed_in_the_precision_of_the_trainer(give
 def test_missing_classes_are_not_made_ids_by_the_remedy():
     with pytest.raises(ValueError, match=r"use y\.nan_to_num\(-1\)\.long\(\)\.view\(-1\)"):
         node(y=torch.tensor([0, 1, NAN, 0, 1, 0]))
-
-
-def test_masks_that_a_transform_sets_are_told_to_change_no_split():
-    task = tiny.task("node multiclass")
-    with pytest.warns(UserWarning, match=r"RandomNodeSplit.* sets masks, but the task keeps its split; use with_split"):
-        assert task.transform(RandomNodeSplit()).split is task.split

@@ -58,6 +58,11 @@ class PyGModel(Configurable, CalledWithBatch):
         forward = getattr(module, "_orig_mod", module).forward  # of what torch.compile was given
         parameters = inspect.signature(forward).parameters.values()
         self._named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+        if not self._named:
+            raise TypeError(
+                f"{type(module).__name__}.forward does not say what it takes of a batch; give what is inside, or one "
+                "with forward(x, edge_index) or forward(batch)"
+            )
         required = [p.name for p in self._named if p.default is p.empty]
         self.takes_batch = len(required) == 1 and required[0] not in ("x", "input", "edge_index")
 

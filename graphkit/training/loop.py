@@ -134,9 +134,7 @@ class Loop:
             phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, follows_larger, limit)
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
-        self.epoch = 0
-        self.stopped = False
-        self.best_epoch = 0
+        self.epoch, self.best_epoch, self.stopped = 0, 0, False
         self.best_score = -math.inf if self.larger_is_better else math.inf
         self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.best_strategy = copy.deepcopy(self.strategy.state_dict())
@@ -170,8 +168,7 @@ class Loop:
     def run(self) -> None:
         """Train what is left. Afterwards the model has the best weights of the last phase, or its last ones."""
         start = time.monotonic()
-        before = self.seconds
-        saved = start
+        before, saved = self.seconds, start
         with deferred_interrupt(self.settings.folder is not None) as interrupted:
             while True:
                 while not self._phase_is_over():

@@ -117,3 +117,8 @@ def test_an_lcm_readout_becomes_more_associative():
         triples = torch.rand(3, 100, 8, generator=torch.Generator().manual_seed(0))
         found.append(float(model.pool.associativity_loss(*triples)))
     assert found[1] < 0.5 * found[0]
+
+
+def test_an_aggregation_that_needs_an_argument_says_which():
+    with pytest.raises(ValueError, match=r"'set2set' needs 'processing_steps'; give it, e\.g\. by readout_kwargs"):
+        gk.models.GCN(5, 8, readout="set2set")

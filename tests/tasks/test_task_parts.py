@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Data
+from torch_geometric.transforms import RandomNodeSplit
 
 import graphkit as gk
 from graphkit import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split
@@ -355,3 +356,9 @@ def test_some_graphs_with_features_and_some_without_are_refused():
     graphs[3].x = torch.ones(2, 4)
     with pytest.raises(ValueError, match=r"graphs differ in their number of features: \[0, 4\]"):
         GraphTask("mixed", graphs, tiny.split(6))
+
+
+def test_masks_that_a_transform_sets_are_told_to_change_no_split():
+    task = tiny.task("node multiclass")
+    with pytest.warns(UserWarning, match=r"RandomNodeSplit.* sets masks, but the task keeps its split; use with_split"):
+        assert task.transform(RandomNodeSplit()).split is task.split

@@ -191,8 +191,7 @@ def test_a_column_of_classes():
 def test_a_home_directory_in_run_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     _, model = fit(run_dir="~/run", max_epochs=1)
-    with pytest.raises(IsADirectoryError, match=r"run is a folder; give the file in it, .*model\.safetensors"):
-        gk.load_weights(model, tmp_path / "run")
+    gk.load_weights(model, tmp_path / "run")
     gk.load_weights(model, tmp_path / "run" / "model.safetensors")
 
 
@@ -314,3 +313,10 @@ def test_a_run_is_not_resumed_with_other_weights_frozen(tmp_path):
     model.layers[0].requires_grad_(False)
     with pytest.raises(ValueError, match=r"frozen=None, but this run has frozen=\['layers.0.bias', 'layers.0.lin"):
         gk.Trainer(**settings).fit(model, TASK, resume=True)
+
+
+def test_a_module_that_does_not_say_what_it_takes_is_refused():
+    with pytest.raises(
+        TypeError, match=r"DataParallel.forward does not say what it takes of a batch; give what is inside"
+    ):
+        fit(nn.DataParallel(nn.Linear(6, 3)), max_epochs=1)

@@ -1,4 +1,4 @@
-"""What a run promises: seeds, best weights, stopping, optimisers, precision, any module, hidden test labels."""
+"""The trainer: seeds, best weights, hidden test labels, models, precision."""
 
 from __future__ import annotations
 
@@ -16,12 +16,9 @@ import graphkit as gk
 from graphkit.models import GCN, PyGModel
 from graphkit.training.engine import Engine
 from graphkit.training.lifecycle import training_lock
-from graphkit.training.loop import Loop
 from tests import tiny
 from tests.training.greedy import _Greedy
 from tests.training.runs import fit, same, train
-
-# --- seeds ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["node", "graph", "greedy"])
@@ -111,9 +108,6 @@ def test_a_module_without_reset_parameters_is_reported():
 
     with pytest.warns(UserWarning, match="Bare has no reset_parameters.*warm_start=True"):
         fit(Bare())
-
-
-# --- best weights and stopping ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("monitor", ["metric", "loss"])
@@ -209,9 +203,6 @@ def test_a_diverging_run_stops():
         fit(task=tiny.task("node regression"), lr=1e30, optimizer="SGD", max_epochs=50)
 
 
-# --- test labels ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("kind", ["node", "graph"])
 def test_test_labels_never_influence_training(kind):
     seen = []
@@ -243,9 +234,6 @@ def test_a_training_batch_shows_no_test_label():
     for stage in ("train", "val"):
         assert (task.batches(stage)[0].y[task.split.test] == -1).all()
     assert (task.batches("test")[0].y[task.split.test] >= 0).all()
-
-
-# --- models and precision ---------------------------------------------------------------------------------------------
 
 
 def test_pyg_models_and_own_modules():
@@ -343,80 +331,3 @@ def test_sparse_features_in_every_precision():
     runs = [fit(copy.deepcopy(start), task, warm_start=True, max_epochs=5, precision=p)[0] for p in precisions]
     single, *others = (run.history[-1]["train_loss"] for run in runs)
     assert others == [pytest.approx(single, rel=rel) for rel in (1e-4, 0.05, 0.05)]
-
-
-# --- wrong use --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"max_epochs": 0}, "max_epochs=0, must be at least 1"),
-        ({"patience": 0}, "patience=0, must be at least 1"),
-        ({"batch_size": 0}, "batch_size=0, must be at least 1"),
-        ({"lr": 0.0}, r"lr=0\.0, must be positive"),
-        ({"optimizer": "adam"}, "unknown optimizer 'adam'; did you mean 'Adam'"),
-        ({"scheduler": "StepLr"}, "unknown scheduler 'StepLr'; did you mean 'StepLR'"),
-        ({"monitor": "los"}, "Trainer: monitor='los', did you mean 'loss'"),
-        ({"optimizer_kwargs": {"lr": 5}}, r"optimizer_kwargs\['lr'\]=5, must be given as Trainer\(lr=...\)"),
-        ({"loggers": ("csv", "csv")}, "must not repeat a name"),
-        ({"loggers": ("csv",)}, r"loggers=\('csv',\) write into run_dir; give one, or objects of loggers"),
-        ({"loggers": ("cvs",)}, r"loggers\[0\]='cvs', did you mean 'csv'"),
-        ({"strategy": "backprob"}, "unknown strategy 'backprob'; did you mean 'Backprop'"),
-    ],
-)
-def test_wrong_settings(settings, message):
-    with pytest.raises(ValueError, match=message):
-        gk.Trainer(**settings)
-
-
-def test_wrong_calls():
-    task = tiny.task("node multiclass")
-    with pytest.raises(TypeError, match="fit needs a graphkit task, got Data"):
-        gk.Trainer().fit(GCN(6), task.data)
-    with pytest.raises(ValueError, match="resume=True needs run_dir"):
-        fit(resume=True)
-    with pytest.raises(ValueError, match="leave batch_size at None"):
-        fit(batch_size=8)
-    with pytest.raises(ValueError, match=r"needs outputs of shape \[24, 3\], the model returned \[24, 64\]"):
-        fit(GCN(6), task)
-    graph_task = tiny.task("graph multiclass")
-    with pytest.raises(ValueError, match="a graph task needs a model with a readout"):
-        fit(GCN(6, out_channels=3), graph_task)
-    with pytest.raises(ValueError, match="a node task needs a model without readout"):
-        fit(GCN(6, out_channels=3, readout="mean"), task)
-    with pytest.raises(TypeError, match="needs a LayeredModel, got PyGModel"):
-        fit(PyGGCN(6, 8, 2, 3), task, strategy=_Greedy())
-
-    class Unfit(nn.Linear):
-        def forward(self, x, edge_index, edge_attr):
-            return super().forward(x)
-
-    with pytest.raises(ValueError, match="no trainable parameters"):
-        fit(nn.Identity(), task)
-    with pytest.raises(TypeError, match=r"Unfit\.forward needs 'edge_attr', which the batch does not have"):
-        fit(Unfit(6, 3), task)
-
-
-def test_configs_describe_the_trainer():
-    trainer = gk.Trainer(max_epochs=7, patience=2, weight_decay={"*": 0.1})
-    assert gk.Trainer.from_config(trainer.config()).config() == trainer.config()
-    assert repr(trainer) == "Trainer(max_epochs=7, patience=2, weight_decay={'*': 0.1}, strategy=Backprop())"
-
-
-def test_without_a_test_no_test_label_is_read(monkeypatch, tmp_path):
-    judged = []
-    original = Loop.evaluate
-    monkeypatch.setattr(
-        Loop, "evaluate", lambda self, stage, *more: judged.append(stage) or original(self, stage, *more)
-    )
-    task, model = tiny.task("node multiclass"), GCN.from_task(tiny.task("node multiclass"), hidden_channels=8)
-    monkeypatch.setattr(task, "baseline", lambda: pytest.fail("the baseline reads test labels"))
-    result = gk.Trainer(max_epochs=3, strategy=_Greedy(), progress=False).fit(model, task, test=False)
-    assert set(judged) == {"val"}
-    assert result.test is None
-    assert [phase["test"] for phase in result.phases] == [None] * len(result.phases)
-    assert "test        accuracy unknown" in str(result)
-    result.save(tmp_path / "result.json")
-    assert gk.Result.load(tmp_path / "result.json") == result
-    result.plot()

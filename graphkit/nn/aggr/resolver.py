@@ -26,7 +26,7 @@ def resolve(name: str, channels: int | None, **kwargs: Any) -> Aggregation:
         **kwargs: Further arguments of the class.
 
     Raises:
-        ValueError: If there is no such aggregation, or it needs a width that is unknown.
+        ValueError: If there is no such aggregation, or it needs a width or argument that is unknown.
 
     Example:
         >>> resolve("lcm", 8, project=False)
@@ -40,6 +40,10 @@ def resolve(name: str, channels: int | None, **kwargs: Any) -> Aggregation:
     widths = {key: channels for key in ("in_channels", "out_channels") if key in inspect.signature(cls).parameters}
     if channels is None and widths.keys() - kwargs:
         raise ValueError(f"the aggregation {name!r} needs to know how wide its elements are: {', '.join(widths)}")
+    known = inspect.signature(cls).parameters.values()
+    missing = [p.name for p in known if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD]
+    if missing := [name for name in missing if name not in widths | kwargs]:
+        raise ValueError(f"the aggregation {name!r} needs {missing[0]!r}; give it, e.g. by readout_kwargs")
     return cls(**widths | kwargs)
 
 
