@@ -43,7 +43,8 @@ def _own(registry):
 
 def _instances(registry):
     """The first of the small instances of each class, and none at all."""
-    return {"none": None} | {name: next(iter(factories(cls).values())) for name, cls in _own(registry).items()}
+    made = {name: list(factories(cls).values()) for name, cls in _own(registry).items()}
+    return {"none": None} | {name: first[0] for name, first in made.items() if first}
 
 
 def _pyg(task):
