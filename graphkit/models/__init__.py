@@ -4,6 +4,7 @@ from graphkit.core.reads import Reads
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.convolution import (
+    DGP,
     GAT,
     GCN,
     GIN,
@@ -33,6 +34,7 @@ __all__ = [
     "CSNN",
     "DAGNN",
     "DGMLP",
+    "DGP",
     "GAT",
     "GCN",
     "GIN",

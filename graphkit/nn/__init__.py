@@ -14,6 +14,7 @@ from graphkit.nn.air_conv import AIRConv
 from graphkit.nn.appnp import APPNP
 from graphkit.nn.convection_diffusion import ConvectionDiffusion
 from graphkit.nn.dagnn_conv import DAGNNConv
+from graphkit.nn.dense_propagation import DensePropagation
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.gat_conv import GATConv
@@ -60,6 +61,7 @@ __all__ = [
     "DRewGatedGCNConv",
     "DRewRGINConv",
     "DenoisingEnergy",
+    "DensePropagation",
     "EdgewiseEnergy",
     "FeedForwardModule",
     "FixedPoint",

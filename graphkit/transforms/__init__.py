@@ -3,6 +3,7 @@
 ``gk.rewiring`` holds those that change edges, ``gk.features`` those that add node features.
 """
 
+from graphkit.transforms.ancestor_groups import AncestorGroups
 from graphkit.transforms.base import Precompute, apply
 from graphkit.transforms.connection_maps import ConnectionMaps
 from graphkit.transforms.hop_combination import NodeAdaptiveCombination
@@ -15,6 +16,7 @@ from graphkit.transforms.sparse_features import SparseFeatures
 from graphkit.transforms.undirected import Undirected
 
 __all__ = [
+    "AncestorGroups",
     "ConnectionMaps",
     "Hops",
     "LaplacianEigenvectors",

@@ -2,6 +2,7 @@
 
 from graphkit.models.convolution.auto_gnn import AutoGNN
 from graphkit.models.convolution.deeper_gcn import DeeperGCN
+from graphkit.models.convolution.dgp import DGP
 from graphkit.models.convolution.drew import DRew
 from graphkit.models.convolution.gat import GAT
 from graphkit.models.convolution.gcn import GCN
@@ -14,6 +15,7 @@ from graphkit.models.convolution.relational import RelationalGNN
 from graphkit.models.convolution.sgc import SGC
 
 __all__ = [
+    "DGP",
     "GAT",
     "GCN",
     "GIN",
