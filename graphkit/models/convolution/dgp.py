@@ -40,6 +40,9 @@ class DGP(LayeredModel):
             (default: ``False``).
         normalize: Whether outputs have unit length (default: ``True``).
 
+    Raises:
+        AttributeError: If a batch has no ``ancestor_index``.
+
     Example:
         >>> import torch
         >>> model = DGP(3, 8, out_channels=2)
@@ -83,6 +86,11 @@ class DGP(LayeredModel):
         return self.features(batch)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        """Ancestors first, then descendants.
+
+        Raises:
+            AttributeError: If a batch has no ``ancestor_index``.
+        """
         if batch.get("ancestor_index") is None:
             raise AttributeError(
                 "DGP needs batch.ancestor_index and batch.ancestor_group; the trainer adds them, by hand "
