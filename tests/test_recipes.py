@@ -114,7 +114,7 @@ def assert_builds(cell):
     if isinstance(trainer.strategy, gk.strategies.Backprop):
         optimizers.check_patterns()
     larger = (trainer.scheduler_kwargs or {}).get("mode") == "max"
-    for scheduler in optimizers.make_schedulers([optimizer], larger):
+    for scheduler in optimizers.make_schedulers([optimizer], larger, trainer.max_epochs):
         for _ in range(0 if trainer.scheduler == "ReduceLROnPlateau" else trainer.max_epochs):
             optimizer.step()
             scheduler.step()

@@ -66,6 +66,26 @@ def check_hooks(cls: type) -> None:
             raise TypeError(f"{cls.__name__}.{name} is never called; the hooks are {' and '.join(HOOKS)}")
 
 
+def checked_edge_attr(edge_attr: Tensor, num_edges: int, edge_dim: int | None, where: str) -> Tensor:
+    """The features of edges ``[num_edges, edge_dim]``, a column of them where they have one axis.
+
+    Args:
+        edge_attr: The features.
+        num_edges: The number of edges.
+        edge_dim: The number of features of an edge.
+        where: The place named in messages.
+
+    Raises:
+        ValueError: If there is not a row per edge, or another number of columns.
+    """
+    edge_attr = edge_attr.view(-1, 1) if edge_attr.dim() == 1 else edge_attr
+    if edge_attr.size(0) != num_edges:
+        raise ValueError(f"{where}: edge_attr has {edge_attr.size(0)} rows, but the graph has {num_edges} edges")
+    if edge_attr.size(1) != edge_dim:
+        raise ValueError(f"{where}: edge_attr has {edge_attr.size(1)} columns, but edge_dim={edge_dim}")
+    return edge_attr
+
+
 def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where: str) -> None:
     """Check that ``edge_index`` is an integer tensor of shape ``[2, num_edges]`` with ids in range.
 

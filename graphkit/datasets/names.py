@@ -4,8 +4,9 @@ from typing import Literal
 
 Node = Literal[
     "actor", "airports-brazil", "airports-europe", "airports-usa", "amazon-computers", "amazon-photo", "amazon-ratings",
-    "chameleon-filtered-directed", "chameleon-filtered", "chameleon-traffic", "chameleon", "citeseer-full", "citeseer",
-    "coauthor-cs", "coauthor-physics", "cora-full", "cora-ml", "cora", "cornell", "dblp", "facebook-pages", "karate",
+    "chains", "chameleon-filtered-directed", "chameleon-filtered", "chameleon-traffic", "chameleon", "citeseer-full",
+    "citeseer", "coauthor-cs", "coauthor-physics", "cora-full", "cora-ml", "cora", "cornell", "count", "dblp",
+    "facebook-pages", "karate",
     "minesweeper-official", "minesweeper", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pubmed-full",
     "pubmed-structure", "pubmed", "questions", "roman-empire", "squirrel-filtered-directed", "squirrel-filtered",
     "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "tolokers", "wikics", "wisconsin",

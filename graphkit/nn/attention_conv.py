@@ -10,6 +10,7 @@ from torch_geometric.utils import scatter
 
 from graphkit import ops
 from graphkit.core.constraints import Channels, Finite
+from graphkit.core.validate import checked_edge_attr
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import check_width, explain_dtype, of_layout
@@ -142,16 +143,7 @@ class AttentionConv(Layer):
             )
         pattern = ops.unweighted_pattern(self.edges(edge_index, size), size, type(self).__name__)
         if edge_attr is not None:
-            edge_attr = edge_attr.view(-1, 1) if edge_attr.dim() == 1 else edge_attr
-            if edge_attr.size(0) != pattern.num_edges:
-                raise ValueError(
-                    f"{type(self).__name__}: edge_attr has {edge_attr.size(0)} rows, but the graph has "
-                    f"{pattern.num_edges} edges"
-                )
-            if edge_attr.size(1) != self.edge_dim:
-                raise ValueError(
-                    f"{type(self).__name__}: edge_attr has {edge_attr.size(1)} columns, but edge_dim={self.edge_dim}"
-                )
+            edge_attr = checked_edge_attr(edge_attr, pattern.num_edges, self.edge_dim, type(self).__name__)
         if not self.add_self_loops:
             return Edges(pattern, edge_attr, size)
         looped, ids = pattern.with_self_loops(

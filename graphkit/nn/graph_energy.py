@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Checked, Count, NonNegative, Positive
 from graphkit.core.reads import Reads
+from graphkit.core.validate import checked_edge_attr
 from graphkit.nn.implicit.minimize import Convex, Solver, conjugate_gradients, minimize
 from graphkit.nn.implicit.root import implicit_root
 from graphkit.nn.linear import torch_linear
@@ -180,6 +181,7 @@ class EdgewiseEnergy(GraphEnergy):
         if self.message_edge is not None:
             if edge_attr is None:
                 raise ValueError("EdgewiseEnergy: edge_attr is missing, which edge_dim asks for")
+            edge_attr = checked_edge_attr(edge_attr, pattern.num_edges, self.edge_dim, "EdgewiseEnergy")
             constant = self.message_edge(pattern.to_csr(edge_attr))
         return _Edgewise(
             pattern,

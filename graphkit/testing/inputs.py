@@ -94,8 +94,8 @@ def check_static_graph(checked: CheckedModule) -> None:
             raise AssertionError(f"a static graph is refused without a clear word: {error}") from error
         return
     expected = torch.stack([module(**given) for given in arguments])
-    assert out.is_contiguous(), "the output for a static graph has no view"
     assert_close(out, expected, "a static graph gives another output than its features one after the other")
+    assert out.is_contiguous(), "the output for a static graph has no view"
 
 
 def _adjacency(edge_index: Tensor, weight: Tensor, num_nodes: int | None, layout: torch.layout) -> Tensor:

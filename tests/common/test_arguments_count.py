@@ -20,7 +20,12 @@ from tests import tiny
 
 STRATEGIES = {n: c for n, c in gk.strategies.registry.classes().items() if c.__module__.startswith("graphkit.")}
 TASKS = {kind: tiny.task(kind) for kind in ("node multiclass", "graph multiclass", "link")}
-OTHER_KINDS = {"num_negatives": [1], "counted_steps": [[1, 2]]}  # where the default is none
+OTHER_KINDS = {
+    "num_negatives": [1],
+    "counted_steps": [[1, 2]],
+    "local_layers": [2],
+    "local_epochs": [1],
+}  # where the default is none, or twice as much does no more
 
 
 BOUNDS = {"test_steps": "counted_steps"}  # which only bounds the other, once that is given
@@ -29,6 +34,8 @@ BOUNDS = {"test_steps": "counted_steps"}  # which only bounds the other, once th
 def values(cls: type, parameter: inspect.Parameter) -> list[Any]:
     """Other values of an argument, by its default."""
     default = parameter.default
+    if parameter.name in OTHER_KINDS:
+        return OTHER_KINDS[parameter.name]
     if isinstance(default, bool):
         return [not default]
     if isinstance(default, str):
@@ -36,7 +43,7 @@ def values(cls: type, parameter: inspect.Parameter) -> list[Any]:
             cls(**{parameter.name: "nonsense"})
         choices = re.split(r"choose from|must be", str(refused.value))[-1]
         return [word for word in re.findall(r"\w+", choices) if word not in (default, "or", "one", "of")]
-    return [2 * default] if isinstance(default, int | float) else OTHER_KINDS[parameter.name]
+    return [2 * default]
 
 
 def variants(cls: type) -> list[tuple[dict[str, Any], str, Any]]:

@@ -33,6 +33,7 @@ FREE = {  # parameters that an annotation cannot tell everything about
     **dict.fromkeys(("data", "graphs", "split"), "a task converts what it can and refuses the rest"),
     **dict.fromkeys(("train_mask", "val_mask", "test_mask"), "a split converts what it can and refuses the rest"),
     "stratify": "labels of any kind",
+    "task": "diagnostics know no tasks, which stand above them",
     "node_type": "a type for each node, which the split converts and checks",
     "edge_index": "LinkSplit converts what it can and refuses the rest",
     "graph": "an edge_index, a sparse tensor or a pattern, which ops tell apart",

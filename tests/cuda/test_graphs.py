@@ -31,6 +31,13 @@ FUNCTIONS = {
     algorithms.enumerate_paths: lambda f, g: [f(g.edge_index, g.num_nodes, 2, kind) for kind in ("simple", "shortest")],
     algorithms.hop_pairs: lambda f, g: f(g.edge_index, g.num_nodes, 3),
     algorithms.node_subsets: lambda f, g: f(g.edge_index, g.num_nodes, 3, cluster=g.y),
+    algorithms.fastrp: lambda f, g: (f(g.edge_index, g.edge_weight, 12), f(g.edge_index, ids=g.y, projection=g.x)),
+    algorithms.node2vec: lambda f, g: f(g.edge_index, g.edge_weight, 12, dim=4, walk_length=5),
+    algorithms.line: lambda f, g: f(g.edge_index, g.edge_weight, 12, dim=4, num_samples=50),
+    algorithms.netmf: lambda f, g: f(g.edge_index, g.edge_weight, 12, dim=4),
+    algorithms.netmf_matrix: lambda f, g: f(g.edge_index, g.edge_weight, 12),
+    algorithms.random_walks: lambda f, g: f(g.edge_index, g.edge_weight, 12, g.pairs[0]),
+    algorithms.expected_pair_counts: lambda f, g: f(g.edge_index, g.edge_weight, 12, 4),
     algorithms.partition: lambda f, g: f(g.edge_index, g.num_nodes, 3),
     diagnostics.adjusted_homophily: lambda f, g: f(g.edge_index, g.y),
     diagnostics.class_insensitive_homophily: lambda f, g: f(g.edge_index, g.y),
@@ -39,6 +46,7 @@ FUNCTIONS = {
     diagnostics.label_informativeness: lambda f, g: f(g.edge_index, g.y),
     diagnostics.node_homophily: lambda f, g: f(g.edge_index, g.y),
     diagnostics.dirichlet_energy: lambda f, g: f(g.x, g.edge_index),
+    diagnostics.probe: lambda f, g: [vars(one) for one in f(g.x, g.y, shares=[0.5], repeats=2)],
     diagnostics.compare_graphs: lambda f, g: f([g], [g]),
     diagnostics.energies: lambda f, g: f(_model(g), g),
     diagnostics.sensitivity: lambda f, g: f(_model(g), g, num_targets=4),
@@ -49,6 +57,7 @@ WITHOUT_GRAPHS = {
     algorithms.ppgn_computes,
     algorithms.equivariant_polynomials,  # of scipy's matrices
     algorithms.greedy_resistance,  # of a SimpleGraph, which is scipy's
+    diagnostics.asynchronous,  # of a task
     diagnostics.plot_energies,
     diagnostics.plot_sensitivity,
 }

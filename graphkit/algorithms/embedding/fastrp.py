@@ -101,7 +101,7 @@ def fastrp(
         if joined:
             parts.append(total)
             total = torch.zeros_like(x)
-    return torch.cat(parts, dim=1) if joined else _standardised(total)
+    return (torch.cat(parts, dim=1) if joined else _standardised(total)).to(edge_index.device)
 
 
 def _drawn(n: int, dim: int, sparsity: float | None, ids: Tensor | None, seed: int) -> Tensor:

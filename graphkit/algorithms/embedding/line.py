@@ -77,7 +77,7 @@ def line(
         for one in orders:
             part = _train(matrix, dim // len(orders), one == "second", samples, num_negative_samples, lr, seed, bar)
             parts.append(torch.nn.functional.normalize(torch.from_numpy(part)))
-    return torch.cat(parts, dim=1)
+    return torch.cat(parts, dim=1).to(edge_index.device)
 
 
 def negative_weights(matrix: Any) -> np.ndarray:

@@ -74,7 +74,7 @@ def netmf_matrix(
             by_rows(power, *structure, value, x, share, False, following, total)
             x, following = following, x
         out[block] = total.T  # the matrix is symmetric
-    return out
+    return out.to(edge_index.device)
 
 
 @checked
@@ -116,8 +116,8 @@ def netmf(
                 [0.0000],
                 [0.7000]])
     """
-    matrix = netmf_matrix(edge_index, edge_weight, num_nodes, window, num_negative_samples)
-    return torch.from_numpy(_factor(matrix.clamp_(min=1).log_().numpy(), dim, seed))
+    matrix = netmf_matrix(edge_index.cpu(), edge_weight, num_nodes, window, num_negative_samples)
+    return torch.from_numpy(_factor(matrix.clamp_(min=1).log_().numpy(), dim, seed)).to(edge_index.device)
 
 
 def _factor(matrix: np.ndarray, dim: int, seed: int) -> np.ndarray:

@@ -122,7 +122,7 @@ def node2vec(
                 saved = time.monotonic()
     if file is not None:
         file.unlink(missing_ok=True)
-    return torch.from_numpy(embedding)
+    return torch.from_numpy(embedding).to(edge_index.device)
 
 
 def _chunks(n: int, passes: int, seed: int, done: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -88,7 +88,7 @@ def random_walks(
     wrong = nodes[(nodes < 0) | (nodes >= n)]
     if wrong.size:
         raise IndexError(f"random_walks: starts has node {wrong[0]}, must be in 0..{n - 1}")
-    return torch.from_numpy(Walker(matrix, walk_length, p, q, seed)(nodes, 0, np.int64))
+    return torch.from_numpy(Walker(matrix, walk_length, p, q, seed)(nodes, 0, np.int64)).to(edge_index.device)
 
 
 @checked
@@ -133,4 +133,4 @@ def expected_pair_counts(
     for distance in range(1, min(window, walk_length - 1) + 1):
         step = matrix @ step
         total += np.sum(arrivals[: walk_length - distance], axis=0)[:, None] * step
-    return torch.from_numpy(total + total.T)
+    return torch.from_numpy(total + total.T).to(edge_index.device)

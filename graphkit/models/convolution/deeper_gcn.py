@@ -14,6 +14,7 @@ from torch_geometric.nn.aggr import Aggregation, PowerMeanAggregation, SoftmaxAg
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Finite, Positive, Probability, not_empty
 from graphkit.core.reads import Reads
+from graphkit.core.validate import check_edge_index, checked_edge_attr
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.models.stack import NORMS, Norm
@@ -158,6 +159,8 @@ class DeeperGCN(LayeredModel):
         return self.encoder(self.features(batch, dense=True))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        if i == 0:
+            check_edge_index(batch.edge_index, history[-1].size(0), "DeeperGCN")
         return self.layers[i](history[-1], batch.edge_index, self._edges(i, batch))
 
     def _edges(self, i: int, batch: Data) -> Tensor | None:
@@ -167,8 +170,8 @@ class DeeperGCN(LayeredModel):
         edge_attr = batch.get("edge_attr")
         if edge_attr is None:
             raise ValueError("DeeperGCN: the batch has no edge_attr, which edge_dim or edge_types ask for")
-        if self.edge_dim is not None and edge_attr.shape[1:] != (self.edge_dim,):
-            raise ValueError(f"DeeperGCN: edge_attr has shape {list(edge_attr.shape)}, but edge_dim={self.edge_dim}")
+        if self.edge_dim is not None:
+            edge_attr = checked_edge_attr(edge_attr, batch.edge_index.size(1), self.edge_dim, "DeeperGCN")
         return self.edge_encoders[i](edge_attr) if self.edge_types else edge_attr
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
