@@ -6,6 +6,7 @@ own only, so that results do not depend on the number of threads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numba
@@ -76,22 +77,21 @@ def _of_rows(
                     result[channel] += given[channel] if own[channel] + other[channel] > zero else zero
 
 
-def relu_sum(pattern: SparsityPattern, source: Tensor, target: Tensor | None, edge: Tensor | None) -> Tensor:
-    """The sums for each row of the pattern."""
+def relu_sum(
+    pattern: SparsityPattern, source: Tensor, target: Tensor | None, edge: Tensor | None
+) -> tuple[Tensor, tuple[()]]:
+    """The sums for each row of the pattern, and nothing that the way back wants besides."""
     out = source.new_empty(pattern.num_rows, source.size(1))
     by_rows(_relu_sum, pattern.rowptr, pattern.col, *_parts(pattern, source, target, edge), out)
-    return out
+    return out, ()
 
 
 def relu_sum_backward(
-    pattern: SparsityPattern, source: Tensor, target: Tensor | None, edge: Tensor | None, grad: Tensor, needed: Any
+    pattern: SparsityPattern, inputs: Sequence[Any], kept: Sequence[Tensor], grad: Tensor
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """The gradients of source, target and edge that are needed."""
-    edge_of, source, at_target, at_edge = _parts(pattern, source, target, edge)
-    of_source, of_target, of_edge = (
-        torch.empty_like(x) if x is not None and need else None
-        for x, need in zip((source, target, edge), needed, strict=True)
-    )
+    of_source, of_target, of_edge = (torch.empty_like(x) if x is not None and x.requires_grad else None for x in inputs)
+    edge_of, source, at_target, at_edge = _parts(pattern, *inputs)
     none = source.new_empty(0, source.size(1))
     if of_target is not None or of_edge is not None:
         rows = torch.empty_like(grad) if of_target is None else of_target

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import functools
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from graphkit.ops.fused import Kernels
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import row_sum
 
@@ -27,7 +27,7 @@ def relu_sum(
         y_t = \sum_{s \to t} \mathrm{ReLU}(a_t + b_s + c_{st})
 
     Targets without edges give 0. On the CPU, in single and double precision, no tensor of sums per edge is made.
-    Differentiable once there, any number of times elsewhere.
+    Differentiable any number of times.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets) or a :class:`SparsityPattern`.
@@ -62,8 +62,18 @@ def relu_sum(
                 f"{source.shape[-1]} channels; pass one row each"
             )
     dtypes = {x.dtype for x in given.values()}
-    if not pattern.traced and source.device.type == "cpu" and len(dtypes) == 1 and source.dtype in _FUSED:
-        return _ReluSum.apply(pattern, source, target, edge)
+    definition = functools.partial(_definition, pattern)
+    if pattern.traced or source.device.type != "cpu" or len(dtypes) > 1 or source.dtype not in _FUSED:
+        return definition(source, target, edge)
+    from graphkit.ops import relu_kernels as kernels
+
+    forward = functools.partial(kernels.relu_sum, pattern)
+    backward = functools.partial(kernels.relu_sum_backward, pattern)
+    return Kernels(forward, backward, definition)(source, target, edge)
+
+
+def _definition(pattern: SparsityPattern, source: Tensor, target: Tensor | None, edge: Tensor | None) -> Tensor:
+    """The sums, with a row per edge."""
     total = source.index_select(0, pattern.col)
     for part in (
         None if target is None else target.index_select(0, pattern.row),
@@ -72,22 +82,3 @@ def relu_sum(
         total = total if part is None else total + part
     total = total.relu()
     return row_sum(pattern, pattern.to_csr(total) if pattern.traced else total)
-
-
-class _ReluSum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, pattern: SparsityPattern, source: Tensor, target: Tensor | None, edge: Tensor | None) -> Any:
-        from graphkit.ops import relu_kernels as kernels
-
-        ctx.pattern = pattern
-        ctx.save_for_backward(source, target, edge)
-        return kernels.relu_sum(pattern, source, target, edge)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        from graphkit.ops import relu_kernels as kernels
-
-        source, target, edge = ctx.saved_tensors
-        needed = ctx.needs_input_grad[1:]
-        return None, *kernels.relu_sum_backward(ctx.pattern, source, target, edge, grad, needed)

@@ -37,6 +37,12 @@ def test_it_is_the_definition(present, sizes):
         torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+def test_derivatives_of_derivatives():
+    edge_index = torch.tensor([[0, 1, 2, 2], [1, 2, 0, 1]])
+    source, target, edge = _parts((True, True), edge_index, 3, 3, width=2)
+    assert torch.autograd.gradgradcheck(lambda *parts: ops.relu_sum(edge_index, *parts) ** 2, (source, target, edge))
+
+
 def test_no_edges_and_wrong_shapes():
     none, x = torch.zeros(2, 0, dtype=torch.long), torch.ones(3, 2)
     assert ops.relu_sum(none, x).equal(torch.zeros(3, 2))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
+from graphkit.core.checks import Checks
 from graphkit.nn.heterophily_modules import FeedForwardModule
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.sheaf.blocks import rotate, transport
@@ -58,7 +59,17 @@ class Frames:
 
 
 class ResidualBundle(nn.Module):
-    r"""The layer for heterophilous graphs, :math:`x + O^\top \mathrm{FFN}([u \,\|\, H O u])` with :math:`u` normed."""
+    r"""The layer for heterophilous graphs, :math:`x + O^\top \mathrm{FFN}([u \,\|\, H O u])` with :math:`u` normed.
+
+    Args:
+        channels: The width of states.
+        ego: What the perceptron reads beside what is diffused: ``"plain"`` :math:`u`, ``"rotated"`` :math:`O u`, or
+            ``None`` for nothing.
+        multiplier: The width of the perceptron.
+        rate: The probability of dropping an entry.
+    """
+
+    checks = Checks(skip="it is a part; checked with BuNN")
 
     def __init__(self, channels: int, ego: str | None, multiplier: int, rate: float) -> None:
         super().__init__()
@@ -78,7 +89,15 @@ class ResidualBundle(nn.Module):
 
 
 class PaperBundle(nn.Module):
-    r"""The paper's layer, :math:`\sigma(O^\top (H (O x W^\top) + b))`."""
+    r"""The paper's layer, :math:`\sigma(O^\top (H (O x W^\top) + b))`.
+
+    Args:
+        channels: The width of states.
+        act: The activation :math:`\sigma`, by PyG's names, or ``None``.
+        rate: The probability of dropping an entry.
+    """
+
+    checks = Checks(skip="it is a part; checked with BuNN")
 
     def __init__(self, channels: int, act: str | None, rate: float) -> None:
         super().__init__()
@@ -94,7 +113,16 @@ class PaperBundle(nn.Module):
 
 
 class LongRangeBundle(nn.Module):
-    r"""The layer of the long-range benchmark, :math:`\mathrm{norm}(\mathrm{dropout}(x + O^\top (W H O x + b)))`."""
+    r"""The layer of the long-range benchmark, :math:`\mathrm{norm}(\mathrm{dropout}(x + O^\top (W H O x + b)))`.
+
+    Args:
+        channels: The width of states.
+        residual: Whether the input is added.
+        batch_norm: Whether there is a norm.
+        rate: The probability of dropping an entry.
+    """
+
+    checks = Checks(skip="it is a part; checked with BuNN")
 
     def __init__(self, channels: int, residual: bool, batch_norm: bool, rate: float) -> None:
         super().__init__()

@@ -27,7 +27,16 @@ class ConformalMaps(nn.Module):
 
     A learner predicts :math:`[m \| s]` of each node; :math:`Q` comes from :math:`\tanh m` by
     :func:`~graphkit.nn.sheaf.orthogonal`, and :math:`c = e^{\min(s, \ln 10)}`, 1 for maps that are not conformal.
+
+    Args:
+        stalk_dim: The size of the maps.
+        method: How :math:`Q` is parametrised.
+        act: What is applied to :math:`m` in place of the tanh, by PyG's names; ``None`` for nothing.
+        conformal: Whether maps have a scale.
+        learner: What predicts the numbers.
     """
+
+    checks = Checks(skip="it is a part; checked with CSNN")
 
     def __init__(self, stalk_dim: int, method: str, act: str | None, conformal: bool, learner: NodeLearner) -> None:
         super().__init__()

@@ -88,7 +88,7 @@ class NodeLearner(Checked, nn.Module):
             widths = [hidden_channels] * (num_layers + 1)
         self.lin_in = torch_linear(in_channels, hidden_channels) if around else None
         self.convs = nn.ModuleList(_layer(conv, kind, *pair) for pair in pairwise(widths) if num_layers)
-        self.norms = nn.ModuleList(GraphNorm(width) for width in widths[1:-1] if kind == "sage" and not around)
+        self.norms = nn.ModuleList(_WholeGraphNorm(width) for width in widths[1:-1] if kind == "sage" and not around)
         self.lin_out = torch_linear(hidden_channels, out_channels) if around else None
         self.activation = nn.ReLU() if kind == "sage" or (kind == "projected" and num_layers == 0) else nn.GELU()
 
@@ -118,7 +118,7 @@ class NodeLearner(Checked, nn.Module):
         return self.convs[-1](x, edge_index)
 
 
-class GraphNorm(nn.Module):
+class _WholeGraphNorm(nn.Module):
     """Layer norm over all nodes and channels of a graph, each graph of a batch by itself."""
 
     def __init__(self, channels: int) -> None:

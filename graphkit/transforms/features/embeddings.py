@@ -178,7 +178,6 @@ class DeepWalk(Node2Vec):
     """
 
     checks = Checks([{"dim": 4, "walk_length": 5}], {}, None, _BY_NUMBER)
-    p, q = 1.0, 1.0
 
     def __init__(
         self,
