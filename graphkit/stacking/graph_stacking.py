@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.utils.metadata_routing import UNUSED
 from torch import Tensor
 
 from graphkit.core.constraints import Checked, Count, Jobs, NonNegativeInt, Probability, Seed
@@ -61,6 +62,12 @@ class GraphStacking(Checked, BaseEstimator):
         >>> stacking.predict().shape
         (34,)
     """
+
+    # Edges are no metadata that a meta-estimator would pass on.
+    __metadata_request__fit = {"edges": UNUSED}
+    __metadata_request__predict = {"edges": UNUSED}
+    __metadata_request__predict_proba = {"edges": UNUSED}
+    __metadata_request__score = {"edges": UNUSED}
 
     def __init__(
         self,
