@@ -81,6 +81,10 @@ class GraphEnergy(Checked, nn.Module):
         self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None, start: Tensor | None = None
     ) -> Tensor:
         """The states of least energy; see the class for shapes."""
+        if torch.is_autocast_enabled(x.device.type):  # a minimum is not found in half precision
+            with torch.autocast(x.device.type, enabled=False):
+                edge_attr, start = (None if given is None else given.float() for given in (edge_attr, start))
+                return self.forward(x.float(), edge_index, edge_attr, start)
         energy = self.energy(x, edge_index, edge_attr)
         if start is None:
             start = x.new_zeros(x.size(0), self.out_channels)

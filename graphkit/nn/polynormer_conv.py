@@ -117,7 +117,7 @@ class PolynormerConv(_PolynomialLayer):
         x = x if self.pre_norm is None else self.pre_norm(x)
         y = drop(self.act(self.conv(x, edge_index) + self.lin_skip(x)), self.dropout, self.training)
         product = self.norm(self.act(self.lin_own(x)) * y)
-        return torch.lerp(product, y, self.weight().expand_as(y))
+        return torch.lerp(product.to(y.dtype), y, self.weight().to(y.dtype).expand_as(y))
 
 
 class PolynormerAttention(_PolynomialLayer):
