@@ -87,7 +87,7 @@ def test_the_report_as_markdown_and_as_one_page(tmp_path):
     assert "| mine/broken | failed: " in text
     page = (tmp_path / "out" / "reproduced.html").read_text()
     assert "A &amp; B (2020)" in page
-    assert page.count("data:image/png;base64,") == 3  # the method, comparison, sweep
+    assert page.count("data:image/png;base64,") == 4  # the method, comparison, sweep, scores by cost
     HTMLParser().feed(page)
 
 

@@ -6,16 +6,18 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-import triton
-from triton.backends.compiler import GPUTarget
-from triton.runtime.jit import JITFunction
 
-from benchmarks.tiles import operations
 from graphkit.ops import backend
 
 
 def compile_for(architecture):
     """The names of the kernels that one call of each operation, forward and back, starts."""
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.runtime.jit import JITFunction
+
+    from benchmarks.tiles import operations
+
     compiled = set()
 
     def compile_only(kernel, grid):

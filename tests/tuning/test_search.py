@@ -135,14 +135,14 @@ def _in_process(started, trials):
         time.sleep(0.05)
         return evaluate(self, *given)
 
-    Loop.evaluate = slow
+    Loop.evaluate, of_trials.HEARTBEAT_SECONDS = slow, 1
     torch.set_num_threads(1)
     search(trials=trials)
 
 
 def test_a_killed_search_goes_on_and_two_at_once_share_the_trials(monkeypatch):
     monkeypatch.setattr(of_trials, "HEARTBEAT_SECONDS", 1)
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     started = context.Event()
     killed = context.Process(target=_in_process, args=(started, 100))
     killed.start()
