@@ -29,6 +29,13 @@ def configured(model: nn.Module, task: Task, strategy: Strategy, engine: Engine)
     return network, task
 
 
+def _has_weights(member: object) -> bool:
+    """Whether something is a weight, or a module with some; activations in a list are lost to nobody."""
+    if isinstance(member, nn.Module):
+        return next(member.parameters(), None) is not None or next(member.buffers(), None) is not None
+    return isinstance(member, nn.Parameter)
+
+
 def _warn_of_hidden(network: nn.Module) -> None:
     """Warn of modules and weights in plain containers, of which neither torch nor an optimizer knows."""
     known = {id(part) for part in (*network.modules(), *network.parameters())}
@@ -37,8 +44,7 @@ def _warn_of_hidden(network: nn.Module) -> None:
             if not value or name in ("_modules", "_parameters") or not isinstance(value, list | tuple | dict):
                 continue
             members = value.values() if isinstance(value, dict) else value
-            modules = (member for member in members if isinstance(member, nn.Module | nn.Parameter))
-            hidden = next((type(member).__name__ for member in modules if id(member) not in known), None)
+            hidden = next((type(one).__name__ for one in members if _has_weights(one) and id(one) not in known), None)
             if hidden:
                 warnings.warn(
                     f"{type(part).__name__}.{name} holds a {hidden} in a plain {type(value).__name__}, where no "

@@ -284,6 +284,7 @@ def test_layers_in_a_plain_list_are_warned_about(hide):
 def test_layers_in_a_list_of_torch_are_not(recwarn):
     model = _Hiding(nn.ModuleList)
     model.again = list(model.others)  # known by another name
+    model.activations = [nn.ELU(), None]  # without weights
     fit(model, max_epochs=1)
     assert not [str(warning.message) for warning in recwarn if "plain" in str(warning.message)]
 
