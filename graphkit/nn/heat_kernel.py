@@ -8,10 +8,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.utils import to_dense_batch
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count, Finite, Positive
+from graphkit.nn.graph_blocks import by_graph
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import static_graphs
 from graphkit.ops import polynomial_filter
@@ -136,11 +136,11 @@ class SpectralHeatKernel(Checked, nn.Module):
 
     def forward(self, x: Tensor, values: Tensor, vectors: Tensor, batch: Tensor | None = None) -> Tensor:
         """The diffused features; see the class for shapes."""
-        # one graph is a batch of one; a column that a graph does not have is 0
-        (x_of, mask), (of, _), (vectors_of, _) = (
-            to_dense_batch(part.nan_to_num(nan=0.0), batch) for part in (x, values, vectors)
-        )
-        decay = torch.exp(-self.tau.relu().view(-1, 1) * of[:, 0, :, None, None])
-        spectrum = vectors_of.mT @ x_of
-        spectrum = (spectrum.unflatten(-1, (self.tau.numel(), -1)) * decay).flatten(-2)
-        return (vectors_of @ spectrum)[mask]
+
+        def blocks(x_of: Tensor, of: Tensor, vectors_of: Tensor) -> Tensor:
+            decay = torch.exp(-self.tau.relu().view(-1, 1) * of[:, 0, :, None, None])
+            spectrum = vectors_of.mT @ x_of
+            return vectors_of @ (spectrum.unflatten(-1, (self.tau.numel(), -1)) * decay).flatten(-2)
+
+        # a column that a graph does not have is 0
+        return by_graph(blocks, tuple(part.nan_to_num(nan=0.0) for part in (x, values, vectors)), batch)

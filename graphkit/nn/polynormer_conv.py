@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import inits
-from torch_geometric.utils import to_dense_batch
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count, Finite, Probability
 from graphkit.nn.gat_conv import GATConv
+from graphkit.nn.graph_blocks import by_graph
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops.dropout import dropout as drop
@@ -179,21 +179,17 @@ def global_attention(key: Tensor, value: Tensor, heads: int, batch: Tensor | Non
         key: Positive keys :math:`k`, which are the queries, too.
         value: The values.
         heads: The number of heads, which are interleaved.
-        batch: The graph of each node, in rising order (default: one graph).
+        batch: The graph of each node (default: one graph).
 
     Shapes:
         - **key, value, output:** ``[num_nodes, channels]``
     """
-    if batch is not None and bool((batch[1:] < batch[:-1]).any()):
-        order = batch.argsort(stable=True)
-        return global_attention(key[order], value[order], heads, batch[order])[order.argsort()]
-    if batch is None:
-        keys, values, real = key.unsqueeze(0), value.unsqueeze(0), None
-    else:
-        (keys, real), (values, _) = to_dense_batch(key, batch), to_dense_batch(value, batch)
-    k, v = (x.unflatten(2, (-1, heads)).permute(0, 3, 1, 2) for x in (keys, values))
-    # One more column of values makes the denominators; rows that no node stands for have keys of 0 and are left out.
-    sums = k.transpose(2, 3) @ torch.cat([v, torch.ones_like(v[..., :1])], dim=3)
-    out = (k @ sums).transpose(1, 2)
-    out = out.squeeze(0) if real is None else out[real]
+
+    def blocks(keys: Tensor, values: Tensor) -> Tensor:
+        k, v = (x.unflatten(2, (-1, heads)).permute(0, 3, 1, 2) for x in (keys, values))
+        # One more column of values makes the denominators; rows that no node stands for have keys of 0.
+        sums = k.transpose(2, 3) @ torch.cat([v, torch.ones_like(v[..., :1])], dim=3)
+        return (k @ sums).transpose(1, 2)
+
+    out = by_graph(blocks, (key, value), batch)
     return (out[..., :-1] / out[..., -1:]).transpose(1, 2).flatten(1)

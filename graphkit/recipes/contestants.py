@@ -135,6 +135,7 @@ class StackingContestant(Contestant):
             "epochs": 0,
             "seconds": time.perf_counter() - began,
             "baseline": task.baseline(),
+            "num_parameters": None,
             "hardware": hardware(torch.device("cpu")),
             "versions": versions(),
         }

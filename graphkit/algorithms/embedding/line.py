@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.embedding.adjacency import adjacency, out_degree
+from graphkit.algorithms.embedding.rates import falling_rates
 from graphkit.core.constraints import Count, NonNegativeInt, Positive, Seed, checked
 from graphkit.core.display import progress_bar
 
 _CHUNK = 2**18  # edges that are drawn between two steps of the bar
-_SLOWEST = 1e-4  # the last rate, of the first
 _SAMPLES_PER_EDGE = 100
 
 
@@ -103,8 +103,7 @@ def _train(
     nodes = alias_tables(np.array([0, n]), negative_weights(matrix))
     given = (source, matrix.indices, *edges, *nodes, num_negative_samples, embedding, context)
     for first in range(0, samples, _CHUNK):
-        numbers = np.arange(first, min(first + _CHUNK, samples))
-        rates = lr * np.maximum(1 - numbers / samples, _SLOWEST)
+        rates = falling_rates(lr, first, min(_CHUNK, samples - first), samples)
         kernels.line(*given, rates, 4 * seed + 2 * second + 1, first)
-        bar.update(numbers.size)
+        bar.update(rates.size)
     return embedding

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.embedding.adjacency import adjacency
+from graphkit.algorithms.embedding.rates import falling_rates
 from graphkit.algorithms.embedding.walks import Walker
 from graphkit.core.constraints import Count, NonNegativeInt, Positive, Seed, checked
 from graphkit.core.display import progress_bar
@@ -20,7 +21,6 @@ from graphkit.core.files import load_tensors, save_tensors
 
 _CHUNK = 8192  # walks that are drawn before they are trained on
 _BETWEEN = 60.0  # seconds between two checkpoints
-_SLOWEST = 1e-4  # the last rate, of the first
 
 
 @checked
@@ -104,7 +104,7 @@ def node2vec(
     keep, other = alias_tables(np.array([0, n]), count**0.75)
 
     def train(walks: np.ndarray, first: int) -> None:
-        rates = lr * np.maximum(1 - np.arange(first, first + len(walks)) / total, _SLOWEST)
+        rates = falling_rates(lr, first, len(walks), total)
         drawn_by = (3 * seed + 2, first)
         kernels.skip_gram(walks, window, num_negative_samples, keep, other, embedding, context, rates, *drawn_by)
 
