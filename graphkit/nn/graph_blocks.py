@@ -15,7 +15,7 @@ def by_graph(function: Callable[..., Tensor], rows: tuple[Tensor, ...], batch: T
     Args:
         function: From a block for each of ``rows`` to a block of results.
         rows: Tensors ``[num_nodes, channels]``.
-        batch: The graph of each node, in any order (default: one graph).
+        batch: The graph of each node, in any order; ``None`` for one graph.
     """
     if batch is None:
         return function(*(part.unsqueeze(0) for part in rows)).squeeze(0)

@@ -125,6 +125,7 @@ class RunFolder:
     def finish(self, weights: Mapping[str, Any], of_strategy: Mapping[str, Any], result: Result) -> None:
         """Write the best weights and the strategy's state, then the result, which says that the run is complete."""
         write_weights(self.path, weights)
+        save_tensors(self.path / TORCH, dict(weights))  # its name until now, for one release
         if of_strategy:
             save_tensors(self.path / "strategy.pt", of_strategy)
         result.save(self.path / "result.json")

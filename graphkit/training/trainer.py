@@ -52,12 +52,12 @@ class Trainer(Configurable):
     model does; to train in parallel use processes. ``warm_start=True`` keeps the weights that the model comes with.
 
     **Files.** With ``run_dir`` a run leaves ``config.json``, ``history.csv``, ``checkpoint.pt``, ``model.safetensors``
-    (the best weights; ``model.pt`` where a state dict holds more than dense tensors), ``strategy.pt`` (what the
-    strategy has learned beside them) and ``result.json`` there; another process gets model and trainer back by
-    :func:`~graphkit.training.load_run`. A folder belongs to one run: it is locked (``run.lock``), and holds at every
-    instant, that of a kill included, files of no other. ``fit(..., resume=True)`` continues from the checkpoint, and
-    ends exactly where an uninterrupted run with as many threads ends; ``overwrite=True`` replaces the run. Ctrl-C ends
-    it after the current epoch, with a checkpoint.
+    (the best weights; again as ``model.pt``, which scripts of older releases read and the next one leaves out unless a
+    state dict holds more than dense tensors), ``strategy.pt`` (what the strategy has learned beside them) and
+    ``result.json`` there; another process gets model and trainer back by :func:`~graphkit.training.load_run`. A folder
+    belongs to one run: it is locked (``run.lock``), and holds at every instant, that of a kill included, files of no
+    other. ``fit(..., resume=True)`` continues from the checkpoint, and ends exactly where an uninterrupted run with as
+    many threads ends; ``overwrite=True`` replaces the run. Ctrl-C ends it after the current epoch, with a checkpoint.
 
     Args:
         max_epochs: The largest number of epochs of each phase (default: 200).

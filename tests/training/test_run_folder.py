@@ -34,10 +34,10 @@ def content(folder: Path) -> dict[str, bytes]:
 # --- whose folder -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("left", ["result.json", "model.safetensors", "checkpoint.pt"])
+@pytest.mark.parametrize("left", ["result.json", "model.safetensors", "model.pt", "checkpoint.pt"])
 def test_a_folder_that_holds_a_run_is_refused(left, tmp_path):
     fit(tmp_path)
-    for name in {"result.json", "model.safetensors", "checkpoint.pt"} - {left}:
+    for name in {"result.json", "model.safetensors", "model.pt", "checkpoint.pt"} - {left}:
         (tmp_path / name).unlink()
     before = content(tmp_path)
     message = (
@@ -58,8 +58,8 @@ def test_overwriting_leaves_nothing_of_the_old_run_and_all_of_the_user(tmp_path)
     (tmp_path / ".model.safetensors.abc.tmp").write_text("half")
     fit(tmp_path, overwrite=True)
     names = {path.name for path in tmp_path.iterdir()}
-    of_run = {"config.json", "history.csv", "checkpoint.pt", "model.safetensors", "result.json", "run.lock"}
-    assert names == of_run | {"notes.txt"}
+    of_weights = {"model.safetensors", "model.pt"}
+    assert names == {"config.json", "history.csv", "checkpoint.pt", "result.json", "run.lock", "notes.txt"} | of_weights
     assert len(list(csv.DictReader((tmp_path / "history.csv").open()))) == 3
 
 
@@ -120,11 +120,12 @@ def _runs_in(folder: Path) -> set[float]:
         found.add(load_checkpoint(folder / "checkpoint.pt")["settings"]["lr"])
     if (folder / "history.csv").exists():
         found |= {float(row["lr"]) for row in csv.DictReader((folder / "history.csv").open())}
-    if (folder / "model.safetensors").exists():
-        weights = gk.load_weights(runs.fit(max_epochs=1)[1], folder / "model.safetensors").state_dict()
-        same = [lr for lr in (0.01, 0.5) if all(map(torch.equal, weights.values(), _weights(lr).values()))]
-        assert same, "model.safetensors holds weights of no run"
-        found |= set(same)
+    for name in ("model.safetensors", "model.pt"):
+        if (folder / name).exists():
+            weights = gk.load_weights(runs.fit(max_epochs=1)[1], folder / name).state_dict()
+            same = [lr for lr in (0.01, 0.5) if all(map(torch.equal, weights.values(), _weights(lr).values()))]
+            assert same, f"{name} holds weights of no run"
+            found |= set(same)
     return found
 
 
@@ -282,6 +283,9 @@ def test_weights_load_into_a_new_model_of_the_user(build, tmp_path):
     fresh = gk.load_weights(build(task), tmp_path / "model.safetensors")
     assert runs.same(fresh, trained)
     build(task).load_state_dict(safetensors.torch.load_file(tmp_path / "model.safetensors"))
+    by_old_name = build(task)
+    by_old_name.load_state_dict(torch.load(tmp_path / "model.pt", weights_only=True))
+    assert runs.same(by_old_name, trained)
     with pytest.raises(ValueError, match=r"weights .*model\.safetensors do not fit Linear; build the model"):
         gk.load_weights(torch.nn.Linear(2, 2), tmp_path / "model.safetensors")
 

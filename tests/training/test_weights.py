@@ -102,8 +102,10 @@ def test_a_run_of_an_older_graphkit_is_loaded(tmp_path):
     (tmp_path / "model.safetensors").unlink()
     torch.save(trained.state_dict(), tmp_path / "model.pt")
     assert runs.same(gk.load_run(tmp_path).model, trained)
-    runs.fit(model(), TASK, run_dir=tmp_path, max_epochs=1, overwrite=True)
-    assert not (tmp_path / "model.pt").exists()
+    _, other = runs.fit(model(), TASK, run_dir=tmp_path, max_epochs=1, overwrite=True, seed=5)
+    assert not runs.same(other, trained)
+    for name in ("model.safetensors", "model.pt"):
+        assert runs.same(gk.load_weights(model(), tmp_path / name), other), f"{name} is of the older run"
 
 
 def test_sizes_that_the_first_batch_decides():
