@@ -168,10 +168,15 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
             self._explain(batch)
             raise
 
-    def layer_states(self, batch: Data) -> list[Any]:
-        r"""The states :math:`h_0, \dots, h_L`: what :meth:`encode` gives, and what each step makes of those before."""
+    def layer_states(self, batch: Data, upto: int | None = None) -> list[Any]:
+        r"""The states :math:`h_0, \dots, h_L`: what :meth:`encode` gives, and what each step makes of those before.
+
+        Args:
+            batch: The graph, or several.
+            upto: The number of layers (default: all).
+        """
         history: list[Any] = [self.encode(batch)]
-        for i in range(len(self.layers)):
+        for i in range(len(self.layers) if upto is None else upto):
             history.append(self.step(i, history, batch))
         return history
 

@@ -117,7 +117,4 @@ class LocalToGlobal(Backprop):
         return self.task.pool(self.head(self._local_states(batch)), batch)
 
     def _local_states(self, batch: Data) -> Tensor:
-        history: list[Any] = [self.model.encode(batch)]
-        for i in range(self.depth):
-            history.append(self.model.step(i, history, batch))
-        return self.model.node_states(history[-1], batch)
+        return self.model.node_states(self.model.layer_states(batch, self.depth)[-1], batch)
