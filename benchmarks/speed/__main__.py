@@ -31,6 +31,7 @@ MODULES = (
     "samplers",
     "sheaf",
     "small_graphs",
+    "temporal",
     "training",
 )
 

@@ -8,6 +8,7 @@ from graphkit.algorithms.embedding.line import line
 from graphkit.algorithms.embedding.netmf import netmf, netmf_matrix
 from graphkit.algorithms.embedding.node2vec import node2vec
 from graphkit.algorithms.embedding.walks import expected_pair_counts, random_walks
+from graphkit.algorithms.events import t_batches
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.algorithms.paths.common_neighbours import (
     common_neighbours,
@@ -66,6 +67,7 @@ __all__ = [
     "ppgn_computes",
     "random_walks",
     "spectral_gap",
+    "t_batches",
     "total_resistance",
     "weisfeiler_leman",
 ]

@@ -38,6 +38,7 @@ FUNCTIONS = {
     algorithms.netmf_matrix: lambda f, g: f(g.edge_index, g.edge_weight, 12),
     algorithms.random_walks: lambda f, g: f(g.edge_index, g.edge_weight, 12, g.pairs[0]),
     algorithms.expected_pair_counts: lambda f, g: f(g.edge_index, g.edge_weight, 12, 4),
+    algorithms.t_batches: lambda f, g: f(g.edge_index),
     algorithms.partition: lambda f, g: f(g.edge_index, g.num_nodes, 3),
     diagnostics.adjusted_homophily: lambda f, g: f(g.edge_index, g.y),
     diagnostics.class_insensitive_homophily: lambda f, g: f(g.edge_index, g.y),
