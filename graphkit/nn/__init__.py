@@ -9,7 +9,7 @@ channels]`` are PyG's static graphs, several features of one graph.
 from torch import nn
 
 from graphkit.core.registry import Registry
-from graphkit.nn import aggr, sheaf
+from graphkit.nn import aggr, sheaf, temporal
 from graphkit.nn.air_conv import AIRConv
 from graphkit.nn.appnp import APPNP
 from graphkit.nn.convection_diffusion import ConvectionDiffusion
@@ -99,6 +99,7 @@ __all__ = [
     "dropout",
     "registry",
     "sheaf",
+    "temporal",
 ]
 
 registry: Registry[nn.Module] = Registry("layer", nn.Module, __name__)
