@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from graphkit.datasets import load
     from graphkit.recipes import compare
-    from graphkit.tasks import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
+    from graphkit.tasks import EdgeTask, EventTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
     from graphkit.training import (
         Callback,
         Result,
@@ -68,6 +68,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "load": ("graphkit.datasets", "load"),
     "Task": ("graphkit.tasks", "Task"),
     "EdgeTask": ("graphkit.tasks", "EdgeTask"),
+    "EventTask": ("graphkit.tasks", "EventTask"),
     "NodeTask": ("graphkit.tasks", "NodeTask"),
     "GraphTask": ("graphkit.tasks", "GraphTask"),
     "LinkTask": ("graphkit.tasks", "LinkTask"),
@@ -87,6 +88,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
 __all__ = [
     "Callback",
     "EdgeTask",
+    "EventTask",
     "GraphTask",
     "LinkSplit",
     "LinkTask",

@@ -26,6 +26,7 @@ from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import CSNN, BuNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
+from graphkit.models.temporal import EdgeBank, EventModel, StaticEmbedding
 
 __all__ = [
     "AIR",
@@ -53,7 +54,9 @@ __all__ = [
     "DeepSets",
     "DeeperGCN",
     "DistributedOrderCDE",
+    "EdgeBank",
     "EnergyGNN",
+    "EventModel",
     "GraphSAINT",
     "HeterophilyBaseline",
     "LayerStack",
@@ -71,5 +74,6 @@ __all__ = [
     "ShaDowGNN",
     "SheafDiffusion",
     "SheafNetwork",
+    "StaticEmbedding",
     "registry",
 ]

@@ -4,7 +4,9 @@ from typing import Any
 
 from graphkit.core.deprecation import warn_renamed
 from graphkit.tasks.base import Task
+from graphkit.tasks.batching import Batching, FixedSize
 from graphkit.tasks.edge import EdgeTask
+from graphkit.tasks.event import EventTask
 from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
@@ -18,8 +20,11 @@ from graphkit.tasks.targets import Target
 
 __all__ = [
     "STAGES",
+    "Batching",
     "Draw",
     "EdgeTask",
+    "EventTask",
+    "FixedSize",
     "FromTables",
     "GraphTask",
     "LinkSplit",

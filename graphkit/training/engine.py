@@ -26,6 +26,7 @@ PRECISIONS = (
 _TRUE = {"32-true": None, "64-true": torch.float64, "bf16-true": torch.bfloat16}
 _HALF = (torch.bfloat16, torch.float16)
 _JUDGED = ("y", "edge_label", "node_weight", "pair_weight")  # what the loss reads, in no less than float32
+_TIMES = ("t", "edge_time", "edge_label_time")  # of events, of which 32 bits would lose the digits that differ
 
 
 class Engine:
@@ -162,13 +163,16 @@ class Engine:
         (normalised matrices) serves all. A graph that is to be read in chunks (``chunk_size``) stays on the CPU.
         """
         device = torch.device("cpu") if "chunk_size" in batch else self.device
-        inputs = [key for key in batch.keys() if key not in _JUDGED]  # noqa: SIM118
+        times = [key for key in _TIMES if key in batch] if "edge_label_time" in batch else []
+        inputs = [key for key in batch.keys() if key not in (*_JUDGED, *times)]  # noqa: SIM118
         as_it_is = device.type == "cpu" and not any(self._is_of_other_dtype(batch[key]) for key in inputs)
         if self._dtype is None and as_it_is:
             return batch
         batch = copy.copy(batch)
         judged = [key for key in _JUDGED if key in batch]
         batch.apply(lambda value: self._copy(value, device, self._of_weights), *inputs)
+        if times:
+            batch.apply(lambda value: self._copy(value, device, value.dtype), *times)
         wide = self._dtype and torch.promote_types(self._dtype, torch.float32)
         return batch.apply(lambda value: self._copy(value, device, wide), *judged) if judged else batch
 

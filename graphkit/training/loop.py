@@ -253,8 +253,15 @@ class Loop:
                         f"{type(self.model).__name__} has made {name} while it trained, so that no optimizer has it; "
                         "make all weights in the constructor, those of unknown width as lazy ones (in_channels=-1)"
                     )
-                self.best_weights[name].copy_(value)
+                self._keep(name, value)
             self.best_strategy = copy.deepcopy(self.strategy.state_dict())
+
+    def _keep(self, name: str, value: torch.Tensor) -> None:
+        kept = self.best_weights[name]
+        if kept.shape == value.shape and kept.dtype == value.dtype:
+            kept.copy_(value)
+        else:  # a state that has grown
+            self.best_weights[name] = value.detach().to(kept.device, copy=True)
 
     def _train_batches(self) -> Iterator[Data]:
         # The order depends on seed, phase and epoch alone, so a resumed run draws the same one.
@@ -375,7 +382,7 @@ class Loop:
         self._begin_phase()
         self.model.load_state_dict(state["model"])
         for name, value in state["best_weights"].items():
-            self.best_weights[name].copy_(value)
+            self._keep(name, value)
         for each, saved in zip(self._optimizers_and_schedulers(), state["optimizers"], strict=True):
             each.load_state_dict(saved)
         self.best_strategy, self.order_seed = state["best_strategy"], state["order_seed"]

@@ -1,0 +1,7 @@
+"""Models of events, which answer from what they have seen before."""
+
+from graphkit.models.temporal.base import EventModel
+from graphkit.models.temporal.edge_bank import EdgeBank
+from graphkit.models.temporal.static_embedding import StaticEmbedding
+
+__all__ = ["EdgeBank", "EventModel", "StaticEmbedding"]

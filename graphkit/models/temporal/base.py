@@ -1,0 +1,99 @@
+"""The common shape of models of events: they answer first, and remember afterwards."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.core.checks import Checks
+from graphkit.core.reads import Reads
+from graphkit.models.base import LayeredModel
+from graphkit.nn.temporal import GrowingState
+
+M = TypeVar("M", bound="EventModel")
+
+
+class EventModel(GrowingState, LayeredModel):
+    r"""A model of an :class:`~graphkit.EventTask`: it scores the pairs of a batch, then writes the batch's events down.
+
+    :meth:`encode` and :meth:`decode` make scores of the pairs ``batch.edge_label_index`` at the times
+    ``batch.edge_label_time``, and read nothing else of the batch but ``batch.x``: the events themselves are what is to
+    be predicted. :meth:`update_state` takes them when the answer is there. What is remembered lives in buffers, of the
+    model or its parts, and is emptied by ``reset_state()`` of whichever of them has this method
+    (:mod:`graphkit.tasks.event` tells when). Buffers may change their size, here and in parts that are a
+    :class:`~graphkit.nn.temporal.GrowingState`.
+
+    Shapes:
+        - **input:** a batch of an :class:`~graphkit.EventTask`
+        - **output:** ``[num_pairs, 1]``
+
+    Raises:
+        ValueError: (when called) if the batch has no events.
+    """
+
+    checks = Checks(skip="it reads events, which the graphs of the checks do not have; see tests/temporal")
+    reads = Reads(x=False, edge_index=False, edge_attr=True, edge_label_index=True)
+    uses_history = False
+
+    @property
+    def layers(self) -> nn.ModuleList:  # type: ignore[override]
+        """None: what is remembered of nodes is no function of layers."""
+        return nn.ModuleList()
+
+    @classmethod
+    def check_task(cls, task: Any) -> None:
+        """Refuse a task that is not of events.
+
+        Raises:
+            ValueError: If it is of another kind.
+        """
+        if task.kind != "event":
+            raise ValueError(f"{cls.__name__} reads events in time, but task {task.name!r} is a {task.kind} task")
+        super().check_task(task)
+
+    @classmethod
+    def from_task(cls: type[M], task: Any, **arguments: Any) -> M:
+        """Build the model with the sizes that a task needs; see :meth:`LayeredModel.from_task`.
+
+        Args:
+            task: An :class:`~graphkit.EventTask`, which tells ``num_nodes`` and ``msg_channels``, too.
+            **arguments: The model's other arguments.
+
+        Raises:
+            ValueError: As there.
+        """
+        if "msg_channels" in inspect.signature(cls.__init__).parameters:
+            arguments = {"msg_channels": task.num_edge_features} | arguments
+        return super().from_task(task, **arguments)
+
+    def step(self, i: int, history: list[Any], batch: Data) -> Tensor:
+        """Never called, as there are no layers.
+
+        Raises:
+            IndexError: Always.
+        """
+        raise IndexError(f"{type(self).__name__} has no layers")
+
+    def outputs(self, batch: Data) -> Tensor:
+        if "src" not in batch:
+            raise ValueError(f"{type(self).__name__} reads events, but the batch has none (src); use an EventTask")
+        out = super().outputs(batch)
+        with torch.no_grad():
+            self.update_state(batch.src, batch.dst, batch.t, batch.msg)
+        return out
+
+    @abstractmethod
+    def update_state(self, src: Tensor, dst: Tensor, t: Tensor, msg: Tensor) -> None:
+        """Remember events, which are past from now on.
+
+        Args:
+            src: The sources ``[n]``.
+            dst: The destinations ``[n]``.
+            t: The times ``[n]``.
+            msg: The messages ``[n, msg_channels]``.
+        """

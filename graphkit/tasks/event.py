@@ -1,0 +1,395 @@
+"""Streams of events between nodes: what comes next, from what has been.
+
+How it is built. A *stream* is a list of events (source, destination, time, message) in the order of time; those of the
+same time keep the order in which they were given. A *batch* (:class:`~graphkit.tasks.loaders.events.EventBatches`) has
+what is judged (``edge_label_index``, ``edge_label_time``, ``edge_label``) and the events themselves (``src``, ``dst``,
+``t``, ``msg``, under the names of PyG's ``TemporalData``, and their numbers ``event_id``). A model answers from what it
+has kept of earlier batches, and writes the events down after that
+(:class:`~graphkit.models.temporal.EventModel`).
+
+The contract of state is three sentences. State lives in buffers, so it moves, is saved, and stands in checkpoints and
+among the best weights; a module whose buffers change their size derives from
+:class:`~graphkit.nn.temporal.GrowingState`. ``reset_state()`` empties it: the trainer calls it on every module that has
+such a method before the first training batch of every epoch. An evaluation begins with the state that training has
+left, and leaves no trace; the batches of the test begin with the events of validation, of which nothing is judged.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import Data, TemporalData
+from torch_geometric.transforms import BaseTransform
+
+from graphkit.core.constraints import Count, Seed
+from graphkit.core.graph_input import as_tensor
+from graphkit.core.hashing import hash_config, hash_data, hash_tensors
+from graphkit.ops import sddmm
+from graphkit.samplers import Sampler
+from graphkit.tasks.base import Task
+from graphkit.tasks.batching import Batching, FixedSize
+from graphkit.tasks.checks import as_graphs, check_graphs, check_names, check_split
+from graphkit.tasks.event_negatives import Pool, anybody, fixed_negatives
+from graphkit.tasks.loaders import Loader
+from graphkit.tasks.loaders.events import EventBatches, event_pairs
+from graphkit.tasks.pair_task import PairTask
+from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.times import as_times
+from graphkit.transforms.base import apply
+
+
+class EventTask(PairTask):
+    r"""Predict which pairs of nodes have the next events, of a stream in the order of time.
+
+    Training, validation and test follow each other in time, and so do batches, which are never shuffled. Events of a
+    batch are predicted from what was before it, and each is told from pairs of its source with other destinations, its
+    *negatives*. Events of the same time keep their order; a part of the split never ends between them, a batch may.
+
+    A batch has the pairs that are judged, ``edge_label_index`` ``[2, num_pairs]``, each event before its negatives, the
+    time of each, ``edge_label_time``, and ``edge_label`` ``[num_pairs]``, 1 for an event; and the events themselves,
+    which a model may write down after it has answered: ``src``, ``dst`` and ``t`` ``[n]``, ``msg`` ``[n, channels]``
+    and their numbers in the stream ``event_id``; and ``x`` of all nodes if they have features. Times stay integers, or
+    ``float64``. A model returns a score per pair, ``[num_pairs, 1]``, or an embedding per node, whose inner products
+    are the scores.
+
+    Args:
+        name: The task's name in results.
+        events: PyG's ``TemporalData``; or a ``Data`` with ``edge_index`` ``[2, num_events]``, ``edge_time``
+            ``[num_events]`` (numbers, or dates) and, if there are such, messages ``edge_attr`` ``[num_events,
+            channels]`` and features of nodes ``x``, which must be known from the beginning.
+        split: The events of each part, by their place in ``events``, those of a later part after those of an earlier
+            one (default: ``None``, ``Split.by_time(time, 0.15, 0.15)``).
+        metric: The score: ``"average_precision"``, ``"roc_auc"``, ``"mrr"``, ``"hits@10"``, ... (default:
+            ``"average_precision"``).
+        negatives: Of which kind the negatives of validation and test are, drawn once: ``"random"``, any destination so
+            far; ``"historical"``, one with which the source has had an event in training; ``"inductive"``, one with
+            which it has events in validation (or up to the end of the test), but none in training. None is a
+            destination that the source has at that very time, and where a source has no partner of this kind, a random
+            destination serves. Or the destinations themselves: ``{"val": [n, k], "test": [n, k]}`` (default:
+            ``"random"``).
+        num_negatives: How many destinations each training event is told from; they are drawn anew in every epoch, from
+            those of training (default: 1).
+        eval_negatives: How many in validation and test (default: 1).
+        judged: Which events of validation and test count: ``"all"``, or ``"inductive"``, those with a node that has
+            none in training; a model sees them all (default: ``"all"``).
+        snapshot: For models without memory: how many events before a batch are the graph that it brings along as
+            ``edge_index``, ``edge_time`` and ``edge_attr`` (default: ``None``, no graph).
+        batching: What divides events into batches (default: ``None``, :class:`~graphkit.tasks.FixedSize`, 200 at a time
+            or as many as the trainer's ``batch_size`` says).
+        seed: The seed of the negatives of validation and test (default: 0).
+
+    Raises:
+        TypeError: If ids are no integers, or times are strings.
+        IndexError: If an event names a node that does not exist.
+        ValueError: If a time is missing, the parts do not follow each other, nothing is judged in one, or anything else
+            does not fit; the message names the value, the place and the remedy.
+
+    Attributes:
+        src: The sources of all events ``[num_events]``, in the order of time.
+        dst: Their destinations.
+        t: Their times, of ``int64`` or ``float64``.
+        msg: Their messages ``[num_events, channels]``, of 0 channels if there are none.
+        negatives: The destinations that the events of ``"val"`` and ``"test"`` are told from ``[n, eval_negatives]``.
+        inductive_nodes: The nodes with events in validation or test and none in training.
+
+    Example:
+        >>> number = torch.arange(40)
+        >>> ring = Data(edge_index=torch.stack([number % 5, (number + 1) % 5]), edge_time=number)
+        >>> EventTask("ring", ring).split.sizes
+        (28, 6, 6)
+    """
+
+    kind = "event"
+    split: Split
+
+    def __init__(
+        self,
+        name: str,
+        events: Any,
+        split: Split | None = None,
+        metric: str | type | Any = "average_precision",
+        negatives: Literal["random", "historical", "inductive"] | Mapping[str, Any] = "random",
+        num_negatives: Count = 1,
+        eval_negatives: Count = 1,
+        judged: Literal["all", "inductive"] = "all",
+        snapshot: Count | None = None,
+        batching: Batching | None = None,
+        seed: Seed = 0,
+        loss: Any = None,
+        pos_weight: Any = None,
+    ) -> None:
+        super().__init__(name, "link", metric, loss=loss, pos_weight=pos_weight)
+        self.num_negatives, self.eval_negatives = num_negatives, eval_negatives
+        self.judged_part, self.snapshot, self.seed = judged, snapshot, seed
+        self.batching = FixedSize() if batching is None else batching
+        self._negatives = negatives
+        self.set_data([_as_data(events, f"task {name!r}")], split)
+
+    def make_loader(self) -> Loader:
+        return EventBatches(self)
+
+    def make_subgraph_loader(self, sampler: Sampler) -> Loader:
+        return Task.make_subgraph_loader(self, sampler)
+
+    # The stream --------------------------------------------------------------------------------------------------
+
+    def set_data(self, graphs: Sequence[Data], split: Split | None) -> None:
+        place = f"task {self.name!r}"
+        (data,) = as_graphs(graphs, place)
+        check_graphs([data], place)
+        check_names([data], place)
+        time = _times(data.get("edge_time"), data.num_edges, place)
+        split = Split.by_time(time, 0.15, 0.15) if split is None else split
+        check_split(split, time.numel(), self.kind, place)
+        data, split = _sorted(data, time, split, place)
+        _warn_of_oddities(data, place)
+        self.graphs, self.split = [data], split
+        self.src, self.dst = data.edge_index
+        self.t = data.edge_time
+        self.msg = data.edge_attr if data.edge_attr is not None else torch.empty(self.t.numel(), 0)
+        self.labels = torch.empty(0)
+        self.fit_target(torch.tensor([1.0, 0.0]).repeat(8))
+        self.negatives = self._given_negatives() if isinstance(self._negatives, Mapping) else self._drawn_negatives()
+        for stage in ("val", "test"):
+            if not self._counts(getattr(split, stage)).any():
+                raise ValueError(
+                    f"{place}: no event of the {stage} part of split {split.name!r} has a node that is new; use "
+                    "judged='all', or another split"
+                )
+
+    @cached_property
+    def inductive_nodes(self) -> Tensor:
+        """The nodes with events in validation or test and none in training, sorted."""
+        later = torch.cat([self.split.val, self.split.test])
+        nodes = torch.cat([self.src[later], self.dst[later]]).unique()
+        return nodes[self._is_new[nodes]]
+
+    @cached_property
+    def _is_new(self) -> Tensor:
+        new = torch.ones(self.num_nodes, dtype=torch.bool)
+        new[self.src[self.split.train]] = new[self.dst[self.split.train]] = False
+        return new
+
+    def _counts(self, ids: Tensor) -> Tensor:
+        """Which events of validation or test are judged."""
+        if self.judged_part == "all":
+            return torch.ones(ids.numel(), dtype=torch.bool)
+        new = self._is_new
+        return new[self.src[ids]] | new[self.dst[ids]]
+
+    def edges_between(self, first: int, end: int) -> dict[str, Tensor]:
+        """The events from one number to another as the edges of a graph."""
+        edges = {"edge_index": torch.stack([self.src[first:end], self.dst[first:end]]), "edge_time": self.t[first:end]}
+        return edges | ({"edge_attr": self.msg[first:end]} if self.msg.size(1) else {})
+
+    def stage_graph(self, stage: str) -> Data:
+        """The events of the parts before a stage as a graph."""
+        before = {"train": None, "val": self.split.train, "test": self.split.val}[stage]
+        data = Data(x=self.graphs[0].x, num_nodes=self.num_nodes)
+        return data.update(self.edges_between(0, 0 if before is None else int(before.max()) + 1))
+
+    # What is judged ----------------------------------------------------------------------------------------------
+
+    def judged_events(self, stage: str, at: Tensor, ids: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """The pairs that a batch is judged by, with their times and labels.
+
+        Args:
+            stage: ``"train"``, ``"val"`` or ``"test"``.
+            at: The events of the batch, by their place in the stage.
+            ids: By their place in the stream.
+            generator: What draws the negatives of training.
+        """
+        if stage == "train":
+            sources = torch.zeros_like(ids)
+            negatives = self._destinations["train"].draw(sources, self.dst[ids], self.num_negatives, generator)
+        else:
+            counts = self._counts(ids)
+            ids, negatives = ids[counts], self.negatives[stage][at[counts]]
+        pairs = event_pairs(self.src[ids], self.dst[ids], negatives)
+        return pairs | {"edge_label_time": self.t[ids].repeat_interleave(1 + negatives.size(1))}
+
+    def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        shape, count = list(out.shape) if isinstance(out, Tensor) else type(out).__name__, batch.edge_label.numel()
+        if shape == [count, 1]:
+            return out, batch.edge_label
+        if not isinstance(out, Tensor) or out.dim() != 2 or out.size(0) != self.num_nodes or out.size(1) < 2:
+            raise ValueError(
+                f"task {self.name!r} needs an embedding per node, [{self.num_nodes}, width] with a width above 1, or a "
+                f"score per pair, [{count}, 1]; the model returned {shape}"
+            )
+        return sddmm(batch.edge_label_index, out, out).unsqueeze(1), batch.edge_label
+
+    @cached_property
+    def _destinations(self) -> dict[str, Pool]:
+        """Those so far, at the end of each part."""
+        ids, pools = [], {}
+        for stage in STAGES:
+            ids.append(getattr(self.split, stage))
+            pools[stage] = anybody(self.dst[torch.cat(ids)], self.num_nodes)
+        if pools["train"].keys.numel() < 2:
+            raise ValueError(f"task {self.name!r}: all training events have one destination; there is nothing to learn")
+        return pools
+
+    def _drawn_negatives(self) -> dict[str, Tensor]:
+        trained = self._pool(self.split.train)
+        drawn = {}
+        for number, stage in enumerate(("val", "test")):
+            ids = getattr(self.split, stage)
+            later = torch.cat([self.split.val, ids])  # what is drawn in validation does not depend on the test
+            pool = {
+                "random": lambda: None,
+                "historical": lambda: trained,
+                "inductive": lambda later=later: self._pool(later).without(trained),
+            }[self._negatives]()
+            generator = torch.Generator().manual_seed(2 * self.seed + number)
+            stream = (self.src[ids], self.dst[ids], self.t[ids])
+            drawn[stage] = fixed_negatives(pool, self._destinations[stage], *stream, self.eval_negatives, generator)
+        return drawn
+
+    def _pool(self, ids: Tensor) -> Pool:
+        return Pool(self.src[ids], self.dst[ids], self.num_nodes)
+
+    def _given_negatives(self) -> dict[str, Tensor]:
+        place, given = f"task {self.name!r}: negatives", {}
+        for stage in ("val", "test"):
+            count = getattr(self.split, stage).numel()
+            if stage not in self._negatives:
+                raise ValueError(f"{place} of {stage!r} are missing; give destinations [{count}, k]")
+            ids = as_tensor(self._negatives[stage], f"{place} of {stage!r}")
+            if ids.dim() != 2 or ids.size(0) != count or ids.is_floating_point():
+                raise ValueError(
+                    f"{place} of {stage!r} are {ids.dtype} of shape {list(ids.shape)}, expected integers [{count}, k]"
+                )
+            if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.num_nodes:
+                raise IndexError(
+                    f"{place} of {stage!r} name node {int(ids.max())}, but there are {self.num_nodes} nodes"
+                )
+            given[stage] = ids.long()
+        return given
+
+    # Changes and descriptions ------------------------------------------------------------------------------------
+
+    def transform(self, transform: BaseTransform, jobs: int | None = None) -> Self:
+        """A new task with the features of nodes that a transform makes of the graph of all training events.
+
+        Args:
+            transform: Any PyG transform that sets ``x``.
+            jobs: Not used, as there is one graph.
+
+        Raises:
+            ValueError: If it changes nodes or edges, or makes anything but ``x``.
+        """
+        known = self.stage_graph("val")
+        (made,) = apply(transform, [known])
+        changed = [key for key in made.keys() if key != "x" and made[key] is not known.get(key)]  # noqa: SIM118
+        if changed and not all(key in known and torch.equal(made[key], known[key]) for key in changed):
+            raise ValueError(
+                f"task {self.name!r}: {transform} makes {changed[0]}, but the batches of events have nothing "
+                "of nodes but x; apply it to the events before the task is made"
+            )
+        data = copy.copy(self.graphs[0])
+        data.x = made.x
+        task = self._changed([data], self.split)
+        task.applied = (*self.applied, transform)
+        return task
+
+    @cached_property
+    def content_hash(self) -> str:
+        negatives = hash_tensors(self.negatives["val"], self.negatives["test"])
+        settings = [self.num_negatives, self.judged_part, self.snapshot, repr(self.batching)]
+        return hash_config([negatives, *settings, *(hash_data(graph) for graph in self.graphs)])
+
+    def names(self, stage: str | None) -> Any:
+        return None
+
+    def _facts(self) -> dict[str, str]:
+        features = {"features": f"{self.msg.size(1)} channels of messages, {self.num_features} features"}
+        counts = f"{self.inductive_nodes.numel()} of {self.num_nodes} nodes new after training"
+        return {**super()._facts(), **features, "new nodes": counts}
+
+    def _describe_graphs(self) -> str:
+        repeated = self.t.numel() - torch.stack([self.src, self.dst, self.t.unique(return_inverse=True)[1]]).unique(
+            dim=1
+        ).size(1)
+        return f"{self.num_nodes} nodes, {self.t.numel()} events{f' ({repeated} repeated)' if repeated else ''}"
+
+    def _describe_target(self) -> str:
+        kind = "given" if isinstance(self._negatives, Mapping) else self._negatives
+        return f"{self.judged_part} next events against {self.negatives['test'].size(1)} {kind} negatives each"
+
+
+def _as_data(events: Any, place: str) -> Any:
+    """The events as a graph; anything but PyG's streams is left to its checks."""
+    if not isinstance(events, TemporalData):
+        return events
+    for key in ("src", "dst", "t"):
+        if key not in events:
+            raise ValueError(f"{place}: the TemporalData has no {key}")
+    further = [key for key in events.keys() if key not in ("src", "dst", "t", "msg", "y")]  # noqa: SIM118
+    if further:
+        warnings.warn(f"{place}: {', '.join(further)} of the TemporalData is not read", stacklevel=4)
+    data = Data(edge_index=torch.stack([events.src, events.dst]), edge_time=events.t)
+    if "msg" in events:
+        data.edge_attr = events.msg
+    data.num_nodes = int(data.edge_index.max()) + 1 if data.edge_index.numel() else 0
+    return data
+
+
+def _times(time: Any, count: int, place: str) -> Tensor:
+    """The times as int64 or float64."""
+    if time is None:
+        raise ValueError(f"{place}: events have no times; set data.edge_time [num_events]")
+    times = as_times(time, place)
+    if times.shape != (count,):
+        raise ValueError(
+            f"{place}: edge_time has the shape {list(times.shape)} for {count} events; give each one number"
+        )
+    if not np.isfinite(times).all():
+        raise ValueError(f"{place}: the time of event {int(np.argmin(np.isfinite(times)))} is missing or infinite")
+    return torch.from_numpy(times.astype(np.float64 if times.dtype.kind == "f" else np.int64))
+
+
+def _warn_of_oddities(data: Data, place: str) -> None:
+    """Say what is more likely a slip than a stream."""
+    first, time = int(data.edge_index.min()), data.edge_time
+    if first > 0:
+        warnings.warn(
+            f"{place}: the first {first} nodes have no events; if ids begin at {first}, subtract it", stacklevel=4
+        )
+    gap, span = time.diff().max(), time[-1] - time[0]
+    if 2 * gap > span:
+        start = time[time.diff().argmax()]
+        warnings.warn(
+            f"{place}: nothing happens between {start.item()} and {(start + gap).item()}, most of the time from "
+            f"{time[0].item()} to {time[-1].item()}; are all times of one unit?",
+            stacklevel=4,
+        )
+
+
+def _sorted(data: Data, time: Tensor, split: Split, place: str) -> tuple[Data, Split]:
+    """Events in the order of time and the parts of the split among them, which must follow each other."""
+    order = torch.arange(time.numel())
+    if bool((time.diff() < 0).any()):
+        warnings.warn(f"{place}: its events are not in the order of time; they are sorted by it", stacklevel=4)
+        time, order = time.sort(stable=True)
+    number = order.argsort()
+    parts = {stage: number[getattr(split, stage)].sort().values for stage in STAGES}
+    for first, second in (("train", "val"), ("val", "test")):
+        if parts[first][-1] >= parts[second][0]:
+            raise ValueError(
+                f"{place}: event {int(order[parts[first][-1]])} of the {first} part of split {split.name!r} is later "
+                f"than event {int(order[parts[second][0]])} of its {second} part; use Split.by_time"
+            )
+    plain = Data(edge_index=data.edge_index[:, order], edge_time=time, num_nodes=data.num_nodes)
+    if data.edge_attr is not None:
+        plain.edge_attr = data.edge_attr[order].view(order.numel(), -1).to(torch.get_default_dtype())
+    if data.x is not None:
+        plain.x = data.x
+    return plain, Split(split.name, **parts, num_examples=split.num_examples)

@@ -1,0 +1,91 @@
+"""Destinations that events do not have: what a model must tell the true ones from."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+KINDS = ("random", "historical", "inductive")
+_TRIES = 32  # draws of a destination that is free at this time, before any other is drawn
+
+
+class Pool:
+    """Pairs of nodes, from which destinations are drawn by source.
+
+    Args:
+        src: Sources ``[n]``.
+        dst: Destinations ``[n]``; repeated pairs count once.
+        num_nodes: The number of nodes.
+    """
+
+    def __init__(self, src: Tensor, dst: Tensor, num_nodes: int) -> None:
+        self.num_nodes = num_nodes
+        self.keys = self._of(src, dst).unique()
+
+    def draw(self, src: Tensor, own: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """Destinations ``[n, count]``, uniformly from those of each source but its ``own`` ``[n]``; -1 without any."""
+        last = self.keys.numel() - 1
+        if last < 0:
+            return own.new_full((own.numel(), count), -1)
+        wanted = self._of(src, own)
+        first, end, place = (
+            torch.searchsorted(self.keys, at) for at in (self._of(src, 0), self._of(src + 1, 0), wanted)
+        )
+        known = (self.keys[place.clamp(max=last)] == wanted).long()
+        size = (end - first - known).unsqueeze(1)
+        drawn = torch.rand(own.numel(), count, generator=generator, dtype=torch.float64)
+        index = first.unsqueeze(1) + (drawn * size).long()
+        index += known.unsqueeze(1) * (index >= place.unsqueeze(1))
+        return torch.where(size > 0, self.keys[index.clamp(max=last)] % self.num_nodes, -1)
+
+    def holds(self, src: Tensor, dst: Tensor) -> Tensor:
+        """Which pairs are in the pool."""
+        return torch.isin(self._of(src, dst), self.keys)
+
+    def without(self, other: Pool) -> Pool:
+        """The pairs that another pool has not."""
+        left = self.keys[~torch.isin(self.keys, other.keys)]
+        return Pool(left // self.num_nodes, left % self.num_nodes, self.num_nodes)
+
+    def _of(self, src: Tensor, dst: Tensor | int) -> Tensor:
+        return src * self.num_nodes + dst
+
+
+def anybody(dst: Tensor, num_nodes: int) -> Pool:
+    """All these destinations, for source 0."""
+    return Pool(torch.zeros_like(dst), dst, num_nodes)
+
+
+def fixed_negatives(
+    pool: Pool | None, others: Pool, src: Tensor, dst: Tensor, t: Tensor, count: int, generator: torch.Generator
+) -> Tensor:
+    """Destinations ``[n, count]`` for events, none of which their source has an event with at the same time.
+
+    Args:
+        pool: From which pairs; where a source has none that is free, ``others`` serve (``None``: always).
+        others: Destinations for every source, see :func:`anybody`.
+        src: The sources ``[n]``.
+        dst: The destinations ``[n]``.
+        t: The times ``[n]``.
+        count: How many for each event.
+        generator: The source of randomness.
+
+    Raises:
+        ValueError: If an event has no other destination.
+    """
+    rank = t.unique(return_inverse=True)[1]
+    moment = (src * (rank.max() + 1) + rank).unique(return_inverse=True)[1]
+    taken = Pool(moment, dst, others.num_nodes)
+    drawn = dst.new_full((dst.numel(), count), -1)
+    for candidates, sources in ((pool, src), (others, torch.zeros_like(src))):
+        for _ in range(0 if candidates is None else _TRIES):
+            rows = (drawn < 0).any(1).nonzero().view(-1)
+            if not rows.numel():
+                return drawn
+            fresh = candidates.draw(sources[rows], dst[rows], count, generator)  # type: ignore[union-attr]
+            fresh[taken.holds(moment[rows].unsqueeze(1).expand_as(fresh), fresh)] = -1
+            drawn[rows] = torch.where(drawn[rows] < 0, fresh, drawn[rows])
+    rows = (drawn < 0).any(1).nonzero().view(-1)
+    if rows.numel():
+        raise ValueError(f"event {int(rows[0])} of this part has no destination but its own; give negatives")
+    return drawn
