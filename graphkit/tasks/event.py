@@ -17,15 +17,13 @@ left, and leaves no trace; the batches of the test begin with the events of vali
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch_geometric.data import Data, TemporalData
+from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.constraints import Count, Seed
@@ -37,11 +35,11 @@ from graphkit.tasks.base import Task
 from graphkit.tasks.batching import Batching, FixedSize
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names, check_split
 from graphkit.tasks.event_negatives import Pool, anybody, fixed_negatives
+from graphkit.tasks.event_stream import as_data, in_time, times_of, warn_of_oddities
 from graphkit.tasks.loaders import Loader
 from graphkit.tasks.loaders.events import EventBatches, event_pairs
 from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.split import STAGES, Split
-from graphkit.tasks.times import as_times
 from graphkit.transforms.base import apply
 
 
@@ -130,7 +128,7 @@ class EventTask(PairTask):
         self.judged_part, self.snapshot, self.seed = judged, snapshot, seed
         self.batching = FixedSize() if batching is None else batching
         self._negatives = negatives
-        self.set_data([_as_data(events, f"task {name!r}")], split)
+        self.set_data([as_data(events, f"task {name!r}")], split)
 
     def make_loader(self) -> Loader:
         return EventBatches(self)
@@ -145,18 +143,19 @@ class EventTask(PairTask):
         (data,) = as_graphs(graphs, place)
         check_graphs([data], place)
         check_names([data], place)
-        time = _times(data.get("edge_time"), data.num_edges, place)
+        time = times_of(data.get("edge_time"), data.num_edges, place)
         split = Split.by_time(time, 0.15, 0.15) if split is None else split
         check_split(split, time.numel(), self.kind, place)
-        data, split = _sorted(data, time, split, place)
-        _warn_of_oddities(data, place)
+        data, split = in_time(data, time, split, place)
+        warn_of_oddities(data, place)
         self.graphs, self.split = [data], split
         self.src, self.dst = data.edge_index
         self.t = data.edge_time
         self.msg = data.edge_attr if data.edge_attr is not None else torch.empty(self.t.numel(), 0)
         self.labels = torch.empty(0)
         self.fit_target(torch.tensor([1.0, 0.0]).repeat(8))
-        self.negatives = self._given_negatives() if isinstance(self._negatives, Mapping) else self._drawn_negatives()
+        told = self._negatives
+        self.negatives = self._given_negatives(told) if isinstance(told, Mapping) else self._drawn_negatives(told)
         for stage in ("val", "test"):
             if not self._counts(getattr(split, stage)).any():
                 raise ValueError(
@@ -237,17 +236,15 @@ class EventTask(PairTask):
             raise ValueError(f"task {self.name!r}: all training events have one destination; there is nothing to learn")
         return pools
 
-    def _drawn_negatives(self) -> dict[str, Tensor]:
+    def _drawn_negatives(self, kind: str) -> dict[str, Tensor]:
         trained = self._pool(self.split.train)
+        pool = trained if kind == "historical" else None
         drawn = {}
         for number, stage in enumerate(("val", "test")):
             ids = getattr(self.split, stage)
             later = torch.cat([self.split.val, ids])  # what is drawn in validation does not depend on the test
-            pool = {
-                "random": lambda: None,
-                "historical": lambda: trained,
-                "inductive": lambda later=later: self._pool(later).without(trained),
-            }[self._negatives]()
+            if kind == "inductive":
+                pool = self._pool(later).without(trained)
             generator = torch.Generator().manual_seed(2 * self.seed + number)
             stream = (self.src[ids], self.dst[ids], self.t[ids])
             drawn[stage] = fixed_negatives(pool, self._destinations[stage], *stream, self.eval_negatives, generator)
@@ -256,13 +253,13 @@ class EventTask(PairTask):
     def _pool(self, ids: Tensor) -> Pool:
         return Pool(self.src[ids], self.dst[ids], self.num_nodes)
 
-    def _given_negatives(self) -> dict[str, Tensor]:
+    def _given_negatives(self, negatives: Mapping[str, Any]) -> dict[str, Tensor]:
         place, given = f"task {self.name!r}: negatives", {}
         for stage in ("val", "test"):
             count = getattr(self.split, stage).numel()
-            if stage not in self._negatives:
+            if stage not in negatives:
                 raise ValueError(f"{place} of {stage!r} are missing; give destinations [{count}, k]")
-            ids = as_tensor(self._negatives[stage], f"{place} of {stage!r}")
+            ids = as_tensor(negatives[stage], f"{place} of {stage!r}")
             if ids.dim() != 2 or ids.size(0) != count or ids.is_floating_point():
                 raise ValueError(
                     f"{place} of {stage!r} are {ids.dtype} of shape {list(ids.shape)}, expected integers [{count}, k]"
@@ -281,14 +278,14 @@ class EventTask(PairTask):
 
         Args:
             transform: Any PyG transform that sets ``x``.
-            jobs: Not used, as there is one graph.
+            jobs: Not used, as there is one graph (default: ``None``).
 
         Raises:
             ValueError: If it changes nodes or edges, or makes anything but ``x``.
         """
         known = self.stage_graph("val")
         (made,) = apply(transform, [known])
-        changed = [key for key in made.keys() if key != "x" and made[key] is not known.get(key)]  # noqa: SIM118
+        changed = [key for key in sorted(made.keys()) if key != "x" and made[key] is not known.get(key)]
         if changed and not all(key in known and torch.equal(made[key], known[key]) for key in changed):
             raise ValueError(
                 f"task {self.name!r}: {transform} makes {changed[0]}, but the batches of events have nothing "
@@ -323,73 +320,3 @@ class EventTask(PairTask):
     def _describe_target(self) -> str:
         kind = "given" if isinstance(self._negatives, Mapping) else self._negatives
         return f"{self.judged_part} next events against {self.negatives['test'].size(1)} {kind} negatives each"
-
-
-def _as_data(events: Any, place: str) -> Any:
-    """The events as a graph; anything but PyG's streams is left to its checks."""
-    if not isinstance(events, TemporalData):
-        return events
-    for key in ("src", "dst", "t"):
-        if key not in events:
-            raise ValueError(f"{place}: the TemporalData has no {key}")
-    further = [key for key in events.keys() if key not in ("src", "dst", "t", "msg", "y")]  # noqa: SIM118
-    if further:
-        warnings.warn(f"{place}: {', '.join(further)} of the TemporalData is not read", stacklevel=4)
-    data = Data(edge_index=torch.stack([events.src, events.dst]), edge_time=events.t)
-    if "msg" in events:
-        data.edge_attr = events.msg
-    data.num_nodes = int(data.edge_index.max()) + 1 if data.edge_index.numel() else 0
-    return data
-
-
-def _times(time: Any, count: int, place: str) -> Tensor:
-    """The times as int64 or float64."""
-    if time is None:
-        raise ValueError(f"{place}: events have no times; set data.edge_time [num_events]")
-    times = as_times(time, place)
-    if times.shape != (count,):
-        raise ValueError(
-            f"{place}: edge_time has the shape {list(times.shape)} for {count} events; give each one number"
-        )
-    if not np.isfinite(times).all():
-        raise ValueError(f"{place}: the time of event {int(np.argmin(np.isfinite(times)))} is missing or infinite")
-    return torch.from_numpy(times.astype(np.float64 if times.dtype.kind == "f" else np.int64))
-
-
-def _warn_of_oddities(data: Data, place: str) -> None:
-    """Say what is more likely a slip than a stream."""
-    first, time = int(data.edge_index.min()), data.edge_time
-    if first > 0:
-        warnings.warn(
-            f"{place}: the first {first} nodes have no events; if ids begin at {first}, subtract it", stacklevel=4
-        )
-    gap, span = time.diff().max(), time[-1] - time[0]
-    if 2 * gap > span:
-        start = time[time.diff().argmax()]
-        warnings.warn(
-            f"{place}: nothing happens between {start.item()} and {(start + gap).item()}, most of the time from "
-            f"{time[0].item()} to {time[-1].item()}; are all times of one unit?",
-            stacklevel=4,
-        )
-
-
-def _sorted(data: Data, time: Tensor, split: Split, place: str) -> tuple[Data, Split]:
-    """Events in the order of time and the parts of the split among them, which must follow each other."""
-    order = torch.arange(time.numel())
-    if bool((time.diff() < 0).any()):
-        warnings.warn(f"{place}: its events are not in the order of time; they are sorted by it", stacklevel=4)
-        time, order = time.sort(stable=True)
-    number = order.argsort()
-    parts = {stage: number[getattr(split, stage)].sort().values for stage in STAGES}
-    for first, second in (("train", "val"), ("val", "test")):
-        if parts[first][-1] >= parts[second][0]:
-            raise ValueError(
-                f"{place}: event {int(order[parts[first][-1]])} of the {first} part of split {split.name!r} is later "
-                f"than event {int(order[parts[second][0]])} of its {second} part; use Split.by_time"
-            )
-    plain = Data(edge_index=data.edge_index[:, order], edge_time=time, num_nodes=data.num_nodes)
-    if data.edge_attr is not None:
-        plain.edge_attr = data.edge_attr[order].view(order.numel(), -1).to(torch.get_default_dtype())
-    if data.x is not None:
-        plain.x = data.x
-    return plain, Split(split.name, **parts, num_examples=split.num_examples)
