@@ -1,4 +1,4 @@
-"""What a graph and a network do to each other: energy, homophily, over-squashing, separation, rewiring, asynchrony.
+"""What graphs and networks do to each other: energy, homophily, over-squashing, separation, rewiring, asynchrony, time.
 
 Homophily is measured on the simple undirected graph: directions, repeated edges and self-loops do not count. Labels are
 integers; nodes of a negative label are left out together with their edges.
@@ -6,6 +6,7 @@ integers; nodes of a negative label are left out together with their edges.
 
 from graphkit.diagnostics.asynchronous import Asynchrony, asynchronous
 from graphkit.diagnostics.energy import dirichlet_energy, energies, plot_energies
+from graphkit.diagnostics.events import Recurrence, Staleness, plot_staleness, recurrence, staleness
 from graphkit.diagnostics.homophily import (
     adjusted_homophily,
     class_insensitive_homophily,
@@ -22,9 +23,11 @@ from graphkit.diagnostics.separation import Separation, separation
 __all__ = [
     "Asynchrony",
     "Probe",
+    "Recurrence",
     "RewiringReport",
     "Sensitivity",
     "Separation",
+    "Staleness",
     "adjusted_homophily",
     "asynchronous",
     "class_insensitive_homophily",
@@ -37,7 +40,10 @@ __all__ = [
     "node_homophily",
     "plot_energies",
     "plot_sensitivity",
+    "plot_staleness",
     "probe",
+    "recurrence",
     "sensitivity",
     "separation",
+    "staleness",
 ]

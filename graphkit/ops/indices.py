@@ -1,4 +1,4 @@
-"""Index arithmetic: stretches of different lengths one after the other, and permutations."""
+"""Index arithmetic: stretches of different lengths one after the other, permutations, and keys that occur again."""
 
 from __future__ import annotations
 
@@ -48,3 +48,19 @@ class _Permute(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         inverse = invert(ctx.permutation) if ctx.inverse is None else ctx.inverse
         return permute(grad, inverse, ctx.permutation), None, None
+
+
+def occurrence(keys: Tensor) -> Tensor:
+    """How many equal ones stand before each key ``[n]``."""
+    ordered, order = keys.sort(stable=True)
+    number = torch.arange(keys.numel(), device=keys.device)
+    begins = torch.ones_like(keys, dtype=torch.bool)
+    begins[1:] = ordered[1:] != ordered[:-1]
+    rank = torch.empty_like(number)
+    rank[order] = number - (number * begins).cummax(0).values
+    return rank
+
+
+def last_of_each(keys: Tensor) -> Tensor:
+    """Where each key of ``[n]`` stands for the last time."""
+    return (occurrence(keys.flip(0)).flip(0) == 0).nonzero().view(-1)

@@ -51,6 +51,8 @@ FUNCTIONS = {
     diagnostics.compare_graphs: lambda f, g: f([g], [g]),
     diagnostics.energies: lambda f, g: f(_model(g), g),
     diagnostics.sensitivity: lambda f, g: f(_model(g), g, num_targets=4),
+    diagnostics.recurrence: lambda f, g: vars(f(g.edge_index[:, :20], g.edge_index[:, 20:])),
+    diagnostics.staleness: lambda f, g: f(g.edge_index, [1, 5]),
     diagnostics.separation: lambda f, g: f(_model(g, "mean"), [g, g]),
 }
 WITHOUT_GRAPHS = {
@@ -61,6 +63,7 @@ WITHOUT_GRAPHS = {
     diagnostics.asynchronous,  # of a task
     diagnostics.plot_energies,
     diagnostics.plot_sensitivity,
+    diagnostics.plot_staleness,
 }
 
 
