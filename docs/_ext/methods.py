@@ -206,7 +206,7 @@ def reads_table() -> list[str]:
             tasks = tasks_of(cls)
             does = [reads(cls, field) for field in READS.values()] + ["yes" if tasks[kind] else "no" for kind in tasks]
             rows.append([f":class:`~graphkit.models.{name}`", *does])
-    return list_table(["model", *READS, "nodes", "graphs", "links", "sampled"], rows)
+    return list_table(["model", *READS, "nodes", "graphs", "links", "sampled", "events"], rows)
 
 
 def reads(cls: type, field: str) -> str:
@@ -218,15 +218,16 @@ def reads(cls: type, field: str) -> str:
 
 
 def tasks_of(cls: type) -> dict[str, bool]:
-    """Which tasks a model can be trained on, by what it returns: rows per node, graph or pair."""
-    of_pairs = issubclass(cls, gk.models.PairScorer)
+    """Which tasks a model can be trained on, by what it returns: rows per node, graph or pair, of events or not."""
+    of_pairs, of_events = (issubclass(cls, base) for base in (gk.models.PairScorer, gk.models.EventModel))
     readout = inspect.signature(cls).parameters.get("readout")
-    of_nodes = not of_pairs and (readout is None or readout.default is None)
+    of_nodes = not (of_pairs or of_events) and (readout is None or readout.default is None)
     return {
         "nodes": of_nodes,
         "graphs": readout is not None,
         "links": of_nodes or of_pairs,
         "sampled": of_nodes or of_pairs,
+        "events": of_events,
     }
 
 

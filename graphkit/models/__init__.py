@@ -26,7 +26,7 @@ from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import CSNN, BuNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
-from graphkit.models.temporal import EdgeBank, EventModel, StaticEmbedding
+from graphkit.models.temporal import NAT, EdgeBank, EventModel, StaticEmbedding
 
 __all__ = [
     "AIR",
@@ -44,6 +44,7 @@ __all__ = [
     "KLGNN",
     "MLP",
     "MPNN",
+    "NAT",
     "NCN",
     "NCNC",
     "SGC",

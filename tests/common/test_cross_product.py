@@ -19,7 +19,7 @@ from torch_geometric.nn import GCN as PyGGCN
 from torch_geometric.nn import global_mean_pool
 
 import graphkit as gk
-from graphkit.models import LayeredModel, PairScorer, PyGModel
+from graphkit.models import EventModel, LayeredModel, PairScorer, PyGModel
 from graphkit.testing.instances import factories
 from graphkit.testing.strategies import unnamed_weights
 from tests import tiny
@@ -57,6 +57,7 @@ MODELS = {
         task, **({"hidden_channels": 8} if "hidden_channels" in inspect.signature(cls).parameters else {})
     )
     for name, cls in _own(gk.models.registry).items()
+    if not issubclass(cls, EventModel)  # these read streams of events, and refuse all else
 }
 MODELS |= {"PyG GCN": _pyg, "own module": lambda task: OwnModule(task.num_features, task.num_outputs or 8)}
 STRATEGIES = _own(gk.strategies.registry) | {"greedy": _Greedy}

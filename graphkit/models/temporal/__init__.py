@@ -2,6 +2,7 @@
 
 from graphkit.models.temporal.base import EventModel
 from graphkit.models.temporal.edge_bank import EdgeBank
+from graphkit.models.temporal.nat import NAT
 from graphkit.models.temporal.static_embedding import StaticEmbedding
 
-__all__ = ["EdgeBank", "EventModel", "StaticEmbedding"]
+__all__ = ["NAT", "EdgeBank", "EventModel", "StaticEmbedding"]
