@@ -1,8 +1,10 @@
 """What models of events remember: state in buffers, which ``reset_state`` empties."""
 
+from graphkit.nn.temporal.memory import TGNMemory
+from graphkit.nn.temporal.message_store import MessageStore
 from graphkit.nn.temporal.neighbor_caches import NeighborCaches
 from graphkit.nn.temporal.neighbors import RecentNeighbors
 from graphkit.nn.temporal.pres import PRES
 from graphkit.nn.temporal.state import GrowingState
 
-__all__ = ["PRES", "GrowingState", "NeighborCaches", "RecentNeighbors"]
+__all__ = ["PRES", "GrowingState", "MessageStore", "NeighborCaches", "RecentNeighbors", "TGNMemory"]
