@@ -13,8 +13,8 @@ from graphkit.models.temporal.base import EventModel
 class EdgeBank(EventModel):
     r"""Remembers the pairs that have had an event, and expects these and no others.
 
-    From Poursafaei et al., `Towards Better Evaluation for Dynamic Link Prediction
-    <https://openreview.net/forum?id=1GVpwr2Tfdg>`_ (NeurIPS 2022), the baseline of recurring edges:
+    The baseline of recurring edges of Poursafaei et al. (2022), whose group has its data and code in `TGX
+    <https://github.com/ComplexData-MILA/TGX>`_:
 
     .. math::
         s(u, v, t) = e^a \, [\text{an event } (u, v) \text{ in } [t - w, t)] + b,
