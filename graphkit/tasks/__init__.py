@@ -4,7 +4,7 @@ from typing import Any
 
 from graphkit.core.deprecation import warn_renamed
 from graphkit.tasks.base import Task
-from graphkit.tasks.batching import Batching, FixedSize
+from graphkit.tasks.batching import Batching, FixedSize, TBatch
 from graphkit.tasks.edge import EdgeTask
 from graphkit.tasks.event import EventTask
 from graphkit.tasks.from_tables import FromTables
@@ -34,6 +34,7 @@ __all__ = [
     "PairTask",
     "Scoring",
     "Split",
+    "TBatch",
     "Target",
     "Task",
 ]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.validate import check_edge_index
+from graphkit.tasks.batching import FixedSize
 from graphkit.tasks.loaders.base import Draw, Loader
 from graphkit.tasks.loaders.pairs import labelled_pairs
 
@@ -75,9 +76,16 @@ class EventBatches(Loader):
     def _parts(self, stage: str, batch_size: int | None) -> Iterable[tuple[Tensor, Tensor]]:
         """The events of each batch, by their place in the stage and in the stream."""
         task, ids = self.task, getattr(self.task.split, stage)
-        size = batch_size or task.batching.default_size
-        for at in task.batching.batches(task.src[ids], task.dst[ids], task.t[ids], size):
+        batching = task.batching if stage == "train" or task.batching.consecutive else FixedSize()
+        size = batch_size or batching.default_size
+        for at in batching.batches(task.src[ids], task.dst[ids], task.t[ids], size):
             yield at, ids[at]
+
+    def describe(self) -> str:
+        batching = self.task.batching
+        if batching.default_size is not None:
+            return ""
+        return f", {sum(1 for _ in self._parts('train', None))} training batches by {batching}"
 
     def _with_pairs(self, ids: Tensor, judged: dict[str, Tensor]) -> Data:
         task = self.task
