@@ -28,6 +28,7 @@ MODULES = (
     "path_nn",
     "polynomials",
     "rewiring",
+    "routing",
     "samplers",
     "sheaf",
     "small_graphs",

@@ -119,6 +119,16 @@ def memory_tables() -> list[str]:
     return lines
 
 
+def routing_table() -> list[str]:
+    header = ["graphs", "nodes", "policy", "delivery", "near shortest", "stretch"]
+    rows = [
+        [row["family"], str(row["nodes"]), row["policy"], *(f"{row[name]:.3f}" for name in header[3:])]
+        for content in measured("routing")
+        for row in content["rows"]
+    ]
+    return list_table(header, rows) if rows else []
+
+
 def leaderboard_table() -> list[str]:
     header = ["dataset", "method", "test", "valid", "metric", "parameters", "seeds", "hardware", "command"]
     rows = [
@@ -197,6 +207,7 @@ class Generated(Directive):
             "costs": lambda: sections(report().costs()),
             "comparisons": lambda: sections(report().comparisons()),
             "sweeps": lambda: sections(report().sweeps()),
+            "routing": routing_table,
             "speed": speed_table,
             "compiled": compiled_table,
             "memory": memory_tables,

@@ -21,6 +21,7 @@ from graphkit.algorithms.paths.hops import hop_pairs
 from graphkit.algorithms.paths.subsets import node_subsets
 from graphkit.algorithms.polynomials.evaluation import PPGN_CHANNELS, equivariant_polynomials
 from graphkit.algorithms.polynomials.multigraphs import Multigraph, connected_multigraphs, ppgn_computes
+from graphkit.algorithms.routing import Routes, greedy_forwarding, greedy_tensile, route, routing_features
 from graphkit.algorithms.sampling.partition import partition
 from graphkit.algorithms.sampling.subgraphs import Subgraph, SubgraphSource
 from graphkit.algorithms.spectral.gap import spectral_gap
@@ -37,6 +38,7 @@ __all__ = [
     "Colouring",
     "Multigraph",
     "PathSet",
+    "Routes",
     "SimpleGraph",
     "Subgraph",
     "SubgraphSource",
@@ -53,7 +55,9 @@ __all__ = [
     "expected_pair_counts",
     "fastrp",
     "graph_hash",
+    "greedy_forwarding",
     "greedy_resistance",
+    "greedy_tensile",
     "hop_pairs",
     "joint_neighbours",
     "line",
@@ -66,6 +70,8 @@ __all__ = [
     "partition",
     "ppgn_computes",
     "random_walks",
+    "route",
+    "routing_features",
     "spectral_gap",
     "t_batches",
     "total_resistance",

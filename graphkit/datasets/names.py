@@ -8,8 +8,8 @@ Node = Literal[
     "citeseer", "coauthor-cs", "coauthor-physics", "cora-full", "cora-ml", "cora", "cornell", "count", "dblp",
     "facebook-pages", "karate",
     "minesweeper-official", "minesweeper", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pubmed-full",
-    "pubmed-structure", "pubmed", "questions", "roman-empire", "squirrel-filtered-directed", "squirrel-filtered",
-    "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "tolokers", "wikics", "wisconsin",
+    "pubmed-structure", "pubmed", "questions", "roman-empire", "routing", "squirrel-filtered-directed",
+    "squirrel-filtered", "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "tolokers", "wikics", "wisconsin",
 ]  # fmt: skip
 Graph = Literal[
     "aids", "bzr", "cexp", "clique-path", "collab", "cox2", "crossed-ring", "csl-official", "csl", "dd", "dhfr",

@@ -33,7 +33,8 @@ class CalledWithBatch(nn.Module):
 
         Args:
             x: The batch, or its node features.
-            edge_index: The edges, where ``x`` are features (default: those of the batch).
+            edge_index: The edges, where ``x`` are features; needless if the model reads none (default: those of the
+                batch).
             edge_weight: Their weights (default: none).
             edge_attr: Their features (default: none).
             batch: The graph of each node (default: one graph).
@@ -62,7 +63,7 @@ class CalledWithBatch(nn.Module):
             raise TypeError(
                 f"{name}: x is a {type(x).__name__}, must be a PyG Data, or a tensor of features, dense or sparse"
             )
-        if "edge_index" not in given:
+        if self.reads.edge_index and "edge_index" not in given:
             raise TypeError(f"{name}: x is a tensor, so edge_index is needed; or pass a PyG Data")
         if isinstance(x, Tensor):
             for key in ("edge_weight", "edge_attr"):
