@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from graphkit.nn.temporal import PRES
+from graphkit.nn.temporal import PRES, TGNMemory
+from tests.temporal.streams import stream
 
 
 def test_a_memory_that_moves_on_a_line_is_predicted():
@@ -68,3 +69,55 @@ def test_state_is_emptied_and_saved():
     pres.reset_state()
     assert pres.mean_rate(ids) == 0
     assert not pres.count.any()
+
+
+def memories(**pres):
+    torch.manual_seed(0)
+    return TGNMemory(12, 0, 3, 4, correction=PRES(12, 3, **pres) if pres else None)
+
+
+def batches(size):
+    data = stream()
+    for ids in torch.arange(data.num_edges).split(size):
+        yield *data.edge_index[:, ids], data.edge_time[ids] + 1, torch.empty(ids.numel(), 0)
+
+
+def test_measurements_alone_are_the_plain_memory():
+    plain, pres = memories(), memories(weight=1, learn_weight=False)
+    for batch in batches(20):
+        assert torch.equal(*(memory(torch.arange(12))[0] for memory in (plain, pres)))
+        plain.update_state(*batch)
+        pres.update_state(*batch)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_memories_are_corrected_and_each_update_is_one_rate(training):
+    memory = memories(weight=0.6, learn_weight=False).train(training)
+    states, times = torch.zeros(12, 3), torch.zeros(12)
+    count, total = torch.zeros(12), torch.zeros(12, 3)
+    for src, dst, t, msg in batches(20):
+        before = memory.memory.clone()
+        memory.update_state(src, dst, t, msg)
+        changed = (memory.last_update > times).nonzero().view(-1)
+        elapsed = (memory.last_update - times)[changed].unsqueeze(1)
+        assert torch.equal(states, before)
+        rate = (memory.memory - before)[changed] / elapsed
+        count[changed] += 1
+        total[changed] += rate
+        states, times = memory.memory.clone(), memory.last_update.float()
+    assert count.sum() > 40
+    assert torch.equal(memory.correction.count, count)
+    assert torch.allclose(memory.correction.sum_rate, total, atol=1e-6)
+
+
+def test_coherence_trains_the_cell():
+    memory = memories(weight=0.6, beta=0.5)
+    given = list(batches(20))
+    for batch in given[:3]:
+        memory.update_state(*batch)
+    memory(torch.arange(12))
+    loss = memory.correction.auxiliary_loss()
+    assert loss > 0
+    loss.backward()
+    assert memory.cell.weight_ih.grad.any()
+    assert memory.correction.logit.grad

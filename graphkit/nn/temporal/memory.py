@@ -14,6 +14,7 @@ from torch_geometric.nn.models.tgn import IdentityMessage, TimeEncoder
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count, NonNegativeInt
 from graphkit.nn.temporal.message_store import MessageStore
+from graphkit.nn.temporal.pres import PRES
 from graphkit.nn.temporal.state import GrowingState
 from graphkit.ops.segment import scatter
 
@@ -52,6 +53,8 @@ class TGNMemory(Checked, GrowingState):
         time_encoder: The encoding, a module with ``reset_parameters`` (default: ``None``, PyG's ``TimeEncoder``).
         read: What messages read of the other end in place of its memory: a function of nodes ``[m]`` and times ``[m]``
             that returns ``[m, memory_dim]`` (default: ``None``, its memory).
+        correction: What corrects updates of many events at once, a :class:`~graphkit.nn.temporal.PRES` (default:
+            ``None``, they stay as they are).
 
     Shapes:
         - **n_id:** ``[m]``
@@ -83,6 +86,7 @@ class TGNMemory(Checked, GrowingState):
         cell: Literal["gru", "rnn"] = "gru",
         time_encoder: nn.Module | None = None,
         read: Callable[[Tensor, Tensor], Tensor] | None = None,
+        correction: PRES | None = None,
     ) -> None:
         super().__init__()
         message: Any = IdentityMessage(raw_msg_dim, memory_dim, time_dim) if message_module is None else message_module
@@ -90,13 +94,14 @@ class TGNMemory(Checked, GrowingState):
         self.time_enc = TimeEncoder(time_dim) if time_encoder is None else time_encoder
         self.cell = CELLS[cell](message.out_channels, memory_dim)
         self.aggregator, self.read = aggregator, read
+        self.correction = correction
         self.store = MessageStore(num_nodes, raw_msg_dim, aggregator == "last")
         self.register_buffer("memory", torch.zeros(num_nodes, memory_dim))
         self.register_buffer("last_update", torch.zeros(num_nodes, dtype=torch.long))
 
     def reset_parameters(self) -> None:
         """Draw new weights and forget everything."""
-        for part in (self.msg_s_module, self.msg_d_module, self.time_enc, self.cell):
+        for part in (self.msg_s_module, self.msg_d_module, self.time_enc, self.cell, self.correction):
             reset(part)
         self.reset_state()
         self.store.reset_state()
@@ -120,6 +125,8 @@ class TGNMemory(Checked, GrowingState):
         if last_update.dtype != time.dtype:
             last_update = last_update.to(time.dtype)
         latest = time.new_zeros(have.numel()).scatter_reduce_(0, row, time, "amax", include_self=False)
+        if self.correction is not None:
+            new = self.correction(n_id[have], memory[have], new, latest - last_update[have])
         return memory.index_copy(0, have, new.to(memory.dtype)), last_update.index_copy(0, have, latest)
 
     @torch.no_grad()
@@ -149,6 +156,8 @@ class TGNMemory(Checked, GrowingState):
         memory, last_update = self(nodes)
         if self.last_update.dtype != last_update.dtype:
             self.last_update = self.last_update.to(last_update.dtype)
+        if self.correction is not None:
+            self.correction.observe(nodes, self.memory[nodes], memory, last_update - self.last_update[nodes])
         self.memory[nodes], self.last_update[nodes] = memory, last_update
         self.store.drop(nodes)
 
