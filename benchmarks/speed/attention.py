@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch_geometric import nn as pyg
 
@@ -47,3 +49,31 @@ def gatv2_conv() -> Benchmark:
 def transformer_conv() -> Benchmark:
     """Transformer layer on a plain edge_index, forward and backward: 100k nodes, 1M edges, 8 heads of 8 channels."""
     return _layers("TransformerConv")
+
+
+@benchmark("grafenne_entries", goal=2.0, of="GRAFENNE")
+def grafenne_entries() -> Benchmark:
+    """GRAFENNE's first attention, forward and backward: 200,000 entries of features, 4 heads of 64 channels."""
+    width, heads, nodes, features, entries = 64, 4, 20_000, 2000, 200_000
+    generator = torch.Generator().manual_seed(0)
+    draw = partial(torch.randn, generator=generator)
+    pairs = torch.randint(nodes * features, (entries,), generator=generator).unique()
+    edge_index = torch.stack([pairs % features, pairs // features])
+    value, of_nodes = draw(pairs.numel(), 1), draw(nodes, width).requires_grad_()
+    of_features = draw(features, width).requires_grad_()
+    ours = nn.AllotropicConv(width, heads=heads, first=True).to_nodes
+    theirs = pyg.GATConv(width, width, heads, edge_dim=width, add_self_loops=False)
+    embed = torch.nn.Linear(1, width)  # the official states of entries, as wide as those of nodes
+    states = torch.cat([value, torch.ones_like(value)], dim=1)
+    with torch.no_grad():
+        weights = theirs.state_dict()
+        joined = torch.cat([embed.weight, embed.bias[:, None]], dim=1)
+        ours.load_state_dict({**weights, "lin_edge.weight": weights["lin_edge.weight"] @ joined})
+    inputs = (of_features, of_nodes)
+    return Benchmark(
+        ours=lambda: with_gradients(ours(inputs, edge_index, states), *inputs, ours.att_edge),
+        opponent=lambda: with_gradients(theirs(inputs, edge_index, embed(value)), *inputs, theirs.att_edge),
+        against="torch_geometric.nn.GATConv",
+        rounds=5,
+        tolerance=1e-3,
+    )

@@ -24,7 +24,7 @@ DECLARED = "attribute_kinds"
 _NAMES = {
     "node": "x pos z batch n_id hop node_weight full_degree laplacian_vectors laplacian_values",
     "edge": "e_id restriction_maps",
-    "graph": "ptr batch_size num_components total_resistance spectral_gap",
+    "graph": "ptr batch_size num_components total_resistance spectral_gap feature_vectors",
 }
 _SUBJECTS = {"graph": "the graph", "node": "a node", "edge": "an edge"}
 _KIND_OF_NAME = {name: kind for kind, names in _NAMES.items() for name in names.split()}

@@ -11,6 +11,7 @@ from torch import nn
 from graphkit.core.registry import Registry
 from graphkit.nn import aggr, sheaf, temporal
 from graphkit.nn.air_conv import AIRConv
+from graphkit.nn.allotropic_conv import AllotropicConv
 from graphkit.nn.appnp import APPNP
 from graphkit.nn.convection_diffusion import ConvectionDiffusion
 from graphkit.nn.dagnn_conv import DAGNNConv
@@ -52,6 +53,7 @@ from graphkit.ops.dropout import dropout
 __all__ = [
     "APPNP",
     "AIRConv",
+    "AllotropicConv",
     "AttentionDiffusion",
     "ConvectionDiffusion",
     "DAGNNConv",

@@ -9,6 +9,7 @@ from graphkit.transforms.connection_maps import ConnectionMaps
 from graphkit.transforms.hop_combination import NodeAdaptiveCombination
 from graphkit.transforms.hops import Hops
 from graphkit.transforms.laplacian import LaplacianEigenvectors
+from graphkit.transforms.missing_features import AllotropicGraph, MissingFeatures
 from graphkit.transforms.node_subsets import NodeSubsets
 from graphkit.transforms.one_hot_codes import OneHotCodes
 from graphkit.transforms.paths import Paths
@@ -16,10 +17,12 @@ from graphkit.transforms.sparse_features import SparseFeatures
 from graphkit.transforms.undirected import Undirected
 
 __all__ = [
+    "AllotropicGraph",
     "AncestorGroups",
     "ConnectionMaps",
     "Hops",
     "LaplacianEigenvectors",
+    "MissingFeatures",
     "NodeAdaptiveCombination",
     "NodeSubsets",
     "OneHotCodes",

@@ -7,6 +7,7 @@ from graphkit.models.convolution.drew import DRew
 from graphkit.models.convolution.gat import GAT
 from graphkit.models.convolution.gcn import GCN
 from graphkit.models.convolution.gin import GIN
+from graphkit.models.convolution.grafenne import GRAFENNE
 from graphkit.models.convolution.heterophily_baseline import HeterophilyBaseline
 from graphkit.models.convolution.mpnn import MPNN
 from graphkit.models.convolution.polynormer import Polynormer
@@ -19,6 +20,7 @@ __all__ = [
     "GAT",
     "GCN",
     "GIN",
+    "GRAFENNE",
     "MPNN",
     "SGC",
     "AutoGNN",

@@ -1,0 +1,176 @@
+"""GRAFENNE: features are nodes, so that they may be missing, new, or others in every graph."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.data import Data
+
+from graphkit.core.checks import Checks, untraced
+from graphkit.core.constraints import Count, NonNegativeInt, Probability
+from graphkit.core.reads import Reads
+from graphkit.models.base import LayeredModel, State
+from graphkit.models.readout import make_pool, read_out
+from graphkit.nn import AllotropicConv
+from graphkit.nn.allotropic_conv import perceptron
+from graphkit.nn.linear import torch_linear
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
+
+
+class GRAFENNE(LayeredModel):
+    r"""Nodes and features tell each other what they are, along the entries of ``x`` that are known.
+
+    From `GRAFENNE: Learning on Graphs with Heterogeneous and Dynamic Feature Sets
+    <https://github.com/data-iitd/Grafenne>`_ (Gupta, Manchanda, Ranu, Bedathur, ICML 2023). All nodes start with one
+    learned state, features with a perceptron of a vector each, then each layer is a round of
+    :class:`~graphkit.nn.AllotropicConv`, and a perceptron of two layers makes outputs of nodes' states.
+
+    No weight knows how many features there are, or which: a trained model takes graphs with others. A feature starts
+    from its row of ``batch.feature_vectors`` ``[num_features, feature_channels]``, e.g. made of its name, or without
+    these from a random vector that depends on the number of its column alone. Entries are those that a sparse ``x``
+    stores, be they 0, and all of a dense one; :class:`~graphkit.transforms.MissingFeatures` makes the former. Each
+    graph of a batch has features of its own.
+
+    The official code starts from the identity matrix, which is ``feature_vectors=torch.eye(num_features)``, and so
+    knows how many features there are; drops entries when evaluating, too; and has no means of batch normalisation but
+    those of the batch.
+
+    Args:
+        hidden_channels: The width of states of nodes and features (default: 256).
+        num_layers: The number of rounds (default: 2).
+        heads: The number of heads of attention between nodes and features (default: 4).
+        conv: The convolution between nodes: ``"SAGE"``, ``"GIN"`` or ``"GAT"`` (default: ``"SAGE"``).
+        feature_channels: The size of the vectors that features start from; 0 if all start alike (default: 64).
+        entry_channels: The width of states of entries, the only tensor that has a row for each; the official code has
+            ``hidden_channels`` (default: 16).
+        dropout: The probability of dropping an entry of states, and a weight of attention (default: 0.2).
+
+    Raises:
+        ValueError: If ``feature_vectors`` have another shape.
+
+    Example:
+        >>> model = GRAFENNE(8, out_channels=2, heads=2)
+        >>> edge_index = torch.tensor([[0, 1], [1, 2]])
+        >>> [model(Data(torch.rand(3, width), edge_index)).shape for width in (4, 7)]
+        [torch.Size([3, 2]), torch.Size([3, 2])]
+    """
+
+    checks = Checks(
+        [
+            {"num_layers": 1, "conv": "GAT"},
+            Checks(
+                [
+                    {"heads": 2, "dropout": 0.5},
+                    {"conv": "GIN", "readout": "mean", "feature_channels": 0},
+                    {"conv": "GAT", "num_layers": 3, "entry_channels": 5},
+                ],
+                expected_failures={"isolated_nodes": "nodes are joined by the features that they have in common"},
+            ),
+        ],
+        expected_failures=untraced("entries of features are found in the batch", functional=True),
+    )
+    reads = Reads(edge_weight=True)
+    uses_history = False
+    num_hops = None  # nodes with a feature in common tell each other
+
+    def __init__(
+        self,
+        hidden_channels: Count = 256,
+        num_layers: Count = 2,
+        out_channels: Count | None = None,
+        heads: Count = 4,
+        conv: Literal["SAGE", "GIN", "GAT"] = "SAGE",
+        feature_channels: NonNegativeInt = 64,
+        entry_channels: Count = 16,
+        dropout: Probability = 0.2,
+        readout: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.keep_arguments(locals())
+        h = hidden_channels
+        self.start = nn.Parameter(torch.empty(h))
+        self.of_features = perceptron(feature_channels or 1, h, dropout)
+        self.layers = nn.ModuleList(
+            AllotropicConv(h, entry_channels, heads, conv, dropout, first=i == 0, last=i == num_layers - 1)
+            for i in range(num_layers)
+        )
+        self.pool = make_pool(readout, h)
+        self.head = nn.Sequential(torch_linear(h, h), nn.LeakyReLU(), torch_linear(h, self.out_channels))
+        self.reads = Reads(edge_weight=conv != "GAT")
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        super().reset_parameters()
+        nn.init.uniform_(self.start, 0, self.hidden_channels**-0.5)
+
+    def encode(self, batch: Data) -> State:
+        x = self.features(batch)
+        rows = _num_graphs(batch) * x.size(1)
+        vectors = self._vectors(batch, x.size(1), rows).to(self.start)
+        return torch.cat([self.start.relu().expand(x.size(0), -1), self.of_features(vectors)])
+
+    def step(self, i: int, history: list[State], batch: Data) -> Tensor:
+        h: Any = history[-1]
+        x = self.features(batch)
+        entries, values = _entries(x, batch.get("batch"), h.size(0) - x.size(0))
+        states = h.split([x.size(0), h.size(0) - x.size(0)])
+        return torch.cat(
+            self.layers[i](*states, entries, values.to(h.dtype), batch.edge_index, batch.get("edge_weight"))
+        )
+
+    def node_states(self, h: Tensor, batch: Data) -> Tensor:
+        return h[: batch.num_nodes]
+
+    def decode(self, h: Tensor, batch: Data) -> Tensor:
+        return self.head(read_out(self.readout, self.pool, self.node_states(h, batch), batch))
+
+    def _vectors(self, batch: Data, width: int, rows: int) -> Tensor:
+        """What features start from, those of each graph."""
+        size = self.feature_channels or 1
+        given = batch.get("feature_vectors")
+        if given is None:
+            drawn = _random(width, size) if self.feature_channels else torch.ones(width, 1)
+            return drawn.repeat(rows // max(width, 1), 1)
+        if list(given.shape) != [rows, size]:
+            raise ValueError(
+                f"GRAFENNE: feature_vectors has shape {list(given.shape)}, expected [{rows}, {size}]: a row for each "
+                f"feature of each graph, of feature_channels={self.feature_channels} numbers"
+            )
+        return given
+
+
+def _num_graphs(batch: Data) -> int:
+    index = batch.get("batch")
+    if index is None:
+        return 1
+    return batch.num_graphs if "ptr" in batch else int(index.max()) + 1
+
+
+def _entries(x: Any, index: Tensor | None, num_features: int) -> tuple[SparsityPattern, Tensor]:
+    """Which nodes and features are joined, and by what; features of several graphs are others."""
+    if isinstance(x, SparseMatrix):
+        (feature, node), values, _ = x.edges
+        values = torch.ones(node.numel(), device=x.device) if values is None else values
+        if index is None:
+            return x.pattern, values
+    else:
+        node = torch.arange(x.size(0), device=x.device).repeat_interleave(x.size(1))
+        feature, values = torch.arange(x.size(1), device=x.device).repeat(x.size(0)), x.flatten()
+    if index is not None:
+        feature = feature + index[node] * x.size(1)
+    return sparsity_pattern(torch.stack([feature, node]), (num_features, x.size(0))), values
+
+
+@lru_cache(16)
+def _random(width: int, size: int) -> Tensor:
+    """Rows of a normal distribution, each drawn by its number alone."""
+    import numpy as np
+
+    from graphkit.algorithms.kernels.fastrp import projection
+
+    out = np.empty((width, size), np.float32)
+    projection(np.arange(width), 0, 0, out)
+    return torch.from_numpy(out) * size**0.5
