@@ -77,8 +77,7 @@ class AllotropicConv(Checked, nn.Module):
             self.lin_feature = torch_linear(c, entry_channels, bias=False)
             self.of_nodes, self.of_features = (perceptron(c, c, dropout) for _ in range(2))
         width = 2 if first else entry_channels
-        attention = dict(heads=heads, dropout=dropout, add_self_loops=False, edge_dim=width)
-        self.to_nodes = GATConv(c, c, **attention)
+        self.to_nodes = GATConv(c, c, heads, dropout=dropout, add_self_loops=False, edge_dim=width)
         self.told = perceptron(heads * c, c, dropout)
         self.join_nodes = torch_linear(2 * c, c)
         self.between = perceptron(c, c, dropout)
@@ -88,7 +87,7 @@ class AllotropicConv(Checked, nn.Module):
         else:
             self.conv = SAGEConv(c, c) if conv == "SAGE" else GATConv(c, c)
         if not last:
-            self.to_features = GATConv(c, c, **attention)
+            self.to_features = GATConv(c, c, heads, dropout=dropout, add_self_loops=False, edge_dim=width)
             self.told_features = perceptron(heads * c, c, dropout)
             self.join_features = torch_linear(2 * c, c)
 
