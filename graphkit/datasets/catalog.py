@@ -15,7 +15,7 @@ from graphkit.core.hashing import hash_config
 from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
 
-KINDS = ("node", "graph", "link", "list")
+KINDS = ("node", "graph", "link", "event", "list")
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Card:
         name: The name for ``gk.load``.
         title: The dataset's full name.
         description: What the graphs, features and labels are, and what a reader of results should know.
-        kind: ``"node"``, ``"graph"``, ``"link"``, or ``"list"`` (graphs to compare, without a train/test split).
+        kind: ``"node"``, ``"graph"``, ``"link"``, ``"event"`` (links in time), or ``"list"`` (graphs to compare,
+            without a train/test split).
         source: The web page of the original.
         licence: The licence of the data as far as known.
         citation: The paper.
@@ -205,7 +206,7 @@ def _check(card: Card, path: Path, where: str) -> None:
         raise ValueError(f"{where}: name is {card.name!r}, but the file is called {path.name}; they must agree")
     if card.kind not in KINDS:
         raise ValueError(f"{where}: {unknown_name(card.kind, KINDS, 'kind')}")
-    if (card.kind == "link") != (card.target == "link"):
+    if (card.kind in ("link", "event")) != (card.target == "link"):
         raise ValueError(f"{where}: target is {card.target!r}, but kind is {card.kind!r}; 'link' needs both")
     if bool(card.loader) == bool(card.generator):
         raise ValueError(f"{where}: give either 'loader' or 'generator'")

@@ -6,11 +6,11 @@ import importlib.util
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 from torch_geometric.data import Data
 
-from graphkit.core.constraints import checked, enforce
+from graphkit.core.constraints import Count, Seed, checked, enforce
 from graphkit.core.hashing import hash_config
 from graphkit.datasets import catalog, names
 from graphkit.datasets.catalog import Card
@@ -19,7 +19,7 @@ from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.parsed import Collated, Ids, cached
 from graphkit.datasets.raw import RawFiles, fetch
 from graphkit.datasets.splits import LINKS, Request, choose, make_split
-from graphkit.tasks import GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
+from graphkit.tasks import EventTask, FixedSize, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task, TBatch
 
 
 @overload
@@ -28,6 +28,8 @@ def load(name: names.Node, split: int | str = 0, **options: Any) -> NodeTask: ..
 def load(name: names.Graph, split: int | str = 0, **options: Any) -> GraphTask: ...
 @overload
 def load(name: names.Link, split: int | str = 0, **options: Any) -> LinkTask: ...
+@overload
+def load(name: names.Event, split: int | str = 0, **options: Any) -> EventTask: ...
 @overload
 def load(name: str, split: int | str = 0, **options: Any) -> Task: ...
 @checked
@@ -41,7 +43,9 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
         name: The dataset, e.g. ``"cora"``; :func:`available` lists them all.
         split: An index in the dataset's default family of splits, ``"family"`` or ``"family/index"``, e.g.
             ``"geom-gcn/3"`` or ``"random/0"`` (default: ``0``).
-        **options: Options of the dataset's generator or parser, e.g. ``num_nodes=10`` for ``"ring-transfer"``.
+        **options: Options of the dataset's generator or parser, e.g. ``num_nodes=10`` for ``"ring-transfer"``; for
+            streams of events those of :class:`~graphkit.EventTask`, e.g. ``negatives="historical"``, with
+            ``batching="t-batch"`` for :class:`~graphkit.tasks.TBatch`.
 
     Raises:
         ValueError: If the dataset or the split does not exist, or an option has an impossible value.
@@ -103,9 +107,13 @@ def load_graphs(name: str, **options: Any) -> list[Data]:
 
 def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:
     family, index = choose(card, split)  # a wrong split is refused before any work
-    graphs, stored = _graphs(card, options)
+    _check_options(card, options)
+    of_task = options if card.kind == "event" else {}
+    graphs, stored = _graphs(card, {key: value for key, value in options.items() if key not in of_task})
     made = make_split(Request(card, family, index, graphs, stored))
     metric = family.metric or card.metric
+    if card.kind == "event":
+        return _event_task(card.name, graphs[0], made, metric, **of_task)
     if isinstance(made, LinkSplit):
         data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in LINKS})
         return LinkTask(card.name, data, made, metric)
@@ -120,9 +128,34 @@ def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:
     return GraphTask(card.name, graphs, made, **arguments)
 
 
+def _event_task(
+    name: str,
+    data: Data,
+    split: Any,
+    metric: str,
+    *,
+    negatives: Literal["random", "historical", "inductive"] = "random",
+    num_negatives: Count = 1,
+    eval_negatives: Count = 1,
+    judged: Literal["all", "inductive"] = "all",
+    snapshot: Count | None = None,
+    batching: Literal["fixed", "t-batch"] = "fixed",
+    seed: Seed = 0,
+) -> EventTask:
+    """The task of a stream; see :class:`~graphkit.EventTask`."""
+    stream = Data(num_nodes=data.num_nodes, **{key: data[key] for key in data.keys() if key != "x"})  # noqa: SIM118
+    drawn = (negatives, num_negatives, eval_negatives, judged, snapshot)
+    return EventTask(name, stream, split, metric, *drawn, TBatch() if batching == "t-batch" else FixedSize(), seed)
+
+
+def options_from(card: Card) -> Callable[..., Any]:
+    """The function whose keyword-only arguments are the options of a dataset."""
+    if card.kind == "event":
+        return _event_task
+    return GENERATORS[card.generator] if card.generator else LOADERS[card.loader]
+
+
 def _graphs(card: Card, options: dict[str, Any]) -> tuple[list[Data], list[Ids]]:
-    function = GENERATORS[card.generator] if card.generator else LOADERS[card.loader]
-    _check_options(card, function, options)
     arguments = {**card.arguments, **options}
     if card.generator:
         generated = GENERATORS[card.generator](**arguments)
@@ -131,7 +164,8 @@ def _graphs(card: Card, options: dict[str, Any]) -> tuple[list[Data], list[Ids]]
     return parsed.graphs(), parsed.splits
 
 
-def _check_options(card: Card, function: Callable[..., Any], options: dict[str, Any]) -> None:
+def _check_options(card: Card, options: dict[str, Any]) -> None:
+    function = options_from(card)
     parameters = inspect.signature(function).parameters.values()
     choices = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is not p.empty]
     for option in options:

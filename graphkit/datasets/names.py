@@ -24,3 +24,4 @@ Link = Literal[
     "karate-links", "ns", "ogbl-collab", "ogbl-ddi", "ogbl-ppa", "pb", "power", "pubmed-full-links", "pubmed-links",
     "router", "usair", "yeast",
 ]  # fmt: skip
+Event = Literal["bitcoin-otc", "collegemsg", "enron"]

@@ -319,12 +319,19 @@ def random_links(request: Request) -> LinkSplit:
     )
 
 
+def by_time(request: Request) -> Ids:
+    """The past to train on, what comes next for validation and testing, in the given shares."""
+    _, val, test = request.family.fractions
+    split = Split.by_time(request.graphs[0].edge_time, val, test)
+    return split.train, split.val, split.test
+
+
 READERS: dict[str, Callable[[Request], Ids | LinkSplit]] = {
     reader.__name__: reader
     for reader in (
         stored, largest_component, extrapolation, mask_files, id_file, errica, dgcnn_folds, index_lines, per_class,
         equal_classes, equal_classes_component, fractions, forwardgnn, folds, pair_folds, official_links,
-        official_events, random_links,
+        official_events, random_links, by_time,
     )
 }  # fmt: skip
 FOLDS = (errica, dgcnn_folds, forwardgnn, folds, pair_folds)

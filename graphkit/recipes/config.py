@@ -19,8 +19,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.building import import_class
 from graphkit.core.validate import suggestion, unknown_name
 from graphkit.datasets import Card, card
-from graphkit.datasets.generators import GENERATORS
-from graphkit.datasets.loaders import LOADERS
+from graphkit.datasets.loading import options_from
 from graphkit.models import LayeredModel
 from graphkit.models import registry as models
 from graphkit.recipes.own_tables import tables_task
@@ -131,18 +130,24 @@ class ConfigParser:
             dataset = card(self.task)
             group = parser.add_argument_group(f"task: {dataset.title}")
             group.add_argument("--task.split", type=int | str, default=0, help="an index, 'family' or 'family/index'")
-            function = _loader(dataset)
+            function = options_from(dataset)
             positional: set[str | int] = {
                 p.name for p in inspect.signature(function).parameters.values() if p.kind != p.KEYWORD_ONLY
             }
             group.add_function_arguments(function, "task", as_group=False, skip=positional, fail_untyped=False)
             parser.set_defaults({f"task.{key}": value for key, value in option_defaults(dataset).items()})
         for part, cls in self.classes.items():
-            skipped = set(SIZES) & set(inspect.signature(cls).parameters) if part == "model" else set()
+            skipped = _of_the_task(cls) if part == "model" else set()
             _add_class(parser, cls, part, skipped)
         if self.trained:
             _add_class(parser, Trainer, "trainer", {"strategy", "callbacks"})
         return parser
+
+
+def _of_the_task(cls: type) -> set[str]:
+    """The arguments of a model that its task tells."""
+    needed = [p.name for p in inspect.signature(cls).parameters.values() if p.default is p.empty]
+    return (set(SIZES) & set(inspect.signature(cls).parameters)) | ({"num_nodes"} & set(needed))
 
 
 def _add_class(parser: ArgumentParser, cls: type, key: str, skip: set[str]) -> None:
@@ -161,13 +166,9 @@ def defaults_of(function: Callable[..., Any]) -> dict[str, Any]:
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
 
 
-def _loader(dataset: Card) -> Callable[..., Any]:
-    return GENERATORS[dataset.generator] if dataset.generator else LOADERS[dataset.loader]
-
-
 def option_defaults(dataset: Card) -> dict[str, Any]:
     """The options of a dataset, with the card's own values for them."""
-    parameters = inspect.signature(_loader(dataset)).parameters.values()
+    parameters = inspect.signature(options_from(dataset)).parameters.values()
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
     return defaults | {key: value for key, value in dataset.arguments.items() if key in defaults}
 

@@ -43,13 +43,13 @@ def test_every_card_names_what_exists(name: str) -> None:
         assert family.count >= 0
         assert card.target in find_metric(family.metric or card.metric).targets
         assert not family.fractions or sum(family.fractions) == pytest.approx(1)
-        assert bool(family.fractions) == (family.reader in ("fractions", "random_links"))
+        assert bool(family.fractions) == (family.reader in ("fractions", "random_links", "by_time"))
         assert (len(family.per_class) == 2) == (family.reader == "per_class")
         if family.sizes and not isinstance(family.sizes[0], int):
             assert len(family.sizes) == family.count
     if card.kind != "list":
         assert card.target in targets.classes()
-        assert (card.target == "link") == (card.kind == "link")
+        assert (card.target == "link") == (card.kind in ("link", "event"))
         assert card.target in find_metric(card.metric).targets
     for file in card.all_files:
         assert all(url.startswith(("https://", "http://snap.stanford.edu/")) for url in file.urls)

@@ -15,7 +15,7 @@ import graphkit.datasets as datasets
 from graphkit.datasets import loading
 from graphkit.datasets.catalog import Card
 from graphkit.datasets.splits import Request, choose, make_split
-from graphkit.tasks import GraphTask, LinkTask, NodeTask
+from graphkit.tasks import EventTask, GraphTask, LinkTask, NodeTask
 from tests.datasets.conftest import Toy
 
 # Seconds to minutes each.
@@ -54,10 +54,10 @@ def test_a_set_at_hand_has_its_published_counts_and_splits(card: Card, real: Pat
     if card.kind == "list":
         return
     task = datasets.load(card.name)
-    assert isinstance(task, {"node": NodeTask, "graph": GraphTask, "link": LinkTask}[card.kind])
+    assert isinstance(task, {"node": NodeTask, "graph": GraphTask, "link": LinkTask, "event": EventTask}[card.kind])
     assert task.name == card.name
     assert task.metric == card.metric
-    if card.kind == "link":
+    if card.target == "link":
         for family in card.splits:
             datasets.load(card.name, f"{family.name}/0")  # compares with the card's sizes
         return

@@ -193,3 +193,13 @@ def test_seal_sets(tmp_path: Path) -> None:
     (tmp_path / "scratch").rmdir()
     constant = LOADERS["seal"](_raw(tmp_path, "toy.mat"), features="constant")
     assert constant.tensors["x"].tolist() == [[1.0]] * 3
+
+
+def test_streams_of_events(tmp_path: Path) -> None:
+    (tmp_path / "toy.csv").write_text("u,v,what,t\n9,2,5,30\n2,4,-10,10.5\n9,4,1,30\n")
+    arguments = {"columns": [0, 1, 3, 2], "delimiter": ",", "header": 1, "unit": 10.0}
+    tensors = LOADERS["events"](_raw(tmp_path, "toy.csv"), **arguments).tensors
+    assert tensors["edge_index"].tolist() == [[0, 2, 2], [1, 0, 1]]
+    assert tensors["edge_time"].tolist() == [10.5, 30, 30]
+    assert tensors["edge_attr"].tolist() == [[-1.0], [0.5], [pytest.approx(0.1)]]
+    assert tensors["x"].shape == (3, 0)
