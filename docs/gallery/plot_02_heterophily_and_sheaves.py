@@ -90,3 +90,26 @@ for axis, (name, model) in zip(axes, models.items(), strict=True):
     axis.scatter(points[:, 0], points[:, 1], c=y, s=6, cmap="coolwarm")
     axis.set_title(f"{name}\nspread {float(points.std(0)[0]):.1e}")
     axis.set(xticks=[], yticks=[])
+
+# %%
+# Where edges have **directions**, nodes may be alike that point to the same nodes, or that the same nodes point to. In
+# this graph 570 nodes point to ten of 30 that stand for their class, and those point to anything.
+# ``directed_patterns`` measures label informativeness along each directed pattern of first and second order, beside
+# what shuffled labels would tell, and says whether the graph can do without its directions.
+y = torch.arange(600) % 3
+source = torch.arange(30, 600).repeat_interleave(4)
+there = torch.stack([source, 10 * y[source] + torch.randint(10, source.shape, generator=generator)])
+back = torch.stack([torch.arange(30).repeat_interleave(60), torch.randint(30, 600, (1800,), generator=generator)])
+y[:30] = torch.randint(3, (30,), generator=generator)  # what is pointed to has any class
+x = torch.randn(600, 8, generator=generator)
+x[:, 0] += 0.5 * (y - 1)
+data = Data(x=x, edge_index=torch.cat([there, back], dim=1).unique(dim=1), y=y)
+task = gk.NodeTask("three classes", data, gk.Split.random(600, seed=0))
+gk.diagnostics.directed_patterns(task)
+
+# %%
+# The pattern :math:`A A^\top` joins nodes that point to a common one. ADPA propagates along all six patterns once,
+# without forming their products, and learns which of them to read; DirGNN reads both directions of edges in two layers.
+for cls in (gk.models.MLP, gk.models.GCN, gk.models.DirGNN, gk.models.ADPA):
+    result = gk.Trainer(max_epochs=60, lr=0.01, progress=False).fit(cls.from_task(task, hidden_channels=16), task)
+    print(f"{cls.__name__:<8}test accuracy {100 * result.test:.1f} %")

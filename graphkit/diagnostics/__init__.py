@@ -5,6 +5,7 @@ integers; nodes of a negative label are left out together with their edges.
 """
 
 from graphkit.diagnostics.asynchronous import Asynchrony, asynchronous
+from graphkit.diagnostics.directed import DirectedReport, directed_patterns
 from graphkit.diagnostics.energy import dirichlet_energy, energies, plot_energies
 from graphkit.diagnostics.events import Recurrence, Staleness, plot_staleness, recurrence, staleness
 from graphkit.diagnostics.homophily import (
@@ -22,6 +23,7 @@ from graphkit.diagnostics.separation import Separation, separation
 
 __all__ = [
     "Asynchrony",
+    "DirectedReport",
     "Probe",
     "Recurrence",
     "RewiringReport",
@@ -33,6 +35,7 @@ __all__ = [
     "class_insensitive_homophily",
     "compare_graphs",
     "cross_class_similarity",
+    "directed_patterns",
     "dirichlet_energy",
     "edge_homophily",
     "energies",

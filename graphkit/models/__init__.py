@@ -13,6 +13,7 @@ from graphkit.models.convolution import (
     SGC,
     AutoGNN,
     DeeperGCN,
+    DirGNN,
     DRew,
     HeterophilyBaseline,
     Polynormer,
@@ -21,7 +22,7 @@ from graphkit.models.convolution import (
 )
 from graphkit.models.diffusion import AIR, APPNP, CDE, DAGNN, GRAND, DistributedOrderCDE, LazyGNN
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
-from graphkit.models.graph_free import DGMLP, MLP, DeepSets
+from graphkit.models.graph_free import ADPA, DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
 from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
@@ -30,6 +31,7 @@ from graphkit.models.stack import LayerStack
 from graphkit.models.temporal import NAT, EdgeBank, EventModel, StaticEmbedding
 
 __all__ = [
+    "ADPA",
     "AIR",
     "APPNP",
     "CDE",
@@ -56,6 +58,7 @@ __all__ = [
     "DRew",
     "DeepSets",
     "DeeperGCN",
+    "DirGNN",
     "DistributedOrderCDE",
     "EdgeBank",
     "EnergyGNN",

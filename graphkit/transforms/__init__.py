@@ -6,6 +6,7 @@
 from graphkit.transforms.ancestor_groups import AncestorGroups
 from graphkit.transforms.base import Precompute, apply
 from graphkit.transforms.connection_maps import ConnectionMaps
+from graphkit.transforms.directed_patterns import DirectedPatterns
 from graphkit.transforms.hop_combination import NodeAdaptiveCombination
 from graphkit.transforms.hops import Hops
 from graphkit.transforms.laplacian import LaplacianEigenvectors
@@ -20,6 +21,7 @@ __all__ = [
     "AllotropicGraph",
     "AncestorGroups",
     "ConnectionMaps",
+    "DirectedPatterns",
     "Hops",
     "LaplacianEigenvectors",
     "MissingFeatures",

@@ -65,6 +65,7 @@ WITHOUT_GRAPHS = {
     algorithms.equivariant_polynomials,  # of scipy's matrices
     algorithms.greedy_resistance,  # of a SimpleGraph, which is scipy's
     diagnostics.asynchronous,  # of a task
+    diagnostics.directed_patterns,  # of a task
     diagnostics.plot_energies,
     diagnostics.plot_sensitivity,
     diagnostics.plot_staleness,

@@ -3,6 +3,7 @@
 from graphkit.models.convolution.auto_gnn import AutoGNN
 from graphkit.models.convolution.deeper_gcn import DeeperGCN
 from graphkit.models.convolution.dgp import DGP
+from graphkit.models.convolution.dir_gnn import DirGNN
 from graphkit.models.convolution.drew import DRew
 from graphkit.models.convolution.gat import GAT
 from graphkit.models.convolution.gcn import GCN
@@ -26,6 +27,7 @@ __all__ = [
     "AutoGNN",
     "DRew",
     "DeeperGCN",
+    "DirGNN",
     "HeterophilyBaseline",
     "Polynormer",
     "PureGCN",

@@ -1,17 +1,17 @@
-"""Heterophily: the closed-form metrics; the baseline networks, block by block, outputs and gradients."""
+"""Heterophily: the closed-form metrics; the baseline networks, block by block, outputs and gradients; ADPA."""
 
 from __future__ import annotations
 
 import re
 
-import pytest
 import torch
 from torch_geometric.data import Data
 
 from graphkit import diagnostics, models
+from tests.golden.adapters import adpa
 from tests.golden.files import GoldenFile
 
-METHODS = ("HeterophilyBaseline",)
+METHODS = ("HeterophilyBaseline", "ADPA")
 ORACLE = "authors' code"
 
 TOLERANCE = 1e-9
@@ -23,7 +23,7 @@ def check(file: GoldenFile) -> None:
     elif "edge_u" in file:
         _check_metrics(file)
     else:
-        pytest.skip("a model of another method")
+        adpa.check(file)
 
 
 def _check_metrics(file: GoldenFile) -> None:
