@@ -28,7 +28,7 @@ from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import CSNN, BuNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
-from graphkit.models.temporal import NAT, EdgeBank, EventModel, StaticEmbedding
+from graphkit.models.temporal import JODIE, NAT, TGN, DyRep, EdgeBank, EventModel, GraphMixer, StaticEmbedding
 
 __all__ = [
     "ADPA",
@@ -45,6 +45,7 @@ __all__ = [
     "GRAFENNE",
     "GRAND",
     "HLGNN",
+    "JODIE",
     "KLGNN",
     "MLP",
     "MPNN",
@@ -52,6 +53,7 @@ __all__ = [
     "NCN",
     "NCNC",
     "SGC",
+    "TGN",
     "AutoGNN",
     "BuNN",
     "ConnectionSheaf",
@@ -60,9 +62,11 @@ __all__ = [
     "DeeperGCN",
     "DirGNN",
     "DistributedOrderCDE",
+    "DyRep",
     "EdgeBank",
     "EnergyGNN",
     "EventModel",
+    "GraphMixer",
     "GraphSAINT",
     "HeterophilyBaseline",
     "LayerStack",

@@ -183,6 +183,14 @@ class EventTask(PairTask):
         new = self._is_new
         return new[self.src[ids]] | new[self.dst[ids]]
 
+    @cached_property
+    def mean_pause(self) -> float:
+        """The mean time between two events of a node in training; 1 if no node has two, or all at once."""
+        ids = self.split.train
+        node, order = torch.stack([self.src[ids], self.dst[ids]], 1).flatten().sort(stable=True)
+        pauses = self.t[ids].repeat_interleave(2)[order].diff()[node[1:] == node[:-1]].double()
+        return float(pauses.mean()) or 1.0 if pauses.numel() else 1.0
+
     def edges_between(self, first: int, end: int) -> dict[str, Tensor]:
         """The events from one number to another as the edges of a graph."""
         edges = {"edge_index": torch.stack([self.src[first:end], self.dst[first:end]]), "edge_time": self.t[first:end]}

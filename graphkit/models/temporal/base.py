@@ -61,15 +61,16 @@ class EventModel(GrowingState, LayeredModel):
         """Build the model with the sizes that a task needs; see :meth:`LayeredModel.from_task`.
 
         Args:
-            task: An :class:`~graphkit.EventTask`, which tells ``num_nodes`` and ``msg_channels``, too.
+            task: An :class:`~graphkit.EventTask`, which tells ``num_nodes``, ``msg_channels`` and ``time_scale``, too.
             **arguments: The model's other arguments.
 
         Raises:
             ValueError: As there.
         """
-        if "msg_channels" in inspect.signature(cls.__init__).parameters:
-            arguments = {"msg_channels": task.num_edge_features} | arguments
-        return super().from_task(task, **arguments)
+        cls.check_task(task)
+        sizes = {"msg_channels": task.num_edge_features, "time_scale": task.mean_pause}
+        known = inspect.signature(cls.__init__).parameters
+        return super().from_task(task, **{name: size for name, size in sizes.items() if name in known} | arguments)
 
     def step(self, i: int, history: list[Any], batch: Data) -> Tensor:
         """Never called, as there are no layers.
@@ -97,3 +98,11 @@ class EventModel(GrowingState, LayeredModel):
             t: The times ``[n]``.
             msg: The messages ``[n, msg_channels]``.
         """
+
+
+def each_node_once(pairs: Tensor, time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The nodes of pairs ``[2, n]`` and times that are asked about, each couple once; and where each end is there."""
+    moment, number = time.unique(return_inverse=True)
+    count = max(1, moment.numel())
+    asked, place = (pairs * count + number).unique(return_inverse=True)
+    return asked // count, moment[asked % count], place

@@ -104,10 +104,10 @@ class TGNMemory(Checked, GrowingState):
         for part in (self.msg_s_module, self.msg_d_module, self.time_enc, self.cell, self.correction):
             reset(part)
         self.reset_state()
-        self.store.reset_state()
 
     def reset_state(self) -> None:
-        """Set all memories to zero; messages are the store's."""
+        """Set all memories to zero and forget all messages."""
+        self.store.reset_state()
         self.memory.zero_()
         self.last_update.zero_()
 
@@ -146,11 +146,12 @@ class TGNMemory(Checked, GrowingState):
             self._write(nodes)
 
     def train(self, mode: bool = True) -> Any:
-        """Set the mode; from training to evaluation, all memories read what waits for them."""
-        if self.training and not mode:
+        """Set the mode; for evaluation, all memories read what waits for them."""
+        super().train(mode)
+        if not mode:
             with torch.no_grad():
                 self._write(self.store.waiting())
-        return super().train(mode)
+        return self
 
     def _write(self, nodes: Tensor) -> None:
         memory, last_update = self(nodes)
