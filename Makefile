@@ -1,29 +1,44 @@
-# make demo | test | lint | docs | bench | clean: each sets up its own .venv first; that takes minutes once, then nothing.
+# make demo | test | lint | docs | bench | scatter | clean: each sets up its own .venv first, as far as it needs it; that
+# takes minutes once, then nothing.
 PYTHON ?= python3
 VENV   ?= .venv
 PYTEST_ARGS ?=
 
-PY    := $(VENV)/bin/python
-STAMP := $(VENV)/.graphkit-is-set-up
+SHELL       := bash
+.SHELLFLAGS := -o pipefail -c
+
+PY        := $(VENV)/bin/python
+INSTALLED := $(VENV)/.graphkit-is-installed
+STAMP     := $(VENV)/.graphkit-is-set-up
+PIP       := $(PY) -m pip install -c constraints.txt
+TELL      := { grep --line-buffered -v "already satisfied" || true; }
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs bench clean
+.PHONY: help setup demo test lint docs bench scatter clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: $(STAMP) ## virtual environment with the tested versions of everything
 
-$(STAMP): pyproject.toml constraints.txt scripts/install_scatter.sh
+$(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	  { echo "graphkit needs Python 3.11 or newer, but '$(PYTHON)' is `$(PYTHON) --version 2>&1`. Try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	@echo "setting up $(VENV) (minutes, once) ..."
+	@echo "setting up $(VENV): graphkit and what it needs (minutes, once)"
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install -q -c constraints.txt -e ".[dev,docs,ogb,tensorboard]"
-	@bash scripts/install_scatter.sh $(PY)
+	@$(PIP) -e . | $(TELL)
 	@touch $@
 
-demo: $(STAMP) ## train GCN and a graph-free MLP on minesweeper: table, picture and run folders in runs/demo
+$(STAMP): $(INSTALLED) scripts/install_scatter.sh
+	@echo "setting up $(VENV): what tests, lint and documentation need (once)"
+	@$(PIP) -e ".[dev,docs,ogb,tensorboard]" | $(TELL)
+	@bash scripts/install_scatter.sh $(PY) cached
+	@touch $@
+
+scatter: $(STAMP) ## compile torch-scatter, about 5 minutes; everything works without it
+	@bash scripts/install_scatter.sh $(PY)
+
+demo: $(INSTALLED) ## train GCN and a graph-free MLP on minesweeper: table, picture and run folders in runs/demo
 	@$(PY) -m graphkit.demo
 
 test: $(STAMP) ## the default tests, with the examples in the docstrings

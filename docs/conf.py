@@ -19,9 +19,11 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",  # testcode and testoutput; tests/test_guide.py runs them
     "sphinx.ext.mathjax",
+    "sphinx-mathjax-offline",  # ships MathJax with the pages: they ask no other host
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
+    "examples",
     "gallery",
     "gpu",
     "methods",
@@ -32,6 +34,8 @@ extensions = [
 exclude_patterns = ["_build", "gallery/*.py", "gallery/GALLERY_HEADER.rst", "**sg_execution_times.rst"]
 html_theme = "furo"
 html_title = f"graphkit {release}"
+html_static_path = ["_static"]
+html_css_files = ["graphkit.css"]
 
 # Each API page documents what its room exports in `__all__`, so a new class joins the documentation by existing.
 autodoc_default_options = {"members": True, "imported-members": True, "show-inheritance": True}

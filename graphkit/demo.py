@@ -15,7 +15,9 @@ from pathlib import Path
 
 import graphkit as gk
 from graphkit.core.text import aligned
-from graphkit.training.result import Result, format_score, plot_results
+from graphkit.metrics import format_score
+from graphkit.training.plots import plot_results
+from graphkit.training.result import Result
 
 COLUMNS = ("model", "test", "validation", "best epoch", "parameters", "seconds")
 

@@ -1,7 +1,8 @@
 """Check the built documentation: ``python scripts/check_docs.py docs/_build/html [--browser PATH]``.
 
-From the files alone: every link, anchor, picture and script of the site exists, pages are made for small screens, no
-element asks for more than a phone's width, and the search index knows every public name. Then each page is opened in a
+From the files alone: every link, anchor, picture and script of the site exists, nothing is loaded from another host,
+pages are made for small screens, no element asks for more than a phone's width, and the search index knows every public
+name. Then each page is opened in a
 real browser on a phone's screen, if Chrome or Chromium is installed: no console error, no broken picture, no sideways
 scrolling, and the search finds what it should. The browser is driven by its own protocol and needs no further package.
 """
@@ -28,7 +29,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urljoin, urlsplit
 
 import graphkit
 from graphkit.recipes import Report
@@ -38,10 +39,14 @@ RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 API = Path(__file__).parents[1] / "docs" / "api"
 PHONE = 375  # pixels
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
-SEARCHES = {
+SEARCHES = {  # names and words of the field, with a page that they must lead to
     "SheafDiffusion": "api/models.html",
     "Trainer": "api/training.html",
     "EffectiveResistance": "api/rewiring.html",
+    "early stopping": "guide/training.html",
+    "oversmoothing": "glossary.html",
+    "link prediction": "guide/tasks.html",
+    "temporal": "glossary.html",
 }
 
 # The files alone ------------------------------------------------------------------------------------------------------
@@ -56,6 +61,7 @@ class Page(HTMLParser):
         super().__init__()
         self.anchors: set[str] = set()
         self.links: list[str] = []
+        self.loads: list[str] = []
         self.wide: list[str] = []
         self.has_viewport = False
         self._open: list[tuple[str, str]] = []
@@ -65,6 +71,7 @@ class Page(HTMLParser):
         found = {name: value or "" for name, value in attributes}
         self.anchors |= {found[key] for key in ("id", "name") if key in found}
         self.links += [found[key] for key in ("href", "src") if key in found]
+        self.loads += [found["src"]] if "src" in found else [found.get("href", "")] if self._loads(tag, found) else []
         self.has_viewport |= found.get("name") == "viewport" and "device-width" in found.get("content", "")
         width = re.search(r"(?:^|;|\s)(?:min-)?width:\s*(\d+)px", found.get("style", "")) or re.match(
             r"(\d+)(?:px)?$", found.get("width", "") if tag in ("table", "td", "iframe", "video") else ""
@@ -74,6 +81,10 @@ class Page(HTMLParser):
             self.wide.append(f"<{tag}> of {width[1]} pixels")
         if tag not in ("meta", "link", "img", "br", "hr", "input", "source", "path", "use", "col"):
             self._open.append((tag, found.get("class", "")))
+
+    @staticmethod
+    def _loads(tag: str, attributes: dict[str, str]) -> bool:
+        return tag == "link" and attributes.get("rel", "") in ("stylesheet", "preload", "icon", "shortcut icon")
 
     def handle_endtag(self, tag: str) -> None:
         if any(tag == name for name, _ in self._open):
@@ -89,6 +100,7 @@ def check_files(site: Path) -> Iterator[str]:
         if not page.has_viewport:
             yield f"{name}: no viewport for small screens"
         yield from (f"{name}: {wide}, beyond a phone's width" for wide in page.wide)
+        yield from (f"{name}: loads {address} from another host" for address in page.loads if urlsplit(address).netloc)
         for link in dict.fromkeys(page.links):
             target = urlsplit(link)
             if target.scheme or target.netloc:
@@ -208,11 +220,13 @@ class Browser:
 
 
 def complaints(browser: Browser, root: str) -> Iterator[str]:
-    """Errors on the console since the page was opened; what other sites do not deliver does not count."""
+    """Errors on the console, and requests to other hosts, since the page was opened."""
     for event in browser.events:
         method, found = event.get("method"), event.get("params", {})
         if method == "Runtime.exceptionThrown":
             yield found["exceptionDetails"].get("exception", {}).get("description", found["exceptionDetails"]["text"])
+        elif method == "Network.requestWillBeSent" and not found["request"]["url"].startswith((root, "data:", "blob:")):
+            yield f"asks another host for {found['request']['url']}"
         elif method == "Runtime.consoleAPICalled" and found["type"] in ("error", "assert"):
             yield " ".join(str(argument.get("value", "")) for argument in found["args"])
         elif method == "Log.entryAdded" and found["entry"]["level"] == "error":
@@ -235,7 +249,7 @@ def check_in_browser(site: Path, program: str) -> Iterator[str]:
                 if not name.startswith("_modules/"):
                     yield from check_page(browser, root, name)
             for query, page in SEARCHES.items():
-                browser.open(urljoin(root, f"search.html?q={query}"))
+                browser.open(urljoin(root, f"search.html?q={quote(query)}"))
                 try:
                     browser.wait(
                         f"[...document.querySelectorAll('#search-results a')].some(a => a.href.includes('{page}'))", ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ if shutil.which("nvidia-smi") is None:
 import pytest
 import torch
 
+from graphkit.core.examples import missing_imports
 from graphkit.testing import device
 from graphkit.training.loop import Loop
 from tests.golden.report import pytest_terminal_summary  # noqa: F401
@@ -28,11 +30,21 @@ if device.available():
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if isinstance(item, pytest.DoctestItem):
+            in_a_fresh_interpreter(item.dtest)
     if torch.cuda.is_available():
         return
     for item in items:
         if item.get_closest_marker("gpu"):
             item.add_marker(pytest.mark.skip(reason="no CUDA device"))
+
+
+def in_a_fresh_interpreter(example: doctest.DocTest) -> None:
+    """Leave an example of a docstring nothing but what it imports, or the reference says that it does."""
+    imports = missing_imports(example.docstring or "", example.globs["__name__"])
+    example.examples[:0] = [doctest.Example(f"{line}\n", "") for line in imports]
+    example.globs = {"__name__": "__main__"}
 
 
 @pytest.fixture(scope="session")

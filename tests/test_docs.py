@@ -68,6 +68,8 @@ def test_a_good_page_passes(check_docs: Any, tmp_path: Path) -> None:
         ('<img src="b.png">', "a.html: b.png does not exist"),
         ('<a href="#b">x</a>', "a.html: #b names an anchor that does not exist"),
         ('<div style="width: 500px">x</div>', "a.html: <div> of 500 pixels, beyond a phone's width"),
+        ('<script src="https://a.b/c.js"></script>', "a.html: loads https://a.b/c.js from another host"),
+        ('<link rel="stylesheet" href="//a.b/c.css">', "a.html: loads //a.b/c.css from another host"),
     ],
 )
 def test_a_bad_page_does_not(check_docs: Any, tmp_path: Path, body: str, complaint: str) -> None:

@@ -29,7 +29,7 @@ PAGES = [DOCS / "index.rst", *sorted((DOCS / "guide").glob("*.rst"))]
 BLOCK = re.compile(
     r"^\.\. (testcode|testoutput|code-block)::[ ]*(\S*)\n((?:[ ]{3}:\w+:.*\n)*)\n((?:[ ]{3}.*\n|\n)+)", re.M
 )
-OTHER_COMMANDS = ("make ", "source ", "export ", "python -m benchmarks.", "pytest ")  # shown, not run
+OTHER_COMMANDS = ("make ", "source ", "export ", "pip install ", "python -m benchmarks.", "pytest ")  # shown, not run
 FILES = ("yaml", "toml", "python")  # with a caption
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
 from docutils import nodes
@@ -14,10 +15,16 @@ HEADER = ["", "runs on CUDA", "waits, known graph", "waits, new batch", "operati
 
 def table() -> list[str]:
     """A row per class, with the range over its instances."""
+    return list_table(HEADER, ([name, "yes", *_ranges(rows)] for name, rows in measured_on_gpu().items()))
+
+
+@functools.cache
+def measured_on_gpu() -> dict[str, list[dict]]:
+    """The counts of each class that runs on a GPU, one per instance."""
     classes: dict[str, list[dict]] = {}
     for name, row in json.loads((RESULTS / "gpu" / "waits.json").read_text())["rows"].items():
         classes.setdefault(name.partition("(")[0], []).append(row)
-    return list_table(HEADER, ([name, "yes", *_ranges(rows)] for name, rows in classes.items()))
+    return classes
 
 
 def _ranges(rows: list[dict]) -> list[str]:

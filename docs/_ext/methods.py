@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from unittest.mock import patch
 
+import torch
 from docutils import nodes
 from docutils.core import publish_doctree
 from docutils.parsers.rst import Directive, directives, roles
 from docutils.statemachine import StringList
 from gallery import Script, key, uses
+from gpu import measured_on_gpu
 from results import list_table, measured, raw, report
 from sphinx.util.nodes import nested_parse_with_titles
 
@@ -70,22 +71,27 @@ class Method:
         counts: dict[str, int] = {}
         for _, count, adapter in self.golden:
             counts[adapter.ORACLE] = counts.get(adapter.ORACLE, 0) + count
-        cells = [f"{oracle} ({files(count)})" for oracle, count in counts.items()]
+        cells = [f"{oracle} ({count})" for oracle, count in counts.items()]
         return self.section(", ".join(cells)) if cells else NOT_YET
 
     def recipes_cell(self) -> str:
         if counted := Count.of(self.recipes).short():
-            return self.section(counted)
-        return self.section("compared, nothing published") if self.compared else NOT_YET
+            return self.section(counted.replace(" confirmed", ""))
+        return self.section("compared") if self.compared else NOT_YET
 
     def speed_cell(self) -> str:
-        ratios: dict[str, list[float]] = {}
-        for row in self.speed:
-            opponent = re.sub(r"torch_geometric\.(?:\w+\.)*(\w+)", r"PyG's \1", row["against"])
-            opponent = re.split(r"[:;(]", opponent)[0].strip()
-            ratios.setdefault(opponent, []).append(row["ratio"])
-        cells = [f"{span(measured)} ({opponent})" for opponent, measured in ratios.items()]
-        return self.section("; ".join(cells)) if cells else NOT_YET
+        return self.section(span(row["ratio"] for row in self.speed)) if self.speed else NOT_YET
+
+    def gpu_cell(self) -> str:
+        return ":doc:`yes </guide/gpu>`" if self.name in measured_on_gpu() else "—"
+
+    def takes_cell(self) -> str:
+        if not (issubclass(self.cls, torch.nn.Module) and self.room == "graphkit.models"):
+            return "—"
+        fields = {"weights": "edge_weight", "directions": "direction"}
+        letters = [word[0] for word, name in fields.items() if reads(self.cls, name) != "no"]
+        letters += ["l"] if tasks_of(self.cls)["links"] else []
+        return f":ref:`{' '.join(letters)} <what-models-read>`" if letters else "—"
 
     def gallery_cell(self) -> str:
         return ", ".join(script.link(str(script.number)) for script in self.scripts) or NOT_YET
@@ -97,7 +103,8 @@ def files(count: int) -> str:
 
 def span(ratios: Iterable[float]) -> str:
     """The lowest and the highest ratio."""
-    low, high = (f"{end:.2g}" if end < 10 else f"{end:.0f}" for end in (min(ratios), max(ratios)))
+    ordered = sorted(ratios)
+    low, high = (f"{end:.2g}" if end < 10 else f"{end:.0f}" for end in (ordered[0], ordered[-1]))
     return f"{low}x" if low == high else f"{low}x to {high}x"
 
 
@@ -182,11 +189,11 @@ def about(cell: Cell) -> str:
 
 def table() -> list[str]:
     """A row per method."""
-    header = ["method", "matches", "reproduces", "speed ratio", "gallery"]
-    return list_table(
-        header,
-        [[m.link, m.golden_cell(), m.recipes_cell(), m.speed_cell(), m.gallery_cell()] for m in methods().values()],
-    )
+    rows = [
+        [m.link, m.golden_cell(), m.recipes_cell(), m.speed_cell(), m.gpu_cell(), m.takes_cell(), m.gallery_cell()]
+        for m in methods().values()
+    ]
+    return list_table(["method", "matches", "reproduces", "speed", "GPU", "takes", "gallery"], rows)
 
 
 READS = {

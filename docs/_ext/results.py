@@ -23,10 +23,11 @@ from graphkit.recipes.tables import macro
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 PICTURES = Path(__file__).parents[1] / "auto_gallery" / "results"
+FIRST_PICTURE = Path(__file__).parents[1] / "published.svg"  # kept with the sources: README shows it, too
 
 
 def list_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    lines = [".. list-table::", "   :header-rows: 1", ""]
+    lines = [".. list-table::", "   :header-rows: 1", "   :class: compact", ""]
     for row in [header, *rows]:
         lines += [f"   {'*' if column == 0 else ' '} - {cell}" for column, cell in enumerate(row)]
     return lines
@@ -223,6 +224,14 @@ class Generated(Directive):
         return container.children
 
 
+def draw_first_picture(app):
+    """The picture of the first page and of the README, the same file for the same results."""
+    from matplotlib import rc_context
+
+    with rc_context({"svg.hashsalt": "graphkit"}):
+        report().plot().savefig(FIRST_PICTURE, metadata={"Date": None})
+
+
 def copy_recipes(app, error):
     """Put the recipes where the tables' links lead."""
     if error is None and app.builder.format == "html":
@@ -232,5 +241,6 @@ def copy_recipes(app, error):
 def setup(app):
     app.add_directive("results", Generated)
     app.add_directive("datasets", Generated)
+    app.connect("builder-inited", draw_first_picture)
     app.connect("build-finished", copy_recipes)
     return {"parallel_read_safe": True}

@@ -35,7 +35,7 @@ print(f"GCN {100 * with_graph.test:.1f} %, MLP {100 * without_graph.test:.1f} % 
 
 # %%
 # Both curves in one picture:
-from graphkit.training.result import plot_results
+from graphkit.training.plots import plot_results
 
 figure = plot_results([with_graph, without_graph])
 

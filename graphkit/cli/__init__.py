@@ -1,4 +1,4 @@
-"""The command line: ``graphkit train | predict | reproduce | search | rewire | expressivity | list | doctor | data``.
+"""The command line: ``graphkit train | predict | plot | reproduce | search | ...``.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 """
@@ -19,6 +19,7 @@ from graphkit.cli.common import UsageError
 COMMANDS = {
     "train": ("graphkit.cli.train", "train"),
     "predict": ("graphkit.cli.predict", "predict"),
+    "plot": ("graphkit.cli.plot", "plot"),
     "reproduce": ("graphkit.cli.reproduce", "reproduce"),
     "search": ("graphkit.cli.search", "search"),
     "rewire": ("graphkit.cli.rewire", "rewire"),
@@ -34,6 +35,7 @@ USAGE = """usage: graphkit COMMAND [options]
 commands:
   train         train a model on a task: graphkit train --model GCN --task cora
   predict       predict with a finished run: graphkit predict runs/mine tables/
+  plot          draw finished runs: graphkit plot runs/mine --kind confusion
   reproduce     run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
   search        search over a recipe's settings: graphkit search gcn/cora --space space.yaml --trials 50
   rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10

@@ -31,7 +31,7 @@ def predict(arguments: list[str]) -> int:
     with usage():
         if options.data is not None and options.stage is not None:
             raise ValueError("--stage names a part of the run's own task; leave it out, or DATA")
-        task = None if options.data is not None else _task_of(Path(options.run))
+        task = None if options.data is not None else task_of(Path(options.run))
         if options.data is not None and not Path(options.data).is_dir():
             raise ValueError(f"{options.data} is no folder; give one with nodes.csv and edges.csv")
     run = load_run(options.run, task=task)
@@ -44,8 +44,15 @@ def predict(arguments: list[str]) -> int:
     return 0
 
 
-def _task_of(run_dir: Path) -> Any:
-    """The task that a run of ``graphkit train`` was of."""
+def task_of(run_dir: Path) -> Any:
+    """The task that a run of ``graphkit train`` was of.
+
+    Args:
+        run_dir: The run's folder.
+
+    Raises:
+        ValueError: If the folder does not tell.
+    """
     from graphkit.recipes import Experiment
     from graphkit.recipes.files import read
 

@@ -37,6 +37,7 @@ __all__ = [
     "RootMeanSquaredError",
     "Spearman",
     "find",
+    "format_score",
     "is_percent",
     "registry",
     "resolve",
@@ -98,3 +99,10 @@ def is_percent(name: str) -> bool:
         return find(name).percent
     except ValueError:
         return False
+
+
+def format_score(value: float | None, metric: str) -> str:
+    """A score as tables print it: shares in percent, errors as they are."""
+    if value is None:
+        return "unknown"
+    return f"{100 * value:.2f} %" if is_percent(metric) else f"{value:.4f}"

@@ -132,6 +132,35 @@ def draw_curves(title: str, label: str, places: Sequence[str], cells: Mapping[st
     return figure
 
 
+def draw_agreement(rows: Sequence[Row], unit: str) -> Figure:
+    """Measured values over published ones: on the diagonal they are the same. Unconfirmed ones are hollow.
+
+    Args:
+        rows: Lines with values called ``measured`` and ``published``.
+        unit: The unit of all values.
+    """
+    figure = new_figure(7.0, 3.8)
+    axes = figure.add_subplot()
+    for word, (marker, colour) in STYLES.items():
+        for hollow in (False, True):
+            points = [row.values for row in rows if (row.word, row.hollow) == (word, hollow)]
+            if points:
+                axes.plot(
+                    [values["published"].mean for values in points],
+                    [values["measured"].mean for values in points],
+                    marker,
+                    color=colour,
+                    markerfacecolor="white" if hollow else colour,
+                    markersize=5,
+                    label=f"{word}{', unconfirmed' if hollow else ''} ({len(points)})",
+                )
+    axes.axline((50, 50), slope=1, color="0.7", linewidth=0.8, zorder=0)
+    axes.set(xlabel=f"published, {unit}", ylabel=f"measured, {unit}")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside right upper", fontsize="small", frameon=False)
+    return figure
+
+
 def draw_intervals(rows: Sequence[Row], values: str, differences: str = "difference", title: str = "") -> Figure:
     """Values with their intervals on the left; on the right, where there are any, differences around 0 with theirs.
 

@@ -15,7 +15,7 @@ from graphkit.core.figures import png
 from graphkit.core.files import atomic_write
 from graphkit.core.resources import shipped
 from graphkit.recipes import cost
-from graphkit.recipes.drawing import draw_costs, draw_intervals
+from graphkit.recipes.drawing import draw_agreement, draw_costs, draw_intervals
 from graphkit.recipes.entries import DETAILS, HEADER, Count, Entry
 from graphkit.recipes.files import recipe_files
 from graphkit.recipes.result import RecipeResult
@@ -139,6 +139,11 @@ class Report:
         """How many published values got which verdict, confirmed and unconfirmed ones apart."""
         failed = f" {len(self.failures)} recipes are without a result." if self.failures else ""
         return f"{Count.of(self.entries())}{failed}"
+
+    def plot(self) -> Figure:
+        """Every value that is published in percent and was measured here: measured over published."""
+        entries = [entry for entry in self.published() if entry.cell.published is not None and entry.cell.n]
+        return draw_agreement([entry.line() for entry in entries if entry.cell.unit == "%"], "%")
 
     def frame(self) -> DataFrame:
         """The numbers of every measured cell as a pandas table.

@@ -14,9 +14,9 @@ from torch import nn
 
 from graphkit.core.constraints import enforce
 from graphkit.core.display import html_table
-from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import read_record, write_record
-from graphkit.metrics import is_percent
+from graphkit.metrics import format_score
+from graphkit.training.plots import plot_results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,7 +129,7 @@ class Result:
             ) from error
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw the training curves; see :func:`plot_results`."""
+        """Draw the training curves; :meth:`Run.plot` has further pictures, of what was predicted."""
         return plot_results([self], path)
 
 
@@ -169,49 +169,6 @@ def result_of(trainer: Any, network: nn.Module, task: Task, loop: Any, config: d
     )
 
 
-def plot_results(results: list[Result], path: str | os.PathLike[str] | None = None) -> Figure:
-    """Draw losses and validation scores of one or several runs against epochs, phase after phase.
-
-    Of a single run the losses of layers or blocks are drawn too, where a strategy logs them.
-
-    Args:
-        results: The runs.
-        path: Where to save the picture; the ending names the format (default: nowhere).
-    """
-    figure = new_figure(10, 4)
-    left, right = figure.subplots(1, 2)
-    for number, result in enumerate(results):
-        colour = f"C{number}"
-        name = result.model.split("(")[0]
-        left.plot(*_curve(result, "train_loss"), color=colour, label=f"{name}, train")
-        for part in _parts_of_the_loss(result) if len(results) == 1 else []:
-            left.plot(*_curve(result, f"train_loss_{part}"), lw=0.8, label=part.replace("_", " "))
-        left.plot(*_curve(result, "val_loss"), color=colour, ls="--", label=f"{name}, validation")
-        label = f"{name}, validation (test {format_score(result.test, result.metric)})"
-        right.plot(*_curve(result, f"val_{result.metric}"), color=colour, label=label)
-        start = 0
-        for phase in result.phases:
-            right.axvline(start + phase["best_epoch"], color=colour, lw=0.8, ls=":")
-            start += phase["epochs"]
-            if phase is not result.phases[-1]:
-                left.axvline(start + 0.5, color="0.7", lw=0.8)
-                right.axvline(start + 0.5, color="0.7", lw=0.8)
-    left.set(xlabel="epoch", ylabel="loss", title=results[0].task)
-    right.set(xlabel="epoch", ylabel=results[0].metric, title="dotted: best validation; grey: next phase")
-    for axes in (left, right):
-        axes.legend(fontsize=8)
-        axes.grid(alpha=0.3)
-    save_figure(figure, path)
-    return figure
-
-
-def format_score(value: float | None, metric: str) -> str:
-    """A score as tables print it: shares in percent, errors as they are."""
-    if value is None:
-        return "unknown"
-    return f"{100 * value:.2f} %" if is_percent(metric) else f"{value:.4f}"
-
-
 def versions() -> dict[str, str]:
     """Versions of Python, graphkit and the packages that decide numbers."""
     return dict(_versions())
@@ -242,15 +199,3 @@ def hardware(device: torch.device) -> str:
         models = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         name = models[0] if models else name
     return f"{name}, {torch.get_num_threads()} threads"
-
-
-def _curve(result: Result, key: str) -> tuple[list[int], list[float]]:
-    """The epochs, counted over all phases, that have a value, and the values."""
-    points = [(step, row[key]) for step, row in enumerate(result.history, 1) if row.get(key) is not None]
-    return [step for step, _ in points], [value for _, value in points]
-
-
-def _parts_of_the_loss(result: Result) -> list[str]:
-    """The layers or blocks whose training losses were logged one by one."""
-    keys = result.history[0] if result.history else {}
-    return [key.removeprefix("train_loss_") for key in keys if key.startswith("train_loss_")]

@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from graphkit.core.display import html_table
 from graphkit.core.figures import new_figure, save_figure
 from graphkit.core.files import atomic_write
+from graphkit.metrics import format_score
 from graphkit.recipes import CellResult, Experiment
-from graphkit.training.result import format_score
 from graphkit.tuning.conservative import best_trial
 from graphkit.tuning.space import SearchSpace
 from graphkit.tuning.trials import counted

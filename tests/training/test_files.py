@@ -19,7 +19,8 @@ from graphkit.core.files import save_tensors
 from graphkit.models import GCN
 from graphkit.training import Trainer
 from graphkit.training.checkpoint import load_checkpoint, random_state, set_random_state
-from graphkit.training.result import Result, plot_results
+from graphkit.training.plots import plot_results
+from graphkit.training.result import Result
 from graphkit.transforms.rewiring import RandomEdges
 from tests import tiny
 from tests.training import runs
