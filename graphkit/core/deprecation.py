@@ -25,10 +25,10 @@ def renamed_members(module: Mapping[str, Any], names: Mapping[str, str]) -> Call
         names: The new name by the old one.
 
     Example:
-        >>> __getattr__ = renamed_members(globals(), {"Old": "REMOVAL"})
+        >>> __getattr__ = renamed_members(globals(), {"old": "__name__"})
         >>> with warnings.catch_warnings(action="ignore"):
-        ...     __getattr__("Old")
-        '0.3'
+        ...     __getattr__("old")
+        '__main__'
     """
 
     def get(name: str) -> Any:
