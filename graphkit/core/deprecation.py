@@ -27,8 +27,8 @@ def renamed_members(module: Mapping[str, Any], names: Mapping[str, str]) -> Call
     Example:
         >>> __getattr__ = renamed_members(globals(), {"old": "__name__"})
         >>> with warnings.catch_warnings(action="ignore"):
-        ...     __getattr__("old")
-        '__main__'
+        ...     __getattr__("old") == __name__
+        True
     """
 
     def get(name: str) -> Any:
