@@ -73,9 +73,9 @@ def plot_confusion(prediction: Tensor, label: Tensor, names: Sequence[Any]) -> F
     figure = new_figure(size + 0.8, size)
     axes = figure.add_subplot()
     figure.colorbar(axes.imshow(shares, cmap="cividis", vmin=0, vmax=1), label="share of the class")
-    ticks = {"ticks": range(len(names)), "labels": [str(name) for name in names], "fontsize": "small"}
-    axes.set_xticks(**ticks, rotation=45)
-    axes.set_yticks(**ticks)
+    texts = [str(name) for name in names]
+    axes.set_xticks(range(len(names)), texts, rotation=45, fontsize="small")
+    axes.set_yticks(range(len(names)), texts, fontsize="small")
     axes.set(xlabel="predicted", ylabel="label")
     for (row, column), count in np.ndenumerate(counts.numpy()) if len(names) <= 12 else ():
         light = shares[row, column] < 0.5
