@@ -36,6 +36,7 @@ html_theme = "furo"
 html_title = f"graphkit {release}"
 html_static_path = ["_static"]
 html_css_files = ["graphkit.css"]
+html_js_files = ["graphkit.js"]
 
 # Each API page documents what its room exports in `__all__`, so a new class joins the documentation by existing.
 autodoc_default_options = {"members": True, "imported-members": True, "show-inheritance": True}

@@ -102,7 +102,12 @@ def is_percent(name: str) -> bool:
 
 
 def format_score(value: float | None, metric: str) -> str:
-    """A score as tables print it: shares in percent, errors as they are."""
+    """A score as tables print it: shares in percent, errors as they are.
+
+    Args:
+        value: The score, if it is known.
+        metric: The metric's name.
+    """
     if value is None:
         return "unknown"
     return f"{100 * value:.2f} %" if is_percent(metric) else f"{value:.4f}"

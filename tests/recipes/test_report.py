@@ -77,7 +77,7 @@ def test_every_format_tells_the_same(report):
     for text in (report.text(), report.latex().replace(r"$\pm$", "±").replace(r"\%", "%"), report.markdown()):
         assert re.search(r"cora\S* +[|&]? *\[?81\.4 ± 0\.5\S* +[|&]? *81\.50 ± 0\.39 %", text)
     page = report.html()
-    assert '<td class="verdict not-comparable">not comparable</td>' in page
+    assert '<td data-title="verdict" class="verdict not-comparable">not comparable</td>' in page
     assert "A &amp; B (2020)" in page
     assert page.count("data:image/png;base64,") == 2
     assert report.costs() == [], "of one model there is nothing to compare"
