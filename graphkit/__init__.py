@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from graphkit.datasets import load
     from graphkit.recipes import compare
-    from graphkit.tasks import EdgeTask, EventTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
+    from graphkit.tasks import EdgeTask, EventTask, GraphTask, LinkSplit, LinkTask, NodeTask, RankingTask, Split, Task
     from graphkit.training import (
         Callback,
         Result,
@@ -72,6 +72,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "NodeTask": ("graphkit.tasks", "NodeTask"),
     "GraphTask": ("graphkit.tasks", "GraphTask"),
     "LinkTask": ("graphkit.tasks", "LinkTask"),
+    "RankingTask": ("graphkit.tasks", "RankingTask"),
     "Split": ("graphkit.tasks", "Split"),
     "LinkSplit": ("graphkit.tasks", "LinkSplit"),
     "Callback": ("graphkit.training", "Callback"),
@@ -93,6 +94,7 @@ __all__ = [
     "LinkSplit",
     "LinkTask",
     "NodeTask",
+    "RankingTask",
     "Result",
     "Split",
     "Task",

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task
+from graphkit import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, RankingTask, Split, Task
 from graphkit.samplers import NeighborSampler
 
 
@@ -56,6 +56,15 @@ def link_task(target: str = "link", metric: str = "roc_auc") -> LinkTask:
     return LinkTask("tiny link", data, LinkSplit.random(data.edge_index, data.num_nodes, 0.2, 0.2), metric)
 
 
+def ranking_task(target: str = "ranking", metric: str = "ndcg@3") -> RankingTask:
+    """Twelve users who have seven of twelve items each, with features."""
+    users, steps = torch.arange(12).repeat_interleave(7), torch.arange(7).repeat(12)
+    edge_index = torch.stack([users, 12 + (users + steps) % 12])
+    x = torch.randn(24, 6, generator=torch.Generator().manual_seed(0))
+    data = Data(x=x, edge_index=edge_index, node_type=torch.tensor([0, 1]).repeat_interleave(12))
+    return RankingTask("tiny ranking", data, Split.random(84), metric)
+
+
 def _labels(x: Tensor, target: str) -> Tensor:
     number = torch.arange(x.size(0))
     if target == "multiclass":
@@ -79,6 +88,7 @@ TASKS: dict[str, tuple] = {
     "graph regression": (graph_task, "regression"),
     "link": (link_task, "link"),
     "edge multiclass": (edge_task, "multiclass"),
+    "ranking": (ranking_task, "ranking"),
 }
 
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": ("graphkit.cli.train", "train"),
     "predict": ("graphkit.cli.predict", "predict"),
     "plot": ("graphkit.cli.plot", "plot"),
+    "recommend": ("graphkit.cli.recommend", "recommend"),
     "reproduce": ("graphkit.cli.reproduce", "reproduce"),
     "search": ("graphkit.cli.search", "search"),
     "rewire": ("graphkit.cli.rewire", "rewire"),
@@ -36,6 +37,7 @@ commands:
   train         train a model on a task: graphkit train --model GCN --task cora
   predict       predict with a finished run: graphkit predict runs/mine tables/
   plot          draw finished runs: graphkit plot runs/mine --kind confusion
+  recommend     the best items for users of a finished run: graphkit recommend runs/films --user 42
   reproduce     run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
   search        search over a recipe's settings: graphkit search gcn/cora --space space.yaml --trials 50
   rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10

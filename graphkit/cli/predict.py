@@ -58,5 +58,7 @@ def task_of(run_dir: Path) -> Any:
 
     file = run_dir / CONFIG_NAME
     if not file.is_file():
-        raise ValueError(f"{run_dir} has no {CONFIG_NAME}, which tells the data of a run; give DATA")
+        raise ValueError(
+            f"{run_dir} has no {CONFIG_NAME}, which tells the data of a run; give DATA to `graphkit predict`"
+        )
     return Experiment.from_config(read(file)).load_task()

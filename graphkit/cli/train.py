@@ -26,7 +26,9 @@ def train_parser() -> Parser:
     parser.add_argument("--model", help="a name of `graphkit list models`, or the import path of any nn.Module")
     parser.add_argument("--task", help="a name of `graphkit list tasks`")
     parser.add_argument(
-        "--data", metavar="FOLDER", help="own tables, nodes.csv and edges.csv, with --task.label COLUMN"
+        "--data",
+        metavar="PATH",
+        help="own tables: a folder with nodes.csv and edges.csv, with --task.label COLUMN; or a file of interactions",
     )
     parser.add_argument("--split", help="an index, 'family' or 'family/index'")
     parser.add_argument("--features", help="a name of `graphkit list features`, or the import path of a PyG transform")

@@ -15,7 +15,7 @@ from graphkit.core.hashing import hash_config
 from graphkit.core.resources import shipped
 from graphkit.core.validate import unknown_name
 
-KINDS = ("node", "graph", "link", "event", "list")
+KINDS = ("node", "graph", "link", "event", "ranking", "list")
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class Card:
         name: The name for ``gk.load``.
         title: The dataset's full name.
         description: What the graphs, features and labels are, and what a reader of results should know.
-        kind: ``"node"``, ``"graph"``, ``"link"``, ``"event"`` (links in time), or ``"list"`` (graphs to compare,
-            without a train/test split).
+        kind: ``"node"``, ``"graph"``, ``"link"``, ``"event"`` (links in time), ``"ranking"`` (items for users),
+            or ``"list"`` (graphs to compare, without a train/test split).
         source: The web page of the original.
         licence: The licence of the data as far as known.
         citation: The paper.

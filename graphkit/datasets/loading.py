@@ -19,7 +19,18 @@ from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.parsed import Collated, Ids, cached
 from graphkit.datasets.raw import RawFiles, fetch
 from graphkit.datasets.splits import LINKS, Request, choose, make_split
-from graphkit.tasks import EventTask, FixedSize, GraphTask, LinkSplit, LinkTask, NodeTask, Split, Task, TBatch
+from graphkit.tasks import (
+    EventTask,
+    FixedSize,
+    GraphTask,
+    LinkSplit,
+    LinkTask,
+    NodeTask,
+    RankingTask,
+    Split,
+    Task,
+    TBatch,
+)
 
 
 @overload
@@ -30,6 +41,8 @@ def load(name: names.Graph, split: int | str = 0, **options: Any) -> GraphTask: 
 def load(name: names.Link, split: int | str = 0, **options: Any) -> LinkTask: ...
 @overload
 def load(name: names.Event, split: int | str = 0, **options: Any) -> EventTask: ...
+@overload
+def load(name: names.Ranking, split: int | str = 0, **options: Any) -> RankingTask: ...
 @overload
 def load(name: str, split: int | str = 0, **options: Any) -> Task: ...
 @checked
@@ -117,6 +130,8 @@ def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:
     if isinstance(made, LinkSplit):
         data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in LINKS})
         return LinkTask(card.name, data, made, metric)
+    if card.kind == "ranking":
+        return RankingTask(card.name, graphs[0], made, metric)
     arguments: dict[str, Any] = {
         "target": card.target,
         "metric": metric,

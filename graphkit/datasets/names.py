@@ -19,6 +19,7 @@ Graph = Literal[
     "proteins", "ptc-mr", "qm9-ggnn", "reddit-binary", "reddit-multi-5k", "ring-transfer", "second-minimum",
     "tree-neighbors-match", "tree-transfer", "zinc-rebuilt", "zinc",
 ]  # fmt: skip
+Ranking = Literal["movielens-100k", "movielens-1m", "planted-interactions"]
 Link = Literal[
     "amazon-photo-links", "celegans", "citeseer-full-links", "citeseer-links", "cora-links", "cora-ml-links", "ecoli",
     "karate-links", "ns", "ogbl-collab", "ogbl-ddi", "ogbl-ppa", "pb", "power", "pubmed-full-links", "pubmed-links",

@@ -58,14 +58,14 @@ class Collated:
     def counts(self) -> dict[str, int]:
         """Graphs, nodes, edges, features and distinct outputs, in the words of a card's ``expect``."""
         y = self.tensors.get("y")
-        outputs = 0
+        outputs, x = 0, self.tensors.get("x")
         if y is not None:
             outputs = y.size(1) if y.dim() == 2 else int(y.max()) + 1 if not y.is_floating_point() else 1
         return {
             "graphs": self.slices["x"].numel() - 1 if self.slices else 1,
-            "nodes": self.tensors["x"].size(0),
+            "nodes": (self.tensors["node_type"] if x is None else x).size(0),
             "edges": self.tensors["edge_index"].size(1),
-            "features": self.tensors["x"].size(1),
+            "features": 0 if x is None else x.size(1),
             "outputs": outputs,
         }
 

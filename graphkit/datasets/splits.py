@@ -50,6 +50,8 @@ class Request:
     def labels(self) -> Tensor:
         """The labels of all nodes or graphs, ``[n]`` or ``[n, columns]``."""
         first = self.graphs[0]
+        if self.card.kind == "ranking":
+            return torch.zeros(first.num_edges)  # interactions are all alike
         if self.card.kind == "node":
             return first.y
         if first.get("readout_mask") is not None and first.readout_mask.sum() > 1:

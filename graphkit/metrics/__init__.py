@@ -16,6 +16,7 @@ from graphkit.metrics.hits import HitsAt
 from graphkit.metrics.mean_absolute_error import MeanAbsoluteError
 from graphkit.metrics.mean_reciprocal_rank import MeanReciprocalRank
 from graphkit.metrics.mean_squared_error import MeanSquaredError, RootMeanSquaredError
+from graphkit.metrics.ranking import MAPAt, MRRAt, NDCGAt, PrecisionAt, RecallAt
 from graphkit.metrics.roc_auc import RocAUC
 
 __all__ = [
@@ -28,11 +29,16 @@ __all__ = [
     "F1Micro",
     "GivenMetric",
     "HitsAt",
+    "MAPAt",
+    "MRRAt",
     "MatthewsCorrelation",
     "MeanAbsoluteError",
     "MeanReciprocalRank",
     "MeanSquaredError",
     "Metric",
+    "NDCGAt",
+    "PrecisionAt",
+    "RecallAt",
     "RocAUC",
     "RootMeanSquaredError",
     "Spearman",

@@ -25,6 +25,7 @@ from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import ADPA, DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
 from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
+from graphkit.models.recommend import ItemKNN, LightGCN, MatrixFactorization, NodeEmbeddings, Popularity, Sheaf4Rec
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import CSNN, BuNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
 from graphkit.models.stack import LayerStack
@@ -69,19 +70,25 @@ __all__ = [
     "GraphMixer",
     "GraphSAINT",
     "HeterophilyBaseline",
+    "ItemKNN",
     "LayerStack",
     "LayeredModel",
     "LazyGNN",
+    "LightGCN",
     "LinkPredictor",
+    "MatrixFactorization",
+    "NodeEmbeddings",
     "PPGNpp",
     "PairScorer",
     "PathNN",
     "Polynormer",
+    "Popularity",
     "PureGCN",
     "PyGModel",
     "Reads",
     "RelationalGNN",
     "ShaDowGNN",
+    "Sheaf4Rec",
     "SheafDiffusion",
     "SheafNetwork",
     "StaticEmbedding",

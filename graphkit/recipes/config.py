@@ -22,7 +22,7 @@ from graphkit.datasets import Card, card
 from graphkit.datasets.loading import options_from
 from graphkit.models import LayeredModel
 from graphkit.models import registry as models
-from graphkit.recipes.own_tables import tables_task
+from graphkit.recipes.own_tables import task_of_tables
 from graphkit.samplers import Sampler
 from graphkit.samplers import registry as samplers
 from graphkit.training import Trainer
@@ -98,7 +98,7 @@ class ConfigParser:
         given = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
         for key in [*self.values, *given]:
             if key not in known:
-                if key in {f"model.{size}" for size in SIZES}:
+                if key in {f"model.{size}" for size in (*SIZES, "num_nodes")}:
                     raise ValueError(f"{key} is filled from the task; leave it out")
                 part = key.partition(".")[0]
                 near = [name for name in known if name.startswith(f"{part}.")]
@@ -125,7 +125,8 @@ class ConfigParser:
         parser = ArgumentParser(exit_on_error=False, add_help=False, usage=SUPPRESS)
         if self.folder is not None:
             group = parser.add_argument_group(f"task: tables in {self.folder}")
-            group.add_function_arguments(tables_task, "task", as_group=False, skip={"folder"}, fail_untyped=False)
+            made = task_of_tables(self.folder)
+            group.add_function_arguments(made, "task", as_group=False, skip={"folder"}, fail_untyped=False)
         elif self.task:
             dataset = card(self.task)
             group = parser.add_argument_group(f"task: {dataset.title}")

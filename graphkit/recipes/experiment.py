@@ -18,7 +18,7 @@ from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.recipes.config import PARTS, SIZES, ConfigParser, defaults_of, find_class, option_defaults, plain
-from graphkit.recipes.own_tables import tables_task
+from graphkit.recipes.own_tables import interactions_task, task_of_tables
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 
@@ -60,7 +60,8 @@ class Experiment:
 
         Args:
             config: ``task`` (a name, or ``name``, ``split`` and the dataset's options; or ``folder``, that of own
-                tables, ``kind``, which is ``node`` or ``edge``, and the arguments of ``NodeTask.from_csv``), ``model``,
+                tables, ``kind``, which is ``node`` or ``edge``, and the arguments of ``NodeTask.from_csv``; or as
+                ``folder`` a CSV file of interactions, and the arguments of ``RankingTask.from_csv``), ``model``,
                 ``features``, ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and
                 ``init_args``), ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in
                 ``graphkit list``, or by the import path of any PyG or own class.
@@ -123,7 +124,10 @@ class Experiment:
         options = dict(self.config["task"])
         if "folder" in options:
             del options["name"]
-            return self._transformed(tables_task(**options | ({} if split is None else {"split": str(split)})))
+            make: Any = task_of_tables(options["folder"])
+            if split is not None:
+                options |= {"seed": int(split)} if make is interactions_task else {"split": str(split)}
+            return self._transformed(make(**options))
         name, own = options.pop("name"), options.pop("split")
         return self._transformed(load(name, own if split is None else split, **options))
 
@@ -193,8 +197,10 @@ def _of_dataset(name: str, parsed: dict[str, Any]) -> dict[str, Any]:
 
 def _of_tables(folder: str, parsed: dict[str, Any]) -> dict[str, Any]:
     """What tells the task of a folder of tables."""
-    if not Path(folder).expanduser().is_dir():
-        raise ValueError(f"task: {folder} is no folder; give one with nodes.csv and edges.csv")
+    if not Path(folder).expanduser().exists():
+        raise ValueError(
+            f"task: {folder} is no folder; give one with nodes.csv and edges.csv, or a CSV file of interactions"
+        )
     return {"name": Path(folder).expanduser().resolve().name, "folder": str(folder), **parsed["task"]}
 
 

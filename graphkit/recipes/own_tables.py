@@ -1,13 +1,13 @@
-"""A folder of the user's tables as the task of an experiment."""
+"""The user's tables as the task of an experiment."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from graphkit.core.constraints import Seed
-from graphkit.tasks import EdgeTask, NodeTask
+from graphkit.core.constraints import Count, Seed, Share
+from graphkit.tasks import EdgeTask, NodeTask, RankingTask, Task
 
 
 def tables_task(
@@ -50,3 +50,44 @@ def tables_task(
     """
     options = {key: value for key, value in locals().items() if key not in ("folder", "label", "id", "kind")}
     return (EdgeTask if kind == "edge" else NodeTask).from_csv(folder, label, id, **options)
+
+
+def interactions_task(
+    folder: str | Path,
+    user: str = "user",
+    item: str = "item",
+    rating: str | None = None,
+    threshold: float | None = None,
+    time: str | None = None,
+    sep: str = ",",
+    val: Share = 0.1,
+    test: Share = 0.1,
+    seed: Seed = 0,
+    metric: str = "ndcg@10",
+    num_negatives: Count = 1,
+    official_masking: bool = False,
+) -> RankingTask:
+    """The task of a CSV file with a row per interaction, by names alone.
+
+    Args:
+        folder: The file.
+        user: The column of users (default: ``"user"``).
+        item: The column of items (default: ``"item"``).
+        rating: The column of ratings (default: none).
+        threshold: The smallest rating that counts (default: none).
+        time: The column of times, by which training is on the past (default: a random split).
+        sep: What separates columns (default: ``","``).
+        val: The share for validation (default: 0.1).
+        test: The share for the test (default: 0.1).
+        seed: The seed of the random split (default: 0).
+        metric: The score (default: ``"ndcg@10"``).
+        num_negatives: How many items are drawn per interaction to train on (default: 1).
+        official_masking: Whether what was seen gets the score 0 (default: ``False``).
+    """
+    options = {key: value for key, value in locals().items() if key != "folder"}
+    return RankingTask.from_csv(folder, **options)
+
+
+def task_of_tables(folder: str | Path) -> Callable[..., Task]:
+    """What makes a task of a folder of tables, or of a file of interactions."""
+    return interactions_task if Path(folder).expanduser().is_file() else tables_task

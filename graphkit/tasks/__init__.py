@@ -14,6 +14,7 @@ from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders import Draw, Loader
 from graphkit.tasks.node import NodeTask
 from graphkit.tasks.pair_task import PairTask
+from graphkit.tasks.ranking import RankingTask
 from graphkit.tasks.scoring import Scoring
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
@@ -32,6 +33,7 @@ __all__ = [
     "Loader",
     "NodeTask",
     "PairTask",
+    "RankingTask",
     "Scoring",
     "Split",
     "TBatch",

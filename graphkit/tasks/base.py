@@ -33,8 +33,9 @@ from graphkit.transforms.base import Precompute, apply
 class Task(Scoring):
     r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
 
-    Use :class:`NodeTask`, :class:`EdgeTask`, :class:`GraphTask` or :class:`LinkTask`. A task is put together from a
-    *target*, which says what labels mean, and a *loader*, which makes batches. The kinds of target and their losses are
+    Use :class:`NodeTask`, :class:`EdgeTask`, :class:`GraphTask`, :class:`LinkTask` or :class:`RankingTask`. A task is
+    put together from a *target*, which says what labels mean, and a *loader*, which makes batches. The kinds of target
+    and their losses are
 
     ==============  ============================  ===============================================
     target          labels                        loss on the outputs
@@ -44,6 +45,7 @@ class Task(Scoring):
     ``multilabel``  0, 1 or NaN per column        binary cross-entropy over the known labels
     ``regression``  numbers, NaN = missing        absolute error; squared error for mse, rmse, r2
     ``link``        1 for a link, 0 for none      binary cross-entropy on a score per pair of nodes
+    ``ranking``     1 for what was chosen         Bayesian personalised ranking of rows of candidates
     ==============  ============================  ===============================================
 
     or an own subclass of :class:`~graphkit.tasks.Target`. Test labels are hidden (-1 or NaN, or the pairs are absent)
@@ -81,6 +83,7 @@ class Task(Scoring):
     Attributes:
         kind: What is judged, as a word for messages.
         judges_pairs: Whether pairs of nodes are judged (:meth:`pairs`).
+        ranks: Whether they are judged by their place in a ranking, not one by one.
         label_key: What batches call the labels.
         joins_graphs: Whether batches join many graphs, which have the labels.
         readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.

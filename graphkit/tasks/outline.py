@@ -22,13 +22,14 @@ from graphkit.tasks.link import LinkTask
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders.pairs import PAIRS
 from graphkit.tasks.node import NodeTask
+from graphkit.tasks.ranking import RankingTask
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.tables import Tables
 from graphkit.tasks.targets import Target
 
 _NODES = 12  # of a graph that stands for others: a ring
 _LEFT_OUT = {"y", *PAIRS, *(f"{stage}_mask" for stage in STAGES)}
-_KINDS: dict[str, type[Task]] = {cls.kind: cls for cls in (NodeTask, EdgeTask, GraphTask, LinkTask)}
+_KINDS: dict[str, type[Task]] = {cls.kind: cls for cls in (NodeTask, EdgeTask, GraphTask, LinkTask, RankingTask)}
 
 
 def outline(task: Task) -> dict[str, Any]:
@@ -162,4 +163,14 @@ def _link_task(described: Mapping[str, Any], graph: Data, target: Target, metric
     return LinkTask(described["name"], graph, split, metric or "roc_auc")
 
 
-_MAKERS = {"node": _node_task, "edge": _edge_task, "graph": _graph_task, "link": _link_task}
+def _ranking_task(described: Mapping[str, Any], graph: Data, target: Target, metric: str | None) -> Task:
+    users = _NODES // 2
+    graph.node_type = (torch.arange(_NODES) >= users).long()
+    graph.edge_index = torch.cartesian_prod(torch.arange(users), torch.arange(users, _NODES - 1)).t()
+    for key in described["edge"]:
+        del graph[key]
+    train, val, test = (torch.arange(part, graph.num_edges, 3) for part in range(3))
+    return RankingTask(described["name"], graph, Split("none", train, val, test), metric or "ndcg@10")
+
+
+_MAKERS = {"node": _node_task, "edge": _edge_task, "graph": _graph_task, "link": _link_task, "ranking": _ranking_task}

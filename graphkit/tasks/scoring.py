@@ -43,6 +43,7 @@ class Scoring(Checked, ABC):
 
     kind: ClassVar[str]
     judges_pairs: ClassVar[bool] = False
+    ranks: ClassVar[bool] = False
     label_key: ClassVar[str] = "y"
     joins_graphs: ClassVar[bool] = False
     _fitted_to: Tensor | None = None

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.tasks import Task
+from graphkit.tasks import RankingTask, Task
 from graphkit.tasks.tables import from_graph, pandas_needed, read_folder
 from graphkit.transforms.base import Precompute
 
@@ -79,6 +79,8 @@ def _transformed(graph: Data, task: Task, required: BaseTransform | None) -> Dat
 def frame(task: Task, prediction: Tensor, ids: Any, label: Tensor | None) -> Any:
     """A pandas table of predictions in the user's words, with a row per node, graph or pair."""
     pd = pandas_needed("as_frame=True")
+    if isinstance(task, RankingTask):
+        return task.frame(prediction, ids, label)
     classes = None if task.tables is None else task.tables.classes
     several = None if task.tables is None or len(task.tables.label) < 2 else task.tables.label
     if ids is not None:

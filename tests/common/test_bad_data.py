@@ -72,13 +72,13 @@ def _names(key: str) -> tuple[str, ...]:
 def _raw(kind: str) -> dict[str, Any]:
     """What a sound task is made of."""
     task = tiny.task(kind)
-    graphs = [copy.copy(graph) for graph in ([task._data] if task.kind == "link" else task.graphs)]
+    graphs = [copy.copy(graph) for graph in ([task._data] if task.kind in ("link", "ranking") else task.graphs)]
     for number, graph in enumerate(graphs):
         graph.edge_weight = torch.rand(graph.num_edges, generator=torch.Generator().manual_seed(number)) + 0.5
         graph.edge_attr = torch.ones(graph.num_edges, 2)
         if task.kind == "edge":
             graph.edge_label = task.labels
-    settings = {} if task.kind == "link" else {"target": task.target.name}
+    settings = {} if task.kind in ("link", "ranking") else {"target": task.target.name}
     return {"graphs": graphs, "split": task.split, "cls": type(task), "settings": settings}
 
 

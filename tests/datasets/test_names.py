@@ -23,7 +23,7 @@ graph.data
 """
 
 
-@pytest.mark.parametrize("kind", ["node", "graph", "link", "event"])
+@pytest.mark.parametrize("kind", ["node", "graph", "link", "event", "ranking"])
 def test_the_names_are_those_of_the_cards(kind):
     listed = get_args(getattr(names, kind.title()))
     assert sorted(listed) == sorted(name for name, card in cards().items() if card.kind == kind)

@@ -98,3 +98,23 @@ def test_predict_of_a_dataset(capsys):
 def test_what_is_wrong_is_told(arguments, code, message, capsys):
     assert main(arguments.split()) == code
     assert message in capsys.readouterr().err
+
+
+def test_recommend_prints_the_best_items(capsys):
+    from tests.tasks.test_ranking_task import table
+
+    table().to_csv("films.csv", index=False)
+    flags = "--model LightGCN --data films.csv --task.user who --task.item what --task.rating stars --task.threshold 2"
+    shares = "--task.val 0.2 --task.test 0.2 --trainer.max_epochs 2 --trainer.run_dir run"
+    assert main(["train", *flags.split(), *shares.split()]) == 0
+    assert "task        films, split random/0" in capsys.readouterr().out
+    assert main(["recommend", "run", "--user", "u03", "u00", "--k", "2"]) == 0
+    printed = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert printed.user.tolist() == ["u03", "u03", "u00", "u00"]
+    task = gk.RankingTask.from_csv("films.csv", "who", "what", rating="stars", threshold=2, val=0.2, test=0.2)
+    best = gk.load_run("run", task=task).predict(task, None, as_frame=True)
+    assert printed["item"].tolist() == [*best.loc["u03"]["item"][:2], *best.loc["u00"]["item"][:2]]
+    assert main(["recommend", "run", "--user", "u99"]) == 2
+    assert "task 'films' has no user 'u99'; it has 12, such as 'u00'" in capsys.readouterr().err
+    assert train("--trainer.run_dir", "nodes") == 0
+    assert main(["recommend", "nodes", "--user", "1"]) == 2

@@ -88,7 +88,8 @@ class NCN(PairScorer):
 
     @classmethod
     def check_task(cls, task: Any) -> None:
-        """Refuse labels of edges, which are not the question whether an edge is there."""
+        """Refuse labels of edges, which are not the question whether an edge is there, and rankings."""
+        super().check_task(task)
         if task.judges_pairs and not task.judges_links:
             raise ValueError(
                 f"{cls.__name__} tells links from pairs without one, but task {task.name!r} has labels of edges that "

@@ -60,7 +60,16 @@ class PairScorer(LayeredModel):
 
     @classmethod
     def check_task(cls, task: Any) -> None:
-        """Refuse nothing: the encoder does."""
+        """Refuse rankings, which need more than single pairs; the encoder refuses other tasks.
+
+        Raises:
+            ValueError: If the task ranks items.
+        """
+        if task.ranks:
+            raise ValueError(
+                f"{cls.__name__} scores single pairs, but task {task.name!r} ranks all items by embeddings of nodes; "
+                "use its encoder alone"
+            )
 
     @classmethod
     def from_task(cls: type[P], task: Any, encoder: Any = "GCN", **arguments: Any) -> P:

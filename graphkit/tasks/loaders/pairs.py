@@ -23,20 +23,37 @@ class PairLoader(Loader):
 
     Args:
         task: The task.
+
+    Raises:
+        ValueError: (when asked for batches of other graphs) if one names no pairs.
     """
 
     resamples = True
     one_graph = True
 
     def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
+        graph = self.task.stage_graph(stage)
         if stage == "train" and not (draw.batch_size is None and draw.shard[1] == 1):
-            return (self._batch(stage, part) for part in self.parts(stage, draw))
-        return [self._batch(stage, self.whole(stage, draw))]
+            return (self._with(graph, part) for part in self.parts(stage, draw))
+        return [self._with(graph, self.whole(stage, draw))]
 
-    def _batch(self, stage: str, judged: Judged) -> Data:
-        batch = copy.copy(self.task.stage_graph(stage))
+    def _with(self, graph: Data, judged: Judged) -> Data:
+        batch = copy.copy(graph)
         batch.update(judged)
         return batch
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
+        for graph in graphs:
+            pairs = graph.get("edge_label_index")
+            if pairs is None:
+                raise ValueError(
+                    f"task {self.task.name!r} judges pairs of nodes, but the graph names none; set "
+                    "data.edge_label_index [2, num_pairs]"
+                )
+            check_edge_index(pairs, graph.num_nodes, "edge_label_index")
+            batch = copy.copy(graph)
+            batch.edge_label = torch.zeros(pairs.size(1))
+            yield batch
 
     @abstractmethod
     def whole(self, stage: str, draw: Draw) -> Judged:
@@ -53,8 +70,6 @@ class Pairs(PairLoader):
     Args:
         task: The task.
 
-    Raises:
-        ValueError: (when asked for batches of other graphs) if one names no pairs.
     """
 
     def whole(self, stage: str, draw: Draw) -> Judged:
@@ -71,19 +86,6 @@ class Pairs(PairLoader):
             negatives = self.task.draw_negatives(generator)
         for first, second in divided((links.size(1), negatives.size(1)), replace(draw, generator=generator)):
             yield labelled_pairs(links[:, first], negatives[:, second])
-
-    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
-        for graph in graphs:
-            pairs = graph.get("edge_label_index")
-            if pairs is None:
-                raise ValueError(
-                    f"task {self.task.name!r} judges pairs of nodes, but the graph names none; set "
-                    "data.edge_label_index [2, num_pairs]"
-                )
-            check_edge_index(pairs, graph.num_nodes, "edge_label_index")
-            batch = copy.copy(graph)
-            batch.edge_label = torch.zeros(pairs.size(1))
-            yield batch
 
 
 class EdgePairs(PairLoader):

@@ -12,9 +12,21 @@ from graphkit.tasks.targets.given_loss import GivenLoss
 from graphkit.tasks.targets.link import Link
 from graphkit.tasks.targets.multiclass import Multiclass
 from graphkit.tasks.targets.multilabel import Multilabel
+from graphkit.tasks.targets.ranking import Ranking
 from graphkit.tasks.targets.regression import Regression
 
-__all__ = ["Binary", "GivenLoss", "Link", "Multiclass", "Multilabel", "Regression", "Target", "registry", "resolve"]
+__all__ = [
+    "Binary",
+    "GivenLoss",
+    "Link",
+    "Multiclass",
+    "Multilabel",
+    "Ranking",
+    "Regression",
+    "Target",
+    "registry",
+    "resolve",
+]
 
 registry: Registry[Target] = Registry("target", Target, __name__)
 

@@ -13,7 +13,7 @@ from torch_geometric.data import Data
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.inference import layerwise_inference
-from graphkit.training.strategies.base import Phase, Strategy, has, parts_of
+from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy, has, parts_of
 
 _PROBABILITIES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
 _VIEWS = ("ToCopyBackward0", "ViewBackward0", "SqueezeBackward1", "UnsqueezeBackward0", "ReshapeAliasBackward0")
@@ -24,7 +24,8 @@ class Backprop(Strategy):
 
     Works with any module. A part of the model that declares ``auxiliary_loss() -> Tensor`` (a regulariser of its last
     forward pass, as :class:`~graphkit.nn.aggr.LCMAggregation` has) gets it added to the task's loss while training;
-    it is logged as ``train_auxiliary_loss``. Validation and test know the task's loss alone.
+    it is logged as ``train_auxiliary_loss``. Validation and test know the task's loss alone. A model without any
+    weight, such as :class:`~graphkit.models.Popularity`, is evaluated in a single epoch.
 
     Raises:
         ValueError: If a prediction of the first layers alone is asked for.
@@ -42,11 +43,19 @@ class Backprop(Strategy):
         self._has_looked = False
 
     def phases(self) -> list[Phase]:
-        return [Phase("backprop")]
+        return [Phase("backprop", max_epochs=1 if self._has_no_weights() else None)]
+
+    def optimizers(self, phase: Phase, make: OptimizerFactory) -> list[torch.optim.Optimizer]:
+        return [] if self._has_no_weights() else super().optimizers(phase, make)
+
+    def _has_no_weights(self) -> bool:
+        return next(self.model.parameters(), None) is None
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         out = self.outputs(batch, phase.upto_layer)
         loss = self.task.loss(out, batch, "train")
+        if not phase.optimizers:
+            return {"loss": loss.detach()}
         if not self._has_looked:
             self._has_looked = True
             _warn_of_probabilities(out, self.task)

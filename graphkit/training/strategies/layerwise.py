@@ -44,7 +44,9 @@ class Layerwise(Strategy):
             "as encode, step and decode",
             "scorers of pairs": "trains layers on states of nodes, but {model} scores pairs by a decoder that would "
             "stay as it is; use Backprop, or its encoder alone",
-            **dict.fromkeys(("links", "edges"), "does not train on {kind} tasks, of which {task} is one; use Backprop"),
+            **dict.fromkeys(
+                ("links", "edges", "rankings"), "does not train on {kind} tasks, of which {task} is one; use Backprop"
+            ),
             "layer-wise evaluation": "predicts in a way of its own, but {sampler} has evaluate='layerwise'; use "
             "evaluate='whole' or 'sampled', or Backprop",
         }

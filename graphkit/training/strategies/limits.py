@@ -26,6 +26,7 @@ _TASKS: dict[str, Case] = {
     "pairs": lambda model, task: task.judges_pairs,
     "links": lambda model, task: task.judges_links,
     "edges": lambda model, task: task.judges_pairs and not task.judges_links,
+    "rankings": lambda model, task: task.ranks,
     "graphs": lambda model, task: task.joins_graphs,
     "subgraphs": lambda model, task: task.sampler is not None,
     "layer-wise evaluation": lambda model, task: task.sampler is not None and task.sampler.evaluate == "layerwise",

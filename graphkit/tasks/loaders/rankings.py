@@ -1,0 +1,98 @@
+"""Interactions with negatives to train on, and all items of some users at a time to rank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch_geometric.data import Data
+
+from graphkit.tasks.loaders.base import Draw
+from graphkit.tasks.loaders.pairs import Judged, PairLoader, divided
+
+_ENTRIES = 1 << 22  # of a table of scores, of which each batch has a part
+
+
+class OnePass:
+    """The outputs that the batches of one pass share, which hold the same graph."""
+
+    def __init__(self) -> None:
+        self._out: Any = None
+
+    def __call__(self, make: Callable[[], Any]) -> Any:
+        """What ``make`` gave when it was first called."""
+        if self._out is None:
+            self._out = make()
+        return self._out
+
+
+class Rankings(PairLoader):
+    """Batches of interactions, each in a row with its negatives; validation and test rank all items for some users.
+
+    Batches of an evaluation have the rows of labels ``edge_label`` ``[n, num_items]`` for users ``user_index`` ``[n]``,
+    what they have ``seen`` ``[2, m]``, as rows and items, and ``outputs``, which keeps what the model makes of the
+    graph.
+
+    Args:
+        task: The task.
+
+    Raises:
+        ValueError: (when asked for batches of other graphs) if one names no pairs and has other nodes.
+    """
+
+    caches_evaluation = False
+
+    def batches(self, stage: str, draw: Draw) -> Iterable[Data]:
+        if stage == "train":
+            return super().batches(stage, draw)
+        users = self.task.judged_users(stage)
+        return self._ranked(self.task.stage_graph(stage), users, self.task.chosen(stage))
+
+    def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
+        """Batches that rank all items for all users, or that have the pairs which a graph names."""
+        for graph in graphs:
+            if "edge_label_index" in graph:
+                yield from super().unlabelled([graph], batch_size)
+            elif graph.num_nodes != self.task.num_nodes:
+                raise ValueError(
+                    f"task {self.task.name!r} ranks the items of its own graph; of other graphs name pairs of nodes, "
+                    "data.edge_label_index [2, num_pairs]"
+                )
+            else:
+                yield from self._ranked(graph, torch.arange(self.task.num_users), torch.empty(2, 0, dtype=torch.long))
+
+    def _ranked(self, graph: Data, users: Tensor, chosen: Tensor) -> Iterator[Data]:
+        outputs, seen = OnePass(), self.task.chosen("train")
+        for some in users.split(max(1, _ENTRIES // self.task.num_items)):
+            label = torch.zeros(some.numel(), self.task.num_items, dtype=torch.bool)
+            label[tuple(self._rows(chosen, some))] = True
+            judged = {"user_index": some, "edge_label": label, "seen": self._rows(seen, some)}
+            batch = self._with(graph, judged)
+            batch.outputs = outputs
+            yield batch
+
+    def _rows(self, pairs: Tensor, users: Tensor) -> Tensor:
+        """The pairs of some users, with the number of their row for the user."""
+        row = torch.full((self.task.num_users,), -1).scatter_(0, users, torch.arange(users.numel()))[pairs[0]]
+        return torch.stack([row, pairs[1]])[:, row >= 0]
+
+    def whole(self, stage: str, draw: Draw) -> Judged:
+        pairs = self.task.chosen("train")
+        return self._rows_of_candidates(pairs, self.task.draw_negatives(pairs[0], draw.generator))
+
+    def parts(self, stage: str, draw: Draw) -> Iterator[Judged]:
+        generator = torch.Generator().manual_seed(0) if draw.generator is None else draw.generator
+        pairs = self.task.chosen("train")
+        negatives = self.task.draw_negatives(pairs[0], generator)
+        for (ids,) in divided((pairs.size(1),), replace(draw, generator=generator)):
+            yield self._rows_of_candidates(pairs[:, ids], negatives[ids])
+
+    def _rows_of_candidates(self, pairs: Tensor, negatives: Tensor) -> Judged:
+        items = torch.cat([pairs[1, :, None], negatives], dim=1)
+        label = torch.zeros(items.shape)
+        label[:, 0] = 1
+        ends = torch.stack([pairs[0, :, None].expand_as(items), items + self.task.num_users])
+        return {"edge_label_index": ends.flatten(1), "edge_label": label}
