@@ -10,6 +10,7 @@ from graphkit.models.convolution.gcn import GCN
 from graphkit.models.convolution.gin import GIN
 from graphkit.models.convolution.grafenne import GRAFENNE
 from graphkit.models.convolution.heterophily_baseline import HeterophilyBaseline
+from graphkit.models.convolution.meta_network import MetaNetwork
 from graphkit.models.convolution.mpnn import MPNN
 from graphkit.models.convolution.polynormer import Polynormer
 from graphkit.models.convolution.pure_gcn import PureGCN
@@ -29,6 +30,7 @@ __all__ = [
     "DeeperGCN",
     "DirGNN",
     "HeterophilyBaseline",
+    "MetaNetwork",
     "Polynormer",
     "PureGCN",
     "RelationalGNN",
