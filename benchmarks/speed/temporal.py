@@ -60,7 +60,7 @@ class PlainNAT:
     def _seen(self, other: torch.Tensor, event: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
         some = (event >= 0).unsqueeze(-1)
         angle = (time * some.squeeze(-1)).double().unsqueeze(-1) * self.model.frequency + self.model.phase
-        parts = [self.rows[other] * some, self.model.messages[event] * some, angle.cos().float()]
+        parts = [self.rows[other] * some, self.model.log.messages[event] * some, angle.cos().float()]
         return torch.cat(parts, -1)
 
     def _fetch(self, nodes: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
@@ -105,7 +105,7 @@ class PlainNAT:
     def _write(self, src, dst, t, own, states) -> None:
         n, width = src.numel(), self.tables[1][0].size(1)
         node, partner, time = torch.cat([src, dst]), torch.cat([dst, src]), t.repeat(2)
-        event = (torch.arange(n) + int(self.model.caches.num_events)).repeat(2)
+        event = (torch.arange(n) + int(self.model.log.num_events)).repeat(2)
         tables = self.tables[1]
         met = [each[node].flatten(0, 1) for each in tables[:3]] + [states[1].flatten(0, 1)]
         there = met[0] >= 0

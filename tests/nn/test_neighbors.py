@@ -66,9 +66,9 @@ def test_the_last_who_comes_into_a_slot_stays(pairs):
 
 
 def test_other_nodes_are_replaced_with_a_probability():
-    def caches(prob, events=0):
+    def caches(prob, writes=0):
         caches = NeighborCaches(2000, [1], 1, replace_prob=prob)
-        caches.num_events += events
+        caches.num_writes += writes
         node, zero = torch.arange(2000), torch.zeros(2000, 1)
         caches.write(1, node, torch.zeros_like(node), node, node, zero)
         caches.write(1, node, torch.ones_like(node), node, node, zero)
@@ -77,7 +77,7 @@ def test_other_nodes_are_replaced_with_a_probability():
 
     assert float((caches(0.7).neighbor[:, 1] == 1).float().mean()) == pytest.approx(0.7, abs=0.05)
     assert torch.equal(caches(0.7).neighbor, caches(0.7).neighbor), "drawn from the seed"
-    assert not torch.equal(caches(0.7).neighbor, caches(0.7, events=1).neighbor), "anew for later events"
+    assert not torch.equal(caches(0.7).neighbor, caches(0.7, writes=1).neighbor), "anew for later writes"
     never = caches(0)
     assert (never.neighbor[:, 1] == 0).all()
     same = caches(1)

@@ -26,7 +26,6 @@ def scores(model, data, stop=None):
 
 def after_reset(model, data):
     model.reset_state()
-    model.caches.reset_state()
     return scores(model, data)
 
 
@@ -55,7 +54,7 @@ def test_runs_repeat_and_resume(tmp_path):
     for (name, one), two in zip(model.named_buffers(), other.buffers()):
         assert torch.equal(one, two), name
     loaded = gk.load_run(tmp_path / "whole", task=events).model
-    assert torch.equal(loaded.messages, model.messages)
+    assert torch.equal(loaded.log.messages, model.log.messages)
     assert torch.equal(loaded.caches.time, model.caches.time)
 
 
@@ -104,8 +103,8 @@ def test_features_messages_and_hops_count(hops):
     loss.backward()
     unused = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()]
     assert not unused
-    assert model.messages[:150].equal(data.edge_attr[:150])
-    assert model.caches.num_events == 150
+    assert model.log.messages[:150].equal(data.edge_attr[:150])
+    assert model.log.num_events == 150
 
 
 def test_what_does_not_suit():

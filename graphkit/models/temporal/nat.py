@@ -13,7 +13,7 @@ from graphkit.core.constraints import Count, NonNegativeInt, Probability, Seed, 
 from graphkit.core.reads import Reads
 from graphkit.models.temporal.base import EventModel
 from graphkit.nn import dropout
-from graphkit.nn.temporal import NeighborCaches
+from graphkit.nn.temporal import MessageLog, NeighborCaches
 from graphkit.ops.indices import last_of_each
 
 
@@ -69,19 +69,18 @@ class NAT(EventModel):
 
     Example:
         >>> number = torch.arange(40)
-        >>> ring = Data(edge_index=torch.stack([number % 5, (number + 1) % 5]), edge_time=number)
+        >>> ring = Data(edge_index=torch.stack([number % 5, (number + 1) % 5]), edge_time=number, num_nodes=5)
         >>> from graphkit.tasks import EventTask
         >>> model = NAT.from_task(EventTask("ring", ring), num_neighbors=[4])
         >>> model.update_state(torch.tensor([0]), torch.tensor([1]), torch.tensor([7]), torch.empty(1, 0))
         >>> model.caches.neighbor[1].tolist()
-        [1, -1, 0, -1, -1]
+        [1, -1, -1, -1, 0]
     """
 
     reads = Reads(x=True, edge_index=False, edge_attr=True, edge_label_index=True)
 
     rows: Tensor
     partner: Tensor
-    messages: Tensor
 
     def __init__(
         self,
@@ -114,9 +113,9 @@ class NAT(EventModel):
         width = hidden_channels + 2 * self_channels
         self.hidden_lin, self.score_lin = nn.Linear(width, width), nn.Linear(width, 1)
         self.caches = NeighborCaches(num_nodes, num_neighbors, neighbor_channels, replace_prob, seed)
+        self.log = MessageLog(msg_channels)
         self.register_buffer("rows", torch.zeros(num_nodes, self_channels))
         self.register_buffer("partner", torch.full((num_nodes,), -1))
-        self.register_buffer("messages", torch.empty(0, msg_channels))
         self.reads = Reads(x=in_channels > 0, edge_index=False, edge_attr=msg_channels > 0, edge_label_index=True)
         self.reset_parameters()
 
@@ -133,6 +132,8 @@ class NAT(EventModel):
 
     def reset_state(self) -> None:
         """Forget all events."""
+        self.caches.reset_state()
+        self.log.reset_state()
         self.rows.zero_()
         self.partner.fill_(-1)
 
@@ -181,14 +182,14 @@ class NAT(EventModel):
         angle = time.unsqueeze(1).double() * self.frequency.double() + self.phase.double()
         of_state, of_message, of_time = lin.weight.split([self.self_channels, self.msg_channels, self.time_channels], 1)
         seen = angle.cos().to(self.rows.dtype) @ of_time.T + _mapped(self.rows, other, of_state)
-        return seen + _mapped(self.messages, event, of_message) if self.msg_channels else seen
+        return seen + _mapped(self.log.messages, event, of_message) if self.msg_channels else seen
 
     # What is remembered ------------------------------------------------------------------------------------------
 
     def update_state(self, src: Tensor, dst: Tensor, t: Tensor, msg: Tensor) -> None:
         caches = self.caches
         node, partner, time = torch.cat([src, dst]), torch.cat([dst, src]), t.repeat(2)
-        event = self._keep(msg).repeat(2)
+        event = self.log.write(msg).repeat(2)
         nodes, place = node.unique(return_inverse=True)
         own, rows = self.updated(nodes)
         if len(self.num_neighbors) == 2:  # what the ends had met; those of destinations come first, as there
@@ -204,18 +205,6 @@ class NAT(EventModel):
         self.rows[nodes] = own.to(self.rows.dtype)
         last = last_of_each(node)
         self.partner[node[last]] = partner[last]
-
-    def _keep(self, msg: Tensor) -> Tensor:
-        """The numbers of new events, whose messages are kept."""
-        first = int(self.caches.num_events)
-        end = first + msg.size(0)
-        if self.msg_channels:
-            if end > self.messages.size(0):
-                new = self.messages.new_zeros(max(end, 2 * first) - self.messages.size(0), self.msg_channels)
-                self.messages = torch.cat([self.messages, new])
-            self.messages[first:end] = msg
-        self.caches.num_events += msg.size(0)
-        return torch.arange(first, end, device=msg.device)
 
 
 def _mapped(table: Tensor, ids: Tensor, weight: Tensor) -> Tensor:

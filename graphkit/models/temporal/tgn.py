@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -12,7 +13,7 @@ from graphkit.core.constraints import Count, NonNegativeInt, Positive, Probabili
 from graphkit.core.reads import Reads
 from graphkit.models.temporal.base import EventModel, each_node_once
 from graphkit.nn.perceptron import Perceptron
-from graphkit.nn.temporal import MessageLog, NeighborAttention, RecentNeighbors, TGNMemory, TimeEncoding
+from graphkit.nn.temporal import PRES, MessageLog, NeighborAttention, RecentNeighbors, TGNMemory, TimeEncoding
 
 
 class TGN(EventModel):
@@ -47,9 +48,12 @@ class TGN(EventModel):
             memory to the events that it had before (default: ``"memory"``).
         time_scale: The unit :math:`\tau` of projected times; :meth:`from_task` takes the mean time between two events
             of a node in training (default: 1).
+        pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
+            defaults (default: ``None``, memories are not corrected).
 
     Raises:
         ValueError: If ``hidden_channels`` cannot be divided by ``heads`` where there is attention.
+        TypeError: If PRES has no such argument.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class TGN(EventModel):
         embedding: Literal["attention", "projection", "identity"] = "attention",
         message: Literal["memory", "embedding"] = "memory",
         time_scale: Positive = 1.0,
+        pres: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
@@ -74,9 +79,10 @@ class TGN(EventModel):
             self.attention = NeighborAttention(hidden_channels, msg_channels, encoder, heads, dropout)
             self.recent, self.log = RecentNeighbors(num_nodes, num_neighbors), MessageLog(msg_channels)
         read = self._neighbourhood if message == "embedding" else None
+        correction = None if pres is None else PRES(num_nodes, hidden_channels, **pres)
         # after the attention that it may read by: it takes all messages in when the mode becomes that of evaluation
         self.memory = TGNMemory(
-            num_nodes, msg_channels, hidden_channels, time_channels, None, aggregator, cell, encoder, read
+            num_nodes, msg_channels, hidden_channels, time_channels, None, aggregator, cell, encoder, read, correction
         )
         if embedding == "projection":
             self.projection = nn.Linear(1, hidden_channels, bias=False)
@@ -134,6 +140,8 @@ class JODIE(TGN):
         time_channels: The size of encoded times (default: 100).
         time_scale: The unit :math:`\tau`; :meth:`from_task` takes the mean time between two events of a node in
             training (default: 1).
+        pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
+            defaults (default: ``None``, memories are not corrected).
     """
 
     def __init__(
@@ -143,9 +151,10 @@ class JODIE(TGN):
         hidden_channels: Count = 100,
         time_channels: Count = 100,
         time_scale: Positive = 1.0,
+        pres: Mapping[str, Any] | None = None,
     ) -> None:
         widths = (num_nodes, msg_channels, hidden_channels, time_channels)
-        super().__init__(*widths, cell="rnn", embedding="projection", time_scale=time_scale)
+        super().__init__(*widths, cell="rnn", embedding="projection", time_scale=time_scale, pres=pres)
 
 
 class DyRep(TGN):
@@ -163,6 +172,8 @@ class DyRep(TGN):
         num_neighbors: How many of its last events a node attends to (default: 10).
         heads: The number of heads of attention (default: 2).
         dropout: The probability of dropping a weight of attention (default: 0.1).
+        pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
+            defaults (default: ``None``, memories are not corrected).
 
     Raises:
         ValueError: If ``hidden_channels`` cannot be divided by ``heads``.
@@ -177,6 +188,7 @@ class DyRep(TGN):
         num_neighbors: Count = 10,
         heads: Count = 2,
         dropout: Probability = 0.1,
+        pres: Mapping[str, Any] | None = None,
     ) -> None:
         widths = (num_nodes, msg_channels, hidden_channels, time_channels, num_neighbors, heads, dropout)
-        super().__init__(*widths, cell="rnn", embedding="identity", message="embedding")
+        super().__init__(*widths, cell="rnn", embedding="identity", message="embedding", pres=pres)

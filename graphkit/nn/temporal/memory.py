@@ -107,7 +107,9 @@ class TGNMemory(Checked, GrowingState):
 
     def reset_state(self) -> None:
         """Set all memories to zero and forget all messages."""
-        self.store.reset_state()
+        for part in (self.store, self.correction):
+            if part is not None:
+                part.reset_state()
         self.memory.zero_()
         self.last_update.zero_()
 

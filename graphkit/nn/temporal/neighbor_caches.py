@@ -26,7 +26,7 @@ class NeighborCaches(Checked, GrowingState):
         \bigl(a s + a^2 (s + 1)\bigr) \bmod M_k, \qquad a = i + 1, \; s = \mathrm{seed} \bmod 100
 
     of hop :math:`k`, so one look tells whether a node is there. Who comes into the slot of another node replaces it
-    with a probability, which is drawn anew from the seed and the number of events so far.
+    with a probability, drawn from the seed and how often slots have been written.
 
     Args:
         num_nodes: The number of nodes.
@@ -44,10 +44,10 @@ class NeighborCaches(Checked, GrowingState):
 
     Attributes:
         neighbor: The node in each slot.
-        event: The number of the event that brought it, in the order in which events came.
+        event: The number of the event that brought it.
         time: Its time, in the dtype of the events' times.
         rows: Its state.
-        num_events: How many events came.
+        num_writes: How often :meth:`write` was called.
 
     Example:
         >>> caches, node = NeighborCaches(3, [2], 1), torch.tensor([0])
@@ -61,7 +61,7 @@ class NeighborCaches(Checked, GrowingState):
     event: Tensor
     time: Tensor
     rows: Tensor
-    num_events: Tensor
+    num_writes: Tensor
     slots: Tensor
 
     def __init__(
@@ -84,7 +84,7 @@ class NeighborCaches(Checked, GrowingState):
         for name in ("neighbor", "event", "time"):
             self.register_buffer(name, torch.empty(num_nodes, self.first[-1], dtype=torch.long))
         self.register_buffer("rows", torch.zeros(num_nodes, self.first[-1], channels))
-        self.register_buffer("num_events", torch.zeros((), dtype=torch.long))
+        self.register_buffer("num_writes", torch.zeros((), dtype=torch.long))
         self.reset_state()
 
     def reset_parameters(self) -> None:
@@ -97,7 +97,7 @@ class NeighborCaches(Checked, GrowingState):
             buffer.fill_(-1)
         self.neighbor[:, 0] = torch.arange(self.neighbor.size(0))
         self.rows.zero_()
-        self.num_events.zero_()
+        self.num_writes.zero_()
 
     def hop(self, k: int) -> slice:
         """The columns of a hop."""
@@ -114,10 +114,11 @@ class NeighborCaches(Checked, GrowingState):
             time: Their times.
             rows: Their states ``[n, channels]``.
         """
+        self.num_writes += 1
         column = self.slots[k, neighbor]
         if self.replace_prob < 1:
             there = self.neighbor[node, column]
-            generator = torch.Generator().manual_seed((self.seed * 1_000_003 + int(self.num_events)) * 3 + k)
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + int(self.num_writes))
             drawn = torch.rand(there.size(0), generator=generator).to(there.device)
             comes = ((there < 0) | (there == neighbor) | (drawn < self.replace_prob)).nonzero().view(-1)
         else:
