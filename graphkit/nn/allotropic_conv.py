@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
@@ -49,6 +50,8 @@ class AllotropicConv(Checked, nn.Module):
         dropout: The probability of dropping an entry of states, and a weight of attention (default: 0).
         first: Whether this is the first round (default: ``False``).
         last: Whether this is the last round (default: ``False``).
+        track_running_stats: Whether batch normalisation keeps running means for evaluation, as torch's ``BatchNorm1d``
+            does (default: ``True``).
 
     Shapes:
         - **input:** ``nodes`` ``[num_nodes, channels]``; ``features`` ``[num_features, channels]``; ``entries``, a
@@ -68,19 +71,21 @@ class AllotropicConv(Checked, nn.Module):
         dropout: Probability = 0.0,
         first: bool = False,
         last: bool = False,
+        track_running_stats: bool = True,
     ) -> None:
         super().__init__()
         c, self.dropout, self.first, self.last = channels, dropout, first, last
+        block = partial(perceptron, dropout=dropout, track_running_stats=track_running_stats)
         if not first:
             self.lin_value = torch_linear(2, entry_channels, bias=False)
             self.lin_node = torch_linear(c, entry_channels, bias=False)
             self.lin_feature = torch_linear(c, entry_channels, bias=False)
-            self.of_nodes, self.of_features = (perceptron(c, c, dropout) for _ in range(2))
+            self.of_nodes, self.of_features = (block(c, c) for _ in range(2))
         width = 2 if first else entry_channels
         self.to_nodes = GATConv(c, c, heads, dropout=dropout, add_self_loops=False, edge_dim=width)
-        self.told = perceptron(heads * c, c, dropout)
+        self.told = block(heads * c, c)
         self.join_nodes = torch_linear(2 * c, c)
-        self.between = perceptron(c, c, dropout)
+        self.between = block(c, c)
         if conv == "GIN":
             inner = nn.Sequential(torch_linear(c, c), nn.ReLU(), torch_linear(c, c))
             self.conv: nn.Module = GINConv(inner, eps=_GIN_EPS)
@@ -88,7 +93,7 @@ class AllotropicConv(Checked, nn.Module):
             self.conv = SAGEConv(c, c) if conv == "SAGE" else GATConv(c, c)
         if not last:
             self.to_features = GATConv(c, c, heads, dropout=dropout, add_self_loops=False, edge_dim=width)
-            self.told_features = perceptron(heads * c, c, dropout)
+            self.told_features = block(heads * c, c)
             self.join_features = torch_linear(2 * c, c)
 
     def forward(
@@ -117,11 +122,11 @@ class AllotropicConv(Checked, nn.Module):
         return nodes, features
 
 
-def perceptron(in_channels: int, out_channels: int, dropout: float) -> nn.Sequential:
+def perceptron(in_channels: int, out_channels: int, dropout: float, track_running_stats: bool) -> nn.Sequential:
     """The block between all parts of GRAFENNE."""
     return nn.Sequential(
         torch_linear(in_channels, out_channels),
-        nn.BatchNorm1d(out_channels, affine=False),
+        nn.BatchNorm1d(out_channels, affine=False, track_running_stats=track_running_stats),
         nn.Dropout(dropout),
         torch_linear(out_channels, out_channels),
         nn.ReLU(),

@@ -35,8 +35,7 @@ class GRAFENNE(LayeredModel):
     graph of a batch has features of its own.
 
     The official code starts from the identity matrix, which is ``feature_vectors=torch.eye(num_features)``, and so
-    knows how many features there are; drops entries when evaluating, too; and has no means of batch normalisation but
-    those of the batch.
+    knows how many features there are; drops entries when evaluating, too; and has ``track_running_stats=False``.
 
     Args:
         hidden_channels: The width of states of nodes and features (default: 256).
@@ -47,6 +46,8 @@ class GRAFENNE(LayeredModel):
         entry_channels: The width of states of entries, the only tensor that has a row for each; the official code has
             ``hidden_channels`` (default: 16).
         dropout: The probability of dropping an entry of states, and a weight of attention (default: 0.2).
+        track_running_stats: Whether evaluation normalises by running means; else by those of the batch, as training
+            does, which is steadier on a whole graph, but then what else is in a batch counts (default: ``True``).
 
     Raises:
         ValueError: If ``feature_vectors`` have another shape.
@@ -86,15 +87,16 @@ class GRAFENNE(LayeredModel):
         feature_channels: NonNegativeInt = 64,
         entry_channels: Count = 16,
         dropout: Probability = 0.2,
+        track_running_stats: bool = True,
         readout: str | None = None,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
         h = hidden_channels
         self.start = nn.Parameter(torch.empty(h))
-        self.of_features = perceptron(feature_channels or 1, h, dropout)
+        self.of_features = perceptron(feature_channels or 1, h, dropout, track_running_stats)
         self.layers = nn.ModuleList(
-            AllotropicConv(h, entry_channels, heads, conv, dropout, first=i == 0, last=i == num_layers - 1)
+            AllotropicConv(h, entry_channels, heads, conv, dropout, i == 0, i == num_layers - 1, track_running_stats)
             for i in range(num_layers)
         )
         self.pool = make_pool(readout, h)
