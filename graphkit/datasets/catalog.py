@@ -52,6 +52,7 @@ class SplitFamily:
         val_messages: For drawn links, whether those for validation carry messages at the test.
         metric: The score that papers report on these splits (default: the card's).
         allow_missing_classes: Whether some published split trains without some class.
+        options: For streams of events, the options by which the task of these splits differs, unless others are given.
         files: Raw files needed for these splits only.
     """
 
@@ -66,6 +67,7 @@ class SplitFamily:
     val_messages: bool = True
     metric: str = ""
     allow_missing_classes: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
     files: tuple[RawFile, ...] = ()
 
     def expected_sizes(self, index: int) -> tuple[int, ...]:

@@ -126,7 +126,7 @@ def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:
     made = make_split(Request(card, family, index, graphs, stored))
     metric = family.metric or card.metric
     if card.kind == "event":
-        return _event_task(card.name, graphs[0], made, metric, **of_task)
+        return _event_task(card.name, graphs[0], made, metric, **family.options | of_task)
     if isinstance(made, LinkSplit):
         data = Data(**{key: value for key, value in graphs[0].to_dict().items() if key not in LINKS})
         return LinkTask(card.name, data, made, metric)

@@ -39,3 +39,19 @@ def test_recipes_name_them(real: Path) -> None:
     experiment = Experiment.from_config(config)
     assert experiment.config["task"] == {"name": "collegemsg", "split": 0, "negatives": "historical"}
     assert experiment.build_model(experiment.load_task()).caches.neighbor.shape == (1899, 5)
+
+
+@pytest.mark.parametrize("name", ["collegemsg", "enron", "bitcoin-otc"])
+def test_protocols_are_splits_of_which_an_option_differs(real: Path, name: str) -> None:
+    task = gk.load(name)
+    for split, judged, kind in [
+        ("time-historical", "all", "historical"),
+        ("time-inductive", "all", "inductive"),
+        ("time-new-nodes", "inductive", "random"),
+        ("time-new-nodes-historical", "inductive", "historical"),
+    ]:
+        other = gk.load(name, split)
+        assert f"{judged} next events against 1 {kind} negatives each" in repr(other)
+        assert other.split.hash == task.split.hash
+        assert torch.equal(other.negatives["test"], task.negatives["test"]) == (kind == "random")
+    assert "1 inductive negatives" in repr(gk.load(name, "time-historical", negatives="inductive"))

@@ -116,8 +116,9 @@ class TGN(EventModel):
         neighbor, event, when = self.recent.read(nodes)
         row, slot = ((neighbor >= 0) & (when < time.unsqueeze(1))).nonzero(as_tuple=True)
         ids, place = torch.cat([nodes, neighbor[row, slot]]).unique(return_inverse=True)
-        own, others = states(ids)[place].split([nodes.numel(), row.numel()])
-        return self.attention(own, others, row, time[row] - when[row, slot], self.log.read(event[row, slot]))
+        known, own = states(ids), place[: nodes.numel()]
+        edges, elapsed = torch.stack([place[nodes.numel() :], row]), time[row] - when[row, slot]
+        return self.attention(known[own], known, edges, elapsed, self.log.read(event[row, slot]))
 
     def update_state(self, src: Tensor, dst: Tensor, t: Tensor, msg: Tensor) -> None:
         self.memory.update_state(src, dst, t, msg)

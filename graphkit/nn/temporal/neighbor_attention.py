@@ -29,8 +29,9 @@ class NeighborAttention(Checked, nn.Module):
 
     Shapes:
         - **own**, **output:** ``[n, channels]``
-        - **others:** ``[num_events, channels]``, of the nodes ``row`` ``[num_events]`` with ``elapsed``
-          ``[num_events]`` and ``msg`` ``[num_events, msg_channels]``
+        - **states:** ``[num_states, channels]``
+        - **edges:** ``[2, num_events]``, from rows of ``states`` to rows of ``own``, with ``elapsed`` ``[num_events]``
+          and ``msg`` ``[num_events, msg_channels]``
 
     Raises:
         ValueError: If ``channels`` cannot be divided by ``heads``.
@@ -58,7 +59,6 @@ class NeighborAttention(Checked, nn.Module):
         reset(self.time_enc)
         self.conv.reset_parameters()
 
-    def forward(self, own: Tensor, others: Tensor, row: Tensor, elapsed: Tensor, msg: Tensor) -> Tensor:
-        number = torch.arange(row.numel(), device=row.device)
+    def forward(self, own: Tensor, states: Tensor, edges: Tensor, elapsed: Tensor, msg: Tensor) -> Tensor:
         features = torch.cat([self.time_enc(elapsed.to(own.dtype)), msg.to(own.dtype)], 1)
-        return self.conv((others, own), torch.stack([number, row]), features)
+        return self.conv((states, own), edges, features)
