@@ -98,14 +98,19 @@ def assert_builds(cell):
         assert cell.published.confirmed or cell.published.note, "say why the number is not confirmed"
     card = gk.datasets.card(cell.experiment.config["task"]["name"])
     graphs = [Data(num_nodes=1, readout_mask=1 if card.generator == "pna_multitask" else None)]
+    of_pairs = card.kind in ("link", "event")
     shape = SimpleNamespace(
+        name=card.name,
+        kind=card.kind,
+        num_edge_features=0,
+        mean_pause=1.0,
         num_features=card.expect["features"],
-        num_outputs=card.expect["outputs"] if card.kind != "link" else None,
+        num_outputs=None if of_pairs else card.expect["outputs"],
         readout=None if card.kind != "graph" else "mean" if graphs[0].get("readout_mask") is None else "mask",
         graphs=graphs,
         example=graphs[0],
-        judges_pairs=card.kind == "link",
-        judges_links=card.kind == "link",
+        judges_pairs=of_pairs,
+        judges_links=of_pairs,
     )
     model = cell.experiment.build_model(shape)
     trainer = cell.experiment.build_trainer()
