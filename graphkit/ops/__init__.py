@@ -5,7 +5,8 @@ from graphkit.ops import backend
 from graphkit.ops.adjacency import unweighted_pattern, weighted_pattern
 from graphkit.ops.attention import Scores, attention, attention_weights
 from graphkit.ops.block import block_spmm
-from graphkit.ops.gated import gated_mean
+from graphkit.ops.edge_sum import edge_sum
+from graphkit.ops.gated import edge_gated_mean, gated_mean
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.normalize import gcn_norm
 from graphkit.ops.pattern import SparsityPattern, sparsity_pattern
@@ -24,6 +25,8 @@ __all__ = [
     "attention_weights",
     "backend",
     "block_spmm",
+    "edge_gated_mean",
+    "edge_sum",
     "gated_mean",
     "gcn_norm",
     "l2_normalize",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graphkit.ops import backend
+from graphkit.ops.edge_sum import check_rows, has_kernels
 from graphkit.ops.fused import Kernels
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import row_sum
@@ -82,8 +83,62 @@ def gated_mean(
     return Kernels(forward, backward, definition)(target_logit, source_logit, x)
 
 
+def edge_gated_mean(
+    graph: Tensor | SparsityPattern, logit: Tensor, x: Tensor, eps: float = 1e-6, size: Size = None
+) -> Tensor:
+    r"""Average source features as :func:`gated_mean` does, by gates whose logits are given for each edge.
+
+    .. math::
+        y_t = \frac{\sum_{s \to t} g_{st} \odot x_s}{\sum_{s \to t} g_{st} + \epsilon}, \qquad
+        g_{st} = \mathrm{sigmoid}(a_{st})
+
+    Targets without edges give 0. By the kernels for the CPU gates are the only thing that is stored per edge.
+    Differentiable any number of times.
+
+    Args:
+        graph: Edges ``[2, E]`` (sources, targets) or a :class:`SparsityPattern`.
+        logit: :math:`a`, one per edge and channel, in the order of the edges.
+        x: Source features.
+        eps: :math:`\epsilon` (default: 1e-6).
+        size: Number of nodes, or ``(num_sources, num_targets)`` (default: as many of both as ``x`` has rows).
+
+    Shapes:
+        - **logit:** :math:`(E, F)`
+        - **x:** :math:`(S, F)`
+        - **output:** :math:`(T, F)`
+
+    Raises:
+        ValueError: If a shape does not fit.
+        IndexError: If an edge names a node that does not exist.
+
+    Example:
+        >>> x = torch.tensor([[1.0], [3.0], [5.0]])
+        >>> edge_gated_mean(torch.tensor([[0, 1], [2, 2]]), torch.zeros(2, 1), x).round(decimals=4)
+        tensor([[0.],
+                [0.],
+                [2.]])
+    """
+    pattern = sparsity_pattern(graph, x.size(0) if size is None and isinstance(graph, Tensor) else size)
+    check_rows("edge_gated_mean", pattern, source=x, edge=logit)
+    definition = functools.partial(_by_edge, pattern, eps)
+    if not has_kernels(pattern, x, logit):
+        return definition(logit, x)
+    from graphkit.ops import edge_kernels as kernels
+
+    forward = functools.partial(kernels.gated_mean, pattern, eps)
+    return Kernels(forward, functools.partial(kernels.gated_mean_backward, pattern), definition)(logit, x)
+
+
 def _definition(pattern: Any, eps: float, target_logit: Tensor, source_logit: Tensor, x: Tensor) -> Tensor:
     """The mean, with a row per edge."""
     gate = (target_logit.index_select(0, pattern.row) + source_logit.index_select(0, pattern.col)).sigmoid()
-    gate = pattern.to_csr(gate) if pattern.traced else gate
+    return _mean(pattern, eps, pattern.to_csr(gate) if pattern.traced else gate, x)
+
+
+def _by_edge(pattern: Any, eps: float, logit: Tensor, x: Tensor) -> Tensor:
+    """The mean by gates of edges, with a row per edge."""
+    return _mean(pattern, eps, pattern.to_csr(logit.sigmoid()), x)
+
+
+def _mean(pattern: Any, eps: float, gate: Tensor, x: Tensor) -> Tensor:
     return row_sum(pattern, gate * x.index_select(0, pattern.col)) / (row_sum(pattern, gate) + eps)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import functools
 
-import torch
 from torch import Tensor
 
+from graphkit.ops.edge_sum import check_rows, has_kernels
 from graphkit.ops.fused import Kernels
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import row_sum
-
-_FUSED = (torch.float32, torch.float64)
 
 
 def relu_sum(
@@ -53,17 +51,9 @@ def relu_sum(
     if size is None and isinstance(graph, Tensor):
         size = (source.size(0), source.size(0) if target is None else target.size(0))
     pattern = sparsity_pattern(graph, size)
-    wanted = {"source": pattern.num_cols, "target": pattern.num_rows, "edge": pattern.num_edges}
-    given = {name: x for name, x in zip(wanted, (source, target, edge), strict=True) if x is not None}
-    for name, x in given.items():
-        if list(x.shape) != [wanted[name], source.shape[-1]]:
-            raise ValueError(
-                f"relu_sum: {name} has shape {list(x.shape)}, but the graph has {wanted[name]} {name}s, and source "
-                f"{source.shape[-1]} channels; pass one row each"
-            )
-    dtypes = {x.dtype for x in given.values()}
+    check_rows("relu_sum", pattern, source=source, target=target, edge=edge)
     definition = functools.partial(_definition, pattern)
-    if pattern.traced or source.device.type != "cpu" or len(dtypes) > 1 or source.dtype not in _FUSED:
+    if not has_kernels(pattern, source, target, edge):
         return definition(source, target, edge)
     from graphkit.ops import relu_kernels as kernels
 

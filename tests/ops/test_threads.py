@@ -33,6 +33,8 @@ CALLS: dict[str, Callable[[], list[Tensor]]] = {
     ],
     "attention_weights": lambda: [ops.attention_weights(EDGE_INDEX, Scores.given(LOGITS), size=NODES)],
     "block_spmm": lambda: [ops.block_spmm(EDGE_INDEX, BLOCKS, X[:, :36].reshape(NODES, 2, 18))],
+    "edge_gated_mean": lambda: [ops.edge_gated_mean(EDGE_INDEX, PER_EDGE, X)],
+    "edge_sum": lambda: [ops.edge_sum(EDGE_INDEX, X, Y, PER_EDGE)],
     "gated_mean": lambda: [ops.gated_mean(EDGE_INDEX, X, Y, X)],
     "gcn_norm": lambda: [ops.gcn_norm(EDGE_INDEX, WEIGHT.square() + 1, size=NODES).values],
     "l2_normalize": lambda: [ops.l2_normalize(X)],
