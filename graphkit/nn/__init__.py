@@ -19,9 +19,12 @@ from graphkit.nn.dense_propagation import DensePropagation
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.drew import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv
 from graphkit.nn.gat_conv import GATConv
+from graphkit.nn.gated_gcn_conv import GatedGCNConv
 from graphkit.nn.gatv2_conv import GATv2Conv
 from graphkit.nn.gcn_conv import GCNConv
+from graphkit.nn.gcne_conv import GCNEConv
 from graphkit.nn.gin_conv import GINConv, GINPerceptron
+from graphkit.nn.gine_conv import GINEConv
 from graphkit.nn.gpr_conv import GPRConv
 from graphkit.nn.graph_diffusion import GraphDiffusion
 from graphkit.nn.graph_energy import DenoisingEnergy, EdgewiseEnergy
@@ -71,10 +74,13 @@ __all__ = [
     "GATModule",
     "GATv2Conv",
     "GCNConv",
+    "GCNEConv",
     "GCNModule",
     "GINConv",
+    "GINEConv",
     "GINPerceptron",
     "GPRConv",
+    "GatedGCNConv",
     "GraphDiffusion",
     "GraphSAINTConv",
     "HeatKernel",

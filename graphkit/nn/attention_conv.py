@@ -13,7 +13,7 @@ from graphkit.core.constraints import Channels, Finite
 from graphkit.core.validate import checked_edge_attr
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import check_width, explain_dtype, of_layout
+from graphkit.nn.node_axis import check_width, explain_dtype, of_layout, refuse_static
 from graphkit.ops import Scores, SparsityPattern
 from graphkit.ops.dropout import dropout
 
@@ -112,10 +112,7 @@ class AttentionConv(Layer):
         first, second = (None if part is None else of_layout(self, part) for part in pair)
         for part in (first, second):
             if part is not None and len(part.shape) != 2:
-                raise ValueError(
-                    f"{type(self).__name__}: x has shape {list(part.shape)}, expected [num_nodes, channels]; of "
-                    "several features of one graph, pass one after the other"
-                )
+                refuse_static(self, part)
         second = first if pair[0] is pair[1] else second
         source, target = (first, second) if self.flow == "source_to_target" else (second, first)
         if source is None:

@@ -46,6 +46,7 @@ class Layer(Checked, MessagePassing):
 
     bipartite: bool = False  # whether features may be a pair, of sources and of targets
     takes_sparse = True  # whether features may be a sparse matrix
+    takes_static = True  # whether features may be those of static graphs, of three axes or more
     takes_states = False  # whether features may be a list, of states of the same nodes
     takes_patterns = True  # whether edges may be a SparsityPattern
     takes_joined = False  # whether several aggregations may put their results side by side

@@ -32,6 +32,8 @@ def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         try:
             if not isinstance(x, Tensor) or x.dim() == 2:
                 return forward(self, x, *args, **kwargs)
+            if not getattr(self, "takes_static", True):
+                refuse_static(self, x)
             dim = getattr(self, "node_dim", -2)
             return forward(self, x.movedim(dim, 0), *args, **kwargs).movedim(0, dim).contiguous()
         except (RuntimeError, TypeError):
@@ -49,6 +51,8 @@ def _of_pair(forward: Callable[..., Tensor], layer: Any, x: Any, args: Any, kwar
     for part in x:
         if part is not None:
             check_width(layer, part)
+            if part.dim() != 2 and not layer.takes_static:
+                refuse_static(layer, part)
     dim = layer.node_dim
     parts = [part if part is None or part.dim() == 2 else part.movedim(dim, 0) for part in x]
     source, target = parts if layer.flow == "source_to_target" else parts[::-1]
@@ -74,10 +78,7 @@ def one_graph(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
         if states is not x:
             state = x = of_layout(self, x)
         if len(state.shape) != 2:
-            raise ValueError(
-                f"{type(self).__name__}: x has shape {list(state.shape)}, expected [num_nodes, channels]; of several "
-                "features of one graph, pass one after the other"
-            )
+            refuse_static(self, state)
         check_width(self, state)
         try:
             return forward(self, x, *args, **kwargs)
@@ -98,6 +99,14 @@ def of_layout(layer: Any, x: Any) -> Any:
     if not getattr(layer, "takes_sparse", True):
         raise TypeError(f"{type(layer).__name__}: x is a sparse matrix, must be a dense tensor; use x.to_dense()")
     return SparseMatrix.from_tensor(x) if isinstance(x, Tensor) else x
+
+
+def refuse_static(layer: Any, x: Any) -> NoReturn:
+    """Say that a layer knows one set of features of a graph."""
+    raise ValueError(
+        f"{type(layer).__name__}: x has shape {list(x.shape)}, expected [num_nodes, channels]; of several features of "
+        "one graph, pass one after the other"
+    )
 
 
 def refuse_pair(layer: Any) -> NoReturn:
