@@ -15,6 +15,7 @@ from graphkit.models.convolution import (
     DeeperGCN,
     DirGNN,
     DRew,
+    GatedGCN,
     HeterophilyBaseline,
     MetaNetwork,
     Polynormer,
@@ -22,6 +23,7 @@ from graphkit.models.convolution import (
     RelationalGNN,
 )
 from graphkit.models.diffusion import AIR, APPNP, CDE, DAGNN, GRAND, DistributedOrderCDE, LazyGNN
+from graphkit.models.edge_stack import EdgeStack
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import ADPA, DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
@@ -69,6 +71,8 @@ __all__ = [
     "EnergyGNN",
     "EventModel",
     "GraphMixer",
+    "EdgeStack",
+    "GatedGCN",
     "GraphSAINT",
     "HeterophilyBaseline",
     "ItemKNN",

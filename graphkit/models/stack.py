@@ -17,7 +17,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.constraints import Activation, Channels, Count, OneOf, Probability
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
-from graphkit.nn import Linear, dropout
+from graphkit.nn import Linear, Perceptron, dropout
 from graphkit.ops import SparseMatrix
 from graphkit.transforms import SparseFeatures
 
@@ -32,10 +32,17 @@ class LayerStack(LayeredModel):
         h_{i+1} = \sigma(\mathrm{norm}(\mathrm{layer}_i(\mathrm{dropout}(h_i)) \; [+ \, W_i \,\mathrm{dropout}(h_i)]))
         \; [+ \, h_i]
 
+    perhaps followed by a feed-forward block, as in transformers,
+
+    .. math::
+        h \leftarrow \mathrm{BN}_2(h' + W_2 \, \sigma(W_1 h')), \qquad h' = \mathrm{BN}_1(h),
+
+    twice as wide in between.
+
     Without a readout the last layer maps to ``out_channels`` and has neither norm nor activation. With one, all layers
-    are ``hidden_channels`` wide, node states are pooled per graph, and a linear head maps to ``out_channels``; the
-    readout ``"nodes"`` applies the head to each node. With ``pool_outputs`` there is no head: the last layer is as
-    without a readout, and its outputs are pooled.
+    are ``hidden_channels`` wide, node states are pooled per graph, and a head of one linear map or more leads to
+    ``out_channels``; the readout ``"nodes"`` applies the head to each node. With ``pool_outputs`` there is no head: the
+    last layer is as without a readout, and its outputs are pooled.
 
     Bag-of-words features are kept sparse up to the first layer (see :class:`~graphkit.transforms.SparseFeatures`).
 
@@ -52,6 +59,13 @@ class LayerStack(LayeredModel):
         head_dropout: The probability of dropping an entry before the readout's head, which must be there
             (default: 0).
         pool_outputs: Whether the readout pools outputs of nodes instead of their states (default: ``False``).
+        feed_forward: Whether a feed-forward block with its two batch normalisations follows each layer that has norm
+            and activation (default: ``False``).
+        head_layers: The number of linear maps of the readout's head, with activation and dropout in between
+            (default: 1).
+        head_act: The activation of head and feed-forward blocks (default: ``act``).
+        drop_outputs: Whether layers drop entries of what they give, before a residual is added, instead of entries of
+            their input; so does the original of GNN+ (default: ``False``).
     """
 
     def __init__(
@@ -70,6 +84,10 @@ class LayerStack(LayeredModel):
         input_dropout: Probability | None = None,
         head_dropout: Probability = 0.0,
         pool_outputs: bool = False,
+        feed_forward: bool = False,
+        head_layers: Count = 1,
+        head_act: Activation | None = None,
+        drop_outputs: bool = False,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
@@ -77,11 +95,12 @@ class LayerStack(LayeredModel):
         if pool_outputs and readout is None:
             raise ValueError(f"{type(self).__name__}: pool_outputs=True, must come with a readout, such as 'mean'")
         has_head = readout is not None and not pool_outputs
-        if head_dropout and not has_head:
-            raise ValueError(
-                f"{type(self).__name__}: head_dropout={head_dropout}, must come with a readout that has a head, "
-                "such as 'nodes'"
-            )
+        for name, given in (("head_dropout", head_dropout), ("head_layers", head_layers - 1)):
+            if given and not has_head:
+                raise ValueError(
+                    f"{type(self).__name__}: {name}={getattr(self, name)}, must come with a readout that has a head, "
+                    "such as 'nodes'"
+                )
         last_width = hidden_channels if has_head else self.out_channels
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [last_width]
         self._num_hidden = num_layers if has_head else num_layers - 1
@@ -90,8 +109,16 @@ class LayerStack(LayeredModel):
         self.skips = nn.ModuleList(Linear(*pair) for pair in pairwise(widths) if residual == "linear")
         self.norms = nn.ModuleList(NORMS[norm](hidden_channels) for _ in range(self._num_hidden) if norm is not None)
         self.activation = activation_resolver(act)
+        self.blocks = nn.ModuleList(
+            _FeedForward(hidden_channels, dropout, head_act or act) for _ in range(self._num_hidden) if feed_forward
+        )
         self.pool = make_pool(readout, last_width, **(readout_kwargs or {}))
-        self.head = Linear(hidden_channels, self.out_channels) if has_head else None
+        self.head: nn.Module | None = None
+        if has_head and head_layers == 1:
+            self.head = Linear(hidden_channels, self.out_channels)
+        elif has_head:
+            sizes = (hidden_channels, hidden_channels, self.out_channels, head_layers)
+            self.head = Perceptron(*sizes, act=head_act or act, dropout=head_dropout)
         self.reset_parameters()
 
     uses_history = False
@@ -117,35 +144,44 @@ class LayerStack(LayeredModel):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = history[-1]
-        rate = self.dropout if i > 0 or self.input_dropout is None else self.input_dropout
-        dropped = dropout(h, rate, self.training)
+        dropped = self._dropped(i, h)
         return self._join(i, self.propagate(self.layers[i], dropped, batch), h, dropped)
+
+    def _dropped(self, i: int, h: Any) -> Any:
+        """What layer ``i`` reads of a state."""
+        rate = 0.0 if self.drop_outputs else self.dropout
+        if i == 0 and self.input_dropout is not None:
+            rate = self.input_dropout
+        return dropout(h, rate, self.training)
 
     def _join(self, i: int, out: Tensor, h: Any, dropped: Any) -> Tensor:
         if self.skips:
-            return self._finish(i, out + self.skips[i](dropped))
-        out = self._finish(i, out)
-        if self.residual and not isinstance(h, SparseMatrix) and h.shape == out.shape:
-            out = out + h
-        return out
+            out = self._finish(i, out + self.skips[i](dropped))
+        else:
+            out = self._finish(i, out)
+            if self.residual and not isinstance(h, SparseMatrix) and h.shape == out.shape:
+                out = out + h
+        return self.blocks[i](out) if self.blocks and i < self._num_hidden else out
 
     def _finish(self, i: int, out: Tensor) -> Tensor:
         if i == self._num_hidden:
             return out
-        return self.activation(out if self.norm is None else self.norms[i](out))
+        out = self.activation(out if self.norm is None else self.norms[i](out))
+        return dropout(out, self.dropout, self.training) if self.drop_outputs else out
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
         """The matrix of the layer, if it has one, unless dropout or batch normalisation come between."""
         drops = max(self.dropout, self.input_dropout or 0.0) > 0
         of_layer = getattr(self.layers[i], "propagation", None)
-        if of_layer is None or (self.training and (drops or self.norm == "batch_norm")):
+        if of_layer is None or (self.training and (drops or self.norm == "batch_norm" or self.feed_forward)):
             return None
         return of_layer(batch.edge_index, batch.get("edge_weight"), size, dtype)
 
     @property
     def combines_own(self) -> bool:  # type: ignore[override]
         """Whether layers, residuals or norms read a node's own state, too."""
-        return self.norm == "batch_norm" or bool(self.residual) or getattr(self.layers[0], "combines_own", True)
+        normed = self.norm == "batch_norm" or self.feed_forward
+        return normed or bool(self.residual) or getattr(self.layers[0], "combines_own", True)
 
     def combine(self, i: int, propagated: Any, own: Tensor | None = None) -> Tensor:
         layer: Any = self.layers[i]
@@ -181,3 +217,16 @@ class LayerStack(LayeredModel):
 
     def required_transform(self) -> BaseTransform | None:
         return SparseFeatures()
+
+
+class _FeedForward(nn.Module):
+    """The block that may follow a layer."""
+
+    def __init__(self, channels: int, rate: float, act: str) -> None:
+        super().__init__()
+        self.norm_in, self.norm_out = nn.BatchNorm1d(channels), nn.BatchNorm1d(channels)
+        self.rate, self.perceptron = rate, Perceptron(channels, 2 * channels, channels, act=act, dropout=rate)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm_in(x)
+        return self.norm_out(x + dropout(self.perceptron(x), self.rate, self.training))

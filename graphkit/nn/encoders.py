@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Checked, Count, not_empty
+from graphkit.core.constraints import Channels, Checked, Count, NonNegativeInt, not_empty
 from graphkit.core.molecules import ATOM_CODES
 from graphkit.core.validate import check_codes
+from graphkit.nn.linear import Linear
 
 
 class CodeEncoder(Checked, nn.Module):
@@ -68,6 +69,68 @@ class CodeEncoder(Checked, nn.Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.out_channels}, num_codes={self.num_codes})"
+
+
+class NodeEncoder(Checked, nn.Module):
+    r"""Encodes features of nodes, and positional encodings in the last columns beside them, as GraphGPS does.
+
+    .. math::
+        h_v = [W x_v, \; W_{pe} \, \mathrm{BN}(p_v)]
+
+    with a sum of embeddings in place of :math:`W x_v` where features are codes.
+
+    Args:
+        in_channels: The number of all columns; -1 takes it from the first input.
+        out_channels: The width of the result.
+        num_codes: The number of values of each column that is a code (default: features are numbers).
+        pe: How many of the last columns are positional encodings (default: 0).
+        pe_channels: The width of what becomes of these (default: 28).
+
+    Shapes:
+        - **x:** ``[num_nodes, in_channels]``
+        - **output:** ``[num_nodes, out_channels]``
+
+    Raises:
+        ValueError: If sizes do not fit together.
+
+    Example:
+        >>> NodeEncoder(5, 8, pe=3, pe_channels=2)(torch.ones(4, 5)).shape
+        torch.Size([4, 8])
+    """
+
+    checks = Checks(skip="it reads features and no graph; see tests/nn")
+
+    def __init__(
+        self,
+        in_channels: Channels,
+        out_channels: Count,
+        num_codes: Annotated[Sequence[Count], not_empty] | None = None,
+        pe: NonNegativeInt = 0,
+        pe_channels: Count = 28,
+    ) -> None:
+        super().__init__()
+        codes = 1 if num_codes is None else len(num_codes)
+        fits = in_channels == codes + pe if num_codes else in_channels > pe
+        if in_channels != -1 and not fits:
+            raise ValueError(
+                f"NodeEncoder: in_channels={in_channels}, but there are {pe} columns of positional encodings and "
+                f"{codes} {'codes' if num_codes else 'or more of features'}"
+            )
+        if pe and pe_channels >= out_channels:
+            raise ValueError(f"NodeEncoder: pe_channels={pe_channels}, must be less than the {out_channels} channels")
+        self.pe = pe
+        width = out_channels - (pe_channels if pe else 0)
+        numbers = -1 if in_channels == -1 else in_channels - pe
+        self.own: nn.Module = Linear(numbers, width) if num_codes is None else CodeEncoder(width, num_codes)
+        self.norm = nn.BatchNorm1d(pe) if pe else None
+        self.lin_pe = Linear(pe, pe_channels) if pe else None
+
+    def forward(self, x: Any) -> Tensor:
+        """The encoding; see the class for shapes."""
+        if self.norm is None or self.lin_pe is None:
+            return self.own(x)
+        own, encodings = x[:, : -self.pe], x[:, -self.pe :]
+        return torch.cat([self.own(own), self.lin_pe(self.norm(encodings))], dim=1)
 
 
 class LaplacianEncoder(Checked, nn.Module):

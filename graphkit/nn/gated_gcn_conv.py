@@ -58,7 +58,7 @@ class GatedGCNConv(EdgeLayer):
         self.C = torch_linear(in_channels if edge_dim is None else edge_dim, out_channels)
 
     @property
-    def lin_edge(self) -> Any:  # type: ignore[override]
+    def lin_edge(self) -> Any:
         """The map of edges, by the name that it has in other layers."""
         return self.C
 

@@ -62,7 +62,7 @@ class GINEConv(EdgeLayer):
         super().__init__(**kwargs)
         self.nn, self.initial_eps = nn, eps
         first: Any = nn[0] if isinstance(nn, torch.nn.Sequential) else nn
-        width = getattr(first, "in_channels", getattr(first, "in_features", None))
+        width: Any = getattr(first, "in_channels", getattr(first, "in_features", None))
         if width is not None:
             self.in_channels = width
         if edge_dim is not None and width in (None, -1):
@@ -76,7 +76,7 @@ class GINEConv(EdgeLayer):
         self.reset_parameters()
 
     @property
-    def lin_edge(self) -> Any:  # type: ignore[override]
+    def lin_edge(self) -> Any:
         """The map of edges, by the name that it has in other layers."""
         return self.lin
 

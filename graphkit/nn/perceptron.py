@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Activation, Channels, Checked, Count
+from graphkit.core.constraints import Activation, Channels, Checked, Count, Probability
 from graphkit.nn.linear import Linear
+from graphkit.ops.dropout import dropout
 
 
 class Perceptron(Checked, nn.Module):
@@ -21,6 +22,7 @@ class Perceptron(Checked, nn.Module):
         out_channels: Size of each output row.
         num_layers: The number of linear maps (default: 2).
         act: The activation, by PyG's names (default: ``"relu"``).
+        dropout: The probability of dropping an entry after each activation (default: 0).
 
     Shapes:
         - **input:** ``x`` ``[*, in_channels]``
@@ -41,11 +43,12 @@ class Perceptron(Checked, nn.Module):
         out_channels: Count,
         num_layers: Count = 2,
         act: Activation = "relu",
+        dropout: Probability = 0.0,
     ) -> None:
         super().__init__()
         widths = [in_channels] + [hidden_channels] * (num_layers - 1) + [out_channels]
         self.layers = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
-        self.activation = activation_resolver(act)
+        self.activation, self.dropout = activation_resolver(act), dropout
 
     def reset_parameters(self) -> None:
         """Draw new weights: Glorot uniform, zeros for biases."""
@@ -55,5 +58,5 @@ class Perceptron(Checked, nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The last linear map's results; see the class for shapes."""
         for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
+            x = dropout(self.activation(layer(x)), self.dropout, self.training)
         return self.layers[-1](x)

@@ -124,7 +124,8 @@ def test_the_table_tells_which_tasks_a_model_is_for(methods, name):
 
 def test_the_table_tells_what_models_read(methods):
     assert methods.reads(MLP, "edge_index") == "no"
-    assert methods.reads(GCN, "edge_weight") == "yes"
+    assert methods.reads(models.SGC, "edge_weight") == "yes"
+    assert methods.reads(GCN, "edge_weight") == "by arguments"
     assert methods.reads(models.GRAND, "edge_weight") == "by arguments"
     assert methods.reads(NCN, "edge_weight") == "as encoder"
     assert methods.reads(models.SheafDiffusion, "direction") == "no"

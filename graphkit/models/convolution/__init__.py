@@ -6,6 +6,7 @@ from graphkit.models.convolution.dgp import DGP
 from graphkit.models.convolution.dir_gnn import DirGNN
 from graphkit.models.convolution.drew import DRew
 from graphkit.models.convolution.gat import GAT
+from graphkit.models.convolution.gated_gcn import GatedGCN
 from graphkit.models.convolution.gcn import GCN
 from graphkit.models.convolution.gin import GIN
 from graphkit.models.convolution.grafenne import GRAFENNE
@@ -29,6 +30,7 @@ __all__ = [
     "DRew",
     "DeeperGCN",
     "DirGNN",
+    "GatedGCN",
     "HeterophilyBaseline",
     "MetaNetwork",
     "Polynormer",

@@ -8,7 +8,6 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.graph_free.mlp import MLP
 from graphkit.models.stack import Norm
-from graphkit.nn import Perceptron
 
 
 class DeepSets(MLP):
@@ -72,8 +71,5 @@ class DeepSets(MLP):
             readout=readout,
             readout_kwargs=readout_kwargs,
             input_dropout=input_dropout,
-        )
-        self.head_layers = head_layers
-        self.head = Perceptron(  # type: ignore[assignment]
-            hidden_channels, hidden_channels, self.out_channels, head_layers, act
+            head_layers=head_layers,
         )
