@@ -14,6 +14,7 @@ MODULES = (
     "compiled",
     "decoupled",
     "drew",
+    "edges",
     "embedding",
     "features",
     "forward",

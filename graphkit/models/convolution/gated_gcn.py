@@ -75,10 +75,10 @@ class GatedGCN(EdgeStack):
         return torch.cat([cast(Tensor, super().encode(batch)), self.edge_states(batch)])
 
     def node_states(self, h: Tensor, batch: Data) -> Tensor:
-        return h[: batch.num_nodes]
+        return h[: batch.x.size(0)]
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
-        h, n = cast(Tensor, history[-1]), batch.num_nodes
+        h, n = cast(Tensor, history[-1]), batch.x.size(0)
         dropped, layer = self._dropped(i, h), cast(_GatedLayer, self.layers[i])
         out, edges = layer.conv(dropped[:n], batch.edge_index, dropped[n:], return_edges=True)
         out = self._join(i, out, h[:n], dropped[:n])
@@ -90,7 +90,7 @@ class GatedGCN(EdgeStack):
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         """Apply one layer to the states of all nodes and edges, and return those of nodes."""
-        nodes, n = cast(Tensor, h), batch.num_nodes
+        nodes, n = cast(Tensor, h), batch.x.size(0)
         return cast(_GatedLayer, layer).conv(nodes[:n], batch.edge_index, nodes[n:])
 
     def add_inputs(self, counts: Sequence[int]) -> None:

@@ -38,7 +38,7 @@ class GCN(EdgeStack):
     checks = Checks(
         [
             {"dropout": 0.5},
-            {"edge_dim": 3, "num_layers": 3, "norm": "batch_norm", "residual": True},
+            {"edge_dim": 3, "num_layers": 3, "norm": "batch_norm", "residual": True, "act": "gelu"},
             {"num_layers": 3, "norm": "batch_norm", "residual": True},
             {"norm": "layer_norm", "readout": "mean", "act": "elu"},
             {"num_layers": 1, "bias": False},
