@@ -35,6 +35,9 @@ class EdgeLayer(Layer):
     takes_static = False  # their edges would need features of several kinds
     lin_edge: Any  # the map of features of edges, or none
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+
     def with_edges(
         self, edge_index: Any, edge_attr: Tensor | None, size: tuple[int, int], width: int
     ) -> tuple[SparsityPattern, Tensor]:
