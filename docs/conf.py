@@ -31,7 +31,7 @@ extensions = [
     "rooms",
     "renamed",
 ]
-exclude_patterns = ["_build", "gallery/*.py", "gallery/GALLERY_HEADER.rst", "**sg_execution_times.rst"]
+exclude_patterns = ["_build", "gallery", "**sg_execution_times.rst"]
 html_theme = "furo"
 html_title = f"graphkit {release}"
 html_static_path = ["_static"]
@@ -47,6 +47,8 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shapes", "Complexity", ("Usual arguments", "params_style")]
 
+QUESTIONS = ("start", "heterophilous", "long_range", "counting", "larger", "no_backpropagation", "own_time")
+
 # Every script of the gallery is run; one that fails, fails the build.
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -56,5 +58,6 @@ sphinx_gallery_conf = {
     "capture_repr": ("__str__",),
     "download_all_examples": False,
     "within_subsection_order": "FileNameSortKey",
+    "subsection_order": [*(f"gallery/{question}" for question in QUESTIONS), "*"],
     "reference_url": {"graphkit": None},  # names in the scripts' code lead to the API pages
 }

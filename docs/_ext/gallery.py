@@ -21,7 +21,7 @@ class Script:
 
     @property
     def number(self) -> int:
-        return int(self.page.split("_")[2])
+        return int(self.page.rpartition("/")[2].split("_")[1])
 
     def link(self, text: str = "") -> str:
         return f":doc:`{text or self.title} </{self.page}>`"
@@ -31,12 +31,12 @@ class Script:
 def uses() -> dict[tuple[str, str], list[Script]]:
     """The scripts by module and name of what they use, as Sphinx-Gallery found when it ran them."""
     by_target: dict[tuple[str, str], set[Script]] = {}
-    for path in sorted(SCRIPTS.glob("*.codeobj.json")):
-        name = path.name.removesuffix(".codeobj.json")
+    for path in sorted(SCRIPTS.rglob("*.codeobj.json")):
+        name, place = path.name.removesuffix(".codeobj.json"), path.parent.relative_to(SCRIPTS.parent).as_posix()
         title = path.with_name(f"{name}.py").read_text().split('"""')[1].strip().splitlines()[0]
         for ways in json.loads(path.read_text()).values():
             for target in own(ways):
-                by_target.setdefault(key(target), set()).add(Script(f"auto_gallery/{name}", title))
+                by_target.setdefault(key(target), set()).add(Script(f"{place}/{name}", title))
     return {target: sorted(scripts) for target, scripts in by_target.items()}
 
 
