@@ -6,6 +6,7 @@ from graphkit.core.deprecation import renamed_members
 from graphkit.core.lazy import lazy_members
 
 if TYPE_CHECKING:
+    from graphkit.recipes.advice import Advice, advise
     from graphkit.recipes.cell_result import CellResult
     from graphkit.recipes.comparison import PairedDifference, RunComparison, compare_runs
     from graphkit.recipes.experiment import Experiment
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from graphkit.recipes.verdict import Verdict, judge
 
 __all__ = [
+    "Advice",
     "Cell",
     "CellResult",
     "Experiment",
@@ -36,6 +38,7 @@ __all__ = [
     "RunComparison",
     "RunOptions",
     "Verdict",
+    "advise",
     "available",
     "compare",
     "compare_runs",
@@ -49,6 +52,7 @@ __all__ = [
 _member = lazy_members(
     globals(),
     {
+        "advice": ["Advice", "advise"],
         "cell_result": ["CellResult"],
         "comparison": ["PairedDifference", "RunComparison", "compare_runs"],
         "experiment": ["Experiment"],

@@ -95,7 +95,6 @@ class EventTask(PairTask):
         t: Their times, of ``int64`` or ``float64``.
         msg: Their messages ``[num_events, channels]``, of 0 channels if there are none.
         negatives: The destinations that the events of ``"val"`` and ``"test"`` are told from ``[n, eval_negatives]``.
-        inductive_nodes: The nodes with events in validation or test and none in training.
 
     Example:
         >>> number = torch.arange(40)
