@@ -112,3 +112,5 @@ def test_what_does_not_suit():
         NAT(3, num_neighbors=[])
     with pytest.raises(ValueError, match="NAT reads events in time, but task 'karate' is a node task"):
         NAT.from_task(gk.load("karate"))
+    with pytest.raises(ValueError, match="NAT: events of 12 nodes, but num_nodes=9; make the model for the task"):
+        trainer().fit(NAT(9), task())

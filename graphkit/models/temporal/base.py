@@ -33,7 +33,7 @@ class EventModel(GrowingState, LayeredModel):
         - **output:** ``[num_pairs, 1]``
 
     Raises:
-        ValueError: (when called) if the batch has no events.
+        ValueError: (when called) if the batch has no events, or more nodes than the model is for.
     """
 
     checks = Checks(skip="it reads events, which the graphs of the checks do not have; see tests/temporal")
@@ -83,6 +83,12 @@ class EventModel(GrowingState, LayeredModel):
     def outputs(self, batch: Data) -> Tensor:
         if "src" not in batch:
             raise ValueError(f"{type(self).__name__} reads events, but the batch has none (src); use an EventTask")
+        size, nodes = getattr(self, "num_nodes", None), batch.get("num_nodes")
+        if size is not None and nodes is not None and nodes > size:
+            raise ValueError(
+                f"{type(self).__name__}: events of {nodes} nodes, but num_nodes={size}; make the model for the task, "
+                "as from_task does"
+            )
         out = super().outputs(batch)
         with torch.no_grad():
             self.update_state(batch.src, batch.dst, batch.t, batch.msg)

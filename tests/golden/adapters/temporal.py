@@ -1,4 +1,4 @@
-"""NAT's tables and probabilities batch by batch; schedules of events by their rule, and PRES event by event."""
+"""NAT: tables, states and probabilities batch by batch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphkit import models
-from graphkit.algorithms import t_batches
-from graphkit.nn.temporal import PRES
-from graphkit.nn.temporal.pres import incoherence
+from tests.golden.adapters import temporal_batching
 from tests.golden.files import GoldenFile
 
 METHODS = ("NAT",)
@@ -32,33 +30,7 @@ NAMES = {
 
 
 def check(file: GoldenFile) -> None:
-    kind = next(key for key in CHECKS if key in file)
-    CHECKS[kind](file)
-
-
-def check_schedule(file: GoldenFile) -> None:
-    batch = t_batches(torch.stack([file.tensor("user"), file.tensor("item")]), bipartite=True)
-    file.assert_close("tbatch", batch, 0)
-    file.assert_close("order", batch.argsort(stable=True), 0)
-    assert int(batch.max()) + 1 == file.scalar("num_batches"), f"{file.path}: num_batches"
-    file.assert_close("tbatch_one_id_space", t_batches(torch.stack([file.tensor("src"), file.tensor("dst")])), 0)
-
-
-def check_pres(file: GoldenFile) -> None:
-    measured, num_nodes = file.tensor("measured"), int(file.scalar("num_nodes"))
-    pres = PRES(num_nodes, measured.size(1), weight=float(file.scalar("gamma")), learn_weight=False).double()
-    memory, last, out = measured.new_zeros(num_nodes, measured.size(1)), measured.new_zeros(num_nodes), []
-    for node, time, update in zip(file.tensor("node"), file.tensor("time"), measured):
-        ids, elapsed = node.view(1), (time - last[node]).view(1)
-        previous = memory[ids]
-        fused = pres(ids, previous, update.unsqueeze(0), elapsed)
-        out.append((pres.predict(ids, previous, elapsed), fused, incoherence(previous, fused)))
-        pres.observe(ids, previous, fused, elapsed)
-        memory[node], last[node] = fused[0], time
-    for key, values in zip(("predicted", "fused", "coherence"), zip(*out)):
-        file.assert_close(key, torch.cat(values), TOLERANCE)
-    for key, value in {"final_memory": memory, "last_time": last, **dict(pres.named_buffers())}.items():
-        file.assert_close(key, value, TOLERANCE)
+    (check_nat if "neg_dst" in file else temporal_batching.check)(file)
 
 
 def check_nat(file: GoldenFile) -> None:
@@ -113,6 +85,3 @@ def nat(file: GoldenFile) -> models.NAT:
             prefix = max((key for key in NAMES if f"{name}.".startswith(f"{key}.")), key=len)
             parameter.copy_(weights[NAMES[prefix] + name.removeprefix(prefix)])
     return model
-
-
-CHECKS = {"tbatch": check_schedule, "measured": check_pres, "neg_dst": check_nat}
