@@ -106,6 +106,7 @@ def assert_builds(cell):
         mean_pause=1.0,
         num_features=card.expect["features"],
         num_outputs=None if of_pairs else card.expect["outputs"],
+        num_classes={"multiclass": card.expect["outputs"], "binary": 2}.get(card.target, 0),
         readout=None if card.kind != "graph" else "mean" if graphs[0].get("readout_mask") is None else "mask",
         graphs=graphs,
         example=graphs[0],

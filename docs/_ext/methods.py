@@ -229,10 +229,11 @@ def tasks_of(cls: type) -> dict[str, bool]:
     of_pairs, of_events = (issubclass(cls, base) for base in (gk.models.PairScorer, gk.models.EventModel))
     readout = inspect.signature(cls).parameters.get("readout")
     of_nodes = not (of_pairs or of_events) and (readout is None or readout.default is None)
+    of_classes = issubclass(cls, gk.models.Mowst | gk.models.MowstStar)  # of nodes or, by what experts read out, graphs
     return {
         "nodes": of_nodes,
-        "graphs": readout is not None,
-        "links": of_nodes or of_pairs,
+        "graphs": readout is not None or of_classes,
+        "links": (of_nodes and not of_classes) or of_pairs,
         "sampled": of_nodes or of_pairs,
         "events": of_events,
     }

@@ -8,6 +8,7 @@ from graphkit.diagnostics.asynchronous import Asynchrony, asynchronous
 from graphkit.diagnostics.directed import DirectedReport, directed_patterns
 from graphkit.diagnostics.energy import dirichlet_energy, energies, plot_energies
 from graphkit.diagnostics.events import Recurrence, Staleness, plot_staleness, recurrence, staleness
+from graphkit.diagnostics.experts import Experts, experts
 from graphkit.diagnostics.homophily import (
     adjusted_homophily,
     class_insensitive_homophily,
@@ -24,6 +25,7 @@ from graphkit.diagnostics.separation import Separation, separation
 __all__ = [
     "Asynchrony",
     "DirectedReport",
+    "Experts",
     "Probe",
     "Recurrence",
     "RewiringReport",
@@ -39,6 +41,7 @@ __all__ = [
     "dirichlet_energy",
     "edge_homophily",
     "energies",
+    "experts",
     "label_informativeness",
     "node_homophily",
     "plot_energies",

@@ -28,6 +28,7 @@ from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import ADPA, DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
 from graphkit.models.links import HLGNN, NCN, NCNC, LinkPredictor, PairScorer
+from graphkit.models.mixture import Mowst, MowstStar
 from graphkit.models.recommend import ItemKNN, LightGCN, MatrixFactorization, NodeEmbeddings, Popularity, Sheaf4Rec
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import CSNN, BuNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
@@ -83,6 +84,8 @@ __all__ = [
     "LinkPredictor",
     "MatrixFactorization",
     "MetaNetwork",
+    "Mowst",
+    "MowstStar",
     "NodeEmbeddings",
     "PPGNpp",
     "PairScorer",

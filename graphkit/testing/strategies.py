@@ -23,6 +23,7 @@ Make = Callable[[], Strategy]
 def unnamed_weights(trainer: Trainer, model: nn.Module, task: Task) -> tuple[Result, list[str]]:
     """Train, with weight decay, and list the trainable weights that stay as they are without a warning of ``fit``."""
     strategy, weights = trainer.strategy, dict[str, Tensor]()
+    trainer.restore_best = False  # training that makes nothing better is to be seen, too
     setup = strategy.setup
 
     def remember(model: nn.Module, *rest: Any) -> None:

@@ -135,6 +135,8 @@ class Loop:
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
         self.epoch, self.best_epoch, self.stopped = 0, 0, False
+        if self.phase.continues and self.finished:
+            return
         self.best_score = -math.inf if self.larger_is_better else math.inf
         self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.best_strategy = copy.deepcopy(self.strategy.state_dict())
@@ -197,7 +199,8 @@ class Loop:
 
     def _phase_is_over(self) -> bool:
         out_of_patience = self.settings.patience is not None and self.epoch - self.best_epoch >= self.settings.patience
-        stopped = self.stopped and self.best_epoch > 0  # without a validation there are no best weights
+        has_best = self.best_epoch > 0 or self.phase.continues
+        stopped = self.stopped and has_best  # without a validation there are no best weights
         return self.epoch >= self._limit(self.phase) or out_of_patience or stopped
 
     def _tell_of(self, record: Record) -> None:

@@ -37,7 +37,7 @@ class Result:
         metric: The metric's name.
         test: The test score; ``None`` after ``fit(..., test=False)``.
         val: The validation score of the same weights.
-        best_epoch: The epoch of those weights, counted from 1 (of the last phase).
+        best_epoch: The epoch of those weights, counted from 1 (of the last phase; 0 if they are of an earlier one).
         epochs: The number of epochs trained, over all phases.
         num_parameters: The number of trainable parameters.
         seconds: Wall time of ``fit``, resumed parts included.

@@ -27,7 +27,7 @@ ROOMS = [
 ]
 ROOMS_OF_FUNCTIONS = ["algorithms", "datasets", "diagnostics", "expressivity", "recipes", "transforms"]
 FREE = {  # parameters that an annotation cannot tell everything about
-    "encoder": "a model, its name or its configuration",
+    **dict.fromkeys(("encoder", "weak", "strong"), "a model, its name or its configuration"),
     "aggr_kwargs": "the aggregation checks its own arguments",
     "readout_kwargs": "the aggregation checks its own arguments",
     **dict.fromkeys(("data", "graphs", "split"), "a task converts what it can and refuses the rest"),

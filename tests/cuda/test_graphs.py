@@ -66,6 +66,7 @@ WITHOUT_GRAPHS = {
     algorithms.greedy_resistance,  # of a SimpleGraph, which is scipy's
     diagnostics.asynchronous,  # of a task
     diagnostics.directed_patterns,  # of a task
+    diagnostics.experts,  # likewise
     diagnostics.plot_energies,
     diagnostics.plot_sensitivity,
     diagnostics.plot_staleness,

@@ -3,6 +3,7 @@
 from graphkit.core.registry import Registry
 from graphkit.training.strategies.backprop import Backprop
 from graphkit.training.strategies.base import Phase, Strategy
+from graphkit.training.strategies.expert_turns import ExpertTurns
 from graphkit.training.strategies.feedback_alignment import DirectFeedbackAlignment
 from graphkit.training.strategies.forward_forward import ForwardForward
 from graphkit.training.strategies.layer_collaboration import LayerCollaborationFF
@@ -15,6 +16,7 @@ from graphkit.training.strategies.top_down import TopDownForward
 __all__ = [
     "Backprop",
     "DirectFeedbackAlignment",
+    "ExpertTurns",
     "ForwardForward",
     "LayerCollaborationFF",
     "LocalToGlobal",

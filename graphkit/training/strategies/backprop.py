@@ -24,8 +24,9 @@ class Backprop(Strategy):
 
     Works with any module. A part of the model that declares ``auxiliary_loss() -> Tensor`` (a regulariser of its last
     forward pass, as :class:`~graphkit.nn.aggr.LCMAggregation` has) gets it added to the task's loss while training;
-    it is logged as ``train_auxiliary_loss``. Validation and test know the task's loss alone. A model without any
-    weight, such as :class:`~graphkit.models.Popularity`, is evaluated in a single epoch.
+    it is logged as ``train_auxiliary_loss``. What a part tells by ``logged() -> dict[str, Tensor]`` is logged under its
+    names. Validation and test know the task's loss alone. A model without any weight, such as
+    :class:`~graphkit.models.Popularity`, is evaluated in a single epoch.
 
     Raises:
         ValueError: If a prediction of the first layers alone is asked for.
@@ -59,13 +60,19 @@ class Backprop(Strategy):
         if not self._has_looked:
             self._has_looked = True
             _warn_of_probabilities(out, self.task)
-        parts: list[Any] = [part for part in parts_of(self.model) if has(part, "auxiliary_loss")]
+        return self.minimise(loss, phase, self.model)
+
+    def minimise(self, loss: Tensor, phase: Phase, trained: nn.Module) -> dict[str, Tensor]:
+        """Take a step, by a loss and the auxiliary ones of what is trained; returns what is logged."""
+        everything: list[Any] = parts_of(trained)
+        told = {name: value for part in everything if has(part, "logged") for name, value in part.logged().items()}
+        parts = [part for part in everything if has(part, "auxiliary_loss")]
         if not parts:
             self.engine.optimize(loss, phase.optimizers[0])
-            return {"loss": loss.detach()}
+            return {"loss": loss.detach()} | told
         extra = torch.stack([part.auxiliary_loss() for part in parts]).sum()
         self.engine.optimize(loss + extra, phase.optimizers[0])
-        return {"loss": loss.detach(), "auxiliary_loss": extra.detach()}
+        return {"loss": loss.detach(), "auxiliary_loss": extra.detach()} | told
 
     def predict(self, batch: Data, upto_layer: int | None = None, stage: str = "test") -> Tensor:
         if upto_layer is not None:

@@ -55,6 +55,8 @@ class Phase:
         optimizers: Made by :meth:`Strategy.optimizers` when the phase begins; each turn has its own.
         schedulers: The learning-rate schedulers of these optimizers, one each, or none.
         max_epochs: The largest number of epochs, if smaller than the trainer's (default: the trainer's).
+        continues: Whether the best weights so far stay the best until this phase has better ones; ``best_epoch`` is 0
+            where it has none (default: ``False``, its own best ones count).
         turns: Phases that take turns, an epoch each; one that stands here twice has two epochs per round, with the same
             optimizers (default: none, the phase trains itself).
 
@@ -67,6 +69,7 @@ class Phase:
     optimizers: list[torch.optim.Optimizer] = field(default_factory=list)
     schedulers: list[Any] = field(default_factory=list)
     max_epochs: Count | None = None
+    continues: bool = False
     turns: Sequence[Phase] = ()
 
     def __post_init__(self) -> None:
