@@ -115,21 +115,12 @@ class TGNMemory(Checked, GrowingState):
 
     def forward(self, n_id: Tensor) -> tuple[Tensor, Tensor]:
         """Memories of some nodes and the times of their updates, with the messages that wait for them."""
-        place, other, time, content, sent = self.store.get(n_id)
-        memory, last_update = self.memory[n_id], self.last_update[n_id]
-        if not place.numel():
+        memory, last_update = self.memory.index_select(0, n_id), self.last_update.index_select(0, n_id)
+        have = (self.store.count[n_id] > 0).nonzero().view(-1)
+        if not have.numel():
             return memory, last_update
-        elapsed = (time - last_update[place]).to(memory.dtype)
-        states = self.memory[other] if self.read is None else self.read(other, time)
-        given = (memory[place], states, content, self.time_enc(elapsed))
-        have, row = place.unique_consecutive(return_inverse=True)
-        new = self.cell(self._mean(self._messages(given, sent), row, have.numel()), memory[have])
-        if last_update.dtype != time.dtype:
-            last_update = last_update.to(time.dtype)
-        latest = time.new_zeros(have.numel()).scatter_reduce_(0, row, time, "amax", include_self=False)
-        if self.correction is not None:
-            new = self.correction(n_id[have], memory[have], new, latest - last_update[have])
-        return memory.index_copy(0, have, new.to(memory.dtype)), last_update.index_copy(0, have, latest)
+        new, latest = self._updated(n_id[have])
+        return memory.index_copy(0, have, new), last_update.to(latest.dtype).index_copy(0, have, latest)
 
     @torch.no_grad()
     def update_state(self, src: Tensor, dst: Tensor, t: Tensor, raw_msg: Tensor) -> None:
@@ -156,13 +147,30 @@ class TGNMemory(Checked, GrowingState):
         return self
 
     def _write(self, nodes: Tensor) -> None:
-        memory, last_update = self(nodes)
-        if self.last_update.dtype != last_update.dtype:
-            self.last_update = self.last_update.to(last_update.dtype)
+        nodes = nodes[self.store.count[nodes] > 0]
+        if not nodes.numel():
+            return
+        new, latest = self._updated(nodes)
+        self.last_update = self.last_update.to(latest.dtype)
         if self.correction is not None:
-            self.correction.observe(nodes, self.memory[nodes], memory, last_update - self.last_update[nodes])
-        self.memory[nodes], self.last_update[nodes] = memory, last_update
+            self.correction.observe(nodes, self.memory[nodes], new, latest - self.last_update[nodes])
+        self.memory.index_copy_(0, nodes, new)
+        self.last_update.index_copy_(0, nodes, latest)
         self.store.drop(nodes)
+
+    def _updated(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
+        """The new memories of nodes for which messages wait, and the times of these."""
+        place, other, time, content, sent = self.store.get(nodes)
+        own, last_update = self.memory.index_select(0, nodes), self.last_update[nodes]
+        states = self.memory.index_select(0, other) if self.read is None else self.read(other, time)
+        encoded = self.time_enc((time - last_update[place]).to(own.dtype))
+        messages = self._messages((own.index_select(0, place), states, content, encoded), sent)
+        latest = time.new_zeros(nodes.numel()).scatter_reduce_(0, place, time, "amax", include_self=False)
+        mean = messages if self.aggregator == "last" else scatter(messages, place, nodes.numel(), "mean")
+        new = self.cell(mean, own)
+        if self.correction is not None:
+            new = self.correction(nodes, own, new, latest - last_update)
+        return new.to(own.dtype), latest
 
     def _messages(self, given: tuple[Tensor, ...], sent: Tensor) -> Tensor:
         """What the two functions make of states, contents and times."""
@@ -172,9 +180,6 @@ class TGNMemory(Checked, GrowingState):
         for module, rows in ((self.msg_s_module, sent), (self.msg_d_module, ~sent)):
             out = out.index_put((rows,), module(*(part[rows] for part in given)).to(out.dtype))
         return out
-
-    def _mean(self, messages: Tensor, row: Tensor, count: int) -> Tensor:
-        return messages if self.aggregator == "last" else scatter(messages, row, count, "mean")
 
     def extra_repr(self) -> str:
         return f"{self.memory.size(0)}, memory_dim={self.memory.size(1)}, aggregator={self.aggregator!r}"
