@@ -19,6 +19,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
@@ -26,15 +27,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.constraints import Count, Seed
-from graphkit.core.graph_input import as_tensor
+from graphkit.core.constraints import Count, Seed, checked
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.ops import sddmm
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
 from graphkit.tasks.batching import Batching, FixedSize
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names, check_split
-from graphkit.tasks.event_negatives import Pool, anybody, fixed_negatives
+from graphkit.tasks.event_negatives import Pool, anybody, fixed_negatives, given_negatives
 from graphkit.tasks.event_stream import as_data, in_time, times_of, warn_of_oddities
 from graphkit.tasks.loaders import Loader
 from graphkit.tasks.loaders.events import EventBatches, event_pairs
@@ -129,6 +129,84 @@ class EventTask(PairTask):
         self._negatives = negatives
         self.set_data([as_data(events, f"task {name!r}")], split)
 
+    @classmethod
+    @checked
+    def from_pandas(
+        cls,
+        events: Any,
+        source: str | None = None,
+        target: str | None = None,
+        time: str | None = None,
+        messages: Sequence[str] = (),
+        bipartite: bool = False,
+        name: str = "events",
+        **options: Any,
+    ) -> Self:
+        """A task of a pandas table with a row per event; nodes are numbered in the order in which they first occur.
+
+        Args:
+            events: The table.
+            source: The column of sources, of any type (default: ``None``, the first column).
+            target: The column of destinations (default: ``None``, the second).
+            time: The column of times, numbers or dates (default: ``None``, the third).
+            messages: The columns of numbers that are messages (default: none).
+            bipartite: Whether sources and destinations are of two kinds, so that equal ids are different nodes
+                (default: ``False``).
+            name: The task's name in results (default: ``"events"``).
+            **options: Further arguments of the class, such as ``negatives``.
+
+        Raises:
+            ImportError: If pandas is not installed.
+            TypeError: If it is no table, times are strings or messages are no numbers.
+            ValueError: If a column, an id or a time is missing; and as the class.
+
+        Example:
+            >>> import pandas as pd
+            >>> mails = pd.DataFrame({"from": list("abcabcabc"), "to": list("bcabcabca"), "day": range(9)})
+            >>> task = EventTask.from_pandas(mails, split=Split.by_time(mails.day))
+            >>> task.num_nodes, task.split.sizes, list(task.ids)
+            (3, (5, 2, 2), ['a', 'b', 'c'])
+        """
+        from graphkit.tasks.event_tables import stream_of
+
+        data, ids = stream_of(events, (source, target, time), messages, bipartite, f"task {name!r}")
+        task = cls(name, data, **options)
+        task.ids = ids
+        return task
+
+    @classmethod
+    @checked
+    def from_csv(
+        cls,
+        path: str | Path,
+        source: str | None = None,
+        target: str | None = None,
+        time: str | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> Self:
+        """:meth:`from_pandas` of a file of text, whose columns are divided by commas, tabulators, semicolons or blanks.
+
+        A first line without a letter is an event, and columns are then called ``"0"``, ``"1"``, ... Columns of ids that
+        are named here are texts, as they stand in the file.
+
+        Args:
+            path: The file.
+            source: The column of sources (default: ``None``, the first column).
+            target: The column of destinations (default: ``None``, the second).
+            time: The column of times (default: ``None``, the third).
+            name: The task's name (default: ``None``, that of the file).
+            **options: Further arguments of :meth:`from_pandas`.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ImportError, TypeError, ValueError: As :meth:`from_pandas`.
+        """
+        from graphkit.tasks.event_tables import read_events
+
+        table = read_events(path, (source, target))
+        return cls.from_pandas(table, source, target, time, name=Path(path).stem if name is None else name, **options)
+
     def make_loader(self) -> Loader:
         return EventBatches(self)
 
@@ -154,7 +232,10 @@ class EventTask(PairTask):
         self.labels = torch.empty(0)
         self.fit_target(torch.tensor([1.0, 0.0]).repeat(8))
         told = self._negatives
-        self.negatives = self._given_negatives(told) if isinstance(told, Mapping) else self._drawn_negatives(told)
+        if isinstance(told, Mapping):
+            self.negatives = given_negatives(told, split, self.num_nodes, place)
+        else:
+            self.negatives = self._drawn_negatives(told)
         for stage in ("val", "test"):
             if not self._counts(getattr(split, stage)).any():
                 raise ValueError(
@@ -260,24 +341,6 @@ class EventTask(PairTask):
     def _pool(self, ids: Tensor) -> Pool:
         return Pool(self.src[ids], self.dst[ids], self.num_nodes)
 
-    def _given_negatives(self, negatives: Mapping[str, Any]) -> dict[str, Tensor]:
-        place, given = f"task {self.name!r}: negatives", {}
-        for stage in ("val", "test"):
-            count = getattr(self.split, stage).numel()
-            if stage not in negatives:
-                raise ValueError(f"{place} of {stage!r} are missing; give destinations [{count}, k]")
-            ids = as_tensor(negatives[stage], f"{place} of {stage!r}")
-            if ids.dim() != 2 or ids.size(0) != count or ids.is_floating_point():
-                raise ValueError(
-                    f"{place} of {stage!r} are {ids.dtype} of shape {list(ids.shape)}, expected integers [{count}, k]"
-                )
-            if ids.numel() and not 0 <= int(ids.min()) <= int(ids.max()) < self.num_nodes:
-                raise IndexError(
-                    f"{place} of {stage!r} name node {int(ids.max())}, but there are {self.num_nodes} nodes"
-                )
-            given[stage] = ids.long()
-        return given
-
     # Changes and descriptions ------------------------------------------------------------------------------------
 
     def transform(self, transform: BaseTransform, jobs: int | None = None) -> Self:
@@ -311,7 +374,12 @@ class EventTask(PairTask):
         return hash_config([negatives, *settings, *(hash_data(graph) for graph in self.graphs)])
 
     def names(self, stage: str | None) -> Any:
-        return None
+        from graphkit.tasks.tables import names_of_pairs
+
+        if stage is None:
+            return None
+        pairs = [batch.edge_label_index for batch in self.batches(stage)]
+        return names_of_pairs(self.ids, torch.cat(pairs, 1), ("source", "target"))
 
     def _facts(self) -> dict[str, str]:
         features = {"features": f"{self.msg.size(1)} channels of messages, {self.num_features} features"}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
-KINDS = ("random", "historical", "inductive")
+from graphkit.core.graph_input import as_tensor
+from graphkit.tasks.split import Split
+
 _TRIES = 32  # draws of a destination that is free at this time, before any other is drawn
 
 
@@ -89,3 +94,31 @@ def fixed_negatives(
     if rows.numel():
         raise ValueError(f"event {int(rows[0])} of this part has no destination but its own; give negatives")
     return drawn
+
+
+def given_negatives(given: Mapping[str, Any], split: Split, num_nodes: int, place: str) -> dict[str, Tensor]:
+    """A user's destinations ``[n, k]`` for the events of validation and test.
+
+    Args:
+        given: Them, under ``"val"`` and ``"test"``.
+        split: The parts.
+        num_nodes: The number of nodes.
+        place: What messages begin with.
+
+    Raises:
+        IndexError: If one is no node.
+        ValueError: If they are missing for a part, or of another shape.
+    """
+    negatives = {}
+    for stage in ("val", "test"):
+        what, count = f"{place}: negatives of {stage!r}", getattr(split, stage).numel()
+        if stage not in given:
+            raise ValueError(f"{what} are missing; give destinations [{count}, k]")
+        ids = as_tensor(given[stage], what)
+        if ids.dim() != 2 or ids.size(0) != count or not ids.size(1) or ids.is_floating_point():
+            raise ValueError(f"{what} are {ids.dtype} of shape {list(ids.shape)}, expected integers [{count}, k]")
+        odd = ids[(ids < 0) | (ids >= num_nodes)]
+        if odd.numel():
+            raise IndexError(f"{what} name node {int(odd[0])}, but there are {num_nodes} nodes")
+        negatives[stage] = ids.long()
+    return negatives
