@@ -1,10 +1,10 @@
 """Check the built documentation: ``python scripts/check_docs.py docs/_build/html [--browser PATH]``.
 
 From the files alone: every link, anchor, picture and script of the site exists, nothing is loaded from another host,
-pages are made for small screens, no element asks for more than a phone's width, and the search index knows every public
-name. Then each page is opened in a
-real browser on a phone's screen, if Chrome or Chromium is installed: no console error, no broken picture, no sideways
-scrolling, and the search finds what it should. The browser is driven by its own protocol and needs no further package.
+pages are made for small screens, no element asks for more than a phone's width, and the search index knows every
+public name. Then each page is opened in a real browser on a phone's screen, if Chrome or Chromium is installed: no
+console error, no broken picture, no raw formula, no sideways scrolling, and the search finds what it should. The
+browser is driven by its own protocol and needs no further package.
 """
 
 from __future__ import annotations
@@ -264,6 +264,11 @@ def check_in_browser(site: Path, program: str) -> Iterator[str]:
 def check_page(browser: Browser, root: str, name: str) -> Iterator[str]:
     browser.open(urljoin(root, name))
     yield from (f"{name}: console: {text}" for text in complaints(browser, root))
+    formulas = "!document.querySelector('.math') || document.querySelector('mjx-container') !== null"
+    try:
+        browser.wait(formulas, name)
+    except TimeoutError:
+        yield f"{name}: formulas are shown as they were typed"
     pictures = "[...document.images].filter(i => i.loading !== 'lazy' && !i.naturalWidth).map(i => i.src)"
     yield from (f"{name}: broken picture {source}" for source in browser.value(pictures))
     width = browser.value("document.documentElement.scrollWidth")

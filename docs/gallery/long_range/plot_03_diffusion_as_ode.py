@@ -2,14 +2,13 @@
 Diffusion as a differential equation
 ====================================
 
-GRAND reads a graph network as heat that flows along attention: :math:`\\dot X = (A(X) - I) X`. Depth becomes time, and
-layers become steps of a solver.
+GRAND reads a graph network as heat that flows along attention. Depth becomes time, and layers become steps of a solver.
 """
 
 # %%
-# With attention that is computed once (``diffusivity="linear"``), the equation has a closed form. graphkit's solver
-# ``"exact"`` evaluates it by uniformisation, without any step size; the solvers of torchdiffeq approach it as their
-# steps get smaller.
+# The equation is :math:`\dot X = (A(X) - I) X`. With attention that is computed once (``diffusivity="linear"``), the
+# equation has a closed form. graphkit's solver ``"exact"`` evaluates it by uniformisation, without any step size; the
+# solvers of torchdiffeq approach it as their steps get smaller.
 import matplotlib.pyplot as plt
 import torch
 
