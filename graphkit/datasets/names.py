@@ -10,6 +10,7 @@ Node = Literal[
     "minesweeper-official", "minesweeper", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pubmed-full",
     "pubmed-structure", "pubmed", "questions", "roman-empire", "routing", "squirrel-filtered-directed",
     "squirrel-filtered", "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "tolokers", "wikics", "wisconsin",
+    "zero-shot",
 ]  # fmt: skip
 Graph = Literal[
     "aids", "bzr", "cexp", "clique-path", "collab", "cox2", "crossed-ring", "csl-official", "csl", "dd", "dhfr",

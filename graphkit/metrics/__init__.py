@@ -8,6 +8,7 @@ from graphkit.core.registry import Registry
 from graphkit.metrics.accuracy import Accuracy
 from graphkit.metrics.average_precision import AveragePrecision
 from graphkit.metrics.base import Metric
+from graphkit.metrics.class_hits import ClassHitsAt
 from graphkit.metrics.confusion import BalancedAccuracy, F1Macro, F1Micro, MatthewsCorrelation
 from graphkit.metrics.correlation import R2, Spearman
 from graphkit.metrics.exact_match import ExactMatch
@@ -24,6 +25,7 @@ __all__ = [
     "Accuracy",
     "AveragePrecision",
     "BalancedAccuracy",
+    "ClassHitsAt",
     "ExactMatch",
     "F1Macro",
     "F1Micro",

@@ -7,6 +7,7 @@ from graphkit.datasets.generators import (
     chains,
     expressive,
     gnp_tasks,
+    hierarchy,
     interactions,
     matching,
     minesweeper,
@@ -22,7 +23,7 @@ _FUNCTIONS: list[Callable[..., Generated]] = [
     matching.tree_neighbors_match, minesweeper.minesweeper, expressive.csl, expressive.sr16, expressive.karate,
     second_minimum.second_minimum, pna_multitask.pna_multitask, gnp_tasks.gnp_sets, gnp_tasks.gnp_graphs,
     gnp_tasks.gnp_nodes, cfi.cfi, cfi.pairs,
-    chains.chains, chains.count, routing.geometric, routing.routing, interactions.interactions,
+    chains.chains, chains.count, hierarchy.zero_shot, routing.geometric, routing.routing, interactions.interactions,
 ]  # fmt: skip
 
 GENERATORS: dict[str, Callable[..., Generated]] = {function.__name__: function for function in _FUNCTIONS}
