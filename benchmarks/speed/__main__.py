@@ -28,6 +28,7 @@ MODULES = (
     "ops",
     "path_nn",
     "polynomials",
+    "recommend",
     "rewiring",
     "routing",
     "samplers",

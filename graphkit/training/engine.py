@@ -44,6 +44,7 @@ class Engine:
         clip_norm: The largest norm of the gradient of one step (``None``: no clipping).
         num_nodes: The number of machines (default: 1).
         accumulate: How many batches a step sees (default: 1).
+        scale_lr: By which power of that number the rate of the step grows (default: 0).
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Engine:
         clip_norm: float | None,
         num_nodes: int = 1,
         accumulate: int = 1,
+        scale_lr: float = 0.0,
     ) -> None:
         from lightning_fabric.accelerators import CUDAAccelerator
 
@@ -68,7 +70,7 @@ class Engine:
         )
         self.fabric.launch()
         self.clip_norm = clip_norm
-        self.accumulate = accumulate
+        self.accumulate, self.scale_lr = accumulate, scale_lr
         self._seen: dict[torch.optim.Optimizer, int] = {}  # batches since the last step
         named = self.fabric._precision.precision  # short names such as "bf16" are spelled out
         self._autocast = named in ("bf16-mixed", "16-mixed")
@@ -234,7 +236,12 @@ class Engine:
             self._average([parameter for group in optimizer.param_groups for parameter in group["params"]])
         if self.clip_norm is not None:
             self.fabric.clip_gradients(nn.Identity(), optimizer, max_norm=self.clip_norm)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        for group in optimizer.param_groups if self.scale_lr else ():
+            group["lr"] *= count**self.scale_lr
         optimizer.step()
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
         written = (parameter for group in optimizer.param_groups for parameter in group["params"])
         torch.autograd.graph.increment_version(written)  # fused optimizers write without telling autograd
 

@@ -104,6 +104,8 @@ class Trainer(Configurable):
             on a GPU unless they do, else 0).
         accumulate: The number of batches whose gradients are averaged for one step, each batch counting alike; the
             last step of an epoch has those that are left. For strategies that call the model as a whole (default: 1).
+        accumulate_lr: How the rate of such a step grows with its batches: ``"linear"`` (with plain SGD the sum of their
+            gradients), ``"sqrt"``, or not; ``lr`` in the history is that of one batch (default: ``None``).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -148,6 +150,7 @@ class Trainer(Configurable):
         compile: bool | Annotated[Mapping[str, Any], check_options] = False,
         prefetch: NonNegativeInt | None = None,
         accumulate: Count = 1,
+        accumulate_lr: Literal["linear", "sqrt"] | None = None,
     ) -> None:
         self.max_epochs = max_epochs
         self.patience = patience
@@ -179,14 +182,14 @@ class Trainer(Configurable):
         self.callbacks = tuple(callbacks)
         self.compile = compile
         self.prefetch = prefetch
-        self.accumulate = accumulate
+        self.accumulate, self.accumulate_lr = accumulate, accumulate_lr
+        if accumulate_lr is not None and accumulate == 1:
+            raise ValueError(f"Trainer: accumulate_lr={accumulate_lr!r} counts where accumulate is above 1; set both")
         asked = {"compile": compile} if compile is not False else {"accumulate": accumulate} if accumulate > 1 else {}
         if asked and not self.strategy.whole_model:
             ((argument, given),) = asked.items()
-            name = type(self.strategy).__name__
-            raise ValueError(
-                f"Trainer: {argument}={given!r}, but {name} never calls the model as a whole; use Backprop"
-            )
+            reason = f"but {type(self.strategy).__name__} never calls the model as a whole; use Backprop"
+            raise ValueError(f"Trainer: {argument}={given!r}, {reason}")
         for name, value in (("max_epochs", max_epochs), ("patience", patience)):
             if value is not None and validate_every > value:
                 raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
@@ -365,7 +368,8 @@ class Trainer(Configurable):
     # Parts of fit ------------------------------------------------------------------------------------------------
 
     def _engine(self) -> Engine:
-        return Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes, self.accumulate)
+        steps = (self.accumulate, {"linear": 1.0, "sqrt": 0.5, None: 0.0}[self.accumulate_lr])
+        return Engine(self.accelerator, self.devices, self.precision, self.clip_norm, self.num_nodes, *steps)
 
     def _restore(self, model: nn.Module, task: Task) -> nn.Module:
         """Stand where :meth:`fit` has ended; weights and the strategy's state come later. Returns the network."""

@@ -165,6 +165,28 @@ def test_a_step_of_several_batches_is_that_of_one_large_batch():
     assert not torch.allclose(steps, weights(batch_size=4))
 
 
+def test_the_rate_of_a_step_grows_with_its_batches():
+    def weights(**settings):
+        settings = {"optimizer": "SGD", "lr": 0.1, "max_epochs": 2, "restore_best": False} | settings
+        model = GCN.from_task(task, hidden_channels=8, readout="mean")
+        result = Trainer(progress=False, **settings).fit(model, task)
+        assert {row["lr"] for row in result.history} == {settings["lr"]}
+        return torch.cat([weight.flatten() for weight in model.parameters()])
+
+    task = tiny.graph_task()  # 12 graphs to train on: 6 batches of 2, steps of 4 and of 2 batches
+    torch.testing.assert_close(
+        weights(batch_size=2, accumulate=3, accumulate_lr="linear"), weights(batch_size=6, lr=0.3)
+    )
+    root = weights(batch_size=2, accumulate=6, accumulate_lr="sqrt")
+    torch.testing.assert_close(root, weights(batch_size=12, lr=0.1 * 6**0.5))
+    uneven = weights(batch_size=2, accumulate=4, accumulate_lr="linear")
+    assert not torch.allclose(uneven, weights(batch_size=2, accumulate=4, lr=0.4)), "the last step has two batches"
+    adam = weights(batch_size=2, accumulate=3, accumulate_lr="linear", optimizer="Adam")
+    torch.testing.assert_close(adam, weights(batch_size=6, lr=0.3, optimizer="Adam"))
+    with pytest.raises(ValueError, match="accumulate_lr='linear' counts where accumulate is above 1"):
+        Trainer(accumulate_lr="linear")
+
+
 def test_accumulation_clips_the_averaged_gradient():
     settings = {"optimizer": "SGD", "lr": 1.0, "clip_norm": 1e-3, "restore_best": False, "max_epochs": 1}
     task = tiny.graph_task()

@@ -8,6 +8,7 @@ from graphkit.training.strategies.feedback_alignment import DirectFeedbackAlignm
 from graphkit.training.strategies.forward_forward import ForwardForward
 from graphkit.training.strategies.layer_collaboration import LayerCollaborationFF
 from graphkit.training.strategies.local_to_global import LocalToGlobal
+from graphkit.training.strategies.mlp_init import MLPInit
 from graphkit.training.strategies.scalable_ff import ScalableFF
 from graphkit.training.strategies.single_forward import SingleForward
 from graphkit.training.strategies.target_projection import TargetProjection
@@ -20,6 +21,7 @@ __all__ = [
     "ForwardForward",
     "LayerCollaborationFF",
     "LocalToGlobal",
+    "MLPInit",
     "Phase",
     "ScalableFF",
     "SingleForward",
