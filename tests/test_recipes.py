@@ -99,12 +99,13 @@ def assert_builds(cell):
     card = gk.datasets.card(cell.experiment.config["task"]["name"])
     graphs = [Data(num_nodes=1, readout_mask=1 if card.generator == "pna_multitask" else None)]
     of_pairs = card.kind in ("link", "event")
+    features = (cell.experiment.config.get("features") or {}).get("init_args", {})
     shape = SimpleNamespace(
         name=card.name,
         kind=card.kind,
         num_edge_features=0,
         mean_pause=1.0,
-        num_features=card.expect["features"],
+        num_features=card.expect["features"] + features.get("walk_length", 0),
         num_outputs=None if of_pairs else card.expect["outputs"],
         num_classes={"multiclass": card.expect["outputs"], "binary": 2}.get(card.target, 0),
         readout=None if card.kind != "graph" else "mean" if graphs[0].get("readout_mask") is None else "mask",
