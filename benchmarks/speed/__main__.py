@@ -24,6 +24,7 @@ MODULES = (
     "heterophily",
     "kl",
     "link",
+    "metanetworks",
     "ncn",
     "ops",
     "path_nn",

@@ -14,7 +14,7 @@ from graphkit.algorithms import greedy_tensile, route
 NODES = 200
 
 
-@benchmark("routing", goal=20.0)
+@benchmark("routing", goal=5.0)
 def routing() -> Benchmark:
     """All packets of a unit-disk graph of 200 nodes by Greedy Tensile, and their shortest paths."""
     (data,) = gk.datasets.load_graphs("geometric", num_nodes=NODES)

@@ -28,7 +28,7 @@ from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.constraints import checked
 from graphkit.core.validate import check_edge_index
 
-ROWS = 1 << 20  # candidates that are scored at once
+ROWS = 1 << 16  # candidates that are scored at once: they stay in the processor's cache
 
 
 def greedy_forwarding(features: Tensor) -> Tensor:
@@ -87,13 +87,8 @@ def routing_features(pos: Tensor, origin: Tensor, destination: Tensor, node: Ten
         >>> routing_features(pos, *torch.tensor([[0], [1], [0], [2]]))
         tensor([[5.0000, 1.0000, 4.0000, 1.4000]])
     """
-    start, end = pos[origin], pos[destination]
-    whole = _distance(start, end)
-    columns = []
-    for place in (pos[node], pos[neighbour]):
-        left = _distance(place, end)
-        columns += [left, (_distance(start, place) + left) / whole]
-    return torch.stack(columns, dim=1)
+    ends = origin, destination
+    return torch.stack([*_known(pos, *ends, node), *_known(pos, *ends, neighbour)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -168,7 +163,7 @@ def route(edge_index: Tensor, pos: Tensor, policy: Callable[[Tensor], Any], pair
     pairs = _all_pairs(n, pos.device) if pairs is None else pairs
     check_edge_index(pairs, n, "route: pairs")
     origin, destination = pairs.long()
-    straight = _distance(pos[origin], pos[destination])
+    straight = _norm(pos[origin].T - pos[destination].T)
     if bool((straight == 0).any()):
         raise ValueError("route: origin and destination of a pair are the same node, or at the same place")
     table = _neighbours(graph).to(pos.device)
@@ -201,7 +196,7 @@ def _sent(pos: Tensor, table: Tensor, policy: Callable[[Tensor], Any], origin: T
             break
         next_node = _next(pos, table, policy, origin[way], destination[way], node)
         stuck = next_node < 0
-        gone = gone + _distance(pos[node], pos[next_node])
+        gone = gone + _norm(pos[node].T - pos[next_node].T)
         node = next_node
         there = node == destination[way]
         length[way[there]] = gone[there]
@@ -216,18 +211,30 @@ def _next(
     pos: Tensor, table: Tensor, policy: Callable[[Tensor], Any], origin: Tensor, destination: Tensor, node: Tensor
 ) -> Tensor:
     """The neighbour of the best score of each packet's node; -1 of a node without any."""
-    candidates = table[node]
-    packet, column = (candidates >= 0).nonzero(as_tuple=True)
-    features = routing_features(pos, origin[packet], destination[packet], node[packet], candidates[packet, column])
+    candidates = table.index_select(0, node)
+    here = _known(pos, origin, destination, node)
+    there = _known(pos, origin[:, None], destination[:, None], candidates)
+    columns = [*(each[:, None].expand_as(candidates) for each in here), *there]
+    features = torch.stack([column.reshape(-1) for column in columns]).T  # columns, which policies read, in one piece
     scores = policy(features)
     if scores.numel() != len(features):
         raise ValueError(
             f"route: the policy returned {list(scores.shape)} for features {list(features.shape)}; it needs one score "
             "per row"
         )
-    best = scores.new_full(candidates.shape, -torch.inf)
-    best[packet, column] = scores.view(-1)
-    return candidates.gather(1, best.argmax(1, keepdim=True)).squeeze(1)
+    scores = scores.view_as(candidates).masked_fill(candidates < 0, -torch.inf)
+    return candidates.gather(1, scores.argmax(1, keepdim=True)).squeeze(1)
+
+
+def _known(pos: Tensor, origin: Tensor, destination: Tensor, node: Tensor) -> tuple[Tensor, Tensor]:
+    """The distance to the destination and the stretch factor of nodes."""
+    start, end, place = (pos.T[:, each] for each in (origin, destination, node))
+    left = _norm(place - end)
+    return left, (_norm(start - place) + left) / _norm(start - end)
+
+
+def _norm(difference: Tensor) -> Tensor:
+    return difference.square().sum(0).sqrt()
 
 
 def _neighbours(graph: SimpleGraph) -> Tensor:
@@ -242,7 +249,3 @@ def _neighbours(graph: SimpleGraph) -> Tensor:
 def _all_pairs(num_nodes: int, device: torch.device) -> Tensor:
     origin, destination = torch.ones(num_nodes, num_nodes, device=device).fill_diagonal_(0).nonzero(as_tuple=True)
     return torch.stack([origin, destination])
-
-
-def _distance(first: Tensor, second: Tensor) -> Tensor:
-    return (first - second).square().sum(-1).sqrt()

@@ -14,11 +14,12 @@ Node = Literal[
 ]  # fmt: skip
 Graph = Literal[
     "aids", "bzr", "cexp", "clique-path", "collab", "cox2", "crossed-ring", "csl-official", "csl", "dd", "dhfr",
-    "enzymes", "exp", "gnp-graphs", "gnp-nodes", "gnp-sets", "imdb-binary", "imdb-multi", "mutag", "mutagenicity",
-    "nci1", "nci109", "ogbg-molbace", "ogbg-molbbbp", "ogbg-molesol", "ogbg-molfreesolv", "ogbg-molhiv-rebuilt",
-    "ogbg-molhiv", "ogbg-molpcba", "peptides-func", "peptides-struct", "pna-multitask-graphs", "pna-multitask-nodes",
-    "proteins", "ptc-mr", "qm9-ggnn", "reddit-binary", "reddit-multi-5k", "ring-transfer", "second-minimum",
-    "tree-neighbors-match", "tree-transfer", "zinc-rebuilt", "zinc",
+    "digits-cnns", "digits-mlps", "enzymes", "exp", "gnp-graphs", "gnp-nodes", "gnp-sets", "imdb-binary",
+    "imdb-multi", "mutag", "mutagenicity", "nci1", "nci109", "ogbg-molbace", "ogbg-molbbbp", "ogbg-molesol",
+    "ogbg-molfreesolv", "ogbg-molhiv-rebuilt", "ogbg-molhiv", "ogbg-molpcba", "peptides-func", "peptides-struct",
+    "pna-multitask-graphs", "pna-multitask-nodes", "proteins", "ptc-mr", "qm9-ggnn", "reddit-binary",
+    "reddit-multi-5k", "ring-transfer", "second-minimum", "sine-networks", "tree-neighbors-match", "tree-transfer",
+    "zinc-rebuilt", "zinc",
 ]  # fmt: skip
 Ranking = Literal["movielens-100k", "movielens-1m", "planted-interactions"]
 Link = Literal[

@@ -92,7 +92,7 @@ def test_what_is_refused():
             route(edges, pos, greedy_forwarding, torch.tensor(pairs))
     with pytest.raises(IndexError, match="route: pairs"):
         route(edges, pos, greedy_forwarding, torch.tensor([[0], [3]]))
-    with pytest.raises(ValueError, match=r"route: the policy returned \[1, 2\] for features \[1, 4\]"):
+    with pytest.raises(ValueError, match=r"route: the policy returned \[2, 2\] for features \[2, 4\]"):
         route(edges, pos, lambda f: f[:, :2], torch.tensor([[0], [1]]))
 
 

@@ -14,6 +14,8 @@ from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.generators.expressive import csl_edges
 from graphkit.datasets.generators.minesweeper import grid_edges, minesweeper_features
 
+DIRECTED = ("tree-neighbors-match", "zero-shot", "digits-mlps", "digits-cnns", "sine-networks")
+
 
 @pytest.mark.parametrize("name", [name for name, card in datasets.cards().items() if card.generator])
 def test_a_generated_card_needs_nothing_and_says_the_truth(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,8 +31,8 @@ def test_a_generated_card_needs_nothing_and_says_the_truth(name: str, monkeypatc
     if "outputs" in card.expect:
         outputs = {graph.y.size(1) for graph in graphs} if graphs[0].y.dim() == 2 else {_num_classes(graphs)}
         assert outputs == {card.expect["outputs"]}
-    assert all(graph.is_undirected() for graph in graphs[:20]) or name in ("tree-neighbors-match", "zero-shot")
-    assert all(graph.is_coalesced() for graph in graphs[:20]) or name in ("karate", "tree-neighbors-match")
+    assert all(graph.is_undirected() for graph in graphs[:20]) or name in DIRECTED
+    assert all(graph.is_coalesced() for graph in graphs[:20]) or name in ("karate", *DIRECTED)
     assert datasets.check(name) == {}
     assert datasets.available()[name] == "generated"
 
