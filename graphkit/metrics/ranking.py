@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from importlib import import_module
+from typing import ClassVar
 
 from torch import Tensor
-from torch_geometric.metrics import LinkPredMAP, LinkPredMRR, LinkPredNDCG, LinkPredPrecision, LinkPredRecall
 
 from graphkit.core.constraints import Checked, Count
 from graphkit.metrics.base import Metric
@@ -19,12 +19,12 @@ class RankingMetric(Checked, Metric):
     """
 
     targets = ("ranking",)
-    of: ClassVar[Any]
+    of: ClassVar[str]  # in torch_geometric.metrics, whose import brings torchmetrics along
 
     def __init__(self, k: Count = 10) -> None:
         self.k = k
         self.name = self.name.replace("K", str(k))
-        self._metric = self.of(k)
+        self._metric = getattr(import_module("torch_geometric.metrics"), self.of)(k)
 
     def update(self, out: Tensor, label: Tensor) -> None:
         """Add rows of scores ``[n, num_candidates]``, with labels of 1 for what is to be found.
@@ -47,14 +47,14 @@ class RecallAt(RankingMetric):
     """Which share of what is to be found is among the first K (PyG's ``LinkPredRecall``)."""
 
     name = "recall@K"
-    of = LinkPredRecall
+    of = "LinkPredRecall"
 
 
 class PrecisionAt(RankingMetric):
     """Which share of the first K was to be found (PyG's ``LinkPredPrecision``)."""
 
     name = "precision@K"
-    of = LinkPredPrecision
+    of = "LinkPredPrecision"
 
 
 class NDCGAt(RankingMetric):
@@ -64,18 +64,18 @@ class NDCGAt(RankingMetric):
     """
 
     name = "ndcg@K"
-    of = LinkPredNDCG
+    of = "LinkPredNDCG"
 
 
 class MRRAt(RankingMetric):
     """The reciprocal rank of the first hit, 0 if it is not among the first K (PyG's ``LinkPredMRR``)."""
 
     name = "mrr@K"
-    of = LinkPredMRR
+    of = "LinkPredMRR"
 
 
 class MAPAt(RankingMetric):
     """The precision at the rank of each hit among the first K, averaged (PyG's ``LinkPredMAP``)."""
 
     name = "map@K"
-    of = LinkPredMAP
+    of = "LinkPredMAP"
