@@ -109,6 +109,36 @@ def test_the_best_turn_counts_and_confidence_is_logged(target):
     assert all(0 < row["train_confidence"] < 1 for row in star.history)
 
 
+@pytest.mark.parametrize("cls", [Mowst, MowstStar])
+@pytest.mark.parametrize("name", ["weak", "strong"])
+def test_an_expert_alone_is_trained_and_judged_alone(cls, name):
+    class Watch(Callback):
+        def on_epoch_start(self, state):
+            self.before = {key: value.clone() for key, value in state.model.state_dict().items()}
+
+        def on_epoch_end(self, state):
+            if state.phase == f"{name} alone":
+                changed = {
+                    key.split(".")[0] for key, value in self.before.items() if not value.equal(after(state)[key])
+                }
+                out = getattr(state.model, name).eval()(TASK.data)[TASK.split.val]
+                losses.append(
+                    (state.history[-1]["val_loss"], float(TASK.loss_of(out.detach(), TASK.labels[TASK.split.val])))
+                )
+                assert changed == {name}
+
+    def after(state):
+        return state.model.state_dict()
+
+    losses = []
+    strategy = gk.strategies.ExpertTurns(pretrain=name)
+    result = trainer(strategy=strategy, callbacks=[Watch()]).fit(made(cls), TASK)
+    assert [row["phase"] for row in result.phases][:2] == [f"{name} alone", "weak 1" if cls is Mowst else "together"]
+    assert losses
+    for told, expected in losses:
+        assert told == pytest.approx(expected, rel=1e-5)
+
+
 @pytest.mark.parametrize("epochs", [2, 9])
 def test_a_run_goes_on_in_any_turn(epochs, tmp_path):
     class Stop(Callback):
@@ -116,19 +146,24 @@ def test_a_run_goes_on_in_any_turn(epochs, tmp_path):
             if len(state.history) == epochs:
                 raise KeyboardInterrupt
 
+    def trainer_of(**settings):
+        return trainer(strategy=gk.strategies.ExpertTurns(4, pretrain="weak"), **settings)
+
     whole = made()
-    expected = trainer(4).fit(whole, TASK)
+    expected = trainer_of().fit(whole, TASK)
     assert len(expected.history) > epochs
     with pytest.raises(KeyboardInterrupt):
-        trainer(4, run_dir=tmp_path, checkpoint_seconds=0, callbacks=[Stop()]).fit(made(), TASK)
+        trainer_of(run_dir=tmp_path, checkpoint_seconds=0, callbacks=[Stop()]).fit(made(), TASK)
     resumed = made()
-    result = trainer(4, run_dir=tmp_path, checkpoint_seconds=0).fit(resumed, TASK, resume=True)
+    result = trainer_of(run_dir=tmp_path, checkpoint_seconds=0).fit(resumed, TASK, resume=True)
     assert result.history == expected.history
     assert same(whole, resumed)
 
 
 def test_only_experts_take_turns():
-    with pytest.raises(TypeError, match="ExpertTurns trains the experts of a Mowst, got MowstStar; use Backprop"):
+    with pytest.raises(TypeError, match="ExpertTurns trains the experts of a Mowst, got GCN; use Backprop"):
+        trainer().fit(GCN.from_task(TASK), TASK)
+    with pytest.raises(ValueError, match="rounds=3, but a MowstStar has no turns"):
         trainer().fit(made(MowstStar), TASK)
     with pytest.raises(TypeError, match="Mowst: the expert Identity needs a method reset_parameters"):
         Mowst(nn.Identity(), GCN(6, 8))

@@ -123,7 +123,8 @@ def test_no_strategy_drops_edge_weights(name):
     losses = []
     for attributes in ({}, {"edge_weight": weights}):
         task = task_with(**attributes)
-        model = gk.models.GCN.from_task(task, hidden_channels=8)
+        takes_turns = name == "ExpertTurns"
+        model = gk.models.Mowst.from_task(task) if takes_turns else gk.models.GCN.from_task(task, hidden_channels=8)
         result = gk.Trainer(max_epochs=1, strategy=name, progress=False, accelerator="cpu").fit(model, task)
         losses.append(result.history[-1]["train_loss"])
     assert losses[0] != losses[1]
