@@ -47,7 +47,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shapes", "Complexity", ("Usual arguments", "params_style")]
 
-QUESTIONS = ("start", "heterophilous", "long_range", "counting", "larger", "no_backpropagation", "own_time")
+QUESTIONS = ("start", "heterophilous", "long_range", "counting", "larger", "no_backpropagation", "own_time", "networks")
 
 # Every script of the gallery is run; one that fails, fails the build.
 sphinx_gallery_conf = {

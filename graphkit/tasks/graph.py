@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,15 +13,15 @@ from torch_geometric.data import Data
 
 from graphkit.core.attributes import with_kinds
 from graphkit.core.constraints import Count, Seed, checked
-from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
 from graphkit.tasks.loaders import GraphBatches, Loader
+from graphkit.tasks.scenarios import Scenarios
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.tables.columns import Impute
 from graphkit.tasks.targets import Target
 
 
-class GraphTask(Task):
+class GraphTask(Scenarios):
     r"""Predict a label per graph, in mini-batches of graphs; or labels of the nodes that each graph's mask marks.
 
     Args:
@@ -164,6 +165,15 @@ class GraphTask(Task):
     def readout(self) -> str:  # type: ignore[override]
         """``"mask"`` for graphs that mark the nodes to read, else ``"mean"``."""
         return "mean" if self.graphs[0].get("readout_mask") is None else "mask"
+
+    def with_labels(self, labels: Tensor) -> list[Data]:
+        graphs = [copy.copy(graph) for graph in self.graphs]
+        for position, graph in enumerate(graphs):
+            graph.y = labels[self._ends[position] : self._ends[position + 1]].view(graph.y.shape)
+        return graphs
+
+    def training_rows(self) -> Tensor:
+        return self._rows(self.split.train)
 
     def labels_of(self, position: int) -> Tensor:
         """The labels of one graph."""

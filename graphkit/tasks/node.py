@@ -14,6 +14,7 @@ from graphkit.samplers import Sampler
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_names, check_split
 from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.loaders import Loader, NodeSubgraphs, WholeGraph
+from graphkit.tasks.scenarios import Scenarios
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets import Target
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from graphkit.tasks.tables import Made
 
 
-class NodeTask(FromTables):
+class NodeTask(FromTables, Scenarios):
     r"""Predict a label per node of one graph; the whole graph is one batch, or its subgraphs (:meth:`Task.sampled`).
 
     Args:
@@ -104,6 +105,14 @@ class NodeTask(FromTables):
     def data(self) -> Data:
         """The graph."""
         return self.graphs[0]
+
+    def with_labels(self, labels: Tensor) -> list[Data]:
+        data = copy.copy(self.data)
+        data.y = labels
+        return [data]
+
+    def training_rows(self) -> Tensor:
+        return self.split.train
 
     def visible_labels(self, stage: str) -> Tensor:
         """The labels of all nodes, those of the test hidden at any other stage."""
