@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import graphkit as gk
-from graphkit.models import GCN
+from graphkit.models import GCN, Mowst
 from tests import tiny
 
 STRATEGIES = {n: c for n, c in gk.strategies.registry.classes().items() if c.__module__.startswith("graphkit.")}
@@ -25,6 +25,8 @@ OTHER_KINDS = {
     "counted_steps": [[1, 2]],
     "local_layers": [2],
     "local_epochs": [1],
+    "pretrain": ["weak", "strong", "both"],
+    "rounds": [1],
 }  # where the default is none, or twice as much does no more
 
 
@@ -64,9 +66,10 @@ def run(cls: type, kind: str, arguments: dict[str, Any]) -> Any:
         trainer = gk.Trainer(max_epochs=2, lr=0.05, strategy=cls(**arguments), progress=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = GCN.from_task(
-                task, hidden_channels=4, num_layers=2, readout="mean" if task.joins_graphs else "nodes"
-            )
+            gcn = {"hidden_channels": 4, "num_layers": 2, "readout": "mean" if task.joins_graphs else "nodes"}
+            strong = {"class_path": "GCN", "init_args": gcn}
+            takes_turns = cls is gk.strategies.ExpertTurns
+            model = Mowst.from_task(task, strong=strong) if takes_turns else GCN.from_task(task, **gcn)
             result = trainer.fit(model, task)
     except (TypeError, ValueError) as error:
         return error
