@@ -49,6 +49,11 @@ class LinkTask(PairTask):
         num_negatives: Where the split fixes no negatives for training, how many are drawn per link in every epoch,
             uniformly from the pairs without a training link, of types of nodes that are linked if the split has such;
             at least one pair in all (default: 1).
+        group_by_source: Whether links of the same source, and negatives likewise, are trained on in the same batch, the
+            sources in random order, as in `"LiGNN: Graph Neural Networks at LinkedIn"
+            <https://arxiv.org/abs/2402.11139>`_ (Borisyuk et al., KDD 2024). In a sampled task each node is a root once
+            per batch, so batches have fewer roots, and the loss of given pairs is the same; but batches are no longer
+            independent draws (default: ``False``).
 
     Raises:
         TypeError: If ``edge_index`` is not integer, ``x`` not floating point or ``split`` no :class:`LinkSplit`.
@@ -75,8 +80,10 @@ class LinkTask(PairTask):
         num_negatives: Positive = 1.0,
         loss: Any = None,
         pos_weight: Any = None,
+        group_by_source: bool = False,
     ) -> None:
         super().__init__(name, "link", metric, loss=loss, pos_weight=pos_weight)
+        self.group_by_source = group_by_source
         self.num_negatives = num_negatives
         self.set_data([data], split)
 

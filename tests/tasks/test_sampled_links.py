@@ -66,6 +66,48 @@ def test_no_subgraph_holds_a_link_that_a_stage_may_not_see(disjoint):
         assert count > 0
 
 
+def grouped_links(sampler):
+    task, _ = sampled_links(sampler)
+    return LinkTask("links", task._data, task.split, group_by_source=True).sampled(sampler), task.sampled(sampler)
+
+
+def test_links_of_one_source_are_trained_on_together():
+    grouped, plain = grouped_links(gk.samplers.NeighborSampler([3]))
+
+    def drawn(task, seed):
+        batches = list(task.batches("train", 10, shuffle=True, generator=torch.Generator().manual_seed(seed)))
+        pairs = [batch.n_id[batch.edge_label_index][:, batch.edge_label > 0] for batch in batches]
+        return pairs, sum(batch.root_index.numel() for batch in batches)
+
+    (together, few), (apart, many) = drawn(grouped, 0), drawn(plain, 0)
+    assert few < 0.9 * many
+    for pairs in (together, apart):
+        assert set(map(tuple, torch.cat(pairs, dim=1).t().tolist())) == set(map(tuple, plain.split.train.t().tolist()))
+    order = torch.cat(together, dim=1)[0]
+    assert order.unique_consecutive().numel() == order.unique().numel(), "each source once, over the ends of batches"
+    assert not torch.equal(order, torch.cat(drawn(grouped, 1)[0], dim=1)[0])
+    assert not torch.equal(order, order.sort().values)
+
+
+def test_losses_and_gradients_of_grouped_links_are_those_of_the_whole_graph():
+    grouped, plain = grouped_links(FULL["neighbors"])
+    model = gk.models.GCN.from_task(plain, hidden_channels=8).double()
+    graph = plain.loader.whole.stage_graph("train").clone()
+    graph.x = graph.x.double()
+
+    def with_gradients(loss):
+        return [loss, *torch.autograd.grad(loss, list(model.parameters()))]
+
+    for batch in grouped.batches("train", 12, shuffle=True, generator=torch.Generator().manual_seed(0)):
+        pairs, label = batch.n_id[batch.edge_label_index], batch.edge_label
+        dense = model(graph)
+        scores = (dense[pairs[0]] * dense[pairs[1]]).sum(1)
+        expected = with_gradients(F.binary_cross_entropy_with_logits(scores, label.double()))
+        ours = with_gradients(grouped.loss(model(batch.update({"x": batch.x.double()})), batch))
+        torch.testing.assert_close(ours, expected)
+        assert batch.root_index.numel() == pairs.unique().numel(), "each node is read once"
+
+
 def test_a_shadow_model_reads_the_ends_of_pairs_itself():
     _, task = sampled_links(gk.samplers.ShaDowKHop(2, 5))
     batch = next(iter(task.batches("train", 10)))

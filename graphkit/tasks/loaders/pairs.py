@@ -84,7 +84,8 @@ class Pairs(PairLoader):
         if negatives is None:
             generator = torch.Generator().manual_seed(0) if generator is None else generator
             negatives = self.task.draw_negatives(generator)
-        for first, second in divided((links.size(1), negatives.size(1)), replace(draw, generator=generator)):
+        sources = (links[0], negatives[0]) if self.task.group_by_source else None
+        for first, second in divided((links.size(1), negatives.size(1)), replace(draw, generator=generator), sources):
             yield labelled_pairs(links[:, first], negatives[:, second])
 
 
@@ -125,13 +126,23 @@ class EdgePairs(PairLoader):
             yield batch
 
 
-def divided(sizes: Sequence[int], draw: Draw) -> Iterator[tuple[Tensor, ...]]:
-    """Ids of rows of several kinds, so many of the first kind at a time and an equal share of each other kind."""
+def divided(sizes: Sequence[int], draw: Draw, groups: Sequence[Tensor] | None = None) -> Iterator[tuple[Tensor, ...]]:
+    """Ids of rows of several kinds, so many of the first kind at a time and an equal share of each other kind.
+
+    Args:
+        sizes: The number of rows of each kind.
+        draw: How they are drawn.
+        groups: A number for each row of each kind; rows of one number stand together (default: none has one).
+    """
     rank, world = draw.shard
     steps = 1 if draw.batch_size is None else -(-sizes[0] // (draw.batch_size * world))
     parts = []
-    for size in sizes:
+    for kind, size in enumerate(sizes):
         order = torch.randperm(size, generator=draw.generator) if draw.shuffle else torch.arange(size)
+        if groups is not None:
+            group = groups[kind]
+            place = torch.randperm(int(group.max()) + 1, generator=draw.generator) if draw.shuffle else None
+            order = order[(group if place is None else place[group])[order].argsort(stable=True)]
         parts.append(order.tensor_split(steps * world)[rank::world])
     yield from zip(*parts, strict=True)
 
