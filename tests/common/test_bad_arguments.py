@@ -30,7 +30,7 @@ FREE = {  # parameters that an annotation cannot tell everything about
     **dict.fromkeys(("encoder", "weak", "strong"), "a model, its name or its configuration"),
     "aggr_kwargs": "the aggregation checks its own arguments",
     "readout_kwargs": "the aggregation checks its own arguments",
-    **dict.fromkeys(("data", "graphs", "split"), "a task converts what it can and refuses the rest"),
+    **dict.fromkeys(("data", "graphs", "events", "split"), "a task converts what it can and refuses the rest"),
     **dict.fromkeys(("train_mask", "val_mask", "test_mask"), "a split converts what it can and refuses the rest"),
     "stratify": "labels of any kind",
     "task": "diagnostics know no tasks, which stand above them",
