@@ -18,8 +18,8 @@ Graph = Literal[
     "imdb-multi", "mutag", "mutagenicity", "nci1", "nci109", "ogbg-molbace", "ogbg-molbbbp", "ogbg-molesol",
     "ogbg-molfreesolv", "ogbg-molhiv-rebuilt", "ogbg-molhiv", "ogbg-molpcba", "peptides-func", "peptides-struct",
     "pna-multitask-graphs", "pna-multitask-nodes", "proteins", "ptc-mr", "qm9-ggnn", "reddit-binary",
-    "reddit-multi-5k", "ring-transfer", "second-minimum", "sine-networks", "tree-neighbors-match", "tree-transfer",
-    "zinc-rebuilt", "zinc",
+    "reddit-multi-5k", "ring-transfer", "second-minimum", "sine-networks", "subgraph-counts", "tree-neighbors-match",
+    "tree-transfer", "zinc-rebuilt", "zinc",
 ]  # fmt: skip
 Ranking = Literal["movielens-100k", "movielens-1m", "planted-interactions"]
 Link = Literal[

@@ -14,6 +14,7 @@ from graphkit.datasets.generators import (
     pna_multitask,
     routing,
     second_minimum,
+    subgraph_counts,
     transfer,
     zoo,
 )
@@ -25,7 +26,7 @@ _FUNCTIONS: list[Callable[..., Generated]] = [
     second_minimum.second_minimum, pna_multitask.pna_multitask, gnp_tasks.gnp_sets, gnp_tasks.gnp_graphs,
     gnp_tasks.gnp_nodes, cfi.cfi, cfi.pairs,
     chains.chains, chains.count, hierarchy.zero_shot, routing.geometric, routing.routing, interactions.interactions,
-    zoo.digits_mlps, zoo.digits_cnns, zoo.sine_networks,
+    zoo.digits_mlps, zoo.digits_cnns, zoo.sine_networks, subgraph_counts.subgraph_counts,
 ]  # fmt: skip
 
 GENERATORS: dict[str, Callable[..., Generated]] = {function.__name__: function for function in _FUNCTIONS}
