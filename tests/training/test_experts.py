@@ -160,6 +160,16 @@ def test_a_run_goes_on_in_any_turn(epochs, tmp_path):
     assert same(whole, resumed)
 
 
+def test_a_callback_ends_turns_that_make_nothing_better():
+    class Stop(Callback):
+        def on_epoch_end(self, state):
+            state.stop()
+
+    result = trainer(3, lr=1e3, callbacks=[Stop()]).fit(made(), TASK)
+    assert [row["epochs"] for row in result.phases] == [1] * len(result.phases)
+    assert 0 in [row["best_epoch"] for row in result.phases]
+
+
 def test_only_experts_take_turns():
     with pytest.raises(TypeError, match="ExpertTurns trains the experts of a Mowst, got GCN; use Backprop"):
         trainer().fit(GCN.from_task(TASK), TASK)
