@@ -271,6 +271,10 @@ def check_page(browser: Browser, root: str, name: str) -> Iterator[str]:
         yield f"{name}: formulas are shown as they were typed"
     pictures = "[...document.images].filter(i => i.loading !== 'lazy' && !i.naturalWidth).map(i => i.src)"
     yield from (f"{name}: broken picture {source}" for source in browser.value(pictures))
+    wide = "[...document.querySelectorAll('.table-wrapper')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    yield from (
+        f"{name}: a table is too wide: {text!r}" for text in browser.value(f"{wide}.map(e => e.innerText.slice(0, 60))")
+    )
     width = browser.value("document.documentElement.scrollWidth")
     if width > PHONE:
         widest = browser.value(
