@@ -5,12 +5,12 @@ from typing import Literal
 Node = Literal[
     "actor", "airports-brazil", "airports-europe", "airports-usa", "amazon-computers", "amazon-photo", "amazon-ratings",
     "chains", "chameleon-filtered-directed", "chameleon-filtered", "chameleon-traffic", "chameleon", "citeseer-full",
-    "citeseer", "coauthor-cs", "coauthor-physics", "cora-full", "cora-ml", "cora", "cornell", "count", "dblp",
-    "facebook-pages", "karate",
+    "citeseer", "coauthor-cs", "coauthor-physics", "communities", "cora-full", "cora-ml", "cora", "cornell", "count",
+    "dblp", "facebook-pages", "karate",
     "minesweeper-official", "minesweeper", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pubmed-full",
     "pubmed-structure", "pubmed", "questions", "roman-empire", "routing", "squirrel-filtered-directed",
-    "squirrel-filtered", "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "tolokers", "wikics", "wisconsin",
-    "zero-shot",
+    "squirrel-filtered", "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "texts", "tolokers", "wikics",
+    "wisconsin", "zero-shot",
 ]  # fmt: skip
 Graph = Literal[
     "aids", "bzr", "cexp", "clique-path", "collab", "cox2", "crossed-ring", "csl-official", "csl", "dd", "dhfr",

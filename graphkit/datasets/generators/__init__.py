@@ -5,6 +5,7 @@ from collections.abc import Callable
 from graphkit.datasets.generators import (
     cfi,
     chains,
+    communities,
     expressive,
     gnp_tasks,
     hierarchy,
@@ -25,7 +26,8 @@ _FUNCTIONS: list[Callable[..., Generated]] = [
     matching.tree_neighbors_match, minesweeper.minesweeper, expressive.csl, expressive.sr16, expressive.karate,
     second_minimum.second_minimum, pna_multitask.pna_multitask, gnp_tasks.gnp_sets, gnp_tasks.gnp_graphs,
     gnp_tasks.gnp_nodes, cfi.cfi, cfi.pairs,
-    chains.chains, chains.count, hierarchy.zero_shot, routing.geometric, routing.routing, interactions.interactions,
+    chains.chains, chains.count, hierarchy.zero_shot, communities.communities, communities.texts,
+    routing.geometric, routing.routing, interactions.interactions,
     zoo.digits_mlps, zoo.digits_cnns, zoo.sine_networks, subgraph_counts.subgraph_counts,
 ]  # fmt: skip
 
