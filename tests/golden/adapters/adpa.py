@@ -1,4 +1,4 @@
-"""ADPA: propagated features, both ways of mixing hops, outputs, the gradient; files of the folder ``heterophily``."""
+"""ADPA: propagated features, both ways of mixing hops, outputs, the gradient."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from graphkit.training.strategies.expert_turns import mixed_loss
 from tests.golden.files import GoldenFile
 
 METHODS = ("Mowst", "MowstStar", "ExpertTurns")
-ORACLE = "authors' code"
+ORACLE = "independent computation"  # only the confidences are of the authors' code
 
 TOLERANCE = 1e-10
 
