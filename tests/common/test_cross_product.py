@@ -98,6 +98,7 @@ OF_MODELS = "|".join(
         "counts interactions of users with items, but task .*; use a RankingTask",
         "scores single pairs, but task .* ranks all items by embeddings of nodes; use its encoder alone",
         "local_layers=1, but .* has 0 layers; use that or fewer",
+        "begins without edges, but .* reads .*, which was computed of them; use Backprop",
         r"has no phases; its phases\(\) must give at least one",
     ]
 )

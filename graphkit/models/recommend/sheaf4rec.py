@@ -7,12 +7,14 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.constraints import Count, Finite, NonNegative
 from graphkit.core.reads import Reads
 from graphkit.models.base import State
 from graphkit.models.recommend.node_embeddings import NodeEmbeddings
 from graphkit.nn.sheaf import SheafLaplacian, SheafLearner, sheaf_graph
+from graphkit.transforms import Undirected
 
 
 class Sheaf4Rec(NodeEmbeddings):
@@ -95,6 +97,9 @@ class Sheaf4Rec(NodeEmbeddings):
         """The Laplacian of layer ``i``, learned from the states so far."""
         graph = sheaf_graph(batch.edge_index, self.num_nodes)
         return self.layers[i].learner(h[:, -self.hidden_channels :], graph)  # type: ignore[operator]
+
+    def required_transform(self) -> BaseTransform | None:
+        return Undirected()
 
     def reset_parameters(self) -> None:
         """Draw embeddings of the standard deviation 0.1, and all other weights as ``torch.nn.Linear`` does."""

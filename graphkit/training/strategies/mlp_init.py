@@ -6,10 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.core.attributes import edge_subgraph
+from graphkit.core.attributes import attributes_of, edge_subgraph
 from graphkit.core.constraints import Count
 from graphkit.core.reads import reads_of
+from graphkit.models.base import required_by
 from graphkit.tasks import Task
+from graphkit.tasks.loaders.pairs import PAIRS
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.backprop import Backprop
 from graphkit.training.strategies.base import Phase
@@ -31,7 +33,7 @@ class MLPInit(Backprop):
             and the most that the first one can have (default: 50).
 
     Raises:
-        TypeError: If the model reads no edges.
+        TypeError: If the model reads no edges, or what was computed of them beforehand, such as paths.
 
     Example:
         >>> import graphkit as gk
@@ -55,6 +57,12 @@ class MLPInit(Backprop):
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
+        pairs = [key for key in attributes_of("pair", task.example, "MLPInit") if key not in PAIRS]
+        if pairs and required_by(model) is not None:
+            raise TypeError(
+                f"MLPInit begins without edges, but {type(model).__name__} reads {pairs[0]}, which was computed of "
+                "them; use Backprop"
+            )
         self._trains = False  # a loaded run has no phases, and predicts with edges
 
     def phases(self) -> list[Phase]:
