@@ -63,15 +63,15 @@ def announce(parts: Iterable[Any], name: str, argument: Any) -> None:
             getattr(part, name)(argument)
 
 
-def start_stage(model: nn.Module, strategy: Strategy, stage: str) -> None:
+def start_stage(model: nn.Module, strategy: Strategy, stage: str, training: bool = False) -> None:
     """Set the mode of the model, empty what it remembers before events are seen from the first, announce the stage."""
-    parts, training = parts_of(model), stage == "train"
+    parts = parts_of(model)
     if all(type(part).train is nn.Module.train and "training" in vars(part) for part in parts):
         for part in parts:  # what model.train does, without its looks at each value that is set
             vars(part)["training"] = training
     else:
         model.train(training)
-    for part in parts if training else ():
+    for part in parts if stage == "train" else ():
         if has(part, "reset_state"):
             part.reset_state()  # type: ignore[operator]
     announce((strategy, *parts), "on_stage_start", stage)

@@ -214,7 +214,7 @@ class Loop:
         self.callbacks.tell("on_epoch_start")
         phase, turn = self.phase, self.phase.turn(self.epoch)
         announce((self.strategy, *parts_of(self.model)), "on_epoch_start", self.epoch)
-        start_stage(self.model, self.strategy, "train")
+        start_stage(self.model, self.strategy, "train", training=True)
         logged = []
         for batch in self._train_batches():
             values = self.strategy.train_step(batch, turn)

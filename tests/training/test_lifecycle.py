@@ -345,3 +345,11 @@ def test_a_checkpoint_of_an_older_release_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read \(an older graphkit wrote it.*resume=False"):
         fit(_Memory(), run_dir=tmp_path, resume=True)
     assert json.loads((tmp_path / "result.json").read_text())["epochs"] == 4, "nothing was touched"
+
+
+def test_predictions_of_the_training_part_are_in_evaluation_mode():
+    task = gk.load("karate")
+    trainer = gk.Trainer(max_epochs=2, progress=False)
+    trainer.fit(gk.models.GCN.from_task(task, hidden_channels=8, dropout=0.5), task)
+    assert torch.equal(trainer.predict(task, "train")[0], trainer.predict(task, "train")[0])
+    assert torch.equal(trainer.predict(task, "train")[0], trainer.predict(task, None)[task.split.train])
