@@ -373,6 +373,6 @@ def test_any_k_of_hits_has_a_name():
     metric = resolve("hits@2")
     metric.update(torch.tensor([[3.0], [1.0], [2.5], [2.0]]), torch.tensor([1.0, 1.0, 0.0, 0.0]))
     assert (metric.name, metric.compute()) == ("hits@2", 0.5)
-    for bad in ("hits@0", "hits", "hits@x", "mrr@3"):
+    for bad in ("hits@0", "hits", "hits@x", "mrr@x", "auc@3"):
         with pytest.raises(ValueError, match=f"unknown metric '{bad}'"):
             resolve(bad)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.models import GCN, MLP
+from graphkit.models import GCN
 from graphkit.tasks import GraphTask, NodeTask, Split, Task
 from graphkit.testing.graphs import random_graph
 from graphkit.training import Result, Trainer
@@ -65,7 +65,7 @@ def check_frozen_weights(make: Make, task: Task, model: nn.Module) -> None:
 def check_repetition(make: Make, task: Task, model: nn.Module) -> None:
     """A trainer that is used again, after another model, gives what a new one gives."""
     used, other = _trainer(make), copy.deepcopy(model)
-    used.fit(MLP.from_task(task, hidden_channels=8, readout=model.readout), task)
+    used.fit(GCN.from_task(task, hidden_channels=5, num_layers=3, readout=model.readout), task)
     again, fresh = used.fit(model, task), _trainer(make).fit(other, task)
     assert again.history == fresh.history, "a second run with the same strategy differs from one with a new strategy"
 

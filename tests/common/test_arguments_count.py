@@ -25,6 +25,7 @@ OTHER_KINDS = {
     "counted_steps": [[1, 2]],
     "local_layers": [2],
     "local_epochs": [1],
+    "mlp_epochs": [1],
     "pretrain": ["weak", "strong", "both"],
     "rounds": [1],
 }  # where the default is none, or twice as much does no more

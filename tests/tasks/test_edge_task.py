@@ -209,7 +209,7 @@ def test_strategies_train_on_edges_or_say_why_not(strategy):
     trainer = gk.Trainer(max_epochs=2, strategy=strategy, progress=False)
     model = gk.models.GCN.from_task(made, hidden_channels=8, readout="nodes" if strategy == "ScalableFF" else None)
     model = gk.models.Mowst.from_task(made, strong=model) if strategy == "ExpertTurns" else model
-    if strategy in ("Backprop", "ExpertTurns", "LocalToGlobal", "ScalableFF", "DirectFeedbackAlignment"):
+    if strategy in ("Backprop", "ExpertTurns", "LocalToGlobal", "MLPInit", "ScalableFF", "DirectFeedbackAlignment"):
         assert math.isfinite(trainer.fit(model, made).test)
         return
     with pytest.raises(ValueError, match=rf"{strategy} does not train on edge tasks, of which 'ring' is one"):
