@@ -98,24 +98,28 @@ def assert_builds(cell):
         assert cell.published.confirmed or cell.published.note, "say why the number is not confirmed"
     card = gk.datasets.card(cell.experiment.config["task"]["name"])
     graphs = [Data(num_nodes=1, readout_mask=1 if card.generator == "pna_multitask" else None)]
-    of_pairs = card.kind in ("link", "event")
+    of_pairs, outputs = card.kind in ("link", "event", "ranking"), card.expect.get("outputs")
     features = (cell.experiment.config.get("features") or {}).get("init_args", {})
     shape = SimpleNamespace(
         name=card.name,
         kind=card.kind,
         num_edge_features=0,
         mean_pause=1.0,
-        num_features=card.expect["features"] + features.get("walk_length", 0),
-        num_outputs=None if of_pairs else card.expect["outputs"],
-        num_classes={"multiclass": card.expect["outputs"], "binary": 2}.get(card.target, 0),
+        num_features=card.expect.get("features", 0) + features.get("walk_length", 0),
+        num_outputs=None if of_pairs else outputs,
+        num_classes={"multiclass": outputs, "binary": 2}.get(card.target, 0),
         readout=None if card.kind != "graph" else "mean" if graphs[0].get("readout_mask") is None else "mask",
         graphs=graphs,
+        joins_graphs=card.kind == "graph",
         example=graphs[0],
+        ranks=card.kind == "ranking",
         judges_pairs=of_pairs,
         judges_links=of_pairs,
     )
     model = cell.experiment.build_model(shape)
     trainer = cell.experiment.build_trainer()
+    if not list(model.parameters()):
+        return
     optimizers = trainer._optimizers()
     optimizer = optimizers.make(model.named_parameters())
     if isinstance(trainer.strategy, gk.strategies.Backprop):

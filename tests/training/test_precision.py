@@ -10,6 +10,7 @@ from torch import nn
 
 import graphkit as gk
 from graphkit.models import GCN, MLP
+from graphkit.models.recommend import NodeEmbeddings
 from graphkit.tasks import Target
 from graphkit.training.engine import Engine
 from graphkit.training.strategies.layerwise import Layerwise
@@ -34,7 +35,7 @@ def combinations():
 
 
 def _scores(name):
-    return issubclass(gk.models.registry.classes()[name], gk.models.PairScorer)
+    return issubclass(gk.models.registry.classes()[name], (gk.models.PairScorer, NodeEmbeddings))
 
 
 def _stack(task):
@@ -52,8 +53,8 @@ def _task(kind):
 )
 def test_computes_in_the_precision_asked_for(name, make, strategy, kind, precision, monkeypatch):
     task = _task(kind)
-    model = make(task)
     try:
+        model = make(task)
         single = fit(copy.deepcopy(model), task, strategy=STRATEGIES[strategy](), warm_start=True)
     except (TypeError, ValueError) as error:
         pytest.skip(f"does not train at all: {error}")

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Count
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_codes
+from graphkit.core.validate import check_codes, check_edge_index
 from graphkit.metanetworks import EDGE_TYPES, NODE_TYPES
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -137,6 +137,7 @@ class MetaNetwork(LayeredModel):
         """The features of nodes, then of edges, with zeros up to the same width."""
         x = self.features(batch, dense=True)
         check_width(self, x)
+        check_edge_index(batch.edge_index, x.size(0), "MetaNetwork")
         parts = [x, self._edge_features(batch, x)]
         if self.codes:
             parts = [_one_hot(*both) for both in zip(parts, (NODE_TYPES, EDGE_TYPES), ("x", "edge_attr"))]
