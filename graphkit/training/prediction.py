@@ -33,7 +33,8 @@ def predict(
     else:
         graphs, ids = _graphs(data, task, strategy)
         batches, stage = _unlabelled(task, graphs, strategy, batch_size), "test"
-    parts = [task.judged(strategy.predict, batch, stage) for batch in _evaluated(strategy, task, batches, stage)]
+    with evaluation(strategy.model, strategy, stage):
+        parts = [task.judged(strategy.predict, batch, stage) for batch in _lent(strategy, task, batches)]
     prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
     if as_frame is None:
         as_frame = ids is not None
@@ -55,10 +56,11 @@ def embed(strategy: Strategy, data: Any, stage: str | None, layer: int | Literal
         batches = _unlabelled(task, _without_pairs(strategy, task, data, stage or "test"), strategy, batch_size)
         stage = "test"  # of all of which something is judged
     parts = []
-    for batch in _evaluated(strategy, task, batches, stage):
-        rows = None if task.joins_graphs else task.target_index(batch, stage)
-        chosen = _of_layer(strategy.layer_states(batch), layer)
-        parts.append([_dense(h) if rows is None else _dense(h)[rows] for h in chosen])
+    with evaluation(strategy.model, strategy, stage):
+        for batch in _lent(strategy, task, batches):
+            rows = None if task.joins_graphs else task.target_index(batch, stage)
+            chosen = _of_layer(strategy.layer_states(batch), layer)
+            parts.append([_dense(h) if rows is None else _dense(h)[rows] for h in chosen])
     states = [torch.cat(part).cpu() for part in zip(*parts, strict=True)]
     return states if layer == "all" else states[0]
 
@@ -72,9 +74,8 @@ def _task(data: Any, strategy: Strategy, call: str) -> Task:
     return prepared(data, strategy.model)
 
 
-def _evaluated(strategy: Strategy, task: Task, batches: Iterable[Data], stage: str) -> Iterator[Data]:
-    with evaluation(strategy.model, strategy, stage):
-        yield from lent(map(strategy.engine.to_device, batches), task.name)
+def _lent(strategy: Strategy, task: Task, batches: Iterable[Data]) -> Iterator[Data]:
+    return lent(map(strategy.engine.to_device, batches), task.name)
 
 
 def _graphs(data: Any, task: Task, strategy: Strategy) -> tuple[list[Data], Any]:

@@ -353,3 +353,17 @@ def test_predictions_of_the_training_part_are_in_evaluation_mode():
     trainer.fit(gk.models.GCN.from_task(task, hidden_channels=8, dropout=0.5), task)
     assert torch.equal(trainer.predict(task, "train")[0], trainer.predict(task, "train")[0])
     assert torch.equal(trainer.predict(task, "train")[0], trainer.predict(task, None)[task.split.train])
+
+
+@pytest.mark.parametrize("call", ["predict", "embed"])
+def test_an_error_in_an_evaluation_leaves_gradients_on(call):
+    model = GCN.from_task(TASK, hidden_channels=4)
+    trainer = gk.Trainer(max_epochs=1, progress=False)
+    trainer.fit(model, TASK)
+    hook = model.layers[0].register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as kept:  # with its frames, as a notebook keeps the last error
+        getattr(trainer, call)(TASK)
+    assert kept.tb is not None
+    assert torch.is_grad_enabled()
+    hook.remove()
+    assert torch.isfinite(trainer.predict(TASK)[0]).all()
