@@ -63,6 +63,18 @@ def test_the_gate_says_the_same_in_training_and_evaluation(cls, gate_input):
     assert float(model.logged()["confidence"]) == pytest.approx(float(confidence.detach().mean()))
 
 
+@pytest.mark.parametrize("bias", [-200.0, 200.0])
+def test_a_gate_that_is_sure_has_finite_gradients(bias):
+    model = made()
+    nn.init.constant_(model.gate.lin_out.bias, bias)
+    out = model(TASK.data)
+    expert = model.weak if bias > 0 else model.strong
+    model.eval()
+    torch.testing.assert_close(model(TASK.data).exp(), expert(TASK.data).softmax(1))
+    out[:, 0].sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
+
+
 def test_drawn_experts_are_as_often_right_as_expected():
     model = made().eval()
     report = experts(model, TASK, "train")

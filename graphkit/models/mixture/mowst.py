@@ -191,6 +191,8 @@ class Mowst(_Experts):
     )
 
     def joined(self, weak: Tensor, confidence: Tensor, strong: Tensor) -> Tensor:
+        limits = torch.finfo(confidence.dtype)  # a gate that has become sure keeps finite gradients
+        confidence = confidence.clamp(limits.tiny, 1 - limits.eps)
         shares = confidence.log(), torch.log1p(-confidence)
         parts = [share + two_columns(z).log_softmax(1) for share, z in zip(shares, (weak, strong))]
         out = torch.logaddexp(*parts)
