@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.constraints import Count, Positive
+from graphkit.core.reads import Reads
 from graphkit.models.temporal.base import EventModel
 
 
@@ -34,6 +35,7 @@ class EdgeBank(EventModel):
         [True, False]
     """
 
+    reads = Reads(x=False, edge_index=False, edge_label_index=True)
     keys: Tensor
     last: Tensor
 
