@@ -213,7 +213,7 @@ def reads_table() -> list[str]:
             tasks = tasks_of(cls)
             does = [reads(cls, field) for field in READS.values()] + ["yes" if tasks[kind] else "no" for kind in tasks]
             rows.append([f":class:`~graphkit.models.{name}`", *does])
-    return list_table(["model", *READS, "nodes", "graphs", "links", "sampled", "events"], rows)
+    return list_table(["model", *READS, "nodes", "graphs", "links", "sampled", "rankings", "events"], rows)
 
 
 def reads(cls: type, field: str) -> str:
@@ -225,16 +225,22 @@ def reads(cls: type, field: str) -> str:
 
 
 def tasks_of(cls: type) -> dict[str, bool]:
-    """Which tasks a model can be trained on, by what it returns: rows per node, graph or pair, of events or not."""
+    """Which tasks a model can be trained on, by what it returns: rows per node, graph or pair, of events or not.
+
+    A ranking is judged by rows of nodes, too.
+    """
     of_pairs, of_events = (issubclass(cls, base) for base in (gk.models.PairScorer, gk.models.EventModel))
+    of_one_graph = issubclass(cls, gk.models.recommend.NodeEmbeddings)
+    of_rankings = of_one_graph or issubclass(cls, gk.models.ItemKNN | gk.models.Popularity)
     readout = inspect.signature(cls).parameters.get("readout")
-    of_nodes = not (of_pairs or of_events) and (readout is None or readout.default is None)
+    of_nodes = not (of_pairs or of_events or of_rankings) and (readout is None or readout.default is None)
     of_classes = issubclass(cls, gk.models.Mowst | gk.models.MowstStar)  # of nodes or, by what experts read out, graphs
     return {
         "nodes": of_nodes,
         "graphs": readout is not None or of_classes,
-        "links": (of_nodes and not of_classes) or of_pairs,
+        "links": (of_nodes and not of_classes) or of_pairs or of_one_graph,
         "sampled": of_nodes or of_pairs,
+        "rankings": (of_nodes and not of_classes) or of_rankings,
         "events": of_events,
     }
 

@@ -104,7 +104,7 @@ def methods(monkeypatch):
 @pytest.mark.parametrize("name", OWN)
 def test_the_table_tells_which_tasks_a_model_is_for(methods, name):
     kinds = {"nodes": tiny.node_task(), "graphs": tiny.graph_task(), "links": tiny.link_task()}
-    kinds |= {"sampled": tiny.sampled_task(), "events": streams.task(channels=2)}
+    kinds |= {"sampled": tiny.sampled_task(), "rankings": tiny.ranking_task(), "events": streams.task(channels=2)}
     found = {}
     for kind, task in kinds.items():
         try:
