@@ -85,7 +85,7 @@ def rare_class_task(make):
 def link_task(cls=LinkTask):
     data = tiny.graph()
     split = LinkSplit.random(data.edge_index, 24, 0.2, 0.2)
-    return cls("links", data, split, metric="hits@3", num_negatives=2.5, pos_weight=3)
+    return cls("links", data, split, metric="hits@3", num_negatives=2.5, pos_weight=3, group_by_source=True)
 
 
 def edge_task():
@@ -125,6 +125,7 @@ def settings(task):
         "metric": (task.metric, getattr(task.new_metric(), "scale", None), type(task.target.metric)),
         "num_negatives": getattr(task, "num_negatives", None),
         "undirected": getattr(task, "undirected", None),
+        "group_by_source": getattr(task, "group_by_source", None),
         "note": getattr(task, "note", None),
         "loss": task.target.given_loss and task.target.given_loss.loss,
         "class_weight": task.target.class_weight,
