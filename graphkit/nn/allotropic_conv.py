@@ -95,6 +95,8 @@ class AllotropicConv(Checked, nn.Module):
             self.to_features = GATConv(c, c, heads, dropout=dropout, add_self_loops=False, edge_dim=width)
             self.told_features = block(heads * c, c)
             self.join_features = torch_linear(2 * c, c)
+            self.to_features.explain = False
+        self.to_nodes.explain = False  # entries are no edges, so masks of edges are for the convolution between nodes
 
     def forward(
         self,

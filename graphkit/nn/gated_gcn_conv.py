@@ -41,6 +41,7 @@ class GatedGCNConv(EdgeLayer):
           out_channels]``
 
     Example:
+        >>> import torch
         >>> conv, edge_index = GatedGCNConv(3, 2, edge_dim=1), torch.tensor([[0, 1, 2], [1, 2, 3]])
         >>> x, edges = conv(torch.ones(4, 3), edge_index, torch.ones(3, 1), return_edges=True)
         >>> x.shape, edges.shape

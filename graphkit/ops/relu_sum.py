@@ -44,6 +44,7 @@ def relu_sum(
         IndexError: If an edge names a node that does not exist.
 
     Example:
+        >>> import torch
         >>> x = torch.tensor([[1.0], [-3.0], [5.0]])
         >>> relu_sum(torch.tensor([[0, 1, 2], [2, 2, 0]]), x).flatten()
         tensor([5., 0., 1.])

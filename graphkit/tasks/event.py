@@ -98,7 +98,7 @@ class EventTask(PairTask):
 
     Example:
         >>> number = torch.arange(40)
-        >>> ring = Data(edge_index=torch.stack([number % 5, (number + 1) % 5]), edge_time=number)
+        >>> ring = Data(edge_index=torch.stack([number % 5, (number + 1) % 5]), edge_time=number, num_nodes=5)
         >>> EventTask("ring", ring).split.sizes
         (28, 6, 6)
     """

@@ -78,11 +78,11 @@ class RankingTask(PairTask):
     Example:
         >>> users, items = torch.tensor([[0, 0, 0, 1, 1, 1], [2, 3, 4, 3, 4, 5]])
         >>> data = Data(edge_index=torch.stack([users, items]), node_type=torch.tensor([0, 0, 1, 1, 1, 1]))
-        >>> task = RankingTask("tiny", data, Split("s", [0, 1, 3, 5], [4], [2]), metric="recall@2")
+        >>> task = RankingTask("tiny", data, Split("s", [0, 2, 3, 5], [4], [1]), metric="recall@2")
         >>> task
         RankingTask(tiny: 2 users, 4 items, 4/1/1 interactions, recall@2, split s [...])
         >>> task.chosen("train").tolist()
-        [[0, 0, 1, 1], [0, 1, 1, 3]]
+        [[0, 0, 1, 1], [0, 2, 1, 3]]
     """
 
     kind = "ranking"
@@ -144,10 +144,10 @@ class RankingTask(PairTask):
 
         Example:
             >>> import pandas as pd
-            >>> table = pd.DataFrame({"user": list("aaabbbccc"), "item": list("xyzxyzxyw"), "stars": [5, 4, 1] * 3})
-            >>> task = RankingTask.from_pandas(table, rating="stars", threshold=3, val=0.2, test=0.2, seed=1)
+            >>> table = pd.DataFrame({"user": list("aaabbbccc"), "item": list("xywyzwzxw"), "stars": [5, 4, 1] * 3})
+            >>> task = RankingTask.from_pandas(table, rating="stars", threshold=3, val=0.2, test=0.2, seed=2)
             >>> task.num_users, list(task.items), task.split.sizes
-            (3, ['x', 'y'], (4, 1, 1))
+            (3, ['x', 'y', 'z'], (4, 1, 1))
         """
         from graphkit.tasks.tables.interactions import interactions_of
 

@@ -52,6 +52,7 @@ class DirectedPatterns(Precompute):
         ValueError: If the graph has no features.
 
     Example:
+        >>> import torch
         >>> data = Data(x=torch.eye(2), edge_index=torch.tensor([[0], [1]]))
         >>> DirectedPatterns(K=1, r=0)(data).pattern_x[:, 0, 0]  # each node and those that it points to
         tensor([[0.5000, 0.5000],

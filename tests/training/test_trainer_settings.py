@@ -59,7 +59,7 @@ def test_wrong_calls():
             return super().forward(x)
 
     with pytest.raises(ValueError, match="no trainable parameters"):
-        fit(nn.Identity(), task)
+        fit(GCN(6, out_channels=3).requires_grad_(False), task)
     with pytest.raises(TypeError, match=r"Unfit\.forward needs 'edge_attr', which the batch does not have"):
         fit(Unfit(6, 3), task)
 

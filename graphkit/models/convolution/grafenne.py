@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
-from graphkit.core.checks import Checks, untraced
+from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, NonNegativeInt, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
@@ -61,17 +61,22 @@ class GRAFENNE(LayeredModel):
 
     checks = Checks(
         [
-            {"num_layers": 1, "conv": "GAT"},
+            {"hidden_channels": 4, "num_layers": 1, "conv": "GAT", "heads": 2, "feature_channels": 3},
             Checks(
-                [
-                    {"heads": 2, "dropout": 0.5},
-                    {"conv": "GIN", "readout": "mean", "feature_channels": 0},
-                    {"conv": "GAT", "num_layers": 3, "entry_channels": 5},
-                ],
+                [{"hidden_channels": 3, "heads": 2, "dropout": 0.5, "feature_channels": 4, "entry_channels": 2}],
                 expected_failures={"isolated_nodes": "nodes are joined by the features that they have in common"},
             ),
+            {"hidden_channels": 3, "conv": "GIN", "readout": "mean", "heads": 1, "feature_channels": 0},
+            {
+                "hidden_channels": 2,
+                "conv": "GAT",
+                "num_layers": 3,
+                "heads": 1,
+                "feature_channels": 4,
+                "entry_channels": 2,
+            },
         ],
-        expected_failures=untraced("entries of features are found in the batch", functional=True),
+        expected_failures={"compiled": "entries of features are found in the batch"},
     )
     reads = Reads(edge_weight=True)
     uses_history = False
@@ -124,7 +129,7 @@ class GRAFENNE(LayeredModel):
         )
 
     def node_states(self, h: Tensor, batch: Data) -> Tensor:
-        return h[: batch.num_nodes]
+        return h[: self.features(batch).size(0)]
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.head(read_out(self.readout, self.pool, self.node_states(h, batch), batch))
