@@ -106,7 +106,7 @@ class OneAnswer(nn.Module):
 
 def test_every_kind_of_target_is_here():
     ours = {name for name, cls in targets.registry.classes().items() if cls.__module__.startswith("graphkit.")}
-    assert ours == OWN.keys()
+    assert ours - {"ranking"} == OWN.keys()  # which has no constant answer: its baseline is popularity
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,10 @@ def test_every_model_trains_on_every_sampler(name):
     for model, make in MODELS.items():
         whole = node_task()
         task = whole.sampled(SAMPLERS[name]())
-        network = make(whole)
+        try:
+            network = make(whole)
+        except ValueError:  # is not for tasks on nodes
+            continue
         if isinstance(network, PairScorer):
             continue
         if getattr(network, "readout", None) is not None and name not in ("ShaDowKHop", "ShaDowPPR"):

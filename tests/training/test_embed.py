@@ -20,7 +20,10 @@ from tests.training.test_unlabelled import WITH_BACKPROP, cases, new_graph, trai
 @pytest.mark.parametrize("name", MODELS)
 def test_decode_makes_the_predictions_of_what_is_embedded(name, kind):
     task = TASKS[kind]
-    model = MODELS[name](task)
+    try:
+        model = MODELS[name](task)
+    except ValueError as error:
+        pytest.skip(f"is not for such tasks: {error}")
     if isinstance(model, PairScorer):
         return
     try:

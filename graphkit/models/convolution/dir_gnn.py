@@ -51,7 +51,7 @@ class DirGNN(LayerStack):
             {"root_weight": False, "readout": "mean"},
         ]
     )
-    num_hops = 2  # the degrees of a node's neighbours count
+    num_hops = None  # chunks of nodes have the edges that enter them, and it reads those that leave, too
 
     def __init__(
         self,

@@ -87,6 +87,8 @@ class ADPA(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
+        if official_mixing:
+            self.num_hops = None  # a node reads others by their number
         self.attentions = nn.ModuleList(_HopAttention(in_channels, K, official_mixing) for _ in PATTERNS)
         widths = [in_channels] + [hidden_channels] * (num_layers - 1)
         self.layers = nn.ModuleList(_Branches(width, hidden_channels) for width in widths)

@@ -118,7 +118,7 @@ def mixed_loss(
     task: Task, weak: Tensor, strong: Tensor, confidence: Tensor, label: Tensor, weight: Tensor | None = None
 ) -> Tensor:
     """The loss of both experts' rows, each as far as it is trusted; a weighted sum where rows have weights."""
-    share = 1 / task.count(label) if weight is None else weight
+    share = 1 / max(task.count(label), 1) if weight is None else weight
     return task.loss_or_zero(weak, label, share * confidence) + task.loss_or_zero(
         strong, label, share * (1 - confidence)
     )

@@ -57,7 +57,8 @@ class MLPInit(Backprop):
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
-        pairs = [key for key in attributes_of("pair", task.example, "MLPInit") if key not in PAIRS]
+        known = {*PAIRS, "root_index", "train_index", "val_index", "test_index"}  # nodes, not what edges say of them
+        pairs = [key for key in attributes_of("pair", task.example, "MLPInit") if key not in known]
         if pairs and required_by(model) is not None:
             raise TypeError(
                 f"MLPInit begins without edges, but {type(model).__name__} reads {pairs[0]}, which was computed of "
