@@ -31,6 +31,7 @@ from graphkit.core.validate import check_edge_index
 ROWS = 1 << 16  # candidates that are scored at once: they stay in the processor's cache
 
 
+@checked
 def greedy_forwarding(features: Tensor) -> Tensor:
     """The policy of geographic routing: to the neighbour that is closest to the destination.
 
@@ -48,6 +49,7 @@ def greedy_forwarding(features: Tensor) -> Tensor:
     return -features[:, 2]
 
 
+@checked
 def greedy_tensile(features: Tensor) -> Tensor:
     """The policy that the authors' network learned, as they read it: two linear rules (their equation 4).
 
@@ -68,6 +70,7 @@ def greedy_tensile(features: Tensor) -> Tensor:
     return torch.where(near, first, 0.025 * here - 0.002 * stretch - 0.044 * there - 0.146)
 
 
+@checked
 def routing_features(pos: Tensor, origin: Tensor, destination: Tensor, node: Tensor, neighbour: Tensor) -> Tensor:
     """What a policy knows of a node and a neighbour: distance to the destination and stretch factor of both.
 

@@ -98,6 +98,7 @@ def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[
     """
     card = catalog.card(name)
     chosen = [choose(card, split) for split in splits]
+    _check_options(card, options)
     graphs, stored = _graphs(card, options)
     return [make_split(Request(card, family, index, graphs, stored)) for family, index in chosen]
 
@@ -115,7 +116,9 @@ def load_graphs(name: str, **options: Any) -> list[Data]:
         >>> rook.num_nodes, rook.num_edges
         (16, 96)
     """
-    return _graphs(catalog.card(name), options)[0]
+    card = catalog.card(name)
+    _check_options(card, options)
+    return _graphs(card, options)[0]
 
 
 def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:

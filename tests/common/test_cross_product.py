@@ -99,6 +99,7 @@ OF_MODELS = "|".join(
         "scores single pairs, but task .* ranks all items by embeddings of nodes; use its encoder alone",
         "local_layers=1, but .* has 0 layers; use that or fewer",
         "begins without edges, but .* reads .*, which was computed of them; use Backprop",
+        "trains layers apart, but .* has no layers; use Backprop",
         r"has no phases; its phases\(\) must give at least one",
     ]
 )

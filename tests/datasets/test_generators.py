@@ -14,7 +14,7 @@ from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.generators.expressive import csl_edges
 from graphkit.datasets.generators.minesweeper import grid_edges, minesweeper_features
 
-DIRECTED = ("tree-neighbors-match", "zero-shot", "digits-mlps", "digits-cnns", "sine-networks")
+DIRECTED = ("tree-neighbors-match", "zero-shot", "digits-mlps", "digits-cnns", "sine-networks", "planted-interactions")
 
 
 @pytest.mark.parametrize("name", [name for name, card in datasets.cards().items() if card.generator])

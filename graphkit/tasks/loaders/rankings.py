@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.attributes import with_kinds
 from graphkit.tasks.loaders.base import Draw
 from graphkit.tasks.loaders.pairs import Judged, PairLoader, divided
 
@@ -72,7 +73,7 @@ class Rankings(PairLoader):
             judged = {"user_index": some, "edge_label": label, "seen": self._rows(seen, some)}
             batch = self._with(graph, judged)
             batch.outputs = outputs
-            yield batch
+            yield from with_kinds([batch], edge_label="pair", seen="pair")  # whose names or rows may tell edges
 
     def _rows(self, pairs: Tensor, users: Tensor) -> Tensor:
         """The pairs of some users, with the number of their row for the user."""

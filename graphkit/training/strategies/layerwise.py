@@ -63,6 +63,8 @@ class Layerwise(Strategy):
                 "of 'bf16-true', or Backprop"
             )
         self.model, self.task, self.engine = model, task, engine
+        if not self.num_layers:
+            raise ValueError(f"{name} trains layers apart, but {type(model).__name__} has no layers; use Backprop")
         batch = self._example()
         extra = self.extra_channels(batch)
         model.add_inputs(extra)
