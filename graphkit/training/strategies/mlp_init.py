@@ -68,7 +68,8 @@ class MLPInit(Backprop):
 
     def phases(self) -> list[Phase]:
         self._trains = True
-        return [Phase("mlp", max_epochs=self.mlp_epochs), *super().phases()]
+        (phase,) = super().phases()  # of a single epoch where there are no weights
+        return [Phase("mlp", max_epochs=min(self.mlp_epochs, phase.max_epochs or self.mlp_epochs)), phase]
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:
         return super().train_step(without_edges(batch) if phase.name == "mlp" else batch, phase)
