@@ -70,7 +70,7 @@ class ADPA(LayeredModel):
     )
     reads = Reads()
     uses_history = False
-    num_hops = 0
+    num_hops: int | None = 0
     no_edge_masks = "features are propagated before the model sees them"
 
     def __init__(
@@ -87,8 +87,7 @@ class ADPA(LayeredModel):
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
-        if official_mixing:
-            self.num_hops = None  # a node reads others by their number
+        self.num_hops = None if official_mixing else 0  # mixed, a node reads others by their number
         self.attentions = nn.ModuleList(_HopAttention(in_channels, K, official_mixing) for _ in PATTERNS)
         widths = [in_channels] + [hidden_channels] * (num_layers - 1)
         self.layers = nn.ModuleList(_Branches(width, hidden_channels) for width in widths)
