@@ -20,6 +20,7 @@ class Metric(ABC):
         margin: The largest difference that is of no practical importance, on the metric's own scale: 0.01 is one point.
         cap: The largest half-width of a confidence interval at which a comparison of two values could have failed.
         relative: Whether these two are shares of the value compared with.
+        squares: Whether regressions that it judges are trained by squared errors, unless a loss is given.
         targets: The names of the kinds of target that it can judge; empty: all.
 
     Example:
@@ -37,6 +38,7 @@ class Metric(ABC):
     margin: float = 0.01
     cap: float = 0.05
     relative: bool = False
+    squares: bool = False
     targets: tuple[str, ...] = ()
 
     @abstractmethod

@@ -27,6 +27,7 @@ class ClassHitsAt(Checked, Metric):
     """
 
     name = "class_hits@K"
+    squares = True
     targets = ("regression",)
 
     def __init__(self, k: Count = 1) -> None:

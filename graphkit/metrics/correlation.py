@@ -49,6 +49,7 @@ class R2(FollowingMetric):
     """
 
     name = "r2"
+    squares = True
 
     def of(self, out: Tensor, label: Tensor) -> Tensor:
         return 1 - (label - out).square().sum() / (label - label.mean()).square().sum()

@@ -11,6 +11,7 @@ class MeanSquaredError(ErrorMetric):
     """The mean square of the distance between prediction and label."""
 
     name = "mse"
+    squares = True
     squared = True
 
     def make(self) -> Any:

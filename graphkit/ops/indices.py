@@ -50,6 +50,14 @@ class _Permute(torch.autograd.Function):
         return permute(grad, inverse, ctx.permutation), None, None
 
 
+def look_up(keys: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """Where each of ``wanted`` stands in sorted ``keys``, and whether it does; some place where it does not."""
+    if not keys.numel():
+        return torch.zeros_like(wanted), torch.zeros_like(wanted, dtype=torch.bool)
+    place = torch.searchsorted(keys, wanted).clamp_(max=keys.numel() - 1)
+    return place, keys[place] == wanted
+
+
 def occurrence(keys: Tensor) -> Tensor:
     """How many equal ones stand before each key ``[n]``."""
     ordered, order = keys.sort(stable=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.graph_input import as_tensor
+from graphkit.ops.indices import look_up
 from graphkit.tasks.split import Split
 
 _TRIES = 32  # draws of a destination that is free at this time, before any other is drawn
@@ -32,11 +33,9 @@ class Pool:
         last = self.keys.numel() - 1
         if last < 0:
             return own.new_full((own.numel(), count), -1)
-        wanted = self._of(src, own)
-        first, end, place = (
-            torch.searchsorted(self.keys, at) for at in (self._of(src, 0), self._of(src + 1, 0), wanted)
-        )
-        known = (self.keys[place.clamp(max=last)] == wanted).long()
+        first, end = (torch.searchsorted(self.keys, self._of(at, 0)) for at in (src, src + 1))
+        place, is_known = look_up(self.keys, self._of(src, own))
+        known = is_known.long()
         size = (end - first - known).unsqueeze(1)
         drawn = torch.rand(own.numel(), count, generator=generator, dtype=torch.float64)
         index = first.unsqueeze(1) + (drawn * size).long()

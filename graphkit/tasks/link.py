@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,11 +22,11 @@ from graphkit.tasks.checks import as_graphs, check_graphs, check_names
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders import Loader, Pairs
 from graphkit.tasks.negatives import blocks_of, in_blocks, link_keys, sample_negatives
-from graphkit.tasks.pair_task import PairTask
+from graphkit.tasks.pair_task import DividedTask
 from graphkit.tasks.split import STAGES, without_masks
 
 
-class LinkTask(PairTask):
+class LinkTask(DividedTask):
     r"""Predict which pairs of nodes of one graph are linked.
 
     A batch is the graph with the edges that may carry messages at its stage (see :class:`LinkSplit`), or a subgraph of
@@ -69,6 +69,8 @@ class LinkTask(PairTask):
     """
 
     kind = "link"
+    ends_are = "links are pairs of the old ones; apply it to the graph before the links are split"
+    split_first = "load the other split"
     split: LinkSplit
 
     def __init__(
@@ -122,7 +124,7 @@ class LinkTask(PairTask):
                 f"{place}: num_negatives={self.num_negatives} is unused, as split {split.name!r} fixes train_negatives"
             )
             warnings.warn(text, stacklevel=3)
-        self._data: Data | None = data
+        self._data = data
         self.split = split
         self.graphs, self._graph_of = _stage_graphs(data, split)
         if not split.undirected and not split.recurring:
@@ -174,24 +176,6 @@ class LinkTask(PairTask):
                 "without readout, with several outputs"
             )
         return sddmm(pairs, out, out).unsqueeze(1), batch.edge_label
-
-    def with_split(self, split: LinkSplit) -> Self:
-        if self._data is None:
-            raise ValueError(
-                f"task {self.name!r} was transformed, which depends on its split; load the other split and transform it"
-            )
-        return self._changed([self._data], split)
-
-    def _with_graphs(self, graphs: list[Data]) -> Self:
-        check_graphs(graphs, f"task {self.name!r}")
-        if any(graph.num_nodes != self.num_nodes for graph in graphs):
-            raise ValueError(
-                f"task {self.name!r}: the transform changed the number of nodes, but links are pairs of the old ones; "
-                "apply it to the graph before the links are split"
-            )
-        task = self._copied()
-        task.graphs, task._data = graphs, None
-        return task.with_loader(self.loader)
 
     def _describe_graphs(self) -> str:
         edges = "/".join(str(self.stage_graph(stage).num_edges) for stage in STAGES)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch_geometric.data import Data
 
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
+from graphkit.tasks.checks import check_graphs
 from graphkit.tasks.loaders import Loader, PairSubgraphs
 
 
@@ -58,3 +59,29 @@ class PairTask(Task):
             row_of = pairs.new_zeros(batch.num_nodes).index_copy_(0, roots, torch.arange(rows, device=pairs.device))
             pairs = row_of[pairs]
         return pairs, rows
+
+
+class DividedTask(PairTask):
+    """Judge edges that the split takes out of the graph, so that a transformed graph goes with its split.
+
+    Arguments and errors are those of :class:`Task`.
+    """
+
+    ends_are: ClassVar[str]  # what the nodes are to the task, and what to do instead of changing them
+    split_first: ClassVar[str]  # what to do instead of dividing a transformed graph
+    _data: Data | None  # the graph before it was divided, unless it was transformed
+
+    def with_split(self, split: Any) -> Self:
+        if self._data is None:
+            raise ValueError(
+                f"task {self.name!r} was transformed, which depends on its split; {self.split_first} and transform it"
+            )
+        return self._changed([self._data], split)
+
+    def _with_graphs(self, graphs: list[Data]) -> Self:
+        check_graphs(graphs, f"task {self.name!r}")
+        if any(graph.num_nodes != self.num_nodes for graph in graphs):
+            raise ValueError(f"task {self.name!r}: the transform changed the number of nodes, but {self.ends_are}")
+        task = self._copied()
+        task.graphs, task._data = graphs, None
+        return task.with_loader(self.loader)

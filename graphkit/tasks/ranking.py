@@ -14,19 +14,19 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.attributes import attributes_of
 from graphkit.core.constraints import Count, Seed, Share, checked
-from graphkit.core.graph_input import as_tensor
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.ops import sddmm
+from graphkit.ops.indices import look_up
 from graphkit.samplers import Sampler
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names, check_split
+from graphkit.tasks.interactions import check_pairs, checked_types, without_edges
 from graphkit.tasks.loaders import Loader, Rankings
-from graphkit.tasks.pair_task import PairTask
-from graphkit.tasks.split import STAGES, Split, without_masks
+from graphkit.tasks.pair_task import DividedTask
+from graphkit.tasks.split import STAGES, Split
 
 
-class RankingTask(PairTask):
+class RankingTask(DividedTask):
     r"""Rank all items for each user, by interactions of users with items.
 
     The graph has the interactions to train on as edges, from users to items and then from items to users, at all
@@ -87,6 +87,8 @@ class RankingTask(PairTask):
 
     kind = "ranking"
     ranks = True
+    ends_are = "they are the users and items; leave it out"
+    split_first = "give the split first"
     split: Split
     users: Any = None
     items: Any = None
@@ -199,7 +201,7 @@ class RankingTask(PairTask):
     def set_data(self, graphs: Sequence[Data], split: Split) -> None:
         place = f"task {self.name!r}"
         (data,) = map(copy.copy, as_graphs(graphs, place))
-        data.node_type = _checked_types(data.get("node_type"), place)
+        data.node_type = checked_types(data.get("node_type"), place)
         if data.get("x") is None:
             data.num_nodes = data.node_type.numel()
         check_graphs([data], place)
@@ -211,10 +213,10 @@ class RankingTask(PairTask):
         self.num_users = data.node_type.numel() - self.num_items
         check_names([data], place)
         pairs = data.edge_index - torch.tensor([[0], [self.num_users]])
-        _check_pairs(pairs, self.num_users, self.num_items, place)
+        check_pairs(pairs, self.num_users, self.num_items, place)
         check_split(split, pairs.size(1), "interaction", place)
         train = data.edge_index[:, split.train]
-        graph = _without_edges(data, place)
+        graph = without_edges(data, place)
         graph.edge_index = torch.cat([train, train.flip(0)], dim=1)
         self._data, self.graphs, self.split = data, [graph], split
         self._take(pairs)
@@ -277,9 +279,7 @@ class RankingTask(PairTask):
         return items.view(-1, self.num_negatives)
 
     def _has_seen(self, users: Tensor, items: Tensor) -> Tensor:
-        keys = users * self.num_items + items
-        place = torch.searchsorted(self._seen, keys).clamp(max=self._seen.numel() - 1)
-        return self._seen[place] == keys
+        return look_up(self._seen, users * self.num_items + items)[1]
 
     @cached_property
     def content_hash(self) -> str:
@@ -370,24 +370,6 @@ class RankingTask(PairTask):
 
     # Changes -----------------------------------------------------------------------------------------------------
 
-    def with_split(self, split: Split) -> Self:
-        if self._data is None:
-            raise ValueError(
-                f"task {self.name!r} was transformed, which depends on its split; give the split first and transform it"
-            )
-        return self._changed([self._data], split)
-
-    def _with_graphs(self, graphs: list[Data]) -> Self:
-        check_graphs(graphs, f"task {self.name!r}")
-        if graphs[0].num_nodes != self.num_nodes:
-            raise ValueError(
-                f"task {self.name!r}: the transform changed the number of nodes, but they are the users and items; "
-                "leave it out"
-            )
-        task = self._copied()
-        task.graphs, task._data = graphs, None
-        return task.with_loader(self.loader)
-
     def _describe_graphs(self) -> str:
         counts = "/".join(str(self._chosen[stage].size(1)) for stage in STAGES)
         return f"{self.num_users} users, {self.num_items} items, {counts} interactions"
@@ -398,39 +380,3 @@ class RankingTask(PairTask):
         if not self.num_features:
             del known["features"]
         return known | {"split": f"split {self.split.name} [{self.split.hash}]"}
-
-
-def _checked_types(types: Any, place: str) -> Tensor:
-    """The types of nodes, users before items."""
-    name, remedy = f"{place}: data.node_type", "must be 0 for each user and then 1 for each item [num_nodes]"
-    if types is None:
-        raise ValueError(f"{name} is missing, {remedy}")
-    types = as_tensor(types, name)
-    if types.dim() != 1 or types.layout != torch.strided or types.is_floating_point() or types.is_complex():
-        raise ValueError(f"{name} is {types.dtype} of shape {list(types.shape)} ({types.layout}), {remedy}")
-    if types.unique().tolist() != [0, 1] or bool((types.diff() < 0).any()):
-        raise ValueError(f"{name} {remedy}, but has other values or another order")
-    return types.long()
-
-
-def _check_pairs(pairs: Tensor, num_users: int, num_items: int, place: str) -> None:
-    users, items = pairs
-    odd = (users >= num_users) | (items < 0)
-    if odd.any():
-        column = int(odd.nonzero()[0])
-        raise ValueError(
-            f"{place}: edge {column} leads from node {int(users[column])} to node {int(items[column]) + num_users}, "
-            f"but interactions lead from users (0..{num_users - 1}) to items; leave their reverses out"
-        )
-    keys = users * num_items + items
-    if keys.unique().numel() < keys.numel():
-        raise ValueError(f"{place}: a pair of user and item is repeated; give each interaction once")
-
-
-def _without_edges(data: Data, place: str) -> Data:
-    """A shallow copy without what belongs to edges, and without labels."""
-    graph, unread = without_masks(data), ("edge_weight", "edge_attr", "edge_label", "edge_label_index")
-    for key in ("y", *unread, *attributes_of("edge", data, place)):
-        if graph.pop(key, None) is not None and key in unread:
-            warnings.warn(f"{place}: data.{key} is not read, as interactions are all alike", stacklevel=4)
-    return graph

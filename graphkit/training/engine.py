@@ -166,7 +166,8 @@ class Engine:
         """
         device = torch.device("cpu") if "chunk_size" in batch else self.device
         times = [key for key in _TIMES if key in batch] if "edge_label_time" in batch else []
-        inputs = [key for key in batch.keys() if key not in (*_JUDGED, *times)]  # noqa: SIM118
+        wider = {*_JUDGED, *times}
+        inputs = [key for key in batch.keys() if key not in wider]  # noqa: SIM118
         as_it_is = device.type == "cpu" and not any(self._is_of_other_dtype(batch[key]) for key in inputs)
         if self._dtype is None and as_it_is:
             return batch
@@ -236,12 +237,10 @@ class Engine:
             self._average([parameter for group in optimizer.param_groups for parameter in group["params"]])
         if self.clip_norm is not None:
             self.fabric.clip_gradients(nn.Identity(), optimizer, max_norm=self.clip_norm)
-        rates = [group["lr"] for group in optimizer.param_groups]
-        for group in optimizer.param_groups if self.scale_lr else ():
-            group["lr"] *= count**self.scale_lr
-        optimizer.step()
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
+        if self.scale_lr:
+            _step_by(optimizer, count**self.scale_lr)
+        else:
+            optimizer.step()
         written = (parameter for group in optimizer.param_groups for parameter in group["params"])
         torch.autograd.graph.increment_version(written)  # fused optimizers write without telling autograd
 
@@ -386,3 +385,13 @@ def _made(cls: Any, subject: Any, settings: dict[str, Any], argument: str) -> An
         return cls(subject, **settings)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"Trainer: {argument}={settings} does not suit {cls.__name__}: {error}") from error
+
+
+def _step_by(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """A step at so many times the rates, which stay as they are."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate * factor
+    optimizer.step()
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate

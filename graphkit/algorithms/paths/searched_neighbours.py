@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from graphkit.ops import SparsityPattern
-from graphkit.ops.indices import count, invert, ragged, starts
+from graphkit.ops.indices import count, invert, look_up, ragged, starts
 
 
 def common(near: SparsityPattern, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -60,7 +60,4 @@ def _neighbours(near: SparsityPattern, nodes: Tensor) -> tuple[Tensor, Tensor]:
 
 def _joined(near: SparsityPattern, node: Tensor, other: Tensor) -> Tensor:
     """Whether two nodes are neighbours."""
-    keys, wanted = near.row * near.num_cols + near.col, node * near.num_cols + other
-    if keys.numel() == 0:
-        return torch.zeros_like(wanted, dtype=torch.bool)
-    return keys[torch.searchsorted(keys, wanted).clamp_(max=keys.numel() - 1)] == wanted
+    return look_up(near.row * near.num_cols + near.col, node * near.num_cols + other)[1]

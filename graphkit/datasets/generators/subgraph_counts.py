@@ -15,6 +15,7 @@ from graphkit.algorithms import enumerate_paths
 from graphkit.core.constraints import Count, OneOf, Seed, checked
 from graphkit.datasets.generators.base import Generated
 from graphkit.datasets.generators.random_graphs import erdos_renyi
+from graphkit.ops.indices import look_up
 
 SIZES = (10, 20)
 TOGETHER = 50  # graphs whose paths are enumerated at once
@@ -25,7 +26,7 @@ def cycles(length: int, graphs: Data) -> Tensor:
     paths = enumerate_paths(graphs.edge_index, graphs.num_nodes, length - 1, "simple")[-1].nodes.long()
     keys = (graphs.edge_index[0] * graphs.num_nodes + graphs.edge_index[1]).sort().values
     ends = paths[0] * graphs.num_nodes + paths[-1]
-    found = keys[torch.searchsorted(keys, ends).clamp(max=keys.numel() - 1)] == ends
+    found = look_up(keys, ends)[1]
     return torch.bincount(graphs.batch[paths[0, found]], minlength=graphs.num_graphs) // (2 * length)
 
 

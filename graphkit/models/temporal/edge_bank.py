@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from graphkit.core.constraints import Count, Positive
 from graphkit.core.reads import Reads
 from graphkit.models.temporal.base import EventModel
+from graphkit.ops.indices import look_up
 
 
 class EdgeBank(EventModel):
@@ -58,12 +59,10 @@ class EdgeBank(EventModel):
 
     def seen(self, pairs: Tensor, time: Tensor) -> Tensor:
         """Which pairs ``[2, n]`` have had an event, not too long before their time ``[n]``."""
-        keys = pairs[0] * self.num_nodes + pairs[1]
-        if not self.keys.numel():
-            return torch.zeros_like(keys, dtype=torch.bool)
-        place = torch.searchsorted(self.keys, keys).clamp(max=self.keys.numel() - 1)
-        known = self.keys[place] == keys
-        return known if self.window is None else known & (time - self.last[place] <= self.window)
+        place, known = look_up(self.keys, pairs[0] * self.num_nodes + pairs[1])
+        if self.window is None or not self.keys.numel():
+            return known
+        return known & (time - self.last[place] <= self.window)
 
     def encode(self, batch: Data) -> Tensor:
         return self.seen(batch.edge_label_index, batch.edge_label_time).unsqueeze(1)

@@ -94,4 +94,9 @@ def find_sets(index: Tensor | None, ptr: Tensor | None, num_sets: int, num_eleme
     return sets
 
 
+def forget_sets() -> None:
+    """Begin with an empty cache."""
+    _recent.clear()
+
+
 _recent: list[tuple[Snapshot, bool, Sets]] = []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from graphkit.metrics import R2, ClassHitsAt, MeanSquaredError
 from graphkit.tasks.targets.columns import ColumnTarget
 
 
@@ -17,5 +16,4 @@ class Regression(ColumnTarget):
     zero_or_one = False
 
     def of_numbers(self, prediction: Tensor, label: Tensor, reduction: str) -> Tensor:
-        squared = isinstance(self.metric, MeanSquaredError | R2 | ClassHitsAt)
-        return (F.mse_loss if squared else F.l1_loss)(prediction, label, reduction=reduction)
+        return (F.mse_loss if self.metric.squares else F.l1_loss)(prediction, label, reduction=reduction)
