@@ -6,7 +6,7 @@ import copy
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch_geometric.data import Data
 
 from graphkit.core.constraints import Count, Interval, Seed, UnitInterval, checked
 from graphkit.tasks.base import Task
+from graphkit.tasks.negatives import link_keys, pairs_of, sample_negatives
 
 Level = Annotated[float, Interval(0)]
 
@@ -179,28 +180,12 @@ class Scenarios(Task):
 
 def _moved(edge_index: Tensor, n: int, share: float, rng: np.random.Generator) -> Tensor:
     """Edges of which a share joins other pairs of nodes, which had none."""
-    source, target = edge_index.numpy()
-    low, high = np.minimum(source, target), np.maximum(source, target)
-    pairs, pair = np.unique(low * n + high, return_inverse=True)
-    movable = np.flatnonzero(pairs // n != pairs % n)
-    free = n * (n - 1) // 2 - movable.size
-    count = min(round(share * movable.size), free)
-    fresh = _free_pairs(pairs, n, count, rng)
-    replaced = pairs.copy()
-    replaced[rng.permutation(movable)[:count]] = fresh
-    first, second = replaced[pair] // n, replaced[pair] % n
-    forward = source == low
-    ends: Any = np.stack([np.where(forward, first, second), np.where(forward, second, first)])
-    return torch.from_numpy(ends)
-
-
-def _free_pairs(taken: np.ndarray, n: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """So many different pairs of nodes that are not taken."""
-    found = np.empty(0, dtype=np.int64)
-    while found.size < count:
-        u, v = rng.integers(n, size=(2, 2 * count + 8))
-        drawn = np.minimum(u, v) * n + np.maximum(u, v)
-        drawn = drawn[(u != v) & ~np.isin(drawn, taken) & ~np.isin(drawn, found)]
-        _, first = np.unique(drawn, return_index=True)
-        found = np.concatenate([found, drawn[np.sort(first)]])
-    return found[:count]
+    keys, pair = link_keys(edge_index, n, undirected=True).unique(return_inverse=True)
+    movable = (keys // n != keys % n).nonzero().view(-1)
+    count = min(round(share * movable.numel()), n * (n - 1) // 2 - movable.numel())
+    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    fresh = sample_negatives(keys[movable], n, count, True, generator)
+    moved = movable[torch.randperm(movable.numel(), generator=generator)[:count]]
+    low, high = pairs_of(keys.index_copy(0, moved, link_keys(fresh, n, undirected=True))[pair], n)
+    forward = edge_index[0] <= edge_index[1]
+    return torch.where(forward, torch.stack([low, high]), torch.stack([high, low]))
