@@ -117,13 +117,13 @@ class Strategy(Configurable, ABC):
     def cannot(self) -> dict[str, str]:
         """What this way of training is not for, and why (default: it is for everything).
 
-        The cases are ``"modules"`` (no :class:`~graphkit.models.LayeredModel`), ``"scorers of pairs"`` and ``"states of
-        other things"`` than nodes among models; ``"no classes"``, ``"one class"``, ``"no columns for classes"``, ``"no
-        features"``, ``"pairs"``, of these ``"links"`` (told from pairs without one), ``"edges"`` (that have labels) and
-        ``"rankings"``, ``"graphs"``, ``"subgraphs"``, ``"layer-wise evaluation"``, ``"weighed pairs"`` and ``"own
-        losses"`` (a strategy that does not train by ``task.loss`` or ``task.loss_or_zero``) among tasks. The reason
-        goes on from the strategy's name and says what to use instead; ``{model}``, ``{task}``, ``{kind}``, ``{target}``
-        and ``{sampler}`` are filled in. The first that applies is the error of ``fit``.
+        The cases are ``"modules"`` (no :class:`~graphkit.models.LayeredModel`), ``"no layers"``, ``"scorers of pairs"``
+        and ``"states of other things"`` than nodes among models; ``"no classes"``, ``"one class"``, ``"no columns for
+        classes"``, ``"no features"``, ``"pairs"``, of these ``"links"`` (told from pairs without one), ``"edges"``
+        (that have labels) and ``"rankings"``, ``"graphs"``, ``"subgraphs"``, ``"layer-wise evaluation"``, ``"weighed
+        pairs"`` and ``"own losses"`` (a strategy that does not train by ``task.loss`` or ``task.loss_or_zero``) among
+        tasks. The reason goes on from the strategy's name and says what to use instead; ``{model}``, ``{task}``,
+        ``{kind}``, ``{target}`` and ``{sampler}`` are filled in. The first that applies is the error of ``fit``.
         """
         return {}
 

@@ -49,6 +49,7 @@ class Layerwise(Strategy):
             ),
             "layer-wise evaluation": "predicts in a way of its own, but {sampler} has evaluate='layerwise'; use "
             "evaluate='whole' or 'sampled', or Backprop",
+            "no layers": "trains layers apart, but {model} has no layers; use Backprop",
         }
 
     def untrained(self) -> list[str]:
@@ -63,8 +64,6 @@ class Layerwise(Strategy):
                 "of 'bf16-true', or Backprop"
             )
         self.model, self.task, self.engine = model, task, engine
-        if not self.num_layers:
-            raise ValueError(f"{name} trains layers apart, but {type(model).__name__} has no layers; use Backprop")
         batch = self._example()
         extra = self.extra_channels(batch)
         model.add_inputs(extra)

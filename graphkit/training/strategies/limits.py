@@ -17,6 +17,7 @@ _MODELS: dict[str, Case] = {
     "states of other things": lambda model, task: (
         isinstance(model, LayeredModel) and type(model).node_states is not LayeredModel.node_states
     ),
+    "no layers": lambda model, task: isinstance(model, LayeredModel) and not len(model.layers),
 }
 _TASKS: dict[str, Case] = {
     "no classes": lambda model, task: task.num_classes == 0 and not task.judges_pairs,
