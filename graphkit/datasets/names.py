@@ -3,11 +3,11 @@
 from typing import Literal
 
 Node = Literal[
-    "actor", "airports-brazil", "airports-europe", "airports-usa", "amazon-computers", "amazon-photo", "amazon-ratings",
-    "chains", "chameleon-filtered-directed", "chameleon-filtered", "chameleon-traffic", "chameleon", "citeseer-full",
-    "citeseer", "coauthor-cs", "coauthor-physics", "communities", "cora-full", "cora-ml", "cora", "cornell", "count",
-    "dblp", "facebook-pages", "karate",
-    "minesweeper-official", "minesweeper", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "pubmed-full",
+    "actor", "airports-brazil", "airports-europe", "airports-usa", "amazon-computers", "amazon-photo",
+    "amazon-ratings", "blogcatalog", "chains", "chameleon-filtered-directed", "chameleon-filtered",
+    "chameleon-traffic", "chameleon", "citeseer-full", "citeseer", "coauthor-cs", "coauthor-physics", "communities",
+    "cora-full", "cora-ml", "cora", "cornell", "count", "dblp", "facebook-pages", "karate", "minesweeper-official",
+    "minesweeper", "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "ppi-homo-sapiens", "pubmed-full",
     "pubmed-structure", "pubmed", "questions", "roman-empire", "routing", "squirrel-filtered-directed",
     "squirrel-filtered", "squirrel-traffic", "squirrel", "texas-4-classes", "texas", "texts", "tolokers", "wikics",
     "wisconsin", "zero-shot",

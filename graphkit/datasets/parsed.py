@@ -46,7 +46,8 @@ class Collated:
     def graphs(self) -> list[Data]:
         """The graphs one by one; their tensors are views."""
         if not self.slices:
-            return [Data(**self.tensors)]
+            told = {} if {"x", "node_type"} & self.tensors.keys() else {"num_nodes": self._num_nodes}  # PyG reads these
+            return [Data(**self.tensors, **told)]
         pieces = {
             key: tensor.split(self.slices[key].diff().tolist(), dim=1 if key == "edge_index" else 0)
             for key, tensor in self.tensors.items()
@@ -63,11 +64,15 @@ class Collated:
             outputs = y.size(1) if y.dim() == 2 else int(y.max()) + 1 if not y.is_floating_point() else 1
         return {
             "graphs": self.slices["x"].numel() - 1 if self.slices else 1,
-            "nodes": (self.tensors["node_type"] if x is None else x).size(0),
+            "nodes": self._num_nodes,
             "edges": self.tensors["edge_index"].size(1),
             "features": 0 if x is None else x.size(1),
             "outputs": outputs,
         }
+
+    @property
+    def _num_nodes(self) -> int:
+        return next(self.tensors[key].size(0) for key in ("x", "node_type", "y") if key in self.tensors)
 
 
 def from_dataset(dataset: Any) -> Collated:

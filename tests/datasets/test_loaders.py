@@ -203,3 +203,20 @@ def test_streams_of_events(tmp_path: Path) -> None:
     assert tensors["edge_time"].tolist() == [10.5, 30, 30]
     assert tensors["edge_attr"].tolist() == [[-1.0], [0.5], [pytest.approx(0.1)]]
     assert tensors["x"].shape == (3, 0)
+
+
+def test_networks_for_matlab_have_edges_and_groups_and_weights_if_there_are_any(tmp_path: Path) -> None:
+    import scipy.io
+    import scipy.sparse as sp
+
+    network = np.zeros((4, 4))
+    network[[0, 1, 1, 2], [1, 0, 2, 1]] = 1  # the last node has no edge
+    group = np.array([[1, 0], [1, 1], [0, 0], [0, 1]], dtype=float)
+    for file, scale in (("plain.mat", 1.0), ("weighted.mat", 2.0)):
+        scipy.io.savemat(tmp_path / file, {"network": sp.csc_matrix(network * scale), "group": sp.csc_matrix(group)})
+        made = LOADERS["network_mat"](RawFiles({file: tmp_path / file}, tmp_path, set()))
+        (data,) = made.graphs()
+        assert data.num_nodes == made.counts["nodes"] == 4
+        assert sorted(zip(*data.edge_index.tolist(), strict=True)) == [(0, 1), (1, 0), (1, 2), (2, 1)]
+        assert data.y.tolist() == group.tolist()
+        assert data.edge_weight.tolist() == [2.0] * 4 if scale == 2 else "edge_weight" not in data

@@ -74,3 +74,16 @@ def musae(raw: RawFiles, *, name: str, regression: bool) -> Collated:
     x[torch.from_numpy(nodes), torch.from_numpy(columns)] = 1.0
     edges = torch.from_numpy(np.loadtxt(raw[f"{name}_edges.csv"], dtype=np.int64, delimiter=",", skiprows=1))
     return Collated({"x": x, "edge_index": to_undirected(edges.t().contiguous(), num_nodes=len(rows)), "y": y})
+
+
+def network_mat(raw: RawFiles) -> Collated:
+    """A network without features whose nodes belong to groups, as authors of embeddings hand it out for MATLAB."""
+    from scipy.io import loadmat
+
+    content = loadmat(raw.only)
+    network = content["network"].tocoo()
+    edge_index = torch.from_numpy(np.stack([network.row, network.col]).astype(np.int64))
+    weight = torch.from_numpy(network.data).float()
+    labels = torch.from_numpy(content["group"].toarray()).float()
+    weighted = {} if weight.eq(1).all() else {"edge_weight": weight}
+    return Collated({"edge_index": edge_index, "y": labels, **weighted})
