@@ -22,6 +22,7 @@ COMMANDS = {
     "plot": ("graphkit.cli.plot", "plot"),
     "recommend": ("graphkit.cli.recommend", "recommend"),
     "reproduce": ("graphkit.cli.reproduce", "reproduce"),
+    "benchmark": ("graphkit.cli.benchmark", "benchmark"),
     "advise": ("graphkit.cli.advise", "advise"),
     "search": ("graphkit.cli.search", "search"),
     "rewire": ("graphkit.cli.rewire", "rewire"),
@@ -40,6 +41,7 @@ commands:
   plot          draw finished runs: graphkit plot runs/mine --kind confusion
   recommend     the best items for users of a finished run: graphkit recommend runs/films --user 42
   reproduce     run a recipe over its seeds and compare with the paper: graphkit reproduce gcn/cora
+  benchmark     many models over tasks and their harder variants, as one table: graphkit benchmark robustness
   advise        which methods to try on a graph, and why: graphkit advise tables/ --label topic
   search        search over a recipe's settings: graphkit search gcn/cora --space space.yaml --trials 50
   rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10

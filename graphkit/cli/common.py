@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
@@ -29,3 +32,25 @@ def usage() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
+
+
+def tell_runs() -> None:
+    """Without a terminal there is no bar, so a line for each finished run."""
+    if not sys.stderr.isatty():
+        logging.basicConfig(format="%(message)s")
+        logging.getLogger("graphkit").setLevel(logging.INFO)
+
+
+def seconds_of(budget: str | None) -> float | None:
+    """What ``--budget`` says.
+
+    Raises:
+        UsageError: If it is no time.
+    """
+    if budget is None:
+        return None
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", budget)
+    if not budget or match is None:
+        raise UsageError(f"--budget: expected a time such as 2h, 1h30m or 90s, got {budget!r}")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return 3600.0 * hours + 60.0 * minutes + seconds

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import re
-import sys
 from pathlib import Path
 from typing import Any
 
-from graphkit.cli.common import Parser, UsageError, usage
+from graphkit.cli.common import Parser, UsageError, seconds_of, tell_runs, usage
 
 
 def reproduce_parser() -> Parser:
@@ -57,9 +54,7 @@ def reproduce(arguments: list[str]) -> int:
     how = {"jobs": options.jobs, "threads": options.threads}
     with usage():
         enforce(RunOptions, how, "graphkit reproduce")
-    if not sys.stderr.isatty():  # no bar, so a line for each finished run
-        logging.basicConfig(format="%(message)s")
-        logging.getLogger("graphkit").setLevel(logging.INFO)
+    tell_runs()
     return _all(options, how) if options.all else _one(options, how)
 
 
@@ -96,7 +91,7 @@ def _all(options: argparse.Namespace, how: dict[str, Any]) -> int:
             raise UsageError(
                 f"--{name} is for a single recipe; --all repeats nothing, so give an empty folder (--output)"
             )
-    report = reproduce_all(options.output, _seconds(options.budget), **how)
+    report = reproduce_all(options.output, seconds_of(options.budget), **how)
     for name, reason in report.failures.items():
         print(f"  {name}: {reason}")
     print(f"{report.summary()}\n  saved       {report.folder / 'reproduced.html'}, reproduced.md")
@@ -141,16 +136,6 @@ def _judge(options: argparse.Namespace) -> int:
     recipes.rejudge(result, recipe)
     print(f"{result}\n  saved       {result.save()}")
     return 0
-
-
-def _seconds(text: str | None) -> float | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?", text)
-    if not text or match is None:
-        raise UsageError(f"--budget: expected a time such as 2h, 1h30m or 90s, got {text!r}")
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return 3600.0 * hours + 60.0 * minutes + seconds
 
 
 def _numbers(text: str | None, flag: str) -> int | list[int] | None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_IN_CHECKOUT = {"datasets": "datasets", "recipes": "benchmarks/recipes"}
+_IN_CHECKOUT = {"datasets": "datasets", "recipes": "benchmarks/recipes", "suites": "benchmarks/suites"}
 
 
 def checkout() -> Path | None:
@@ -19,7 +19,7 @@ def shipped(kind: str) -> Path:
     """The folder of the files of one kind that travel with graphkit.
 
     Args:
-        kind: ``"datasets"`` (the dataset cards) or ``"recipes"``.
+        kind: ``"datasets"`` (the dataset cards), ``"recipes"`` or ``"suites"``.
 
     Raises:
         FileNotFoundError: If the installation is broken.

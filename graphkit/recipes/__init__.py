@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from graphkit.recipes.reproducing import reproduce_all
     from graphkit.recipes.result import RecipeResult
     from graphkit.recipes.running import OutOfTime, RunOptions
+    from graphkit.recipes.suite import Suite, SuiteResult, load_suite
     from graphkit.recipes.verdict import Verdict, judge
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "Report",
     "RunComparison",
     "RunOptions",
+    "Suite",
+    "SuiteResult",
     "Verdict",
     "advise",
     "available",
@@ -44,6 +47,7 @@ __all__ = [
     "compare_runs",
     "judge",
     "load",
+    "load_suite",
     "rejudge",
     "rejudge_all",
     "reproduce_all",
@@ -66,6 +70,7 @@ _member = lazy_members(
         "reproducing": ["reproduce_all"],
         "result": ["RecipeResult"],
         "running": ["OutOfTime", "RunOptions"],
+        "suite": ["Suite", "SuiteResult", "load_suite"],
         "verdict": ["Verdict", "judge"],
     },
 )

@@ -119,16 +119,34 @@ def draw_costs(spots: Sequence[Spot], score: str, cost: str) -> Figure:
     return figure
 
 
-def draw_curves(title: str, label: str, places: Sequence[str], cells: Mapping[str, Any]) -> Figure:
-    """A curve per variant: its scores, with standard deviations, at each place."""
-    figure = new_figure(7.0, 4.0)
-    axes = figure.add_subplot(title=title)
-    for variant, scores in cells.items():
-        means, stds = zip(*scores)
-        axes.errorbar(range(len(places)), means, [std or 0.0 for std in stds], label=variant, marker="o", capsize=2)
-    axes.set_xticks(range(len(places)), places, rotation=45)
-    axes.set_ylabel(label)
-    figure.legend(loc="outside lower center", ncols=4)
+@dataclass(frozen=True)
+class Curves:
+    """A panel with a curve per variant.
+
+    Attributes:
+        title: Its title.
+        label: What scores are.
+        places: Where there are scores.
+        cells: By variant, mean and standard deviation at each place.
+    """
+
+    title: str
+    label: str
+    places: Sequence[str]
+    cells: Mapping[str, Sequence[tuple[float, float | None]]]
+
+
+def draw_curves(panels: Sequence[Curves]) -> Figure:
+    """Panels side by side, of the same variants."""
+    figure = new_figure(max(7.0, 4.0 * len(panels)), 4.0)
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
+        for variant, scores in panel.cells.items():
+            means, stds = zip(*scores)
+            deviations = [std or 0.0 for std in stds]
+            axes.errorbar(range(len(means)), means, deviations, label=variant, marker="o", capsize=2)
+        axes.set_xticks(range(len(panel.places)), panel.places, rotation=45)
+        axes.set(title=panel.title, ylabel=panel.label)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
 

@@ -19,10 +19,11 @@ from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.recipes.config import PARTS, SIZES, ConfigParser, defaults_of, find_class, option_defaults, plain
 from graphkit.recipes.own_tables import interactions_task, task_of_tables
+from graphkit.recipes.scenario import check_scenario, in_scenario
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 
-KEYS = ("task", "transforms", *PARTS, "trainer")
+KEYS = ("task", "scenario", "transforms", *PARTS, "trainer")
 NOT_HASHED = {
     "seed",
     "run_dir",
@@ -36,9 +37,9 @@ NOT_HASHED = {
 class Experiment:
     r"""A model, a task, transforms, a strategy and a trainer, as plain values with every argument spelled out.
 
-    Made by :meth:`from_config` from what a YAML file or a command line says. Transforms are applied in the order
-    ``transforms``, ``features``, ``rewiring``: features describe the graph as it came. A ``sampler`` draws from what
-    they made.
+    Made by :meth:`from_config` from what a YAML file or a command line says. A ``scenario`` disturbs or thins
+    out the task. Transforms are applied to the result in the order ``transforms``, ``features``, ``rewiring``: features
+    describe the graph as it came. A ``sampler`` draws from what they made.
 
     Attributes:
         config: The complete configuration as plain values; ``from_config(config)`` gives an equal experiment.
@@ -61,7 +62,8 @@ class Experiment:
         Args:
             config: ``task`` (a name, or ``name``, ``split`` and the dataset's options; or ``folder``, that of own
                 tables, ``kind``, which is ``node`` or ``edge``, and the arguments of ``NodeTask.from_csv``; or as
-                ``folder`` a CSV file of interactions, and the arguments of ``RankingTask.from_csv``), ``model``,
+                ``folder`` a CSV file of interactions, and the arguments of ``RankingTask.from_csv``), ``scenario`` (the
+                arguments of ``noisy``, ``imbalanced`` or ``few_shot``, as in ``{noisy: {edges: 0.2}}``), ``model``,
                 ``features``, ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and
                 ``init_args``), ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in
                 ``graphkit list``, or by the import path of any PyG or own class.
@@ -81,7 +83,13 @@ class Experiment:
         parser = ConfigParser(config)
         parsed = parser.parse(flags)
         task = _of_tables(parser.folder, parsed) if parser.folder is not None else _of_dataset(parser.task, parsed)
-        complete = {"task": task, "transforms": parser.transforms, **parser.parts(parsed), "trainer": parsed["trainer"]}
+        complete = {
+            "task": task,
+            "scenario": check_scenario(config.get("scenario") or {}),
+            "transforms": parser.transforms,
+            **parser.parts(parsed),
+            "trainer": parsed["trainer"],
+        }
         for part, chosen in parser.classes.items():
             if issubclass(chosen, Checked):
                 enforce_config(chosen, parsed.get(part, {}))
@@ -102,8 +110,9 @@ class Experiment:
             if chosen := self.config[part]:
                 arguments = _not_default(find_class(part, chosen["class_path"]), chosen["init_args"])
                 digested[part] = {"class_path": chosen["class_path"], "init_args": arguments}
-        if not digested["sampler"]:
-            del digested["sampler"]
+        for later in ("scenario", "sampler"):  # which older experiments do not have
+            if not digested[later]:
+                del digested[later]
         return hash_config(digested)
 
     @property
@@ -132,6 +141,7 @@ class Experiment:
         return self._transformed(load(name, own if split is None else split, **options))
 
     def _transformed(self, task: Task) -> Task:
+        task = in_scenario(task, self.config["scenario"])
         parts = [("transforms", part) for part in self.config["transforms"]]
         parts += [(key, self.config[key]) for key in ("features", "rewiring") if self.config[key]]
         for key, part in parts:

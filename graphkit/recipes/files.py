@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from graphkit.core.resources import checkout, shipped
 from graphkit.core.validate import unknown_name
@@ -16,17 +16,22 @@ def recipe_files() -> dict[str, Path]:
     return {f"{path.parent.name}/{path.stem}": path for path in sorted(shipped("recipes").glob("*/*.yaml"))}
 
 
-def find(name: str | os.PathLike[str]) -> Path:
-    """The file of a recipe, by its name or path."""
+def suite_files() -> dict[str, Path]:
+    """The suites that come with graphkit, by name."""
+    return {path.stem: path for path in sorted(shipped("suites").glob("*.yaml"))}
+
+
+def find(name: str | os.PathLike[str], kind: Literal["recipe", "suite"] = "recipe") -> Path:
+    """The file of a recipe or suite, by its name or path."""
     text = os.fspath(name)
     if text.endswith((".yaml", ".yml")):
         path = Path(text)
         if not path.is_file():
             raise ValueError(f"there is no file {path}")
         return path
-    files = recipe_files()
+    files = recipe_files() if kind == "recipe" else suite_files()
     if text.lower() not in files:
-        raise ValueError(unknown_name(text, list(files), "recipe"))
+        raise ValueError(unknown_name(text, list(files), kind))
     return files[text.lower()]
 
 
@@ -67,8 +72,9 @@ def _loader() -> Any:
 
 
 def is_shipped(path: Path | None) -> bool:
-    """Whether a recipe is one of graphkit's own."""
-    return path is not None and path.resolve().is_relative_to(shipped("recipes").resolve())
+    """Whether a recipe or suite is one of graphkit's own."""
+    own = [shipped(kind).resolve() for kind in ("recipes", "suites")]
+    return path is not None and any(map(path.resolve().is_relative_to, own))
 
 
 def results_folder(own: bool) -> Path:

@@ -130,6 +130,7 @@ class Recipe(CellTable[Cell]):
         self.splits = _splits(self.first.experiment, said)
         self.also_test = list(said.also_test or [])
         self.note = " ".join((said.note or "").split())
+        self.command = ""  # by which something else runs it, such as a suite
 
     @property
     def is_shipped(self) -> bool:
@@ -167,7 +168,7 @@ class Recipe(CellTable[Cell]):
             task=self.task,
             cells={key: _unmeasured(cell, splits, own_splits) for key, cell in self.cells.items()},
             note=self.note,
-            command=self._command(chosen, splits, how.threads),
+            command=self.command or self._command(chosen, splits, how.threads),
             date=datetime.now(UTC).date().isoformat(),
             path=self.result_path.with_stem(self.result_path.stem + slug),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,6 @@ def reproduce_all(
         The report; ``reproduced.md`` and ``reproduced.html`` in ``output`` show it.
     """
     folder = results_folder(True) if output is None else Path(output)
-    options["deadline"] = None if budget is None else time.monotonic() + budget
     recipes: dict[str, Recipe] = {}
     failures: dict[str, str] = {}
     for name in recipe_files():
@@ -45,8 +45,29 @@ def reproduce_all(
         except ValueError as error:
             failures[name] = f"failed: {error}"
     times = {name: _known_seconds(name, folder) for name in recipes}
-    for name in sorted(recipes, key=times.__getitem__):
-        recipe = recipes[name]
+    quick_first = {name: recipes[name] for name in sorted(recipes, key=times.__getitem__)}
+    report = Report.of(folder, failures | run_unfinished(quick_first, folder, budget, **options))
+    report.save()
+    return report
+
+
+def run_unfinished(
+    recipes: Mapping[str, Recipe], folder: Path, budget: float | None = None, **options: Any
+) -> dict[str, str]:
+    """Run what has no result in a folder yet, one after another, and save each result there.
+
+    Args:
+        recipes: Recipes by the names of their results.
+        folder: The folder of results.
+        budget: Seconds after which no further run is started (default: no limit).
+        options: Arguments of :class:`RunOptions`.
+
+    Returns:
+        Those that have no result now, and why.
+    """
+    options["deadline"] = None if budget is None else time.monotonic() + budget
+    failures: dict[str, str] = {}
+    for name, recipe in recipes.items():
         if is_done(recipe, folder / f"{name}.json"):
             continue
         if not RunOptions(**options).has_time:
@@ -66,9 +87,7 @@ def reproduce_all(
             failures[name] = f"data not at hand: {result.missing}"
         else:
             result.save(folder / f"{name}.json")
-    report = Report.of(folder, failures)
-    report.save()
-    return report
+    return failures
 
 
 def is_done(recipe: Recipe, path: Path) -> bool:

@@ -21,7 +21,7 @@ from graphkit.metrics import find as find_metric
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.comparison import PairedDifference, compare_runs, mean_interval
-from graphkit.recipes.drawing import Bar, Row, draw_curves, draw_intervals
+from graphkit.recipes.drawing import Bar, Curves, Row, draw_curves, draw_intervals
 from graphkit.recipes.tables import Table
 from graphkit.recipes.verdict import by_split
 
@@ -227,19 +227,29 @@ class RecipeResult(CellTable[CellResult]):
         save_figure(figure, path)
         return figure
 
-    def _figure(self) -> Figure:
-        better = find_metric(self.metric).higher_is_better
-        unit = f", {self.unit}" if self.unit else ""
-        label = f"test {self.metric}{unit} ({'higher' if better else 'lower'} is better)"
-        if self.has_points:
-            curves = {v: [row[v].scores[0] for row in self.points.values()] for v in self.variants}
-            return draw_curves(self.recipe, label, list(self.points), curves)
-        if len(self._splits) >= MANY_SPLITS:
-            curves = {v: cell.scores for v, cell in self.variants.items()}
-            return draw_curves(self.recipe, label, self._splits, curves)
-        return draw_intervals(self._lines(better), label, "gain, corrected 95 % interval", self.recipe)
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a larger score is a better one."""
+        return find_metric(self.metric).higher_is_better
 
-    def _lines(self, higher_is_better: bool) -> list[Row]:
+    def curves(self) -> Curves:
+        """Scores by variant, over points where there are any, else over splits."""
+        places = list(self.points) if self.has_points else self._splits
+        by_point = {v: [row[v].scores[0] for row in self.points.values()] for v in self.variants}
+        by_split = {v: cell.scores for v, cell in self.variants.items()}
+        return Curves(self.recipe, self._label, places, by_point if self.has_points else by_split)
+
+    @property
+    def _label(self) -> str:
+        unit = f", {self.unit}" if self.unit else ""
+        return f"test {self.metric}{unit} ({'higher' if self.higher_is_better else 'lower'} is better)"
+
+    def _figure(self) -> Figure:
+        if self.has_points or len(self._splits) >= MANY_SPLITS:
+            return draw_curves([self.curves()])
+        return draw_intervals(self._lines(), self._label, "gain, corrected 95 % interval", self.recipe)
+
+    def _lines(self) -> list[Row]:
         differences = self.differences()
         rows = []
         for variant, cell in self.variants.items():
@@ -250,7 +260,7 @@ class RecipeResult(CellTable[CellResult]):
             if (found := differences.get(variant)) is None:
                 rows.append(Row(variant, values))
             else:
-                word = found.word(higher_is_better)
+                word = found.word(self.higher_is_better)
                 rows.append(Row(f"{variant} to {found.against}", values, Bar(found.mean, found.interval), word))
         return rows
 

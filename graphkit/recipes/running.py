@@ -275,7 +275,7 @@ def task_of(experiment: Experiment, split: int | str) -> Task:
 
 
 def _task_config(experiment: Experiment) -> str:
-    parts = ("task", "transforms", "features", "rewiring", "sampler")
+    parts = ("task", "scenario", "transforms", "features", "rewiring", "sampler")
     return json.dumps({key: experiment.config[key] for key in parts})
 
 
