@@ -1,7 +1,8 @@
-"""Path convolution: an LSTM reads the paths that end at each node."""
+"""Path convolution: an LSTM or a perceptron reads the paths that end at each node."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, cast
 
 import torch
@@ -15,7 +16,8 @@ from graphkit.core.constraints import Count, OneOf, Probability
 from graphkit.core.validate import check_codes
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
-from graphkit.nn.path_lstm import edges_between, path_lstm, read_paths
+from graphkit.nn.path_lstm import Step, edges_between, is_closed, path_lstm, read_paths
+from graphkit.nn.perceptron import Perceptron
 from graphkit.ops import SparsityPattern, scatter, unweighted_pattern
 
 _UNTRACED = "which paths there are follows from the contents of edges"
@@ -41,20 +43,28 @@ class PathConv(Layer):
     the inputs with the LSTM's weights is taken once per node, edge and distance. Dropout while training acts on each
     input of each path, as in the official code, and rules both out.
 
+    With ``encoder="mlp"`` a perceptron of two layers reads all :math:`z_i` of a path at once, and with ``close_cycles``
+    also whether an edge leads from :math:`v` back to :math:`p_k` (for :math:`k \ge 2`): as many simple paths are closed
+    as there are directed cycles of :math:`k + 1` edges through :math:`v`. This is our own reading of the k-path rooted
+    subgraphs of `"Revisiting Graph Neural Networks on Graph-level Tasks" <https://arxiv.org/abs/2501.00773>`_ (Li et
+    al., 2025), whose encoder is described by a sentence only and has no published code.
+
     Its messages are paths: with PyG's masks of edges, a path counts as much as the product of its edges' masks.
 
     Args:
         in_channels: The size of each node's features.
-        out_channels: The size of the LSTM's state.
-        length: The length :math:`k` of paths; also the largest length of paths that are given (default: 2).
+        out_channels: The size of the LSTM's state, or of the perceptron's output.
+        length: The length :math:`k` of paths; for the LSTM also the largest length of given ones (default: 2).
         paths: Which paths there are: ``"shortest"`` (one per pair of nodes, which depends on the numbering of nodes),
             ``"all_shortest"`` or ``"simple"`` (default: ``"simple"``); see
             :func:`~graphkit.algorithms.enumerate_paths`.
         encode_distances: Whether the distance to :math:`v` is read, too (default: for simple paths, as in the official
             code; along shortest paths it is the position).
+        encoder: What reads a path, ``"lstm"`` or ``"mlp"`` (default: ``"lstm"``).
+        close_cycles: Whether a perceptron also reads which paths are closed (default: ``False``).
         edge_dim: The size of each edge's features that are read, too (default: none are).
         aggr: ``"sum"`` or ``"mean"`` (default: ``"sum"``).
-        dropout: The probability of dropping an entry of the LSTM's inputs (default: 0).
+        dropout: The probability of dropping an entry of the encoder's inputs (default: 0).
 
     Shapes:
         - **input:** ``x`` ``[num_nodes, in_channels]``, ``edge_index`` ``[2, num_edges]``, ``edge_attr`` ``[num_edges,
@@ -67,7 +77,8 @@ class PathConv(Layer):
 
     Raises:
         ValueError: If an argument is out of range, edge features are missing or of another size, there are too many
-            paths, or a given path is too long or not in the graph.
+            paths, a given path is too long (for a perceptron: has another length) or not in the graph, or an LSTM is to
+            close cycles.
 
     Example:
         >>> edge_index = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
@@ -84,6 +95,7 @@ class PathConv(Layer):
             {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
             # longer ones depend on the numbering of nodes
             {"paths": "shortest", "length": 1, "encode_distances": True},
+            {"encoder": "mlp", "close_cycles": True, "edge_dim": None, "dropout": 0.5},
         ],
         expected_failures=untraced(_UNTRACED) | {"edge_masks": "a self-loop is on no path, so its mask has no effect"},
     )
@@ -98,21 +110,30 @@ class PathConv(Layer):
         edge_dim: Count | None = None,
         aggr: Literal["sum", "mean"] = "sum",
         dropout: Probability = 0.0,
+        encoder: Literal["lstm", "mlp"] = "lstm",
+        close_cycles: bool = False,
         **kwargs: Any,
     ) -> None:
+        if close_cycles and encoder != "mlp":
+            raise ValueError(f"PathConv: close_cycles is read by encoder='mlp' only, but encoder={encoder!r}")
         super().__init__(aggr, **kwargs)
         self.in_channels, self.out_channels, self.length, self.paths = in_channels, out_channels, length, paths
         self.encode_distances = paths == "simple" if encode_distances is None else encode_distances
-        self.edge_dim, self.dropout = edge_dim, dropout
+        self.edge_dim, self.dropout, self.close_cycles = edge_dim, dropout, close_cycles
         self.distance_encoder = nn.Embedding(length + 1, in_channels) if self.encode_distances else None
-        self.lstm = nn.LSTM(in_channels * (1 + self.encode_distances) + (edge_dim or 0), out_channels)
+        width = in_channels * (1 + self.encode_distances) + (edge_dim or 0)
+        self.lstm = nn.LSTM(width, out_channels) if encoder == "lstm" else None
+        whole = width * (length + 1) + close_cycles
+        self.mlp = Perceptron(whole, out_channels, out_channels) if encoder == "mlp" else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Draw new weights: Glorot uniform for the distances, torch's defaults for the LSTM."""
+        """Draw new weights: Glorot uniform for distances and the perceptron, torch's defaults for the LSTM."""
         if self.distance_encoder is not None:
             nn.init.xavier_uniform_(self.distance_encoder.weight)
-        self.lstm.reset_parameters()
+        for encoder in (self.lstm, self.mlp):
+            if encoder is not None:
+                encoder.reset_parameters()
 
     @one_graph
     @torch.compiler.disable(reason=_UNTRACED)
@@ -138,10 +159,11 @@ class PathConv(Layer):
             key = ("paths", self.paths, self.length)
             paths = graph.cached(key, lambda: enumerate_paths(graph, x.size(0), self.length, self.paths)[-1])
             path_index, path_distance = paths.nodes, paths.distances
-        if path_index.size(0) > self.length + 1:
+        if path_index.size(0) > self.length + 1 or (self.mlp is not None and path_index.size(0) <= self.length):
+            most = "lengths up to " if self.mlp is None else ""
             raise ValueError(
-                f"PathConv: paths of length {path_index.size(0) - 1} were given, but the layer was made for lengths up "
-                f"to length={self.length}"
+                f"PathConv: paths of length {path_index.size(0) - 1} were given, but the layer was made for {most}"
+                f"length={self.length}"
             )
         if not self.encode_distances:
             path_distance = None
@@ -174,25 +196,20 @@ class PathConv(Layer):
         distance: Tensor | None,
         graph: SparsityPattern,
     ) -> Tensor:
-        """The LSTM's last state for each path."""
+        """What the encoder makes of each path."""
         drops = self.training and self.dropout > 0
-        steps = read_paths(index, distance, graph, merge=not drops)
+        steps = read_paths(index, distance, graph, merge=not drops and self.mlp is None)
+        if self.mlp is not None:
+            inputs = self._inputs(steps, x, edge_attr, edge_kind)
+            inputs += [is_closed(index, graph).to(x.dtype).unsqueeze(1)] if self.close_cycles else []
+            return self.mlp(F.dropout(torch.cat(inputs, dim=1), self.dropout, self.training))
+        assert self.lstm is not None
         parents = [step.parent for step in steps]
         distances = None if self.distance_encoder is None else self.distance_encoder.weight
         weight_ih, weight_hh = cast(Tensor, self.lstm.weight_ih_l0), cast(Tensor, self.lstm.weight_hh_l0)
         bias = cast(Tensor, self.lstm.bias_ih_l0) + cast(Tensor, self.lstm.bias_hh_l0)
         if drops:
-            if edge_attr is not None and edge_kind is not None:
-                edge_attr = edge_attr[edge_kind]
-            inputs = []
-            for step in steps:
-                parts = [x[step.node]]
-                if distances is not None:
-                    parts.append(distances[step.distance])
-                if edge_attr is not None:
-                    none = edge_attr.new_zeros(step.node.numel(), edge_attr.size(1))
-                    parts.append(none if step.edge is None else edge_attr[step.edge])
-                inputs.append(torch.cat(parts, dim=1))
+            inputs = self._inputs(steps, x, edge_attr, edge_kind)
             table = F.linear(F.dropout(torch.cat(inputs), self.dropout), weight_ih, bias)
             places = torch.arange(table.size(0), device=x.device).view(index.shape)
             return path_lstm([(*pair, None) for pair in zip(parents, places)], weight_hh, table)
@@ -208,6 +225,23 @@ class PathConv(Layer):
         hops = [step.distance for step in steps]
         distance_table = None if distances is None else F.linear(distances, of_distances)
         return path_lstm(list(zip(parents, rows, hops)), weight_hh, table, distance_table)
+
+    def _inputs(
+        self, steps: Sequence[Step], x: Tensor, edge_attr: Tensor | None, edge_kind: Tensor | None
+    ) -> list[Tensor]:
+        """What is read in each step, a row per path."""
+        if edge_attr is not None and edge_kind is not None:
+            edge_attr = edge_attr[edge_kind]
+        inputs = []
+        for step in steps:
+            parts = [x[step.node]]
+            if self.distance_encoder is not None:
+                parts.append(self.distance_encoder.weight[step.distance])
+            if edge_attr is not None:
+                none = edge_attr.new_zeros(step.node.numel(), edge_attr.size(1))
+                parts.append(none if step.edge is None else edge_attr[step.edge])
+            inputs.append(torch.cat(parts, dim=1))
+        return inputs
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}"

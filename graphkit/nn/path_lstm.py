@@ -1,4 +1,4 @@
-"""An LSTM over many paths at once that runs every common beginning once."""
+"""Paths as what an encoder reads step by step, and an LSTM that runs every common beginning once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from graphkit.ops import SparsityPattern, backend
+from graphkit.ops.indices import look_up
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -70,12 +71,26 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, m
     return steps
 
 
+def is_closed(index: Tensor, graph: SparsityPattern) -> Tensor:
+    """Whether an edge leads from each path's end to where it begins, a cycle of three edges or more ``[num_paths]``.
+
+    Args:
+        index: Nodes of each path ``[k + 1, num_paths]``, first the one where it ends.
+        graph: The graph.
+    """
+    if index.size(0) < 3:
+        return torch.zeros(index.size(1), dtype=torch.bool, device=index.device)
+    return _found(index[0].long(), index[-1].long(), graph)[1]
+
+
+def _found(source: Tensor, target: Tensor, graph: SparsityPattern) -> tuple[Tensor, Tensor]:
+    """The position of each edge in the pattern, and whether there is one."""
+    return look_up(graph.row * graph.num_cols + graph.col, target * graph.num_cols + source)
+
+
 def edges_between(source: Tensor, target: Tensor, graph: SparsityPattern) -> Tensor:
     """The ids of edges by their ends; of a repeated edge, the first."""
-    keys = graph.row * graph.num_cols + graph.col
-    wanted = target * graph.num_cols + source
-    position = torch.searchsorted(keys, wanted).clamp_(max=max(keys.numel() - 1, 0))
-    known = keys[position] == wanted if keys.numel() > 0 else torch.zeros_like(wanted, dtype=torch.bool)
+    position, known = _found(source, target, graph)
     if not bool(known.all()):
         bad = int((~known).nonzero()[0])
         raise ValueError(

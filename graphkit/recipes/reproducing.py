@@ -52,7 +52,7 @@ def reproduce_all(
 
 
 def run_unfinished(
-    recipes: Mapping[str, Recipe], folder: Path, budget: float | None = None, **options: Any
+    recipes: Mapping[str, Recipe], folder: Path, budget: float | None = None, /, **options: Any
 ) -> dict[str, str]:
     """Run what has no result in a folder yet, one after another, and save each result there.
 

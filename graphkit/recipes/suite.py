@@ -40,14 +40,14 @@ class Suite:
         name: Its name.
         config: The file's content: ``models`` and ``tasks``, each with names, and what the model or the task changes in
             the rest of the file (``{GCN: {model: GCN}}``, ``{csl: {task: {name: csl}, features: RandomWalkPE}}``);
-            ``scenarios``, with names and what they do to a task (``{clean: {}, noisy: {noisy: {edges: 0.2}}}``; default:
-            the tasks as they are); in a task ``scenarios``, a list of those that it has (default: all); and the other
-            keys of :class:`Recipe`, which are shared.
+            ``scenarios``, with names and what they do to a task (``{clean: {}, noisy: {noisy: {edges: 0.2}}}``;
+            without it the tasks as they are); in a task ``scenarios``, a list of those that it has, if not all; and the
+            other keys of :class:`Recipe`, which are shared.
         path: The file it was read from, if any (default: ``None``).
 
     Raises:
-        ValueError: If a key, class, argument, dataset or split does not exist or a value has the wrong type; the message
-            names the task, the scenario and the model.
+        ValueError: If a key, class, argument, dataset or split does not exist or a value has the wrong type; the
+            message names the task, the scenario and the model.
 
     Example:
         >>> suite = load_suite("robustness")

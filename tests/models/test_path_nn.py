@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise, permutations
+
+import networkx as nx
 import pytest
 import torch
-from torch_geometric.data import Batch
+from torch_geometric.data import Batch, Data
+from torch_geometric.utils import to_undirected
 
 import graphkit as gk
 from graphkit import testing
+from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.datasets import load_graphs
 from graphkit.diagnostics import separation
 from graphkit.models import PathNN
+from graphkit.nn import PathConv
 from graphkit.testing import random_graph, relabelled
 from graphkit.testing.kinds import weights_by_step
 
@@ -63,7 +70,7 @@ def test_codes_are_embedded_and_summed():
     data.edge_attr = torch.arange(12) % 4
     torch.manual_seed(0)
     model = PathNN(2, 6, 2, node_types=[3, 3], edge_types=[4], mlp=True).double().eval()
-    first, second = model.encoder.embeddings
+    first, second = model.node_encoder.embeddings
     torch.testing.assert_close(model.encode(data), first(data.x[:, 0].long()) + second(data.x[:, 1].long()))
     before = run(model, data)
     data.edge_attr = data.edge_attr.flip(0)
@@ -134,6 +141,7 @@ def test_the_limit_on_paths_is_the_models():
         ({"edge_types": [3], "edge_dim": 2}, "not both"),
         ({"norm": "group"}, "PathNN: norm='group'"),
         ({"paths": "all"}, "PathNN: paths='all'"),
+        ({"close_cycles": True}, "close_cycles is read by encoder='mlp' only, but encoder='lstm'"),
     ],
 )
 def test_impossible_options(options, message):
@@ -144,6 +152,78 @@ def test_impossible_options(options, message):
 def test_missing_edge_features():
     with pytest.raises(ValueError, match="no edge_attr, which edge_types or edge_dim ask for"):
         run(PathNN(5, 6, edge_dim=3).double(), random_graph(edge_dim=None))
+
+
+def by_hand(graph, length):
+    """Of each node, how many simple paths of this length begin there, and how many cycles one edge longer run there."""
+    found = nx.Graph(graph.edge_index.t().tolist())
+    found.add_nodes_from(range(graph.num_nodes))
+    found.remove_edges_from(list(nx.selfloop_edges(found)))
+    starts = Counter(
+        row[0] for row in permutations(found, length + 1) if all(found.has_edge(*pair) for pair in pairwise(row))
+    )
+    cycles = Counter(v for cycle in nx.simple_cycles(found, length + 1) if len(cycle) == length + 1 for v in cycle)
+    return [torch.tensor([float(count[v]) for v in range(graph.num_nodes)]) for count in (starts, cycles)]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_perceptrons_over_paths_can_count_paths_and_cycles(length):
+    """Weights by hand: one output is 1 for every path, the other the 0/1 feature of closed ones."""
+    graph = random_graph(9, 16, num_isolated=1)
+    graph.edge_index = to_undirected(graph.edge_index)
+    conv = PathConv(1, 2, length, encode_distances=False, encoder="mlp", close_cycles=True).double()
+    first, second = conv.mlp.layers
+    with torch.no_grad():
+        for parameter in conv.parameters():
+            parameter.zero_()
+        first.bias[0] = first.weight[1, -1] = second.weight[0, 0] = second.weight[1, 1] = 1.0
+    found = conv(torch.zeros(9, 1).double(), graph.edge_index)
+    paths, cycles = by_hand(graph, length)
+    torch.testing.assert_close(found[:, 0], paths.double())
+    torch.testing.assert_close(found[:, 1], 2 * cycles.double() * (length > 1))  # each cycle in both directions
+
+
+def test_perceptrons_over_paths_are_those_of_each_length_and_read_whole_paths():
+    torch.manual_seed(0)
+    graph = random_graph(9, 30)
+    model = PathNN(5, 6, 3, paths="simple", encoder="mlp", close_cycles=True, edge_dim=3).double().eval()
+    assert [layer.conv.length for layer in model.layers] == [1, 2, 3]
+    conv, x = model.layers[1].conv, torch.rand(9, 6, dtype=torch.float64)
+    edges = torch.rand(graph.num_edges, 6, dtype=torch.float64)
+    number = {tuple(pair): i for i, pair in enumerate(graph.edge_index.t().tolist())}
+    paths = enumerate_paths(graph.edge_index, 9, 2)[-1]
+    expected = torch.zeros(9, 6, dtype=torch.float64)
+    for row, hops in zip(paths.nodes.t().tolist(), paths.distances.tolist()):
+        parts = []
+        for i in (2, 1, 0):
+            taken = torch.zeros(6).double() if i == 2 else edges[number[row[i + 1], row[i]]]
+            parts += [x[row[i]], conv.distance_encoder.weight[hops[i]], taken]
+        closed = torch.tensor([float((row[0], row[2]) in number)], dtype=torch.float64)
+        expected[row[0]] += conv.mlp(torch.cat([*parts, closed]))
+    torch.testing.assert_close(conv(x, graph.edge_index, edges), expected)
+    given = model.required_transform()(graph)
+    with pytest.raises(ValueError, match="paths of length 1 were given, but the layer was made for length=2"):
+        conv(x, graph.edge_index, edges, given.path_index_1, given.path_distance_1)
+
+
+def test_closed_paths_tell_what_paths_alone_do_not_at_their_length():
+    """Two triangles and a hexagon: paths of two edges are alike, and those of the triangles are closed."""
+    triangles = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 0, 4, 5, 3]])
+    hexagon = torch.tensor([[0, 1, 2, 3, 4, 5], [1, 2, 3, 4, 5, 0]])
+    graphs = [Data(x=torch.ones(6, 1).double(), edge_index=torch.cat([e, e.flip(0)], 1)) for e in (triangles, hexagon)]
+    for close, apart in ((False, False), (True, True)):
+        torch.manual_seed(0)
+        options = {"encode_distances": False, "encoder": "mlp", "close_cycles": close, "norm": None, "readout": "sum"}
+        model = PathNN(1, 8, 2, paths="simple", **options).double().eval()
+        first, second = (run(model, graph) for graph in graphs)
+        assert torch.allclose(first, second, rtol=1e-12) != apart
+
+
+def test_weights_of_older_versions_are_taken():
+    model = PathNN(5, 6, 2)
+    old = {key.replace("node_encoder.", "encoder."): value for key, value in model.state_dict().items()}
+    assert old.keys() != model.state_dict().keys()
+    PathNN(5, 6, 2).load_state_dict(old)
 
 
 # Expressive power, as measured with the official code (random weights, double precision); SR25: tests/expressivity

@@ -46,6 +46,10 @@ class PathNN(LayeredModel):
       atom and bond encoders
     - synthetic (expressive power): ``norm=None``, ``head_layers=0``, ``readout="sum"``, and ``l2_norm=True`` for AP
 
+    With ``encoder="mlp"`` layer :math:`k` has a perceptron of its own that reads whole paths; with ``close_cycles``,
+    over simple paths, it also reads which ones an edge closes, so that sums count cycles of up to :math:`K + 1` edges.
+    That is graphkit's own reading of "k-path rooted subgraphs"; see :class:`~graphkit.nn.PathConv`.
+
     Where sources differ: the paper allows any model of sequences and any aggregation; this is the code. Its ``cutoff``
     counts nodes, ``num_layers`` counts edges, :math:`K = \mathrm{cutoff} - 1`. Edge weights are not used.
 
@@ -67,6 +71,8 @@ class PathNN(LayeredModel):
             (default: 0).
         head_layers: Linear maps after the readout: 2, 1 or 0 (default: 2).
         max_paths: How many paths a graph may have (default: 10 million).
+        encoder: What reads paths, ``"lstm"`` or ``"mlp"`` (default: ``"lstm"``).
+        close_cycles: Whether perceptrons also read which paths are closed (default: ``False``).
 
     Shapes:
         - **input:** a PyG ``Data`` or ``Batch`` with ``x`` ``[num_nodes, in_channels]``, ``edge_index``, ``edge_attr``
@@ -91,6 +97,7 @@ class PathNN(LayeredModel):
             {"paths": "simple", "num_layers": 3, "mlp": True, "dropout": 0.5},
             {"paths": "all_shortest", "aggr": "mean", "norm": "layer_norm", "residual": False, "readout": "mean"},
             {"paths": "shortest", "num_layers": 1, "l2_norm": True, "norm": None, "edge_dim": None, "head_layers": 1},
+            {"paths": "simple", "encoder": "mlp", "close_cycles": True},
         ],
         expected_failures=untraced("which paths there are follows from the contents of edges"),
     )
@@ -118,6 +125,8 @@ class PathNN(LayeredModel):
         readout: str | None = None,
         readout_kwargs: dict[str, Any] | None = None,
         max_paths: Count = 10_000_000,
+        encoder: Literal["lstm", "mlp"] = "lstm",
+        close_cycles: bool = False,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
@@ -127,7 +136,7 @@ class PathNN(LayeredModel):
             raise ValueError("PathNN: give edge_types for codes or edge_dim for numbers, not both")
 
         h = hidden_channels
-        self.encoder = _perceptron(in_channels, h, norm) if node_types is None else CodeEncoder(h, node_types)
+        self.node_encoder = _perceptron(in_channels, h, norm) if node_types is None else CodeEncoder(h, node_types)
         self.edge_encoder: nn.Module | None = None
         if edge_types is not None:
             self.edge_encoder = CodeEncoder(h, edge_types)
@@ -135,9 +144,12 @@ class PathNN(LayeredModel):
             self.edge_encoder = nn.Linear(edge_dim, h, bias=False)
         self.reads = Reads(edge_attr=self.edge_encoder is not None)
         reads_edges = h if self.reads.edge_attr else None
-        conv = PathConv(h, h, num_layers, paths, encode_distances, reads_edges, aggr, dropout)
+        options = (paths, encode_distances, reads_edges, aggr, dropout, encoder, close_cycles)
+        convs = [PathConv(h, h, num_layers, *options)] * num_layers
+        if encoder == "mlp":
+            convs = [PathConv(h, h, length, *options) for length in range(1, num_layers + 1)]
         self.layers = nn.ModuleList()
-        for _ in range(num_layers):
+        for conv in convs:
             layer = nn.ModuleDict({"conv": conv})
             if norm is not None and aggr == "sum":
                 layer["norm"] = NORMS[norm](h)
@@ -147,10 +159,11 @@ class PathNN(LayeredModel):
         self.pool = make_pool(readout, h, **(readout_kwargs or {}))
         head: list[nn.Module] = [nn.Linear(h, h), nn.ReLU(), nn.Dropout(dropout)] if head_layers == 2 else []
         self.head = nn.Sequential(*head, *([nn.Linear(h, self.out_channels)] if head_layers else []))
+        self.register_load_state_dict_pre_hook(_renamed)
         self.reset_parameters()
 
     def encode(self, batch: Data) -> State:
-        return self.encoder(self.features(batch, dense=True))
+        return self.node_encoder(self.features(batch, dense=True))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = cast(Tensor, history[-1])
@@ -189,6 +202,12 @@ class PathNN(LayeredModel):
 
     def required_transform(self) -> BaseTransform | None:
         return Paths(self.num_layers, self.paths, self.max_paths)
+
+
+def _renamed(_: nn.Module, state: dict[str, Any], prefix: str, *__: Any) -> None:
+    """Weights of graphkit 0.2 and older, whose encoder of nodes was called ``encoder``."""
+    for key in [key for key in state if key.startswith(f"{prefix}encoder.")]:
+        state[f"{prefix}node_{key.removeprefix(prefix)}"] = state.pop(key)
 
 
 def _perceptron(in_channels: int, channels: int, norm: str | None) -> nn.Sequential:

@@ -126,7 +126,7 @@ def _names(name: str, model: PathNN, edge: bool) -> list[str]:
             return [f"layers.{layer}.norm.{inner[0]}"]
         return [f"layers.{layer}.mlp.{int(inner[0]) + 1}.{inner[1]}"]  # ours begins with its dropout
     if first == "feature_encoder":
-        return [f"encoder.embeddings.0.{rest}" if edge else f"encoder.{rest}"]
+        return [f"node_encoder.embeddings.0.{rest}" if edge else f"node_encoder.{rest}"]
     renamed = {"bond_encoder": "edge_encoder.embeddings.0", "linear1": "head.0", "linear2": "head.3"}
     return [f"{renamed[first]}.{rest}"]
 
