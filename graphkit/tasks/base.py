@@ -287,8 +287,7 @@ class Task(Scoring):
         key = transform.cache_key() if isinstance(transform, Precompute) else None
         if key is not None and key in self._derived:
             return self._derived[key]
-        folder = results_folder("transforms", self.dataset)
-        graphs = apply(transform, self.graphs, jobs=jobs, cache_dir=folder)
+        graphs = self._through(transform, jobs)
         if any(f"{stage}_mask" in graphs[0] for stage in STAGES):
             warnings.warn(
                 f"task {self.name!r}: {transform} sets masks, but the task keeps its split; "
@@ -300,6 +299,16 @@ class Task(Scoring):
         if key is not None:
             self._derived[key] = task
         return task
+
+    def _through(self, transform: BaseTransform, jobs: int | None) -> list[Data]:
+        """The graphs after a transform."""
+        if len(self.graphs) > 1 and getattr(transform, "own_space", False):
+            warnings.warn(
+                f"task {self.name!r}: {type(transform).__name__} gives each graph columns of its own, which no model "
+                "can compare; those of FastRP can be compared",
+                stacklevel=3,
+            )
+        return apply(transform, self.graphs, jobs=jobs, cache_dir=results_folder("transforms", self.dataset))
 
     def with_split(self, split: Any) -> Self:
         """The same task with another split."""

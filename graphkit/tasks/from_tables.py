@@ -39,6 +39,7 @@ class FromTables(Task):
         id: str | None = None,
         features: Sequence[str] | None = None,
         categorical: Sequence[str] = (),
+        texts: Sequence[str] = (),
         impute: Impute | None = None,
         standardize: bool = False,
         ends: Sequence[str] | None = None,
@@ -53,7 +54,7 @@ class FromTables(Task):
     ) -> Self:
         r"""A task of two pandas tables; predictions of it, and of new tables with the same columns, come by id.
 
-        Texts, categories and columns named in ``categorical`` become a column of 0 and 1 per category; numbers and
+        Words, categories and columns named in ``categorical`` become a column of 0 and 1 per category; numbers and
         truth values stay as they are, unless ``standardize`` scales the numbers. What a column holds is learned once,
         from all rows, and applied to new tables alike (:meth:`Trainer.predict`, in another process, too), and so are
         transforms of the task. Repeated edges count once; in an undirected graph so do the two directions of one.
@@ -64,8 +65,10 @@ class FromTables(Task):
             label: The column of labels, of nodes for a :class:`NodeTask`, of edges for an :class:`EdgeTask`, missing
                 where unknown; or several, of a multilabel target or a regression.
             id: The column of node ids, of any type that ``edges`` names alike (default: the index of ``nodes``).
-            features: The columns of features of nodes (default: all others).
+            features: The columns of features of nodes (default: all others but ``texts``).
             categorical: The columns of numbers, of nodes or edges, that are names of categories (default: none).
+            texts: The columns of nodes that are texts: they become lists of strings of the same names in ``task.data``,
+                empty where missing, of which ``gk.features.TextEmbedding`` makes features (default: none).
             impute: What takes the place of missing features: ``"mean"``, ``"median"`` or ``"most_frequent"`` of the
                 column, as in scikit-learn; of categories always the most frequent (default: ``None``, refuse them).
             standardize: Whether numbers among the features get the mean 0 and the standard deviation 1 of this table;
@@ -86,7 +89,8 @@ class FromTables(Task):
 
         Raises:
             ImportError: If pandas is not installed.
-            TypeError: If a table is none, or a column holds neither numbers nor categories.
+            TypeError: If a table is none, a column holds neither numbers nor categories, or one of ``texts`` holds
+                something else.
             ValueError: If an id is missing, repeated or unknown, a value is missing or not finite, or the kind of label
                 could be either; the message names the table, the column, the row and the remedy.
 
@@ -116,6 +120,7 @@ class FromTables(Task):
             id=id,
             features=features,
             categorical=categorical,
+            texts=texts,
             impute=impute,
             standardize=standardize,
             ends=ends,
@@ -172,7 +177,7 @@ class FromTables(Task):
 
         labels = [label] if isinstance(label, str) else label
         others = [*labels, options.get("edge_weight"), options.get("split"), *options.get("edge_features", ())]
-        nodes, edges = read_folder(folder, id, options.get("ends"), others=others)
+        nodes, edges = read_folder(folder, id, options.get("ends"), options.get("texts", ()), others)
         name = options.pop("name", Path(folder).expanduser().resolve().name)
         return cls.from_pandas(nodes, edges, label, nodes.columns[0] if id is None else id, name=name, **options)
 

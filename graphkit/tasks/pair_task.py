@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
+from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.data_folder import results_folder
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
 from graphkit.tasks.checks import check_graphs
 from graphkit.tasks.loaders import Loader, PairSubgraphs
+from graphkit.transforms.base import apply
 
 
 class PairTask(Task):
@@ -77,6 +81,16 @@ class DividedTask(PairTask):
                 f"task {self.name!r} was transformed, which depends on its split; {self.split_first} and transform it"
             )
         return self._changed([self._data], split)
+
+    def _through(self, transform: BaseTransform, jobs: int | None) -> list[Data]:
+        if not getattr(transform, "own_space", False):
+            return super()._through(transform, jobs)
+        folder = results_folder("transforms", self.dataset)
+        (trained,) = apply(transform, [self.stage_graph("train")], jobs=jobs, cache_dir=folder)
+        graphs = [copy.copy(graph) for graph in self.graphs]
+        for graph in graphs:
+            graph.x = trained.x  # the nodes of all stages are the same
+        return graphs
 
     def _with_graphs(self, graphs: list[Data]) -> Self:
         check_graphs(graphs, f"task {self.name!r}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
             f"predict: task {task.name!r} was not made of tables, so how to read others is not known; give a PyG Data"
         )
     if isinstance(data, str | Path):
-        data = read_folder(data, task.tables.id, task.tables.ends, task.tables.texts)
+        data = read_folder(data, task.tables.id, task.tables.ends, task.tables.read_as_text)
     elif _is_networkx(data) or all(map(_is_networkx, data)):
         graphs = [data] if _is_networkx(data) else data
         if len(graphs) > 1 and not task.joins_graphs:
@@ -72,6 +73,13 @@ def _transformed(graph: Data, task: Task, required: BaseTransform | None) -> Dat
         if not (isinstance(required, Precompute) and isinstance(transform, Precompute)) or (
             transform.cache_key() != required.cache_key()
         ):
+            if getattr(transform, "own_space", False):
+                warnings.warn(
+                    f"predict: what {type(transform).__name__} makes of other tables cannot be compared with what it "
+                    f"made of task {task.name!r}, so predictions mean little; train on columns that can be, such as "
+                    "those of FastRP or TextEmbedding(encoder='hashing')",
+                    stacklevel=4,
+                )
             graph = transform(graph)
     return graph
 

@@ -23,9 +23,16 @@ def graph():
 
 def by_hand(model, h, pairs, features):
     first, second = h[pairs[0]], h[pairs[1]]
-    if model.decoder in ("mlp", "concat"):
+    joined = {
+        "mlp": first * second,
+        "l1": (first - second).abs(),
+        "l2": (first - second) ** 2,
+        "average": (first + second) / 2,
+        "concat": torch.cat([first, second], dim=1),
+    }
+    if model.decoder in joined:
         one, two = model.maps
-        ends = torch.cat([first, second], dim=1) if model.decoder == "concat" else first * second
+        ends = joined[model.decoder]
         ends = ends if model.edge_dim is None else torch.cat([ends, features], dim=1)
         return torch.relu(ends @ one.weight.t() + one.bias) @ two.weight.t() + two.bias
     if model.decoder == "bilinear":
@@ -41,6 +48,9 @@ def by_hand(model, h, pairs, features):
     [
         ("mlp", {}),
         ("mlp", {"out_channels": 3, "edge_dim": 2}),
+        ("l1", {}),
+        ("l2", {"edge_dim": 2}),
+        ("average", {}),
         ("concat", {"out_channels": 3}),
         ("concat", {"edge_dim": 2}),
         ("bilinear", {}),
@@ -86,6 +96,33 @@ def test_the_first_cosine_is_the_plain_one(graph):
     assert model(graph).abs().max() <= 1 + 1e-6
 
 
+@pytest.mark.parametrize("decoder", ["mlp", "l1", "l2", "average"])
+def test_fixed_embeddings_are_judged_by_logistic_regression(decoder):
+    """Communities: an embedding tells links by who is near whom, which is least in the mean of both ends."""
+    data = gk.load("communities", num_nodes=200, num_labels=5, labels_per_node=1.0, degree=10, noise=0.05).data
+    task = gk.LinkTask("links", data, gk.LinkSplit.random(data.edge_index, 200))
+    task = task.transform(gk.features.DeepWalk(dim=16, lr=0.1))
+    model = LinkPredictor(nn.Identity(), decoder, embedding_channels=16, num_layers=1)
+    assert [tuple(p.shape) for p in model.parameters()] == [(1, 16), (1,)]
+    found = gk.Trainer(max_epochs=150, lr=0.05, patience=None, progress=False).fit(model, task)
+    assert found.test > (0.45 if decoder == "average" else 0.8)
+
+
+def test_embeddings_that_are_learned_are_those_of_the_training_graph_at_all_stages():
+    task = gk.load("karate-links")
+    walks = gk.features.DeepWalk(dim=4)
+    made = task.transform(walks)
+    assert len(made.graphs) == 2, "links to validate on carry messages in the test"
+    expected = walks(task.stage_graph("train")).x
+    for stage in ("train", "val", "test"):
+        assert torch.equal(made.stage_graph(stage).x, expected)
+        assert torch.equal(made.stage_graph(stage).edge_index, task.stage_graph(stage).edge_index)
+    own = task.transform(gk.features.FastRP(dim=4))
+    assert not torch.equal(own.stage_graph("train").x, own.stage_graph("test").x)
+    with pytest.warns(UserWarning, match="DeepWalk gives each graph columns of its own"):
+        gk.load("ring-transfer").transform(walks)
+
+
 class _Own(nn.Module):
     def __init__(self):
         super().__init__()
@@ -121,7 +158,9 @@ def test_own_modules_say_their_width(graph):
     assert LinkPredictor(_Own(), embedding_channels=5)(graph).shape == (40, 1)
     with pytest.raises(ValueError, match="_Own has no out_channels; give embedding_channels"):
         LinkPredictor(_Own())
-    with pytest.raises(TypeError, match="the encoder Identity needs a method reset_parameters"):
+    with pytest.raises(TypeError, match="the encoder Sequential needs a method reset_parameters"):
+        LinkPredictor(nn.Sequential(nn.Linear(6, 5)))
+    with pytest.raises(ValueError, match="Identity has no out_channels; give embedding_channels"):
         LinkPredictor(nn.Identity())
 
 
@@ -157,7 +196,7 @@ def test_a_config_names_the_encoder():
     [
         ({"num_layers": 0}, "num_layers=0, must be at least 1"),
         ({"dropout": 1.0}, r"dropout=1.0, must be in \[0, 1\)"),
-        ({"decoder": "dot"}, "LinkPredictor: decoder='dot', choose from: mlp, concat, bilinear, cosine"),
+        ({"decoder": "dot"}, "LinkPredictor: decoder='dot', choose from: mlp, l1, l2, average, concat"),
         ({"decoder": "cosine", "out_channels": 2}, "out_channels=2, but decoder='cosine' has one; use 'mlp'"),
         ({"decoder": "bilinear", "edge_dim": 2}, "edge_dim=2, but decoder='bilinear' reads none; use 'mlp'"),
     ],

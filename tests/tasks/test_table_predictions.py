@@ -268,3 +268,66 @@ def test_edges_named_by_categories():
     nodes, edges = tables()
     task = make(nodes, edges.astype("category"))
     assert torch.equal(task.data.edge_index, make().data.edge_index)
+
+
+# --- texts ------------------------------------------------------------------------------------------------------------
+
+
+def written(seed=0):
+    """Nodes with a column of texts, of which one is missing."""
+    nodes, edges = tables(seed=seed)
+    words = {"art": "paint and colour", "bio": "cells and plants", "chem": "acids and salts"}
+    nodes["abstract"] = [f"{words[topic]} {row}" for row, topic in enumerate(nodes.topic)]
+    nodes.loc[4, "abstract"] = None
+    return nodes, edges
+
+
+def test_texts_are_kept_for_transforms_and_read_from_new_tables_in_another_process(tmp_path):
+    nodes, edges = written()
+    task = make(nodes, edges, texts=["abstract"], features=["year"])
+    assert task.data.abstract == nodes.abstract.fillna("").tolist()
+    assert task.num_features == 1
+    task = task.transform(gk.features.TextEmbedding("abstract", encoder="hashing", dim=16))
+    trainer = trained(task, run_dir=tmp_path / "run")
+    assert task.num_features == 17
+    new = written(seed=3)
+    new[0]["abstract"] = new[0].abstract.where(new[0].topic == "art", "12")  # looks like a number in a file
+    expected = trainer.predict(new)
+    for name, table in zip(("nodes", "edges"), new, strict=True):
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    pd.testing.assert_frame_equal(gk.load_run(tmp_path / "run").predict(tmp_path), expected)
+    of_files = gk.NodeTask.from_csv(tmp_path, "topic", features=["year"], texts=["abstract"])
+    assert of_files.data.abstract == new[0].abstract.fillna("").tolist()
+
+
+def test_predictions_by_columns_of_one_graph_alone_are_warned_about():
+    task = make(*written(), texts=["abstract"], features=["year"])
+    for transform in (gk.features.TextEmbedding("abstract", dim=4), gk.features.DeepWalk(dim=4)):
+        trainer = trained(task.transform(transform))
+        with pytest.warns(UserWarning, match=f"what {type(transform).__name__} makes of other tables cannot be"):
+            trainer.predict(written(seed=3))
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "message"),
+    [
+        ("year", {"features": ["open"]}, "column 'year' of 'p0' is .*, must be a text"),
+        ("abstract", {"features": ["abstract"]}, "column 'abstract' is named in texts and as something else"),
+        ("topic", {}, "column 'topic' is named in texts and as something else"),
+        ("nothing", {}, "nodes has no column 'nothing'"),
+        ("x", {}, "column 'x' cannot be an attribute of a graph; rename it"),
+        ("my text", {}, "column 'my text' cannot be an attribute of a graph"),
+    ],
+)
+def test_columns_that_cannot_be_texts(column, options, message):
+    nodes, edges = written()
+    nodes = nodes.assign(x="a", **{"my text": "b"})
+    with pytest.raises((TypeError, ValueError), match=message):
+        make(nodes, edges, texts=[column], **{"features": ["year"]} | options)
+
+
+def test_edge_tasks_have_texts_of_nodes():
+    nodes, edges = written()
+    edges["kind"] = np.where(np.arange(len(edges)) % 2, "cites", "refutes")
+    task = gk.EdgeTask.from_pandas(nodes, edges, "kind", id="paper", features=["year"], texts=["abstract"])
+    assert task.transform(gk.features.TextEmbedding("abstract", dim=4)).num_features == 5

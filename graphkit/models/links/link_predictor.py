@@ -17,7 +17,13 @@ from graphkit.nn import Linear, dropout
 from graphkit.ops import sddmm
 
 P = TypeVar("P", bound="LinkPredictor")
-_MLPS = ("mlp", "concat")
+_JOINED = {  # what an MLP reads of the embeddings of both ends
+    "mlp": lambda u, v: [u * v],
+    "l1": lambda u, v: [(u - v).abs()],
+    "l2": lambda u, v: [(u - v).square()],
+    "average": lambda u, v: [(u + v) / 2],
+    "concat": lambda u, v: [u, v],
+}
 _BLOCK = 1 << 16  # pairs at a time where no gradient is needed
 
 
@@ -31,6 +37,9 @@ class LinkPredictor(PairScorer):
     decoder       outputs
     ============  ====================================================================================================
     ``mlp``       :math:`\mathrm{MLP}(h_u \odot h_v \Vert e_{uv})`, as in the baselines of the Open Graph Benchmark
+    ``l1``        :math:`\mathrm{MLP}(|h_u - h_v| \Vert e_{uv})`
+    ``l2``        :math:`\mathrm{MLP}((h_u - h_v)^2 \Vert e_{uv})`, entry by entry
+    ``average``   :math:`\mathrm{MLP}((h_u + h_v) / 2 \Vert e_{uv})`
     ``concat``    :math:`\mathrm{MLP}(h_u \Vert h_v \Vert e_{uv})`, which tells (u, v) from (v, u)
     ``bilinear``  :math:`h_u^\top W_k h_v` for each output :math:`k`, which does so, too
     ``cosine``    :math:`s \, \langle h_u, h_v \rangle / (\lVert h_u \rVert \lVert h_v \rVert) + b`, a single output
@@ -39,15 +48,20 @@ class LinkPredictor(PairScorer):
     The plain dot product needs no decoder: :class:`~graphkit.LinkTask` scores the embeddings of any model by it.
     :meth:`from_task` fills ``out_channels``, ``edge_dim`` and ``symmetric`` for a :class:`~graphkit.EdgeTask`.
 
+    Fixed embeddings are features that nothing encodes: ``LinkPredictor(torch.nn.Identity(), decoder,
+    embedding_channels=..., num_layers=1)`` is logistic regression on ``mlp`` (Hadamard), ``l1``, ``l2`` or ``average``,
+    the operators of node2vec (`Grover, Leskovec, KDD 2016 <https://arxiv.org/abs/1607.00653>`_).
+
     Args:
-        decoder: ``"mlp"``, ``"concat"``, ``"bilinear"`` or ``"cosine"`` (default: ``"mlp"``).
+        decoder: ``"mlp"``, ``"l1"``, ``"l2"``, ``"average"``, ``"concat"``, ``"bilinear"`` or ``"cosine"`` (default:
+            ``"mlp"``).
         hidden_channels: The width of the MLP's hidden layers (default: 64).
         num_layers: The number of linear maps of the MLP (default: 2).
         dropout: The probability of dropping an entry of the MLP's hidden layers (default: 0).
         out_channels: The number of outputs per pair (default: 1).
         edge_dim: How many features of an edge the MLP reads, ``edge_label_attr`` of the batch (default: none).
         symmetric: Whether the outputs for (u, v) and (v, u) are the mean of both, as edges without a direction want;
-            those of ``mlp`` and ``cosine`` are equal anyway (default: ``False``).
+            those of all but ``concat`` and ``bilinear`` are equal anyway (default: ``False``).
 
     Shapes:
         - **output:** ``[num_pairs, out_channels]``
@@ -66,7 +80,7 @@ class LinkPredictor(PairScorer):
     def __init__(
         self,
         encoder: Any,
-        decoder: Literal["mlp", "concat", "bilinear", "cosine"] = "mlp",
+        decoder: Literal["mlp", "l1", "l2", "average", "concat", "bilinear", "cosine"] = "mlp",
         hidden_channels: Count = 64,
         num_layers: Count = 2,
         dropout: Probability = 0.0,
@@ -79,11 +93,11 @@ class LinkPredictor(PairScorer):
         self.keep_arguments(locals())
         if decoder == "cosine" and out_channels > 1:
             raise ValueError(f"LinkPredictor: out_channels={out_channels}, but decoder='cosine' has one; use 'mlp'")
-        if edge_dim is not None and decoder not in _MLPS:
+        if edge_dim is not None and decoder not in _JOINED:
             raise ValueError(f"LinkPredictor: edge_dim={edge_dim}, but decoder={decoder!r} reads none; use 'mlp'")
         self.reads = replace(self.reads, edge_attr=self.reads.edge_attr or edge_dim is not None)
         width = self._width
-        if decoder in _MLPS:
+        if decoder in _JOINED:
             first = (2 if decoder == "concat" else 1) * width + (edge_dim or 0)
             widths = [first] + [hidden_channels] * (num_layers - 1) + [out_channels]
             self.maps = nn.ModuleList(Linear(*pair) for pair in pairwise(widths))
@@ -98,7 +112,7 @@ class LinkPredictor(PairScorer):
         """As :meth:`PairScorer.from_task`, with outputs, features and symmetry as the task has them."""
         sizes = {"out_channels": task.num_outputs or 1, "symmetric": getattr(task, "undirected", False)}
         features = getattr(task, "edge_features", None)
-        if features is not None and arguments.get("decoder", "mlp") in _MLPS:
+        if features is not None and arguments.get("decoder", "mlp") in _JOINED:
             sizes["edge_dim"] = features.size(1)
         return super().from_task(task, encoder, **sizes | arguments)
 
@@ -133,8 +147,7 @@ class LinkPredictor(PairScorer):
         return features.to(dtype)
 
     def _mlp(self, h: Tensor, pairs: Tensor, features: Tensor | None) -> Tensor:
-        ends = [h.index_select(0, pairs[0]), h.index_select(0, pairs[1])]
-        parts = ends if self.decoder == "concat" else [ends[0] * ends[1]]
+        parts = _JOINED[self.decoder](h.index_select(0, pairs[0]), h.index_select(0, pairs[1]))
         out = torch.cat(parts if features is None else [*parts, features], dim=1)
         for i, linear in enumerate(self.maps):
             out = linear(out if i == 0 else dropout(out.relu(), self.dropout, self.training))

@@ -26,9 +26,9 @@ class PairScorer(LayeredModel):
     The layers are the encoder's; none if it cannot be run layer by layer.
 
     Args:
-        encoder: A model for nodes: graphkit's, PyG's or any other that has ``reset_parameters`` and that
-            :class:`PyGModel` can call. :meth:`from_task` also takes the name of a graphkit model, or its ``class_path``
-            and ``init_args``.
+        encoder: A model for nodes: graphkit's, PyG's or any other that :class:`PyGModel` can call and that has no
+            weights or ``reset_parameters``. :meth:`from_task` also takes the name of a graphkit model, or its
+            ``class_path`` and ``init_args``.
         embedding_channels: The width of the embeddings (default: the encoder's ``out_channels``).
 
     Shapes:
@@ -36,7 +36,7 @@ class PairScorer(LayeredModel):
         - **output:** ``[num_pairs, 1]``
 
     Raises:
-        TypeError: If the encoder has no ``reset_parameters``.
+        TypeError: If the encoder has weights but no ``reset_parameters``.
         ValueError: If the width of the embeddings is unknown; or (when called) if the batch names no pairs.
     """
 
@@ -49,7 +49,7 @@ class PairScorer(LayeredModel):
         self.keep_arguments(locals())
         name = type(self).__name__
         module = encoder.module if isinstance(encoder, PyGModel) else encoder
-        if not hasattr(module, "reset_parameters"):
+        if not hasattr(module, "reset_parameters") and any(True for _ in module.parameters()):
             raise TypeError(f"{name}: the encoder {type(module).__name__} needs a method reset_parameters")
         width = getattr(module, "out_channels", None) if embedding_channels is None else embedding_channels
         if width is None:
@@ -122,4 +122,6 @@ class PairScorer(LayeredModel):
         return required_by(self.encoder)
 
     def reset_parameters(self) -> None:
-        (self.encoder.module if isinstance(self.encoder, PyGModel) else self.encoder).reset_parameters()  # type: ignore[operator]
+        module = self.encoder.module if isinstance(self.encoder, PyGModel) else self.encoder
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()  # type: ignore[operator]

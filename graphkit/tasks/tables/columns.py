@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
+from torch_geometric.data import Data
 
 Impute = Literal["mean", "median", "most_frequent"]
 _TEXTS = 100  # so many different values and more, in most rows, are no categories
@@ -76,9 +77,10 @@ class Column:
             return cls(name, None, fill, mean, deviation if deviation > _ROUNDING * abs(mean) else 1.0)
         categories = classes_of(known)
         if not categorical and len(categories) > max(_TEXTS, known.size // 2):
+            kept = "name it in texts for gk.features.TextEmbedding, " if where == "nodes" else ""
             raise ValueError(
-                f"{place} has {len(categories)} different texts in {known.size} rows; leave it out by features=[...], "
-                "or name it in categorical to have a column for each"
+                f"{place} has {len(categories)} different texts in {known.size} rows; {kept}leave it out by "
+                "features=[...], or name it in categorical to have a column for each"
             )
         return cls(name, categories, None if impute is None else plain(_usual(known, "most_frequent")))
 
@@ -147,6 +149,25 @@ def numbers_of(columns: Sequence[Column], table: Any, ids: Any, where: str) -> n
     """All columns side by side ``[rows, width]``; ``None`` without columns."""
     parts = [column.numbers(table, ids, where) for column in columns]
     return np.concatenate(parts, axis=1) if parts else None
+
+
+def texts_of(table: Any, name: str, ids: Any) -> list[str]:
+    """The texts in a column of the table of nodes, empty where they are missing.
+
+    Raises:
+        TypeError: If one is no text.
+        ValueError: If there is no such column, or its name means something else in a graph.
+    """
+    if name not in table:
+        raise ValueError(f"nodes has no column {name!r}; it has {', '.join(map(repr, table.columns))}")
+    if not isinstance(name, str) or not name.isidentifier() or hasattr(Data(), name):
+        raise ValueError(f"nodes: column {name!r} cannot be an attribute of a graph; rename it")
+    missing = table[name].isna()
+    odd = ~(missing | table[name].map(lambda cell: isinstance(cell, str)))
+    if odd.any():
+        row = int(odd.to_numpy().argmax())
+        raise TypeError(f"nodes: column {name!r} of {ids[row]!r} is {table[name].iloc[row]!r}, must be a text")
+    return table[name].astype(object).where(~missing, "").tolist()
 
 
 def numbers_from_decimals(series: Any) -> Any:

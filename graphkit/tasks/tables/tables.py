@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.tasks.tables.columns import Column, Impute, numbers_of
+from graphkit.tasks.tables.columns import Column, Impute, numbers_of, texts_of
 from graphkit.tasks.tables.sources import ends_of, index_of
 
 
@@ -49,6 +49,7 @@ class Tables:
         directed: Whether an edge leads from source to target only.
         label: The columns of labels.
         classes: What the classes stand for, of labels that are classes.
+        texts: The columns of nodes that are kept as texts.
     """
 
     id: str | None
@@ -59,6 +60,7 @@ class Tables:
     directed: bool
     label: tuple[str, ...] = ()
     classes: tuple[Any, ...] | None = None
+    texts: tuple[str, ...] = ()
 
     @classmethod
     def learned(
@@ -71,6 +73,7 @@ class Tables:
         id: str | None = None,
         features: Sequence[str] | None = None,
         categorical: Sequence[str] = (),
+        texts: Sequence[str] = (),
         impute: Impute | None = None,
         standardize: bool = False,
         ends: Sequence[str] | None = None,
@@ -87,17 +90,20 @@ class Tables:
         """
         _check_tables(nodes, edges)
         told = {of: [*label, *([] if split is None else [split])]}
-        apart = {id, *told.get("nodes", [])}
+        apart = {id, *told.get("nodes", []), *texts}
         names = [name for name in nodes.columns if name not in apart] if features is None else list(features)
         others = [*edge_features, *told.get("edges", []), *([] if edge_weight is None else [edge_weight])]
         chosen = tuple(ends_of(edges.columns, others) if ends is None else ends)
         if len(chosen) != 2 or len(set(chosen)) != 2:
             raise ValueError(f"edges: the ends are {list(chosen)}, must be two columns, source and target")
-        _check_names("nodes", nodes, [*names, *told.get("nodes", []), *([] if id is None else [id])])
+        _check_names("nodes", nodes, [*names, *texts, *told.get("nodes", []), *([] if id is None else [id])])
         _check_names("edges", edges, [*chosen, *others])
         unknown = [name for name in categorical if name not in (*names, *edge_features)]
         if unknown:
             raise ValueError(f"categorical names {unknown[0]!r}, which is no feature; the features are {names}")
+        twice = [name for name in texts if name in (id, *names, *told.get("nodes", []))]
+        if twice:
+            raise ValueError(f"nodes: column {twice[0]!r} is named in texts and as something else; choose one")
         both = set(names if of == "nodes" else edge_features) & set(label)
         if both:
             raise ValueError(f"{of}: column {sorted(both)[0]!r} is label and feature; choose one")
@@ -122,6 +128,7 @@ class Tables:
                 Column.learned(edges, name, name in categorical, impute, "edges", standardize) for name in edge_features
             ),
             directed,
+            texts=tuple(texts),
         )
         if id is None:
             _warn_of_ids(nodes, edges[list(chosen)], names)
@@ -156,6 +163,8 @@ class Tables:
             data.edge_weight = torch.from_numpy(weight)[rows].view(-1)
         if features is not None:
             data.edge_attr = torch.from_numpy(features)[rows]
+        for name in self.texts:
+            data[name] = texts_of(nodes, name, ids)
         pairs = torch.from_numpy(np.stack([source, target]).astype(np.int64))
         return Made(data, ids, rows, counted, pairs, None if features is None else torch.from_numpy(features))
 
@@ -197,10 +206,11 @@ class Tables:
         return found
 
     @property
-    def texts(self) -> list[str]:
-        """The columns of features that are texts, which a file of numbers alone would not tell."""
+    def read_as_text(self) -> list[str]:
+        """The columns that are texts, which a file of numbers alone would not tell."""
         columns = (*self.features, *self.edge_features)
-        return [column.name for column in columns if any(isinstance(c, str) for c in column.categories or ())]
+        words = [column.name for column in columns if any(isinstance(c, str) for c in column.categories or ())]
+        return [*words, *self.texts]
 
     def config(self) -> dict[str, Any]:
         """This as plain values, from which :meth:`from_config` makes it again."""
@@ -213,6 +223,7 @@ class Tables:
             "directed": self.directed,
             "label": list(self.label),
             "classes": None if self.classes is None else list(self.classes),
+            "texts": list(self.texts),
         }
 
     @classmethod
@@ -220,7 +231,9 @@ class Tables:
         """The tables that :meth:`config` describes."""
         columns = {key: tuple(map(Column.from_config, config[key])) for key in ("features", "edge_features")}
         weight = None if config["weight"] is None else Column.from_config(config["weight"])
-        tuples = {key: None if config[key] is None else tuple(config[key]) for key in ("ends", "label", "classes")}
+        given = {"texts": (), **config}  # older runs have none
+        keys = ("ends", "label", "classes", "texts")
+        tuples = {key: None if given[key] is None else tuple(given[key]) for key in keys}
         return cls(id=config["id"], weight=weight, directed=config["directed"], **columns, **tuples)  # type: ignore[arg-type]
 
 

@@ -18,6 +18,9 @@ class NodeFeatures(Precompute):
 
     Attributes:
         cat: Whether the columns are appended to ``x``; otherwise they replace it (default: ``True``).
+        own_space: Whether the columns of one graph cannot be compared with those of another, as those of embeddings
+            that are learned; the graphs of a link task then share those of the training graph, and other tasks warn
+            (default: ``False``).
 
     Raises:
         ValueError: If ``x`` is sparse.
@@ -32,6 +35,7 @@ class NodeFeatures(Precompute):
 
     expensive = True
     cat: bool = True
+    own_space: bool = False
 
     @abstractmethod
     def columns(self, data: Data) -> Tensor:

@@ -119,6 +119,7 @@ class Node2Vec(_Embedding):
     """
 
     checks = Checks([{"dim": 4, "walk_length": 5, "p": 0.5, "q": 2.0}], {}, None, _BY_NUMBER)
+    own_space = True
 
     def __init__(
         self,
@@ -214,6 +215,7 @@ class LINE(_Embedding):
     """
 
     checks = Checks([{"dim": 4, "num_samples": 100}], {}, None, _BY_NUMBER)
+    own_space = True
 
     def __init__(
         self,
@@ -264,6 +266,7 @@ class NetMF(_Embedding):
         expected_failures={"permutation": "where singular values repeat, directions of vectors depend on node numbers"},
     )
     reads = Reads(x=False, direction=False, edge_weight=True)
+    own_space = True
 
     def __init__(
         self,

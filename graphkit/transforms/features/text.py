@@ -60,6 +60,7 @@ class TextEmbedding(NodeFeatures):
         if encoder not in ("tfidf", "hashing") and not encoder.startswith(SENTENCES):
             raise ValueError(f"TextEmbedding: encoder={encoder!r}, must be 'tfidf', 'hashing' or '{SENTENCES}<name>'")
         self.column, self.encoder, self.dim, self.seed, self.cat = column, encoder, dim, seed, cat
+        self.own_space = encoder == "tfidf"
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each text."""
