@@ -20,6 +20,7 @@ from graphkit.datasets.parsed import Collated, Ids, cached
 from graphkit.datasets.raw import RawFiles, fetch
 from graphkit.datasets.splits import LINKS, Request, choose, make_split
 from graphkit.tasks import (
+    Batching,
     EventTask,
     FixedSize,
     GraphTask,
@@ -159,11 +160,14 @@ def _event_task(
     snapshot: Count | None = None,
     batching: Literal["fixed", "t-batch"] = "fixed",
     seed: Seed = 0,
+    target: Literal["link", "binary"] = "link",
+    labels_of: Literal["event", "source"] = "event",
 ) -> EventTask:
     """The task of a stream; see :class:`~graphkit.EventTask`."""
     stream = Data(num_nodes=data.num_nodes, **{key: data[key] for key in data.keys() if key != "x"})  # noqa: SIM118
     drawn = (negatives, num_negatives, eval_negatives, judged, snapshot)
-    return EventTask(name, stream, split, metric, *drawn, TBatch() if batching == "t-batch" else FixedSize(), seed)
+    divided: Batching = TBatch() if batching == "t-batch" else FixedSize()
+    return EventTask(name, stream, split, metric, *drawn, divided, seed, target=target, labels_of=labels_of)
 
 
 def options_from(card: Card) -> Callable[..., Any]:

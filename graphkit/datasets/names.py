@@ -27,4 +27,6 @@ Link = Literal[
     "karate-links", "ns", "ogbl-collab", "ogbl-ddi", "ogbl-ppa", "pb", "power", "pubmed-full-links", "pubmed-links",
     "router", "usair", "yeast",
 ]  # fmt: skip
-Event = Literal["bitcoin-otc", "collegemsg", "enron"]
+Event = Literal[
+    "bitcoin-otc", "collegemsg", "enron", "jodie-lastfm", "jodie-mooc", "jodie-reddit", "jodie-wikipedia",
+]  # fmt: skip

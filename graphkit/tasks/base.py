@@ -191,6 +191,11 @@ class Task(Scoring):
         """Twelve hexadecimal digits of all graphs and labels."""
         return hash_config([hash_tensors(self.labels), *(hash_data(graph) for graph in self.graphs)])
 
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """What classes are called in the tables that the task was made of, if they are."""
+        return None if self.tables is None else self.tables.classes
+
     # What a trainer needs ----------------------------------------------------------------------------------------
 
     def batches(

@@ -70,7 +70,6 @@ class EdgeTask(FromTables, PairTask):
     labelled = "edges"
     split: Split
     edge_features: Tensor | None
-    _scores_pairs: bool | None = None
 
     def __init__(
         self,
@@ -193,27 +192,8 @@ class EdgeTask(FromTables, PairTask):
             graph.edge_label_attr = made.features
         return graph, names_of_pairs(made.ids, made.pairs, self.tables.ends)
 
-    def scored_by(self, scores_pairs: bool | None) -> Self:
-        task = copy.copy(self)
-        task._scores_pairs = scores_pairs
-        return task.with_loader(self.loader)
-
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
-        pairs, rows = self.ends(out, batch)
-        count, given = pairs.size(1), out.size(0) if isinstance(out, Tensor) and out.dim() else 0
-        of_pairs = self._scores_pairs
-        if of_pairs is None and count == rows:
-            raise ValueError(
-                f"task {self.name!r}: {rows} rows of outputs may be of the nodes or of the edges that are judged; say "
-                "which by an attribute of the model: reads = gk.models.Reads(edge_label_index=True) if of edges"
-            )
-        if of_pairs is None or (of_pairs and rows != count):
-            of_pairs = given == count
-        if of_pairs:
-            self.check_columns(out, count, "an edge task needs a row per node or per edge that is judged")
-            return out, batch.edge_label
-        self.check_columns(out, rows, "an edge task needs a model without readout, or one that scores pairs")
-        return (out[pairs[0]] + out[pairs[1]]) / 2, batch.edge_label
+        return self.answers(out, batch), batch.edge_label
 
     def with_split(self, split: Split) -> Self:
         task = self._copied()

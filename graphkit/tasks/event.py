@@ -19,7 +19,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import torch
@@ -27,23 +26,24 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
-from graphkit.core.constraints import Count, Seed, checked
+from graphkit.core.constraints import Count, Seed
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.ops import sddmm
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
 from graphkit.tasks.batching import Batching, FixedSize
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names, check_split
-from graphkit.tasks.event_negatives import Pool, anybody, fixed_negatives, given_negatives
+from graphkit.tasks.event_negatives import Destinations, Kind, given_negatives
 from graphkit.tasks.event_stream import as_data, in_time, times_of, warn_of_oddities
+from graphkit.tasks.from_events import FromEvents
 from graphkit.tasks.loaders import Loader
 from graphkit.tasks.loaders.events import EventBatches, event_pairs
-from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.split import STAGES, Split
+from graphkit.tasks.targets import Link, Target, is_kind
 from graphkit.transforms.base import apply
 
 
-class EventTask(PairTask):
+class EventTask(FromEvents):
     r"""Predict which pairs of nodes have the next events, of a stream in the order of time.
 
     Training, validation and test follow each other in time, and so do batches, which are never shuffled. Events of a
@@ -57,15 +57,22 @@ class EventTask(PairTask):
     ``float64``. A model returns a score per pair, ``[num_pairs, 1]``, or an embedding per node, whose inner products
     are the scores.
 
+    With another ``target`` than ``"link"``, labels of the events are judged in place of what happens next: each from
+    what was before its batch, at its time, as the label of its pair, or of its source, which ``edge_label_index`` then
+    names twice. A model returns ``[num_pairs, num_outputs]``, or outputs per node ``[num_nodes, num_outputs]``, of
+    which the mean of both ends counts. Events without a label are past for others, and not judged.
+
     Args:
         name: The task's name in results.
         events: PyG's ``TemporalData``; or a ``Data`` with ``edge_index`` ``[2, num_events]``, ``edge_time``
             ``[num_events]`` (numbers, or dates) and, if there are such, messages ``edge_attr`` ``[num_events,
-            channels]`` and features of nodes ``x``, which must be known from the beginning.
+            channels]``, labels ``edge_label`` ``[num_events]`` or ``[num_events, num_outputs]`` (``y`` of
+            ``TemporalData``), -1 for a class or NaN where not known, which are read if ``target`` is of labels, and
+            features of nodes ``x``, which must be known from the beginning.
         split: The events of each part, by their place in ``events``, those of a later part after those of an earlier
             one (default: ``None``, ``Split.by_time(time, 0.15, 0.15)``).
-        metric: The score: ``"average_precision"``, ``"roc_auc"``, ``"mrr"``, ``"hits@10"``, ... (default:
-            ``"average_precision"``).
+        metric: The score: ``"average_precision"``, ``"roc_auc"``, ``"mrr"``, ``"hits@10"``, ... (default: ``None``,
+            ``"average_precision"`` of links and that of the target of labels).
         negatives: Of which kind the negatives of validation and test are, drawn once: ``"random"``, any destination so
             far; ``"historical"``, one with which the source has had an event in training; ``"inductive"``, one with
             which it has events in validation (or up to the end of the test), but none in training. None is a
@@ -82,19 +89,25 @@ class EventTask(PairTask):
         batching: What divides events into batches (default: ``None``, :class:`~graphkit.tasks.FixedSize`, 200 at a time
             or as many as the trainer's ``batch_size`` says).
         seed: The seed of the negatives of validation and test (default: 0).
+        target: What is judged: ``"link"``, which events come next, or the kind of their labels, such as ``"binary"``
+            or ``"multiclass"`` (default: ``"link"``).
+        labels_of: Whose the labels are: the ``"event"``'s, or its ``"source"``'s at that time (default: ``"event"``).
 
     Raises:
         TypeError: If ids are no integers, or times are strings.
         IndexError: If an event names a node that does not exist.
-        ValueError: If a time is missing, the parts do not follow each other, nothing is judged in one, or anything else
-            does not fit; the message names the value, the place and the remedy.
+        ValueError: If a time or all labels are missing, the parts do not follow each other, nothing is judged in one,
+            labels should have negatives, or anything else does not fit; the message names the value, the place and the
+            remedy.
 
     Attributes:
         src: The sources of all events ``[num_events]``, in the order of time.
         dst: Their destinations.
         t: Their times, of ``int64`` or ``float64``.
         msg: Their messages ``[num_events, channels]``, of 0 channels if there are none.
-        negatives: The destinations that the events of ``"val"`` and ``"test"`` are told from ``[n, eval_negatives]``.
+        negatives: The destinations that the events of ``"val"`` and ``"test"`` are told from ``[n, eval_negatives]``;
+            empty if labels are judged.
+        labels: The labels of all events, in the order of time; empty if links are judged.
 
     Example:
         >>> number = torch.arange(40)
@@ -111,8 +124,8 @@ class EventTask(PairTask):
         name: str,
         events: Any,
         split: Split | None = None,
-        metric: str | type | Any = "average_precision",
-        negatives: Literal["random", "historical", "inductive"] | Mapping[str, Any] = "random",
+        metric: str | type | Any = None,
+        negatives: Kind | Mapping[str, Any] = "random",
         num_negatives: Count = 1,
         eval_negatives: Count = 1,
         judged: Literal["all", "inductive"] = "all",
@@ -121,91 +134,32 @@ class EventTask(PairTask):
         seed: Seed = 0,
         loss: Any = None,
         pos_weight: Any = None,
+        target: str | type[Target] | Target = "link",
+        labels_of: Literal["event", "source"] = "event",
+        num_outputs: Count | None = None,
+        allow_missing_classes: bool = False,
+        class_weight: Any = None,
     ) -> None:
-        super().__init__(name, "link", metric, loss=loss, pos_weight=pos_weight)
+        self._links, self.labels_of = is_kind(target, Link), labels_of
+        metric = "average_precision" if metric is None and self._links else metric
+        weights = {"class_weight": class_weight, "pos_weight": pos_weight}
+        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
+        drawn = {
+            "negatives": negatives != "random",
+            "num_negatives, eval_negatives": num_negatives * eval_negatives > 1,
+        }
+        unread = {"labels_of": labels_of != "event"} if self._links else drawn
+        for argument in (argument for argument, is_told in unread.items() if is_told):
+            raise ValueError(f"EventTask: {argument} is not read, as target={self.target.name!r}; leave it out")
         self.num_negatives, self.eval_negatives = num_negatives, eval_negatives
         self.judged_part, self.snapshot, self.seed = judged, snapshot, seed
         self.batching = FixedSize() if batching is None else batching
         self._negatives = negatives
         self.set_data([as_data(events, f"task {name!r}")], split)
 
-    @classmethod
-    @checked
-    def from_pandas(
-        cls,
-        events: Any,
-        source: str | None = None,
-        target: str | None = None,
-        time: str | None = None,
-        messages: Sequence[str] = (),
-        bipartite: bool = False,
-        name: str = "events",
-        **options: Any,
-    ) -> Self:
-        """A task of a pandas table with a row per event; nodes are numbered in the order in which they first occur.
-
-        Args:
-            events: The table.
-            source: The column of sources, of any type (default: ``None``, the first column).
-            target: The column of destinations (default: ``None``, the second).
-            time: The column of times, numbers or dates (default: ``None``, the third).
-            messages: The columns of numbers that are messages (default: none).
-            bipartite: Whether sources and destinations are of two kinds, so that equal ids are different nodes
-                (default: ``False``).
-            name: The task's name in results (default: ``"events"``).
-            **options: Further arguments of the class, such as ``negatives``.
-
-        Raises:
-            ImportError: If pandas is not installed.
-            TypeError: If it is no table, times are strings or messages are no numbers.
-            ValueError: If a column, an id or a time is missing; and as the class.
-
-        Example:
-            >>> import pandas as pd
-            >>> mails = pd.DataFrame({"from": list("abcabcabc"), "to": list("bcabcabca"), "day": range(9)})
-            >>> task = EventTask.from_pandas(mails, split=Split.by_time(mails.day))
-            >>> task.num_nodes, task.split.sizes, list(task.ids)
-            (3, (5, 2, 2), ['a', 'b', 'c'])
-        """
-        from graphkit.tasks.event_tables import stream_of
-
-        data, ids = stream_of(events, (source, target, time), messages, bipartite, f"task {name!r}")
-        task = cls(name, data, **options)
-        task.ids = ids
-        return task
-
-    @classmethod
-    @checked
-    def from_csv(
-        cls,
-        path: str | Path,
-        source: str | None = None,
-        target: str | None = None,
-        time: str | None = None,
-        name: str | None = None,
-        **options: Any,
-    ) -> Self:
-        """:meth:`from_pandas` of a file of text, whose columns are divided by commas, tabulators, semicolons or blanks.
-
-        A first line without a letter is an event, and columns are then called ``"0"``, ``"1"``, ... Columns of ids that
-        are named here are texts, as they stand in the file.
-
-        Args:
-            path: The file.
-            source: The column of sources (default: ``None``, the first column).
-            target: The column of destinations (default: ``None``, the second).
-            time: The column of times (default: ``None``, the third).
-            name: The task's name (default: ``None``, that of the file).
-            **options: Further arguments of :meth:`from_pandas`.
-
-        Raises:
-            FileNotFoundError: If there is no such file.
-            ImportError, TypeError, ValueError: As :meth:`from_pandas`.
-        """
-        from graphkit.tasks.event_tables import read_events
-
-        table = read_events(path, (source, target))
-        return cls.from_pandas(table, source, target, time, name=Path(path).stem if name is None else name, **options)
+    @property
+    def judges_links(self) -> bool:
+        return self._links
 
     def make_loader(self) -> Loader:
         return EventBatches(self)
@@ -218,6 +172,9 @@ class EventTask(PairTask):
     def set_data(self, graphs: Sequence[Data], split: Split | None) -> None:
         place = f"task {self.name!r}"
         (data,) = as_graphs(graphs, place)
+        if self._links and "edge_label" in data:
+            data = copy.copy(data)
+            del data["edge_label"]
         check_graphs([data], place)
         check_names([data], place)
         time = times_of(data.get("edge_time"), data.num_edges, place)
@@ -230,18 +187,31 @@ class EventTask(PairTask):
         self.t = data.edge_time
         self.msg = data.edge_attr if data.edge_attr is not None else torch.empty(self.t.numel(), 0)
         self.labels = torch.empty(0)
+        self.negatives: dict[str, Tensor] = {}
+        if self._links:
+            self._take_negatives(place)
+        else:
+            self._take_labels(data.get("edge_label"), place)
+
+    def _take_negatives(self, place: str) -> None:
         self.fit_target(torch.tensor([1.0, 0.0]).repeat(8))
-        told = self._negatives
+        told, split = self._negatives, self.split
+        self._destinations = Destinations(self.src, self.dst, self.t, split, self.num_nodes, place)
         if isinstance(told, Mapping):
             self.negatives = given_negatives(told, split, self.num_nodes, place)
         else:
-            self.negatives = self._drawn_negatives(told)
-        for stage in ("val", "test"):
-            if not self._counts(getattr(split, stage)).any():
-                raise ValueError(
-                    f"{place}: no event of the {stage} part of split {split.name!r} has a node that is new; use "
-                    "judged='all', or another split"
-                )
+            self.negatives = self._destinations.fixed(told, self.eval_negatives, self.seed)
+        self._judged_ids("val", place), self._judged_ids("test", place)
+
+    def _take_labels(self, labels: Tensor | None, place: str) -> None:
+        if labels is None:
+            raise ValueError(f"{place}: the events have no labels; set data.edge_label [num_events], or target='link'")
+        missing = labels == -1 if self.target.hidden == -1 else torch.isnan(labels)
+        self._is_known = ~missing.view(labels.size(0), -1).all(1)
+        train, val, test = (self._judged_ids(stage, place) for stage in STAGES)
+        rows = Split(self.split.name, train, val, test)
+        self.labels = self.target.check(labels, rows, "event", place)
+        self.fit_target(self.labels[rows.train])
 
     @cached_property
     def inductive_nodes(self) -> Tensor:
@@ -256,12 +226,23 @@ class EventTask(PairTask):
         new[self.src[self.split.train]] = new[self.dst[self.split.train]] = False
         return new
 
-    def _counts(self, ids: Tensor) -> Tensor:
-        """Which events of validation or test are judged."""
-        if self.judged_part == "all":
-            return torch.ones(ids.numel(), dtype=torch.bool)
-        new = self._is_new
-        return new[self.src[ids]] | new[self.dst[ids]]
+    def _counts(self, stage: str, ids: Tensor) -> Tensor:
+        """Which events of a stage are judged."""
+        counts = torch.ones(ids.numel(), dtype=torch.bool) if self._links else self._is_known[ids]
+        if stage == "train" or self.judged_part == "all":
+            return counts
+        new, source = self._is_new, self.labels_of == "source"
+        return counts & (new[self.src[ids]] | (new[self.dst[ids]] & (not source)))
+
+    def _judged_ids(self, stage: str, place: str) -> Tensor:
+        ids = getattr(self.split, stage)
+        judged = ids[self._counts(stage, ids)]
+        if not judged.numel():
+            inductive = self._links or self._is_known[ids].any()
+            what, remedy = ("has a node that is new", "judged='all', or ") if inductive else ("has a label", "")
+            where = f"of the {stage} part of split {self.split.name!r}"
+            raise ValueError(f"{place}: no event {where} {what}; use {remedy}another split")
+        return judged
 
     @cached_property
     def mean_pause(self) -> float:
@@ -293,16 +274,25 @@ class EventTask(PairTask):
             ids: By their place in the stream.
             generator: What draws the negatives of training.
         """
+        if not self._links:
+            ids = ids[self._counts(stage, ids)]
+            ends = (self.src[ids], self.dst[ids] if self.labels_of == "event" else self.src[ids])
+            return {
+                "edge_label_index": torch.stack(ends),
+                "edge_label_time": self.t[ids],
+                "edge_label": self.labels[ids],
+            }
         if stage == "train":
-            sources = torch.zeros_like(ids)
-            negatives = self._destinations["train"].draw(sources, self.dst[ids], self.num_negatives, generator)
+            negatives = self._destinations.for_training(ids, self.num_negatives, generator)
         else:
-            counts = self._counts(ids)
+            counts = self._counts(stage, ids)
             ids, negatives = ids[counts], self.negatives[stage][at[counts]]
         pairs = event_pairs(self.src[ids], self.dst[ids], negatives)
         return pairs | {"edge_label_time": self.t[ids].repeat_interleave(1 + negatives.size(1))}
 
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
+        if not self._links:
+            return self.answers(out, batch), batch.edge_label
         shape, count = list(out.shape) if isinstance(out, Tensor) else type(out).__name__, batch.edge_label.numel()
         if shape == [count, 1]:
             return out, batch.edge_label
@@ -312,34 +302,6 @@ class EventTask(PairTask):
                 f"score per pair, [{count}, 1]; the model returned {shape}"
             )
         return sddmm(batch.edge_label_index, out, out).unsqueeze(1), batch.edge_label
-
-    @cached_property
-    def _destinations(self) -> dict[str, Pool]:
-        """Those so far, at the end of each part."""
-        ids, pools = [], {}
-        for stage in STAGES:
-            ids.append(getattr(self.split, stage))
-            pools[stage] = anybody(self.dst[torch.cat(ids)], self.num_nodes)
-        if pools["train"].keys.numel() < 2:
-            raise ValueError(f"task {self.name!r}: all training events have one destination; there is nothing to learn")
-        return pools
-
-    def _drawn_negatives(self, kind: str) -> dict[str, Tensor]:
-        trained = self._pool(self.split.train)
-        pool = trained if kind == "historical" else None
-        drawn = {}
-        for number, stage in enumerate(("val", "test")):
-            ids = getattr(self.split, stage)
-            later = torch.cat([self.split.val, ids])  # what is drawn in validation does not depend on the test
-            if kind == "inductive":
-                pool = self._pool(later).without(trained)
-            generator = torch.Generator().manual_seed(2 * self.seed + number)
-            stream = (self.src[ids], self.dst[ids], self.t[ids])
-            drawn[stage] = fixed_negatives(pool, self._destinations[stage], *stream, self.eval_negatives, generator)
-        return drawn
-
-    def _pool(self, ids: Tensor) -> Pool:
-        return Pool(self.src[ids], self.dst[ids], self.num_nodes)
 
     # Changes and descriptions ------------------------------------------------------------------------------------
 
@@ -369,9 +331,9 @@ class EventTask(PairTask):
 
     @cached_property
     def content_hash(self) -> str:
-        negatives = hash_tensors(self.negatives["val"], self.negatives["test"])
+        judged = hash_tensors(*self.negatives.values()) if self._links else hash_tensors(self.labels) + self.labels_of
         settings = [self.num_negatives, self.judged_part, self.snapshot, repr(self.batching)]
-        return hash_config([negatives, *settings, *(hash_data(graph) for graph in self.graphs)])
+        return hash_config([judged, *settings, *(hash_data(graph) for graph in self.graphs)])
 
     def names(self, stage: str | None) -> Any:
         from graphkit.tasks.tables import names_of_pairs
@@ -393,5 +355,7 @@ class EventTask(PairTask):
         return f"{self.num_nodes} nodes, {self.t.numel()} events{f' ({repeated} repeated)' if repeated else ''}"
 
     def _describe_target(self) -> str:
+        if not self._links:
+            return f"{super()._describe_target()}, a label of each {self.labels_of}, {self.judged_part} that are known"
         kind = "given" if isinstance(self._negatives, Mapping) else self._negatives
         return f"{self.judged_part} next events against {self.negatives['test'].size(1)} {kind} negatives each"

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from graphkit.core.graph_input import as_tensor
 from graphkit.ops.indices import look_up
-from graphkit.tasks.split import Split
+from graphkit.tasks.split import STAGES, Split
 
+Kind = Literal["random", "historical", "inductive"]
 _TRIES = 32  # draws of a destination that is free at this time, before any other is drawn
 
 
@@ -58,6 +59,52 @@ class Pool:
 def anybody(dst: Tensor, num_nodes: int) -> Pool:
     """All these destinations, for source 0."""
     return Pool(torch.zeros_like(dst), dst, num_nodes)
+
+
+class Destinations:
+    """What the events of a stream are told from.
+
+    Args:
+        src: The sources ``[num_events]``.
+        dst: The destinations.
+        t: The times.
+        split: The parts.
+        num_nodes: The number of nodes.
+        place: What messages begin with.
+
+    Raises:
+        ValueError: If all training events have one destination.
+    """
+
+    def __init__(self, src: Tensor, dst: Tensor, t: Tensor, split: Split, num_nodes: int, place: str) -> None:
+        self.src, self.dst, self.t, self.split, self.num_nodes = src, dst, t, split, num_nodes
+        self.known, ids = {}, []  # those so far, at the end of each part
+        for stage in STAGES:
+            ids.append(getattr(split, stage))
+            self.known[stage] = anybody(dst[torch.cat(ids)], num_nodes)
+        if self.known["train"].keys.numel() < 2:
+            raise ValueError(f"{place}: all training events have one destination; there is nothing to learn")
+
+    def for_training(self, ids: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """Other destinations ``[n, count]`` of training events by number."""
+        return self.known["train"].draw(torch.zeros_like(ids), self.dst[ids], count, generator)
+
+    def fixed(self, kind: Kind, count: int, seed: int) -> dict[str, Tensor]:
+        """Those of validation and test ``[n, count]``, drawn once."""
+        trained = self._pool(self.split.train)
+        pool = trained if kind == "historical" else None
+        drawn = {}
+        for number, stage in enumerate(("val", "test")):
+            ids = getattr(self.split, stage)
+            if kind == "inductive":  # what is drawn in validation does not depend on the test
+                pool = self._pool(torch.cat([self.split.val, ids])).without(trained)
+            generator = torch.Generator().manual_seed(2 * seed + number)
+            stream = (self.src[ids], self.dst[ids], self.t[ids])
+            drawn[stage] = fixed_negatives(pool, self.known[stage], *stream, count, generator)
+        return drawn
+
+    def _pool(self, ids: Tensor) -> Pool:
+        return Pool(self.src[ids], self.dst[ids], self.num_nodes)
 
 
 def fixed_negatives(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data, TemporalData
 
+from graphkit.tasks.checks import as_labels
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.times import as_times
 
@@ -25,8 +26,9 @@ def as_data(events: Any, place: str) -> Any:
     if further:
         warnings.warn(f"{place}: {', '.join(further)} of the TemporalData is not read", stacklevel=4)
     data = Data(edge_index=torch.stack([events.src, events.dst]), edge_time=events.t)
-    if "msg" in events:
-        data.edge_attr = events.msg
+    for key, name in (("msg", "edge_attr"), ("y", "edge_label")):
+        if key in events:
+            data[name] = events[key]
     data.num_nodes = int(data.edge_index.max()) + 1 if data.edge_index.numel() else 0
     return data
 
@@ -81,6 +83,12 @@ def in_time(data: Data, time: Tensor, split: Split, place: str) -> tuple[Data, S
     plain = Data(edge_index=data.edge_index[:, order], edge_time=time, num_nodes=data.num_nodes)
     if data.edge_attr is not None:
         plain.edge_attr = data.edge_attr[order].view(order.numel(), -1).to(torch.get_default_dtype())
+    if data.get("edge_label") is not None:
+        plain.edge_label = as_labels(data.edge_label, place, "edge_label")
+        if plain.edge_label.shape[:1] != order.shape:
+            shape = list(plain.edge_label.shape)
+            raise ValueError(f"{place}: edge_label has the shape {shape} for {order.numel()} events; give each a label")
+        plain.edge_label = plain.edge_label[order]
     if data.x is not None:
         plain.x = data.x
     return plain, Split(split.name, **parts, num_examples=split.num_examples)

@@ -39,7 +39,12 @@ def read_events(path: str | Path, columns: Sequence[str | None]) -> Any:
 
 
 def stream_of(
-    table: Any, chosen: Sequence[str | None], messages: Sequence[str], bipartite: bool, place: str
+    table: Any,
+    chosen: Sequence[str | None],
+    messages: Sequence[str],
+    labels: Sequence[str],
+    bipartite: bool,
+    place: str,
 ) -> tuple[Data, Any]:
     """The events of a table, and what its nodes are called.
 
@@ -54,7 +59,7 @@ def stream_of(
     if len(columns) < 3:
         raise ValueError(f"{place}: the table has the columns {columns}; events need a source, a target and a time")
     found = [columns[i] if name is None else name for i, name in enumerate(chosen)]
-    for name in (*found, *messages):
+    for name in (*found, *messages, *labels):
         if name not in columns:
             raise ValueError(f"{place}: there is no column {name!r}; the table has {', '.join(map(repr, columns))}")
     ends = [table[name] for name in found[:2]]

@@ -27,6 +27,7 @@ class PairTask(Task):
 
     judges_pairs = True
     label_key: ClassVar[str] = "edge_label"
+    _scores_pairs: bool | None = None
 
     def make_subgraph_loader(self, sampler: Sampler) -> Loader:
         return PairSubgraphs(self, sampler, self.loader)
@@ -63,6 +64,37 @@ class PairTask(Task):
             row_of = pairs.new_zeros(batch.num_nodes).index_copy_(0, roots, torch.arange(rows, device=pairs.device))
             pairs = row_of[pairs]
         return pairs, rows
+
+    def scored_by(self, scores_pairs: bool | None) -> Self:
+        if self.judges_links:
+            return self
+        task = copy.copy(self)
+        task._scores_pairs = scores_pairs
+        return task.with_loader(self.loader)
+
+    def answers(self, out: Any, batch: Data) -> Tensor:
+        """The outputs ``[n, num_outputs]`` for labels of pairs: a model's own, or the means of those of both ends.
+
+        Raises:
+            ValueError: If ``out`` is neither of pairs nor of nodes, or could be both.
+        """
+        pairs, rows = self.ends(out, batch)
+        count, given = pairs.size(1), out.size(0) if isinstance(out, Tensor) and out.dim() else 0
+        of_pairs = self._scores_pairs
+        if of_pairs is None and count == rows:
+            raise ValueError(
+                f"task {self.name!r}: {rows} rows of outputs may be of the nodes or of the {self.kind}s judged; "
+                f"say which by an attribute of the model: reads = gk.models.Reads(edge_label_index=True) if of pairs"
+            )
+        if of_pairs is None or (of_pairs and rows != count):
+            of_pairs = given == count
+        if of_pairs:
+            self.check_columns(
+                out, count, f"an {self.kind} task needs a row per node or per {self.kind} that is judged"
+            )
+            return out
+        self.check_columns(out, rows, f"an {self.kind} task needs a model without readout, or one that scores pairs")
+        return (out[pairs[0]] + out[pairs[1]]) / 2
 
 
 class DividedTask(PairTask):

@@ -89,7 +89,7 @@ def frame(task: Task, prediction: Tensor, ids: Any, label: Tensor | None) -> Any
     pd = pandas_needed("as_frame=True")
     if isinstance(task, RankingTask):
         return task.frame(prediction, ids, label)
-    classes = None if task.tables is None else task.tables.classes
+    classes = task.classes
     several = None if task.tables is None or len(task.tables.label) < 2 else task.tables.label
     if ids is not None:
         prediction = prediction[: len(ids)]  # a virtual node comes last

@@ -105,8 +105,7 @@ class Run:
             shares = torch.cat([1 - prediction.sigmoid(), prediction.sigmoid()], dim=1)
         else:
             raise ValueError(f"Run.plot: {task.name} has {task.target.name} targets, must be classes, one each")
-        known = None if task.tables is None else task.tables.classes
-        return known or range(shares.size(1)), label.view(-1).long(), shares
+        return task.classes or range(shares.size(1)), label.view(-1).long(), shares
 
     def __repr__(self) -> str:
         result = self.result

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch_geometric.datasets import JODIEDataset
 
 import graphkit as gk
+from graphkit.datasets import catalog
+from graphkit.datasets.loaders.events import events
+from graphkit.datasets.raw import RawFiles
 from graphkit.recipes.experiment import Experiment
 
 
@@ -55,3 +59,35 @@ def test_protocols_are_splits_of_which_an_option_differs(real: Path, name: str) 
         assert other.split.hash == task.split.hash
         assert torch.equal(other.negatives["test"], task.negatives["test"]) == (kind == "random")
     assert "1 inductive negatives" in repr(gk.load(name, "time-historical", negatives="inductive"))
+
+
+def test_signs_of_ratings_are_labels(real: Path) -> None:
+    task, plain = gk.load("bitcoin-otc", "time-sign"), gk.load("bitcoin-otc")
+    assert torch.equal(task.labels, (task.msg[:, 0] > 0).float())
+    assert torch.equal(task.t, plain.t)
+    assert (task.metric, task.baseline()) == ("roc_auc", 0.5)
+    assert 0.85 < float(task.labels.mean()) < 0.95
+
+
+def test_files_of_jodie_are_read_as_by_pyg(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows = ["user_id,item_id,timestamp,state_label,comma_separated_list_of_features"]
+    for number in range(60):
+        user, item = torch.randint(7, (2,), generator=generator).tolist()
+        words = [f"{value:.3f}" for value in torch.randn(4, generator=generator).tolist()]
+        rows.append(
+            ",".join(
+                [str(number % 7 if number < 7 else user), str(item), str(2.0 * number), str(number % 3 // 2), *words]
+            )
+        )
+    file = tmp_path / "mooc" / "raw" / "mooc.csv"
+    file.parent.mkdir(parents=True)
+    file.write_text("\n".join(rows))
+    theirs = JODIEDataset(str(tmp_path), "MOOC")[0]
+    card = catalog.card("jodie-mooc")
+    raw = RawFiles({card.files[0].path: file}, tmp_path, set())
+    ours = events(raw, **card.arguments).graphs()[0]
+    assert torch.equal(ours.edge_index, torch.stack([theirs.src, theirs.dst]).unique(return_inverse=True)[1])
+    assert torch.equal(ours.edge_time, theirs.t)
+    assert torch.equal(ours.edge_attr, theirs.msg)
+    assert torch.equal(ours.edge_label.long(), theirs.y)

@@ -19,9 +19,9 @@ M = TypeVar("M", bound="EventModel")
 
 
 class EventModel(GrowingState, LayeredModel):
-    r"""A model of an :class:`~graphkit.EventTask`: it scores the pairs of a batch, then writes the batch's events down.
+    r"""A model of an :class:`~graphkit.EventTask`: it judges the pairs of a batch, then writes the batch's events down.
 
-    :meth:`encode` and :meth:`decode` make scores of the pairs ``batch.edge_label_index`` at the times
+    :meth:`encode` and :meth:`decode` make outputs of the pairs ``batch.edge_label_index`` at the times
     ``batch.edge_label_time``, and read nothing else of the batch but ``batch.x``: the events themselves are what is to
     be predicted. :meth:`update_state` takes them when the answer is there. What is remembered lives in buffers, of the
     model or its parts, and is emptied by ``reset_state()`` of whichever of them has this method
@@ -30,7 +30,7 @@ class EventModel(GrowingState, LayeredModel):
 
     Shapes:
         - **input:** a batch of an :class:`~graphkit.EventTask`
-        - **output:** ``[num_pairs, 1]``
+        - **output:** ``[num_pairs, 1]``, or ``[num_pairs, out_channels]`` for labels, of a model with this argument
 
     Raises:
         ValueError: (when called) if the batch has no events, or more nodes than the model is for.
@@ -47,13 +47,15 @@ class EventModel(GrowingState, LayeredModel):
 
     @classmethod
     def check_task(cls, task: Any) -> None:
-        """Refuse a task that is not of events.
+        """Refuse a task that is not of events, or is of their labels if the model has no ``out_channels``.
 
         Raises:
-            ValueError: If it is of another kind.
+            ValueError: If it is so.
         """
         if task.kind != "event":
             raise ValueError(f"{cls.__name__} reads events in time, but task {task.name!r} is a {task.kind} task")
+        if not task.judges_links and "out_channels" not in inspect.signature(cls.__init__).parameters:
+            raise ValueError(f"{cls.__name__} scores pairs, but task {task.name!r} asks for labels; use another model")
         super().check_task(task)
 
     @classmethod
@@ -68,7 +70,9 @@ class EventModel(GrowingState, LayeredModel):
             ValueError: As there.
         """
         cls.check_task(task)
-        sizes = {"msg_channels": task.num_edge_features, "time_scale": task.mean_pause}
+        sizes = {"msg_channels": task.num_edge_features, "time_scale": task.mean_pause, "out_channels": 1}
+        if not task.judges_links:
+            sizes["out_channels"] = task.num_outputs
         known = inspect.signature(cls.__init__).parameters
         return super().from_task(task, **{name: size for name, size in sizes.items() if name in known} | arguments)
 

@@ -32,6 +32,7 @@ class GraphMixer(EventModel):
         time_channels: The number of frequencies (default: 100).
         num_neighbors: The number :math:`K` of events, at least 2 (default: 30).
         dropout: The probability of dropping an entry inside the mixer (default: 0.1).
+        out_channels: The number of outputs of a pair (default: 1).
     """
 
     def __init__(
@@ -42,12 +43,13 @@ class GraphMixer(EventModel):
         time_channels: Count = 100,
         num_neighbors: Annotated[int, Interval(2)] = 30,
         dropout: Probability = 0.1,
+        out_channels: Count = 1,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
         widths = (msg_channels, hidden_channels, hidden_channels, time_channels)
         self.encoder = LinkEncoder(num_neighbors, *widths, is_sorted=True, dropout=dropout)
-        self.score = Perceptron(2 * hidden_channels, hidden_channels, 1)
+        self.score = Perceptron(2 * hidden_channels, hidden_channels, out_channels)
         self.recent, self.log = RecentNeighbors(num_nodes, num_neighbors), MessageLog(msg_channels)
         self.reads = Reads(x=False, edge_index=False, edge_attr=msg_channels > 0, edge_label_index=True)
 

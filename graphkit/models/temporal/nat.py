@@ -63,6 +63,7 @@ class NAT(EventModel):
         dropout: The probability of dropping an entry of the joint neighbourhood and of the perceptron's hidden layer
             (default: 0.1).
         seed: The seed of the tables (default: 1).
+        out_channels: The number of outputs of a pair (default: 1).
 
     Raises:
         ValueError: If ``num_neighbors`` are of other than one or two hops.
@@ -97,6 +98,7 @@ class NAT(EventModel):
         replace_prob: UnitInterval = 0.9,
         dropout: Probability = 0.1,
         seed: Seed = 1,
+        out_channels: Count = 1,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
@@ -111,7 +113,7 @@ class NAT(EventModel):
         self.heads_lin = nn.Linear(in_channels + neighbor_channels + code_channels, heads * hidden_channels, bias=False)
         self.bias = nn.Parameter(torch.empty(hidden_channels))
         width = hidden_channels + 2 * self_channels
-        self.hidden_lin, self.score_lin = nn.Linear(width, width), nn.Linear(width, 1)
+        self.hidden_lin, self.score_lin = nn.Linear(width, width), nn.Linear(width, out_channels)
         self.caches = NeighborCaches(num_nodes, num_neighbors, neighbor_channels, replace_prob, seed)
         self.log = MessageLog(msg_channels)
         self.register_buffer("rows", torch.zeros(num_nodes, self_channels))

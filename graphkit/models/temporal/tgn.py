@@ -50,6 +50,7 @@ class TGN(EventModel):
             of a node in training (default: 1).
         pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
             defaults (default: ``None``, memories are not corrected).
+        out_channels: The number of outputs of a pair (default: 1).
 
     Raises:
         ValueError: If ``hidden_channels`` cannot be divided by ``heads`` where there is attention.
@@ -71,6 +72,7 @@ class TGN(EventModel):
         message: Literal["memory", "embedding"] = "memory",
         time_scale: Positive = 1.0,
         pres: Mapping[str, Any] | None = None,
+        out_channels: Count = 1,
     ) -> None:
         super().__init__()
         self.keep_arguments(locals())
@@ -86,7 +88,7 @@ class TGN(EventModel):
         )
         if embedding == "projection":
             self.projection = nn.Linear(1, hidden_channels, bias=False)
-        self.score = Perceptron(2 * hidden_channels, hidden_channels, 1)
+        self.score = Perceptron(2 * hidden_channels, hidden_channels, out_channels)
         self.reads = Reads(x=False, edge_index=False, edge_attr=msg_channels > 0, edge_label_index=True)
         self.reset_parameters()
 
@@ -130,7 +132,7 @@ class JODIE(TGN):
     r"""A recurrent memory per node, projected to the time that is asked about.
 
     Kumar, Zhang, Leskovec, `"Predicting Dynamic Embedding Trajectory in Temporal Interaction Networks"
-    <https://cs.stanford.edu/~srijan/pubs/jodie-kdd2019.pdf>`_ (KDD 2019), as a setting of :class:`TGN`: memories by an
+    <https://github.com/claws-lab/jodie>`_ (KDD 2019), as a setting of :class:`TGN`: memories by an
     ``nn.RNNCell``, embeddings :math:`(1 + w \, (t - t_v) / \tau) \odot s_v`. Of the original it has the recurrence and
     the projection; the loss is that of the task, where the original predicts the next item's embedding.
 
@@ -143,6 +145,7 @@ class JODIE(TGN):
             training (default: 1).
         pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
             defaults (default: ``None``, memories are not corrected).
+        out_channels: The number of outputs of a pair (default: 1).
     """
 
     def __init__(
@@ -153,9 +156,11 @@ class JODIE(TGN):
         time_channels: Count = 100,
         time_scale: Positive = 1.0,
         pres: Mapping[str, Any] | None = None,
+        out_channels: Count = 1,
     ) -> None:
         widths = (num_nodes, msg_channels, hidden_channels, time_channels)
-        super().__init__(*widths, cell="rnn", embedding="projection", time_scale=time_scale, pres=pres)
+        fixed: Any = {"cell": "rnn", "embedding": "projection"}
+        super().__init__(*widths, **fixed, time_scale=time_scale, pres=pres, out_channels=out_channels)
 
 
 class DyRep(TGN):
@@ -175,6 +180,7 @@ class DyRep(TGN):
         dropout: The probability of dropping a weight of attention (default: 0.1).
         pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
             defaults (default: ``None``, memories are not corrected).
+        out_channels: The number of outputs of a pair (default: 1).
 
     Raises:
         ValueError: If ``hidden_channels`` cannot be divided by ``heads``.
@@ -190,6 +196,8 @@ class DyRep(TGN):
         heads: Count = 2,
         dropout: Probability = 0.1,
         pres: Mapping[str, Any] | None = None,
+        out_channels: Count = 1,
     ) -> None:
         widths = (num_nodes, msg_channels, hidden_channels, time_channels, num_neighbors, heads, dropout)
-        super().__init__(*widths, cell="rnn", embedding="identity", message="embedding", pres=pres)
+        fixed: Any = {"cell": "rnn", "embedding": "identity", "message": "embedding"}
+        super().__init__(*widths, **fixed, pres=pres, out_channels=out_channels)

@@ -33,7 +33,7 @@ def labels_of(
     """
     table = table.assign(**{name: numbers_from_decimals(table[name]) for name in names})
     kind = _kind(table, names, place) if target is None else target
-    if _is(kind, targets.Multiclass, targets.Binary):
+    if targets.is_kind(kind, targets.Multiclass, targets.Binary):
         if len(names) != 1:
             raise ValueError(f"{place}: a label of classes stands in one column, got {list(names)}")
         series = table[names[0]]
@@ -47,7 +47,7 @@ def labels_of(
         code_of = {value: code for code, value in enumerate(classes)}
         codes = [-1 if missing else code_of[plain(value)] for value, missing in zip(series, series.isna(), strict=True)]
         y = torch.tensor(codes)
-        if _is(kind, targets.Binary):
+        if targets.is_kind(kind, targets.Binary):
             if len(classes) != 2:
                 raise ValueError(f"{place}: column {names[0]!r} has {len(classes)} values, a binary label has two")
             y = torch.where(y < 0, float("nan"), y.float())
@@ -126,9 +126,3 @@ def _numbers(table: Any, names: Sequence[str], kind: Any, place: str) -> np.ndar
         return table[list(names)].astype(float).to_numpy()
     except (TypeError, ValueError) as error:
         raise ValueError(f"{place}: a {kind} label is a number, but {list(names)} holds others ({error})") from None
-
-
-def _is(kind: str | type[Target] | Target, *classes: type[Target]) -> bool:
-    if isinstance(kind, str):
-        return kind in [cls.name for cls in classes]
-    return issubclass(kind if isinstance(kind, type) else type(kind), classes)

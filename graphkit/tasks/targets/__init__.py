@@ -24,6 +24,7 @@ __all__ = [
     "Ranking",
     "Regression",
     "Target",
+    "is_kind",
     "registry",
     "resolve",
 ]
@@ -46,3 +47,15 @@ def resolve(target: str | type[Target] | Target) -> Target:
     if not isinstance(made, Target):
         raise TypeError(f"target is a {type(made).__name__}; give a name such as 'multiclass', or a subclass of Target")
     return made
+
+
+def is_kind(target: Any, *classes: type[Target]) -> bool:
+    """Whether a target, by name, by class or as an instance, is one of some classes.
+
+    Args:
+        target: The name, class or instance; anything else is none.
+        *classes: The classes.
+    """
+    if isinstance(target, str):
+        return target in [cls.name for cls in classes]
+    return issubclass(target if isinstance(target, type) else type(target), classes)
