@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         transforms,
         tuning,
     )
+    from graphkit.core.mapped_graph import MappedGraph
     from graphkit.datasets import load
     from graphkit.recipes import compare
     from graphkit.tasks import EdgeTask, EventTask, GraphTask, LinkSplit, LinkTask, NodeTask, RankingTask, Split, Task
@@ -68,6 +69,7 @@ _LAZY: dict[str, tuple[str, str | None]] = {
     "testing": ("graphkit.testing", None),
     "compare": ("graphkit.recipes", "compare"),
     "load": ("graphkit.datasets", "load"),
+    "MappedGraph": ("graphkit.core.mapped_graph", "MappedGraph"),
     "Task": ("graphkit.tasks", "Task"),
     "EdgeTask": ("graphkit.tasks", "EdgeTask"),
     "EventTask": ("graphkit.tasks", "EventTask"),
@@ -95,6 +97,7 @@ __all__ = [
     "GraphTask",
     "LinkSplit",
     "LinkTask",
+    "MappedGraph",
     "NodeTask",
     "RankingTask",
     "Result",

@@ -26,6 +26,7 @@ COMMANDS = {
     "advise": ("graphkit.cli.advise", "advise"),
     "search": ("graphkit.cli.search", "search"),
     "rewire": ("graphkit.cli.rewire", "rewire"),
+    "map": ("graphkit.cli.map", "map_files"),
     "expressivity": ("graphkit.cli.expressivity", "expressivity"),
     "list": ("graphkit.cli.catalogue", "list_names"),
     "data": ("graphkit.cli.catalogue", "data"),
@@ -45,6 +46,7 @@ commands:
   advise        which methods to try on a graph, and why: graphkit advise tables/ --label topic
   search        search over a recipe's settings: graphkit search gcn/cora --space space.yaml --trials 50
   rewire        rewire a task's graphs: graphkit rewire mutag --method EffectiveResistance --budget 10
+  map           write a graph larger than memory as mapped files: graphkit map tables/ mapped/ --label topic
   expressivity  count graphs that a model or feature tells apart: graphkit expressivity RandomWalkPE --suite brec
   list          list models, rewirings, features, samplers, strategies, tasks or recipes
   data          list, check, fetch or clear datasets

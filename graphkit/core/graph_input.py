@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data, Dataset, HeteroData
 from torch_geometric.utils import to_edge_index
 
+from graphkit.core.mapped_graph import MappedGraph, widened
 from graphkit.core.validate import all_finite, check_edge_index
 
 # What stands under these names is read as a tensor, so lists and tables become one, too.
@@ -36,6 +37,7 @@ def as_graph(data: Any, where: str) -> Data:
     numbers of 16 bits                  float32; float64 stays, for a trainer to decide
     ``x`` of truth values               floats; whole numbers may be codes, of which floats would make amounts
     ``edge_weight`` of whole numbers    floats, and ``[num_edges, 1]`` becomes ``[num_edges]``
+    :class:`MappedGraph`                itself, as it was checked when it was written
     ``adj_t``                           ``edge_index``, and ``edge_weight`` (or ``edge_attr``) of its values
     ==================================  ========================================================================
 
@@ -51,6 +53,8 @@ def as_graph(data: Any, where: str) -> Data:
         >>> as_graph(Data(x=np.eye(2), edge_index=[[0], [1]]), "here")
         Data(x=[2, 2], edge_index=[2, 1])
     """
+    if isinstance(data, MappedGraph):
+        return data
     if not isinstance(data, Data):
         remedy = _remedy(data, "see torch_geometric.data.Data")
         raise TypeError(f"{where}: the graph is a {type(data).__name__}, not a PyG Data; {remedy}")
@@ -156,8 +160,7 @@ def _usual(key: str, value: Any, where: str) -> Any:
         raise ValueError(
             f"{where}: {key} is a single number, expected a row for each {'node' if key == 'x' else 'edge'}"
         )
-    if value.dtype in (torch.float16, torch.bfloat16) and key in ("x", "edge_weight", "edge_attr", "pos"):
-        value = value.float()
+    value = widened(value) if key in ("x", "edge_weight", "edge_attr", "pos") else value
     if key == "x" and value.layout not in (torch.strided, torch.sparse_csr):
         value = value.to_sparse_csr()
     if key == "edge_index" and value.layout != torch.strided:

@@ -41,6 +41,9 @@ def hash_data(data: Mapping[str, Any] | Any, length: int = 12) -> str:
     """A digest of a PyG ``Data`` object: every attribute by name."""
     from torch import Tensor
 
+    own = getattr(type(data), "digest", None)  # of a mapped graph
+    if own is not None:
+        return own(data)[:length]
     items = data.to_dict() if hasattr(data, "to_dict") else dict(data)
     parts = []
     for key in sorted(items):

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from graphkit.datasets.at_hand import available, check
     from graphkit.datasets.catalog import Card, RawFile, SplitFamily, card, cards
     from graphkit.datasets.loading import load, load_graphs, load_splits
+    from graphkit.datasets.map_files import map_files
+    from graphkit.datasets.mapping import map_graph
     from graphkit.datasets.raw import DamagedFileError, MissingFilesError
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "load",
     "load_graphs",
     "load_splits",
+    "map_files",
+    "map_graph",
 ]
 
 __getattr__ = lazy_members(
@@ -31,6 +35,8 @@ __getattr__ = lazy_members(
         "at_hand": ["available", "check"],
         "catalog": ["Card", "RawFile", "SplitFamily", "card", "cards"],
         "loading": ["load", "load_graphs", "load_splits"],
+        "map_files": ["map_files"],
+        "mapping": ["map_graph"],
         "raw": ["DamagedFileError", "MissingFilesError"],
     },
 )

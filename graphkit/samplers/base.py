@@ -23,6 +23,7 @@ from graphkit.core.data_folder import cached_tensors, results_folder
 from graphkit.core.devices import CPU, device_of, moved
 from graphkit.core.graph_input import as_graph, as_tensor
 from graphkit.core.hashing import hash_config
+from graphkit.core.mapped_graph import widened
 from graphkit.core.object_hash import hash_object
 from graphkit.ops import SparseMatrix
 
@@ -133,7 +134,7 @@ class Sampler(Configurable, ABC):
         if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:
             bad = int(roots.min()) if int(roots.min()) < 0 else int(roots.max())
             raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{data.num_nodes - 1}")
-        source = subgraph_source(data.edge_index, data.num_nodes)
+        source = subgraph_source(data)
         part_of = subgraph_maker(data, name)
         prepared = self.prepare(data, source, roots)
         generator = torch.Generator().manual_seed(0) if generator is None else generator
@@ -230,9 +231,9 @@ def subgraph_maker(data: Data, where: str) -> Callable[[Subgraph], Data]:
 
 
 def _rows_of(value: Tensor, ids: Tensor) -> Tensor:
-    """Rows of a dense tensor, or of a sparse one in CSR form."""
+    """Rows of a dense tensor, or of a sparse one in CSR form; a mapped graph may have numbers of 16 bits."""
     if value.layout == torch.strided:
-        return value[ids]
+        return widened(value[ids])
     return SparseMatrix.from_tensor(value).select_rows(ids).csr(value.dtype)
 
 

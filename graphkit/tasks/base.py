@@ -20,6 +20,7 @@ from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
 from graphkit.core.display import html_table
 from graphkit.core.docstrings import inherit_sections
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
+from graphkit.core.mapped_graph import MappedGraph
 from graphkit.core.validate import check_choice
 from graphkit.samplers import Sampler
 from graphkit.tasks.link_split import LinkSplit
@@ -314,6 +315,12 @@ class Task(Scoring):
                 stacklevel=3,
             )
         return apply(transform, self.graphs, jobs=jobs, cache_dir=results_folder("transforms", self.dataset))
+
+    def in_memory(self) -> Self:
+        """The same task with mapped graphs read into memory (:meth:`MappedGraph.in_memory`)."""
+        if not any(isinstance(graph, MappedGraph) for graph in self.graphs):
+            return self
+        return self._with_graphs([g.in_memory() if isinstance(g, MappedGraph) else g for g in self.graphs])
 
     def with_split(self, split: Any) -> Self:
         """The same task with another split."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch_geometric.data import Batch, Data
 
 from graphkit.core.graph_input import as_graph, as_tensor, check_edges
+from graphkit.core.mapped_graph import MappedGraph
 from graphkit.core.validate import all_finite, check_features
 from graphkit.tasks.split import STAGES, Split
 
@@ -140,6 +141,8 @@ def _all_sound(graphs: Sequence[Data]) -> bool:
 
 
 def _check_graph(graph: Data, where: str) -> None:
+    if isinstance(graph, MappedGraph):  # was checked when it was written
+        return
     if graph.x is None and graph.get("num_nodes") is None:
         raise ValueError(f"{where} has no node features, so its size is not known; set data.num_nodes")
     if not graph.num_nodes:

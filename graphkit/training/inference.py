@@ -76,7 +76,7 @@ class _Run:
             data.pop(key, None)
         self.model, self.data = model, data
         self.chunks = torch.arange(data.num_nodes).split(chunk_size)
-        self.source = subgraph_source(data.edge_index, data.num_nodes)
+        self.source = subgraph_source(data)
         self.part_of = subgraph_maker(data, "layerwise_inference")
         self.device = next((p.device for p in model.parameters()), data.edge_index.device)
 

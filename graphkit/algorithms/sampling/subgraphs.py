@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.data import Data
 
 from graphkit.core.caching import Caching
 from graphkit.core.display import progress_bar
 from graphkit.core.hashing import hash_tensors
+from graphkit.core.mapped_graph import MappedGraph
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparsityPattern, sparsity_pattern
 
@@ -80,8 +82,15 @@ class SubgraphSource(Caching):
         self._rowptr, self._col = (part.cpu().numpy() for part in pattern.kernel_indices())
         self._perm = None if pattern.perm is None else pattern.perm.cpu()
         self.degree = np.diff(self._rowptr)
-        self._all, self._linked = np.arange(self.num_nodes), np.flatnonzero(self.degree)
         self._workspaces = threading.local()
+
+    @cached_property
+    def _all(self) -> np.ndarray:
+        return np.arange(self.num_nodes)
+
+    @cached_property
+    def _linked(self) -> np.ndarray:
+        return np.flatnonzero(self.degree)
 
     @cached_property
     def hash(self) -> str:
@@ -302,7 +311,10 @@ def _root_kernels() -> Any:
     return neighborhoods
 
 
-def subgraph_source(edge_index: Tensor, num_nodes: int) -> SubgraphSource:
-    """The :class:`SubgraphSource` of a graph, cached with its pattern."""
-    pattern = sparsity_pattern(edge_index, num_nodes)
+def subgraph_source(data: Data) -> SubgraphSource:
+    """The :class:`SubgraphSource` of a graph, cached with its pattern; of a mapped graph it is mapped, too."""
+    if isinstance(data, MappedGraph):
+        edges, n = data.structure, data.num_nodes
+        return edges.cached("subgraphs", lambda: SubgraphSource(SparsityPattern(edges.rowptr, edges.col, None, n)))
+    pattern = sparsity_pattern(data.edge_index, data.num_nodes)
     return pattern.cached("subgraphs", lambda: SubgraphSource(pattern))

@@ -55,7 +55,7 @@ class Subgraphs(Loader):
     @cached_property
     def whole(self) -> Any:
         """The task that is not sampled, with all transforms applied."""
-        return self.task.with_loader(self._whole_loader).transform(Compose(self.transforms))
+        return self.task.with_loader(self._whole_loader).in_memory().transform(Compose(self.transforms))
 
     def example(self) -> Data:
         size = EXAMPLE if self.sampler.default_batch_size else None
@@ -178,7 +178,7 @@ class PairSubgraphs(Subgraphs):
         graph = self.task.stage_graph(stage)
         (judged,) = self._pairs.parts(stage, replace(draw, batch_size=None, shard=(0, 1)))
         pairs = judged.pop("edge_label_index")
-        source = subgraph_source(graph.edge_index, graph.num_nodes)
+        source = subgraph_source(graph)
         for batch in self.sampler.batches(graph, None, draw.batch_size, draw.shuffle, draw.generator, draw.shard):
             row_of = torch.full((graph.num_nodes,), -1)
             row_of[batch.n_id] = torch.arange(batch.num_nodes)
