@@ -76,7 +76,7 @@ class HeatKernel(Layer):
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """The diffused features; see the class for shapes."""
         matrix = self.normalized(x, edge_index, edge_weight, add_self_loops=False, norm=self.norm)
-        return polynomial_filter(matrix, x.new_tensor(self.coefficients), x)
+        return polynomial_filter(matrix, torch.tensor(self.coefficients, dtype=x.dtype), x)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(tau={self.tau}, K={self.K}, series={self.series!r}, norm={self.norm!r})"

@@ -18,9 +18,11 @@ from torch_geometric.data import Data
 from graphkit.tasks import Task
 from graphkit.training.callbacks import Callbacks
 from graphkit.training.checkpoint import random_state, set_random_state
-from graphkit.training.engine import Engine, NamedParameters, Optimizers
+from graphkit.training.cuda_graph import RecordedStep
+from graphkit.training.engine import Engine
 from graphkit.training.feeding import Feed
 from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, start_stage
+from graphkit.training.optimizers import NamedParameters, Optimizers
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.strategies.base import Phase, Strategy, parts_of
 
@@ -45,6 +47,7 @@ class LoopSettings:
     seed: int | None
     folder: RunFolder | None
     checkpoint_seconds: float
+    cuda_graph: bool
     fixed: dict[str, Any]
 
 
@@ -67,8 +70,7 @@ class Loop:
         self.model = model
         self.task = task
         self.strategy = strategy
-        self.engine = engine
-        self.optimizers = optimizers
+        self.engine, self.optimizers = engine, optimizers
         self.settings = settings
         self.callbacks = callbacks
         drawn = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
@@ -83,6 +85,8 @@ class Loop:
         self.phases: list[Phase] = []
         self.finished: list[dict[str, Any]] = []
         strategy.finished = self.finished
+        recorded = RecordedStep(model, task, strategy, engine) if settings.cuda_graph else None
+        self.train_step: Any = recorded or strategy.train_step
         self.feed = Feed(task, engine, settings.batch_size, settings.prefetch)
         self.history: list[Record] = []
         self.seconds = 0.0
@@ -217,7 +221,7 @@ class Loop:
         start_stage(self.model, self.strategy, "train", training=True)
         logged = []
         for batch in self._train_batches():
-            values = self.strategy.train_step(batch, turn)
+            values = self.train_step(batch, turn)
             if not isinstance(values, Mapping) or "loss" not in values:
                 raise TypeError(
                     f"{self.strategy!r}: train_step must return a dict of scalars with 'loss', got {values}"

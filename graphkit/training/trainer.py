@@ -18,16 +18,18 @@ from graphkit.tasks import Task
 from graphkit.training.callbacks import Callback, Callbacks, FitState, check_callbacks
 from graphkit.training.checkpoint import continue_run, fixed_settings
 from graphkit.training.compiling import check_options, compiled
-from graphkit.training.engine import PRECISIONS, Engine, Optimizers
+from graphkit.training.engine import PRECISIONS, Engine, scales_loss
 from graphkit.training.lifecycle import one_at_a_time
 from graphkit.training.loggers import Logger, check_logger, log_callbacks, without_repetition
 from graphkit.training.loop import Loop, LoopSettings
+from graphkit.training.optimizers import Optimizers
 from graphkit.training.prediction import embed, predict
 from graphkit.training.progress import Progress
 from graphkit.training.rebuild import description, how_to_rebuild
 from graphkit.training.result import Result, result_of
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.setting_up import configured, initialise, materialise
+from graphkit.training.settings import check_together
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
 
@@ -106,6 +108,9 @@ class Trainer(Configurable):
             last step of an epoch has those that are left. For strategies that call the model as a whole (default: 1).
         accumulate_lr: How the rate of such a step grows with its batches: ``"linear"`` (with plain SGD the sum of their
             gradients), ``"sqrt"``, or not; ``lr`` in the history is that of one batch (default: ``None``).
+        cuda_graph: Whether the step on a whole graph is recorded as a CUDA graph after three epochs and replayed, which
+            saves the launches of its kernels one by one; a step that waits for the device is refused, and Python code
+            in it runs no more (default: ``False``).
 
     Raises:
         ValueError: If a value is out of range or a name unknown.
@@ -151,6 +156,7 @@ class Trainer(Configurable):
         prefetch: NonNegativeInt | None = None,
         accumulate: Count = 1,
         accumulate_lr: Literal["linear", "sqrt"] | None = None,
+        cuda_graph: bool = False,
     ) -> None:
         self.max_epochs = max_epochs
         self.patience = patience
@@ -183,23 +189,8 @@ class Trainer(Configurable):
         self.compile = compile
         self.prefetch = prefetch
         self.accumulate, self.accumulate_lr = accumulate, accumulate_lr
-        if accumulate_lr is not None and accumulate == 1:
-            raise ValueError(f"Trainer: accumulate_lr={accumulate_lr!r} counts where accumulate is above 1; set both")
-        asked = {"compile": compile} if compile is not False else {"accumulate": accumulate} if accumulate > 1 else {}
-        if asked and not self.strategy.whole_model:
-            ((argument, given),) = asked.items()
-            reason = f"but {type(self.strategy).__name__} never calls the model as a whole; use Backprop"
-            raise ValueError(f"Trainer: {argument}={given!r}, {reason}")
-        for name, value in (("max_epochs", max_epochs), ("patience", patience)):
-            if value is not None and validate_every > value:
-                raise ValueError(f"Trainer: validate_every={validate_every} leaves {name}={value} without a validation")
-        if run_dir is None and any(isinstance(logger, str) for logger in self.loggers or ()):
-            raise ValueError(f"Trainer: loggers={self.loggers} write into run_dir; give one, or objects of loggers")
-        if scheduler_monitor is not None and scheduler != "ReduceLROnPlateau":
-            raise ValueError(
-                f"Trainer: scheduler_monitor={scheduler_monitor!r} is what ReduceLROnPlateau follows, but "
-                f"scheduler={scheduler!r}"
-            )
+        self.cuda_graph = cuda_graph
+        check_together(self)
         self.further_files: dict[str, str] = {}  # texts that lie beside config.json, by name
         self._optimizers()  # refuses wrong settings now
 
@@ -268,6 +259,7 @@ class Trainer(Configurable):
             seed=self.seed,
             folder=folder,
             checkpoint_seconds=self.checkpoint_seconds,
+            cuda_graph=self.cuda_graph,
             fixed={} if folder is None else fixed_settings(config, network, task),
         )
         logs = [] if engine.shard[0] else log_callbacks(self.loggers, None if folder is None else folder.path, config)
@@ -396,5 +388,6 @@ class Trainer(Configurable):
             self.optimizer_kwargs,
             self.scheduler,
             self.scheduler_kwargs,
-            fused=str(self.precision) not in ("16-mixed", "16"),  # Fabric cannot unscale gradients before a fused step
+            fused=not scales_loss(self.precision),  # Fabric cannot unscale gradients before a fused step
+            capturable=self.cuda_graph,
         )

@@ -87,7 +87,7 @@ def _householder(params: Tensor, d: int) -> Tensor:
     q = torch.eye(d, dtype=params.dtype, device=params.device).unsqueeze(-1).expand(d, d, params.size(1))
     for j in range(d - 1):
         below = [i * (i - 1) // 2 + j for i in range(j + 1, d)]
-        u = torch.cat([one, params[below]])
+        u = torch.cat([one, *(params[row : row + 1] for row in below)])  # an index would be copied to the device
         scaled = u * (2 / (u * u).sum(0))
         active = q[:, j:]  # the reflection leaves the columns before j alone
         active = active - (active * u).sum(1, keepdim=True) * scaled

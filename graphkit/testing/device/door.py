@@ -13,6 +13,7 @@ from unittest import mock
 import torch
 from torch import Tensor, library
 
+from graphkit.testing.device.recording import PretendGraph, PretendStream
 from graphkit.testing.device.tensor import (
     NAME,
     Counts,
@@ -133,7 +134,7 @@ def pretend_gpu() -> Iterator[Gpu]:
 
 
 def _doors() -> Iterator[tuple[Any, str, Any]]:
-    """What does not go through torch's dispatcher: Fabric's choice of a device, and compiled extensions."""
+    """What does not go through torch's dispatcher: Fabric's choice of a device, CUDA graphs, compiled extensions."""
     from lightning_fabric.accelerators import CUDAAccelerator
 
     answers = {
@@ -146,6 +147,11 @@ def _doors() -> Iterator[tuple[Any, str, Any]]:
     }
     for name, answer in answers.items():
         yield CUDAAccelerator, name, staticmethod(lambda *args, answer=answer: answer)
+    yield torch.cuda, "CUDAGraph", PretendGraph
+    yield torch.cuda, "graph", PretendGraph.recording
+    yield torch.cuda, "Stream", PretendStream
+    yield torch.cuda, "current_stream", PretendStream
+    yield torch.cuda, "stream", contextlib.nullcontext
     try:
         scatter = importlib.import_module("torch_scatter")
     except ImportError:

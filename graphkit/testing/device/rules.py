@@ -29,6 +29,8 @@ INDEXING = frozenset({"index", "index_put", "index_put_", "_index_put_impl_", "_
 # In these, not even a single number may lie on the CPU.
 STRICT = frozenset({"index_select", "gather", "scatter", "scatter_add", "index_add_", "index_add"})
 COPIES = frozenset({"copy_", "_to_copy", "copy"})
+# They write into operands without saying so in their schema: the running statistics.
+SILENT_WRITES = {"native_batch_norm": ("running_mean", "running_var")}
 # Views and allocations: they launch no kernel.
 FREE = _names(
     """

@@ -51,10 +51,13 @@ class Counts:
 
 
 active: list[Counts] = []  # the latest counts
+recorders: list[Any] = []  # CUDA graphs that are being recorded
 
 
 def note(kind: str, what: str) -> None:
     """Count a wait or a copy at the line of the code under test."""
+    if recorders:
+        raise RuntimeError(f"CUDA error: operation not permitted when stream is capturing ({what}, {place()})")
     if active:
         getattr(active[-1], kind)[f"{place()} {what}"] += 1
 
@@ -178,7 +181,8 @@ def execute(operation: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         kwargs["device"] = torch.device("cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        out = rules.STAND_INS.get(name, operation)(*args, **kwargs)
+        compute = rules.STAND_INS.get(name, operation)
+        out = recorders[-1].record(operation, compute, args, kwargs) if recorders else compute(*args, **kwargs)
     if onto:
         return tree_map(
             lambda t: (hosts[id(t)] if id(t) in hosts else PretendTensor(t)) if isinstance(t, Tensor) else t, out

@@ -18,8 +18,9 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_hooks
 from graphkit.models import LayeredModel
 from graphkit.tasks import Task
-from graphkit.training.engine import Engine, NamedParameters
+from graphkit.training.engine import Engine
 from graphkit.training.inference import layer_states
+from graphkit.training.optimizers import NamedParameters
 from graphkit.training.strategies.limits import refusal
 
 OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]

@@ -301,7 +301,8 @@ class ForwardForward(LabelInput):
             chosen = matrix if rows is None else matrix.select_rows(rows)
             left = torch.stack([chosen @ (own * scale) for own in graphs.columns - graphs.columns[:1]])
             k = self.num_classes
-            right = torch.cat([left.new_zeros(k, h.shape[1] - k), torch.eye(k).to(left)], dim=1)
+            eye = torch.eye(k, dtype=left.dtype, device=left.device)
+            right = torch.cat([left.new_zeros(k, h.shape[1] - k), eye], dim=1)
             return Variants(aggregate(matrix, h, rows), left, right)
         if graphs.columns is not None:
             return torch.stack([aggregate(matrix, history[-1], rows) for history in histories])

@@ -1,0 +1,113 @@
+"""A training step that is recorded once as a CUDA graph, and replayed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import keystr, tree_leaves_with_path
+from torch_geometric.data import Data
+
+from graphkit.tasks import Task
+from graphkit.training.engine import Engine
+from graphkit.training.strategies.base import Phase, Strategy, has, parts_of
+
+WARM_UP = 3  # ordinary steps before, as PyTorch's documentation asks: lazy states and caches are made in them
+
+
+class RecordedStep:
+    """The training step of a strategy on the one batch of a task, replayed without Python from the fourth epoch on.
+
+    Raises:
+        ValueError: If the device, the task, a module or the strategy does not go with a step that stays the same.
+        RuntimeError: From the epoch that is recorded, if the host would wait for the device.
+    """
+
+    def __init__(self, model: nn.Module, task: Task, strategy: Strategy, engine: Engine) -> None:
+        self.strategy = strategy
+        self._written: list[Tensor] = [*model.parameters(), *model.buffers()]
+        self._of: tuple[Phase, Data] | None = None
+        if engine.device.type == "cpu":
+            raise ValueError("Trainer: cuda_graph=True needs a GPU of CUDA, but the device is the CPU")
+        if task.resamples or not task.loader.one_graph:
+            raise ValueError(
+                f"Trainer: cuda_graph=True replays the step on one whole graph, but task {task.name!r} draws its "
+                "batches; leave it out"
+            )
+        told = [type(part).__name__ for part in parts_of(model) if has(part, "on_epoch_start")]
+        if type(strategy).on_epoch_start is not Strategy.on_epoch_start:
+            told.append(type(strategy).__name__)
+        if told:
+            raise ValueError(
+                f"Trainer: cuda_graph=True replays one step, but {told[0]} changes with the epoch (on_epoch_start); "
+                "leave it out"
+            )
+
+    def __call__(self, batch: Data, phase: Phase) -> Mapping[str, Any]:
+        """What ``strategy.train_step(batch, phase)`` returns."""
+        if self._of is None or self._of[0] is not phase or self._of[1] is not batch:
+            self._of, self._left = (phase, batch), WARM_UP
+            for group in (each for optimizer in phase.optimizers for each in optimizer.param_groups):
+                group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
+        if self._left > 0:
+            self._left -= 1
+            return self._beside(batch, phase)
+        if self._left == 0:
+            self._left = -1
+            self._record(batch, phase)
+        self._graph.replay()
+        torch.autograd.graph.increment_version(self._written)  # which no Python has told of
+        return self._values
+
+    def _beside(self, batch: Data, phase: Phase) -> Mapping[str, Any]:
+        """A step on a stream of its own, as the recorded one will be."""
+        stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            values = self.strategy.train_step(batch, phase)
+        current.wait_stream(stream)
+        return values
+
+    def _record(self, batch: Data, phase: Phase) -> None:
+        self._graph = torch.cuda.CUDAGraph()
+        before, carried = _generators(), self._carried()
+        try:
+            with torch.cuda.graph(self._graph):
+                self._values = self.strategy.train_step(batch, phase)
+        except RuntimeError as error:
+            if "captur" not in str(error):
+                raise
+            first: BaseException = error
+            while first.__context__ is not None:
+                first = first.__context__
+            model = type(self.strategy.model).__name__
+            raise RuntimeError(
+                f"Trainer: cuda_graph=True cannot record the step of {model} by {type(self.strategy).__name__}, in "
+                f"which the host waits for the device; leave it out ({first})"
+            ) from error
+        moved = [name for name, value in self._carried().items() if carried.get(name) != value]
+        if moved:
+            raise ValueError(
+                f"Trainer: cuda_graph=True replays one step, but this one replaces {moved[0]}, which the next would "
+                "read; write into it in place, or leave cuda_graph out"
+            )
+        if _generators() != before:
+            raise ValueError(
+                "Trainer: cuda_graph=True replays one step, but this one draws from generators of Python or NumPy; "
+                "draw by torch on the device, or leave it out"
+            )
+
+    def _carried(self) -> dict[str, Any]:
+        """The tensors by which a step could hear of the one before, by their places."""
+        parts = (self.strategy.state_dict(), dict(self.strategy.model.named_buffers()))
+        leaves = ((keystr(path), leaf) for part in parts for path, leaf in tree_leaves_with_path(part))
+        return {name: leaf.data_ptr() if isinstance(leaf, Tensor) else leaf for name, leaf in leaves}
+
+
+def _generators() -> tuple[Any, ...]:
+    of_numpy: Any = np.random.get_state(legacy=True)
+    return random.getstate(), bytes(of_numpy[1]), of_numpy[2:]
