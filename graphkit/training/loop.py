@@ -67,9 +67,7 @@ class Loop:
         settings: LoopSettings,
         callbacks: Callbacks,
     ) -> None:
-        self.model = model
-        self.task = task
-        self.strategy = strategy
+        self.model, self.task, self.strategy = model, task, strategy
         self.engine, self.optimizers = engine, optimizers
         self.settings = settings
         self.callbacks = callbacks
