@@ -169,7 +169,7 @@ def test_a_store_holds_the_messages_of_the_last_batch_and_does_not_grow_with_tim
         for row in zip(nodes[place].tolist(), other.tolist(), time.tolist(), msg.tolist(), sent.tolist(), strict=True):
             got.setdefault(row[0], []).append(row[1:])
         assert got == {v: held[v] for v in nodes.tolist() if v in held}
-    assert store.other.numel() <= (20 if last else 200)
+    assert store.other.numel() <= (64 if last else 200)
     fresh = MessageStore(20, 2, last)
     fresh.load_state_dict(store.state_dict())
     assert torch.equal(fresh.get(torch.arange(20))[3], store.get(torch.arange(20))[3])

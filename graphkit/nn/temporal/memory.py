@@ -151,7 +151,8 @@ class TGNMemory(Checked, GrowingState):
         if not nodes.numel():
             return
         new, latest = self._updated(nodes)
-        self.last_update = self.last_update.to(latest.dtype)
+        if self.last_update.dtype != latest.dtype:
+            self.last_update = self.last_update.to(latest.dtype)
         if self.correction is not None:
             self.correction.observe(nodes, self.memory[nodes], new, latest - self.last_update[nodes])
         self.memory.index_copy_(0, nodes, new)
@@ -163,17 +164,21 @@ class TGNMemory(Checked, GrowingState):
         place, other, time, content, sent = self.store.get(nodes)
         own, last_update = self.memory.index_select(0, nodes), self.last_update[nodes]
         states = self.memory.index_select(0, other) if self.read is None else self.read(other, time)
-        encoded = self.time_enc((time - last_update[place]).to(own.dtype))
-        messages = self._messages((own.index_select(0, place), states, content, encoded), sent)
-        latest = time.new_zeros(nodes.numel()).scatter_reduce_(0, place, time, "amax", include_self=False)
-        mean = messages if self.aggregator == "last" else scatter(messages, place, nodes.numel(), "mean")
-        new = self.cell(mean, own)
+        if self.aggregator == "last":  # one message each, in the order of nodes
+            message, latest = self._messages(own, states, content, time - last_update, sent), time
+        else:
+            elapsed = time - last_update[place]
+            messages = self._messages(own.index_select(0, place), states, content, elapsed, sent)
+            message = scatter(messages, place, nodes.numel(), "mean")
+            latest = time.new_zeros(nodes.numel()).scatter_reduce_(0, place, time, "amax", include_self=False)
+        new = self.cell(message, own)
         if self.correction is not None:
             new = self.correction(nodes, own, new, latest - last_update)
         return new.to(own.dtype), latest
 
-    def _messages(self, given: tuple[Tensor, ...], sent: Tensor) -> Tensor:
-        """What the two functions make of states, contents and times."""
+    def _messages(self, own: Tensor, other: Tensor, content: Tensor, elapsed: Tensor, sent: Tensor) -> Tensor:
+        """What the two functions make of states, contents and times since the last update."""
+        given = own, other, content, self.time_enc(elapsed.to(own.dtype))
         if isinstance(self.msg_s_module, IdentityMessage):  # whose copy is the same
             return self.msg_s_module(*given)
         out = given[0].new_zeros(sent.numel(), self.msg_s_module.out_channels)

@@ -8,14 +8,14 @@ from torch import Tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count, NonNegativeInt
 from graphkit.nn.temporal.state import GrowingState
-from graphkit.ops.indices import last_of_each, ragged, starts
+from graphkit.ops.indices import ragged, starts
 
 
 class MessageStore(Checked, GrowingState):
     """For each node the messages of the last events that were put here with it, in tensors.
 
-    Where only the last message counts, a node has one row. Where all do, those of a node stand one after the other in
-    a log; what is read no more is thrown out when the log is full, so it grows with what is held, not with time.
+    Those of a node stand one after the other in a log, to which each call adds at the end; what is read no more is
+    thrown out when the log is full, so it grows with what is held, not with time.
 
     Args:
         num_nodes: The number of nodes.
@@ -49,13 +49,13 @@ class MessageStore(Checked, GrowingState):
 
     def __init__(self, num_nodes: Count, channels: NonNegativeInt, last: bool = True) -> None:
         super().__init__()
-        self.last, rows = last, num_nodes if last else 0
-        self.register_buffer("first", torch.arange(num_nodes))
+        self.last = last
+        self.register_buffer("first", torch.zeros(num_nodes, dtype=torch.long))
         self.register_buffer("count", torch.zeros(num_nodes, dtype=torch.long))
-        self.register_buffer("other", torch.zeros(rows, dtype=torch.long))
-        self.register_buffer("time", torch.zeros(rows, dtype=torch.long))
-        self.register_buffer("msg", torch.zeros(rows, channels))
-        self.register_buffer("sent", torch.zeros(rows, dtype=torch.bool))
+        self.register_buffer("other", torch.zeros(0, dtype=torch.long))
+        self.register_buffer("time", torch.zeros(0, dtype=torch.long))
+        self.register_buffer("msg", torch.zeros(0, channels))
+        self.register_buffer("sent", torch.zeros(0, dtype=torch.bool))
         self.register_buffer("used", torch.zeros((), dtype=torch.long))
 
     def reset_state(self) -> None:
@@ -75,25 +75,26 @@ class MessageStore(Checked, GrowingState):
         if self.time.dtype != t.dtype:
             self.time = self.time.to(t.dtype)
         node, other = (torch.stack(ends, 1).flatten() for ends in ((src, dst), (dst, src)))
+        ordered, at = node.sort(stable=True)
+        ids, sizes = ordered.unique_consecutive(return_counts=True)
         if self.last:
-            at = last_of_each(node)
-            rows = node[at]
-            self.count[rows] = 1
-        else:
-            ordered, at = node.sort(stable=True)
-            ids, sizes = ordered.unique_consecutive(return_counts=True)
-            self.drop(ids)
-            begin = self._room(at.numel())
-            rows = torch.arange(begin, begin + at.numel(), device=at.device)
-            self.first[ids], self.count[ids] = begin + starts(sizes)[:-1], sizes
+            at, sizes = at[sizes.cumsum(0) - 1], torch.ones_like(sizes)
+        self.drop(ids)
+        begin = self._room(at.numel())
+        rows = slice(begin, begin + at.numel())
+        self.first[ids], self.count[ids] = begin + starts(sizes)[:-1], sizes
         self.other[rows], self.sent[rows] = other[at], at % 2 == 0
         self.time[rows], self.msg[rows] = t[at // 2], msg[at // 2].to(self.msg.dtype)
 
     def get(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The messages of nodes ``[m]``: whose each is, as a place in ``nodes``, other end, time, message, sent."""
         count = self.count[nodes]
-        rows = ragged(self.first[nodes], count)
-        place = torch.arange(nodes.numel(), device=nodes.device).repeat_interleave(count)
+        if self.last:
+            place = count.nonzero().view(-1)
+            rows = self.first[nodes[place]]
+        else:
+            place = torch.arange(nodes.numel(), device=nodes.device).repeat_interleave(count)
+            rows = ragged(self.first[nodes], count)
         return place, self.other[rows], self.time[rows], self.msg[rows], self.sent[rows]
 
     def drop(self, nodes: Tensor) -> None:
