@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import networkx as nx
@@ -222,6 +223,25 @@ class TestNode2Vec:
     def test_several_threads_learn_as_well(self):
         edge_index, y = communities()
         assert separates(node2vec(edge_index, dim=16, walks_per_node=20, lr=0.05, threads=2), y) > 0.2
+
+    def test_memory_does_not_grow_with_the_number_of_walks(self):
+        ring = torch.stack([torch.arange(9000), (torch.arange(9000) + 1) % 9000])
+
+        def peak(walks_per_node: int) -> int:
+            tracemalloc.start()
+            node2vec(ring, dim=2, walk_length=20, walks_per_node=walks_per_node, window=1)
+            most = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+            return most
+
+        peak(1)  # imports and compilation
+        few, many = peak(1), peak(20)
+        assert many < 1.2 * few, "20 walks from each node take 14 MB"
+        assert few < 20 * 9000 * 20 * 4
+
+    def test_a_bar_shows_how_many_walks_are_done(self, capsys):
+        node2vec(torch.tensor([[0, 1], [1, 0]]), dim=2, walk_length=3, walks_per_node=5, progress=True)
+        assert "10/10" in capsys.readouterr().err
 
     def test_graphs_without_edges_or_nodes(self):
         none = torch.empty(2, 0, dtype=torch.long)

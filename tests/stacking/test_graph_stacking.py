@@ -109,6 +109,24 @@ def test_regression_and_several_estimators():
         one.predict_proba()
 
 
+@pytest.mark.parametrize(
+    ("package", "classifier", "regressor", "options"),
+    [
+        ("lightgbm", "LGBMClassifier", "LGBMRegressor", {"n_estimators": 20, "verbose": -1, "n_jobs": 1}),
+        ("catboost", "CatBoostClassifier", "CatBoostRegressor", {"iterations": 20, "verbose": 0, "thread_count": 1}),
+    ],
+)
+def test_other_packages_trees_are_estimators_too(package, classifier, regressor, options):
+    trees = pytest.importorskip(package)
+    options |= {"allow_writing_files": False} if package == "catboost" else {}
+    for labels, name in (("blocks", classifier), ("numbers", regressor)):
+        task = blocks(labels=labels)
+        estimator = getattr(trees, name)(**options)
+        stacked, alone = (GraphStacking([estimator], layers=layers, alpha=0.8).fit(task) for layers in (2, 1))
+        assert stacked.score(task) > alone.score(task) + 0.1
+        assert stacked.outputs(task).shape == (300, task.num_outputs)
+
+
 def test_outputs_are_those_of_a_model_of_the_task():
     task = blocks()
     model = stacking().fit(task)

@@ -48,6 +48,44 @@ def test_binary_tasks_and_models_by_hand():
     )
 
 
+class Ranked(torch.nn.Module):
+    """A convolution of classes that are looked up."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.look_up = gk.nn.RankedPredictions(num_classes, num_ranks=2, channels=8)
+        self.conv = gk.nn.GCNConv(16, num_classes)
+
+    def reset_parameters(self) -> None:
+        self.look_up.reset_parameters()
+        self.conv.reset_parameters()
+
+    def forward(self, x, edge_index):
+        return self.conv(self.look_up(x.long()), edge_index)
+
+
+def test_texts_explanations_and_ranked_predictions_are_views():
+    """Explanations and predictions come of functions of the user, as do models of views of different kinds."""
+
+    def explain(data):
+        data.explanation = [" ".join(sorted(set(text.split()))[:8]) for text in data.text]
+        return data
+
+    def predict(data):
+        data.x = torch.stack([data.y, torch.where(data.y == 0, -1, 0)], dim=1).float()  # two ranks, some missing
+        return data
+
+    def model(task):
+        return Ranked(task.num_classes) if task.num_features == 2 else gk.models.GCN.from_task(task)
+
+    task = gk.load("texts", num_nodes=150).transform(explain)
+    views = {name: task.transform(gk.features.TextEmbedding(name, dim=16)) for name in ("title", "text", "explanation")}
+    built = ensemble(model=model).fit(views | {"prediction": task.transform(predict)})
+    assert list(built.scores()) == ["title", "text", "explanation", "prediction", "ensemble"]
+    outputs = [trainer.predict(given)[0] for trainer, given in zip(built._trainers.values(), built._tasks.values())]
+    torch.testing.assert_close(built.predict()[0], torch.stack(outputs).mean(0))
+
+
 def test_refusals():
     task = gk.load("karate")
     with pytest.raises(RuntimeError, match="nothing is trained yet"):

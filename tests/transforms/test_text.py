@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +54,23 @@ def test_refusals():
             TextEmbedding()(graph(text=texts))
     with pytest.raises(ImportError, match="pip install sentence-transformers"):
         TextEmbedding(encoder="sentence-transformers:none")(graph())
+
+
+def test_sentence_transformers_are_read_from_disk_alone(monkeypatch):
+    asked = []
+
+    class SentenceTransformer:
+        def __init__(self, name, local_files_only=False):
+            asked.append((name, local_files_only))
+
+        def encode(self, texts):
+            return np.array([[len(text)] for text in texts], dtype=np.float32)
+
+    package = types.SimpleNamespace(SentenceTransformer=SentenceTransformer)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", package)
+    out = TextEmbedding(encoder="sentence-transformers:a/model")(graph()).x
+    assert out.view(-1).tolist() == [len(text) for text in TEXTS]
+    assert asked == [("a/model", True)]
 
 
 def test_ranked_predictions_look_up_classes_and_zero_for_missing_ones():
