@@ -6,7 +6,6 @@ import math
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from graphkit import ops
@@ -14,7 +13,8 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
-from graphkit.ops import SparseMatrix, SparsityPattern
+from graphkit.ops import Scores, SparseMatrix, SparsityPattern
+from graphkit.ops.attention import row_weights
 
 Attention = Literal["scaled_dot", "cosine", "pearson", "exp_kernel", "additive"]
 Axis = Literal["row", "column"]
@@ -158,32 +158,36 @@ class AttentionDiffusion(Layer):
     ) -> SparseMatrix:
         """The matrix :math:`A(x)`, averaged over heads."""
         pattern, edge_weight = ops.weighted_pattern(graph, edge_weight, x.size(0))
-        return SparseMatrix(pattern, self._attention(x, pattern, edge_weight, batch).mean(1))
+        values = self._attention(x, pattern, edge_weight, batch).mean(1)
+        return SparseMatrix(pattern, values if self.axis == "row" else pattern.T.to_csc(values))
 
     def attention_weights(
         self, x: Tensor, graph: Tensor | SparsityPattern, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> Tensor:
         """The normalised scores of all edges and heads, ``[num_edges, heads]``, in the order of the edges."""
         pattern, edge_weight = ops.weighted_pattern(graph, edge_weight, x.size(0))
-        return pattern.to_edges(self._attention(x, pattern, edge_weight, batch))
+        return self._grouped(pattern).to_edges(self._attention(x, pattern, edge_weight, batch))
 
     def scores(self, x: Tensor, graph: Tensor | SparsityPattern) -> Tensor:
         """The scores before they are normalised, ``[num_edges, heads]``, in the order of the edges."""
-        pattern = ops.sparsity_pattern(graph, x.size(0))
+        pattern = self._grouped(ops.sparsity_pattern(graph, x.size(0)))
         return pattern.to_edges(self._scores(x, pattern))
+
+    def _grouped(self, pattern: SparsityPattern) -> SparsityPattern:
+        """The pattern whose rows are what weights sum to 1 over."""
+        return pattern if self.axis == "row" else pattern.T
 
     def _attention(
         self, x: Tensor, pattern: SparsityPattern, edge_weight: Tensor | None, batch: Tensor | None
     ) -> Tensor:
+        """The normalised scores, in CSR order of the grouped pattern."""
+        pattern = self._grouped(pattern)
         scores = self._scores(x, pattern)
         if edge_weight is not None:
             scores = scores * pattern.to_csr(edge_weight).to(scores.dtype).unsqueeze(1)
         if self.normalize == "squareplus":
-            shifted = scores - self._largest(scores, pattern, batch)
-            return _share((shifted + (shifted.square() + 4).sqrt()) / 2, pattern, self.axis)
-        if self.axis == "row":
-            return ops.row_softmax(pattern, scores)
-        return pattern.T.to_csc(ops.row_softmax(pattern.T, pattern.to_csc(scores)))
+            scores = scores - self._largest(scores, pattern, batch)
+        return row_weights(pattern, Scores.given(scores), self.normalize)
 
     def _largest(self, scores: Tensor, pattern: SparsityPattern, batch: Tensor | None) -> Tensor | float:
         if scores.numel() == 0:
@@ -194,26 +198,35 @@ class AttentionDiffusion(Layer):
         return ops.scatter(scores.amax(1, keepdim=True), graph, reduce="max").index_select(0, graph)
 
     def _scores(self, x: Tensor, pattern: SparsityPattern) -> Tensor:
+        """The scores, in CSR order of the grouped pattern."""
+        target, source = self._sides(x)
+        if self.axis == "column":
+            target, source = source, target
+        if self.attention == "additive":
+            return row_weights(pattern, Scores.additive(target, source, negative_slope=_SLOPE), None)
+        expanded = _heads(pattern, self.heads)
+        products = ops.sddmm(expanded, target, source)
+        if self.attention == "scaled_dot":
+            products = products / math.sqrt(self.attention_channels // self.heads)
+        if self.attention == "exp_kernel":
+            at_source, at_target = expanded.edge_index()
+            lengths = target.square().sum(1).index_select(0, at_target)
+            lengths = lengths + source.square().sum(1).index_select(0, at_source)
+            exponent = (2 * products - lengths) / (2 * self.length_scale.square())
+            products = self.output_scale.square() * exponent.exp()
+        return products.view(-1, self.heads)
+
+    def _sides(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What scores are made of at targets and at sources: a number or a row of channels per node and head."""
         if self.attention == "additive":
             values = self.lin(x).view(x.size(0), self.heads, -1)
-            target, source = values @ self.att[0], values @ self.att[1]
-            return F.leaky_relu(target.index_select(0, pattern.row) + source.index_select(0, pattern.col), _SLOPE)
-        query = self.lin_query(x).view(x.size(0) * self.heads, -1)
-        key = self.lin_key(x).view(x.size(0) * self.heads, -1)
-        if self.attention == "scaled_dot":
-            query = query / math.sqrt(query.size(1))
+            return values @ self.att[0], values @ self.att[1]
+        query, key = (lin(x).view(x.size(0) * self.heads, -1) for lin in (self.lin_query, self.lin_key))
         if self.attention == "pearson":
             query, key = query - query.mean(1, keepdim=True), key - key.mean(1, keepdim=True)
         if self.attention in ("cosine", "pearson"):
             query, key = _unit(query), _unit(key)
-        expanded = _heads(pattern, self.heads)
-        products = ops.sddmm(expanded, query, key)
-        if self.attention == "exp_kernel":
-            target, source = expanded.edge_index()[1], expanded.edge_index()[0]
-            lengths = query.square().sum(1).index_select(0, target) + key.square().sum(1).index_select(0, source)
-            exponent = (2 * products - lengths) / (2 * self.length_scale.square())
-            products = self.output_scale.square() * exponent.exp()
-        return products.view(-1, self.heads)
+        return query, key
 
 
 def _heads(pattern: SparsityPattern, heads: int) -> SparsityPattern:
@@ -226,15 +239,6 @@ def _heads(pattern: SparsityPattern, heads: int) -> SparsityPattern:
         return ops.sparsity_pattern(torch.stack([source, target]), size)
 
     return pattern.cached(("heads", heads), expanded)
-
-
-def _share(positive: Tensor, pattern: SparsityPattern, axis: str) -> Tensor:
-    """Each value over the sum of its row or column, in CSR order; heads apart."""
-    if axis == "row":
-        total, group = ops.row_sum(pattern, positive), pattern.row
-    else:
-        total, group = ops.row_sum(pattern.T, pattern.to_csc(positive)), pattern.col
-    return positive / (total + 1e-16).index_select(0, group)
 
 
 def _unit(x: Tensor) -> Tensor:

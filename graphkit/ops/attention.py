@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 import torch
@@ -167,7 +167,8 @@ def attention(
     keep = None
     if dropout > 0:
         keep = dropped(value.new_ones(pattern.num_edges, scores.heads), dropout)
-    return _attend(pattern, scores, value, edge_value, normalize, keep)
+    edge_value = None if edge_value is None else pattern.to_csr(edge_value)
+    return _attend(pattern, _by_rows(pattern, scores), value, edge_value, normalize, keep)
 
 
 def attention_weights(
@@ -202,7 +203,23 @@ def attention_weights(
     if over == "sources" and normalize is not None:
         raw = attention_weights(pattern, scores, normalize=None)
         return attention_weights(pattern.T, Scores.given(raw), normalize=normalize)
-    return pattern.to_edges(_attend(pattern, scores, None, None, normalize, None))
+    return pattern.to_edges(row_weights(pattern, _by_rows(pattern, scores), normalize))
+
+
+def row_weights(pattern: Any, scores: Scores, normalize: Normalization | None) -> Tensor:
+    """The weights over targets, ``[num_edges, heads]``, in CSR order, as is what edges contribute to the scores.
+
+    Args:
+        pattern: The sparsity pattern.
+        scores: The scores.
+        normalize: As in :func:`attention`.
+    """
+    return _attend(pattern, scores, None, None, normalize, None)
+
+
+def _by_rows(pattern: Any, scores: Scores) -> Scores:
+    """The scores with edges' contributions in CSR order."""
+    return scores if scores.edge is None else replace(scores, edge=pattern.to_csr(scores.edge))
 
 
 def _pattern(
@@ -236,9 +253,8 @@ def _pattern(
 def _attend(
     pattern: Any, scores: Scores, value: Tensor | None, edge_value: Tensor | None, normalize: Any, keep: Tensor | None
 ) -> Tensor:
-    """The weighted sums, or without values the weights in CSR order."""
+    """The weighted sums, or without values the weights; all that edges have is in CSR order."""
     target, source, edge, weight = scores.parts
-    edge, edge_value = (None if x is None else pattern.to_csr(x) for x in (edge, edge_value))
     inputs = _in_common(target, source, edge, weight, value, edge_value, keep)
     definition = functools.partial(_plain, pattern, scores.form, scores.slope, normalize)
     ways = _kernels(pattern, scores.form, scores.slope, normalize, inputs)

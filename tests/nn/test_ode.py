@@ -11,6 +11,7 @@ from graphkit import ops
 from graphkit.nn.diffusion_ode import DiffusionODE
 from graphkit.nn.diffusivity_exact import exact_diffusion
 from graphkit.nn.ode import ADAPTIVE, ODESolver
+from graphkit.nn.ode.numerical import WatchedODE, integrate
 from graphkit.testing.graphs import random_graph
 
 
@@ -51,6 +52,26 @@ def test_adaptive_methods_keep_their_tolerance(method):
     z = solver(Forced(), start(), 0.0, 2.0)
     assert float((z - start() / (1 + 2 * start())).abs().max()) < 1e-5
     assert solver.evaluations > 4
+
+
+@pytest.mark.parametrize("end", [2.0, -0.5])
+def test_dopri5_takes_the_steps_of_torchdiffeq(end):
+    def solved(solve):
+        ode, z0, times = Forced(), start().requires_grad_(), []
+        z, evaluations = solve(ode, z0, lambda t, z: times.append(t))
+        return [torch.tensor([evaluations, *map(abs, times)]), z, *torch.autograd.grad(z.sum(), [z0, ode.scale])]
+
+    def ours(ode, z0, on_step):
+        solver = ODESolver("dopri5", **tolerance)
+        return solver(ode, z0, 0.0, end, on_step), solver.evaluations
+
+    def theirs(ode, z0, on_step):
+        watched = WatchedODE(ode, "dopri5", None, on_step)
+        return integrate(watched, z0, 0.0, end, {"method": "dopri5", **tolerance}), watched.count
+
+    tolerance = {"atol": 1e-5, "rtol": 1e-5}
+    for mine, other in zip(solved(ours), solved(theirs), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-7, atol=1e-9)
 
 
 def test_adjoint_gradients_approach_the_exact_ones():

@@ -20,15 +20,16 @@ class WatchedODE:
     """A right-hand side that counts its evaluations, stops at a limit and at NaN, and reports accepted steps."""
 
     def __init__(self, ode: ODE, method: str, limit: int | None, on_step: OnStep | None) -> None:
-        self.ode, self.method, self.limit, self.count = ode, method, limit, 0
-        if on_step is not None:
+        self.ode, self.method, self.limit, self.count, self.on_step = ode, method, limit, 0, on_step
+        if on_step is not None:  # what torchdiffeq calls
+            setattr(self, "callback_accept_step" if method in ADAPTIVE else "callback_step", self.accept)
 
-            def callback(t: Tensor, z: Tensor, step: Tensor) -> None:
-                on_step(float(t), z)
+    def accept(self, t: Tensor | float, z: Tensor, step: Tensor | None = None) -> None:
+        """Report that a step begins at this time and state."""
+        if self.on_step is not None:
+            self.on_step(float(t), z)
 
-            setattr(self, "callback_accept_step" if method in ADAPTIVE else "callback_step", callback)
-
-    def __call__(self, t: Tensor, z: State) -> State:
+    def __call__(self, t: Tensor, z: State) -> Any:
         if self.limit is not None and self.count >= self.limit:
             raise RuntimeError(
                 f"ODE solver {self.method!r} needs more than max_evaluations={self.limit} evaluations (it is at time "

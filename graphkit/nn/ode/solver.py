@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import torch
+from torch import Tensor
 
 from graphkit.core.config import Configurable
 from graphkit.core.constraints import Count, OneOf, Positive
+from graphkit.nn.ode.dormand_prince import dormand_prince
 from graphkit.nn.ode.equation import ODE, State
 from graphkit.nn.ode.exact import solve_exactly
 from graphkit.nn.ode.numerical import ADAPTIVE, FIXED_STEP, OnStep, WatchedODE, integrate
@@ -21,7 +23,8 @@ class ODESolver(Configurable):
     r"""Integrates :math:`\dot z = f(t, z)` from one time to another, with gradients.
 
     Chen, Rubanova, Bettencourt, Duvenaud: `"Neural Ordinary Differential Equations"
-    <https://arxiv.org/abs/1806.07366>`_, NeurIPS 2018; all methods but ``"exact"`` are those of ``torchdiffeq``.
+    <https://arxiv.org/abs/1806.07366>`_, NeurIPS 2018; all methods but ``"exact"`` are those of ``torchdiffeq``,
+    ``"dopri5"`` with the same steps and gradients in less time.
 
     Args:
         method: ``"exact"`` for a linear equation that knows its closed form; ``"euler"``, ``"midpoint"``, ``"heun3"``,
@@ -91,6 +94,15 @@ class ODESolver(Configurable):
             self.evaluations = 0
             return solve_exactly(ode, z, end - start)
         watched = WatchedODE(ode, self.method, self.max_evaluations, on_step)
+        try:
+            if self.method == "dopri5" and isinstance(z, Tensor) and self.adjoint is None:
+                return dormand_prince(watched, z, start, end, self.atol, self.rtol)
+            return integrate(watched, z, start, end, self._of_torchdiffeq(ode))
+        finally:
+            self.evaluations = watched.count
+
+    def _of_torchdiffeq(self, ode: ODE) -> dict[str, Any]:
+        """The arguments of its ``odeint``."""
         arguments = {"method": self.method, "options": self._options(self.method), "atol": self.atol, "rtol": self.rtol}
         if self.adjoint is not None and torch.is_grad_enabled():
             arguments |= {
@@ -100,10 +112,7 @@ class ODESolver(Configurable):
                 "adjoint_rtol": self.adjoint_rtol or self.rtol,
                 "adjoint_params": tuple(tensor for tensor in ode.tensors() if tensor.requires_grad),
             }
-        try:
-            return integrate(watched, z, start, end, arguments)
-        finally:
-            self.evaluations = watched.count
+        return arguments
 
     def _options(self, method: str) -> dict[str, Any]:
         return {"step_size": self.step_size} if method in FIXED_STEP else {}
