@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -107,6 +107,11 @@ def check_settings(path: Path, saved: dict[str, Any], current: dict[str, Any]) -
                 f"checkpoint {path} was written with {key}={saved.get(key)!r}, but this run has {key}="
                 f"{current.get(key)!r}; use the same settings, or another run_dir"
             )
+
+
+def as_numbers(logged: Iterable[tuple[Any, Mapping[str, Any]]]) -> list[tuple[float, dict[str, float]]]:
+    """What batches have measured, and how much each counts, without tensors."""
+    return [(float(count), {key: float(value) for key, value in values.items()}) for count, values in logged]
 
 
 def random_state() -> dict[str, Any]:

@@ -220,6 +220,11 @@ class Engine:
         if self._seen[optimizer] == self.accumulate:
             self._step(optimizer)
 
+    @property
+    def is_between_steps(self) -> bool:
+        """Whether all batches so far are in the weights."""
+        return not self._seen
+
     def finish_steps(self) -> None:
         """Step where fewer batches than wanted were left in the epoch."""
         for optimizer in list(self._seen):

@@ -7,7 +7,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,12 @@ def deferred_interrupt(active: bool) -> Iterator[Callable[[], bool]]:
         yield lambda: pressed
     finally:
         signal.signal(signal.SIGINT, previous)
+
+
+def stop(after: str, checkpoint: Path) -> NoReturn:
+    """End a run that can go on from a checkpoint."""
+    remedy = f"continue with fit(model, task, resume=True) (checkpoint: {checkpoint})"
+    raise KeyboardInterrupt(f"stopped after {after}; {remedy}")
 
 
 def announce(parts: Iterable[Any], name: str, argument: Any) -> None:

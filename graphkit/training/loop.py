@@ -7,8 +7,8 @@ import math
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,38 +17,16 @@ from torch_geometric.data import Data
 
 from graphkit.tasks import Task
 from graphkit.training.callbacks import Callbacks
-from graphkit.training.checkpoint import random_state, set_random_state
+from graphkit.training.checkpoint import as_numbers, random_state, set_random_state
 from graphkit.training.cuda_graph import RecordedStep
 from graphkit.training.engine import Engine
 from graphkit.training.feeding import Feed
-from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, start_stage
+from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, start_stage, stop
 from graphkit.training.optimizers import NamedParameters, Optimizers
-from graphkit.training.run_folder import RunFolder
+from graphkit.training.settings import LoopSettings
 from graphkit.training.strategies.base import Phase, Strategy, parts_of
 
 Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class LoopSettings:
-    """What the trainer was told about epochs and checkpoints, under the names of its arguments.
-
-    ``fixed`` holds all settings that a checkpoint and the run that continues it must share.
-    """
-
-    max_epochs: int
-    patience: int | None
-    monitor: str
-    scheduler_monitor: str
-    restore_best: bool
-    validate_every: int
-    batch_size: int | None
-    prefetch: int | None
-    seed: int | None
-    folder: RunFolder | None
-    checkpoint_seconds: float
-    cuda_graph: bool
-    fixed: dict[str, Any]
 
 
 class Loop:
@@ -88,6 +66,8 @@ class Loop:
         self.feed = Feed(task, engine, settings.batch_size, settings.prefetch)
         self.history: list[Record] = []
         self.seconds = 0.0
+        self.logged: list[tuple[Any, Mapping[str, Any]]] = []  # what the batches of this epoch have measured so far
+        self._middle: Mapping[str, Any] | None = None  # a checkpoint from the middle of an epoch that goes on
         for name in [phase.name for phase in self.planned or ()]:
             if [phase.name for phase in self.planned or ()].count(name) > 1:
                 raise ValueError(f"{strategy!r} has two phases named {name!r}; give each a name of its own")
@@ -171,33 +151,33 @@ class Loop:
 
     def run(self) -> None:
         """Train what is left. Afterwards the model has the best weights of the last phase, or its last ones."""
-        start = time.monotonic()
-        before, saved = self.seconds, start
-        with deferred_interrupt(self.settings.folder is not None) as interrupted:
+        self._saved, self._start = self.seconds, time.monotonic() - self.seconds
+        with deferred_interrupt(self.settings.folder is not None) as self._interrupted:
             while True:
                 while not self._phase_is_over():
                     record = self._run_epoch()
                     self.history.append(record)
                     self._tell_of(record)
-                    now = time.monotonic()
-                    self.seconds = before + now - start
-                    if now - saved >= self.settings.checkpoint_seconds or interrupted():
-                        self.save()
-                        saved = time.monotonic()
-                    if interrupted() and self.settings.folder is not None:
-                        raise KeyboardInterrupt(
-                            f"stopped after epoch {self.epoch} of phase {self.phase.name!r}; continue with "
-                            f"fit(model, task, resume=True) (checkpoint: {self.settings.folder.checkpoint})"
-                        )
+                    self._save_if_due()
                 outcome = {"best_epoch": self.best_epoch, "score": self.best_score}
                 self.finished.append({"phase": self.phase.name, "epochs": self.epoch} | outcome)
                 if not self._draw_phase():
                     break
                 self._end_phase()
                 self._begin_phase()
-            self.seconds = before + time.monotonic() - start
+            self.seconds = time.monotonic() - self._start
             self.save()  # with the last weights, not the best: a longer run can go on from here
             self._end_phase()
+
+    def _save_if_due(self) -> None:
+        """Write a checkpoint where one is due, and stop after Ctrl-C."""
+        self.seconds = time.monotonic() - self._start
+        if self.seconds - self._saved >= self.settings.checkpoint_seconds or self._interrupted():
+            self.save()
+            self._saved = time.monotonic() - self._start
+        if self._interrupted() and self.settings.folder is not None:
+            where = f"batch {len(self.logged)} of epoch" if self.logged else "epoch"
+            stop(f"{where} {self.epoch} of phase {self.phase.name!r}", self.settings.folder.checkpoint)
 
     def _phase_is_over(self) -> bool:
         out_of_patience = self.settings.patience is not None and self.epoch - self.best_epoch >= self.settings.patience
@@ -213,18 +193,27 @@ class Loop:
 
     def _run_epoch(self) -> Record:
         self.epoch += 1
+        if self._middle is not None:
+            set_random_state(self._middle["begun"])
+        if self.task.loader.ordered:  # whose epochs may be long, so that checkpoints come within them
+            self._begun = random_state()
         self.callbacks.tell("on_epoch_start")
         phase, turn = self.phase, self.phase.turn(self.epoch)
         announce((self.strategy, *parts_of(self.model)), "on_epoch_start", self.epoch)
         start_stage(self.model, self.strategy, "train", training=True)
-        logged = []
-        for batch in self._train_batches():
+        batches, logged = iter(self._train_batches()), self.logged
+        if self._middle is not None:
+            self._go_on(self._middle, batches)
+        for batch in batches:
             values = self.train_step(batch, turn)
             if not isinstance(values, Mapping) or "loss" not in values:
                 raise TypeError(
                     f"{self.strategy!r}: train_step must return a dict of scalars with 'loss', got {values}"
                 )
             logged.append((self.task.batch_count(batch), values))
+            if self.task.loader.ordered and self.engine.is_between_steps:
+                self._save_if_due()
+        self.logged = []
         self.engine.finish_steps()
         self.engine.average_buffers(self.model)
         record: Record = {"phase": phase.name, "epoch": self.epoch}
@@ -244,6 +233,16 @@ class Loop:
             elif (score := self._monitored(record, self.settings.scheduler_monitor)) is not None:
                 scheduler.step(score)
         return record
+
+    def _go_on(self, middle: Mapping[str, Any], batches: Iterator[Data]) -> None:
+        """Take an epoch up after the batches that it has seen, with the states of then."""
+        self.logged.extend(middle["logged"])
+        for _ in islice(batches, len(self.logged)):
+            pass
+        self.model.load_state_dict(middle["model"])
+        self.strategy.load_state_dict(middle["strategy"])
+        set_random_state(middle["random"])
+        self._middle = None
 
     def _monitored(self, record: Record, name: str) -> Any:
         keys = {"metric": f"val_{self.metric.name}", "loss": "val_loss", "train_loss": "train_loss"}
@@ -358,7 +357,7 @@ class Loop:
             "settings": self.settings.fixed,
             "phase": self.phase.name,
             "finished": self.finished[: len(self.phases) - 1],  # a longer run goes on with the last phase
-            "epoch": self.epoch,
+            "epoch": self.epoch - bool(self.logged),
             "stopped": self.stopped,
             "best_epoch": self.best_epoch,
             "best_score": self.best_score,
@@ -372,7 +371,7 @@ class Loop:
             "strategy": self.strategy.state_dict(),
             "random": random_state(),
             "callbacks": self.callbacks.state_dict(),
-        }
+        } | ({"begun": self._begun, "logged": as_numbers(self.logged)} if self.logged else {})
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where a checkpoint was written."""
@@ -397,3 +396,4 @@ class Loop:
         self.stopped = state.get("stopped", False)  # checkpoints of older versions know neither
         self.callbacks.load_state_dict(state.get("callbacks", {}))
         set_random_state(state["random"])
+        self._middle = state if "logged" in state else None

@@ -1,10 +1,34 @@
-"""Settings of a trainer that do not go together."""
+"""Settings of a trainer: those that do not go together, and what a run is told of them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from graphkit.training.engine import scales_loss
+from graphkit.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class LoopSettings:
+    """What the trainer was told about epochs and checkpoints, under the names of its arguments.
+
+    ``fixed`` holds all settings that a checkpoint and the run that continues it must share.
+    """
+
+    max_epochs: int
+    patience: int | None
+    monitor: str
+    scheduler_monitor: str
+    restore_best: bool
+    validate_every: int
+    batch_size: int | None
+    prefetch: int | None
+    seed: int | None
+    folder: RunFolder | None
+    checkpoint_seconds: float
+    cuda_graph: bool
+    fixed: dict[str, Any]
 
 
 def check_together(trainer: Any) -> None:

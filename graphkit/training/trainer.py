@@ -21,7 +21,7 @@ from graphkit.training.compiling import check_options, compiled
 from graphkit.training.engine import PRECISIONS, Engine, scales_loss
 from graphkit.training.lifecycle import one_at_a_time
 from graphkit.training.loggers import Logger, check_logger, log_callbacks, without_repetition
-from graphkit.training.loop import Loop, LoopSettings
+from graphkit.training.loop import Loop
 from graphkit.training.optimizers import Optimizers
 from graphkit.training.prediction import embed, predict
 from graphkit.training.progress import Progress
@@ -29,7 +29,7 @@ from graphkit.training.rebuild import description, how_to_rebuild
 from graphkit.training.result import Result, result_of
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.setting_up import configured, initialise, materialise
-from graphkit.training.settings import check_together
+from graphkit.training.settings import LoopSettings, check_together
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
 
@@ -59,7 +59,8 @@ class Trainer(Configurable):
     ``result.json`` there; another process gets model and trainer back by :func:`~graphkit.training.load_run`. A folder
     belongs to one run: it is locked (``run.lock``), and holds at every instant, that of a kill included, files of no
     other. ``fit(..., resume=True)`` continues from the checkpoint, and ends exactly where an uninterrupted run with as
-    many threads ends; ``overwrite=True`` replaces the run. Ctrl-C ends it after the current epoch, with a checkpoint.
+    many threads ends; ``overwrite=True`` replaces the run. Ctrl-C ends it after the current epoch, of events in time
+    after the current batch, with a checkpoint.
 
     Args:
         max_epochs: The largest number of epochs of each phase (default: 200).
@@ -91,7 +92,8 @@ class Trainer(Configurable):
         loggers: Where epochs are logged: ``"csv"`` (``history.csv``), ``"tensorboard"``, ``"wandb"``, ``"mlflow"`` and
             ``"comet"`` by name, which write into ``run_dir``, and any ``lightning_fabric.loggers.Logger`` (default:
             ``("csv",)`` with a ``run_dir``, else none).
-        checkpoint_seconds: The least time between two checkpoints (default: 1).
+        checkpoint_seconds: The least time between two checkpoints, which are written after epochs, of events in time
+            after batches, too (default: 1).
         warm_start: Whether to keep the model's weights instead of drawing new ones (default: ``False``).
         validate_every: Validate after every so many epochs; ``patience`` still counts epochs (default: 1).
         scheduler_monitor: What a plateau is seen in: the validation ``"metric"`` or ``"loss"``, or the

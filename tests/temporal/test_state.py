@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import signal
 import warnings
+from itertools import count
 
 import pytest
 import torch
@@ -163,3 +165,62 @@ def test_an_event_model_needs_events():
         gk.models.EdgeBank(3)(gk.load("karate").data)
     with pytest.raises(ValueError, match="task 'mail': events are seen one after the other; use devices=1"):
         trainer(devices=2).fit(gk.models.EdgeBank(12), task())
+
+
+class Stopped(Exception):
+    """What a run dies of."""
+
+
+def dies_after(batches):
+    """A strategy whose run dies so many batches from its start."""
+
+    class Dying(gk.strategies.Backprop):
+        count = 0
+
+        def train_step(self, batch, phase):
+            if self.count == batches:
+                raise Stopped
+            self.count += 1
+            return super().train_step(batch, phase)
+
+    return Dying
+
+
+@pytest.mark.parametrize(("name", "accumulate"), [("TGN", 1), ("TGN", 3), ("NAT", 1), ("EdgeBank", 1)])
+def test_runs_resume_in_the_middle_of_an_epoch(name, accumulate, tmp_path):
+    cls = getattr(gk.models, name)
+    events = task(channels=2 if cls.reads.edge_attr else 0, num_negatives=2)
+    size = {"hidden_channels": 8, "dropout": 0.3} if name != "EdgeBank" else {}
+
+    def run(strategy, resume=False, **options):
+        run = trainer(3, strategy=strategy, accumulate=accumulate, checkpoint_seconds=0, **options)
+        torch.manual_seed(3)
+        return run.fit(cls.from_task(events, **size), events, resume=resume), run
+
+    whole, reference = run(dies_after(-1)())
+    for batches in (5, 6, 4):  # of 9 in an epoch: in the first, in the second, right after its end
+        with pytest.raises(Stopped):
+            run(dies_after(batches)(), resume=True, run_dir=tmp_path)
+    resumed, other = run(dies_after(-1)(), resume=True, run_dir=tmp_path)
+    assert resumed.history == whole.history
+    assert resumed.test == whole.test
+    assert torch.equal(other.predict(events)[0], reference.predict(events)[0])
+
+
+def test_ctrl_c_stops_a_stream_in_the_middle_of_an_epoch(tmp_path):
+    steps = count(1)
+
+    class Pressed(gk.strategies.Backprop):
+        def train_step(self, batch, phase):
+            if next(steps) == 12:
+                signal.raise_signal(signal.SIGINT)
+            return super().train_step(batch, phase)
+
+    events, folder = task(), {"run_dir": tmp_path, "checkpoint_seconds": 1000}
+    whole = trainer(3).fit(gk.models.JODIE.from_task(events), events)
+    with pytest.raises(
+        KeyboardInterrupt, match="stopped after batch 3 of epoch 2 of phase 'backprop'; continue with fit"
+    ):
+        trainer(3, strategy=Pressed(), **folder).fit(gk.models.JODIE.from_task(events), events)
+    longer = trainer(3, strategy=Pressed(), **folder)
+    assert longer.fit(gk.models.JODIE.from_task(events), events, resume=True).history == whole.history
