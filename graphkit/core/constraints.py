@@ -31,6 +31,7 @@ from graphkit.core.docstrings import inherit_sections
 from graphkit.core.validate import check_choice, suggestion
 
 T = TypeVar("T", bound=Callable[..., Any])
+_IMMUTABLE = frozenset({int, float, str, bool, type(None)})
 
 
 @dataclass(frozen=True)
@@ -204,14 +205,21 @@ def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any
     positional = code.co_varnames[: code.co_argcount]
     place = place_of(function)
 
+    passed: set[tuple[str, type, Any]] = set()  # constructors get the same few numbers and names over and over
+
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         known = rules()
-        args, kwargs = tuple(map(_of_python, args)), {name: _of_python(value) for name, value in kwargs.items()}
-        where = type(args[0]).__name__ if is_method and args else place
         for name, value in chain(zip(positional, args, strict=False), kwargs.items()):
+            kind = type(value)
+            if kind in _IMMUTABLE and (name, kind, value) in passed:
+                continue
+            if isinstance(value, np.generic):
+                return call(*map(_of_python, args), **{name: _of_python(value) for name, value in kwargs.items()})
             if name in known:
-                known[name].enforce(where, name, value)
+                known[name].enforce(type(args[0]).__name__ if is_method else place, name, value)
+            if kind in _IMMUTABLE and len(passed) < 512:
+                passed.add((name, kind, value))
         return function(*args, **kwargs)
 
     return call
@@ -321,10 +329,8 @@ def _with_constraints(rule: Rule, constraints: list[Callable[[Any], str | None]]
     def problem(value: Any) -> Problem | None:
         if (of_rule := rule.problem(value)) is not None:
             return of_rule
-        for constraint in constraints:
-            if (text := constraint(value)) is not None:
-                return Problem(text, value)
-        return None
+        text = next(filter(None, (constraint(value) for constraint in constraints)), None)
+        return None if text is None else Problem(text, value)
 
     return Rule(rule.expected, problem)
 

@@ -81,6 +81,18 @@ EXEMPT = {
 CHECKED = [name for name, cls in CLASSES.items() if name not in EXEMPT and not inspect.isabstract(cls)]
 
 
+def test_what_has_passed_excuses_no_equal_value_of_another_type():
+    @checked
+    def repeat(times: Count, rate: float = 0.5, loud: bool = False) -> int:
+        return times
+
+    for _ in range(2):
+        assert (repeat(1, 1.0, True), type(repeat(np.int64(1)))) == (1, int)
+        for bad in ((True,), (1.0,), (1, True), (1, 0.5, 1), (0,)):
+            with pytest.raises((TypeError, ValueError), match="repeat: "):
+                repeat(*bad)
+
+
 def test_no_bad_argument_is_accepted_or_answered_unclearly():
     cases = [
         (f"{name}({key}={value!r})", lambda cls=cls, key=key, value=value: cls(**{key: value}), (key,))
