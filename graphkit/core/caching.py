@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -78,6 +79,50 @@ class Snapshot:
             return False
         self._stamps[position] = stamp
         return True
+
+
+class TensorCache(Generic[T]):
+    """What follows from a tensor, by identity: it dies with the tensor, and counts only while contents stay."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[Tensor], Snapshot, dict[Hashable, T]]] = {}
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(
+        self, owner: Tensor, parts: tuple[Tensor, ...], key: Hashable, make: Callable[[tuple[Tensor, ...]], T]
+    ) -> T:
+        """What ``make`` computes of private copies of a tensor's parts.
+
+        Args:
+            owner: The tensor.
+            parts: The tensors that hold its contents, itself or those of its sparse layout.
+            key: All else that ``make`` reads.
+            make: Computes it.
+        """
+        entry = self._entries.get(id(owner))
+        if entry is not None and entry[0]() is owner and entry[1].holds(parts):
+            if key in entry[2]:
+                return entry[2][key]
+        else:
+            entry = None
+        contents = Snapshot(parts) if entry is None else entry[1]
+        with torch.inference_mode(False), torch.no_grad():
+            made = make(cast(tuple[Tensor, ...], contents.copies))
+        if entry is None:
+            entry = self._entries[id(owner)] = weakref.ref(owner, self._forget(id(owner))), contents, {}
+        return entry[2].setdefault(key, made)  # one winner when threads race
+
+    def _forget(self, number: int) -> Callable[[weakref.ref[Tensor]], None]:
+        entries = self._entries
+
+        def forget(owner: weakref.ref[Tensor]) -> None:
+            entry = entries.get(number)
+            if entry is not None and entry[0] is owner:  # the id may belong to another tensor by now
+                del entries[number]
+
+        return forget
 
 
 def of_tensor(tensor: Tensor, key: str, make: Callable[[], T]) -> T:

@@ -72,3 +72,13 @@ def occurrence(keys: Tensor) -> Tensor:
 def last_of_each(keys: Tensor) -> Tensor:
     """Where each key of ``[n]`` stands for the last time."""
     return (occurrence(keys.flip(0)).flip(0) == 0).nonzero().view(-1)
+
+
+def ascends(ids: Tensor) -> bool:
+    """Whether no id is smaller than the one before."""
+    return bool((ids[1:] >= ids[:-1]).all())
+
+
+def sorted_below(ids: Tensor, limit: int) -> tuple[Tensor, Tensor]:
+    """Ids below a limit in ascending order, and the stable permutation; small ones sort twice as fast."""
+    return (ids.int() if limit < 2**31 else ids).sort(stable=True)

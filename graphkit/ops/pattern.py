@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch_geometric import EdgeIndex
 from torch_geometric.typing import SparseTensor
 
-from graphkit.core.caching import Caching, Snapshot
+from graphkit.core.caching import Caching, TensorCache
 from graphkit.core.devices import read
 from graphkit.core.validate import check_edge_index
 from graphkit.ops import backend
 from graphkit.ops.facts import Facts, nodes_without_loop, positions, read_facts
 from graphkit.ops.groups import Groups
-from graphkit.ops.indices import invert, permute
+from graphkit.ops.indices import ascends, invert, permute, sorted_below
 from graphkit.ops.traced import EdgeList, is_traced
 
 Size = int | tuple[int, int] | None
@@ -225,7 +224,7 @@ class SparsityPattern(Caching):
         return self.cached("csc_inverse", lambda: invert(self.csc_perm))
 
     def _sort_columns(self) -> tuple[Tensor, Tensor, Tensor]:
-        col, perm = _sorted(self.col, self.num_cols)
+        col, perm = sorted_below(self.col, self.num_cols)
         return torch._convert_indices_from_coo_to_csr(col, self.num_cols), self.row.index_select(0, perm), perm
 
     def _check_symmetric(self) -> bool:
@@ -312,59 +311,21 @@ def sparsity_pattern(graph: Tensor | SparsityPattern, size: Size = None) -> Spar
         )
     if isinstance(graph, EdgeIndex):
         plain, known = graph.as_tensor(), graph.sparse_size()
-        return _cache.get(plain, _fill_size(plain, known) if size is None and known != (None, None) else size)
-    return _cache.get(graph, size)
+        return _of_tensor(plain, _fill_size(plain, known) if size is None and known != (None, None) else size)
+    return _of_tensor(graph, size)
 
 
-class _Entry:
-    """The patterns of one tensor (by size) and the contents that they were made from."""
-
-    def __init__(self, owner: weakref.ref[Tensor], contents: Snapshot) -> None:
-        self.owner, self.contents = owner, contents
-        self.patterns: dict[Any, SparsityPattern] = {}
+_cache: TensorCache[SparsityPattern] = TensorCache()
 
 
-class _Cache:
-    """Patterns by tensor identity; entries die with the tensor and are checked by content."""
-
-    def __init__(self) -> None:
-        self._entries: dict[int, _Entry] = {}
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, graph: Tensor, size: Size) -> SparsityPattern:
-        sparse = graph.layout != torch.strided
-        indices = _indices(graph) if sparse else (graph,)
-        key = graph.shape if sparse else size if isinstance(size, tuple) else (size, size)
-        entry = self._entries.get(id(graph))
-        if entry is not None and entry.owner() is graph and entry.contents.holds(indices):
-            pattern = entry.patterns.get(key)
-            if pattern is not None:
-                if sparse:
-                    _check_size(pattern, size)
-                return pattern
-        else:
-            entry = None
-        contents = Snapshot(indices) if entry is None else entry.contents
-        with torch.inference_mode(False), torch.no_grad():
-            built = _from_copies(graph, cast(tuple[Tensor, ...], contents.copies), size)
-        if entry is None:
-            entry = self._entries[id(graph)] = _Entry(weakref.ref(graph, self._forget(id(graph))), contents)
-        return entry.patterns.setdefault(key, built)  # one winner when threads race
-
-    def _forget(self, key: int) -> Callable[[weakref.ref[Tensor]], None]:
-        entries = self._entries
-
-        def forget(owner: weakref.ref[Tensor]) -> None:
-            entry = entries.get(key)
-            if entry is not None and entry.owner is owner:  # the id may belong to another tensor by now
-                del entries[key]
-
-        return forget
-
-
-_cache = _Cache()
+def _of_tensor(graph: Tensor, size: Size) -> SparsityPattern:
+    sparse = graph.layout != torch.strided
+    key = graph.shape if sparse else size if isinstance(size, tuple) else (size, size)
+    parts = _indices(graph) if sparse else (graph,)
+    pattern = _cache.get(graph, parts, key, lambda copies: _from_copies(graph, copies, size))
+    if sparse:
+        _check_size(pattern, size)
+    return pattern
 
 
 def _indices(graph: Tensor) -> tuple[Tensor, ...]:
@@ -398,9 +359,7 @@ def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Spars
         target, source = torch._convert_indices_from_csr_to_coo(*copies).long()
     else:
         source, target = torch._convert_indices_from_csr_to_coo(*copies).long()
-    out = build_pattern(source, target, num_cols, num_rows)
-    _check_size(out, size)
-    return out
+    return build_pattern(source, target, num_cols, num_rows)
 
 
 def _fill_size(edge_index: Tensor, known: tuple[int | None, int | None]) -> tuple[int, int]:
@@ -426,21 +385,12 @@ def build_pattern(
     source, target = source.contiguous(), target.contiguous()  # torch's conversion to CSR ignores strides
     key, limit, perm = target * num_cols + source, num_rows * num_cols, None
     on_cpu = source.device.type == "cpu"
-    if not (facts.by_target if facts is not None else on_cpu and _ascends(key)):
+    if not (facts.by_target if facts is not None else on_cpu and ascends(key)):
         # as PyG keeps edges: then the order of the targets is enough
-        if facts.by_source if facts is not None else on_cpu and _ascends(source):
+        if facts.by_source if facts is not None else on_cpu and ascends(source):
             key, limit = target, num_rows
-        perm = _sorted(key, limit)[1]
+        perm = sorted_below(key, limit)[1]
         source, target = source.index_select(0, perm), target.index_select(0, perm)
     out = SparsityPattern(torch._convert_indices_from_coo_to_csr(target, num_rows), source, perm, num_cols)
     out._loops = None if facts is None or num_cols != num_rows else (facts.num_loops, facts.num_looped)
     return out
-
-
-def _ascends(ids: Tensor) -> bool:
-    return bool((ids[1:] >= ids[:-1]).all())
-
-
-def _sorted(ids: Tensor, limit: int) -> tuple[Tensor, Tensor]:
-    """Ids below a limit in ascending order, and the stable permutation; small ones sort twice as fast."""
-    return (ids.int() if limit < 2**31 else ids).sort(stable=True)
