@@ -28,7 +28,7 @@ from graphkit.tasks.loaders.base import Draw, Loader
 from graphkit.tasks.scoring import Scoring
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
-from graphkit.transforms.base import Precompute, apply
+from graphkit.transforms.base import Precompute, apply, has_own_space
 
 
 class Task(Scoring):
@@ -287,6 +287,10 @@ class Task(Scoring):
         """
         loader = self.loader.transformed(transform)
         if loader is not None:
+            if has_own_space(transform):
+                self._warn_of_spaces(
+                    transform, "each subgraph that is drawn", "transform the task before it is sampled"
+                )
             return self.with_loader(loader)
         if isinstance(transform, Compose):
             return reduce(lambda task, part: task.transform(part, jobs), transform.transforms, self)
@@ -308,12 +312,8 @@ class Task(Scoring):
 
     def _through(self, transform: BaseTransform, jobs: int | None) -> list[Data]:
         """The graphs after a transform."""
-        if len(self.graphs) > 1 and getattr(transform, "own_space", False):
-            warnings.warn(
-                f"task {self.name!r}: {type(transform).__name__} gives each graph columns of its own, which no model "
-                "can compare; those of FastRP can be compared",
-                stacklevel=3,
-            )
+        if len(self.graphs) > 1 and has_own_space(transform):
+            self._warn_of_spaces(transform, "each graph", "those of FastRP can be compared")
         return apply(transform, self.graphs, jobs=jobs, cache_dir=results_folder("transforms", self.dataset))
 
     def in_memory(self) -> Self:
@@ -321,6 +321,12 @@ class Task(Scoring):
         if not any(isinstance(graph, MappedGraph) for graph in self.graphs):
             return self
         return self._with_graphs([g.in_memory() if isinstance(g, MappedGraph) else g for g in self.graphs])
+
+    def _warn_of_spaces(self, transform: BaseTransform, each: str, remedy: str) -> None:
+        warnings.warn(
+            f"task {self.name!r}: {transform} gives {each} columns of its own, which no model can compare; {remedy}",
+            stacklevel=4,
+        )
 
     def with_split(self, split: Any) -> Self:
         """The same task with another split."""

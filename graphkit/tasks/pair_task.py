@@ -16,7 +16,7 @@ from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
 from graphkit.tasks.checks import check_graphs
 from graphkit.tasks.loaders import Loader, PairSubgraphs
-from graphkit.transforms.base import apply
+from graphkit.transforms.base import apply, has_own_space
 
 
 class PairTask(Task):
@@ -115,7 +115,7 @@ class DividedTask(PairTask):
         return self._changed([self._data], split)
 
     def _through(self, transform: BaseTransform, jobs: int | None) -> list[Data]:
-        if not getattr(transform, "own_space", False):
+        if not has_own_space(transform):
             return super()._through(transform, jobs)
         folder = results_folder("transforms", self.dataset)
         (trained,) = apply(transform, [self.stage_graph("train")], jobs=jobs, cache_dir=folder)

@@ -13,7 +13,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.tasks import RankingTask, Task
 from graphkit.tasks.tables import from_graph, pandas_needed, read_folder
-from graphkit.transforms.base import Precompute
+from graphkit.transforms.base import Precompute, has_own_space
 
 
 def are_tables(data: Any) -> bool:
@@ -73,7 +73,7 @@ def _transformed(graph: Data, task: Task, required: BaseTransform | None) -> Dat
         if not (isinstance(required, Precompute) and isinstance(transform, Precompute)) or (
             transform.cache_key() != required.cache_key()
         ):
-            if getattr(transform, "own_space", False):
+            if has_own_space(transform):
                 warnings.warn(
                     f"predict: what {type(transform).__name__} makes of other tables cannot be compared with what it "
                     f"made of task {task.name!r}, so predictions mean little; train on columns that can be, such as "

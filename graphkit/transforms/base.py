@@ -34,6 +34,11 @@ _UNREAD = {
 }
 
 
+def has_own_space(transform: BaseTransform) -> bool:
+    """Whether columns that a transform makes of one graph cannot be compared with those of another (``own_space``)."""
+    return any(getattr(part, "own_space", False) for part in getattr(transform, "transforms", [transform]))
+
+
 class Precompute(Configurable, BaseTransform):
     r"""A PyG transform whose result depends on the graph, its own arguments and its code alone.
 

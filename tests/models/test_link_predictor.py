@@ -119,8 +119,10 @@ def test_embeddings_that_are_learned_are_those_of_the_training_graph_at_all_stag
         assert torch.equal(made.stage_graph(stage).edge_index, task.stage_graph(stage).edge_index)
     own = task.transform(gk.features.FastRP(dim=4))
     assert not torch.equal(own.stage_graph("train").x, own.stage_graph("test").x)
-    with pytest.warns(UserWarning, match="DeepWalk gives each graph columns of its own"):
-        gk.load("ring-transfer").transform(walks)
+    with pytest.warns(UserWarning, match=r"DeepWalk\(dim=4\) gives each graph columns of its own"):
+        tiny.task("graph multiclass").transform(walks)
+    with pytest.warns(UserWarning, match="each subgraph that is drawn columns of its own.*before it is sampled"):
+        task.sampled(gk.samplers.NeighborSampler([2])).transform(walks)
 
 
 class _Own(nn.Module):
