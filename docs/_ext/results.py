@@ -130,6 +130,16 @@ def routing_table() -> list[str]:
     return list_table(header, rows) if rows else []
 
 
+def hypernetworks_table() -> list[str]:
+    names = ["random", "predicted", "random, trained", "predicted, trained"]
+    rows = [
+        [row["networks"], row["unseen"], *(f"{row[name]:.1f}" for name in names)]
+        for content in measured("hypernetworks")
+        for row in content["rows"]
+    ]
+    return list_table(["networks", "unseen", *names], rows) if rows else []
+
+
 def leaderboard_table() -> list[str]:
     header = ["dataset", "method", "test", "valid", "metric", "parameters", "seeds", "hardware", "command"]
     rows = [
@@ -208,6 +218,7 @@ class Generated(Directive):
             "costs": lambda: sections(report().costs()),
             "comparisons": lambda: sections(report().comparisons()),
             "sweeps": lambda: sections(report().sweeps()),
+            "hypernetworks": hypernetworks_table,
             "routing": routing_table,
             "speed": speed_table,
             "compiled": compiled_table,

@@ -14,14 +14,14 @@ from graphkit.core.constraints import checked
 from graphkit.metanetworks.graph import Bias, Neurons, ParameterGraph
 from graphkit.metanetworks.kinds import add, kind_of, residual, transparent
 
-_SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
-_FLAT = {torch.flatten, "flatten"}
-_SCALED = {operator.mul, operator.truediv, operator.sub, operator.neg, torch.mul, torch.div, "mul", "div"}
-_POINTWISE = {"relu", "gelu", "silu", "tanh", "sigmoid", "sin", "cos", "exp", "elu", "leaky_relu", "softplus", "selu"}
-_OTHERS = {"dropout", "softmax", "log_softmax", "mean", "sum", "amax", "contiguous", "float", "double"}
-_OTHERS |= {f"{kind}_pool{dim}d" for kind in ("max", "avg", "adaptive_avg", "adaptive_max") for dim in (1, 2, 3)}
+SUMS = {operator.add, operator.iadd, torch.add, "add", "add_"}
+FLAT = {torch.flatten, "flatten"}
+SCALED = {operator.mul, operator.truediv, operator.sub, operator.neg, torch.mul, torch.div, "mul", "div"}
+POINTWISE = {"relu", "gelu", "silu", "tanh", "sigmoid", "sin", "cos", "exp", "elu", "leaky_relu", "softplus", "selu"}
+OTHERS = {"dropout", "softmax", "log_softmax", "mean", "sum", "amax", "contiguous", "float", "double"}
+OTHERS |= {f"{kind}_pool{dim}d" for kind in ("max", "avg", "adaptive_avg", "adaptive_max") for dim in (1, 2, 3)}
 _TRANSPARENT = {
-    of for name in _POINTWISE | _OTHERS for of in (name, getattr(torch, name, None), getattr(F, name, None)) if of
+    of for name in POINTWISE | OTHERS for of in (name, getattr(torch, name, None), getattr(F, name, None)) if of
 }
 
 
@@ -112,12 +112,12 @@ def _is_attention(module: nn.Module, node: Any) -> bool:
 def _called(graph: ParameterGraph, node: fx.Node, given: list[Neurons]) -> Neurons:
     """What a function or method makes of values."""
     called = node.op in ("call_function", "call_method") and given
-    if called and node.target in _SUMS and len(given) <= 2:
+    if called and node.target in SUMS and len(given) <= 2:
         return residual(graph, *given) if len(given) == 2 else given[0]
     if called and len(given) == 1:
-        if node.target in _FLAT:
+        if node.target in FLAT:
             return Neurons(given[0].layer, given[0].ids, True)
-        if node.target in _TRANSPARENT | _SCALED:
+        if node.target in _TRANSPARENT | SCALED:
             return given[0]
     what = getattr(node.target, "__name__", node.target)
     raise TypeError(

@@ -17,7 +17,7 @@ from graphkit.metrics.hits import HitsAt
 from graphkit.metrics.mean_absolute_error import MeanAbsoluteError
 from graphkit.metrics.mean_reciprocal_rank import MeanReciprocalRank
 from graphkit.metrics.mean_squared_error import MeanSquaredError, RootMeanSquaredError
-from graphkit.metrics.ranking import MAPAt, MRRAt, NDCGAt, PrecisionAt, RecallAt
+from graphkit.metrics.ranking import F1At, MAPAt, MRRAt, NDCGAt, PrecisionAt, RecallAt
 from graphkit.metrics.roc_auc import RocAUC
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "BalancedAccuracy",
     "ClassHitsAt",
     "ExactMatch",
+    "F1At",
     "F1Macro",
     "F1Micro",
     "GivenMetric",

@@ -57,6 +57,13 @@ class PrecisionAt(RankingMetric):
     of = "LinkPredPrecision"
 
 
+class F1At(RankingMetric):
+    """The harmonic mean of precision and recall of the first K (PyG's ``LinkPredF1``)."""
+
+    name = "f1@K"
+    of = "LinkPredF1"
+
+
 class NDCGAt(RankingMetric):
     r"""The normalised discounted cumulative gain of the first K (PyG's ``LinkPredNDCG``).
 

@@ -56,8 +56,8 @@ class RankingTask(DividedTask):
             ``[num_nodes]``, 0 for users, who come first, and 1 for items, as PyG's ``HeteroData.to_homogeneous``
             numbers them; and features ``x``, if models are to read some. Other attributes of edges are left out.
         split: Which interactions, as columns of ``edge_index``, are for training, validation and test.
-        metric: The score: ``"ndcg@10"``, ``"recall@20"``, ``"precision@10"``, ``"mrr@10"``, ``"map@10"``, ..., or one
-            of your own that takes scores and labels ``[num_users, num_items]`` (default: ``"ndcg@10"``).
+        metric: The score: ``"ndcg@10"``, ``"recall@20"``, ``"precision@10"``, ``"f1@10"``, ``"mrr@10"``, ``"map@10"``,
+            ..., or one of your own that takes scores and labels ``[num_users, num_items]`` (default: ``"ndcg@10"``).
         num_negatives: How many items are drawn per interaction to train on (default: 1).
         official_masking: Give what was seen in training the score 0, as the official code of Sheaf4Rec does, so that it
             may be ranked before items of negative scores (default: ``False``).

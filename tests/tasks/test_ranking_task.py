@@ -39,7 +39,7 @@ def by_hand(scores, task, k, official=False):
     found: dict[int, set[int]] = {}
     for user, item in task.chosen("test").t().tolist():
         found.setdefault(user, set()).add(item)
-    totals = dict.fromkeys(("recall", "precision", "ndcg", "mrr", "map"), 0.0)
+    totals = dict.fromkeys(("recall", "precision", "f1", "ndcg", "mrr", "map"), 0.0)
     for user, items in found.items():
         score = {i: float(scores[user, i]) for i in range(task.num_items)}
         score = {i: (0.0 if official else -math.inf) if (user, i) in seen else s for i, s in score.items()}
@@ -48,6 +48,7 @@ def by_hand(scores, task, k, official=False):
         best = sum(1 / math.log2(r + 1) for r in range(1, min(k, len(items)) + 1))
         totals["recall"] += len(ranks) / len(items)
         totals["precision"] += len(ranks) / k
+        totals["f1"] += 2 * len(ranks) / (len(items) + k)
         totals["ndcg"] += sum(1 / math.log2(r + 1) for r in ranks) / best
         totals["mrr"] += 1 / ranks[0] if ranks else 0.0
         totals["map"] += sum((n + 1) / rank for n, rank in enumerate(ranks)) / min(k, len(items))
