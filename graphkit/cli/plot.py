@@ -2,45 +2,66 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
-from graphkit.cli.common import Parser, usage
+from graphkit.cli.common import Parser, UsageError, usage
 from graphkit.cli.predict import task_of
-
-KINDS = ("curves", "confusion", "calibration", "embeddings")
+from graphkit.core.figures import OF_RESULTS, OF_RUNS
 
 
 def plot_parser() -> Parser:
     """The flags of ``graphkit plot``."""
+    kinds = [
+        f"kinds of {what}:\n" + "\n".join(f"  {kind:12} {shows}" for kind, shows in of.items())
+        for what, of in (("runs", OF_RUNS), ("result files", OF_RESULTS))
+    ]
     parser = Parser(
         prog="graphkit plot",
-        description="Draw finished runs: learning curves (of several seeds with a band), or what one run predicts.",
+        description="Draw finished runs, or what `graphkit reproduce` has measured.\n\n" + "\n\n".join(kinds),
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="the folder of a finished run; of curves several")
-    parser.add_argument("--kind", choices=KINDS, default="curves", help="the picture (default: curves)")
+    parser.add_argument(
+        "runs", nargs="+", metavar="PLACE", help="the folder of a run, of curves several; or a result file"
+    )
+    parser.add_argument("--kind", choices=(*OF_RUNS, *OF_RESULTS), help="the picture (default: the first of its list)")
     parser.add_argument("--stage", choices=("train", "val", "test"), default="test", help="a part (default: test)")
-    parser.add_argument("--output", metavar="FILE", help="the picture (default: RUN_DIR/KIND.png of the first run)")
+    parser.add_argument("--index", type=int, help="of edges: the node or graph (default: the first of the part)")
+    parser.add_argument("--output", metavar="FILE", help="the picture (default: KIND.png beside the first of PLACE)")
     return parser
 
 
 def plot(arguments: list[str]) -> int:
-    """Draw finished runs."""
+    """Draw finished runs, or a result."""
     options = plot_parser().parse_args(arguments)
+    first = Path(options.runs[0])
+    of_runs = first.suffix != ".json"
+    kind = options.kind or next(iter(OF_RUNS if of_runs else OF_RESULTS))
+    default = first / f"{kind}.png" if of_runs else first.with_name(f"{first.stem}-{kind}.png")
+    path = Path(options.output or default)
+    if len(options.runs) > 1 and kind != "curves":
+        raise UsageError(f"--kind {kind} is of one place, {len(options.runs)} are given")
+    if of_runs:
+        _plot_runs(options, kind, path)
+    else:
+        with usage():
+            from graphkit.recipes import RecipeResult
+
+            RecipeResult.load(first).plot(kind, path)
+    print(path)
+    return 0
+
+
+def _plot_runs(options: argparse.Namespace, kind: str, path: Path) -> None:
     from graphkit.training import Result, load_run
     from graphkit.training.plots import plot_results
 
     first = Path(options.runs[0])
-    path = Path(options.output or first / f"{options.kind}.png")
-    with usage():
-        missing = [run for run in options.runs if not (Path(run) / "result.json").is_file()]
-        if missing:
-            raise ValueError(f"{missing[0]} is no finished run: it has no result.json")
-        if options.kind != "curves" and len(options.runs) > 1:
-            raise ValueError(f"--kind {options.kind} is of one run, {len(options.runs)} are given")
-        task = None if options.kind == "curves" else task_of(first)
-    if task is None:
+    missing = [run for run in options.runs if not (Path(run) / "result.json").is_file()]
+    if missing:
+        raise UsageError(f"{missing[0]} is no finished run: it has no result.json")
+    if kind == "curves":
         plot_results([Result.load(Path(run) / "result.json") for run in options.runs], path)
-    else:
-        load_run(first, task=task).plot(options.kind, stage=options.stage, path=path)
-    print(path)
-    return 0
+        return
+    with usage():
+        run = load_run(first, task=task_of(first))
+        run.plot(kind, stage=options.stage, path=path, index=options.index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from graphkit.cli.common import Parser, usage
+from graphkit.core.figures import OF_SEARCHES
 
 
 def search_parser() -> Parser:
@@ -25,6 +26,8 @@ def search_parser() -> Parser:
     parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default: 1)")
     parser.add_argument("--threads", type=int, default=1, help="threads of each training (default: 1)")
     parser.add_argument("--output", metavar="FILE", help="write the winner as a YAML file for reproduce and train")
+    parser.add_argument("--plot", metavar="FILE", help="write a picture of the trials")
+    parser.add_argument("--kind", choices=tuple(OF_SEARCHES), default="trials", help="which one (default: trials)")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
@@ -32,7 +35,7 @@ def search_parser() -> Parser:
 def search(arguments: list[str]) -> int:
     """Search over the settings of a recipe."""
     options = vars(search_parser().parse_args(arguments))
-    output = options.pop("output")
+    output, kind, picture = (options.pop(name) for name in ("output", "kind", "plot"))
     del options["debug"]
     with usage():  # what fails in a trial is recorded there
         from graphkit.tuning import search as run
@@ -42,4 +45,7 @@ def search(arguments: list[str]) -> int:
     if output:
         result.save(output)
         print(f"  saved       {output}")
+    if picture:
+        result.plot(kind, picture)
+        print(f"  picture     {picture}")
     return 0

@@ -80,7 +80,7 @@ def train(arguments: list[str]) -> int:
         result = trainer.fit(model, task, resume=bool(options.resume), overwrite=options.overwrite)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"continue with: graphkit train --resume {run_dir}") from None
-    result.plot(run_dir / "curves.png")
+    result.plot(path=run_dir / "curves.png")
     print(result)
     print(f"  run folder  {run_dir} (history.csv, curves.png, ...)")
     return 0

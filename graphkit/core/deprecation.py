@@ -12,9 +12,9 @@ from typing import Any
 REMOVAL = "0.3"
 
 
-def warn_renamed(old: str, new: str) -> None:
-    """Say once per place that a name has changed."""
-    warnings.warn(f"{old} is now {new}; the old name goes in graphkit {REMOVAL}", FutureWarning, stacklevel=3)
+def warn_renamed(old: str, new: str, stacklevel: int = 3) -> None:
+    """Say once per place that a name has changed; the place is so many calls above (default: 3)."""
+    warnings.warn(f"{old} is now {new}; the old name goes in graphkit {REMOVAL}", FutureWarning, stacklevel)
 
 
 def renamed_members(module: Mapping[str, Any], names: Mapping[str, str]) -> Callable[[str], Any]:

@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from graphkit import ops
 from graphkit.core.constraints import checked
 from graphkit.core.evaluating import evaluating
-from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.figures import new_figure, nth_colour, save_figure
 from graphkit.models.base import LayeredModel
 from graphkit.ops import SparseMatrix
 
@@ -92,8 +92,8 @@ def plot_energies(curves: dict[str, list[float]], path: str | os.PathLike[str] |
     """
     figure = new_figure(5, 3.5)
     axes = figure.subplots()
-    for name, values in curves.items():
-        axes.semilogy(range(len(values)), values, marker="o", markersize=3, label=name)
+    for number, (name, values) in enumerate(curves.items()):
+        axes.semilogy(range(len(values)), values, marker="o", markersize=3, color=nth_colour(number), label=name)
     axes.set_xlabel("layer")
     axes.set_ylabel("Dirichlet energy")
     axes.legend()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from graphkit.algorithms import t_batches
 from graphkit.core.constraints import Count, checked
-from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.figures import new_figure, nth_colour, save_figure
 from graphkit.core.validate import check_edge_index
 from graphkit.ops.indices import occurrence
 
@@ -145,9 +145,13 @@ def plot_staleness(curves: dict[str, Staleness], path: str | os.PathLike[str] | 
     for axes, (part, label) in zip(figure.subplots(1, 2), panels.items()):
         for number, (name, measured) in enumerate(curves.items()):
             axes.plot(
-                measured.batch_size.cpu(), getattr(measured, part).cpu(), marker="o", color=f"C{number}", label=name
+                measured.batch_size.cpu(),
+                getattr(measured, part).cpu(),
+                marker="o",
+                color=nth_colour(number),
+                label=name,
             )
-            axes.plot(measured.mean_t_batch, 0, marker="x", color=f"C{number}")
+            axes.plot(measured.mean_t_batch, 0, marker="x", color=nth_colour(number))
         axes.set_xscale("log")
         axes.set_xlabel("batch size (x: mean t-batch)")
         axes.set_ylabel(label)

@@ -15,7 +15,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms import SimpleGraph, effective_resistance
 from graphkit.core.constraints import Count, Seed, checked
 from graphkit.core.devices import moved
-from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.figures import new_figure, nth_colour, save_figure
 from graphkit.diagnostics.energy import layer_states
 from graphkit.models.base import LayeredModel
 
@@ -129,9 +129,13 @@ def plot_sensitivity(curves: dict[str, Sensitivity], path: str | os.PathLike[str
         for number, (name, sensitivity) in enumerate(curves.items()):
             place = getattr(sensitivity, by)
             positive = sensitivity.norm > 0
-            axes.scatter(place[positive], sensitivity.norm[positive], s=3, alpha=0.2, color=f"C{number}", linewidths=0)
+            axes.scatter(
+                place[positive], sensitivity.norm[positive], s=3, alpha=0.2, color=nth_colour(number), linewidths=0
+            )
             places, norms = sensitivity.curve(by)
-            axes.plot(places[norms > 0], norms[norms > 0], marker="o", markersize=3, color=f"C{number}", label=name)
+            axes.plot(
+                places[norms > 0], norms[norms > 0], marker="o", markersize=3, color=nth_colour(number), label=name
+            )
         axes.set_yscale("log")
         axes.set_xlabel({"resistance": "effective resistance", "distance": "distance (hops)"}[by])
     figure.axes[0].set_ylabel("norm of the Jacobian")

@@ -16,7 +16,7 @@ from graphkit.algorithms.spectral.gap import gap
 from graphkit.algorithms.spectral.resistance import total
 from graphkit.core.constraints import checked
 from graphkit.core.display import html_table
-from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.figures import new_figure, nth_colour, save_figure
 from graphkit.core.files import write_json
 
 if TYPE_CHECKING:
@@ -84,8 +84,8 @@ class RewiringReport:
         figure = new_figure(9, 3.5 if graphs is None else 7)
         axes = figure.subplots(1 if graphs is None else 2, 2, squeeze=False)
         for number, (name, degrees, curvature) in enumerate(zip(("before", "after"), self.degrees, self.curvature)):
-            axes[0, 0].step(range(len(degrees)), degrees, where="mid", color=f"C{number}", label=name)
-            axes[0, 1].stairs(curvature, CURVATURE_BINS, color=f"C{number}", label=name)
+            axes[0, 0].step(range(len(degrees)), degrees, where="mid", color=nth_colour(number), label=name)
+            axes[0, 1].stairs(curvature, CURVATURE_BINS, color=nth_colour(number), label=name)
         axes[0, 0].set(xlabel="degree", ylabel="nodes", title=f"degrees of {self.num_graphs} graphs")
         axes[0, 1].set(xlabel="balanced Forman curvature", ylabel="edges", title="curvature of their edges")
         for panel in axes[0]:
@@ -190,8 +190,8 @@ def _draw_pair(panels: Any, before: Data, after: Data) -> None:
     places |= {node: np.zeros(2) for node in range(old.num_nodes, new.num_nodes)}  # new ones in the middle
     kinds: dict[str, tuple[str, Any, set[Any]]] = {
         "kept": ("0.6", "-", first & second),
-        "added": ("C3", "-", second - first),
-        "removed": ("C0", ":", first - second),
+        "added": (nth_colour(1), "-", second - first),
+        "removed": (nth_colour(0), ":", first - second),
     }
     for panel, current, shown in ((panels[0], old, [("0.6", "-", first)]), (panels[1], new, list(kinds.values()))):
         nx.draw_networkx_nodes(graph, places, range(current.num_nodes), ax=panel, node_size=15)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.display import html_table
-from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.figures import new_figure, nth_colour, save_figure
 from graphkit.core.files import write_json
 from graphkit.core.text import aligned
 from graphkit.expressivity.protocols import Verdict
@@ -212,7 +212,9 @@ class Expressivity:
                 for place, part in enumerate(parts.values())
                 if part["not computed"].get(bound) == 0
             }
-            axes.plot(list(known), list(known.values()), "_", color=f"C{number}", markersize=9, mew=2.5, label=bound)
+            axes.plot(
+                list(known), list(known.values()), "_", color=nth_colour(number), markersize=9, mew=2.5, label=bound
+            )
         axes.set_xticks(range(len(parts)), list(parts), rotation=60, ha="right", fontsize=8)
         axes.set(ylabel="pairs told apart (%)", ylim=(-3, 103))
         axes.set_title(f"{self.name}, {self.protocol['name']}; marks: exact, where computed for all pairs", fontsize=9)

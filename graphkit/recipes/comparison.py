@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from graphkit.core.constraints import NonNegative, Numbers, checked, in_a_row
-from graphkit.core.figures import save_figure
+from graphkit.core.figures import chosen_kind, save_figure
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.drawing import Bar, Row, draw_intervals
 from graphkit.recipes.tables import Table, data_frame
@@ -109,6 +109,8 @@ class RunComparison:
     overlap: float = 0.0
     higher_is_better: bool = True
 
+    _KINDS: ClassVar[Sequence[str]] = ("scores",)
+
     def frame(self) -> DataFrame:
         """The numbers as a pandas table: a row per pair, and one per method that is in no pair as the first.
 
@@ -144,12 +146,27 @@ class RunComparison:
     def _label(self) -> str:
         return "mean score"
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw all means with their intervals, and beside them the differences with theirs.
+    def plot(self, kind: str = "scores", path: str | os.PathLike[str] | None = None) -> Figure:
+        """A picture of the comparison.
 
         Args:
+            kind: ``"scores"``, all means with their intervals, and beside them the differences with theirs; of models
+                that :func:`compare` has trained also ``"costs"``, mean scores by seconds of a run, with the Pareto
+                front (default: ``"scores"``).
             path: The picture's file (default: none).
+
+        Raises:
+            ValueError: If there is no such picture.
         """
+        kind, path = chosen_kind(type(self).__name__, kind, path, self._KINDS)
+        figure = self._costs() if kind == "costs" else self._scores()
+        save_figure(figure, path)
+        return figure
+
+    def _costs(self) -> Figure:
+        raise NotImplementedError("runs that come as scores have no seconds")
+
+    def _scores(self) -> Figure:
         rows = []
         for name, found in self._rows():
             values = {"mean": Bar.around(*mean_interval(self.scores[name], self.overlap))}
@@ -158,9 +175,7 @@ class RunComparison:
             else:
                 word = found.word(self.higher_is_better)
                 rows.append(Row(f"{name} to {found.against}", values, Bar(found.mean, found.interval), word))
-        figure = draw_intervals(rows, self._label, "difference, corrected 95 % intervals")
-        save_figure(figure, path)
-        return figure
+        return draw_intervals(rows, self._label, "difference, corrected 95 % intervals")
 
     def _rows(self) -> list[tuple[str, PairedDifference | None]]:
         """Each method with its differences, or with none."""

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from graphkit.datasets import card
 from graphkit.metrics import find as find_metric
-from graphkit.recipes.drawing import Spot
+from graphkit.recipes.drawing import Spot, pareto
 from graphkit.recipes.entries import Entry, duration
 from graphkit.recipes.tables import Linked
 
@@ -30,12 +30,9 @@ class Group:
     @cached_property
     def front(self) -> list[Entry]:
         """Those that no other one beats, with a score as good in as little time."""
-        kept, best = [], float("inf")
-        for entry in self.entries:
-            if entry.seconds < best:
-                kept.append(entry)
-                best = entry.seconds
-        return kept
+        better = find_metric(self.entries[0].cell.metric).higher_is_better
+        best = pareto([e.cell.mean for e in self.entries], [e.seconds for e in self.entries], better)
+        return [entry for entry, chosen in zip(self.entries, best) if chosen]
 
     def rows(self) -> list[list[str]]:
         """The cells below :data:`HEADER`."""

@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphkit.core.figures import new_figure
+from graphkit.core.figures import new_figure, nth_colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Interval = tuple[float, float]
+SECONDS = "seconds of a run"
 
 # Marker and colour by word: apart from each other without colour, and for the colour-blind (Okabe and Ito's colours).
 STYLES = {
@@ -86,6 +87,28 @@ class Spot:
     best: bool = False
 
 
+def pareto(scores: Sequence[float], costs: Sequence[float], higher_is_better: bool = True) -> list[bool]:
+    """Which of several are on the Pareto front: no other one has at least their score for at most their cost.
+
+    Of equal ones all are.
+
+    Example:
+        >>> pareto([80.0, 81.0, 79.0], [1.0, 3.0, 2.0])
+        [True, True, False]
+    """
+    sign = 1 if higher_is_better else -1
+    points = [(sign * score, -cost) for score, cost in zip(scores, costs, strict=True)]
+    return [not any(a >= c and b >= d and (a, b) != (c, d) for a, b in points) for c, d in points]
+
+
+def spots(
+    labels: Sequence[str], scores: Sequence[float], costs: Sequence[float], higher_is_better: bool = True
+) -> list[Spot]:
+    """The points of a picture of costs."""
+    best = pareto(scores, costs, higher_is_better)
+    return [Spot(*each) for each in zip(labels, costs, scores, best, strict=True)]
+
+
 def draw_costs(spots: Sequence[Spot], score: str, cost: str) -> Figure:
     """Scores by cost, on a logarithmic axis, with a line through those that nothing beats in both.
 
@@ -140,10 +163,12 @@ def draw_curves(panels: Sequence[Curves]) -> Figure:
     """Panels side by side, of the same variants."""
     figure = new_figure(max(7.0, 4.0 * len(panels)), 4.0)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
-        for variant, scores in panel.cells.items():
+        for number, (variant, scores) in enumerate(panel.cells.items()):
             means, stds = zip(*scores)
-            deviations = [std or 0.0 for std in stds]
-            axes.errorbar(range(len(means)), means, deviations, label=variant, marker="o", capsize=2)
+            marker, deviations = "os^vDP*X"[number // 8 % 8], [std or 0.0 for std in stds]
+            axes.errorbar(
+                range(len(means)), means, deviations, label=variant, marker=marker, color=nth_colour(number), capsize=2
+            )
         axes.set_xticks(range(len(panel.places)), panel.places, rotation=45)
         axes.set(title=panel.title, ylabel=panel.label)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
@@ -222,7 +247,7 @@ def _draw_values(axes: Axes, rows: Sequence[Row]) -> None:
     for i, row in enumerate(rows):
         for place, name in enumerate(names):
             if name in row.values:
-                marker, colour = STYLES.get(name, ("osD^"[place % 4], f"C{place}"))
+                marker, colour = STYLES.get(name, ("osD^"[place % 4], nth_colour(place)))
                 label = f"{name}, unconfirmed" if row.hollow and name == "published" else name
                 shift = 0.3 * (place - (len(names) - 1) / 2) / max(1, len(names) - 1)
                 draw(row.values[name], i + shift, marker, colour, label, row.hollow and name == "published")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from graphkit.core.constraints import Count, Jobs, Seed, checked
+from graphkit.core.figures import OF_RESULTS
 from graphkit.core.hashing import hash_config
 from graphkit.core.object_hash import hash_object
 from graphkit.datasets import card, load
@@ -22,10 +23,14 @@ from graphkit.datasets.splits import choose
 from graphkit.metrics import is_percent
 from graphkit.recipes.comparison import RunComparison, compare_runs, pairs_of
 from graphkit.recipes.contestants import Contestant, contestants
+from graphkit.recipes.drawing import SECONDS, draw_costs, spots
 from graphkit.recipes.running import Job, Run, RunOptions, carry_out, code_versions, in_unit, on_threads, saved_run
 from graphkit.recipes.verdict import by_split
 from graphkit.tasks import LinkSplit, Split, Task
 from graphkit.training import Trainer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,6 +65,13 @@ class ModelComparison(RunComparison):
     @property
     def _label(self) -> str:
         return f"test {self.metric} ({self.unit})" if self.unit else f"test {self.metric}"
+
+    _KINDS = tuple(OF_RESULTS)
+
+    def _costs(self) -> Figure:
+        seconds = {name: [run["seconds"] for run in self.runs if run["model"] == name] for name in self.scores}
+        scores, costs = ([fmean(values) for values in one.values()] for one in (self.scores, seconds))
+        return draw_costs(spots(list(self.scores), scores, costs, self.higher_is_better), self._label, SECONDS)
 
     def __str__(self) -> str:
         lines = [str(self.table())]

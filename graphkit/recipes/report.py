@@ -15,7 +15,7 @@ from graphkit.core.figures import png
 from graphkit.core.files import atomic_write
 from graphkit.core.resources import shipped
 from graphkit.recipes import cost
-from graphkit.recipes.drawing import draw_agreement, draw_costs, draw_intervals
+from graphkit.recipes.drawing import SECONDS, draw_agreement, draw_costs, draw_intervals
 from graphkit.recipes.entries import DETAILS, HEADER, Count, Entry
 from graphkit.recipes.files import recipe_files
 from graphkit.recipes.result import RecipeResult
@@ -203,7 +203,7 @@ class Report:
     def _costs(self, group: cost.Group) -> Section:
         cell = group.entries[0].cell
         unit = f" ({cell.unit})" if cell.unit else ""
-        figure = partial(draw_costs, group.spots(), f"test {cell.metric}{unit}", "seconds of a run")
+        figure = partial(draw_costs, group.spots(), f"test {cell.metric}{unit}", SECONDS)
         return Section(group.title, "", [figure], Table(group.title, cost.HEADER, group.rows()))
 
     def _compared(self, name: str) -> Section:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.display import html_table
-from graphkit.core.figures import save_figure
+from graphkit.core.figures import OF_RESULTS, chosen_kind, save_figure
 from graphkit.core.files import write_json
 from graphkit.core.text import aligned
 from graphkit.datasets import card
@@ -21,7 +21,7 @@ from graphkit.metrics import find as find_metric
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.comparison import PairedDifference, compare_runs, mean_interval
-from graphkit.recipes.drawing import Bar, Curves, Row, draw_curves, draw_intervals
+from graphkit.recipes.drawing import SECONDS, Bar, Curves, Row, draw_costs, draw_curves, draw_intervals, spots
 from graphkit.recipes.tables import Table
 from graphkit.recipes.verdict import by_split
 
@@ -191,7 +191,7 @@ class RecipeResult(CellTable[CellResult]):
         path = self.path if path is None else Path(path)
         write_json(path, self.content())
         if not self.is_single:
-            self.plot(path.with_suffix(".png"))
+            self.plot(path=path.with_suffix(".png"))
         return path
 
     @classmethod
@@ -217,13 +217,20 @@ class RecipeResult(CellTable[CellResult]):
             why = f"no {error}, as in files of graphkit 0.1" if isinstance(error, KeyError) else error
             raise ValueError(f"{path} is not a result file ({why}); move it away and run its recipe again") from None
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw scores as curves over points or many splits; else as intervals, beside those of :meth:`differences`.
+    def plot(self, kind: str = "scores", path: str | os.PathLike[str] | None = None) -> Figure:
+        """A picture of the result.
 
         Args:
+            kind: ``"scores"``, as curves over points or many splits, else as intervals beside those of
+                :meth:`differences`; or ``"costs"``, mean scores of all cells by seconds of a run, with the Pareto
+                front (default: ``"scores"``).
             path: The picture's file (default: none).
+
+        Raises:
+            ValueError: If there is no such picture.
         """
-        figure = self._figure()
+        kind, path = chosen_kind("RecipeResult", kind, path, OF_RESULTS)
+        figure = self._costs() if kind == "costs" else self._scores()
         save_figure(figure, path)
         return figure
 
@@ -244,7 +251,12 @@ class RecipeResult(CellTable[CellResult]):
         unit = f", {self.unit}" if self.unit else ""
         return f"test {self.metric}{unit} ({'higher' if self.higher_is_better else 'lower'} is better)"
 
-    def _figure(self) -> Figure:
+    def _costs(self) -> Figure:
+        cells = {" at ".join(filter(None, reversed(key))) or cell.model: cell for key, cell in self.cells.items()}
+        scores, costs = zip(*((cell.mean, cell.seconds / cell.n) for cell in cells.values()))
+        return draw_costs(spots(list(cells), scores, costs, self.higher_is_better), self._label, SECONDS)
+
+    def _scores(self) -> Figure:
         if self.has_points or len(self._splits) >= MANY_SPLITS:
             return draw_curves([self.curves()])
         return draw_intervals(self._lines(), self._label, "gain, corrected 95 % interval", self.recipe)

@@ -1,4 +1,4 @@
-"""Pictures of runs: learning curves, confusion matrix, calibration and embeddings."""
+"""Pictures of runs: learning curves, and what a trained model predicts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.figures import new_figure, nth_colour, save_figure
 from graphkit.metrics import format_score
 
 if TYPE_CHECKING:
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from graphkit.training.result import Result
-
-# Okabe and Ito's colours, apart from each other for the colour-blind.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 
 
 def plot_results(results: list[Result], path: str | os.PathLike[str] | None = None) -> Figure:
@@ -37,7 +34,7 @@ def plot_results(results: list[Result], path: str | os.PathLike[str] | None = No
     figure = new_figure(10, 4)
     left, right = figure.subplots(1, 2)
     for number, runs in enumerate(_by_seeds(results)):
-        colour, result = COLOURS[number % len(COLOURS)], runs[0]
+        colour, result = nth_colour(number), runs[0]
         name = result.model.split("(")[0] + (f", {len(runs)} seeds" if len(runs) > 1 else "")
         _curve(left, runs, "train_loss", color=colour, label=f"{name}, train")
         for part in _parts_of_the_loss(result) if len(results) == 1 else []:
@@ -103,35 +100,82 @@ def plot_calibration(prediction: Tensor, label: Tensor, num_bins: int = 10) -> F
     axes = figure.add_subplot(title=f"expected calibration error {error:.3f}")
     axes.plot([0, 1], [0, 1], color="0.6", lw=0.8, label="as sure as right")
     x, y, sizes = (part[filled].numpy() for part in (sure / count, correct / count, 20 + 180 * count / count.max()))
-    axes.plot(x, y, color=COLOURS[0], lw=1.2)
-    axes.scatter(x, y, sizes, COLOURS[0], label="predictions")
+    axes.plot(x, y, color=nth_colour(0), lw=1.2)
+    axes.scatter(x, y, sizes, nth_colour(0), label="predictions")
     axes.set(xlabel="probability of the predicted class", ylabel="share that is right", xlim=(0, 1), ylim=(0, 1.02))
     axes.legend(loc="upper left", fontsize="small")
     axes.grid(alpha=0.3)
     return figure
 
 
-def plot_embeddings(states: Tensor, label: Tensor, names: Sequence[Any]) -> Figure:
-    """Draw the two principal components of states, coloured by class.
+def plot_embeddings(states: Tensor, label: Tensor, names: Sequence[Any], umap: bool = False) -> Figure:
+    """Draw states in two dimensions, coloured by class.
 
     Args:
         states: The states ``[n, channels]``.
         label: Classes ``[n]``.
         names: What the classes are called.
+        umap: Whether by UMAP instead of the two principal components (default: ``False``).
+
+    Raises:
+        ImportError: If umap-learn is not installed, which UMAP needs.
     """
-    centred = states.double() - states.double().mean(0)
-    left, lengths, _ = torch.linalg.svd(centred, full_matrices=False)
-    places = (left * lengths)[:, :2].numpy()
-    shares = lengths.square() / lengths.square().sum().clamp(min=1e-300)
+    places, labels = _by_umap(states) if umap else _principal_components(states)
     figure = new_figure(6, 4.5)
     axes = figure.add_subplot()
     for number, name in enumerate(names):
         own = places[(label == number).numpy()]
-        colour, marker = COLOURS[number % len(COLOURS)], "os^vDP*X"[number // len(COLOURS) % 8]
-        axes.scatter(own[:, 0], own[:, -1], 9, colour, marker=marker, label=name)
-    axes.set(xlabel=f"first component, {shares[0]:.0%}", ylabel=f"second component, {shares[1:2].sum():.0%}")
+        axes.scatter(own[:, 0], own[:, -1], 9, nth_colour(number), marker="os^vDP*X"[number // 8 % 8], label=name)
+    axes.set(xlabel=labels[0], ylabel=labels[1])
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure
+
+
+def plot_edges(pairs: Tensor, gains: Tensor, node: int | None, title: str) -> Figure:
+    """Draw a small graph, its edges the wider the more a prediction owes to them.
+
+    Args:
+        pairs: The joined pairs of nodes ``[2, n]``.
+        gains: By how much the probability of the predicted class falls without each ``[n]``.
+        node: The node that is predicted; ``None`` if the graph as a whole is.
+        title: What stands above.
+    """
+    import networkx as nx
+    from matplotlib.lines import Line2D
+
+    drawn = nx.Graph(pairs.T.tolist())
+    drawn.add_nodes_from([] if node is None else [node])
+    where = nx.kamada_kawai_layout(drawn)
+    figure = new_figure(6, 5)
+    axes = figure.add_subplot(title=title)
+    axes.axis("off")
+    own = [nth_colour(4) if name == node else "0.85" for name in drawn]
+    nx.draw_networkx_nodes(drawn, where, ax=axes, node_size=110, node_color=own)
+    nx.draw_networkx_labels(drawn, where, ax=axes, font_size=6, font_color="black")
+    widths = (0.5 + 5 * gains.abs() / gains.abs().max().clamp(min=0.01)).tolist()
+    colours = [nth_colour(0 if gain > 0 else 1) if abs(gain) > 1e-3 else "0.8" for gain in gains.tolist()]
+    nx.draw_networkx_edges(drawn, where, pairs.T.tolist(), ax=axes, width=widths, edge_color=colours)
+    lines = [Line2D([], [], color=colour, lw=3) for colour in (nth_colour(0), nth_colour(1), "0.8")]
+    figure.legend(lines, ["speaks for it", "against it", "hardly matters"], loc="outside lower center", ncols=3)
+    return figure
+
+
+def _principal_components(states: Tensor) -> tuple[np.ndarray, list[str]]:
+    centred = states.double() - states.double().mean(0)
+    left, lengths, _ = torch.linalg.svd(centred, full_matrices=False)
+    shares = lengths.square() / lengths.square().sum().clamp(min=1e-300)
+    labels = [f"first component, {shares[0]:.0%}", f"second component, {shares[1:2].sum():.0%}"]
+    return (left * lengths)[:, :2].numpy(), labels
+
+
+def _by_umap(states: Tensor) -> tuple[np.ndarray, list[str]]:
+    try:
+        from umap import UMAP
+    except ImportError as error:
+        raise ImportError(
+            "kind='umap' needs umap-learn: pip install umap-learn (kind='embeddings' does not)"
+        ) from error
+    return np.asarray(UMAP(random_state=0).fit_transform(states.float().numpy())), ["UMAP 1", "UMAP 2"]
 
 
 def _by_seeds(results: list[Result]) -> list[list[Result]]:

@@ -14,9 +14,10 @@ from torch import nn
 
 from graphkit.core.constraints import enforce
 from graphkit.core.display import html_table
+from graphkit.core.figures import OF_RUNS, chosen_kind
 from graphkit.core.files import read_record, write_record
 from graphkit.metrics import format_score
-from graphkit.training.plots import plot_results
+from graphkit.training.showing import picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,9 +129,58 @@ class Result:
                 "fit(..., resume=True)"
             ) from error
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw the training curves; :meth:`Run.plot` has further pictures, of what was predicted."""
-        return plot_results([self], path)
+    def plot(
+        self,
+        kind: str = "curves",
+        task: Task | None = None,
+        stage: str = "test",
+        path: str | os.PathLike[str] | None = None,
+        index: int | None = None,
+    ) -> Figure:
+        """A picture of the run.
+
+        What ``fit`` returns holds model, trainer and task as long as it lives, so that all pictures can be drawn; of a
+        loaded result only the curves can, and :func:`~graphkit.training.load_run` gives a run that has the others.
+
+        Args:
+            kind: ``"curves"`` of training; ``"confusion"``, how often each class was taken for another;
+                ``"calibration"``, how often predictions are right against how sure they are; ``"embeddings"``, the two
+                principal components of the nodes' last states; ``"umap"``, the same by UMAP, which needs umap-learn;
+                or ``"edges"``, by how much the probability of one predicted class falls without each of the edges
+                around a node or of a small graph (default: ``"curves"``).
+            task: The task, for all but curves (default: that of the run).
+            stage: The part of the task (default: ``"test"``).
+            path: Where to save the picture; the ending names the format (default: nowhere).
+            index: For ``"edges"`` the node or the graph that is predicted (default: the first of the part).
+
+        Raises:
+            ValueError: If there is no such picture, or none of this task; or the model has been trained anew since.
+            ImportError: If a package is missing that the picture needs.
+        """
+        kind, path = chosen_kind("Result", kind, path, OF_RUNS)
+        return picture("Result", kind, self, self._source(task), stage, path, index)
+
+    def keep(self, trainer: Any, network: nn.Module, task: Task) -> None:
+        """Hold what the pictures of predictions need; files and copies leave it out.
+
+        Args:
+            trainer: The trainer, after ``fit``.
+            network: What it has trained.
+            task: On what.
+        """
+        self._kept = trainer, network, task, _states(network)
+
+    def _source(self, task: Task | None) -> tuple[Any, Task] | str:
+        """Trainer and task, or why there are none."""
+        if not hasattr(self, "_kept"):
+            return "which a loaded result does not hold; use gk.load_run(run_dir, task=task).plot(kind)"
+        trainer, network, own, states = self._kept
+        if trainer._fitted is not network or _states(network) != states:
+            return "and its weights have changed since; plot before that, or train another model, or keep run folders"
+        return trainer, task or own
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_kept"}
 
 
 def result_of(trainer: Any, network: nn.Module, task: Task, loop: Any, config: dict[str, Any], test: bool) -> Result:
@@ -167,6 +217,11 @@ def result_of(trainer: Any, network: nn.Module, task: Task, loop: Any, config: d
         run_dir=None if trainer.run_dir is None else str(trainer.run_dir),
         baseline=task.baseline() if test else None,
     )
+
+
+def _states(network: nn.Module) -> list[int]:
+    """How often each weight was written to."""
+    return [parameter._version for parameter in network.parameters()]
 
 
 def versions() -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -16,14 +16,14 @@ from torch.nn.parameter import is_lazy
 
 from graphkit.core.building import UntoldError, rebuilt
 from graphkit.core.constraints import checked
-from graphkit.core.figures import save_figure
+from graphkit.core.figures import OF_RUNS, chosen_kind
 from graphkit.core.files import write_json
 from graphkit.tasks import Task
 from graphkit.tasks.outline import stand_in
 from graphkit.training.loggers import missing_packages
-from graphkit.training.plots import plot_calibration, plot_confusion, plot_embeddings
 from graphkit.training.rebuild import told_or_reason
 from graphkit.training.result import Result, versions
+from graphkit.training.showing import picture
 from graphkit.training.trainer import Trainer
 from graphkit.training.weights import load_weights, read_weights, weights_in, write_weights
 
@@ -62,50 +62,29 @@ class Run:
 
     def plot(
         self,
-        kind: Literal["curves", "confusion", "calibration", "embeddings"] = "curves",
+        kind: str = "curves",
         task: Task | None = None,
         stage: str = "test",
         path: str | os.PathLike[str] | None = None,
+        index: int | None = None,
     ) -> Figure:
         """A picture of the run.
 
         Args:
-            kind: ``"curves"`` of training; ``"confusion"``, how often each class was taken for another;
-                ``"calibration"``, how often predictions are right against how sure they are; or ``"embeddings"``, the
-                two principal components of the nodes' last states (default: ``"curves"``).
+            kind: As for :meth:`Result.plot` (default: ``"curves"``).
             task: The task with its data, for all but curves (default: that of the run).
             stage: The part of the task (default: ``"test"``).
             path: Where to save the picture; the ending names the format (default: nowhere).
+            index: As for :meth:`Result.plot` (default: the first of the part).
 
         Raises:
-            ValueError: If a picture of predictions lacks the data, or labels are no classes, one each.
+            ValueError: If there is no such picture, or none of this task; or the data is needed and not here.
+            ImportError: If a package is missing that the picture needs.
         """
-        if kind == "curves":
-            return self.result.plot(path)
+        kind, path = chosen_kind("Run", kind, path, OF_RUNS)
         task = task or self.task
-        if task.stands_for:
-            raise ValueError(f"Run.plot: kind={kind!r} is of the data, which the folder does not hold; give task=")
-        names, label, shares = self._classes(task, stage)
-        if kind == "embeddings":
-            states = self.embed(task, stage)
-            if len(states) != len(label):
-                raise ValueError(f"Run.plot: kind='embeddings' is of nodes with labels, {task.name} has none")
-            figure = plot_embeddings(states, label, names)
-        else:
-            figure = plot_confusion(shares, label, names) if kind == "confusion" else plot_calibration(shares, label)
-        save_figure(figure, path)
-        return figure
-
-    def _classes(self, task: Task, stage: str) -> tuple[Sequence[Any], torch.Tensor, torch.Tensor]:
-        """Names of classes, and of a part of a task labels and the probabilities of classes."""
-        prediction, label = self.predict(task, stage)
-        if task.target.name == "multiclass":
-            shares = prediction.softmax(1)
-        elif task.target.name in ("binary", "link") and prediction.size(1) == 1:
-            shares = torch.cat([1 - prediction.sigmoid(), prediction.sigmoid()], dim=1)
-        else:
-            raise ValueError(f"Run.plot: {task.name} has {task.target.name} targets, must be classes, one each")
-        return task.classes or range(shares.size(1)), label.view(-1).long(), shares
+        source = "whose data the folder does not hold; give task=" if task.stands_for else (self.trainer, task)
+        return picture("Run", kind, self.result, source, stage, path, index)
 
     def __repr__(self) -> str:
         result = self.result

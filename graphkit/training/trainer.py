@@ -285,6 +285,7 @@ class Trainer(Configurable):
         with callbacks.hear(FitState(self, model, loop)), compiled(network, self.compile):
             loop.run()
             result = result_of(self, network, task, loop, config, test)
+            result.keep(self, network, given)
             if folder is not None and folder.is_open:
                 folder.finish(model.state_dict(), self.strategy.state_dict(), result)
             callbacks.tell("on_fit_end", result)

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import optuna
-from optuna.trial import TrialState
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState
 
 from graphkit.core.display import html_table
-from graphkit.core.figures import new_figure, save_figure
+from graphkit.core.figures import OF_SEARCHES, chosen_kind, new_figure, nth_colour, save_figure
 from graphkit.core.files import atomic_write
 from graphkit.metrics import format_score
 from graphkit.recipes import CellResult, Experiment
+from graphkit.recipes.drawing import draw_costs, spots
 from graphkit.tuning.conservative import best_trial
 from graphkit.tuning.space import SearchSpace
 from graphkit.tuning.trials import counted
@@ -106,23 +108,45 @@ class SearchResult:
         with atomic_write(Path(path)) as temporary:
             Path(temporary).write_text(yaml.safe_dump(self.experiment.config, sort_keys=False))
 
-    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw the validation scores of the trials, and the best one so far.
+    def plot(self, kind: str = "trials", path: str | os.PathLike[str] | None = None) -> Figure:
+        """A picture of the search.
 
         Args:
+            kind: ``"trials"``, validation scores one after the other, and the best one so far; or ``"costs"``, by
+                seconds, with the Pareto front (default: ``"trials"``).
             path: Where to save the picture; the ending names the format (default: nowhere).
+
+        Raises:
+            ValueError: If there is no such picture.
         """
+        kind, path = chosen_kind("SearchResult", kind, path, OF_SEARCHES)
         finished = [trial for trial in counted(self.study) if trial.state == TrialState.COMPLETE]
+        figure = self._costs(finished) if kind == "costs" else self._progress(finished)
+        save_figure(figure, path)
+        return figure
+
+    def _costs(self, finished: list[FrozenTrial]) -> Figure:
+        rising = self.study.direction == StudyDirection.MAXIMIZE
+        seconds = [trial.duration.total_seconds() if trial.duration else 0.0 for trial in finished]
+        names, values = [str(trial.number) for trial in finished], [float(trial.value or 0.0) for trial in finished]
+        return draw_costs(spots(names, values, seconds, rising), f"validation {self.metric}", "seconds of a trial")
+
+    def _progress(self, finished: list[FrozenTrial]) -> Figure:
         numbers, values = [trial.number for trial in finished], [float(trial.value or 0.0) for trial in finished]
-        better = max if self.study.direction == optuna.study.StudyDirection.MAXIMIZE else min
+        better = max if self.study.direction == StudyDirection.MAXIMIZE else min
         figure = new_figure(6, 4)
         axes = figure.subplots()
-        axes.plot(numbers, values, "o", ms=4, label="finished trials")
-        axes.step(numbers, [better(values[: i + 1]) for i in range(len(values))], where="post", label="best so far")
+        axes.plot(numbers, values, "o", ms=4, color=nth_colour(0), label="finished trials")
+        axes.step(
+            numbers,
+            [better(values[: i + 1]) for i in range(len(values))],
+            where="post",
+            color=nth_colour(1),
+            label="best so far",
+        )
         axes.set(xlabel="trial", ylabel=f"validation {self.metric}", title=self.name)
         axes.legend()
         axes.grid(alpha=0.3)
-        save_figure(figure, path)
         return figure
 
     def __repr__(self) -> str:

@@ -122,6 +122,9 @@ def test_a_table_a_picture_and_latex():
     assert names.startswith("method  mean ± 95 %")
     assert last == "baseline 40.00 %, ignoring the input"
     assert comparison.plot().axes[0].get_xlabel() == "test accuracy (%)"
+    costs = comparison.plot("costs").axes[0]
+    assert sorted(text.get_text() for text in costs.texts) == ["GCN", "MLP"]
+    assert costs.get_xlabel() == "seconds of a run"
     assert r"\toprule" in comparison.latex()
     assert list(comparison.frame()["method"]) == ["GCN", "MLP"]
     assert "<table" in comparison._repr_html_()

@@ -190,7 +190,7 @@ def test_only_shared_and_finite_runs_are_compared():
 
 
 def test_a_picture_with_the_differences_beside_the_means(tmp_path):
-    figure = compare_runs(SCORES, "GCN").plot(tmp_path / "compared.png")
+    figure = compare_runs(SCORES, "GCN").plot(path=tmp_path / "compared.png")
     assert (tmp_path / "compared.png").stat().st_size > 5000
     left, right = figure.axes
     assert [label.get_text() for label in left.get_yticklabels()] == ["GCN", "GIN to GCN", "GAT to GCN"]

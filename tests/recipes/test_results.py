@@ -6,11 +6,27 @@ import json
 
 import pytest
 
+from graphkit.cli import main
+from graphkit.core.figures import OF_RESULTS
 from graphkit.recipes import RecipeResult, load
 from graphkit.recipes.files import recipe_files, results_folder
 from graphkit.recipes.rejudging import OTHER
 
 FILES = {name: path for name in recipe_files() if (path := results_folder(True) / f"{name}.json").is_file()}
+
+
+def test_a_result_is_drawn_by_kind_and_on_the_command_line(tmp_path, capsys):
+    name = next(name for name, path in FILES.items() if len(RecipeResult.load(path).cells) > 2)
+    result = RecipeResult.load(FILES[name])
+    axes = result.plot("costs").axes[0]
+    assert [spot.get_xdata()[0] for spot in axes.lines[1:]] == [cell.seconds / cell.n for cell in result.cells.values()]
+    (tmp_path / "found.json").write_bytes(FILES[name].read_bytes())
+    for kind in OF_RESULTS:
+        assert main(["plot", str(tmp_path / "found.json"), "--kind", kind]) == 0
+        assert capsys.readouterr().out == f"{tmp_path / f'found-{kind}.png'}\n"
+        assert (tmp_path / f"found-{kind}.png").exists()
+    assert main(["plot", str(tmp_path / "found.json"), "--kind", "curves"]) == 2
+    assert "RecipeResult.plot: unknown kind of picture 'curves'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", FILES)

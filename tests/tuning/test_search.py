@@ -283,5 +283,7 @@ def test_the_command_the_table_and_the_picture(tmp_path, capsys):
     assert list(found.frame().columns) == ["state", "val_accuracy", *SPACE, "epochs", "seconds", "error"]
     assert repr(found).startswith("SearchResult(search: 3 trials, 3 finished, 0 pruned, 0 failed; validation accuracy")
     assert "<td>3 trials, 3 finished, 0 pruned, 0 failed</td>" in found._repr_html_()
-    found.plot("found.png")
+    found.plot(path="found.png")
+    assert found.plot("costs").axes[0].get_xlabel() == "seconds of a trial"
+    assert len(found.plot("costs").axes[0].texts) == found.num_finished
     assert (tmp_path / "found.png").stat().st_size > 1000
