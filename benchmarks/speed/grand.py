@@ -1,4 +1,9 @@
-"""Training steps of GRAND against the usual gather and scatter along edges, with the same solver in both."""
+"""Training steps of GRAND against the usual gather and scatter along edges, with the same solver's steps in both.
+
+Of our step of GRAND-nl, 50 evaluations, 43 % are products that both have or that no kernel avoids: queries, keys and
+their gradients (300 dense ones) take a third, products with the graph's matrices the rest. Were all else free, ours
+would be at 5 times the plain step's speed.
+"""
 
 from __future__ import annotations
 
@@ -101,7 +106,7 @@ def grand_linear() -> Benchmark:
     return _benchmark("linear", "exact")
 
 
-@benchmark("grand_nonlinear", goal=1.7, of="GRAND")
+@benchmark("grand_nonlinear", goal=2.2, of="GRAND")
 def grand_nonlinear() -> Benchmark:
     """GRAND-nl training step by dopri5: 2708 nodes, 10,556 edges, 1433 sparse features, 80 channels, 8 heads."""
     return _benchmark("nonlinear", "dopri5")

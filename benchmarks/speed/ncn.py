@@ -1,4 +1,9 @@
-"""Scores by common neighbours against a plain implementation that compares rows of the adjacency matrix."""
+"""Scores by common neighbours against a plain implementation that compares rows of the adjacency matrix.
+
+Of our 9 ms of NCN, 2.2 clear the gradient of all nodes' states, which is as large for one pair as for all, 2.0 are
+dense products, and 1.0 compares the edges with those whose pattern is kept. The plain one takes 39 ms: no ratio can
+pass 7.5.
+"""
 
 from __future__ import annotations
 
@@ -96,7 +101,7 @@ def _make(depth: int, official: str, rounds: int) -> Benchmark:
     )
 
 
-@benchmark("ncn", goal=3.0, of="NCN")
+@benchmark("ncn", goal=4.0, of="NCN")
 def ncn() -> Benchmark:
     """NCN scores, forward and backward: the first 1000 edges of a Barabasi-Albert graph, 20k nodes, 64 channels."""
     return _make(0, "0.048 s", 9)

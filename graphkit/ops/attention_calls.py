@@ -88,7 +88,8 @@ def attend_backward(
     of_weight = np.zeros_like(target if weight.size else weight)
     shared = given.call, given.parts, given.values, stats.view(-1), grads
     by_rows(kernels.rows_backward, *rows, *shared, (target, edge, of_weight, edge_value))
-    by_rows(kernels.columns_backward, columns[0], tuple(map(given.flat, columns[1])), *shared, (source, value))
+    if source.size or value.size:
+        by_rows(kernels.columns_backward, columns[0], tuple(map(given.flat, columns[1])), *shared, (source, value))
     if weight.size:  # row by row, in double precision, whatever the number of threads
         weight[:] = of_weight.reshape(-1, weight.size).sum(0, dtype=np.float64)
     return of
