@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
     "examples",
+    "families",
     "gallery",
     "gpu",
     "methods",
@@ -47,7 +48,17 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_custom_sections = ["Shapes", "Complexity", ("Usual arguments", "params_style")]
 
-QUESTIONS = ("start", "heterophilous", "long_range", "counting", "larger", "no_backpropagation", "own_time", "networks")
+QUESTIONS = (
+    "start",
+    "heterophilous",
+    "long_range",
+    "counting",
+    "larger",
+    "no_backpropagation",
+    "own_time",
+    "pairs",
+    "networks",
+)
 
 # Every script of the gallery is run; one that fails, fails the build.
 sphinx_gallery_conf = {
@@ -57,6 +68,7 @@ sphinx_gallery_conf = {
     "abort_on_example_error": True,
     "capture_repr": ("__str__",),
     "download_all_examples": False,
+    "reset_modules": ("matplotlib", "figures.use_colours"),
     "within_subsection_order": "FileNameSortKey",
     "subsection_order": [*(f"gallery/{question}" for question in QUESTIONS), "*"],
     "reference_url": {"graphkit": None},  # names in the scripts' code lead to the API pages

@@ -1,10 +1,10 @@
 """Check the built documentation: ``python scripts/check_docs.py docs/_build/html [--browser PATH]``.
 
 From the files alone: every link, anchor, picture and script of the site exists, nothing is loaded from another host,
-pages are made for small screens, no element asks for more than a phone's width, and the search index knows every
-public name. Then each page is opened in a real browser on a phone's screen, if Chrome or Chromium is installed: no
-console error, no broken picture, no raw formula, no sideways scrolling, and the search finds what it should. The
-browser is driven by its own protocol and needs no further package.
+pages have less than a megabyte and are made for small screens, no element asks for more than a phone's width, and the
+search index knows every public name. Then each page is opened in a real browser on a phone's screen, if Chrome or
+Chromium is installed: no console error, no broken picture, no raw formula, no sideways scrolling, and the search finds
+what it should. The browser is driven by its own protocol and needs no further package.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ README = Path(__file__).parents[1] / "README.md"
 RESULTS = Path(__file__).parents[1] / "benchmarks" / "results"
 API = Path(__file__).parents[1] / "docs" / "api"
 PHONE = 375  # pixels
+LARGEST = 1_000_000  # bytes of a page without its pictures
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")
 SEARCHES = {  # names and words of the field, with a page that they must lead to
-    "SheafDiffusion": "api/models.html",
+    "SheafDiffusion": "api/models/sheaf.html",
     "Trainer": "api/training.html",
     "EffectiveResistance": "api/rewiring.html",
     "early stopping": "guide/training.html",
@@ -97,6 +98,8 @@ def check_files(site: Path) -> Iterator[str]:
     pages = {path: Page(path) for path in sorted(site.rglob("*.html"))}
     for path, page in pages.items():
         name = path.relative_to(site).as_posix()
+        if path.stat().st_size > LARGEST:
+            yield f"{name}: {path.stat().st_size / 1e6:.1f} MB, must be at most {LARGEST / 1e6:.0f}"
         if not page.has_viewport:
             yield f"{name}: no viewport for small screens"
         yield from (f"{name}: {wide}, beyond a phone's width" for wide in page.wide)
@@ -137,7 +140,7 @@ def check_search_index(site: Path) -> Iterator[str]:
 def rooms() -> set[str]:
     """The modules that `import graphkit` offers, and those that have a page."""
     offered = {getattr(graphkit, name) for name in graphkit.__all__}
-    pages = "".join(page.read_text() for page in API.glob("*.rst"))
+    pages = "".join(page.read_text() for page in API.rglob("*.rst"))
     documented = set(re.findall(r"^\.\. automodule:: (\S+)\n(?!.*:no-members:)", pages, re.MULTILINE))
     return {room.__name__ for room in offered if inspect.ismodule(room)} | documented
 

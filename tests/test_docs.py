@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -83,6 +84,25 @@ def test_wide_tables_may_scroll(check_docs: Any, tmp_path: Path) -> None:
     assert list(check_docs.check_files(tmp_path)) == []
     page.write_text("<p>x</p>")
     assert list(check_docs.check_files(tmp_path)) == ["a.html: no viewport for small screens"]
+
+
+def test_pages_are_small(check_docs: Any, tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text(HEAD + "x" * 1_000_001)
+    assert list(check_docs.check_files(tmp_path)) == ["a.html: 1.0 MB, must be at most 1"]
+
+
+def test_the_reference_is_divided_by_family(monkeypatch: pytest.MonkeyPatch) -> None:
+    families = module("docs/_ext", "families", monkeypatch)
+    for room in (gk.models, gk.nn):
+        pages = (ROOT / "docs" / "api" / room.__name__.rpartition(".")[2]).glob("*.rst")
+        found = re.findall(
+            rf"^\.\. family:: {room.__name__} ((?:.*\n)(?: {{3}}.*\n)*)", "".join(map(Path.read_text, pages)), re.M
+        )
+        divided = [families.members(room.__name__, modules.split()) for modules in found]
+        names = [name for one in divided for name in one]
+        assert sorted(names) == sorted(families.exported(room)), "each is on one page"
+    assert families.contents("a", "bcdef")[1].startswith("**On this page:** :py:obj:`~a.b`, ")
+    assert families.contents("a", "bc") == []
 
 
 def test_the_readme_must_say_the_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
-"""Every block of code on the first page and in the guide runs, and prints what the page says.
+"""Every block of code in the README, on the first page and in the guide runs, and prints what the page says.
 
 ``testcode`` blocks of a page run one after another, as a reader would type them; a ``testoutput`` block is compared
 with what was printed since the last one (``...`` stands for anything). A ``code-block`` with a caption is a file of
-this name. In ``sh`` blocks every ``graphkit`` command runs; those of the class ``slow`` do in the slow tests.
+this name. In ``sh`` blocks every ``graphkit`` command runs; those of the class ``slow``, and in the README those whose
+comment begins with ``(download``, do in the slow tests, which ``.ci/run`` runs, unless they take hours.
 """
 
 from __future__ import annotations
@@ -25,11 +26,15 @@ from graphkit.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = DOCS.parent / "benchmarks" / "results"
-PAGES = [DOCS / "index.rst", *sorted((DOCS / "guide").glob("*.rst"))]
+PAGES = [DOCS.parent / "README.md", DOCS / "index.rst", *sorted((DOCS / "guide").glob("*.rst"))]
 BLOCK = re.compile(
     r"^\.\. (testcode|testoutput|code-block)::[ ]*(\S*)\n((?:[ ]{3}:\w+:.*\n)*)\n((?:[ ]{3}.*\n|\n)+)", re.M
 )
-OTHER_COMMANDS = ("make ", "source ", "export ", "pip install ", "python -m benchmarks.", "pytest ")  # shown, not run
+MARKDOWN = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+KINDS = {"python": "testcode", "": "testoutput", "sh": "code-block"}  # of Markdown's languages
+LONG, HOURS = re.compile(r"# \((?:download|minute).*"), re.compile(r"# \(.*(?:hours|minutes)\)")
+# Shown, not run here: `make` and `pip` are what .ci/run does, benchmarks have tests of their own.
+OTHER_COMMANDS = ("make ", "source ", "export ", "pip", "python -m benchmarks.", "python -m graphkit.demo", "pytest ")
 FILES = ("yaml", "toml", "python")  # with a caption
 
 
@@ -51,12 +56,25 @@ class Block:
 def blocks(page: Path) -> list[Block]:
     """The blocks of a page, in order."""
     text, found = page.read_text(), []
+    if page.suffix == ".md":
+        for match in MARKDOWN.finditer(text):
+            found += _by_length(KINDS[match[1]], match[1], match[2], text[: match.start()].count("\n") + 1)
+        return found
     for match in BLOCK.finditer(text):
         kind, language, options, code = match.groups()
         line = text[: match.start()].count("\n") + 1
         named = dict(re.findall(r":(\w+): *(.*)", options))
         found.append(Block(kind, language, textwrap.dedent(code), line, named))
     return found
+
+
+def _by_length(kind: str, language: str, text: str, line: int) -> Iterator[Block]:
+    """A block, of which the lines that take long stand apart; those that take hours are left out."""
+    lines = [part for part in text.splitlines(keepends=True) if not HOURS.search(part)]
+    quick, long = ("".join(part for part in lines if bool(LONG.search(part)) is slow) for slow in (False, True))
+    yield Block(kind, language, quick, line)
+    if long:
+        yield Block(kind, language, long, line, {"class": "slow"})
 
 
 def commands(block: Block) -> list[str]:
@@ -128,7 +146,9 @@ def test_what_takes_long(page: Path) -> None:
 def test_no_block_escapes(page: Path) -> None:
     """What looks like code is a block that the tests above know."""
     found, text = blocks(page), page.read_text()
-    assert len(found) == len(re.findall(r"^ *\.\. (?:testcode|testoutput|code-block|code|sourcecode)::", text, re.M))
+    if page.suffix == ".rst":
+        shown = re.findall(r"^ *\.\. (?:testcode|testoutput|code-block|code|sourcecode)::", text, re.M)
+        assert len(found) == len(shown)
     assert not re.search(r"^ *(?!\.\. ).*::\n\n +\S|^ *>>> ", text, re.M), "code outside of a block"
     for block in found:
         place = f"line {block.line}"
