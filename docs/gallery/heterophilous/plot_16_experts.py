@@ -8,7 +8,7 @@ edge, and a *strong* one asks for each node how sure the weak one is, and looks 
 
 # %%
 # Two classes. Half of the nodes have features that tell and neighbours at random; the other half have features that
-# tell nothing, and know four of the first half, all of their own class.
+# tell nothing, and hear of four of the first half, all of their own class.
 import matplotlib.pyplot as plt
 import torch
 from torch_geometric.data import Data
@@ -23,8 +23,8 @@ x = torch.randn(n, 8, generator=generator)
 x[:, 0] += torch.where(clear, 2.5 * (2 * y - 1), 0.0)
 at_random = torch.randint(n // 2, (2, 5 * n), generator=generator)
 known = 2 * torch.randint(n // 4, (4, n // 2), generator=generator) + y[~clear]  # node i has class i % 2
-alike = torch.stack([torch.arange(n // 2, n).expand(4, -1), known]).flatten(1)
-data = Data(x=x, edge_index=to_undirected(torch.cat([at_random, alike], dim=1)), y=y)
+heard = torch.stack([known, torch.arange(n // 2, n).expand(4, -1)]).flatten(1)
+data = Data(x=x, edge_index=torch.cat([to_undirected(at_random), heard], dim=1), y=y)
 task = gk.NodeTask("two kinds", data, gk.Split.random(n, seed=0, stratify=y))
 
 # %%
