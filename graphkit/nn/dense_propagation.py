@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.caching import of_tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
 from graphkit.nn.linear import torch_linear
@@ -71,14 +72,15 @@ class DensePropagation(Checked, nn.Module):
 
     def forward(self, x: Tensor, ancestor_index: Tensor, ancestor_group: Tensor) -> Tensor:
         """The means of all groups, weighted; see the class for shapes."""
-        if ancestor_group.numel() and int(ancestor_group.max()) >= self.num_groups:
+        last = of_tensor(ancestor_group, "last", lambda: int(ancestor_group.max())) if ancestor_group.numel() else -1
+        if last >= self.num_groups:
             raise ValueError(
-                f"DensePropagation: group {int(ancestor_group.max())}, must be in 0..{self.num_groups - 1}; give "
+                f"DensePropagation: group {last}, must be in 0..{self.num_groups - 1}; give "
                 "AncestorGroups the same num_groups"
             )
         pairs = ancestor_index if self.of == "ancestors" else ancestor_index.flip(0)
         place = pairs[1] * self.num_groups + ancestor_group
-        size = torch.bincount(place, minlength=x.size(0) * self.num_groups)[place]
-        value = self.score.softmax(0)[ancestor_group] / size
+        sizes = place.new_zeros(x.size(0) * self.num_groups).index_add_(0, place, torch.ones_like(place))
+        value = self.score.softmax(0)[ancestor_group] / sizes[place]
         pattern = sparsity_pattern(pairs, (x.size(0), x.size(0)))
         return SparseMatrix.from_edges(pattern, value) @ self.lin(x)

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch_geometric.utils import to_dense_batch
+
+from graphkit.core.caching import of_tensor
+from graphkit.core.devices import read
+
+
+class _Layout(NamedTuple):
+    """The place ``[num_nodes]`` of each node among all rows of all blocks, and the blocks' number and height."""
+
+    place: Tensor
+    num_graphs: int
+    height: int
 
 
 def by_graph(function: Callable[..., Tensor], rows: tuple[Tensor, ...], batch: Tensor | None) -> Tensor:
@@ -19,8 +30,22 @@ def by_graph(function: Callable[..., Tensor], rows: tuple[Tensor, ...], batch: T
     """
     if batch is None:
         return function(*(part.unsqueeze(0) for part in rows)).squeeze(0)
-    if bool((batch[1:] < batch[:-1]).any()):
-        order = batch.argsort(stable=True)
-        return by_graph(function, tuple(part[order] for part in rows), batch[order])[order.argsort()]
-    joined, real = to_dense_batch(torch.cat(rows, dim=1), batch)
-    return function(*joined.split([part.size(1) for part in rows], dim=2))[real]
+    place, num_graphs, height = of_tensor(batch, "blocks", lambda: _layout(batch))
+    joined = torch.cat(rows, dim=1)
+    blocks = joined.new_zeros(num_graphs * height, joined.size(1)).index_copy(0, place, joined)
+    parts = blocks.view(num_graphs, height, joined.size(1)).split([part.size(1) for part in rows], dim=2)
+    return function(*parts).flatten(0, 1).index_select(0, place)
+
+
+def _layout(batch: Tensor) -> _Layout:
+    if batch.numel() == 0:
+        return _Layout(batch.long(), 0, 0)
+    last, unsorted = read(batch.max(), (batch[1:] < batch[:-1]).any())
+    rank = torch.arange(batch.numel(), device=batch.device)
+    if unsorted:
+        rank = torch.empty_like(rank).index_copy_(0, batch.argsort(stable=True), rank)
+    sizes = torch.zeros(last + 1, dtype=torch.long, device=batch.device)
+    sizes.index_add_(0, batch, torch.ones_like(batch, dtype=torch.long))
+    (height,) = read(sizes.max())
+    starts = sizes.cumsum(0) - sizes
+    return _Layout(batch * height + rank - starts[batch], last + 1, height)

@@ -198,7 +198,9 @@ class PathConv(Layer):
     ) -> Tensor:
         """What the encoder makes of each path."""
         drops = self.training and self.dropout > 0
-        steps = read_paths(index, distance, graph, merge=not drops and self.mlp is None)
+        merge = not drops and self.mlp is None
+        key = ("steps", merge, index.size(0), distance is None)
+        steps = graph.cached(key, lambda index, distance: read_paths(index, distance, graph, merge), index, distance)
         if self.mlp is not None:
             inputs = self._inputs(steps, x, edge_attr, edge_kind)
             inputs += [is_closed(index, graph).to(x.dtype).unsqueeze(1)] if self.close_cycles else []

@@ -164,7 +164,10 @@ class _Log(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, tuple[float, float]]:
         log = torch.threshold(x, 0, 1.0).log_()  # processors are slow at the logarithm of 0
-        low, high = (float(end) for end in torch.aminmax(log)) if log.numel() > 0 else (0.0, 0.0)
+        if log.is_cuda:  # which would be waited for
+            low, high = 0.0, math.inf
+        else:
+            low, high = (float(end) for end in torch.aminmax(log)) if log.numel() > 0 else (0.0, 0.0)
         ctx.save_for_backward(x)
         return log.add_((x <= 0).to(log.dtype), alpha=_LOG_ZERO), (min(low, 0.0), max(high, 0.0))
 
@@ -181,7 +184,9 @@ class _Norm(torch.autograd.Function):
     def forward(ctx: Any, log: Tensor, p: Tensor, q: Tensor, sets: Sets, span: tuple[float, float]) -> Tensor:
         low, high = span
         positive = p > 0
-        if float(p.abs().max()) * (high - low) < _SAFE:  # one scale for all sets keeps every exponential in range
+        if (
+            high < math.inf and float(p.abs().max()) * (high - low) < _SAFE
+        ):  # one scale for all sets keeps every exponential in range
             top = away = torch.where(positive, high, low).to(log.dtype).expand(1, -1)
         else:
             top = torch.where(positive, sets.reduce(log, "max"), sets.reduce(log, "min"))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from graphkit.nn.ode.equation import ODE, State, is_finite
+from graphkit.nn.ode.grid import STEPS, integrate_on_grid
 
 FIXED_STEP = ("euler", "midpoint", "heun3", "rk4", "explicit_adams", "implicit_adams")
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun")
@@ -37,7 +38,7 @@ class WatchedODE:
             )
         self.count += 1
         out = self.ode(t, z)
-        if self.method in ADAPTIVE or _on_cpu(out):  # a device would be asked each time; the last state tells, too
+        if self.method in ADAPTIVE or _on_cpu(out):  # a device would be asked each time; the trainer sees the loss
             self.check(t, out, "the derivative")
         return out
 
@@ -58,8 +59,14 @@ def integrate(ode: WatchedODE, z: State, start: float, end: float, arguments: di
     """The state at ``end`` for the state ``z`` at ``start``; ``arguments`` are those of ``torchdiffeq.odeint``.
 
     Raises:
-        RuntimeError: If steps shrink to nothing, evaluations pass their limit, or there is NaN or infinity.
+        RuntimeError: If steps shrink to nothing, evaluations pass their limit, or (of steps on a grid only on the CPU)
+            there is NaN or infinity.
     """
+    if ode.method in STEPS and start < end and "adjoint_method" not in arguments:
+        out = integrate_on_grid(ode, z, ode.method, start, end, arguments["options"]["step_size"])
+        if _on_cpu(out):
+            ode.check(torch.tensor(end), out, "the state")
+        return out
     import torchdiffeq
 
     first = z if isinstance(z, Tensor) else z[0]
