@@ -17,7 +17,6 @@ from tests.cuda.test_training import assert_same_history
 # Their steps wait for the device: adaptive solvers, stopping by a residual, sizes that depend on values, PyG's masks.
 WAITING = [
     "AutoGNN",
-    "CDE",
     "DGP",
     "DirGNN",
     "EnergyGNN",
