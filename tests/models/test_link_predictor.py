@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import nn
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN as PyGGCN
@@ -106,6 +107,14 @@ def test_fixed_embeddings_are_judged_by_logistic_regression(decoder):
     assert [tuple(p.shape) for p in model.parameters()] == [(1, 16), (1,)]
     found = gk.Trainer(max_epochs=150, lr=0.05, patience=None, progress=False).fit(model, task)
     assert found.test > (0.45 if decoder == "average" else 0.8)
+
+
+def test_fixed_embeddings_alone_are_judged_by_their_dot_product():
+    task = gk.load("karate-links").transform(gk.features.FastRP(dim=8, cat=False))
+    x, split = task.stage_graph("test").x, task.split
+    score = [(x[pairs[0]] * x[pairs[1]]).sum(1) for pairs in (split.test, split.test_negatives)]
+    found = gk.Trainer(max_epochs=1, progress=False).fit(nn.Identity(), task)
+    assert found.test == pytest.approx(roc_auc_score([1] * len(score[0]) + [0] * len(score[1]), torch.cat(score)))
 
 
 def test_embeddings_that_are_learned_are_those_of_the_training_graph_at_all_stages():
