@@ -77,3 +77,15 @@ plt.show()
 # %%
 # It is not: the reader has learned to judge networks that came out of training, and the step leaves these. To edit
 # networks, one trains a reader on what edits do, with an output per edge (``readout="edges"``).
+
+# %%
+# What a network computes is a graph, too, of operations. Of it another network predicts parameters, for networks that
+# nobody has trained (`"Parameter Prediction for Unseen Deep Architectures"
+# <https://github.com/facebookresearch/ppuda>`_). How good predicted ones are, beside random ones, stands on the page
+# :doc:`/results`; these come out of a predictor without training.
+from graphkit.metanetworks import OPERATIONS, GraphHyperNetwork, computational_graph
+
+graph = computational_graph(like)
+print([OPERATIONS[code] for code in graph.x[:, 0].tolist()])
+parameters = GraphHyperNetwork()(graph, like)
+print(torch.func.functional_call(like, parameters, pictures).shape)
