@@ -39,12 +39,13 @@ def measure(strategy: str, depth: int) -> float:
     model = gk.models.GCN.from_task(task, hidden_channels=CHANNELS, num_layers=depth, readout="nodes")
     _fit(gk.models.GCN.from_task(task, hidden_channels=8, num_layers=1, readout="nodes"), task, strategy)  # imports
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
-    before = _resident("VmRSS")
+    before = resident("VmRSS")
     _fit(model, task, strategy)
-    return _resident("VmHWM") - before
+    return resident("VmHWM") - before
 
 
-def _resident(key: str) -> float:
+def resident(key: str) -> float:
+    """MiB of this process by a key of its status."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(key)) / 1024
 

@@ -17,6 +17,7 @@ from graphkit.core.building import UntoldError, import_class, import_path, rebui
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
 from graphkit.tasks.edge import EdgeTask
+from graphkit.tasks.event import EventTask
 from graphkit.tasks.graph import GraphTask
 from graphkit.tasks.link import LinkTask
 from graphkit.tasks.link_split import LinkSplit
@@ -38,6 +39,8 @@ def outline(task: Task) -> dict[str, Any]:
     Raises:
         UntoldError: If the task, its target or its sampler is of a class that does not tell how it is built.
     """
+    if isinstance(task, EventTask):
+        raise UntoldError("answers depend on all events so far, which no folder holds")
     if type(task) is not _KINDS.get(task.kind):
         raise UntoldError(f"{type(task).__name__} is a kind of task of your own")
     graph, place = task.graphs[0], f"task {task.name!r}"

@@ -224,3 +224,31 @@ def test_ctrl_c_stops_a_stream_in_the_middle_of_an_epoch(tmp_path):
         trainer(3, strategy=Pressed(), **folder).fit(gk.models.JODIE.from_task(events), events)
     longer = trainer(3, strategy=Pressed(), **folder)
     assert longer.fit(gk.models.JODIE.from_task(events), events, resume=True).history == whole.history
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_grows_from_epoch_to_epoch(name):
+    events = task(channels=2 if getattr(gk.models, name).reads.edge_attr else 0)
+
+    def sizes(epochs):
+        model = getattr(gk.models, name).from_task(events)
+        trainer(epochs, restore_best=False).fit(model, events)
+        return {key: buffer.shape for key, buffer in model.named_buffers()}
+
+    once, later = sizes(1), sizes(3)
+    assert once.keys() == later.keys()
+    for key, shape in later.items():
+        if ".store." in key and len(shape) and shape[0] != 12:
+            assert shape[0] <= 2 * (12 + 2 * 20), "messages of all nodes, and of the batch"
+        else:
+            assert shape == once[key]
+
+
+def test_a_folder_asks_for_the_events(tmp_path):
+    events = task()
+    trainer(1, run_dir=tmp_path).fit(gk.models.JODIE.from_task(events), events)
+    with pytest.raises(
+        ValueError, match=r"answers depend on all events so far.*give it: load_run\(run_dir, task=task\)"
+    ):
+        gk.load_run(tmp_path)
+    gk.load_run(tmp_path, task=events)
