@@ -28,7 +28,7 @@ from graphkit.core.files import write_json
 
 RESULTS = Path(__file__).parent / "results" / "scale"
 CLASSES, FEATURES, BLOCK, WITHIN = 8, 64, 1 << 20, 0.7
-ROOTS, BATCH, FANOUTS, EPOCHS, ROUNDS = 100_000, 1024, [10, 10], 4, 3
+ROOTS, BATCH, FANOUTS, EPOCHS, ROUNDS = 50_000, 1024, [10, 10], 4, 3
 
 
 def nodes(num_nodes: int) -> Iterator[dict[str, np.ndarray]]:

@@ -60,10 +60,13 @@ class Sampler(Configurable, ABC):
     Attributes:
         default_batch_size: The number of roots per batch where none is given; ``None`` for a sampler whose own
             arguments say how large its subgraphs are.
+        scope: The name of the argument by which its subgraphs grow, a number or a list of them (default: ``""``, none
+            that :class:`~graphkit.training.AdaptiveFanout` could follow).
         dataset: The dataset whose graphs it is drawing from, if any (:attr:`graphkit.Task.dataset`).
     """
 
     default_batch_size: ClassVar[int | None] = None
+    scope: ClassVar[str] = ""
     dataset: str = ""
 
     def __init__(self, evaluate: Evaluation, inductive: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -47,6 +47,8 @@ class ClusterSampler(Sampler):
         >>> [batch.num_nodes for batch in ClusterSampler(4, clusters_per_batch=2).batches(KarateClub()[0])]
         [17, 17]
     """
+
+    scope: ClassVar[str] = "clusters_per_batch"
 
     def __init__(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from itertools import count
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -78,6 +78,8 @@ class _GraphSAINT(Sampler):
 
 class _IndependentDraws(_GraphSAINT):
     """A subgraph is that of several independent draws."""
+
+    scope: ClassVar[str] = "num_draws"
 
     def __init__(
         self, num_draws: Count, num_steps: Count | None = None, evaluate: Evaluation = "whole", inductive: bool = False
@@ -247,6 +249,8 @@ class GraphSAINTRandomWalk(_GraphSAINT):
         >>> batch.num_nodes <= 15, batch.edge_weight.shape == (batch.num_edges,)
         (True, True)
     """
+
+    scope: ClassVar[str] = "num_roots"
 
     def __init__(
         self,

@@ -47,6 +47,7 @@ class NeighborSampler(Sampler):
     """
 
     default_batch_size: ClassVar[int | None] = 1024
+    scope: ClassVar[str] = "num_neighbors"
 
     def __init__(
         self,

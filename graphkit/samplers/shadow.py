@@ -68,6 +68,8 @@ class ShaDowKHop(_ShaDow):
         ([0, 11, 0, 3, 12], [0, 0, 1, 1, 1], [1, 0, 1, 1, 0])
     """
 
+    scope: ClassVar[str] = "budget"
+
     def __init__(
         self,
         depth: Count = 2,
@@ -115,6 +117,8 @@ class ShaDowPPR(_ShaDow):
         >>> batch.n_id.tolist(), batch.root_index.tolist()
         ([0, 1, 2, 11, 0, 1, 3, 12], [3, 7])
     """
+
+    scope: ClassVar[str] = "k"
 
     def __init__(
         self,

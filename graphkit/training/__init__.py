@@ -1,5 +1,6 @@
 """The trainer, its strategies, its results, and inference on large graphs."""
 
+from graphkit.training.adaptive_fanout import AdaptiveFanout
 from graphkit.training.callbacks import Callback, FitState
 from graphkit.training.inference import layerwise_inference
 from graphkit.training.result import Result
@@ -9,6 +10,7 @@ from graphkit.training.view_ensemble import ViewEnsemble
 from graphkit.training.weights import load_weights
 
 __all__ = [
+    "AdaptiveFanout",
     "Callback",
     "FitState",
     "Result",

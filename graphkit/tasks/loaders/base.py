@@ -48,6 +48,7 @@ class Loader(Caching, ABC):
         caches_evaluation: Whether the batches of validation and test fit into memory.
         one_graph: Whether all batches of a stage hold the same graph, so that what is computed from it is cached.
         sampler: What draws the subgraphs, if any.
+        training_sampler: What draws those of training in its place, if that is another.
         transforms: What is applied to each batch.
     """
 
@@ -56,6 +57,7 @@ class Loader(Caching, ABC):
     caches_evaluation: bool = True
     one_graph: bool = False
     sampler: Any = None
+    training_sampler: Any = None
     transforms: Sequence[BaseTransform] = ()
 
     def __init__(self, task: Any) -> None:

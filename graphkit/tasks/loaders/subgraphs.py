@@ -79,6 +79,10 @@ class Subgraphs(Loader):
             batch.chunk_size = CHUNK
         return copies
 
+    def sampler_of(self, draw: Draw) -> Sampler:
+        """What draws the subgraphs of a pass."""
+        return self.sampler if draw.epoch is None or self.training_sampler is None else self.training_sampler
+
     def _drawn(self, stage: str, draw: Draw) -> Iterable[Data]:
         return map(Compose(self.transforms), self.draw(stage, draw))
 
@@ -101,7 +105,7 @@ class NodeSubgraphs(Subgraphs):
         if stage == "train" and self.sampler.inductive:
             data, parts = self._training_graph, torch.zeros(ids.numel())
             ids = torch.searchsorted(ids.sort().values, ids)  # the numbers of training nodes in their graph
-        batches = self.sampler.batches(data, ids, draw.batch_size, draw.shuffle, draw.generator, draw.shard)
+        batches = self.sampler_of(draw).batches(data, ids, draw.batch_size, draw.shuffle, draw.generator, draw.shard)
         return map(lambda batch: self._marked(batch, parts), batches)
 
     def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterable[Data]:
@@ -166,11 +170,12 @@ class PairSubgraphs(Subgraphs):
         if self.sampler.default_batch_size is None:
             return self._holding(stage, draw)
         draw = replace(draw, batch_size=draw.batch_size or self.sampler.default_batch_size)
-        return (self._around(stage, part, generator) for part in self._pairs.parts(stage, draw))
+        return (self._around(stage, part, draw) for part in self._pairs.parts(stage, draw))
 
-    def _around(self, stage: str, judged: Judged, generator: torch.Generator) -> Data:
+    def _around(self, stage: str, judged: Judged, draw: Draw) -> Data:
         roots, ends = judged["edge_label_index"].unique(return_inverse=True)
-        (batch,) = self.sampler.batches(self.task.stage_graph(stage), roots, roots.numel(), generator=generator)
+        graph, sampler = self.task.stage_graph(stage), self.sampler_of(draw)
+        (batch,) = sampler.batches(graph, roots, roots.numel(), generator=draw.generator)
         batch.update(judged | {"edge_label_index": batch.root_index[ends]})
         return batch
 
@@ -179,11 +184,12 @@ class PairSubgraphs(Subgraphs):
         (judged,) = self._pairs.parts(stage, replace(draw, batch_size=None, shard=(0, 1)))
         pairs = judged.pop("edge_label_index")
         source = subgraph_source(graph)
-        for batch in self.sampler.batches(graph, None, draw.batch_size, draw.shuffle, draw.generator, draw.shard):
+        sampler = self.sampler_of(draw)
+        for batch in sampler.batches(graph, None, draw.batch_size, draw.shuffle, draw.generator, draw.shard):
             row_of = torch.full((graph.num_nodes,), -1)
             row_of[batch.n_id] = torch.arange(batch.num_nodes)
             held = (row_of[pairs] >= 0).all(0)
-            probability = self.sampler.pair_probability(source, *pairs[:, held].numpy())
+            probability = sampler.pair_probability(source, *pairs[:, held].numpy())
             batch.edge_label_index = row_of[pairs[:, held]]
             batch.update({key: value[held] for key, value in judged.items()})
             batch.pair_weight = (1 / (torch.from_numpy(probability) * held.numel())).to(torch.get_default_dtype())
