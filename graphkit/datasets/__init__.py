@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from graphkit.datasets.at_hand import available, check
     from graphkit.datasets.catalog import Card, RawFile, SplitFamily, card, cards
     from graphkit.datasets.loading import load, load_graphs, load_splits
-    from graphkit.datasets.map_files import map_files
+    from graphkit.datasets.mapped_files import map_files
     from graphkit.datasets.mapping import map_graph
     from graphkit.datasets.raw import DamagedFileError, MissingFilesError
 
@@ -35,7 +35,7 @@ __getattr__ = lazy_members(
         "at_hand": ["available", "check"],
         "catalog": ["Card", "RawFile", "SplitFamily", "card", "cards"],
         "loading": ["load", "load_graphs", "load_splits"],
-        "map_files": ["map_files"],
+        "mapped_files": ["map_files"],
         "mapping": ["map_graph"],
         "raw": ["DamagedFileError", "MissingFilesError"],
     },

@@ -23,7 +23,7 @@ def _small_blocks(tmp_path, monkeypatch):
     """Several blocks and passes even for tiny graphs."""
     monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(mapping, "ENTRIES", 30)
-    for module in ("mapping", "map_files"):
+    for module in ("mapping", "mapped_files"):
         monkeypatch.setattr(importlib.import_module(f"graphkit.datasets.{module}"), "ROWS", 7)
 
 
