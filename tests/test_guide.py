@@ -35,7 +35,6 @@ KINDS = {"python": "testcode", "": "testoutput", "sh": "code-block"}  # of Markd
 LONG, HOURS = re.compile(r"# \((?:download|minute).*"), re.compile(r"# \(.*(?:hours|minutes)\)")
 # Shown, not run here: `make` and `pip` are what .ci/run does, benchmarks have tests of their own.
 OTHER_COMMANDS = ("make ", "source ", "export ", "pip", "python -m benchmarks.", "python -m graphkit.demo", "pytest ")
-OTHER_COMMANDS = ("make ", "source ", "export ", "pip install ", "python -m benchmarks.", "pytest ")  # shown, not run
 OTHER_COMMANDS += ("python train_large.py ", "torchrun ", "srun ")
 FILES = ("yaml", "toml", "python")  # with a caption
 
