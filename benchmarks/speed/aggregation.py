@@ -1,4 +1,8 @@
-"""Learned aggregation against PyG's."""
+"""Learned aggregation against PyG's.
+
+For every element softmax takes one exponential and two sums; GNP a logarithm and, for each of its two exponents, an
+exponential, a sum and a derivative of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Equivariant polynomials against dense contraction; PPGN++ against padded 1x1 convolutions."""
+"""Equivariant polynomials against dense contraction; PPGN++ against padded 1x1 convolutions.
+
+Of our step of PPGN++ 61 % are the dense products of its perceptrons, of which none multiplies a padded row, and 16 %
+the products of pairs. The padded step takes 2.3 times as long: no ratio can pass 3.8.
+"""
 
 from __future__ import annotations
 
@@ -168,7 +172,7 @@ def _padded(model: PPGNpp, batch: Batch) -> Tensor:
     return model.head(torch.cat([trace / n, (x.sum((2, 3)) - trace) / (n * (n - 1))], dim=1))
 
 
-@benchmark("ppgnpp", goal=1.5, of="PPGNpp")
+@benchmark("ppgnpp", goal=2.2, of="PPGNpp")
 def ppgnpp() -> Benchmark:
     """PPGN++ (2 blocks of width 95), forward and backward: 128 molecule-like graphs of 12 to 37 nodes, as in ZINC."""
     batch = _molecules()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,12 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
 from graphkit.core.devices import read
 from graphkit.nn.linear import Linear
+from graphkit.ops.fused import Kernels
 from graphkit.ops.indices import ragged, starts
+from graphkit.ops.traced import tracing
+
+_SMALL = 48  # nodes of a graph whose states stay in the cache, so that padding costs more than blocks save
+_SINGLE, _DOUBLE = {torch.float32}, {torch.float64}
 
 
 def pair_counts(ptr: Tensor) -> list[int]:
@@ -29,7 +34,8 @@ def pair_counts(ptr: Tensor) -> list[int]:
 class Pairs:
     """All ordered pairs of nodes of the same graph in a batch, sorted by row and column.
 
-    A state has one row per pair; nothing is padded but the operands of products.
+    A state has one row per pair; nothing is padded but the operands of products where graphs are large or not on the
+    CPU.
 
     Args:
         ptr: Where each graph's nodes start, ``[num_graphs + 1]``.
@@ -56,19 +62,19 @@ class Pairs:
         nodes = torch.arange(num_nodes, device=ptr.device)
         self._graph_of = torch.repeat_interleave(self.sizes, output_size=num_nodes)
         self._first, of_node = ptr[self._graph_of], self.sizes[self._graph_of]
-        self._start = starts(of_node)[:-1]
+        self._rows = starts(of_node)
         self.row = torch.repeat_interleave(nodes, of_node, output_size=self.num_pairs)
         self.column = ragged(self._first, of_node, self.num_pairs)
         self.graph = self._graph_of[self.row]
 
     def number(self, row: Tensor, column: Tensor) -> Tensor:
         """The number of each pair; both nodes must be of the same graph."""
-        return self._start[row] + column - self._first[row]
+        return self._rows[row] + column - self._first[row]
 
     @cached_property
     def diagonal(self) -> Tensor:
         """The number of the pair of each node with itself."""
-        return self._start + torch.arange(self._start.numel(), device=self._start.device) - self._first
+        return self._rows[:-1] + torch.arange(self._first.numel(), device=self._first.device) - self._first
 
     @cached_property
     def identity(self) -> Tensor:
@@ -89,6 +95,16 @@ class Pairs:
 
     def matmul(self, left: Tensor, right: Tensor) -> Tensor:
         """The matrix product of each graph and channel, ``[num_pairs, channels]`` like the operands."""
+        dtypes = {left.dtype, right.dtype}
+        if self._size > _SMALL or tracing() or left.device.type != "cpu" or dtypes not in (_SINGLE, _DOUBLE):
+            return self._padded_product(left, right)
+        from graphkit.ops import pair_kernels as kernels
+
+        forward = partial(kernels.product, self._rows, self._first)
+        backward = partial(kernels.product_backward, self._rows, self._first)
+        return Kernels(forward, backward, self._padded_product)(left, right)
+
+    def _padded_product(self, left: Tensor, right: Tensor) -> Tensor:
         size, count = self._size, self.sizes.numel()
         dense = []
         for x in (left, right):
@@ -110,7 +126,8 @@ class PPGNBlock(Checked, nn.Module):
 
     with the identity matrix :math:`I` as a further channel, matrix products per channel and two perceptrons
     :math:`m_1, m_2` on each pair, of two linear maps with ReLU after both. The official code computes on padded
-    matrices; here rows are pairs, which is the same and less work.
+    matrices; here rows are pairs, which is the same and less work. Products of graphs of up to 48 nodes run on the CPU
+    in compiled kernels, without padding either; their results do not depend on the number of threads.
 
     Args:
         in_channels: Size of each input row.

@@ -83,6 +83,16 @@ def test_gradients():
     assert torch.autograd.gradcheck(lambda x, *_: block(x, pairs), (x, *block.parameters()))
 
 
+def test_products_of_small_graphs_equal_padded_ones():
+    pairs = Pairs(torch.tensor([0, 3, 3, 5, 9, 10]))
+    inputs = [torch.randn(pairs.num_pairs, 2, dtype=torch.float64, requires_grad=True) for _ in range(2)]
+    products = [product(*inputs) for product in (pairs.matmul, pairs._padded_product)]
+    results = [(out, *torch.autograd.grad(out.square().sum(), inputs)) for out in products]
+    for ours, expected in zip(*results, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-12, atol=1e-12)
+    assert torch.autograd.gradgradcheck(pairs.matmul, inputs)
+
+
 def test_parallel_edges_add_up():
     once = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0], [1]]), edge_weight=torch.tensor([3.0]))
     twice = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 0], [1, 1]]), edge_weight=torch.tensor([1.0, 2.0]))
