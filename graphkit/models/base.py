@@ -20,7 +20,7 @@ from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.graph_input import check_edges
 from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
-from graphkit.core.validate import check_hooks, unknown_name
+from graphkit.core.validate import check_hooks, checked_edge_attr, unknown_name
 from graphkit.models.call import CalledWithBatch
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import check_width, explain_dtype
@@ -310,3 +310,26 @@ registry: Registry[LayeredModel] = Registry("model", LayeredModel, "graphkit.mod
 def required_by(model: nn.Module) -> BaseTransform | None:
     """What a model wants precomputed in each graph; ``None`` for modules that are no :class:`LayeredModel`."""
     return model.required_transform() if isinstance(model, LayeredModel) else None
+
+
+def edge_attr_of(model: Any, batch: Data) -> Tensor:
+    """The features of edges ``[num_edges, edge_dim]`` that a model asks for, or codes where it has ``edge_types``.
+
+    Args:
+        model: The model, with ``edge_dim``, or else ``edge_types``.
+        batch: The batch.
+
+    Raises:
+        ValueError: If there are none, or of another size.
+    """
+    name, edge_attr = type(model).__name__, batch.get("edge_attr")
+    if edge_attr is None:
+        wanted = "edge_types" if model.edge_dim is None else "edge_dim"
+        raise ValueError(f"{name}: the batch has no edge_attr, which {wanted}={getattr(model, wanted)} asks for")
+    if model.edge_dim is None:
+        return edge_attr
+    try:
+        return checked_edge_attr(edge_attr, batch.edge_index.size(1), model.edge_dim, name)
+    except ValueError:
+        check_edges(batch, name)  # which may be what is wrong
+        raise

@@ -9,10 +9,8 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability, not_empty
-from graphkit.core.graph_input import check_edges
 from graphkit.core.reads import Reads
-from graphkit.core.validate import checked_edge_attr
-from graphkit.models.base import State
+from graphkit.models.base import State, edge_attr_of
 from graphkit.models.stack import LayerStack, Norm
 from graphkit.nn import Linear
 from graphkit.nn.encoders import CodeEncoder, NodeEncoder
@@ -119,17 +117,7 @@ class EdgeStack(LayerStack):
         Raises:
             ValueError: If the batch has none, or of another size.
         """
-        edge_attr, name = batch.get("edge_attr"), type(self).__name__
-        if edge_attr is None:
-            wanted = f"edge_dim={self.edge_dim}" if self.edge_types is None else f"edge_types={self.edge_types}"
-            raise ValueError(f"{name}: the batch has no edge_attr, which {wanted} asks for")
-        if self.edge_dim is not None:
-            try:
-                edge_attr = checked_edge_attr(edge_attr, batch.edge_index.size(1), self.edge_dim, name)
-            except ValueError:
-                check_edges(batch, name)  # which may be what is wrong
-                raise
-        return self.edge_encoder(edge_attr)
+        return self.edge_encoder(edge_attr_of(self, batch))
 
     @property
     def combines_own(self) -> bool:  # type: ignore[override]

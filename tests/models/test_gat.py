@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="GAT: hidden_channels=6, must be a multiple of heads=4"):
         GAT(5, 6, heads=4)
     model = GAT(5, 6, edge_dim=3).double()
-    with pytest.raises(ValueError, match="GATConv: edge_attr has 2 columns, but edge_dim=3"):
+    with pytest.raises(ValueError, match="GAT: edge_attr has 2 columns, but edge_dim=3"):
         model(GRAPH)
     with pytest.raises(ValueError, match="GAT: the batch has no edge_attr, which edge_dim=3 asks for"):
         model(GRAPH.x, GRAPH.edge_index)

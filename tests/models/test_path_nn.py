@@ -150,7 +150,7 @@ def test_impossible_options(options, message):
 
 
 def test_missing_edge_features():
-    with pytest.raises(ValueError, match="no edge_attr, which edge_types or edge_dim ask for"):
+    with pytest.raises(ValueError, match="PathNN: the batch has no edge_attr, which edge_dim=3 asks for"):
         run(PathNN(5, 6, edge_dim=3).double(), random_graph(edge_dim=None))
 
 

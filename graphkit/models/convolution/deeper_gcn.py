@@ -14,8 +14,8 @@ from torch_geometric.nn.aggr import Aggregation, PowerMeanAggregation, SoftmaxAg
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Finite, Positive, Probability, not_empty
 from graphkit.core.reads import Reads
-from graphkit.core.validate import check_edge_index, checked_edge_attr
-from graphkit.models.base import LayeredModel, State
+from graphkit.core.validate import check_edge_index
+from graphkit.models.base import LayeredModel, State, edge_attr_of
 from graphkit.models.readout import make_pool, read_out
 from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import dropout
@@ -167,11 +167,7 @@ class DeeperGCN(LayeredModel):
         """What a convolution adds to the states of sources."""
         if not self.reads.edge_attr:
             return None
-        edge_attr = batch.get("edge_attr")
-        if edge_attr is None:
-            raise ValueError("DeeperGCN: the batch has no edge_attr, which edge_dim or edge_types ask for")
-        if self.edge_dim is not None:
-            edge_attr = checked_edge_attr(edge_attr, batch.edge_index.size(1), self.edge_dim, "DeeperGCN")
+        edge_attr = edge_attr_of(self, batch)
         return self.edge_encoders[i](edge_attr) if self.edge_types else edge_attr
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:

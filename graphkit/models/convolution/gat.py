@@ -10,7 +10,7 @@ from torch_geometric.data import Data
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.core.reads import Reads
-from graphkit.models.base import State
+from graphkit.models.base import State, edge_attr_of
 from graphkit.models.stack import LayerStack, Norm
 from graphkit.nn import GATConv, GATv2Conv, TransformerConv
 
@@ -120,7 +120,4 @@ class GAT(LayerStack):
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         if self.edge_dim is None:
             return layer(h, batch.edge_index)
-        edge_attr = batch.get("edge_attr")
-        if edge_attr is None:
-            raise ValueError(f"GAT: the batch has no edge_attr, which edge_dim={self.edge_dim} asks for")
-        return layer(h, batch.edge_index, edge_attr)
+        return layer(h, batch.edge_index, edge_attr_of(self, batch))

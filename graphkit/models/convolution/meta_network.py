@@ -14,7 +14,7 @@ from graphkit.core.constraints import Activation, Count
 from graphkit.core.reads import Reads
 from graphkit.core.validate import check_codes, check_edge_index
 from graphkit.metanetworks import EDGE_TYPES, NODE_TYPES
-from graphkit.models.base import LayeredModel, State
+from graphkit.models.base import LayeredModel, State, edge_attr_of
 from graphkit.models.readout import make_pool, read_out
 from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import Linear
@@ -145,13 +145,9 @@ class MetaNetwork(LayeredModel):
         return torch.cat([F.pad(part, (0, width - part.size(1))) for part in parts])
 
     def _edge_features(self, batch: Data, x: Tensor) -> Tensor:
-        count, e = batch.edge_index.size(1), batch.get("edge_attr")
         if self.edge_dim is None:
-            return x.new_ones(count, 1)
-        if e is None or (e.size(0), e[:1].numel() if count else self.edge_dim) != (count, self.edge_dim):
-            given = "none" if e is None else list(e.shape)
-            raise ValueError(f"MetaNetwork needs edge_attr of shape [{count}, {self.edge_dim}], got {given}")
-        return e.view(count, self.edge_dim).to(x.dtype)
+            return x.new_ones(batch.edge_index.size(1), 1)
+        return edge_attr_of(self, batch).to(x.dtype)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         layer: Any = self.layers[i]

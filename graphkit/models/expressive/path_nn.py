@@ -14,7 +14,7 @@ from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, OneOf, Probability
 from graphkit.core.reads import Reads
-from graphkit.models.base import LayeredModel, State
+from graphkit.models.base import LayeredModel, State, edge_attr_of
 from graphkit.models.readout import make_pool, read_out
 from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import PathConv
@@ -189,13 +189,10 @@ class PathNN(LayeredModel):
         """What :class:`PathConv` reads of edges: their features and, for codes, which of them each edge has."""
         if self.edge_encoder is None:
             return None, None
-        if batch.edge_attr is None:
-            raise ValueError("PathNN: the batch has no edge_attr, which edge_types or edge_dim ask for")
+        edge_attr = edge_attr_of(self, batch)
         if isinstance(self.edge_encoder, CodeEncoder):
-            return self.edge_encoder.distinct(batch.edge_attr)
-        if batch.edge_attr.shape[-1:] != (self.edge_dim,):
-            raise ValueError(f"PathNN: edge_attr has shape {list(batch.edge_attr.shape)}, but edge_dim={self.edge_dim}")
-        return self.edge_encoder(batch.edge_attr), None
+            return self.edge_encoder.distinct(edge_attr)
+        return self.edge_encoder(edge_attr), None
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.head(read_out(self.readout, self.pool, h, batch))
