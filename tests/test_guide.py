@@ -3,7 +3,8 @@
 ``testcode`` blocks of a page run one after another, as a reader would type them; a ``testoutput`` block is compared
 with what was printed since the last one (``...`` stands for anything). A ``code-block`` with a caption is a file of
 this name. In ``sh`` blocks every ``graphkit`` command runs; those of the class ``slow``, and in the README those whose
-comment begins with ``(download``, do in the slow tests, which ``.ci/run`` runs, unless they take hours.
+comment begins with ``(download`` or ``(a minute``, do in the slow tests, which ``.ci/run`` runs. In the README those of
+``minutes)`` or ``hours)`` never do.
 """
 
 from __future__ import annotations
@@ -30,9 +31,8 @@ PAGES = [DOCS.parent / "README.md", DOCS / "index.rst", *sorted((DOCS / "guide")
 BLOCK = re.compile(
     r"^\.\. (testcode|testoutput|code-block)::[ ]*(\S*)\n((?:[ ]{3}:\w+:.*\n)*)\n((?:[ ]{3}.*\n|\n)+)", re.M
 )
-MARKDOWN = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
-KINDS = {"python": "testcode", "": "testoutput", "sh": "code-block"}  # of Markdown's languages
-LONG, HOURS = re.compile(r"# \((?:download|minute).*"), re.compile(r"# \(.*(?:hours|minutes)\)")
+MARKDOWN = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)  # what else the README shows, the first page has, too
+LONG, HOURS = re.compile(r"# \((?:download|a minute).*"), re.compile(r"# \(.*(?:hours|minutes)\)")
 # Shown, not run here: `make` and `pip` are what .ci/run does, benchmarks have tests of their own.
 OTHER_COMMANDS = ("make ", "source ", "export ", "pip", "python -m benchmarks.", "python -m graphkit.demo", "pytest ")
 OTHER_COMMANDS += ("python train_large.py ", "torchrun ", "srun ")
@@ -59,7 +59,7 @@ def blocks(page: Path) -> list[Block]:
     text, found = page.read_text(), []
     if page.suffix == ".md":
         for match in MARKDOWN.finditer(text):
-            found += _by_length(KINDS[match[1]], match[1], match[2], text[: match.start()].count("\n") + 1)
+            found += _by_length(match[1], text[: match.start()].count("\n") + 1)
         return found
     for match in BLOCK.finditer(text):
         kind, language, options, code = match.groups()
@@ -69,13 +69,13 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def _by_length(kind: str, language: str, text: str, line: int) -> Iterator[Block]:
-    """A block, of which the lines that take long stand apart; those that take hours are left out."""
+def _by_length(text: str, line: int) -> Iterator[Block]:
+    """A block of commands, of which those that take long stand apart; those that take hours are left out."""
     lines = [part for part in text.splitlines(keepends=True) if not HOURS.search(part)]
     quick, long = ("".join(part for part in lines if bool(LONG.search(part)) is slow) for slow in (False, True))
-    yield Block(kind, language, quick, line)
+    yield Block("code-block", "sh", quick, line)
     if long:
-        yield Block(kind, language, long, line, {"class": "slow"})
+        yield Block("code-block", "sh", long, line, {"class": "slow"})
 
 
 def commands(block: Block) -> list[str]:
