@@ -187,6 +187,6 @@ def tgn_memory() -> Benchmark:
     return Benchmark(
         ours=lambda: update(memory, next(ours_next)),
         opponent=lambda: update(theirs, next(theirs_next)),
-        against="PyG's TGNMemory",
+        against="torch_geometric.nn.models.tgn.TGNMemory",
         details=details,
     )
