@@ -8,14 +8,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from graphkit import Callback, Trainer
+from graphkit.datasets import map_graph
 from graphkit.models import GCN
 from graphkit.samplers import NeighborSampler
 from graphkit.training.engine import Engine
 from tests import tiny
+from tests.test_guide import blocks
 
 SCRIPT = """
 import sys, torch
@@ -157,6 +160,56 @@ def test_two_processes_take_the_steps_of_one_with_twice_the_batch(kind, machines
     for first, second in zip(two["history"], one.history, strict=True):
         assert first["val_loss"] == pytest.approx(second["val_loss"], rel=1e-5)
     assert two["test"] == pytest.approx(one.test, rel=1e-5)
+
+
+SCRIPT_ONE = [["train_large.py", "1", "1"]]
+SCRIPT_TWO = [["train_large.py", "2", "1"]]
+TORCHRUN = [["-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=PORT", "train_large.py", "2", "1"]]
+SLURM = {  # what Slurm tells each process of a job of two tasks on this machine
+    **{"SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2", "SLURM_NNODES": "1", "SLURM_NODEID": "0"},
+    **{"SLURM_JOB_NAME": "graphs", "SLURM_NODELIST": "127.0.0.1", "MASTER_ADDR": "127.0.0.1"},
+}
+
+
+@pytest.mark.slow
+def test_the_script_of_the_guide_trains_alike_however_it_is_started(tmp_path):
+    root = Path(__file__).parents[2]
+    page = blocks(root / "docs" / "guide" / "large.rst")
+    script = next(block.text for block in page if block.options.get("caption") == "train_large.py")
+    rng = np.random.default_rng(0)
+    nodes = {"x": rng.normal(size=(1500, 4)).astype("f2"), "y": np.arange(1500) % 3}
+    map_graph(tmp_path / "mapped", [rng.integers(1500, size=(2, 1500))], [nodes])
+
+    def history(name, commands, batch=450, variables=()):
+        """Of 900 training nodes, all of whose neighbours are drawn."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        text = script.replace("[10, 5]", "[-1, -1, -1]").replace("batch_size=500", f"batch_size={batch}")
+        text = text.replace("run_dir=", 'accelerator="cpu", optimizer="SGD", run_dir=')
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "train_large.py").write_text(text.replace('"mapped"', '"../mapped"'))
+        shared = {"PYTHONPATH": str(root), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1", "MASTER_PORT": port}
+        started = []
+        for rank, command in enumerate(commands):
+            told = {**variables, "SLURM_PROCID": str(rank), "SLURM_LOCALID": str(rank)} if variables else {}
+            arguments = [part.replace("PORT", port) for part in command]
+            options = {"cwd": tmp_path / name, "env": shared | told, "stderr": subprocess.PIPE, "text": True}
+            started.append(subprocess.Popen([sys.executable, *arguments], **options))
+        for process in started:
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors[-3000:]
+        return json.loads((tmp_path / name / "run" / "result.json").read_text())["history"]
+
+    one = history("one", SCRIPT_ONE, batch=900)
+    two = {
+        "itself": history("itself", SCRIPT_TWO),
+        "torchrun": history("torchrun", TORCHRUN),
+        "slurm": history("slurm", SCRIPT_TWO * 2, variables=SLURM),
+    }
+    for name, rows in two.items():
+        for first, second in zip(rows, one, strict=True):
+            assert first["val_loss"] == pytest.approx(second["val_loss"], rel=1e-5), name
 
 
 class StopInTheSecond(Callback):
