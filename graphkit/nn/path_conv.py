@@ -95,7 +95,7 @@ class PathConv(Layer):
             {"paths": "all_shortest", "encode_distances": True, "dropout": 0.5},
             # longer ones depend on the numbering of nodes
             {"paths": "shortest", "length": 1, "encode_distances": True},
-            {"encoder": "mlp", "close_cycles": True, "edge_dim": None, "dropout": 0.5},
+            {"encoder": "mlp", "close_cycles": True, "dropout": 0.5},
         ],
         expected_failures=untraced(_UNTRACED) | {"edge_masks": "a self-loop is on no path, so its mask has no effect"},
     )
