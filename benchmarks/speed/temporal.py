@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import cycle
 from time import perf_counter
 
@@ -190,3 +191,45 @@ def tgn_memory() -> Benchmark:
         against="torch_geometric.nn.models.tgn.TGNMemory",
         details=details,
     )
+
+
+@benchmark("tgn_large_batches")
+def tgn_large_batches() -> Benchmark:
+    """TGN trains on 3200 events of 2000 nodes at once, with PRES; events per second by batch size beside."""
+    size, past, n, generator = 2000, 19_200, 3200, torch.Generator().manual_seed(0)
+    ends = (torch.rand(2, 2 * (past + n), generator=generator) ** 2 * size).long()
+    data = Data(edge_index=ends, edge_time=torch.arange(ends.size(1)), num_nodes=size)
+    task = gk.EventTask("random", data)
+
+    def training(batch_size: int, pres: dict[str, float] | None) -> Callable[[], None]:
+        model = gk.models.TGN.from_task(task, pres=pres)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
+        for part in torch.arange(past).split(n):
+            model.update_state(task.src[part], task.dst[part], task.t[part], task.msg[part])
+        state = {name: value.clone() for name, value in model.state_dict().items()}
+        batches = [batch for batch in task.batches("train", batch_size) if past <= int(batch.event_id[0]) < past + n]
+
+        def run() -> None:
+            model.load_state_dict(state)
+            for batch in batches:
+                loss = task.loss(model(batch), batch) + (
+                    0 if pres is None else model.memory.correction.auxiliary_loss()
+                )
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+        return run
+
+    def details() -> dict[str, float]:
+        rates = {}
+        for batch_size in (100, 200, 400, 800, 1600, 3200):
+            for name, pres in (("tgn", None), ("pres", {})):
+                run = training(batch_size, pres)
+                run()
+                start = perf_counter()
+                run()
+                rates[f"{name}_{batch_size}_events_per_second"] = n / (perf_counter() - start)
+        return rates
+
+    return Benchmark(training(n, {}), training(200, None), against="TGN in batches of 200", rounds=5, details=details)
