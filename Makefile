@@ -51,7 +51,7 @@ lint: $(STAMP) ## style, types of the public surface, direction of imports
 	@$(VENV)/bin/lint-imports --no-logo
 
 docs: $(STAMP) ## documentation in docs/_build/html, checked; a warning is an error
-	@rm -rf docs/_build/html
+	@rm -rf docs/_build/html docs/auto_gallery/searchindex*  # in which links of the gallery would be looked up as they were
 	@$(PY) -m sphinx -W --keep-going -q -b html -d docs/_build/doctrees docs docs/_build/html
 	@$(PY) scripts/check_docs.py docs/_build/html
 	@echo "docs/_build/html/index.html"
