@@ -17,21 +17,20 @@ from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.data_folder import results_folder
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
-from graphkit.core.display import html_table
 from graphkit.core.docstrings import inherit_sections
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.mapped_graph import MappedGraph
 from graphkit.core.validate import check_choice
 from graphkit.samplers import Sampler
+from graphkit.tasks.described import Described
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders.base import Draw, Loader
-from graphkit.tasks.scoring import Scoring
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
 from graphkit.transforms.base import Precompute, apply, has_own_space
 
 
-class Task(Scoring):
+class Task(Described):
     r"""Graphs, labels, a split, a loss and a metric: everything a trainer needs, checked before any training.
 
     Use :class:`NodeTask`, :class:`EdgeTask`, :class:`GraphTask`, :class:`LinkTask` or :class:`RankingTask`. A task is
@@ -396,32 +395,3 @@ class Task(Scoring):
                 del vars(task)[name]
         task.target, task._derived = copy.copy(self.target), {}
         return task
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.describe()})"
-
-    def describe(self) -> str:
-        """One line: sizes, target, split and metric."""
-        if self.stands_for:
-            return self.stands_for
-        return f"{self.name}: {', '.join(self._facts().values())}"
-
-    def _repr_html_(self) -> str:
-        return html_table(f"{type(self).__name__} {self.name}", () if self.stands_for else self._facts().items())
-
-    def _facts(self) -> dict[str, str]:
-        return {
-            "graphs": self._describe_graphs(),
-            "features": f"{self.num_features} features",
-            "target": f"{self._describe_target()}{self.target.describe_loss()}",
-            "metric": self.metric,
-            "split": f"split {self.split.name} {'/'.join(map(str, self.split.sizes))} [{self.split.hash}]"
-            f"{self.loader.describe()}",
-        }
-
-    def _describe_graphs(self) -> str:
-        nodes, edges = (sum(sizes) for sizes in zip(*((g.num_nodes, g.num_edges) for g in self.graphs), strict=True))
-        return f"{nodes} nodes, {edges} edges"
-
-    def _describe_target(self) -> str:
-        return f"{self.target} with {self.num_outputs} outputs"
