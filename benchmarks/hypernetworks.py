@@ -8,6 +8,7 @@ whose predicted weights stand beside torch's random ones, at once and after as m
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import random
 from collections.abc import Callable
@@ -24,7 +25,7 @@ from benchmarks.speed.common import environment
 from graphkit.metanetworks import GraphHyperNetwork, computational_graph
 
 RESULTS = Path(__file__).parent / "results" / "hypernetworks"
-SEEDS, STEPS, NETWORKS, TRIED, FURTHER = 3, 800, 4, 10, 20
+SEEDS, STEPS, NETWORKS, TRIED, FURTHER = 1, 600, 4, 10, 20
 WIDTHS, DEPTHS = (12, 32), (1, 3)
 UNSEEN = {"as in training": (WIDTHS, DEPTHS), "deeper": (WIDTHS, (4, 5)), "wider": ((40, 64), DEPTHS)}
 
@@ -106,6 +107,7 @@ def after_steps(net: nn.Module, digits: Digits) -> float:
 
 def measured(model: GraphHyperNetwork, digits: Digits, net: nn.Module) -> dict[str, float]:
     """Accuracies of one network with random and with predicted weights, at once and after training."""
+    net = copy.deepcopy(net)  # the next hypernetwork finds it as it was
     found = {"random": digits.accuracy(net), "random, trained": after_steps(net, digits)}
     with torch.no_grad():
         net.load_state_dict(model(computational_graph(net), net))
