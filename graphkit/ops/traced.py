@@ -31,6 +31,15 @@ def is_traced(graph: Any) -> bool:
     )
 
 
+def _is_compiling(x: Tensor) -> bool:
+    """Whether ``torch.compile`` alone traces code of the CPU, whose own sums over edges are slow there.
+
+    Programs that are exported are of torch's operators only, and transforms of ``torch.func`` know those only.
+    """
+    alone = torch.compiler.is_dynamo_compiling() and not torch.compiler.is_exporting()
+    return alone and torch._C._functorch.maybe_current_level() is None and x.device.type == "cpu"
+
+
 class EdgeList:
     r"""A pattern as a list of entries, in the order of the edges; what a :class:`SparsityPattern` is to ordinary code.
 
@@ -127,6 +136,12 @@ class EdgeList:
 
     def product(self, values: Tensor | None, x: Tensor) -> Tensor:
         """The sum over each row of the sources' rows of ``x``, by value."""
+        if _is_compiling(x) and (values is None or values.dtype == x.dtype):
+            from graphkit.ops.edge_list import edge_product
+
+            if values is None and self.live is not None:
+                values = self.live.to(x.dtype)
+            return edge_product(self.row, self.col, values, x, self.num_rows)
         messages = x.index_select(0, self.col)
         return self.row_sum(self.to_csr(messages) if values is None else values.unsqueeze(1) * messages)
 
