@@ -32,12 +32,9 @@ def test_they_equal_dense_products(num_edges, dtype):
 def test_derivatives_of_any_order_and_what_torch_asks_of_operators():
     row, col, values, x, a = _inputs()
     product, dot = torch.ops.graphkit.edge_product.default, torch.ops.graphkit.edge_dot.default
-    for function, inputs in (
-        (lambda v, x: product(row, col, v, x, 7), (values, x)),
-        (lambda a, x: dot(row, col, a, x), (a, x)),
-    ):
-        assert torch.autograd.gradcheck(function, inputs)
-        assert torch.autograd.gradgradcheck(function, inputs)
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda v, x: product(row, col, v, x, 7), (values, x))
+        assert check(lambda a, x: dot(row, col, a, x), (a, x))
     torch.library.opcheck(product, (row, col, values, x, 7))
     torch.library.opcheck(dot, (row, col, a, x))
 
