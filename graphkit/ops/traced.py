@@ -2,8 +2,8 @@
 
 Ordinarily a graph's pattern is looked up by identity and contents and multiplied by a sparse kernel, of which neither
 ``torch.compile`` and ``torch.export`` nor the transforms of ``torch.func`` know anything. To them the pattern is a list
-of edges; they fuse what is done with it themselves, for graphs of any size. Only ``torch.compile`` on the CPU is given a
-product as an operator of its own (:mod:`graphkit.ops.edge_list`), which keeps no row per edge.
+of edges; they fuse what is done with it themselves, for graphs of any size. Only ``torch.compile`` on the CPU is given
+a product as an operator of its own (:mod:`graphkit.ops.edge_list`), which keeps no row per edge.
 """
 
 from __future__ import annotations
