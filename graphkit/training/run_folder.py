@@ -79,11 +79,12 @@ class RunFolder:
         what = f"Trainer: run_dir={str(self.path)!r} holds a run ({', '.join(held)})"
         if resume:
             raise ValueError(
-                f"{what}, but no checkpoint.pt to continue from; replace it by overwrite=True, or choose another folder"
+                f"{what}, but no checkpoint.pt to continue from; replace it by fit(..., overwrite=True), or choose "
+                "another folder"
             )
         raise ValueError(
-            f"{what}; continue it by fit(..., resume=True), replace it by overwrite=True, or choose another folder "
-            "(in a shell: graphkit train --resume or --overwrite)"
+            f"{what}; continue it by fit(..., resume=True), replace it by fit(..., overwrite=True), or choose "
+            "another folder (in a shell: graphkit train --resume or --overwrite)"
         )
 
     def begin(self, texts: Mapping[str, str], continues: bool) -> None:

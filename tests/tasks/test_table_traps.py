@@ -188,3 +188,20 @@ def test_labels_that_are_no_classes(value, message):
     for options in ({}, {"target": "multiclass"}):
         with pytest.raises(ValueError, match=message):
             make(nodes.assign(topic=[value] * COUNT), edges, **options)
+
+
+def test_numbers_written_as_texts_are_refused():
+    nodes = pd.DataFrame({"age": [f"{20 + i},5" for i in range(30)], "topic": ["a", "b", "c"] * 10})
+    edges = pd.DataFrame({"source": range(29), "target": range(1, 30)})
+    with pytest.raises(ValueError, match=r"column 'age' holds numbers as texts, e.g. '20,5'; make numbers of them"):
+        gk.NodeTask.from_pandas(nodes, edges, label="topic")
+    nodes["age"] = [str(i % 5) for i in range(30)]  # codes of categories
+    assert gk.NodeTask.from_pandas(nodes, edges, label="topic").num_features == 5
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_an_empty_text_is_no_class(blank):
+    nodes = pd.DataFrame({"age": range(30), "topic": ["a", "b", blank] * 10})
+    edges = pd.DataFrame({"source": range(29), "target": range(1, 30)})
+    with pytest.raises(ValueError, match="which would be a class; leave unknown labels empty"):
+        gk.NodeTask.from_pandas(nodes, edges, label="topic")

@@ -261,7 +261,8 @@ def test_texts_that_are_no_categories():
     nodes = pd.DataFrame({"paper": ids, "title": [f"On {i}" for i in range(300)], "topic": ["a", "b", "c"] * 100})
     edges = pd.DataFrame({"citing": ids[:-1], "cited": ids[1:]})
     with pytest.raises(
-        ValueError, match=r"column 'title' has 300 different texts in 300 rows; name it in texts for .*, leave it out"
+        ValueError,
+        match=r"'title' has 300 different texts in 300 rows; name it as id=, in texts for .*, leave it out",
     ):
         make(nodes, edges)
     assert make(nodes, edges, categorical=["title"]).num_features == 300

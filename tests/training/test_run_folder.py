@@ -40,9 +40,7 @@ def test_a_folder_that_holds_a_run_is_refused(left, tmp_path):
     for name in {"result.json", "model.safetensors", "model.pt", "checkpoint.pt"} - {left}:
         (tmp_path / name).unlink()
     before = content(tmp_path)
-    message = (
-        rf"run_dir='.*' holds a run \({left}\); continue it by fit\(\.\.\., resume=True\), replace it by overwrite="
-    )
+    message = rf"run_dir='.*' holds a run \({left}\); continue it by fit\(\.\.\., resume=True\), replace it by fit"
     with pytest.raises(ValueError, match=message):
         fit(tmp_path, seed=1)
     if left != "checkpoint.pt":

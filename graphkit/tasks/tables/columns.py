@@ -11,6 +11,7 @@ import numpy as np
 from torch_geometric.data import Data
 
 Impute = Literal["mean", "median", "most_frequent"]
+_FEW = 10  # so many different numbers as texts are codes of categories, such as ratings
 _TEXTS = 100  # so many different values and more, in most rows, are no categories
 _REMEDY = "fill them, or let them be filled: impute='mean'"
 _ROUNDING = 1e-12  # differences of this relative size are rounding errors
@@ -76,8 +77,14 @@ class Column:
             mean, deviation = float(values.mean()), float(values.std())
             return cls(name, None, fill, mean, deviation if deviation > _ROUNDING * abs(mean) else 1.0)
         categories = classes_of(known)
+        if not categorical and len(categories) > _FEW and all(map(_is_number, categories)):
+            raise ValueError(
+                f"{place} holds numbers as texts, e.g. {categories[0]!r}; make numbers of them (pandas.to_numeric, "
+                "pandas.read_csv(decimal=',')), or name it in categorical"
+            )
         if not categorical and len(categories) > max(_TEXTS, known.size // 2):
-            kept = "name it in texts for gk.features.TextEmbedding, " if where == "nodes" else ""
+            others = "name it as id=, in texts for gk.features.TextEmbedding, "
+            kept = others if where == "nodes" else ""
             raise ValueError(
                 f"{place} has {len(categories)} different texts in {known.size} rows; {kept}leave it out by "
                 "features=[...], or name it in categorical to have a column for each"
@@ -187,6 +194,15 @@ def is_text(known: Any) -> bool:
 def classes_of(known: Any) -> tuple[Any, ...]:
     """The different values of a column, sorted, as plain values."""
     return tuple(sorted({plain(value) for value in known.unique()}, key=lambda value: (str(type(value)), value)))
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a text is written as a number, with a decimal point or comma."""
+    try:
+        float(value.replace(",", ".", 1))
+    except (AttributeError, ValueError):
+        return False
+    return True
 
 
 def _usual(known: Any, impute: Impute) -> Any:

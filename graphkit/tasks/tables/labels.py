@@ -39,6 +39,12 @@ def labels_of(
         series = table[names[0]]
         _check_plain(series, f"{place}: column {names[0]!r}")
         classes = classes_of(series.dropna().infer_objects())
+        blank = next((value for value in classes if isinstance(value, str) and not value.strip()), None)
+        if blank is not None:
+            raise ValueError(
+                f"{place}: column {names[0]!r} has the text {blank!r}, which would be a class; leave unknown labels "
+                "empty (None or NaN)"
+            )
         if classes[:2] == (-1, 0):
             warnings.warn(
                 f"{place}: column {names[0]!r} has -1, a class like others here; leave unknown labels empty",
