@@ -28,7 +28,8 @@ def reproduce_parser() -> Parser:
     parser.add_argument(
         "--output",
         metavar="PLACE",
-        help="the result file, with --all the folder of results (default: benchmarks/results[/<recipe>.json])",
+        help="the result file, with --all and --table also the folder of results "
+        "(default: benchmarks/results[/<recipe>.json])",
     )
     parser.add_argument(
         "--table",
@@ -99,7 +100,7 @@ def _all(options: argparse.Namespace, how: dict[str, Any]) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from graphkit.recipes import Report, load
+    from graphkit.recipes import RecipeResult, Report, load
     from graphkit.recipes.files import results_folder
 
     for name in ("all", "judge", "budget", "seeds", "split", "fresh"):
@@ -109,6 +110,8 @@ def _table(options: argparse.Namespace) -> int:
         recipe = load(options.recipe) if options.recipe else None
         folder = options.output or results_folder(recipe is None or recipe.is_shipped)
         report = Report.of(folder)
+        if Path(folder).is_file():
+            report.results["."] = RecipeResult.load(folder)
         if recipe is not None:
             report = report.only(recipe.name)
         elif not report.results:

@@ -91,7 +91,10 @@ class Report:
         """
         results = {key: result for key, result in self.results.items() if result.recipe == name}
         if not results:
-            raise ValueError(f"{self.folder}: no result of {name}; measure it with `graphkit reproduce {name}`")
+            raise ValueError(
+                f"{self.folder}: no result of {name}; measure it with `graphkit reproduce {name}`, or name the "
+                "place of its result with --output"
+            )
         return replace(self, results=results, failures={})
 
     def entries(self) -> list[Entry]:

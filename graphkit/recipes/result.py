@@ -213,7 +213,7 @@ class RecipeResult(CellTable[CellResult]):
             }
             names = ("recipe", "task", "note", "command", "hardware", "versions", "date")
             return cls(cells=cells, path=path, **{name: content[name] for name in names})
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
             why = f"no {error}, as in files of graphkit 0.1" if isinstance(error, KeyError) else error
             raise ValueError(f"{path} is not a result file ({why}); move it away and run its recipe again") from None
 

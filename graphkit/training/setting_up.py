@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import torch
@@ -79,13 +80,20 @@ def initialise(
     if seed is None or warm_start:
         return
     seed_everything(seed)
-    frozen = {p: p.detach().clone() for p in network.parameters() if not p.requires_grad}
+    before = {p: p.detach().clone() for p in network.parameters()}
+    for parameter in before:
+        if parameter.requires_grad and parameter.is_floating_point():
+            parameter.data.fill_(math.nan)  # what nobody draws anew will be seen by it
     fixed = engine.initialise(network, reset_parameters)
-    for parameter, value in frozen.items():
-        parameter.data.copy_(value)
-    if fixed:
+    drawn = {p for p in before if p.requires_grad and not p.isnan().any()}
+    for parameter, value in before.items():
+        if parameter not in drawn:
+            parameter.data.copy_(value)
+    left = [name for name, p in network.named_parameters() if p.requires_grad and p in before and p not in drawn]
+    if fixed or left:
+        culprit = f"{fixed[0]} has" if fixed else f"the part with {left[0].removeprefix('module.')} has"
         warnings.warn(
-            f"{fixed[0]} has no reset_parameters method, so fit cannot draw its initial weights and the seed does "
+            f"{culprit} no reset_parameters method, so fit cannot draw its initial weights and the seed does "
             "not cover them; add the method, or pass warm_start=True to say that they are meant to stay",
             stacklevel=4,
         )

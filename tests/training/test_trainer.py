@@ -331,3 +331,32 @@ def test_sparse_features_in_every_precision():
     runs = [fit(copy.deepcopy(start), task, warm_start=True, max_epochs=5, precision=p)[0] for p in precisions]
     single, *others = (run.history[-1]["train_loss"] for run in runs)
     assert others == [pytest.approx(single, rel=rel) for rel in (1e-4, 0.05, 0.05)]
+
+
+class Gate(torch.nn.Module):
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.lin, self.gate = torch.nn.Linear(in_channels, out_channels), torch.nn.Parameter(torch.zeros(out_channels))
+
+    def forward(self, x):
+        return self.lin(x) * self.gate.sigmoid()
+
+
+class Gates(gk.models.LayerStack):
+    def make_layer(self, in_channels, out_channels):
+        return Gate(in_channels, out_channels)
+
+    def propagate(self, layer, h, batch):
+        return layer(h)
+
+    def required_transform(self):
+        return None
+
+
+def test_a_layer_whose_weights_are_not_drawn_anew_is_told_of():
+    task = gk.load("karate")
+    model = Gates.from_task(task, hidden_channels=4)
+    kept = model.layers[0].gate.detach().clone()
+    with pytest.warns(UserWarning, match=r"the part with layers\.0\..* has no reset_parameters method"):
+        gk.Trainer(max_epochs=1, lr=1e-12, progress=False).fit(model, task)
+    assert torch.allclose(model.layers[0].gate, kept, atol=1e-6), "what is not drawn stays as it was"
