@@ -68,8 +68,8 @@ class FromEvents(PairTask):
             >>> task.num_nodes, task.split.sizes, list(task.ids)
             (3, (5, 2, 2), ['a', 'b', 'c'])
             >>> mails["kind"] = list("spmspmspm")
-            >>> EventTask.from_pandas(mails, label="kind", split=task.split).target
-            Multiclass()
+            >>> EventTask.from_pandas(mails, label="kind", split=task.split).target.name
+            'multiclass'
         """
         from graphkit.tasks.event_tables import stream_of
         from graphkit.tasks.tables import labels_of
