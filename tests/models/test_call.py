@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Batch
-from torch_geometric.explain import Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
+from torch_geometric.explain import CaptumExplainer, Explainer, GNNExplainer, GraphMaskExplainer, PGExplainer
+from torch_geometric.explain.algorithm import ExplainerAlgorithm
 from torch_geometric.nn import GCN as PyGGCN
 from torch_geometric.nn import to_hetero
 from torch_geometric.utils import get_embeddings
@@ -125,6 +126,28 @@ def test_embeddings_are_those_of_the_layers():
     first, second = get_embeddings(model, GRAPH.x, GRAPH.edge_index)
     assert torch.equal(second, model(GRAPH.x, GRAPH.edge_index))
     assert first.shape == (9, 8)
+
+
+@pytest.mark.parametrize("name", ALONG_EDGES)
+@pytest.mark.parametrize("method", ["IntegratedGradients", "Saliency"])
+def test_captum_explains_models(name, method):
+    pytest.importorskip("captum")
+    explain = Explainer(
+        build(name),
+        algorithm=CaptumExplainer(method),
+        explanation_type="model",
+        node_mask_type="attributes",
+        edge_mask_type="object",
+        model_config=OF_NODES,
+    )
+    explanation = explain(GRAPH.x, GRAPH.edge_index, index=2)
+    assert bool((explanation.edge_mask != 0).any())
+    assert bool((explanation.node_mask != 0).any())
+
+
+@pytest.mark.parametrize(("name", "layers"), [("GCN", 2), ("GIN", 2), ("GAT", 2)])
+def test_explainers_know_how_far_a_model_reads(name, layers):
+    assert ExplainerAlgorithm._num_hops(build(name)) == layers
 
 
 def test_what_is_passed_by_name_is_read_or_told():
