@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphkit.cli.common import Parser, seconds_of, tell_runs, usage
+from graphkit.cli.common import Parser, add_run_options, run_options, seconds_of, tell_runs, usage
 
 
 def benchmark_parser() -> Parser:
@@ -14,8 +14,7 @@ def benchmark_parser() -> Parser:
     )
     parser.add_argument("suite", help="a name, such as robustness, or a YAML file")
     parser.add_argument("--budget", metavar="TIME", help="start no run after this time, e.g. 2h or 1h30m")
-    parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default: 1)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each run (default: 1)")
+    add_run_options(parser)
     parser.add_argument(
         "--output", metavar="FOLDER", help="where results are kept (default: benchmarks/results of a clone, or results)"
     )
@@ -26,17 +25,12 @@ def benchmark_parser() -> Parser:
 def benchmark(arguments: list[str]) -> int:
     """Run a suite, or what is left of it."""
     options = benchmark_parser().parse_args(arguments)
-    from graphkit.core.constraints import enforce
-    from graphkit.recipes import RunOptions, load_suite
+    from graphkit.recipes import load_suite
 
-    how = {"jobs": options.jobs, "threads": options.threads}
-    with usage():
-        enforce(RunOptions, how, "graphkit benchmark")
-        budget = seconds_of(options.budget)
-        suite = load_suite(options.suite)
-        suite.check()
+    how, budget = run_options(options, "graphkit benchmark"), seconds_of(options.budget)
     tell_runs()
-    result = suite.run(options.output, budget, **how)
+    with usage():  # runs that fail stop nothing
+        result = load_suite(options.suite).run(options.output, budget, **how)
     print(result)
     print(f"  saved       {result.save()}")
     return 1 if any(reason.startswith("failed") for reason in result.failures.values()) else 0

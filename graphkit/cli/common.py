@@ -34,6 +34,27 @@ def usage() -> Iterator[None]:
         raise UsageError(str(error)) from error
 
 
+def add_run_options(parser: Parser) -> None:
+    """The flags of how runs are carried out."""
+    parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default: 1)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each run (default: 1)")
+
+
+def run_options(options: argparse.Namespace, command: str) -> dict[str, int]:
+    """What those flags say.
+
+    Raises:
+        UsageError: If it is out of range.
+    """
+    from graphkit.core.constraints import enforce
+    from graphkit.recipes import RunOptions
+
+    how = {"jobs": options.jobs, "threads": options.threads}
+    with usage():
+        enforce(RunOptions, how, command)
+    return how
+
+
 def tell_runs() -> None:
     """Without a terminal there is no bar, so a line for each finished run."""
     if not sys.stderr.isatty():

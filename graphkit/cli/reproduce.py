@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from graphkit.cli.common import Parser, UsageError, seconds_of, tell_runs, usage
+from graphkit.cli.common import Parser, UsageError, add_run_options, run_options, seconds_of, tell_runs, usage
 
 
 def reproduce_parser() -> Parser:
@@ -22,8 +22,7 @@ def reproduce_parser() -> Parser:
     parser.add_argument("--budget", metavar="TIME", help="with --all: start no run after this time, e.g. 2h or 1h30m")
     parser.add_argument("--seeds", metavar="N", help="a number of seeds, or a list: 0,3,5 (default: the recipe's)")
     parser.add_argument("--split", metavar="S", help="other splits, e.g. geom-gcn/0,geom-gcn/1 (default: the recipe's)")
-    parser.add_argument("--jobs", type=int, default=1, help="parallel processes (default: 1)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of each run (default: 1)")
+    add_run_options(parser)
     parser.add_argument("--fresh", action="store_true", help="repeat seeds that are already there")
     parser.add_argument(
         "--output",
@@ -49,12 +48,7 @@ def reproduce(arguments: list[str]) -> int:
         raise UsageError("expected a recipe, or --all")
     if options.judge:
         return _judge(options)
-    from graphkit.core.constraints import enforce
-    from graphkit.recipes import RunOptions
-
-    how = {"jobs": options.jobs, "threads": options.threads}
-    with usage():
-        enforce(RunOptions, how, "graphkit reproduce")
+    how = run_options(options, "graphkit reproduce")
     tell_runs()
     return _all(options, how) if options.all else _one(options, how)
 
@@ -100,7 +94,7 @@ def _all(options: argparse.Namespace, how: dict[str, Any]) -> int:
 
 
 def _table(options: argparse.Namespace) -> int:
-    from graphkit.recipes import RecipeResult, Report, load
+    from graphkit.recipes import Report, load
     from graphkit.recipes.files import results_folder
 
     for name in ("all", "judge", "budget", "seeds", "split", "fresh"):
@@ -110,8 +104,6 @@ def _table(options: argparse.Namespace) -> int:
         recipe = load(options.recipe) if options.recipe else None
         folder = options.output or results_folder(recipe is None or recipe.is_shipped)
         report = Report.of(folder)
-        if Path(folder).is_file():
-            report.results["."] = RecipeResult.load(folder)
         if recipe is not None:
             report = report.only(recipe.name)
         elif not report.results:

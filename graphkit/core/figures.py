@@ -42,6 +42,11 @@ def nth_colour(number: int) -> str:
     return COLOURS[number % len(COLOURS)]
 
 
+def nth_marker(number: int) -> str:
+    """The marker that tells numbers of the same colour apart."""
+    return "os^vDP*X"[number // len(COLOURS) % 8]
+
+
 def chosen_kind(
     place: str, kind: str | os.PathLike[str], path: str | os.PathLike[str] | None, offered: Iterable[str]
 ) -> tuple[str, str | os.PathLike[str] | None]:

@@ -14,7 +14,7 @@ from graphkit.core.constraints import checked
 from graphkit.core.mapped_graph import MappedGraph
 from graphkit.datasets.mapping import ROWS, map_graph
 from graphkit.tasks.split import STAGES
-from graphkit.tasks.tables.sources import ends_of, pandas_needed
+from graphkit.tasks.tables.sources import check_columns, ends_of, pandas_needed
 
 Block = dict[str, Any]
 
@@ -94,16 +94,17 @@ class _Tables:
 
     def nodes(self) -> Iterator[Block]:
         for table in _read(self.source, "nodes"):
-            id = _column(table, "nodes", self.id or table.columns[0])
+            id = self.id or table.columns[0]
+            told = [name for name in (self.label, self.split) if name is not None]
+            check_columns(table, [id, *(self.features or ()), *told], "map_files: nodes")
             self._ids.append(table[id])
-            others = [name for name in table.columns if name not in (id, self.label, self.split)]
-            columns = [_column(table, "nodes", name) for name in (others if self.features is None else self.features)]
+            others = [name for name in table.columns if name not in (id, *told)]
+            columns = others if self.features is None else self.features
             block: Block = {"x": _numbers(table, columns).astype(self.dtype)} if columns else {}
             if self.label is not None:
-                block["y"] = _numbers(table, [_column(table, "nodes", self.label)])[:, 0]
+                block["y"] = _numbers(table, [self.label])[:, 0]
             if self.split is not None:
-                told = table[_column(table, "nodes", self.split)]
-                block |= {f"{stage}_mask": (told == stage).to_numpy() for stage in STAGES}
+                block |= {f"{stage}_mask": (table[self.split] == stage).to_numpy() for stage in STAGES}
             yield block
 
     def edges(self) -> Iterator[np.ndarray]:
@@ -119,7 +120,8 @@ class _Tables:
                     f"map_files: edges of a mapped graph have no attributes; {', '.join(dropped)} is left out",
                     stacklevel=4,
                 )
-            found = [index.get_indexer(table[_column(table, "edges", name)]) for name in ends]
+            check_columns(table, ends, "map_files: edges")
+            found = [index.get_indexer(table[name]) for name in ends]
             for name, ids in zip(ends, found, strict=True):
                 if (ids < 0).any():
                     bad = table[name].iloc[int((ids < 0).argmax())]
@@ -143,12 +145,6 @@ def _read(source: Path, name: str) -> Iterator[Any]:
         raise FileNotFoundError(
             f"map_files: {source} has neither {name}.csv nor {name}.parquet, nor raw/, as OGB's sets have"
         )
-
-
-def _column(table: Any, place: str, name: str) -> str:
-    if name not in table:
-        raise ValueError(f"map_files: {place} has no column {name!r}; it has {', '.join(map(repr, table.columns))}")
-    return name
 
 
 def _numbers(table: Any, columns: Sequence[str]) -> np.ndarray:

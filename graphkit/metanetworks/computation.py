@@ -12,7 +12,7 @@ from torch.nn.modules import flatten as flattening
 from torch_geometric.data import Data
 
 from graphkit.core.constraints import checked
-from graphkit.metanetworks.tracing import FLAT, OTHERS, POINTWISE, SCALED, SUMS
+from graphkit.metanetworks.tracing import FLAT, OTHERS, POINTWISE, SCALED, SUMS, traced
 
 OPERATIONS = (
     "input", "output", "parameter", "linear", "convolution", "embedding", "batch norm", "layer norm", "group norm",
@@ -71,16 +71,10 @@ def computational_graph(module: nn.Module) -> Data:
         tensor([[0, 1, 2, 3],
                 [1, 2, 3, 4]])
     """
-    try:
-        traced = fx.Tracer().trace(module)
-    except Exception as error:
-        raise TypeError(
-            f"computational_graph: torch.fx cannot follow {type(module).__name__}.forward ({error}); pass a module "
-            "without control flow that depends on its inputs"
-        ) from error
-    number = {node: i for i, node in enumerate(traced.nodes)}
+    nodes = traced(module, fx.Tracer(), "computational_graph").nodes
+    number = {node: i for i, node in enumerate(nodes)}
     rows, names = [], []
-    for node in traced.nodes:
+    for node in nodes:
         part = _part(module, node)
         first = next(iter(part.parameters()), None) if isinstance(part, nn.Module) else part
         sizes = (
@@ -90,7 +84,7 @@ def computational_graph(module: nn.Module) -> Data:
         )
         rows.append([OPERATIONS.index(_operation(node, part)), *(min(size.bit_length(), SIZES - 1) for size in sizes)])
         names.append("" if first is None else str(node.target))
-    edges = [(number[source], number[node]) for node in traced.nodes for source in node.all_input_nodes]
+    edges = [(number[source], number[node]) for node in nodes for source in node.all_input_nodes]
     edge_index = torch.tensor(edges, dtype=torch.long).view(-1, 2).t().contiguous()
     return Data(x=torch.tensor(rows), edge_index=edge_index, names=names)
 

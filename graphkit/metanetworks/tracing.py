@@ -71,24 +71,34 @@ def module_to_graph(module: nn.Module, bias: Bias = "node") -> Data:
     if kind_of(module) is not None:
         out = add(graph, module, "", Neurons(0))
     else:
-        out = _follow(graph, module, _traced(module))
+        out = _follow(graph, module, traced(module, _Tracer(), "module_to_graph"))
     graph.number(out)
     return graph.data(module)
 
 
-def _traced(module: nn.Module) -> fx.Graph:
+def traced(module: nn.Module, tracer: fx.Tracer, place: str) -> fx.Graph:
+    """What a tracer sees a module do.
+
+    Args:
+        module: The module.
+        tracer: The tracer.
+        place: What messages begin with.
+
+    Raises:
+        TypeError: If it cannot follow.
+    """
     try:
-        return _Tracer().trace(module)
+        return tracer.trace(module)
     except Exception as error:
         raise TypeError(
-            f"module_to_graph: torch.fx cannot follow {type(module).__name__}.forward ({error}); pass a module without "
+            f"{place}: torch.fx cannot follow {type(module).__name__}.forward ({error}); pass a module without "
             "control flow that depends on its inputs"
         ) from error
 
 
-def _follow(graph: ParameterGraph, module: nn.Module, traced: fx.Graph) -> Neurons:
+def _follow(graph: ParameterGraph, module: nn.Module, operations: fx.Graph) -> Neurons:
     values: dict[fx.Node, Neurons] = {}
-    for node in traced.nodes:
+    for node in operations.nodes:
         given = [values[each] for each in node.all_input_nodes if each in values]
         if node.op == "placeholder":
             values[node] = Neurons(0)

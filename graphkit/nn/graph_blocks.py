@@ -10,6 +10,7 @@ from torch import Tensor
 
 from graphkit.core.caching import of_tensor
 from graphkit.core.devices import read
+from graphkit.ops.indices import occurrence
 
 
 class _Layout(NamedTuple):
@@ -40,12 +41,6 @@ def by_graph(function: Callable[..., Tensor], rows: tuple[Tensor, ...], batch: T
 def _layout(batch: Tensor) -> _Layout:
     if batch.numel() == 0:
         return _Layout(batch.long(), 0, 0)
-    last, unsorted = read(batch.max(), (batch[1:] < batch[:-1]).any())
-    rank = torch.arange(batch.numel(), device=batch.device)
-    if unsorted:
-        rank = torch.empty_like(rank).index_copy_(0, batch.argsort(stable=True), rank)
-    sizes = torch.zeros(last + 1, dtype=torch.long, device=batch.device)
-    sizes.index_add_(0, batch, torch.ones_like(batch, dtype=torch.long))
-    (height,) = read(sizes.max())
-    starts = sizes.cumsum(0) - sizes
-    return _Layout(batch * height + rank - starts[batch], last + 1, height)
+    rank = occurrence(batch)
+    last, highest = read(batch.max(), rank.max())
+    return _Layout(batch * (highest + 1) + rank, last + 1, highest + 1)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from graphkit.datasets import card
 from graphkit.metrics import find as find_metric
-from graphkit.recipes.drawing import Spot, pareto
+from graphkit.recipes.drawing import Spot, pareto, spots
 from graphkit.recipes.entries import Entry, duration
 from graphkit.recipes.tables import Linked
 
@@ -30,9 +30,20 @@ class Group:
     @cached_property
     def front(self) -> list[Entry]:
         """Those that no other one beats, with a score as good in as little time."""
-        better = find_metric(self.entries[0].cell.metric).higher_is_better
-        best = pareto([e.cell.mean for e in self.entries], [e.seconds for e in self.entries], better)
+        best = pareto(self._scores, self._seconds, self._higher_is_better)
         return [entry for entry, chosen in zip(self.entries, best) if chosen]
+
+    @property
+    def _scores(self) -> list[float]:
+        return [entry.cell.mean for entry in self.entries]
+
+    @property
+    def _seconds(self) -> list[float]:
+        return [entry.seconds for entry in self.entries]
+
+    @property
+    def _higher_is_better(self) -> bool:
+        return find_metric(self.entries[0].cell.metric).higher_is_better
 
     def rows(self) -> list[list[str]]:
         """The cells below :data:`HEADER`."""
@@ -51,10 +62,8 @@ class Group:
 
     def spots(self) -> list[Spot]:
         """The points of a picture."""
-        return [
-            Spot(f"{e.cell.model} ({e.variant or e.method})", e.seconds, e.cell.mean, e in self.front)
-            for e in self.entries
-        ]
+        labels = [f"{e.cell.model} ({e.variant or e.method})" for e in self.entries]
+        return spots(labels, self._scores, self._seconds, self._higher_is_better)
 
 
 def groups(entries: Iterable[Entry]) -> list[Group]:

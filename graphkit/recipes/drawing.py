@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from graphkit.core.figures import new_figure, nth_colour
+from graphkit.core.figures import new_figure, nth_colour, nth_marker
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -165,10 +165,8 @@ def draw_curves(panels: Sequence[Curves]) -> Figure:
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels):
         for number, (variant, scores) in enumerate(panel.cells.items()):
             means, stds = zip(*scores)
-            marker, deviations = "os^vDP*X"[number // 8 % 8], [std or 0.0 for std in stds]
-            axes.errorbar(
-                range(len(means)), means, deviations, label=variant, marker=marker, color=nth_colour(number), capsize=2
-            )
+            style = {"marker": nth_marker(number), "color": nth_colour(number), "capsize": 2}
+            axes.errorbar(range(len(means)), means, [std or 0.0 for std in stds], label=variant, **style)
         axes.set_xticks(range(len(panel.places)), panel.places, rotation=45)
         axes.set(title=panel.title, ylabel=panel.label)
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)

@@ -71,14 +71,16 @@ class Report:
 
     @classmethod
     def of(cls, folder: str | os.PathLike[str], failures: dict[str, str] | None = None) -> Report:
-        """Read all result files in and below a folder; JSON files of another kind are passed over.
+        """Read a result file, or all in and below a folder, where JSON files of another kind are passed over.
 
         Raises:
             ValueError: If a file is not JSON or has the layout of graphkit 0.1; the message names it.
         """
-        paths = [
-            path for path in sorted(Path(folder).rglob("*.json")) if '"recipe": ' in path.read_text(encoding="utf-8")
-        ]
+        if (file := Path(folder)).is_file():
+            folder, paths = file.parent, [file]
+        else:
+            found = sorted(Path(folder).rglob("*.json"))
+            paths = [path for path in found if '"recipe": ' in path.read_text(encoding="utf-8")]
         results = {path.relative_to(folder).with_suffix("").as_posix(): RecipeResult.load(path) for path in paths}
         recipes = Path(os.path.relpath(shipped("recipes"), folder)).as_posix()
         return cls(Path(folder), results, failures or {}, recipes)

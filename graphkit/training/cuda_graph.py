@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import keystr, tree_leaves_with_path
@@ -14,6 +12,7 @@ from torch_geometric.data import Data
 
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
+from graphkit.training.feeding import host_generators
 from graphkit.training.strategies.base import Phase, Strategy, has, parts_of
 
 WARM_UP = 3  # ordinary steps before, as PyTorch's documentation asks: lazy states and caches are made in them
@@ -31,6 +30,7 @@ class RecordedStep:
         self.strategy = strategy
         self._written: list[Tensor] = [*model.parameters(), *model.buffers()]
         self._of: tuple[Phase, Data] | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
         if engine.device.type == "cpu":
             raise ValueError("Trainer: cuda_graph=True needs a GPU of CUDA, but the device is the CPU")
         if task.resamples or not task.loader.one_graph:
@@ -50,15 +50,14 @@ class RecordedStep:
     def __call__(self, batch: Data, phase: Phase) -> Mapping[str, Any]:
         """What ``strategy.train_step(batch, phase)`` returns."""
         if self._of is None or self._of[0] is not phase or self._of[1] is not batch:
-            self._of, self._left = (phase, batch), WARM_UP
+            self._of, self._left, self._graph = (phase, batch), WARM_UP, None
             for group in (each for optimizer in phase.optimizers for each in optimizer.param_groups):
                 group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
         if self._left > 0:
             self._left -= 1
             return self._beside(batch, phase)
-        if self._left == 0:
-            self._left = -1
-            self._record(batch, phase)
+        if self._graph is None:
+            self._graph = self._recorded(batch, phase)
         self._graph.replay()
         torch.autograd.graph.increment_version(self._written)  # which no Python has told of
         return self._values
@@ -72,11 +71,12 @@ class RecordedStep:
         current.wait_stream(stream)
         return values
 
-    def _record(self, batch: Data, phase: Phase) -> None:
-        self._graph = torch.cuda.CUDAGraph()
-        before, carried = _generators(), self._carried()
+    def _recorded(self, batch: Data, phase: Phase) -> torch.cuda.CUDAGraph:
+        """The graph of a step, whose values stand where replays will write them."""
+        graph = torch.cuda.CUDAGraph()
+        before, carried = host_generators(), self._carried()
         try:
-            with torch.cuda.graph(self._graph):
+            with torch.cuda.graph(graph):
                 self._values = self.strategy.train_step(batch, phase)
         except RuntimeError as error:
             if "captur" not in str(error):
@@ -95,19 +95,15 @@ class RecordedStep:
                 f"Trainer: cuda_graph=True replays one step, but this one replaces {moved[0]}, which the next would "
                 "read; write into it in place, or leave cuda_graph out"
             )
-        if _generators() != before:
+        if host_generators() != before:
             raise ValueError(
                 "Trainer: cuda_graph=True replays one step, but this one draws from generators of Python or NumPy; "
                 "draw by torch on the device, or leave it out"
             )
+        return graph
 
     def _carried(self) -> dict[str, Any]:
         """The tensors by which a step could hear of the one before, by their places."""
         parts = (self.strategy.state_dict(), dict(self.strategy.model.named_buffers()))
         leaves = ((keystr(path), leaf) for part in parts for path, leaf in tree_leaves_with_path(part))
         return {name: leaf.data_ptr() if isinstance(leaf, Tensor) else leaf for name, leaf in leaves}
-
-
-def _generators() -> tuple[Any, ...]:
-    of_numpy: Any = np.random.get_state(legacy=True)
-    return random.getstate(), bytes(of_numpy[1]), of_numpy[2:]

@@ -84,10 +84,15 @@ class Feed:
         return batches if first is _END else chain([first], batches)
 
 
+def host_generators() -> tuple[Any, ...]:
+    """The states of Python's and NumPy's generators."""
+    of_numpy: Any = np.random.get_state(legacy=True)
+    return random.getstate(), bytes(of_numpy[1]), of_numpy[2:]
+
+
 def _global_generators() -> tuple[Any, ...]:
     """The states of Python's, NumPy's and torch's generators."""
-    of_numpy: Any = np.random.get_state(legacy=True)
-    return random.getstate(), bytes(of_numpy[1]), of_numpy[2:], bytes(torch.get_rng_state().numpy())
+    return *host_generators(), bytes(torch.get_rng_state().numpy())
 
 
 def ahead(items: Iterator[T], count: int) -> Iterator[T]:

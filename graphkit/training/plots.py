@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.core.figures import new_figure, nth_colour, save_figure
+from graphkit.core.figures import new_figure, nth_colour, nth_marker, save_figure
 from graphkit.metrics import format_score
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def plot_embeddings(states: Tensor, label: Tensor, names: Sequence[Any], umap: b
     axes = figure.add_subplot()
     for number, name in enumerate(names):
         own = places[(label == number).numpy()]
-        axes.scatter(own[:, 0], own[:, -1], 9, nth_colour(number), marker="os^vDP*X"[number // 8 % 8], label=name)
+        axes.scatter(own[:, 0], own[:, -1], 9, nth_colour(number), marker=nth_marker(number), label=name)
     axes.set(xlabel=labels[0], ylabel=labels[1])
     figure.legend(loc="outside right upper", fontsize="small", frameon=False)
     return figure

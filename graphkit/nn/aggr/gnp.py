@@ -184,9 +184,8 @@ class _Norm(torch.autograd.Function):
     def forward(ctx: Any, log: Tensor, p: Tensor, q: Tensor, sets: Sets, span: tuple[float, float]) -> Tensor:
         low, high = span
         positive = p > 0
-        if (
-            high < math.inf and float(p.abs().max()) * (high - low) < _SAFE
-        ):  # one scale for all sets keeps every exponential in range
+        in_range = high < math.inf and float(p.abs().max()) * (high - low) < _SAFE
+        if in_range:  # one scale for all sets keeps every exponential in range
             top = away = torch.where(positive, high, low).to(log.dtype).expand(1, -1)
         else:
             top = torch.where(positive, sets.reduce(log, "max"), sets.reduce(log, "min"))

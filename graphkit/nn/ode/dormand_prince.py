@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from graphkit.nn.ode.numerical import WatchedODE
+from graphkit.nn.ode.numerical import WatchedODE, too_stiff
 
 _NODES = (1 / 5, 3 / 10, 4 / 5, 8 / 9, 1.0, 1.0)
 _STAGES = (
@@ -46,10 +46,7 @@ def dormand_prince(ode: WatchedODE, z: Tensor, start: float, end: float, atol: f
     step = _first_step(ode, z, rate, t, 1 if end > start else -1, atol, rtol)
     while True:
         if t + step == t:
-            raise RuntimeError(
-                f"ODE solver {ode.method!r}: underflow in dt {float(step)}; the equation is too stiff for it: use "
-                "looser tolerances, a method with fixed steps, or a shorter time"
-            )
+            raise too_stiff(ode.method, f"underflow in dt {float(step)}")
         rates, state = [rate], z
         for node, weights in zip(_NODES, _STAGES):
             state = z + step.to(z.dtype) * _weighted(rates, weights)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from graphkit.nn.ode.equation import State
+from graphkit.nn.ode.numerical import WatchedODE
 
 Parts = list[Tensor]
 Derivative = Callable[[Tensor, Parts], Parts]
@@ -37,16 +37,18 @@ def _rk4(f: Derivative, t: Tensor, dt: Tensor, end: Tensor, z: Parts) -> Parts:
 STEPS = {"euler": _euler, "midpoint": _midpoint, "rk4": _rk4}
 
 
-def integrate_on_grid(ode: Any, z: State, method: str, start: float, end: float, step_size: float) -> State:
+def integrate_on_grid(ode: WatchedODE, z: State, start: float, end: float, step_size: float) -> State:
     """The state at ``end``, bit-equal to that of ``torchdiffeq``, whose loop asks the device for the time.
 
     Args:
-        ode: The right-hand side; ``ode.callback_step(t, z, dt)``, if there, is called before each step.
+        ode: The right-hand side, whose method is ``"euler"``, ``"midpoint"`` or ``"rk4"``.
         z: The state at ``start``, a tensor or several.
-        method: ``"euler"``, ``"midpoint"`` or ``"rk4"``.
         start: The time to begin at.
         end: The time to stop at, later.
         step_size: The step; the last one is shortened to end in time.
+
+    Raises:
+        RuntimeError: If evaluations pass their limit, or (on the CPU) there is NaN or infinity.
     """
     single = isinstance(z, Tensor)
     # views: a derivative with respect to the state is not to run through an equation that refers to the first one
@@ -64,9 +66,9 @@ def integrate_on_grid(ode: Any, z: State, method: str, start: float, end: float,
     ends = torch.tensor([start, end], dtype=first.dtype)
     grid = torch.arange(int(torch.ceil((ends[1] - ends[0]) / step_size + 1)), dtype=first.dtype) * step_size + ends[0]
     grid[-1] = ends[1]
-    told = getattr(ode, "callback_step", None)
     for t, following in itertools.pairwise(grid):
-        if told is not None:
-            told(t, state(parts), following - t)
-        parts = STEPS[method](derivative, t, following - t, following, parts)
+        ode.accept(t, parts[0])
+        parts = STEPS[ode.method](derivative, t, following - t, following, parts)
+    if ode.sees(state(parts)):
+        ode.check(ends[1], state(parts), "the state")
     return state(parts)

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from graphkit.nn.ode.equation import ODE, State, is_finite
-from graphkit.nn.ode.grid import STEPS, integrate_on_grid
 
 FIXED_STEP = ("euler", "midpoint", "heun3", "rk4", "explicit_adams", "implicit_adams")
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "adaptive_heun")
@@ -38,9 +37,14 @@ class WatchedODE:
             )
         self.count += 1
         out = self.ode(t, z)
-        if self.method in ADAPTIVE or _on_cpu(out):  # a device would be asked each time; the trainer sees the loss
+        if self.sees(out):
             self.check(t, out, "the derivative")
         return out
+
+    def sees(self, state: State) -> bool:
+        """Whether values are looked at; on a grid a device would be asked each time, and the trainer sees the loss."""
+        first = state if isinstance(state, Tensor) else state[0]
+        return self.method in ADAPTIVE or first.device.type == "cpu"
 
     def check(self, t: Tensor, value: State, what: str) -> None:
         """Raise a ``RuntimeError`` at NaN or infinity."""
@@ -51,22 +55,20 @@ class WatchedODE:
             )
 
 
-def _on_cpu(state: State) -> bool:
-    return (state if isinstance(state, Tensor) else state[0]).device.type == "cpu"
+def too_stiff(method: str, why: str) -> RuntimeError:
+    """What there is to say of steps that shrink to nothing."""
+    return RuntimeError(
+        f"ODE solver {method!r}: {why}; the equation is too stiff for it: use looser tolerances, a method with fixed "
+        "steps, or a shorter time"
+    )
 
 
 def integrate(ode: WatchedODE, z: State, start: float, end: float, arguments: dict[str, Any]) -> State:
     """The state at ``end`` for the state ``z`` at ``start``; ``arguments`` are those of ``torchdiffeq.odeint``.
 
     Raises:
-        RuntimeError: If steps shrink to nothing, evaluations pass their limit, or (of steps on a grid only on the CPU)
-            there is NaN or infinity.
+        RuntimeError: If steps shrink to nothing, evaluations pass their limit, or there is NaN or infinity.
     """
-    if ode.method in STEPS and start < end and "adjoint_method" not in arguments:
-        out = integrate_on_grid(ode, z, ode.method, start, end, arguments["options"]["step_size"])
-        if _on_cpu(out):
-            ode.check(torch.tensor(end), out, "the state")
-        return out
     import torchdiffeq
 
     first = z if isinstance(z, Tensor) else z[0]
@@ -75,10 +77,7 @@ def integrate(ode: WatchedODE, z: State, start: float, end: float, arguments: di
     try:
         path = odeint(ode, z, times, **arguments)
     except AssertionError as error:  # torchdiffeq's answer to a step that shrinks to nothing
-        raise RuntimeError(
-            f"ODE solver {ode.method!r}: {str(error).splitlines()[0]}; the equation is too stiff for it: use "
-            "looser tolerances, a method with fixed steps, or a shorter time"
-        ) from error
+        raise too_stiff(ode.method, str(error).splitlines()[0]) from error
     out = path[-1] if isinstance(path, Tensor) else tuple(part[-1] for part in path)
     ode.check(times[-1], out, "the state")
     return out

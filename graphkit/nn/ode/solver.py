@@ -12,6 +12,7 @@ from graphkit.core.constraints import Count, OneOf, Positive
 from graphkit.nn.ode.dormand_prince import dormand_prince
 from graphkit.nn.ode.equation import ODE, State
 from graphkit.nn.ode.exact import solve_exactly
+from graphkit.nn.ode.grid import STEPS, integrate_on_grid
 from graphkit.nn.ode.numerical import ADAPTIVE, FIXED_STEP, OnStep, WatchedODE, integrate
 
 METHODS = ("exact", *FIXED_STEP, *ADAPTIVE)
@@ -95,8 +96,10 @@ class ODESolver(Configurable):
             return solve_exactly(ode, z, end - start)
         watched = WatchedODE(ode, self.method, self.max_evaluations, on_step)
         try:
-            if self.method == "dopri5" and isinstance(z, Tensor) and self.adjoint is None:
+            if self.adjoint is None and self.method == "dopri5" and isinstance(z, Tensor):
                 return dormand_prince(watched, z, start, end, self.atol, self.rtol)
+            if self.adjoint is None and self.method in STEPS and start < end:
+                return integrate_on_grid(watched, z, start, end, self.step_size)
             return integrate(watched, z, start, end, self._of_torchdiffeq(ode))
         finally:
             self.evaluations = watched.count

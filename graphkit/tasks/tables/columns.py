@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from torch_geometric.data import Data
 
+from graphkit.tasks.tables.sources import check_columns
+
 Impute = Literal["mean", "median", "most_frequent"]
 _FEW = 10  # so many different numbers as texts are codes of categories, such as ratings
 _TEXTS = 100  # so many different values and more, in most rows, are no categories
@@ -104,8 +106,7 @@ class Column:
         Raises:
             ValueError: If a value is missing and there is nothing to put in its place, is not finite, or unknown.
         """
-        if self.name not in table:
-            raise ValueError(f"{where} has no column {self.name!r}; it has {', '.join(map(repr, table.columns))}")
+        check_columns(table, [self.name], where)
         series, place = table[self.name], f"{where}: column {self.name!r}"
         missing = series.isna().to_numpy()
         if missing.any() and self.fill is None:
@@ -165,8 +166,7 @@ def texts_of(table: Any, name: str, ids: Any) -> list[str]:
         TypeError: If one is no text.
         ValueError: If there is no such column, or its name means something else in a graph.
     """
-    if name not in table:
-        raise ValueError(f"nodes has no column {name!r}; it has {', '.join(map(repr, table.columns))}")
+    check_columns(table, [name], "nodes")
     if not isinstance(name, str) or not name.isidentifier() or hasattr(Data(), name):
         raise ValueError(f"nodes: column {name!r} cannot be an attribute of a graph; rename it")
     missing = table[name].isna()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from graphkit.tasks.tables.sources import pandas_needed
+from graphkit.tasks.tables.sources import check_columns, pandas_needed
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ def interactions_of(
         raise ValueError(f"{place}: rating={rating!r} and threshold={threshold!r} belong together; give both, or none")
     names = [user, item, *([] if rating is None else [rating]), *others]
     for name in names:
-        if name not in table:
-            raise ValueError(f"{place} has no column {name!r}; it has {', '.join(map(repr, table.columns))}")
+        check_columns(table, [name], place)
         if table[name].isna().any():
             row = int(table[name].isna().to_numpy().argmax())
             raise ValueError(f"{place}: row {row} has no {name!r}; fill it in, or leave the row out")

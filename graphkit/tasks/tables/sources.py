@@ -25,6 +25,17 @@ def pandas_needed(what: str) -> Any:
     return pandas
 
 
+def check_columns(table: Any, names: Sequence[str], where: str) -> None:
+    """Refuse a table that lacks a column.
+
+    Raises:
+        ValueError: Naming the table, the column and those that there are.
+    """
+    for name in names:
+        if name not in table:
+            raise ValueError(f"{where} has no column {name!r}; it has {', '.join(map(repr, table.columns))}")
+
+
 def ends_of(columns: Sequence[str], others: Sequence[str | None]) -> list[str]:
     """The columns of the ends of an edge: ``source`` and ``target``, else the first two that are not ``others``."""
     if {"source", "target"} <= set(columns):

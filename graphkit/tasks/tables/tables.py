@@ -13,7 +13,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.tasks.tables.columns import Column, Impute, numbers_of, texts_of
-from graphkit.tasks.tables.sources import ends_of, index_of
+from graphkit.tasks.tables.sources import check_columns, ends_of, index_of
 
 
 class Made(NamedTuple):
@@ -96,8 +96,8 @@ class Tables:
         chosen = tuple(ends_of(edges.columns, others) if ends is None else ends)
         if len(chosen) != 2 or len(set(chosen)) != 2:
             raise ValueError(f"edges: the ends are {list(chosen)}, must be two columns, source and target")
-        _check_names("nodes", nodes, [*names, *texts, *told.get("nodes", []), *([] if id is None else [id])])
-        _check_names("edges", edges, [*chosen, *others])
+        check_columns(nodes, [*names, *texts, *told.get("nodes", []), *([] if id is None else [id])], "nodes")
+        check_columns(edges, [*chosen, *others], "edges")
         unknown = [name for name in categorical if name not in (*names, *edge_features)]
         if unknown:
             raise ValueError(f"categorical names {unknown[0]!r}, which is no feature; the features are {names}")
@@ -171,8 +171,7 @@ class Tables:
     def _ids(self, nodes: Any) -> Any:
         import pandas as pd
 
-        if self.id is not None and self.id not in nodes:
-            raise ValueError(f"nodes has no column {self.id!r}; it has {', '.join(map(repr, nodes.columns))}")
+        check_columns(nodes, [] if self.id is None else [self.id], "nodes")
         ids = nodes.index if self.id is None else pd.Index(nodes[self.id], name=self.id)
         ids = index_of(list(ids)) if ids.nlevels > 1 else ids
         if ids.hasnans:
@@ -187,8 +186,7 @@ class Tables:
 
     def _end(self, edges: Any, name: str, ids: Any) -> np.ndarray:
         """The number of the node that each edge names in a column."""
-        if name not in edges:
-            raise ValueError(f"edges has no column {name!r}; it has {', '.join(map(repr, edges.columns))}")
+        check_columns(edges, [name], "edges")
         named = edges[name]
         if named.isna().any():
             raise ValueError(f"edges: row {int(named.isna().to_numpy().argmax())} has no {name!r}")
@@ -248,12 +246,6 @@ def _check_tables(nodes: Any, edges: Any) -> None:
             raise ValueError(f"{name}: two columns are called {repeated!r}; rename one")
     if nodes.empty and not len(nodes.index):
         raise ValueError("nodes has no rows")
-
-
-def _check_names(table: str, given: Any, names: Sequence[str]) -> None:
-    for name in names:
-        if name not in given:
-            raise ValueError(f"{table} has no column {name!r}; it has {', '.join(map(repr, given.columns))}")
 
 
 def _check_exact(ids: Any, place: str) -> None:

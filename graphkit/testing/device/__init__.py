@@ -9,10 +9,9 @@ CUDA does,
 - when a generator of the CPU is to draw on the device,
 - when torch has no CUDA kernel for an operation.
 
-It counts operations, waits of the host for the device and copies, by file and line, and records CUDA graphs, in which a
-wait raises. Blind spots: cuSPARSE's rounding,
-memory, time, CUDA's autocast, NCCL and several devices, kernels of Triton and of other compiled extensions
-(torch stands in for torch-scatter). Those need a real GPU: ``pytest -m gpu``.
+It counts operations, waits of the host for the device and copies, by file and line, and records CUDA graphs, in which
+a wait raises. Blind spots: cuSPARSE's rounding, memory, time, CUDA's autocast, NCCL and several devices, kernels of
+Triton and of other compiled extensions (torch stands in for torch-scatter). Those need a real GPU: ``pytest -m gpu``.
 
 torch learns of the device once per process, before the first backward pass: :func:`register`, e.g. in ``conftest.py``.
 It needs an interface that is in torch 2.13; :func:`available` tells.

@@ -74,10 +74,8 @@ def _tensors(tree: Any) -> dict[int, Tensor]:
 
 def _written(operation: Any, args: Any, kwargs: dict[str, Any]) -> Iterator[Tensor]:
     """What an operation writes into."""
-    given, silent = (
-        dict(enumerate(args)) | kwargs,
-        rules.SILENT_WRITES.get(operation._schema.name.partition("::")[2], ()),
-    )
+    given, name = dict(enumerate(args)) | kwargs, operation._schema.name.partition("::")[2]
+    silent = rules.SILENT_WRITES.get(name, ())
     for place, argument in enumerate(operation._schema.arguments):
         if argument.name in silent or (argument.alias_info is not None and argument.alias_info.is_write):
             yield from _tensors(given.get(argument.name, given.get(place))).values()
