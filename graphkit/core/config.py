@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from graphkit.core.constraints import Checked
@@ -46,3 +47,13 @@ class Configurable(Checked):
             elif value != parameter.default:
                 parts.append(f"{parameter.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def shared_arguments(base: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the arguments that the constructor of a base takes, too, for a subclass that hands them on by name.
+
+    Args:
+        base: The base.
+        given: ``locals()`` of the subclass's constructor.
+    """
+    return {name: given[name] for name in inspect.signature(base).parameters if name in given}

@@ -23,7 +23,6 @@ from graphkit.models.convolution import (
     RelationalGNN,
 )
 from graphkit.models.diffusion import AIR, APPNP, CDE, DAGNN, GRAND, DistributedOrderCDE, LazyGNN
-from graphkit.models.edge_stack import EdgeStack
 from graphkit.models.expressive import KLGNN, PathNN, PPGNpp
 from graphkit.models.graph_free import ADPA, DGMLP, MLP, DeepSets
 from graphkit.models.implicit import EnergyGNN
@@ -32,7 +31,7 @@ from graphkit.models.mixture import Mowst, MowstStar
 from graphkit.models.recommend import ItemKNN, LightGCN, MatrixFactorization, NodeEmbeddings, Popularity, Sheaf4Rec
 from graphkit.models.sampled import GraphSAINT, ShaDowGNN
 from graphkit.models.sheaf import CSNN, BuNN, ConnectionSheaf, SheafDiffusion, SheafNetwork
-from graphkit.models.stack import LayerStack
+from graphkit.models.stack import EdgeStack, LayerStack
 from graphkit.models.temporal import JODIE, NAT, TGN, DyRep, EdgeBank, EventModel, GraphMixer, StaticEmbedding
 
 __all__ = [

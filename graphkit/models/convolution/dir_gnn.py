@@ -9,6 +9,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn import DirGNNConv
 
 from graphkit.core.checks import Checks
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability, UnitInterval
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack, Norm
@@ -74,22 +75,7 @@ class DirGNN(LayerStack):
         pool_outputs: bool = False,
     ) -> None:
         self.conv, self.alpha, self.root_weight = conv, alpha, root_weight  # for make_layer
-        super().__init__(
-            in_channels,
-            hidden_channels,
-            num_layers,
-            out_channels,
-            dropout=dropout,
-            act=act,
-            norm=norm,
-            residual=residual,
-            readout=readout,
-            bias=bias,
-            readout_kwargs=readout_kwargs,
-            input_dropout=input_dropout,
-            head_dropout=head_dropout,
-            pool_outputs=pool_outputs,
-        )
+        super().__init__(**shared_arguments(LayerStack, locals()))
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         layer = DirGNNConv(CONVS[self.conv](in_channels, out_channels, bias=self.bias), self.alpha, root_weight=False)

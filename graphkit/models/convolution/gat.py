@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import State, edge_attr_of
@@ -80,22 +81,7 @@ class GAT(LayerStack):
         pool_outputs: bool = False,
     ) -> None:
         self.conv, self.heads, self.edge_dim = conv, heads, edge_dim  # for make_layer
-        super().__init__(
-            in_channels,
-            hidden_channels,
-            num_layers,
-            out_channels,
-            dropout=dropout,
-            act=act,
-            norm=norm,
-            residual=residual,
-            readout=readout,
-            bias=bias,
-            readout_kwargs=readout_kwargs,
-            input_dropout=input_dropout,
-            head_dropout=head_dropout,
-            pool_outputs=pool_outputs,
-        )
+        super().__init__(**shared_arguments(LayerStack, locals()))
         self.reads = Reads(edge_attr=edge_dim is not None)
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

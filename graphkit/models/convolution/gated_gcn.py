@@ -12,8 +12,7 @@ from torch_geometric.data import Data
 from graphkit.core.checks import Checks
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.edge_stack import EdgeStack
-from graphkit.models.stack import NORMS
+from graphkit.models.stack import NORMS, EdgeStack
 from graphkit.nn import GatedGCNConv, Linear, dropout
 
 

@@ -8,7 +8,7 @@ from torch_geometric.data import Data
 from graphkit.core.checks import Checks
 from graphkit.core.reads import Reads
 from graphkit.models.base import State
-from graphkit.models.edge_stack import EdgeStack
+from graphkit.models.stack import EdgeStack
 from graphkit.nn import GCNConv, GCNEConv
 
 

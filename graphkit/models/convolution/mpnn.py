@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.base import State
 from graphkit.models.stack import LayerStack, Norm
@@ -63,20 +64,7 @@ class MPNN(LayerStack):
         head_dropout: Probability = 0.0,
     ) -> None:
         self.aggr, self.aggr_kwargs = aggr, aggr_kwargs  # for make_layer
-        super().__init__(
-            in_channels,
-            hidden_channels,
-            num_layers,
-            out_channels,
-            dropout=dropout,
-            act=act,
-            norm=norm,
-            residual=residual,
-            readout=readout,
-            readout_kwargs=readout_kwargs,
-            input_dropout=input_dropout,
-            head_dropout=head_dropout,
-        )
+        super().__init__(**shared_arguments(LayerStack, locals()))
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return MPNNConv(in_channels, self.hidden_channels, out_channels, self.aggr, self.aggr_kwargs)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import State
@@ -67,21 +68,7 @@ class RelationalGNN(LayerStack):
         pool_outputs: bool = False,
     ) -> None:
         self.conv, self.num_relations = conv, num_relations  # for make_layer
-        super().__init__(
-            in_channels,
-            hidden_channels,
-            num_layers,
-            out_channels,
-            dropout=dropout,
-            act=act,
-            norm=norm,
-            residual=residual,
-            readout=readout,
-            readout_kwargs=readout_kwargs,
-            input_dropout=input_dropout,
-            head_dropout=head_dropout,
-            pool_outputs=pool_outputs,
-        )
+        super().__init__(**shared_arguments(LayerStack, locals()))
 
     @classmethod
     def from_task(cls: type[R], task: Any, **arguments: Any) -> R:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from graphkit.core.checks import Checks
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.graph_free.mlp import MLP
 from graphkit.models.stack import Norm
@@ -60,16 +61,4 @@ class DeepSets(MLP):
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
     ) -> None:
-        super().__init__(
-            in_channels,
-            hidden_channels,
-            num_layers,
-            out_channels,
-            dropout=dropout,
-            act=act,
-            norm=norm,
-            readout=readout,
-            readout_kwargs=readout_kwargs,
-            input_dropout=input_dropout,
-            head_layers=head_layers,
-        )
+        super().__init__(**shared_arguments(MLP, locals()))
