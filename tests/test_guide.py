@@ -88,7 +88,11 @@ def run_commands(block: Block) -> None:
     for command in commands(block):
         name, *arguments = shlex.split(command)
         if name == "graphkit":
-            assert main(arguments) == 0, f"line {block.line}: {command}"
+            with contextlib.ExitStack() as stack:
+                if ">" in arguments:
+                    arguments, (file,) = arguments[:-2], arguments[-1:]
+                    stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(file, "w"))))
+                assert main(arguments) == 0, f"line {block.line}: {command}"
 
 
 def run_page(page: Path) -> None:
