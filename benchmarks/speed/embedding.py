@@ -54,7 +54,8 @@ def fastrp_embedding() -> Benchmark:
         ours=lambda: fastrp(edge_index, num_nodes=NODES, weights=WEIGHTS, beta=BETA, projection=given),
         opponent=official,
         against="the official procedure in scipy",
-        rounds=3,
+        rounds=5,
+        warmups=1,
         tolerance=1e-3,
     )
 
@@ -75,7 +76,7 @@ def walks() -> Benchmark:
     def ours() -> None:
         random_walks(edge_index, num_nodes=NODES, starts=starts, walk_length=LENGTH)
 
-    return Benchmark(ours, with_networkx, "a walker on networkx", rounds=3)
+    return Benchmark(ours, with_networkx, "a walker on networkx", rounds=3, warmups=1)
 
 
 @numba.njit
