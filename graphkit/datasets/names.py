@@ -21,7 +21,7 @@ Graph = Literal[
     "reddit-multi-5k", "ring-transfer", "second-minimum", "sine-networks", "subgraph-counts", "tree-neighbors-match",
     "tree-transfer", "zinc-rebuilt", "zinc",
 ]  # fmt: skip
-Ranking = Literal["movielens-100k", "movielens-1m", "planted-interactions"]
+Ranking = Literal["facebook-books", "movielens-100k", "movielens-1m", "planted-interactions", "yahoo-movies"]
 Link = Literal[
     "amazon-photo-links", "celegans", "citeseer-full-links", "citeseer-links", "cora-links", "cora-ml-links", "ecoli",
     "karate-links", "ns", "ogbl-collab", "ogbl-ddi", "ogbl-ppa", "pb", "power", "pubmed-full-links", "pubmed-links",

@@ -161,12 +161,6 @@ class Experiment:
         strategy = part and find_class("strategy", part["class_path"])(**part["init_args"])
         return Trainer(**self.config["trainer"] | {"strategy": strategy} | changes)
 
-    def num_parameters(self) -> int:
-        """The number of trainable parameters of the model, as the strategy shapes it."""
-        task = self.load_task()
-        network = self.build_trainer(progress=False)._restore(self.build_model(task), task)
-        return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
-
     def run(self, resume: bool = False, split: int | str | None = None, **changes: Any) -> Result:
         """Load, build and train.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from graphkit.core.constraints import checked
 from graphkit.datasets import MissingFilesError, card, load
 from graphkit.datasets.splits import fold_overlap
-from graphkit.recipes.experiment import Experiment
 from graphkit.recipes.files import recipe_files, results_folder
 from graphkit.recipes.recipe import Recipe
 from graphkit.recipes.recipe import load as load_recipe
@@ -24,8 +23,7 @@ def rejudge(result: RecipeResult, recipe: Recipe) -> None:
     """Give a stored result what its recipe says today of published values, and each run its baseline.
 
     A cell that the recipe has no more keeps what it had; one that was measured with another configuration becomes not
-    comparable. Baselines, and numbers of parameters of the same configuration, are computed where they are missing and
-    the data is at hand. The note is that of today, if all
+    comparable. Baselines are computed where they are missing and the data is at hand. The note is that of today, if all
     configurations are.
 
     Args:
@@ -44,12 +42,7 @@ def rejudge(result: RecipeResult, recipe: Recipe) -> None:
         cell.published, cell.margin = today.published, today.margin
         cell.not_comparable = OTHER if other else today.not_comparable
         cell.overlap = fold_overlap(card(name), [run["split"] for run in cell.runs])
-        known = cell.num_parameters
-        if known is None and today.experiment.hash == cell.config_hash:
-            known = _num_parameters(today.experiment)
         for run in cell.runs:
-            if known is not None:
-                run.setdefault("num_parameters", known)
             if run.get("baseline") is None:
                 score = _baseline(name, run["split"], tuple(sorted(options.items())))
                 run["baseline"] = None if score is None else round(in_unit(score, cell.unit), 6)
@@ -73,13 +66,6 @@ def rejudge_all(output: str | os.PathLike[str] | None = None) -> Report:
     report = Report.of(folder)
     report.save()
     return report
-
-
-def _num_parameters(experiment: Experiment) -> int | None:
-    try:
-        return experiment.num_parameters()
-    except MissingFilesError:
-        return None
 
 
 @cache

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from graphkit import datasets
 from graphkit.datasets.loaders import LOADERS
 from graphkit.datasets.raw import RawFiles, check_pickle
 
@@ -220,3 +221,27 @@ def test_networks_for_matlab_have_edges_and_groups_and_weights_if_there_are_any(
         assert sorted(zip(*data.edge_index.tolist(), strict=True)) == [(0, 1), (1, 0), (1, 2), (2, 1)]
         assert data.y.tolist() == group.tolist()
         assert data.edge_weight.tolist() == [2.0] * 4 if scale == 2 else "edge_weight" not in data
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "lines", "edges"),
+    [
+        ("movielens-1m", "movielens/ml-1m/ratings.dat", "7::30::5::90\n7::10::2::80\n9::10::3::70\n", [[0, 1], [3, 2]]),
+        ("movielens-100k", "movielens/ml-100k/u.data", "7\t30\t5\t90\n7\t10\t2\t80\n9\t10\t3\t70\n", [[0, 1], [3, 2]]),
+        ("yahoo-movies", "yahoo-movies/ratings.tsv", "7\t30\t5\n7\t10\t2\n9\t10\t3\n", [[0, 1], [3, 2]]),
+        ("facebook-books", "facebook-books/ratings.tsv", "7\t30\t1\n7\t10\t1\n9\t10\t1\n", [[0, 0, 1], [3, 2, 2]]),
+    ],
+)
+def test_ratings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str, lines: str, edges: list[list[int]]
+) -> None:
+    place = tmp_path / "mirror" / file
+    place.parent.mkdir(parents=True)
+    place.write_text(lines)
+    monkeypatch.setenv("GRAPHKIT_MIRROR", str(tmp_path / "mirror"))
+    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
+    (data,) = datasets.load_graphs(name)
+    assert data.edge_index.tolist() == edges
+    assert data.node_type.tolist() == [0, 0, 1, 1]
+    if "movielens" in name:
+        assert data.edge_time.tolist() == [90, 70]
