@@ -145,7 +145,7 @@ def _id_mpnn(l: int, rate: float, max_distance: int | None, expand: bool) -> Ben
 
     def run(ours: bool) -> tuple[Tensor, ...]:
         torch.manual_seed(1)  # the same sets for both
-        out = model(batch) if ours else _dense(model, batch, *sets())
+        out = model(batch.clone()) if ours else _dense(model, batch, *sets())  # a clone: no copies were kept of it
         gradients = torch.autograd.grad(out.square().sum(), parameters)
         return out.detach(), gradients[0], gradients[-1]
 

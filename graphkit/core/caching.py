@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Hashable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -91,13 +91,14 @@ class TensorCache(Generic[T]):
         return len(self._entries)
 
     def get(
-        self, owner: Tensor, parts: tuple[Tensor, ...], key: Hashable, make: Callable[[tuple[Tensor, ...]], T]
+        self, owner: Tensor, parts: tuple[Tensor | None, ...], key: Hashable, make: Callable[[tuple[Any, ...]], T]
     ) -> T:
         """What ``make`` computes of private copies of a tensor's parts.
 
         Args:
             owner: The tensor.
-            parts: The tensors that hold its contents, itself or those of its sparse layout.
+            parts: The tensors that hold its contents, itself or those of its sparse layout, and others on which it
+                depends.
             key: All else that ``make`` reads.
             make: Computes it.
         """
@@ -109,7 +110,7 @@ class TensorCache(Generic[T]):
             entry = None
         contents = Snapshot(parts) if entry is None else entry[1]
         with torch.inference_mode(False), torch.no_grad():
-            made = make(cast(tuple[Tensor, ...], contents.copies))
+            made = make(contents.copies)
         if entry is None:
             entry = self._entries[id(owner)] = weakref.ref(owner, self._forget(id(owner))), contents, {}
         return entry[2].setdefault(key, made)  # one winner when threads race

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from functools import cached_property
+import copy
 from itertools import pairwise, permutations
 from typing import NamedTuple
 
@@ -12,8 +11,13 @@ import torch
 from torch import Tensor
 
 from graphkit.algorithms.colouring.refinement import refinements
-from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern, split_edges
-from graphkit.ops.indices import ragged, starts
+from graphkit.core.caching import Caching
+from graphkit.core.devices import CPU, read
+from graphkit.ops import SparseMatrix, SparsityPattern, split_pattern
+from graphkit.ops.facts import positions
+from graphkit.ops.groups import Groups
+from graphkit.ops.indices import count, ragged, starts
+from graphkit.ops.pattern import build_pattern
 
 _MAX_ROWS = 2**27
 
@@ -30,52 +34,124 @@ class Step(NamedTuple):
     adjacency: list[SparseMatrix]
 
 
-class LabelledCopies:
+class _Sizes(NamedTuple):
+    """What the host has to know of copies.
+
+    Attributes:
+        largest: The number of nodes of the largest graph.
+        subsets: The number of subsets.
+        rows: The number of pairs (subset, node).
+        edges: The number of edges of each kind between these.
+    """
+
+    largest: int
+    subsets: int
+    rows: int
+    edges: list[int]
+
+
+class LabelledCopies(Caching):
     r"""Copies of graphs, one per subset of :math:`l` nodes and per order in which these get the labels.
 
+    They are built on the device of the subsets, for which the host waits once; what is asked of them is kept.
+
     Args:
-        edge_index: Edges of all graphs ``[2, num_edges]``.
-        edge_type: The kind of each edge ``[num_edges]``.
+        graph: The pattern of all graphs.
+        edge_type: The kind of each edge ``[num_edges]``; ``None`` if all are of one kind.
         num_types: The number of kinds.
         node_start: The first node of each graph, then the number of nodes.
         subsets: Nodes ``[l, num_subsets]``, by graph.
 
     Attributes:
-        subsets: The subsets, on the CPU.
+        subsets: The subsets.
         graph: The graph of each subset.
-        row_start: The first row of each subset, then the number of rows: a row is a pair (subset, node).
-        node: The node of each row.
 
     Raises:
-        ValueError: If there are more than :math:`2^{27}` labelled nodes.
+        ValueError: If there are more than :math:`2^{27}` labelled nodes, when they are asked for.
     """
 
     def __init__(
-        self, edge_index: Tensor, edge_type: Tensor, num_types: int, node_start: Tensor, subsets: Tensor
+        self, graph: SparsityPattern, edge_type: Tensor | None, num_types: int, node_start: Tensor, subsets: Tensor
     ) -> None:
-        self._device, edge_index = edge_index.device, edge_index.cpu()
-        self._node_start, self.subsets, self._type = node_start.cpu(), subsets.cpu().long(), edge_type.cpu()
-        size = int(self._node_start[-1])
-        self._whole = sparsity_pattern(edge_index, size)
-        kinds = split_edges(edge_index, self._type, range(num_types), size)
-        self._patterns = [sparsity_pattern(edges, size) for edges in kinds]
-        graph = torch.searchsorted(self._node_start, self.subsets[0], right=True) - 1
-        self._first, self._width = self._node_start[graph], self._node_start.diff()[graph]
-        rows = int(self._width.sum()) * math.factorial(len(self.subsets))
-        if rows > _MAX_ROWS:
-            raise ValueError(
-                f"{self.subsets.size(1)} sets of {len(self.subsets)} nodes make {rows:.3g} labelled nodes at once, "
-                "more than 2**27; use a smaller rate, max_distance or batch, fewer labels, or smaller graphs"
-            )
-        self._node = ragged(self._first, self._width)
-        self.graph, self.node = graph.to(self._device), self._node.to(self._device)
-        self.row_start = starts(self._width).to(self._device)
+        self._whole, self._type, self._node_start = graph, edge_type, node_start
+        self._patterns = by_type(graph, edge_type, num_types)
+        self._orders = torch.tensor(list(permutations(range(subsets.size(0)))), device=subsets.device)
+        ends = [node_start, *(pattern.rowptr[node_start] for pattern in self._patterns)]
+        self._per_graph = torch.stack(ends).diff()  # nodes, and edges of each kind
+        self._known: _Sizes | None = None
+        self._choose(subsets.long())
 
-    @cached_property
+    def _choose(self, subsets: Tensor) -> None:
+        self.subsets = subsets
+        self.graph = torch.searchsorted(self._node_start, subsets[0], right=True) - 1
+        self._first, self._width = self._node_start[self.graph], self._per_graph[0, self.graph]
+
+    def split(self, num_rows: int) -> list[LabelledCopies]:
+        """Parts of about ``num_rows`` labelled nodes each; these alone, if they are no more."""
+        size = max(1, num_rows // (self.largest * len(self._orders)))
+        if self.subsets.size(1) <= size:
+            return [self]
+        kinds = self._type, len(self._patterns), self._node_start
+        return [LabelledCopies(self._whole, *kinds, part) for part in self.subsets.split(size, dim=1)]
+
+    def sample(self, rate: float) -> LabelledCopies:
+        """A random share of each graph's subsets: ``int(rate * n) + 1`` of ``n``, at most all, in their order."""
+        drawn, sizes = self.cached(("sample", rate), lambda: self._planned(rate))
+        by_chance = torch.rand(self.graph.shape, device=self.graph.device).argsort()
+        by_chance = by_chance[self.graph[by_chance].argsort(stable=True)]
+        number = count(self.graph, drawn.numel())
+        rank = torch.arange(self.graph.numel(), device=self.graph.device) - starts(number)[self.graph]
+        chosen = by_chance[positions(rank < drawn[self.graph], sizes.subsets)].sort().values
+        part = copy.copy(self)
+        part._known = sizes
+        part._choose(self.subsets[:, chosen])
+        return part
+
+    def _planned(self, rate: float) -> tuple[Tensor, _Sizes]:
+        """How many subsets of each graph a sample has, and how large it is, whichever they are."""
+        counts = count(self.graph, self._per_graph.size(1))
+        drawn = torch.minimum((rate * counts).long() + 1, counts)
+        sums = drawn.sum(), *(self._per_graph * drawn).sum(1)
+        largest, subsets, rows, *edges = read(self._per_graph[0].max(), *sums)
+        return drawn, _Sizes(largest, subsets, rows, edges)
+
+    @property
+    def _sizes(self) -> _Sizes:
+        if self._known is None:
+            self._known = self._planned(1.0)[1]
+        return self._known
+
+    @property
+    def largest(self) -> int:
+        """The number of nodes of the largest graph."""
+        return self._sizes.largest
+
+    @property
+    def node(self) -> Tensor:
+        """The node of each row, which is a pair (subset, node)."""
+        return self.cached("node", self._nodes)
+
+    @property
+    def sets(self) -> Groups:
+        """The rows grouped by subset."""
+        return Groups(self._sizes.subsets, None, starts(self._width), self._sizes.rows)
+
+    @property
     def adjacency(self) -> list[SparseMatrix]:
         """Edges between rows (subset, node), one matrix per kind."""
-        rows = torch.arange(self._node.numel())
-        return self._between(self._node, rows, rows, rows.numel())
+        rows = torch.arange(self._sizes.rows, device=self.node.device)
+        return self.cached(
+            "adjacency", lambda: self._between(self.node, rows, rows, self._sizes.rows, self._sizes.edges)
+        )
+
+    def _nodes(self) -> Tensor:
+        rows = self._sizes.rows * len(self._orders)
+        if rows > _MAX_ROWS:
+            raise ValueError(
+                f"{self._sizes.subsets} sets of {len(self.subsets)} nodes make {rows:.3g} labelled nodes at once, "
+                "more than 2**27; use a smaller rate, max_distance or batch, fewer labels, or smaller graphs"
+            )
+        return ragged(self._first, self._width, self._sizes.rows)
 
     def steps(self, num_layers: int, merge: bool = True) -> tuple[list[Step], SparseMatrix]:
         r"""What each layer reads that starts from labels alone, and the mean over orders that ends in :attr:`node`.
@@ -86,37 +162,42 @@ class LabelledCopies:
 
         Args:
             num_layers: The number of layers.
-            merge: Whether rows are merged (default: ``True``).
+            merge: Whether rows are merged (default: ``True``); on the CPU only, a GPU would wait for each refinement.
         """
-        orders = torch.tensor(list(permutations(range(self.subsets.size(0)))))
+        merge = merge and self.subsets.device == CPU
+        return self.cached(("steps", num_layers, merge), lambda: self._steps(num_layers, merge))
+
+    def _steps(self, num_layers: int, merge: bool) -> tuple[list[Step], SparseMatrix]:
+        orders, num_rows = self._orders, self.node.numel()
+        total = num_rows * len(orders)
         width, first = (part.repeat_interleave(len(orders)) for part in (self._width, self._first))
-        node, start = ragged(first, width), starts(width)
-        rows = torch.arange(node.numel())
+        node, start = ragged(first, width, total), starts(width)
+        rows = torch.arange(total, device=node.device)
         label = torch.full_like(node, self.subsets.size(0))
         label[(start[:-1] - first).view(-1, len(orders), 1) + self.subsets.t()[:, None]] = orders
-        names = self._colours(label, num_layers, len(orders)) if merge else [label] + [rows] * num_layers
+        names = self._colours(label, num_layers) if merge else [label] + [rows] * num_layers
+        all_edges = [number * len(orders) for number in self._sizes.edges]
         steps: list[Step] = []
         size = self.subsets.size(0) + 1
         for layer, (below, here) in enumerate(pairwise(names)):
             if layer > 1 and names[layer - 1] is below is here:
                 steps.append(steps[-1])
                 continue
-            chosen = torch.from_numpy(_one_of_each(here.numpy()))
-            matrices = self._between(node[chosen], chosen, below, size)
-            steps.append(Step(below[chosen].to(self._device), matrices))
+            chosen = rows if here is rows else torch.from_numpy(_one_of_each(here.numpy()))
+            matrices = self._between(node[chosen], chosen, below, size, all_edges if here is rows else None)
+            steps.append(Step(below[chosen], matrices))
             size = chosen.numel()
-        into = ragged(starts(self._width)[:-1].repeat_interleave(len(orders)), width)
-        share = torch.full(into.shape, 1 / len(orders), dtype=torch.float64)
-        mean = SparseMatrix.from_edges(torch.stack([names[-1], into]), share, (size, self._node.numel()))
-        return steps, mean.to(self._device)
+        into = ragged(starts(self._width)[:-1].repeat_interleave(len(orders)), width, total)
+        share = torch.full(into.shape, 1 / len(orders), dtype=torch.float64, device=into.device)
+        return steps, SparseMatrix(build_pattern(names[-1], into, size, num_rows), share)
 
-    def _colours(self, label: Tensor, num_layers: int, num_orders: int) -> list[Tensor]:
+    def _colours(self, label: Tensor, num_layers: int) -> list[Tensor]:
         """The colour of each row before and after each layer."""
         from graphkit.algorithms.kernels import colouring as kernels
 
-        whole, width = self._whole, self._node_start.diff()
-        kinds = whole.to_csr(self._type)
-        copies = torch.bincount(self.graph.cpu(), minlength=width.numel()) * num_orders
+        whole, width = self._whole, self._per_graph[0]
+        kinds = torch.zeros_like(whole.col) if self._type is None else whole.to_csr(self._type)
+        copies = count(self.graph, width.numel()) * len(self._orders)
         layout = kernels.Layout(
             kernels.EDGES,
             1,
@@ -139,15 +220,25 @@ class LabelledCopies:
                 break
         return colours + colours[-1:] * (num_layers + 1 - len(colours))
 
-    def _between(self, node: Tensor, row: Tensor, names: Tensor, size: int) -> list[SparseMatrix]:
+    def _between(
+        self, node: Tensor, row: Tensor, names: Tensor, size: int, num_edges: list[int] | None
+    ) -> list[SparseMatrix]:
         """Per kind, the edges into some rows, given with their nodes, from the ``size`` rows that have these names."""
         matrices = []
-        for pattern in self._patterns:
+        for kind, pattern in enumerate(self._patterns):
+            total = None if num_edges is None else num_edges[kind]
             degree = pattern.in_degree[node]
-            entries = ragged(pattern.rowptr[node], degree)
-            source = names[pattern.col[entries] + (row - node).repeat_interleave(degree)]
-            matrices.append(SparseMatrix(SparsityPattern(starts(degree), source, None, size)).to(self._device))
+            entries = ragged(pattern.rowptr[node], degree, total)
+            source = names[pattern.col[entries] + (row - node).repeat_interleave(degree, output_size=total)]
+            matrices.append(SparseMatrix(SparsityPattern(starts(degree), source, None, size)))
         return matrices
+
+
+def by_type(graph: SparsityPattern, edge_type: Tensor | None, num_types: int) -> list[SparsityPattern]:
+    """The edges of each kind; all of them, if there is one."""
+    if edge_type is None:
+        return [graph]
+    return [pattern for pattern, _ in split_pattern(graph, edge_type, range(num_types))]
 
 
 def scaled_sum(h: Tensor, adjacency: list[SparseMatrix], scale: Tensor | None) -> Tensor:

@@ -22,7 +22,6 @@ WAITING = [
     "EnergyGNN",
     "GRAFENNE",
     "GRAND",
-    "KLGNN",
     "LazyGNN",
     "PPGNpp",
     "PathNN",

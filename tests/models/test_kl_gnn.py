@@ -15,6 +15,7 @@ from graphkit.datasets.generators.expressive import csl_edges
 from graphkit.diagnostics import separation
 from graphkit.models import KLGNN
 from graphkit.nn.labelled_copies import LabelledCopies
+from graphkit.ops import sparsity_pattern
 from graphkit.testing import assert_batch_independent, assert_permutation_equivariant, random_graph
 
 SMALL = {"num_layers": 2, "num_layers_id": 3, "num_layers_global": 2, "num_layers_regression": 1}
@@ -136,7 +137,8 @@ def test_merged_rows_are_the_distinct_ones(types):
     ring = torch.stack([torch.arange(8), (torch.arange(8) + 1) % 8])
     edges = torch.cat([ring, ring.flip(0)], dim=1)
     kinds = torch.arange(16) // 8 * (types - 1)
-    copies = LabelledCopies(edges, kinds, types, torch.tensor([0, 8]), torch.tensor([[0, 0, 3], [1, 4, 5]]))
+    graph = sparsity_pattern(edges, 8)
+    copies = LabelledCopies(graph, kinds, types, torch.tensor([0, 8]), torch.tensor([[0, 0, 3], [1, 4, 5]]))
     merged, mean = copies.steps(6)
     plain, plain_mean = copies.steps(6, merge=False)
     sizes = [step.own.numel() for step in merged]

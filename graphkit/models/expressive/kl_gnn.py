@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal, cast
@@ -13,13 +12,17 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.caching import TensorCache
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, Interval, NonNegativeInt, Positive, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn.encoders import CodeEncoder
-from graphkit.nn.labelled_copies import LabelledCopies, scaled_sum
-from graphkit.ops import SparseMatrix, scatter, segment, sparsity_pattern, split_edges
+from graphkit.nn.labelled_copies import LabelledCopies, by_type, scaled_sum
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
+from graphkit.ops.groups import Groups
+from graphkit.ops.indices import count, starts
+from graphkit.ops.segment import reduce_groups
 from graphkit.transforms import NodeSubsets
 
 _ROWS = 2**18  # of labelled copies at a time where no gradient is asked for
@@ -52,7 +55,8 @@ class KLGNN(LayeredModel):
     the official mean over nodes divides by the size of the batch's largest graph (``official_mean``); a graph without
     any set, as small graphs may be, has :math:`g = 0` here. Sets are drawn anew at every training step (``rate``) by
     torch's generator, which the trainer seeds; evaluation takes all. Labelled rows that colour refinement finds equal
-    are computed once, unless there is dropout. Edge weights are not used.
+    are computed once, on the CPU and unless there is dropout. Copies of a batch that is seen again are kept with its
+    sets. Edge weights are not used.
 
     Args:
         num_layers: The number of layers on nodes (default: 8).
@@ -201,16 +205,23 @@ class KLGNN(LayeredModel):
                 f"KLGNN: the batch has no subset_index of {self.l} rows; apply model.required_transform() to each "
                 "graph (Trainer.fit does)"
             )
-        node_start = _node_start(batch)
+        graph = sparsity_pattern(batch.edge_index, int(batch.num_nodes or 0))
+        parts = subsets, batch.edge_index, None if self.edge_types is None else batch.edge_attr, batch.get("ptr")
+        whole = _kept.get(subsets, parts, self.edge_types, lambda parts: self._copies(graph, batch, parts))
+        if not subsets.numel():
+            return
         if self.training and self.rate < 1:
-            subsets = subsets[:, _sample(torch.searchsorted(node_start, subsets[0].long(), right=True), self.rate)]
-        parts = [subsets]
-        if not torch.is_grad_enabled() and subsets.numel():
-            largest = int(node_start.diff().max()) * math.factorial(self.l)
-            parts = list(subsets.split(max(1, _ROWS // largest), dim=1))
-        for part in parts:
-            if part.numel():
-                yield LabelledCopies(batch.edge_index, self._types(batch), self.edge_types or 1, node_start, part)
+            yield whole.sample(self.rate)
+        elif torch.is_grad_enabled():
+            yield whole
+        else:
+            yield from whole.split(_ROWS)
+
+    def _copies(self, graph: SparsityPattern, batch: Data, parts: Sequence[Tensor | None]) -> LabelledCopies:
+        """All labelled copies of a batch, from its subsets, edges, their features, and where its graphs begin."""
+        subsets, _, _, start = parts
+        start = torch.tensor([0, graph.num_rows], device=graph.device) if start is None else start
+        return LabelledCopies(graph, self._types(batch, graph), self.edge_types or 1, start, cast(Tensor, subsets))
 
     def fused(self, h: Tensor, copies: LabelledCopies) -> tuple[Tensor, Tensor]:
         r"""The states :math:`z^s` of labels and :math:`u^s` before the layers on both, a row per (set, node)."""
@@ -231,27 +242,28 @@ class KLGNN(LayeredModel):
             u = self._layer(layer, u, copies.adjacency)
         return u
 
-    def embeddings(self, h: Tensor, copies: LabelledCopies, largest: int) -> Tensor:
-        r"""The embeddings :math:`g^s`, a row per set; ``largest`` is the size of the batch's largest graph."""
+    def embeddings(self, h: Tensor, copies: LabelledCopies) -> Tensor:
+        r"""The embeddings :math:`g^s`, a row per set."""
         u = self.states(h, copies)
         if self.subgraph_pool == "mean" and self.official_mean:
-            return self.subgraph_out(segment(u, copies.row_start, "sum") / largest)
-        return self.subgraph_out(segment(u, copies.row_start, self.subgraph_pool))
+            return self.subgraph_out(reduce_groups(u, copies.sets, "sum") / copies.largest)
+        return self.subgraph_out(reduce_groups(u, copies.sets, self.subgraph_pool))
 
     def _pooled_copies(self, h: Tensor, batch: Data) -> Tensor:
-        sizes = _node_start(batch).diff()
-        parts = [(self.embeddings(h, part, int(sizes.max())), part.graph) for part in self.copies(batch)]
+        num_graphs = batch.num_graphs if "ptr" in batch else 1
+        parts = [(self.embeddings(h, part), part.graph) for part in self.copies(batch)]
         if not parts:
-            return h.new_zeros(sizes.numel(), self.hidden_channels)
+            return h.new_zeros(num_graphs, self.hidden_channels)
         embeddings, graph = (torch.cat(column) for column in zip(*parts))
-        return scatter(embeddings, graph, sizes.numel(), cast(str, self.readout))
+        by_graph = Groups(num_graphs, graph, starts(count(graph, num_graphs)))
+        return reduce_groups(embeddings, by_graph, cast(str, self.readout))
 
     def _mean_of_nodes(self, h: Tensor, batch: Data) -> Tensor:
-        total, count = torch.zeros_like(h), h.new_zeros(h.size(0), 1)
+        total, number = torch.zeros_like(h), h.new_zeros(h.size(0), 1)
         for part in self.copies(batch):
             total = total.index_add(0, part.node, self.states(h, part))
-            count = count.index_add(0, part.node, h.new_ones(part.node.numel(), 1))
-        return self.subgraph_out(total / count.clamp(min=1))
+            number = number.index_add(0, part.node, h.new_ones(part.node.numel(), 1))
+        return self.subgraph_out(total / number.clamp(min=1))
 
     def _layer(self, block: nn.Module, h: Tensor, adjacency: list[SparseMatrix], own: Tensor | None = None) -> Tensor:
         scale = None if self.edge_encoder is None else self.edge_encoder.weight
@@ -259,46 +271,33 @@ class KLGNN(LayeredModel):
         return F.dropout((h if own is None else h.index_select(0, own)) + change, self.dropout, self.training)
 
     def _adjacency(self, batch: Data) -> list[SparseMatrix]:
-        n = int(batch.num_nodes or 0)
-        kinds = range(self.edge_types or 1)
-        return [
-            SparseMatrix(sparsity_pattern(e, n)) for e in split_edges(batch.edge_index, self._types(batch), kinds, n)
-        ]
+        graph = sparsity_pattern(batch.edge_index, int(batch.num_nodes or 0))
+        return [SparseMatrix(part) for part in by_type(graph, self._types(batch, graph), self.edge_types or 1)]
 
-    def _types(self, batch: Data) -> Tensor:
-        """The kind of each edge."""
+    def _types(self, batch: Data, graph: SparsityPattern) -> Tensor | None:
+        """The kind of each edge; ``None`` if all are alike."""
         if self.edge_types is None:
-            return torch.zeros_like(batch.edge_index[0])
+            return None
         codes = batch.edge_attr
         if codes is None or codes.numel() != batch.num_edges:
             given = "none" if codes is None else f"shape {list(codes.shape)}"
             raise ValueError(f"KLGNN: edge_types needs one code per edge in edge_attr, got {given}")
+        return graph.cached(("edge types", self.edge_types), self._checked_types, codes)
+
+    def _checked_types(self, codes: Tensor) -> Tensor:
         types = codes.view(-1).long()
-        wrong = (types != codes.view(-1)) | (types < 0) | (types >= self.edge_types)
+        wrong = (types != codes.view(-1)) | (types < 0) | (types >= cast(int, self.edge_types))
         if bool(wrong.any()):
             raise ValueError(
                 f"KLGNN: an edge has the code {codes.view(-1)[wrong][0].item():g}, must be a whole number in "
-                f"0..{self.edge_types - 1}; set edge_types"
+                f"0..{cast(int, self.edge_types) - 1}; set edge_types"
             )
         return types
+
+
+_kept: TensorCache[LabelledCopies] = TensorCache()  # with the subsets of a batch
 
 
 def _block(channels: int, in_channels: int | None = None) -> nn.Sequential:
     first = nn.Linear(channels if in_channels is None else in_channels, channels)
     return nn.Sequential(first, nn.ReLU(), nn.Linear(channels, channels), nn.LayerNorm(channels), nn.ReLU())
-
-
-def _node_start(batch: Data) -> Tensor:
-    """The first node of each graph, then the number of nodes."""
-    ptr = batch.get("ptr")
-    return ptr if ptr is not None else torch.tensor([0, batch.num_nodes or 0], device=batch.edge_index.device)
-
-
-def _sample(graph: Tensor, rate: float) -> Tensor:
-    """Positions, in order, of a random share of the subsets of each graph; ``graph`` ascends."""
-    counts = torch.bincount(graph)
-    drawn = torch.minimum((rate * counts).long() + 1, counts)
-    shuffled = torch.rand(graph.numel(), device=graph.device).argsort()
-    shuffled = shuffled[graph[shuffled].argsort(stable=True)]
-    rank = torch.arange(graph.numel(), device=graph.device) - (counts.cumsum(0) - counts)[graph]
-    return shuffled[rank < drawn[graph]].sort().values
