@@ -67,11 +67,6 @@ class AIRConv(Layer):
         self.lin_hop = torch_linear(in_channels, 1)
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw new attention, as torch's linear maps are drawn."""
-        self.lin_first.reset_parameters()
-        self.lin_hop.reset_parameters()
-
     @static_graphs
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All hops and their average; see the class for shapes."""

@@ -50,10 +50,6 @@ class DAGNNConv(Layer):
         self.proj = torch_linear(in_channels, 1)
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw a new gate, as torch's linear maps are drawn."""
-        self.proj.reset_parameters()
-
     @static_graphs
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All hops and their gated sum; see the class for shapes."""

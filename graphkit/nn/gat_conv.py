@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn.inits import glorot, zeros
+from torch_geometric.nn.inits import glorot
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Finite, Probability
@@ -87,12 +87,9 @@ class GATConv(AttentionConv):
 
     def reset_parameters(self) -> None:
         """Draw new weights: Glorot uniform, zeros for the bias."""
-        for lin in (self.lin, self.lin_src, self.lin_dst, self.lin_edge, self.res):
-            if lin is not None:
-                lin.reset_parameters()
+        super().reset_parameters()
         for vector in (self.att_src, self.att_dst, self.att_edge):
             glorot(vector)
-        zeros(self.bias)
 
     def forward(
         self,

@@ -65,8 +65,7 @@ class GatedGCNConv(EdgeLayer):
 
     def reset_parameters(self) -> None:
         """Draw new weights, as torch's linear maps are drawn."""
-        super().reset_parameters()
-        for lin in (self.A, self.B, self.C, self.D, self.E):
+        for lin in (self.A, self.B, self.C, self.D, self.E):  # the constructor makes C last
             lin.reset_parameters()
 
     @static_graphs

@@ -103,13 +103,6 @@ class GCNConv(Layer):
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw new weights: Glorot uniform for ``lin.weight``, zeros for ``bias``."""
-        super().reset_parameters()
-        self.lin.reset_parameters()
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
     @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""

@@ -50,15 +50,6 @@ class GCNEConv(EdgeLayer):
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
         self.reset_parameters()
 
-    def reset_parameters(self) -> None:
-        """Draw new weights: Glorot uniform, zeros for biases."""
-        super().reset_parameters()
-        self.lin.reset_parameters()
-        if self.lin_edge is not None:
-            self.lin_edge.reset_parameters()
-        if self.bias is not None:
-            nn.init.zeros_(self.bias)
-
     @static_graphs
     def forward(
         self,

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter, init
-from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Checked, Count, Finite
@@ -120,7 +119,6 @@ class GINConv(Layer):
     def reset_parameters(self) -> None:
         """Draw new weights for the network; epsilon becomes its initial value."""
         super().reset_parameters()
-        reset(self.nn)
         init.constant_(self.eps, self.initial_eps)
 
     @static_graphs

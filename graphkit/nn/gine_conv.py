@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter, init
-from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Finite
@@ -83,8 +82,6 @@ class GINEConv(EdgeLayer):
     def reset_parameters(self) -> None:
         """Draw new weights for the network and the map of edges; epsilon becomes its initial value."""
         super().reset_parameters()
-        reset(self.nn)
-        reset(self.lin)
         init.constant_(self.eps, self.initial_eps)
 
     @static_graphs

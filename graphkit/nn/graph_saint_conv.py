@@ -71,11 +71,6 @@ class GraphSAINTConv(Layer):
         self.norms = nn.ModuleList(nn.LayerNorm(out_channels, EPS) for _ in range(order + 1) if norm)
         self.activation = activation_resolver(act)
 
-    def reset_parameters(self) -> None:
-        """Draw new weights: Glorot uniform, zeros for biases, ones and zeros for the norms."""
-        for module in (*self.lins, *self.norms):
-            module.reset_parameters()
-
     @static_graphs
     def forward(
         self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None, full_degree: Tensor | None = None

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch_geometric.nn import inits
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Checked, Count, Probability
@@ -92,10 +91,6 @@ class _Averages(Layer):
             (1 + self.sep) * channels, channels, hidden_dim_multiplier, dropout
         )
 
-    def reset_parameters(self) -> None:
-        """Draw new weights, as torch's linear maps are drawn."""
-        self.feed_forward_module.reset_parameters()
-
     @static_graphs
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """The perceptron's results; see the class for shapes."""
@@ -161,11 +156,6 @@ class _AttentionModule(AttentionConv):
             raise ValueError(f"{type(self).__name__}: heads={heads} must divide channels={channels}")
         super().__init__(channels, channels // heads, heads, True, 0.0, None, add_self_loops=not sep, **kwargs)
         self.channels, self.sep = channels, sep
-
-    def reset_parameters(self) -> None:
-        """Draw new weights, as torch's linear maps are drawn."""
-        for part in self.children():
-            inits.reset(part)
 
     def sums(self, edge_index: Tensor, scores: Scores, value: Tensor) -> Tensor:
         """The heads' weighted sums of values ``[num_nodes, heads, channels]``, with self-loops unless ``sep``."""

@@ -7,7 +7,7 @@ from typing import Any, NoReturn, cast
 
 from torch import Tensor, nn
 from torch_geometric.inspector import Inspector
-from torch_geometric.nn import MessagePassing
+from torch_geometric.nn import MessagePassing, inits
 from torch_geometric.utils import is_sparse
 
 from graphkit.core.constraints import Checked
@@ -88,8 +88,10 @@ class Layer(Checked, MessagePassing):
         """One convolution; see the class for shapes."""
 
     def reset_parameters(self) -> None:
-        """Draw new weights, where there are some."""
-        super().reset_parameters()
+        """Draw new weights of all parts, in the order in which the constructor made them, and zeros for ``bias``."""
+        for part in self.children():
+            inits.reset(part)
+        inits.zeros(self._parameters.get("bias"))
         self._cached_edge_index = None
 
     def __prepare_scriptable__(self) -> nn.Module:

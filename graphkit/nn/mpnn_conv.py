@@ -72,11 +72,6 @@ class MPNNConv(Layer):
         self.update_self = Linear(in_channels, out_channels)
         self.update_messages = Linear(hidden_channels, out_channels, bias=False)
 
-    def reset_parameters(self) -> None:
-        """Draw new weights: Glorot uniform, zeros for biases, and those of the aggregation."""
-        for module in self.children():
-            module.reset_parameters()
-
     @static_graphs
     def forward(self, x: Any, edge_index: Tensor) -> Tensor:
         """The updated states; see the class for shapes."""

@@ -72,7 +72,7 @@ class PureGCNConv(Layer):
 
     def reset_parameters(self) -> None:
         """Draw new weights."""
-        self.lin.reset_parameters()
+        super().reset_parameters()
         if self.jumping is not None:
             nn.init.normal_(self.jumping)
 

@@ -71,12 +71,6 @@ class RelationalConv(Layer):
             return GINConv(GINPerceptron(self.in_channels, self.out_channels))
         return GCNConv(self.in_channels, self.out_channels, add_self_loops=False, normalize="row", bias=False)
 
-    def reset_parameters(self) -> None:
-        """Draw new weights."""
-        self.root.reset_parameters()
-        for conv in self.convs:
-            conv.reset_parameters()  # type: ignore[operator]
-
     def forward(
         self,
         x: Tensor | SparseMatrix,

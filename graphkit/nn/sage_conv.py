@@ -65,13 +65,6 @@ class SAGEConv(Layer):
         self.lin_l = torch_linear(in_channels, out_channels, bias)
         self.lin_r = torch_linear(in_channels, out_channels, bias=False) if root_weight else None
 
-    def reset_parameters(self) -> None:
-        """Draw new weights, as torch's linear maps are drawn."""
-        super().reset_parameters()
-        for lin in (self.lin, self.lin_l, self.lin_r):
-            if lin is not None:
-                lin.reset_parameters()
-
     @static_graphs
     def forward(self, x: Any, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """One convolution; see the class for shapes."""

@@ -79,11 +79,6 @@ class TransformerConv(AttentionConv):
         gate = Linear(3 * self.total_channels, 1, bias=False, weight_initializer=None)
         self.lin_beta = gate if self.beta else None
 
-    def reset_parameters(self) -> None:
-        """Draw new weights, as torch's linear layers do."""
-        for lin in self.children():
-            lin.reset_parameters()
-
     def forward(
         self,
         x: Any,

@@ -134,11 +134,6 @@ class _HopAttention(nn.Module):
         self.lin_hops = torch_linear(-1 if in_channels == -1 else K * in_channels, 1, bias=False)
         self.lin_own = torch_linear(in_channels, 1)
 
-    def reset_parameters(self) -> None:
-        """Draw new weights, as torch's linear maps are drawn."""
-        for lin in (self.lin_first, self.lin_hops, self.lin_own):
-            lin.reset_parameters()
-
     def forward(self, x: Tensor, hops: Tensor) -> Tensor:
         """The average ``[n, F]`` of ``x`` ``[n, F]`` and ``hops`` ``[n, K, F]``."""
         own = torch.cat([self.lin_own(x), self.lin_own(hops).squeeze(2)], dim=1)
@@ -155,11 +150,6 @@ class _Branches(nn.Module):
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.lins = nn.ModuleList(torch_linear(in_channels, out_channels) for _ in range(_BRANCHES))
-
-    def reset_parameters(self) -> None:
-        """Draw new weights, as torch's linear maps are drawn."""
-        for lin in self.lins:
-            cast(Any, lin).reset_parameters()
 
     def forward(self, h: Tensor) -> Tensor:
         """``[n, 7 * in_channels]`` to ``[n, 7 * out_channels]``."""

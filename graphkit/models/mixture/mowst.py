@@ -231,11 +231,6 @@ class _Gate(nn.Module):
         self.norm = None if norm is None else NORMS[norm](channels)
         self.rate = rate
 
-    def reset_parameters(self) -> None:
-        """Draw new weights, as torch's linear maps are drawn."""
-        for part in self.children():
-            part.reset_parameters()  # type: ignore[operator]
-
     def forward(self, logits: Tensor, x: Tensor | None) -> Tensor:
         """Confidences ``[n, 1]`` of logits ``[n, C]``, beside features or not."""
         parts = [dispersion(logits)]

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import SAGEConv
-from torch_geometric.nn.inits import reset
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
@@ -109,8 +108,7 @@ class DRewConv(Layer):
 
     def reset_parameters(self) -> None:
         """Draw new weights; all hops start with the same weight."""
-        for module in self.children():
-            reset(module)
+        super().reset_parameters()
         if self.hop_logits is not None:
             nn.init.ones_(self.hop_logits)
 

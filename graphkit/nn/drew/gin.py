@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor, nn
-from torch_geometric.nn.inits import reset
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
@@ -87,9 +86,6 @@ class _SumThenMLP(Layer):
     def __init__(self, mlp: nn.Module) -> None:
         super().__init__()
         self.mlp = mlp
-
-    def reset_parameters(self) -> None:
-        reset(self.mlp)
 
     def forward(self, x: Tensor, edges: SparsityPattern) -> Tensor:
         return self.mlp(self.along(SparseMatrix(edges)).matmul(x))

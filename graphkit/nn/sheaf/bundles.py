@@ -77,10 +77,6 @@ class ResidualBundle(nn.Module):
         self.norm = nn.LayerNorm(channels)
         self.ffn = FeedForwardModule(channels * (1 + (ego is not None)), channels, multiplier, rate)
 
-    def reset_parameters(self) -> None:
-        self.norm.reset_parameters()
-        self.ffn.reset_parameters()
-
     def forward(self, x: Tensor, frames: Frames, heat: Heat) -> Tensor:
         u = self.norm(x)
         rotated = frames.into(u)
@@ -104,9 +100,6 @@ class PaperBundle(nn.Module):
         self.lin, self.rate = torch_linear(channels, channels), rate
         self.activation = nn.Identity() if act is None else activation_resolver(act)
 
-    def reset_parameters(self) -> None:
-        self.lin.reset_parameters()
-
     def forward(self, x: Tensor, frames: Frames, heat: Heat) -> Tensor:
         x = cast(Tensor, dropout(x, self.rate, self.training))
         return self.activation(frames.back(heat(frames.into(x) @ self.lin.weight.t()) + self.lin.bias))
@@ -128,11 +121,6 @@ class LongRangeBundle(nn.Module):
         super().__init__()
         self.lin, self.residual, self.rate = torch_linear(channels, channels), residual, rate
         self.norm = nn.BatchNorm1d(channels) if batch_norm else None
-
-    def reset_parameters(self) -> None:
-        self.lin.reset_parameters()
-        if self.norm is not None:
-            self.norm.reset_parameters()
 
     def forward(self, x: Tensor, frames: Frames, heat: Heat) -> Tensor:
         out = frames.back(self.lin(heat(frames.into(x))))

@@ -124,7 +124,7 @@ class SheafConv(SheafLayer):
 
     def reset_parameters(self) -> None:
         """Start from the ungated step."""
-        self.mix.reset_parameters()
+        super().reset_parameters()
         nn.init.zeros_(self.epsilon)
 
     def forward(self, x: Tensor, dropped: Tensor, laplacian: SheafLaplacian) -> Tensor:

@@ -140,11 +140,6 @@ class CooperativeSheafConv(Layer):
             for _ in range(2)
         )
 
-    def reset_parameters(self) -> None:
-        """Draw new weights."""
-        for part in (self.mix, self.target, self.source):
-            part.reset_parameters()
-
     @one_graph
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor | None = None) -> Tensor:
         """The convolved stalks; see the class for shapes."""
