@@ -15,8 +15,8 @@ from graphkit.core.files import write_json
 from graphkit.core.resources import shipped
 from graphkit.recipes import cost
 from graphkit.recipes.advice import EVIDENCE, profile
-from graphkit.recipes.comparison import mean_interval
 from graphkit.recipes.report import Report
+from graphkit.recipes.statistics import mean_interval
 
 RESULTS = Path(__file__).with_name("results")
 UNSEEN = "class_hits"  # the metric of classes that training has not seen

@@ -57,3 +57,21 @@ def callable_name(function: Any) -> str:
         parts = [*map(repr, function.args), *(f"{key}={value!r}" for key, value in function.keywords.items())]
         return f"{callable_name(function.func)}({', '.join(parts)})"
     return getattr(function, "__name__", None) or type(function).__name__
+
+
+def number(value: float, unit: str = "%", sign: str = "") -> str:
+    """A number as reports print it: with two digits after the point, or two significant ones if it is small.
+
+    Args:
+        value: The number.
+        unit: Its unit; plain errors, which have none, get three significant digits (default: ``"%"``).
+        sign: ``"+"`` to print signs of positive numbers, too (default: none).
+
+    Example:
+        >>> number(81.523), number(0.0523), number(0.07891, ""), number(1, sign="+")
+        ('81.52', '0.052', '0.0789', '+1.00')
+    """
+    value = round(value, 6)
+    if not unit:
+        return f"{value:{sign}.3g}"
+    return f"{value:{sign}.2g}" if 0 < abs(value) < 0.1 else f"{value:{sign}.2f}"

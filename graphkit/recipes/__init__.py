@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from graphkit.recipes.listing import available
     from graphkit.recipes.model_comparison import ModelComparison, compare
     from graphkit.recipes.papers import Paper
-    from graphkit.recipes.published import Published
     from graphkit.recipes.recipe import Cell, Recipe, load
     from graphkit.recipes.rejudging import rejudge, rejudge_all
     from graphkit.recipes.report import Report
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from graphkit.recipes.result import RecipeResult
     from graphkit.recipes.running import OutOfTime, RunOptions
     from graphkit.recipes.suite import Suite, SuiteResult, load_suite
-    from graphkit.recipes.verdict import Verdict, judge
+    from graphkit.recipes.verdict import Published, Verdict, judge
 
 __all__ = [
     "Advice",
@@ -63,7 +62,6 @@ _member = lazy_members(
         "listing": ["available"],
         "model_comparison": ["ModelComparison", "compare"],
         "papers": ["Paper"],
-        "published": ["Published"],
         "recipe": ["Cell", "Recipe", "load"],
         "rejudging": ["rejudge", "rejudge_all"],
         "report": ["Report"],
@@ -71,7 +69,7 @@ _member = lazy_members(
         "result": ["RecipeResult"],
         "running": ["OutOfTime", "RunOptions"],
         "suite": ["Suite", "SuiteResult", "load_suite"],
-        "verdict": ["Verdict", "judge"],
+        "verdict": ["Published", "Verdict", "judge"],
     },
 )
 _renamed = renamed_members(

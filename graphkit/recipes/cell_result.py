@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from graphkit.core.hashing import hash_config
-from graphkit.recipes.published import Published, with_new_keys
-from graphkit.recipes.verdict import Verdict, by_split, judge
+from graphkit.recipes.statistics import by_split
+from graphkit.recipes.verdict import Published, Verdict, judge, with_new_keys
 
 Score = tuple[float, float | None]  # mean and unbiased standard deviation
 

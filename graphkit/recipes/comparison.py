@@ -9,23 +9,20 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike
 from scipy import stats
 
 from graphkit.core.constraints import NonNegative, Numbers, checked, in_a_row
 from graphkit.core.figures import chosen_kind, save_figure
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.drawing import Bar, Row, draw_intervals
+from graphkit.recipes.statistics import CONFIDENCE, mean_interval, scatter, standard_error
 from graphkit.recipes.tables import Table, data_frame
-from graphkit.recipes.verdict import scatter
 
 if TYPE_CHECKING:
     import os
 
     from matplotlib.figure import Figure
     from pandas import DataFrame
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -294,22 +291,3 @@ def pairs_of(
         if name == other:
             raise ValueError(f"{place}: against: {name} is compared with itself")
     return list(pairs.items())
-
-
-def mean_interval(scores: ArrayLike, overlap: float = 0.0) -> tuple[float, float]:
-    """The mean of scores and the half-width of its 95 % interval; NaN for a single run.
-
-    Args:
-        scores: The runs' scores.
-        overlap: See :func:`compare_runs` (default: 0).
-    """
-    values = np.asarray(scores, dtype=float)
-    n = len(values)
-    if n < 2:
-        return float(values.mean()), math.nan
-    return float(values.mean()), standard_error(values, overlap) * float(stats.t.isf((1 - CONFIDENCE) / 2, n - 1))
-
-
-def standard_error(values: np.ndarray, overlap: float) -> float:
-    """The standard error of a mean over at least two runs; see :func:`compare_runs` for the overlap."""
-    return math.sqrt((1 / len(values) + overlap) * float(values.var(ddof=1)))

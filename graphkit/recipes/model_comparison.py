@@ -25,7 +25,7 @@ from graphkit.recipes.comparison import RunComparison, compare_runs, pairs_of
 from graphkit.recipes.contestants import Contestant, contestants
 from graphkit.recipes.drawing import SECONDS, draw_costs, spots
 from graphkit.recipes.running import Job, Run, RunOptions, carry_out, code_versions, in_unit, on_threads, saved_run
-from graphkit.recipes.verdict import by_split
+from graphkit.recipes.statistics import by_split
 from graphkit.tasks import LinkSplit, Split, Task
 from graphkit.training import Trainer
 

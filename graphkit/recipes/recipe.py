@@ -19,10 +19,9 @@ from graphkit.recipes.cells import CellTable
 from graphkit.recipes.experiment import KEYS, Experiment
 from graphkit.recipes.files import find, is_shipped, read, results_folder
 from graphkit.recipes.keys import TABLE_KEYS, Changes, Protocol, Seeds, Splits, seeds_of
-from graphkit.recipes.published import Published
 from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import RunOptions, Schedule
-from graphkit.recipes.verdict import practical
+from graphkit.recipes.verdict import Published, practical
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,10 @@ from graphkit.datasets.splits import resampling_ratio
 from graphkit.metrics import find as find_metric
 from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
-from graphkit.recipes.comparison import PairedDifference, compare_runs, mean_interval
+from graphkit.recipes.comparison import PairedDifference, compare_runs
 from graphkit.recipes.drawing import SECONDS, Bar, Curves, Row, draw_costs, draw_curves, draw_intervals, spots
+from graphkit.recipes.statistics import by_split, mean_interval
 from graphkit.recipes.tables import Table
-from graphkit.recipes.verdict import by_split
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

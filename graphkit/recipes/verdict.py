@@ -1,25 +1,144 @@
-"""Whether runs and a published value agree: the statistics, and the words for them."""
+"""The published value, and whether runs agree with it: the statistics, and the words for them."""
 
 from __future__ import annotations
 
 import bisect
 import math
 import statistics
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 
-from graphkit.core.constraints import Finite, NonNegative, Numbers, Positive, checked
+from graphkit.core.constraints import Count, Finite, NonNegative, Numbers, OneOf, Positive, checked, enforce_config
+from graphkit.core.deprecation import RenamedAttribute, warn_renamed
+from graphkit.core.text import number
+from graphkit.core.validate import unknown_name
 from graphkit.metrics import find as find_metric
-from graphkit.recipes.published import Published
+from graphkit.recipes.papers import Paper
+from graphkit.recipes.statistics import by_split, scatter
 
 RULE = "Welch; two one-sided 5 % tests within the margin, 95 % interval of the difference; see graphkit.recipes.judge"
 GOOD = ("equivalent", "consistent", "higher")
 WORDS = (*GOOD, "lower", "too few runs", "not comparable", "no published value")
 LOG10 = 0.1, 0.5  # margin and cap of errors given as decimal logarithms
 MAX_RUNS = 10_000
+# By kind of spread, the unbiased standard deviation of one of n runs as a multiple of what is printed.
+SPREADS = {
+    "std": lambda n: 1.0,
+    "population std": lambda n: math.sqrt(n / (n - 1)),
+    "standard error": lambda n: math.sqrt(n),
+    "two standard errors": lambda n: math.sqrt(n) / 2,
+    "unknown": lambda n: 1.0,
+}
+OLD_KEYS = {"std": "spread", "verified": "confirmed"}
+if TYPE_CHECKING:
+    AnyPaper = Paper  # what is given becomes one
+else:
+    AnyPaper = Paper | str | Mapping[str, Any]
+
+
+@checked
+@dataclass(frozen=True)
+class Published:
+    """A number from a paper's table.
+
+    Attributes:
+        value: The mean, in ``unit``.
+        paper: The paper: a key of the bibliography, a citation in words, or a :class:`Paper`.
+        table: Where it stands in the paper.
+        split: The paper's split, in words.
+        spread: What is printed behind ±, if something is.
+        spread_kind: What that is: ``"std"`` (unbiased), ``"population std"`` (divided by n), ``"standard error"``,
+            ``"two standard errors"``, or ``"unknown"``, which counts as ``"std"``.
+        n: The number of runs behind the mean, if the paper says so.
+        unit: ``"%"`` for shares, empty for errors, ``"log10"`` for their decimal logarithms.
+        url: The address at which the number was read, if not the paper's own.
+        source: Where the number was read, in words.
+        confirmed: Whether somebody found the number there.
+        note: What a reader of the comparison should know.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If the bibliography has no such paper, or an argument has a wrong value.
+    """
+
+    value: Finite
+    paper: AnyPaper
+    table: str
+    split: str
+    spread: NonNegative | None = None
+    spread_kind: Annotated[str, OneOf(SPREADS)] = "unknown"
+    n: Count | None = None
+    unit: Literal["%", "", "log10"] = "%"
+    url: str = ""
+    source: str = ""
+    confirmed: bool = False
+    note: str = ""
+
+    verified = RenamedAttribute("confirmed")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.paper, Paper):
+            try:
+                object.__setattr__(self, "paper", Paper.from_config(self.paper))
+            except ValueError as error:
+                raise ValueError(f"paper: {error}") from None
+
+    @property
+    def std(self) -> float | None:
+        """The unbiased standard deviation of single runs; ``None`` if it cannot be told."""
+        if self.spread is None or self.n is None or self.n < 2:
+            return None
+        return self.spread * SPREADS[self.spread_kind](self.n)
+
+    @property
+    def standard_error(self) -> float:
+        """That of the value; 0 if it cannot be told."""
+        return 0.0 if self.std is None or self.n is None else self.std / math.sqrt(self.n)
+
+    def half_width(self, confidence: float) -> float:
+        """Half the width of the value's own confidence interval; 0 if it cannot be told."""
+        from scipy.special import stdtrit
+
+        if not self.standard_error or self.n is None:
+            return 0.0
+        return self.standard_error * float(stdtrit(self.n - 1, (1 + confidence) / 2))
+
+    @classmethod
+    def from_config(cls, config: Any) -> Published:
+        """Check the keys and types of the ``published`` part of a recipe or a result.
+
+        Raises:
+            ValueError: Naming the key.
+        """
+        known = {field.name: field for field in fields(cls)}
+        if not isinstance(config, Mapping):
+            raise ValueError(f"published: expected the keys {', '.join(known)}, got {config!r}")
+        for old in OLD_KEYS.keys() & config.keys():
+            warn_renamed(f"published.{old}", f"published.{OLD_KEYS[old]}")
+        config = with_new_keys(config)
+        for key in config:
+            if key not in known:
+                raise ValueError(f"published: {unknown_name(key, known, 'key')}")
+        enforce_config(cls, config, "published")
+        for key, field_ in known.items():
+            if field_.default is MISSING and key not in config:
+                raise ValueError(f"published: the key {key!r} is missing")
+        try:
+            return cls(**config)
+        except ValueError as error:
+            raise ValueError(f"published.{error}") from None
+
+    def config(self) -> dict[str, Any]:
+        """What :meth:`from_config` reads."""
+        return asdict(self) | {"paper": self.paper.config()}
+
+
+def with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys of a published value as they are called today."""
+    return {OLD_KEYS.get(key, key): value for key, value in config.items()}
 
 
 @dataclass(frozen=True)
@@ -164,28 +283,6 @@ def judge(
     return Verdict(word, difference, comparison.interval(0.95), margin, cap, reason)
 
 
-def by_split(scores: Sequence[float], splits: Sequence[Hashable] | None = None) -> list[float]:
-    """Scores that count as independent: those of one split, or for each of several splits the mean of its own.
-
-    Args:
-        scores: A score per run.
-        splits: The split of each (default: one split for all, or another for each).
-
-    Raises:
-        ValueError: If there are not as many splits as scores.
-
-    Example:
-        >>> by_split([80.0, 82.0, 85.0], ["a", "a", "b"]), by_split([80.0, 82.0], ["a", "a"])
-        ([81.0, 85.0], [80.0, 82.0])
-    """
-    if splits is not None and len(splits) != len(scores):
-        raise ValueError(f"splits: {len(splits)} of them, must be as many as the {len(scores)} scores")
-    groups: dict[Hashable, list[float]] = {}
-    for split, score in zip(range(len(scores)) if splits is None else splits, scores):
-        groups.setdefault(split, []).append(float(score))
-    return [statistics.fmean(group) for group in groups.values()] if len(groups) > 1 else [*map(float, scores)]
-
-
 def practical(metric: str, published: Published, narrower: float | None = None) -> tuple[float, float]:
     """The margin of practical importance and the cap of a comparison, in the unit of the published value.
 
@@ -208,18 +305,6 @@ def practical(metric: str, published: Published, narrower: float | None = None) 
     if isinstance(narrower, bool) or not isinstance(narrower, int | float) or not 0 < narrower <= margin:
         raise ValueError(f"margin: {narrower!r}, must be a number above 0 and at most the {margin:.4g} of {metric}")
     return float(narrower), cap
-
-
-def scatter(std: float, n: int, cap: float) -> float:
-    """The standard deviation of runs; of equal ones that which they may still have.
-
-    Args:
-        std: The unbiased standard deviation.
-        n: The number of runs.
-        cap: By how much a run may differ from others that are all equal.
-    """
-    share = 1 - 0.05 ** (1 / n)
-    return std or cap * math.sqrt(share)
 
 
 @dataclass(frozen=True)
@@ -295,21 +380,3 @@ def _not_above(scores: list[float], baselines: list[float], better: bool, overla
     if stdtr(n - 1, -statistics.fmean(gains) / error) <= 0.05:
         return ""
     return f"not shown to be better than {number(statistics.fmean(baselines))}, which needs no model"
-
-
-def number(value: float, unit: str = "%", sign: str = "") -> str:
-    """A number as reports print it: with two digits after the point, or two significant ones if it is small.
-
-    Args:
-        value: The number.
-        unit: Its unit; plain errors, which have none, get three significant digits (default: ``"%"``).
-        sign: ``"+"`` to print signs of positive numbers, too (default: none).
-
-    Example:
-        >>> number(81.523), number(0.0523), number(0.07891, ""), number(1, sign="+")
-        ('81.52', '0.052', '0.0789', '+1.00')
-    """
-    value = round(value, 6)
-    if not unit:
-        return f"{value:{sign}.3g}"
-    return f"{value:{sign}.2g}" if 0 < abs(value) < 0.1 else f"{value:{sign}.2f}"

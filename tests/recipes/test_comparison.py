@@ -12,7 +12,7 @@ from scipy import stats
 import graphkit as gk
 from graphkit.datasets.splits import resampling_ratio
 from graphkit.recipes import CellResult, RecipeResult, compare_runs
-from graphkit.recipes.comparison import mean_interval
+from graphkit.recipes.statistics import mean_interval
 
 RNG = np.random.default_rng(0)
 SCORES = {name: RNG.normal(mean, 2.0, 8) for name, mean in (("GCN", 80.0), ("GIN", 78.0), ("GAT", 80.5))}

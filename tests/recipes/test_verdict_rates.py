@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from graphkit.recipes import Published, judge
-from graphkit.recipes.published import SPREADS
-from graphkit.recipes.verdict import Comparison
+from graphkit.recipes.verdict import SPREADS, Comparison
 
 TRIALS = 400
 MARGIN = 1.0
