@@ -50,6 +50,7 @@ napoleon_custom_sections = ["Shapes", "Complexity", ("Usual arguments", "params_
 
 QUESTIONS = (
     "start",
+    "features",
     "heterophilous",
     "long_range",
     "counting",
