@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch_geometric.utils import scatter
 
 from graphkit import ops
-from graphkit.core.constraints import Channels, Finite
+from graphkit.core.constraints import Finite
 from graphkit.core.validate import checked_edge_attr
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
@@ -17,7 +17,6 @@ from graphkit.nn.node_axis import check_width, explain_dtype, of_layout, refuse_
 from graphkit.ops import Scores, SparsityPattern
 from graphkit.ops.dropout import dropout
 
-Widths = Channels | tuple[Channels, Channels]
 Fill = Finite | Tensor | Literal["sum", "add", "mean", "mul", "min", "max"]
 
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch_geometric.nn.inits import glorot, zeros
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Count, Finite, Probability
-from graphkit.nn.attention_conv import AttentionConv, Fill, Widths, bipartite_linears
+from graphkit.core.constraints import Count, Finite, Probability, Widths
+from graphkit.nn.attention_conv import AttentionConv, Fill, bipartite_linears
 from graphkit.nn.linear import Linear
 from graphkit.ops import Scores
 

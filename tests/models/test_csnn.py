@@ -7,7 +7,6 @@ import torch
 from torch_geometric.data import Batch, Data
 from torch_geometric.nn import GraphSAGE, LayerNorm
 
-from graphkit import nn
 from graphkit.models import CSNN
 from graphkit.nn.sheaf import CooperativeSheafConv, NodeLearner, transport
 from graphkit.testing import random_graph
@@ -87,28 +86,6 @@ def test_learners_are_graph_sage(kind, options):
     graph = random_graph(20, 60)
     x = torch.randn(20, 6)
     torch.testing.assert_close(learner(x, graph.edge_index), theirs(x, graph.edge_index))
-
-
-def test_sage_conv_is_that_of_pyg():
-    from torch_geometric.nn import GraphConv, SAGEConv
-
-    graph, x = random_graph(20, 60), torch.randn(20, 6)
-    for options in ({}, {"project": True}, {"root_weight": False, "bias": False}):
-        for width in (3, 9):
-            ours, theirs = nn.SAGEConv(6, width, **options), SAGEConv(6, width, **options)
-            theirs.load_state_dict(ours.state_dict())
-            torch.testing.assert_close(ours(x, graph.edge_index), theirs(x, graph.edge_index))
-    ours, theirs = nn.SAGEConv(6, 3, "sum"), GraphConv(6, 3)
-    names = {"lin_rel": "lin_l", "lin_root": "lin_r"}
-    theirs.load_state_dict(
-        {
-            key: ours.state_dict()[key.replace(*pair)]
-            for key in theirs.state_dict()
-            for pair in names.items()
-            if key.startswith(pair[0])
-        }
-    )
-    torch.testing.assert_close(ours(x, graph.edge_index), theirs(x, graph.edge_index))
 
 
 def test_graphs_of_a_batch_are_standardised_apart_like_a_single_one():
