@@ -152,7 +152,7 @@ def test_resume_continues_to_the_same_end(capsys):
     assert first["history"] == second["history"]
     assert first["test"] == second["test"]
     assert run("train", "--resume", "parts", "--trainer.lr", "0.5") == 1
-    assert "lr=" in capsys.readouterr().err
+    assert "--trainer.lr 0.5; use the same settings" in capsys.readouterr().err
     assert run("train", "--resume", "nowhere") == 2
     assert "nowhere is not the folder of a run" in capsys.readouterr().err
 
@@ -162,7 +162,7 @@ def test_a_run_folder_is_replaced_only_on_demand(capsys):
     assert run("train", *whole, *SMALL) == 0
     before = {path: path.read_bytes() for path in Path("mine").iterdir()}
     assert run("train", *whole, "--trainer.max_epochs", "4") == 1
-    assert "graphkit train --resume or --overwrite" in capsys.readouterr().err
+    assert "continue it by --resume, replace it by --overwrite" in capsys.readouterr().err
     assert run("train", "--resume", "mine", "--trainer.lr", "0.5") == 1
     assert {path: path.read_bytes() for path in Path("mine").iterdir()} == before, "a refused run changes nothing"
     assert run("train", *whole, "--trainer.max_epochs", "4", "--overwrite") == 0
@@ -198,8 +198,8 @@ BASE = ["train", "--model", "gcn", "--task", "karate"]
         ([*BASE, "--model.in_channels", "8"], "model.in_channels is filled from the task"),
         ([*BASE, "--model.hidden_channels", "wide"], "model.hidden_channels: expected int, got 'wide'"),
         ([*BASE, "--trainer.patience", "soon"], "trainer.patience: expected int or null, got 'soon'"),
-        ([*BASE, "--trainer.lr=-1"], "Trainer: lr=-1.0, must be positive"),
-        ([*BASE, "--model.dropout", "1.5"], "GCN: dropout=1.5, must be in [0, 1)"),
+        ([*BASE, "--trainer.lr=-1"], "Trainer: --trainer.lr -1.0, must be positive"),
+        ([*BASE, "--model.dropout", "1.5"], "GCN: --model.dropout 1.5, must be in [0, 1)"),
         ([*BASE, "--model.dropout"], "--model.dropout: expected one argument"),
         ([*BASE, "--strategy", "backprob"], "unknown strategy 'backprob'; did you mean 'Backprop'?"),
         ([*BASE, "--model", "no.such.Net"], "model: no.such.Net: cannot import no.such here"),

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from graphkit.cli.common import UsageError
+from graphkit.cli.wording import in_flags, shell_words
 
 # command -> its module and function, imported when it is called
 COMMANDS = {
@@ -73,21 +74,26 @@ def main(argv: list[str] | None = None) -> int:
     debug = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     try:
-        with warnings.catch_warnings(), _careful_children():
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
-            return _dispatch(arguments)
+        return _carried_out(arguments, debug)
     except BrokenPipeError:  # the reader has seen enough: graphkit list tasks | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt as stop:
         print(f"graphkit: interrupted{f'; {stop}' if str(stop) else ''}", file=sys.stderr)
         return 130
-    except Exception as error:
-        if debug:
-            raise
-        text = str(error) or type(error).__name__
-        print(f"graphkit: error: {text}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+
+
+def _carried_out(arguments: list[str], debug: bool) -> int:
+    """Run one command; what goes wrong is told in its own words."""
+    with warnings.catch_warnings(), _careful_children(), shell_words():
+        warnings.showwarning = _show_warning  # type: ignore[assignment]
+        try:
+            return _dispatch(arguments)
+        except Exception as error:
+            if debug or isinstance(error, BrokenPipeError):
+                raise
+            print(f"graphkit: error: {in_flags(str(error) or type(error).__name__)}", file=sys.stderr)
+            return 2 if isinstance(error, UsageError) else 1
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -121,4 +127,4 @@ def _careful_children() -> Iterator[None]:
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
-    print(f"graphkit: warning: {message}", file=sys.stderr)
+    print(f"graphkit: warning: {in_flags(str(message))}", file=sys.stderr)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from graphkit.cli.wording import offer
+
 
 class UsageError(Exception):
     """The command cannot be understood; exit code 2."""
@@ -20,6 +22,11 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
+
+    def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
+        """The same, and messages know these flags from now on."""
+        offer(lambda: self._option_string_actions)
+        return super().parse_known_args(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{message}; see {self.prog} --help")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.cli.common import Parser, UsageError, usage
+from graphkit.cli.wording import offer
 
 BASE = {"class_path": "GIN", "init_args": {"num_layers": 5}}
 ALL = ("pairs", "cfi", "csl", "sr25", "exp", "cexp", "brec")
@@ -65,6 +66,9 @@ def expressivity(arguments: list[str]) -> int:
             return 0
         if not config:
             raise UsageError("expressivity needs a model, feature or rewiring, e.g. graphkit expressivity GIN")
+        from graphkit.recipes.config import flags_of
+
+        offer(lambda: [f"--{name}" for name in flags_of(config, trained=False)])
         model, transform = _built(config, flags)
         suites = _suites(options.suite)
         protocol = _protocol(options.protocol, options.seeds)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.cli.common import Parser, UsageError, usage
+from graphkit.cli.wording import offer
 
 
 def rewire_parser() -> Parser:
@@ -59,6 +60,7 @@ def _transform(method: str, budget: str | None, flags: Sequence[str]) -> Any:
 
     cls = registry.get(method)
     known = list(inspect.signature(cls).parameters)
+    offer(lambda: [f"--{name}" for name in known])
     given: dict[str, Any] = {}
     if budget is not None:
         if "num_edges" not in known:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from graphkit.cli.common import Parser, UsageError, usage
+from graphkit.cli.wording import offer
 
 CONFIG_NAME = "experiment.yaml"  # in a run folder: what `--resume` and `--config` read
 
@@ -57,7 +58,9 @@ def train(arguments: list[str]) -> int:
         if not (config.get("model") and config.get("task")):
             raise UsageError("train needs a model and a task, e.g. graphkit train --model GCN --task cora")
         from graphkit.recipes import Experiment
+        from graphkit.recipes.config import flags_of
 
+        offer(lambda: [f"--{name}" for name in flags_of(config)])
         experiment = Experiment.from_config(config, flags)
         if options.resume:
             experiment.config["trainer"]["run_dir"] = options.resume

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from graphkit.core.synonyms import SYNONYMS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,18 +24,33 @@ def unknown_name(name: object, options: Iterable[str], what: str) -> str:
 
 
 def suggestion(name: object, options: Iterable[str]) -> str:
-    """The options in words, with a suggestion when one is close."""
+    """The options in words, with a suggestion when one is close or is what another library calls so."""
     choices = list(options)
-    lowered = {choice.lower(): choice for choice in choices}
-    query = str(name).lower()
+    meant = _meant(str(name).lower(), choices)
+    hint = "" if meant is None else f"did you mean {meant!r}? "
+    shown = ", ".join(choices[:_SHOWN]) + (f", ... ({len(choices)} in all)" if len(choices) > _SHOWN else "")
+    return f"{hint}choose from: {shown}"
+
+
+def _meant(query: str, choices: Sequence[str]) -> str | None:
+    """The choice that is meant; of names such as ``trainer.lr`` the part that both have alike says nothing."""
+    part, _, last = query.rpartition(".")
+    same_part = {choice.lower()[len(part) + 1 :]: choice for choice in choices if choice.lower().startswith(f"{part}.")}
+    if same_part:
+        return _closest(last, same_part)
+    whole = {choice.lower(): choice for choice in choices}
+    return _closest(query, {choice.rpartition(".")[2]: whole[choice] for choice in whole} | whole)
+
+
+def _closest(query: str, known: Mapping[str, str]) -> str | None:
+    if (synonym := SYNONYMS.get(query.replace("-", "_"), "")) in known:
+        return known[synonym]
 
     def likeness(choice: str) -> tuple[float, bool]:  # of equally close names, one that begins alike
         return difflib.SequenceMatcher(None, choice, query).ratio(), choice[:1] == query[:1]
 
-    close = difflib.get_close_matches(query, list(lowered), n=3, cutoff=0.6)
-    hint = f"did you mean {lowered[max(close, key=likeness)]!r}? " if close else ""
-    shown = ", ".join(choices[:_SHOWN]) + (f", ... ({len(choices)} in all)" if len(choices) > _SHOWN else "")
-    return f"{hint}choose from: {shown}"
+    close = difflib.get_close_matches(query, list(known), n=3, cutoff=0.6)
+    return known[max(close, key=likeness)] if close else None
 
 
 def check_choice(value: str, options: Iterable[str], what: str) -> str:

@@ -69,6 +69,11 @@ def flags_help(config: Mapping[str, Any], trained: bool = True) -> str:
     return ConfigParser(config, trained).parser.format_help()
 
 
+def flags_of(config: Mapping[str, Any], trained: bool = True) -> list[str]:
+    """The names of all arguments that a configuration's classes offer, such as ``trainer.lr``."""
+    return ConfigParser(config, trained).flags
+
+
 class ConfigParser:
     """The classes that a configuration names, and the parser for their arguments."""
 
@@ -92,17 +97,21 @@ class ConfigParser:
         self.parser = self._parser()
         self.transforms = [_transform(value, position) for position, value in enumerate(config.get("transforms") or [])]
 
+    @property
+    def flags(self) -> list[str]:
+        """The names of all arguments, such as ``trainer.lr``."""
+        return [action.dest for action in self.parser._actions if not action.dest.endswith(".help")]
+
     def parse(self, flags: Sequence[str]) -> dict[str, Any]:
         """The values of all arguments, those of the file first, then the flags'."""
-        known = [option[2:] for option in self.parser._option_string_actions if option.startswith("--")]
         given = [flag[2:].partition("=")[0] for flag in flags if flag.startswith("--")]
         for key in [*self.values, *given]:
-            if key not in known:
+            if f"--{key}" not in self.parser._option_string_actions:
                 if key in {f"model.{size}" for size in (*SIZES, "num_nodes")}:
                     raise ValueError(f"{key} is filled from the task; leave it out")
                 part = key.partition(".")[0]
-                near = [name for name in known if name.startswith(f"{part}.")]
-                raise ValueError(unknown_name(key, near or known, "argument"))
+                near = [name for name in self.flags if name.startswith(f"{part}.")]
+                raise ValueError(unknown_name(key, near or self.flags, "argument"))
         tokens = [f"--{key}={_text(value)}" for key, value in self.values.items() if key not in given]
         with _readable_errors():
             return self.parser.parse_args([*tokens, *flags]).as_dict()

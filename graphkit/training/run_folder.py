@@ -84,7 +84,7 @@ class RunFolder:
             )
         raise ValueError(
             f"{what}; continue it by fit(..., resume=True), replace it by fit(..., overwrite=True), or choose "
-            "another folder (in a shell: graphkit train --resume or --overwrite)"
+            "another folder"
         )
 
     def begin(self, texts: Mapping[str, str], continues: bool) -> None:

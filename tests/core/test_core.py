@@ -17,7 +17,7 @@ from graphkit.core.config import Configurable
 from graphkit.core.files import atomic_write, save_tensors, sha256
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.registry import Registry
-from graphkit.core.validate import check_choice
+from graphkit.core.validate import check_choice, suggestion
 from graphkit.models import GCN, LayeredModel, LayerStack, registry
 from graphkit.nn import registry as layers
 
@@ -34,6 +34,22 @@ def test_a_typo_gets_a_suggestion():
         registry.get("GCNN")
     with pytest.raises(ValueError, match="unknown model 'xyz'; choose from"):
         registry.get("xyz")
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "meant"),
+    [
+        ("trainer.learning_rate", ["trainer.run_dir", "trainer.lr"], "trainer.lr"),
+        ("learning-rate", ["trainer.run_dir", "trainer.lr"], "trainer.lr"),
+        ("hidden_dim", ["edge_dim", "hidden_channels"], "hidden_channels"),
+        ("model.n_layers", ["model.num_layers", "strategy.n_layer"], "model.num_layers"),
+        ("activation", ["activate", "lr"], "activate"),  # what it is here is no choice
+        ("trainer.zebra", ["trainer.zones", "trainer.lr"], None),  # the part says nothing about its argument
+    ],
+)
+def test_names_of_other_libraries_are_understood(name, options, meant):
+    text = suggestion(name, options)
+    assert text == f"{'' if meant is None else f'did you mean {meant!r}? '}choose from: {', '.join(options)}"
 
 
 def test_abstract_and_foreign_classes_are_no_choices():

@@ -67,7 +67,7 @@ class Column:
             ):  # truth values are numbers
                 raise TypeError(
                     f"{place} is of {known.dtype}, which is neither numbers nor categories; make numbers of it, leave "
-                    "it out, or name it in categorical"
+                    "it out, or name it in categorical=[...]"
                 )
             fill = None if impute is None else float(_usual(known, impute))
             values = known.to_numpy(dtype=float)
@@ -82,14 +82,14 @@ class Column:
         if not categorical and len(categories) > _FEW and all(map(_is_number, categories)):
             raise ValueError(
                 f"{place} holds numbers as texts, e.g. {categories[0]!r}; make numbers of them (pandas.to_numeric, "
-                "pandas.read_csv(decimal=',')), or name it in categorical"
+                "pandas.read_csv(decimal=',')), or name it in categorical=[...]"
             )
         if not categorical and len(categories) > max(_TEXTS, known.size // 2):
             others = "name it as id=, in texts for gk.features.TextEmbedding, "
             kept = others if where == "nodes" else ""
             raise ValueError(
                 f"{place} has {len(categories)} different texts in {known.size} rows; {kept}leave it out by "
-                "features=[...], or name it in categorical to have a column for each"
+                "features=[...], or name it in categorical=[...] to have a column for each"
             )
         return cls(name, categories, None if impute is None else plain(_usual(known, "most_frequent")))
 
