@@ -12,8 +12,9 @@ from typing import Any
 
 from graphkit.testing.arguments import check_arguments
 from graphkit.testing.bad_data import Damage, damages
-from graphkit.testing.discovery import CHECKS, Case, cases, discover, instance_cases
+from graphkit.testing.discovery import CHECKS, CLAIMS, Case, cases, discover, instance_cases
 from graphkit.testing.graphs import random_graph, relabelled
+from graphkit.testing.report import CheckReport
 from graphkit.testing.strategies import STRATEGY_CHECKS, strategy_cases
 from graphkit.testing.symmetry import (
     assert_batch_independent,
@@ -24,8 +25,10 @@ from graphkit.testing.symmetry import (
 
 __all__ = [
     "CHECKS",
+    "CLAIMS",
     "STRATEGY_CHECKS",
     "Case",
+    "CheckReport",
     "Damage",
     "assert_batch_independent",
     "assert_close",
@@ -48,7 +51,7 @@ __all__ = [
 Target = type | Callable[[], Any]
 
 
-def check_layer(target: Target, expected_failures: Mapping[str, str] | None = None) -> None:
+def check_layer(target: Target, expected_failures: Mapping[str, str] | None = None) -> CheckReport:
     """Run all checks on a layer, called as ``layer(x, edge_index, ...)``.
 
     Args:
@@ -56,47 +59,55 @@ def check_layer(target: Target, expected_failures: Mapping[str, str] | None = No
             function that builds an instance for 5 input channels (and 3 edge features).
         expected_failures: Names of checks that need not pass, each with the reason (default: none).
 
+    Returns:
+        What was checked, and what was not: of a class that derives from nothing of graphkit's the checks
+        :data:`CLAIMS`, unless its attribute ``checks`` claims them (:class:`~graphkit.core.checks.Checks`).
+
     Raises:
-        AssertionError: Naming the check that failed, or the expected failure that did not happen.
+        AssertionError: After all checks, naming each that failed, and each expected failure that did not happen.
 
     Example:
         >>> from graphkit.nn import GCNConv
-        >>> check_layer(lambda: GCNConv(5, 2, normalize="row"))
+        >>> check_layer(lambda: GCNConv(5, 2, normalize="row")).not_claimed
+        []
+        >>> from torch_geometric.nn import SAGEConv
+        >>> print(str(check_layer(lambda: SAGEConv(5, 2))).partition("; ")[2])
+        not claimed: edge_masks, message_hooks, flow, bipartite, sparse_adjacency, static_graph
     """
-    _check("layer", target, expected_failures)
+    return _check("layer", target, expected_failures)
 
 
-def check_aggregation(target: Target, expected_failures: Mapping[str, str] | None = None) -> None:
+def check_aggregation(target: Target, expected_failures: Mapping[str, str] | None = None) -> CheckReport:
     """Run all checks on a PyG ``Aggregation``; see :func:`check_layer`.
 
     Example:
         >>> from torch_geometric.nn import SumAggregation
-        >>> check_aggregation(SumAggregation)
+        >>> report = check_aggregation(SumAggregation)
     """
-    _check("aggregation", target, expected_failures)
+    return _check("aggregation", target, expected_failures)
 
 
-def check_model(target: Target, expected_failures: Mapping[str, str] | None = None) -> None:
+def check_model(target: Target, expected_failures: Mapping[str, str] | None = None) -> CheckReport:
     """Run all checks on a model, called as ``model(batch)``; see :func:`check_layer`.
 
     Example:
         >>> from graphkit.models import GCN
-        >>> check_model(lambda: GCN(5, 8, num_layers=2, readout="mean"))
+        >>> report = check_model(lambda: GCN(5, 8, num_layers=2, readout="mean"))
     """
-    _check("model", target, expected_failures)
+    return _check("model", target, expected_failures)
 
 
-def check_transform(target: Target, expected_failures: Mapping[str, str] | None = None) -> None:
+def check_transform(target: Target, expected_failures: Mapping[str, str] | None = None) -> CheckReport:
     """Run all checks on a PyG transform; see :func:`check_layer`.
 
     Example:
         >>> from graphkit.transforms.rewiring import RandomEdges
-        >>> check_transform(RandomEdges, {"permutation": "edges are drawn by node number"})
+        >>> report = check_transform(RandomEdges, {"permutation": "edges are drawn by node number"})
     """
-    _check("transform", target, expected_failures)
+    return _check("transform", target, expected_failures)
 
 
-def check_strategy(target: Target) -> None:
+def check_strategy(target: Target) -> CheckReport:
     """Run all checks on a strategy: weights that change or are named, hidden labels, runs that repeat, ...
 
     Args:
@@ -107,29 +118,18 @@ def check_strategy(target: Target) -> None:
 
     Example:
         >>> from graphkit.training.strategies import Backprop
-        >>> check_strategy(Backprop)
+        >>> report = check_strategy(Backprop)
     """
-    checks = list(strategy_cases(target))
+    checks = [Case(name, check) for name, check in strategy_cases(target)]
     assert checks, f"{target!r} refuses tasks of nodes and of graphs; there is nothing to check"
-    for name, check in checks:
-        try:
-            check()
-        except Exception as error:
-            raise AssertionError(f"{name}: {error}") from error
+    return CheckReport.of(checks)
 
 
-def _check(kind: str, target: Target, expected_failures: Mapping[str, str] | None) -> None:
+def _check(kind: str, target: Target, expected_failures: Mapping[str, str] | None) -> CheckReport:
     reasons = expected_failures or {}
     if isinstance(target, type):
-        todo = list(cases(kind, target, reasons))
+        todo = cases(kind, target, reasons)
     else:
-        todo = list(instance_cases(kind, target, repr(target()), reasons))
-    for case in todo:
-        try:
-            case.run()
-        except Exception as error:
-            if case.expected_failure is None:
-                raise AssertionError(f"{case.name}: {error}") from error
-        else:
-            if case.expected_failure is not None:
-                raise AssertionError(f"{case.name} passes although it is expected to fail ({case.expected_failure})")
+        instance = target()
+        todo = instance_cases(kind, type(instance), target, repr(instance), reasons)
+    return CheckReport.of(todo)

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 from torch_geometric.data import Data
-from torch_geometric.nn import LCMAggregation, MaxAggregation, MeanAggregation
+from torch_geometric.nn import LCMAggregation, MaxAggregation, MeanAggregation, MessagePassing
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.checks import Checks
 from graphkit.core.reads import Reads
 from graphkit.models import GCN
 from graphkit.nn import GCNConv
@@ -216,13 +217,75 @@ def test_check_layer_names_the_check():
         check_layer(lambda: _KnowsNodeNumbers())
 
 
+class _Own(MessagePassing):
+    """An ordinary layer of PyG, as a stranger writes one."""
+
+    def __init__(self):
+        super().__init__(aggr="add")
+        self.lin = nn.Linear(5, 4)
+
+    def forward(self, x, edge_index):
+        return self.propagate(edge_index, x=self.lin(x))
+
+    def reset_parameters(self):
+        self.lin.reset_parameters()
+
+
+class _Claiming(_Own):
+    checks = Checks(claims=["flow", "bipartite"])
+
+
+class _WrongTwice(_Own):
+    """Sees node numbers, and keeps what it has learned."""
+
+    def forward(self, x, edge_index):
+        return super().forward(x, edge_index) * torch.arange(1, x.size(0) + 1).view(-1, 1)
+
+    def reset_parameters(self):
+        pass
+
+
+def _names(cases):
+    return {name.rpartition("-")[2] for name in cases}
+
+
+def test_a_layer_of_somebody_else_passes_with_what_it_does_not_claim_named():
+    report = check_layer(lambda: _Own())
+    optional = {"edge_masks", "message_hooks", "flow", "bipartite", "sparse_adjacency", "static_graph"}
+    assert _names(report.not_claimed) == optional
+    assert _names(report.passed) == CHECKS["layer"].keys() - optional
+    assert "not claimed: edge_masks" in str(report)
+
+
+def test_what_a_layer_claims_is_checked():
+    with pytest.raises(AssertionError, match="-bipartite: ") as caught:
+        check_layer(lambda: _Claiming())
+    assert "-flow" not in str(caught.value)  # which it passes
+    report = check_layer(lambda: _Claiming(), {"bipartite": "not yet"})
+    assert "bipartite" in _names(report.failed_as_expected)
+    assert "flow" in _names(report.passed)
+
+
+def test_what_derives_from_graphkit_claims_all():
+    assert check_layer(lambda: _Layer()).not_claimed == []
+
+
+def test_all_failures_are_told_at_once():
+    with pytest.raises(AssertionError, match="checks failed:") as caught:
+        check_layer(lambda: _WrongTwice())
+    names = _names(line.partition(":")[0] for line in str(caught.value).splitlines()[1:])
+    assert {"permutation", "reset_parameters"} <= names
+    assert len(caught.value.__cause__.exceptions) == len(names)
+
+
 def test_a_check_that_passes_in_spite_of_its_reason_is_reported():
     with pytest.raises(AssertionError, match="repr passes although it is expected to fail"):
         check_layer(lambda: GCNConv(5, 4), {"repr": "no reason"})
 
 
 def test_expected_failures_are_allowed():
-    check_layer(lambda: _IgnoresWeights(), {"reads": "made so", "sparse_adjacency": "made so"})
+    report = check_layer(lambda: _IgnoresWeights(), {"reads": "made so", "sparse_adjacency": "made so"})
+    assert _names(report.failed_as_expected) == {"reads", "sparse_adjacency"}
 
 
 class _OtherForward(GCN):
