@@ -279,7 +279,7 @@ def test_all_failures_are_told_at_once():
 
 
 def test_a_check_that_passes_in_spite_of_its_reason_is_reported():
-    with pytest.raises(AssertionError, match="repr passes although it is expected to fail"):
+    with pytest.raises(AssertionError, match="repr: passes although it is expected to fail"):
         check_layer(lambda: GCNConv(5, 4), {"repr": "no reason"})
 
 
