@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from graphkit.core.constraints import Checked
@@ -49,11 +49,11 @@ class Configurable(Checked):
         return f"{type(self).__name__}({', '.join(parts)})"
 
 
-def shared_arguments(base: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the arguments that the constructor of a base takes, too, for a subclass that hands them on by name.
+def shared_arguments(base: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a function's arguments that another takes, too, by name: what it hands on as it is.
 
     Args:
-        base: The base.
-        given: ``locals()`` of the subclass's constructor.
+        base: The other one, such as the base of a class whose constructor calls it.
+        given: ``locals()`` of the function.
     """
     return {name: given[name] for name in inspect.signature(base).parameters if name in given}

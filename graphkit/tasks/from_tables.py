@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Seed, checked
 from graphkit.tasks.base import Task
 from graphkit.tasks.split import Split
@@ -111,23 +112,8 @@ class FromTables(Task):
         pandas_needed(f"{cls.__name__}.from_pandas")
         place = f"task {name!r}"
         names, column = [label] if isinstance(label, str) else list(label), split if isinstance(split, str) else None
-        tables = Tables.learned(
-            nodes,
-            edges,
-            names,
-            cls.labelled,
-            column,
-            id=id,
-            features=features,
-            categorical=categorical,
-            texts=texts,
-            impute=impute,
-            standardize=standardize,
-            ends=ends,
-            edge_weight=edge_weight,
-            edge_features=edge_features,
-            directed=directed,
-        )
+        told = {"label": names, "of": cls.labelled, "split": column}
+        tables = Tables.learned(**shared_arguments(Tables.learned, locals()) | told)
         table = nodes if cls.labelled == "nodes" else edges
         y, kind, classes = labels_of(table, names, target, place)
         made = tables.graph(nodes, edges, None if cls.labelled == "nodes" else y)

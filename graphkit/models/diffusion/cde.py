@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks, untraced
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Channels, Count, OneOf, Positive, Probability, not_empty
 from graphkit.core.reads import Reads
 from graphkit.models.diffusion.graph_ode import GraphODE
@@ -147,10 +148,8 @@ class DistributedOrderCDE(CDE):
         readout: str | None = None,
         official_steps: bool = False,
     ) -> None:
-        given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
-        own = {name: given.pop(name) for name in ("orders", "official_steps")}
-        super().__init__(**given)
-        self.keep_arguments(own)
+        super().__init__(**shared_arguments(CDE, locals()))
+        self.keep_arguments({"orders": orders, "official_steps": official_steps})
         self.weights = nn.Parameter(torch.ones(len(orders)))
 
     def reset_parameters(self) -> None:

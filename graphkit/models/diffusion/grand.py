@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from inspect import signature
 from typing import Any, Literal, cast
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks, untraced
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Channels, Count, Finite, NonNegative, Positive, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.diffusion.graph_ode import GraphODE
@@ -174,8 +174,7 @@ class GRAND(GraphODE):
         self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None, bias_initializer=None)
         self.mlp_in = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(2 if mlp else 0))
         self.norm = nn.BatchNorm1d(hidden_channels) if batch_norm else None
-        of_equation = signature(GraphDiffusion).parameters.keys() - {"in_channels", "kwargs"}  # are named here as there
-        equation = GraphDiffusion(hidden_channels, **{name: getattr(self, name) for name in of_equation})
+        equation = GraphDiffusion(**shared_arguments(GraphDiffusion, locals()) | {"in_channels": hidden_channels})
         self.reads = equation.reads
         self.layers = nn.ModuleList([equation] * num_layers)
         self.lin_fc = nn.Linear(hidden_channels, hidden_channels) if fc_out else None

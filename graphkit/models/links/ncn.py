@@ -12,6 +12,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import attributes_of
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Count, Finite, Positive, Probability
 from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
@@ -165,18 +166,7 @@ class NCNC(NCN):
         alpha: Finite = 1.0,
         pt: Positive = 0.5,
     ) -> None:
-        super().__init__(
-            encoder,
-            hidden_channels,
-            dropout,
-            edge_dropout,
-            layer_norm,
-            use_xlin,
-            tail_act,
-            two_layer_lin,
-            beta,
-            embedding_channels,
-        )
+        super().__init__(**shared_arguments(NCN, locals()))
         self.keep_arguments(locals())
         self.scorer.completion = Completion(depth, scale, offset, alpha, pt)
 

@@ -7,6 +7,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks, untraced
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.base import State
 from graphkit.models.sheaf.sheaf_diffusion import UNTRACED, SheafDiffusion
@@ -70,20 +71,7 @@ class ConnectionSheaf(SheafDiffusion):
         readout: str | None = None,
         connection: Connection = "features",
     ) -> None:
-        super().__init__(
-            in_channels,
-            hidden_channels,
-            num_layers,
-            out_channels,
-            stalk_dim,
-            maps="identity",
-            dropout=dropout,
-            input_dropout=input_dropout,
-            act=act,
-            second_linear=second_linear,
-            frozen=True,
-            readout=readout,
-        )
+        super().__init__(**shared_arguments(SheafDiffusion, locals()), maps="identity", frozen=True)
         self.connection = connection
 
     def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:

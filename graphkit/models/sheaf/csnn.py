@@ -11,6 +11,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
@@ -125,22 +126,9 @@ class CSNN(LayeredModel):
         self.reset_parameters()
 
     def _conv(self) -> CooperativeSheafConv:
-        return CooperativeSheafConv(
-            self.stalk_dim,
-            self.hidden_channels,
-            self.left_weights,
-            self.right_weights,
-            self.bias,
-            self.orthogonal,
-            self.map_act,
-            self.conformal,
-            self.learner,
-            self.learner_layers,
-            self.learner_channels,
-            self.learner_conv,
-            self.learner_residual,
-            flow="target_to_source",
-        )
+        named = {"channels": self.hidden_channels, "left": self.left_weights, "right": self.right_weights}
+        shared = shared_arguments(CooperativeSheafConv, vars(self))
+        return CooperativeSheafConv(**shared, **named, flow="target_to_source")
 
     def encode(self, batch: Data) -> State:
         return self.activation(self.lin_in(dropout(self.features(batch), self.input_dropout, self.training)))

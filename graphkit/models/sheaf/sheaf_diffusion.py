@@ -11,6 +11,7 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks, untraced
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, OneOf, Positive, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
@@ -186,21 +187,9 @@ class SheafDiffusion(LayeredModel):
         return SheafFlow(self._learner(), solver, self.left_weights, self.right_weights, self.act)
 
     def _learner(self) -> SheafLearner:
-        return SheafLearner(
-            self.stalk_dim,
-            self.width,
-            self.hidden_channels,
-            self.maps,
-            orthogonal=self.orthogonal,
-            edge_weights=self.edge_weights,
-            normalize=self.normalize,
-            low_pass=self.low_pass,
-            high_pass=self.high_pass,
-            act=self.learner_act,
-            sparse=self.sparse_learner,
-            official_sparse=self.official_sparse_learner,
-            official_fixed_scale=self.official_fixed_scale,
-        )
+        named = {"channels": self.hidden_channels, "sparse": self.sparse_learner, "act": self.learner_act}
+        named["official_sparse"] = self.official_sparse_learner
+        return SheafLearner(**shared_arguments(SheafLearner, vars(self)) | named)
 
     def outputs(self, batch: Data) -> Tensor:
         with self._sheaf.block():

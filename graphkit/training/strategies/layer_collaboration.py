@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Count, Finite
 from graphkit.core.evaluating import evaluating
 from graphkit.training.strategies.base import Phase
@@ -58,14 +59,7 @@ class LayerCollaborationFF(ForwardForward):
         bidirectional: bool = True,
         reveal_validation: bool = False,
     ) -> None:
-        super().__init__(
-            labels,
-            theta,
-            num_negatives,
-            append_label=append_label,
-            bidirectional=bidirectional,
-            reveal_validation=reveal_validation,
-        )
+        super().__init__(**shared_arguments(ForwardForward, locals()))
         self.gamma = gamma
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 from torch_geometric.data import Data
@@ -13,6 +13,7 @@ from torch_geometric.data import Data
 from graphkit import algorithms
 from graphkit.algorithms.embedding.fastrp import Sparsity
 from graphkit.core.checks import Checks
+from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Count, Finite, Positive, Seed, not_empty
 from graphkit.core.data_folder import results_folder
 from graphkit.core.docstrings import arguments_of
@@ -34,6 +35,10 @@ class _Embedding(NodeFeatures):
 
     def _graph(self, data: Data) -> tuple[Tensor, Tensor | None, int]:
         return data.edge_index, data.get("edge_weight"), int(data.num_nodes or 0)
+
+    def _options(self, embed: Callable[..., Tensor]) -> dict[str, Any]:
+        """The arguments of the transform, which are those of the algorithm by the same names."""
+        return shared_arguments(embed, vars(self))
 
 
 @arguments_of(algorithms.fastrp)
@@ -82,18 +87,8 @@ class FastRP(_Embedding):
         """The embedding of each node."""
         if self.ids is not None and self.ids not in data:
             raise ValueError(f"FastRP: ids={self.ids!r}, but the graph has no such attribute")
-        ids = None if self.ids is None else data[self.ids]
-        return algorithms.fastrp(
-            *self._graph(data),
-            self.dim,
-            self.weights,
-            self.beta,
-            self.normalization,
-            self.normalize,
-            self.sparsity,
-            ids,
-            seed=self.seed,
-        )
+        ids = {"ids": None if self.ids is None else data[self.ids]}
+        return algorithms.fastrp(*self._graph(data), **self._options(algorithms.fastrp) | ids)
 
 
 @arguments_of(algorithms.node2vec)
@@ -140,19 +135,8 @@ class Node2Vec(_Embedding):
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
-        return algorithms.node2vec(
-            *self._graph(data),
-            self.dim,
-            self.walk_length,
-            self.walks_per_node,
-            self.window,
-            self.p,
-            self.q,
-            self.num_negative_samples,
-            self.lr,
-            self.seed,
-            checkpoint=self._checkpoint(data),
-        )
+        options = self._options(algorithms.node2vec)
+        return algorithms.node2vec(*self._graph(data), **options, checkpoint=self._checkpoint(data))
 
     def _checkpoint(self, data: Data) -> Path | None:
         folder = results_folder("transforms")
@@ -235,9 +219,7 @@ class LINE(_Embedding):
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
-        return algorithms.line(
-            *self._graph(data), self.dim, self.order, self.num_samples, self.num_negative_samples, self.lr, self.seed
-        )
+        return algorithms.line(*self._graph(data), **self._options(algorithms.line))
 
 
 @arguments_of(algorithms.netmf)
@@ -281,4 +263,4 @@ class NetMF(_Embedding):
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
-        return algorithms.netmf(*self._graph(data), self.dim, self.window, self.num_negative_samples, self.seed)
+        return algorithms.netmf(*self._graph(data), **self._options(algorithms.netmf))
