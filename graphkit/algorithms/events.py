@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.utils.num_nodes import maybe_num_nodes
 
 from graphkit.core.constraints import Count, checked
 from graphkit.core.devices import on_cpu
@@ -47,7 +48,7 @@ def t_batches(
     """
     from graphkit.algorithms.kernels import events as kernels
 
-    size = int(edge_index.max()) + 1 if edge_index.numel() else 0
+    size = maybe_num_nodes(edge_index)
     check_edge_index(edge_index, size, "t_batches")
     if time is None and num_windows > 1:
         raise ValueError(f"t_batches: num_windows={num_windows} are windows of time; give time")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.utils.num_nodes import maybe_num_nodes
 
 from graphkit.core.validate import check_edge_index
 
@@ -51,8 +52,7 @@ class SimpleGraph:
         """
         from scipy.sparse import coo_array
 
-        if num_nodes is None:
-            num_nodes = int(edge_index.max()) + 1 if edge_index.numel() else 0
+        num_nodes = maybe_num_nodes(edge_index, num_nodes)
         check_edge_index(edge_index, num_nodes, where)
         source, target = edge_index.cpu().numpy().astype(np.int64)
         weight = checked_conductances(edge_weight, source.size, where)

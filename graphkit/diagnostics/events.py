@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric.utils.num_nodes import maybe_num_nodes
 
 from graphkit.algorithms import t_batches
 from graphkit.core.constraints import Count, checked
@@ -161,7 +162,7 @@ def plot_staleness(curves: dict[str, Staleness], path: str | os.PathLike[str] | 
 
 
 def _check(edge_index: Tensor, where: str) -> None:
-    check_edge_index(edge_index, int(edge_index.max()) + 1 if edge_index.numel() else 0, where)
+    check_edge_index(edge_index, maybe_num_nodes(edge_index), where)
 
 
 def _share(values: Tensor) -> float:

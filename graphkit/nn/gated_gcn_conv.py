@@ -95,6 +95,3 @@ class GatedGCNConv(EdgeLayer):
     def message(self, value_j: Tensor, gate: Tensor, total_i: Tensor) -> Tensor:  # type: ignore[override]
         """The source's value by its share of all gates that lead to the target."""
         return gate / total_i * value_j
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"

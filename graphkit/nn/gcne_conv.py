@@ -61,6 +61,3 @@ class GCNEConv(EdgeLayer):
         source, target = pair_of(x)
         out = self.rectified_sum(self.lin(source), edge_index, edge_attr, self.sizes(source, target))
         return out if self.bias is None else out + self.bias
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch_geometric.data import Data, TemporalData
+from torch_geometric.utils.num_nodes import maybe_num_nodes
 
 from graphkit.tasks.checks import as_labels
 from graphkit.tasks.split import STAGES, Split
@@ -29,7 +30,7 @@ def as_data(events: Any, place: str) -> Any:
     for key, name in (("msg", "edge_attr"), ("y", "edge_label")):
         if key in events:
             data[name] = events[key]
-    data.num_nodes = int(data.edge_index.max()) + 1 if data.edge_index.numel() else 0
+    data.num_nodes = maybe_num_nodes(data.edge_index)
     return data
 
 

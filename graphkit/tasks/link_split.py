@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch_geometric.utils.num_nodes import maybe_num_nodes
 
 from graphkit.core.constraints import NonNegative, NonNegativeInt, Probability, Seed, Share, checked
 from graphkit.core.graph_input import as_tensor
@@ -256,7 +257,7 @@ class LinkSplit:
         hidden = ["test"] if stage == "test" and self.val_messages else ["val", "test"]
         if stage == "train" and self.disjoint:
             hidden.append("train")
-        num_nodes = max(self.num_nodes, int(edge_index.max()) + 1 if edge_index.numel() else 0)
+        num_nodes = max(self.num_nodes, maybe_num_nodes(edge_index))
         concealed = [link_keys(getattr(self, part), num_nodes, self.undirected) for part in hidden]
         visible = ~torch.isin(link_keys(edge_index, num_nodes, self.undirected), torch.cat(concealed))
         return visible if self.edge_part is None else self._of_the_past(edge_index, stage, visible)

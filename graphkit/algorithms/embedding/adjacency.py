@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
+from torch_geometric.utils.num_nodes import maybe_num_nodes
 
 from graphkit.algorithms.graph import checked_conductances
 from graphkit.core.validate import check_edge_index
@@ -27,8 +28,7 @@ def adjacency(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int | N
     """
     from scipy.sparse import coo_array
 
-    if num_nodes is None:
-        num_nodes = int(edge_index.max()) + 1 if edge_index.numel() else 0
+    num_nodes = maybe_num_nodes(edge_index, num_nodes)
     check_edge_index(edge_index, num_nodes, where)
     source, target = edge_index.cpu().numpy().astype(np.int32)
     weight = checked_conductances(edge_weight, source.size, where)
