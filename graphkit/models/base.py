@@ -22,9 +22,11 @@ from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import check_hooks, checked_edge_attr, unknown_name
 from graphkit.models.call import CalledWithBatch
+from graphkit.models.readout import read_out
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import check_width, explain_dtype
 from graphkit.ops import SparseMatrix
+from graphkit.transforms import SparseFeatures
 
 State = Tensor | SparseMatrix
 
@@ -58,7 +60,8 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
     edge_index, edge_weight, edge_attr, batch)``. Whatever works on layers (forward-forward training, probes,
     oversmoothing curves) uses these three methods and never a concrete class.
 
-    Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode`, :meth:`step` and :meth:`decode`. The
+    Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode` and :meth:`step`, and :meth:`decode`
+    where outputs are more than a readout and a ``head``. The
     constructor begins with :meth:`keep_arguments`; its usual arguments, and shapes, need no line in the subclass's
     docstring.
 
@@ -82,6 +85,8 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
         layers: The parts, one per step, with weights or without.
         reads: What the model reads of a graph; an instance says less where its arguments decide. The trainer warns of
             what a task has and the model does not read, and a task without the node features that it reads is refused.
+        sparse_features: Whether bag-of-words features are to be kept sparse up to the first layer, by
+            :class:`~graphkit.transforms.SparseFeatures`.
         uses_history: Whether a step reads earlier states than the last one. Where none does, layer-wise training keeps
             a single state, whatever the depth.
         added_inputs: How many channels each layer takes besides the state below it, see :meth:`add_inputs`.
@@ -94,6 +99,7 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
 
     layers: nn.ModuleList
     reads: Reads = Reads()
+    sparse_features: bool = False
     uses_history: bool = True
     added_inputs: Sequence[int] = ()
     combines_own: bool = True
@@ -154,9 +160,15 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
         """The states of nodes ``[num_nodes, channels]`` within a state that has more rows (default: all of it)."""
         return h
 
-    @abstractmethod
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout."""
+        """Outputs ``[num_nodes, out_channels]``, or ``[num_graphs, out_channels]`` with a readout.
+
+        By default what the model's ``readout`` makes of the states, by its ``pool``, and its ``head`` of that, each of
+        them where it is there.
+        """
+        readout, pool, head = (getattr(self, name, None) for name in ("readout", "pool", "head"))
+        out = read_out(readout, pool, h, batch)
+        return out if head is None else head(out)
 
     def outputs(self, batch: Data) -> Tensor:
         """The composition of :meth:`encode`, all steps and :meth:`decode`."""
@@ -266,8 +278,8 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
             )
 
     def required_transform(self) -> BaseTransform | None:
-        """The structure that this model wants precomputed; the trainer applies it once (default: none)."""
-        return None
+        """What this model wants precomputed; the trainer applies it once (default: see ``sparse_features``)."""
+        return SparseFeatures() if self.sparse_features else None
 
     def reset_parameters(self) -> None:
         """Draw new initial weights for all parts, in the order in which the constructor made them."""

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, OneOf, Probability, not_empty
@@ -22,7 +21,6 @@ from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, Perceptron, dropout
 from graphkit.nn.encoders import CodeEncoder, NodeEncoder
 from graphkit.ops import SparseMatrix
-from graphkit.transforms import SparseFeatures
 
 NORMS = {"batch_norm": nn.BatchNorm1d, "layer_norm": nn.LayerNorm}
 Norm = Annotated[str, OneOf(NORMS)]
@@ -71,6 +69,8 @@ class LayerStack(LayeredModel):
         drop_outputs: Whether layers drop entries of what they give, before a residual is added, instead of entries of
             their input; so does the original of GNN+ (default: ``False``).
     """
+
+    sparse_features = True
 
     def __init__(
         self,
@@ -218,9 +218,6 @@ class LayerStack(LayeredModel):
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         out = read_out(self.readout, self.pool, h, batch)
         return out if self.head is None else self.head(dropout(out, self.head_dropout, self.training))
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()
 
 
 class EdgeStack(LayerStack):

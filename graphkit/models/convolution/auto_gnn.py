@@ -17,9 +17,8 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.core.validate import check_edge_index
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import make_pool
 from graphkit.nn import Linear, Perceptron, dropout
-from graphkit.transforms import SparseFeatures
 
 Attention = Literal["const", "gcn", "gat", "sym-gat", "cos", "linear", "gene-linear"]
 Aggregation = Literal["sum", "mean", "max"]
@@ -81,6 +80,7 @@ class AutoGNN(LayeredModel):
 
     uses_history = False
     num_hops = 2  # the degrees of a node's neighbours count, for some layers
+    sparse_features = True
 
     def __init__(
         self,
@@ -128,12 +128,6 @@ class AutoGNN(LayeredModel):
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         out = self.layers[i](dropout(history[-1], self.dropout, self.training), batch.edge_index)
         return self.activations[i](out) if i < self.num_layers - 1 else out
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return read_out(self.readout, self.pool, h, batch)
-
-    def required_transform(self) -> SparseFeatures:
-        return SparseFeatures()
 
 
 class _AttentionConv(MessagePassing):

@@ -17,7 +17,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import make_pool
 from graphkit.nn import DRewConv, DRewGatedGCNConv, DRewGCNConv, DRewGINConv, DRewRGINConv, Linear, dropout
 from graphkit.nn.drew.base import Delay
 from graphkit.nn.encoders import CodeEncoder, LaplacianEncoder
@@ -236,9 +236,6 @@ class DRew(LayeredModel):
         if self.jumping and i == self.num_layers - 1:
             out = torch.cat(cast(list[Tensor], [*history, out]), dim=1)
         return out
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return self.head(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         parts: list[BaseTransform] = [Hops(min(self.num_layers, self.k_max or self.num_layers))]

@@ -7,7 +7,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Finite, NonNegativeInt, Probability
@@ -15,7 +14,6 @@ from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import PolynormerAttention, PolynormerConv, dropout
 from graphkit.nn.linear import torch_linear
-from graphkit.transforms import SparseFeatures
 
 
 class Polynormer(LayeredModel):
@@ -66,6 +64,7 @@ class Polynormer(LayeredModel):
             {"local_layers": 3, "global_layers": 0, "heads": 3},
         ]
     )
+    sparse_features = True
 
     def __init__(
         self,
@@ -113,6 +112,3 @@ class Polynormer(LayeredModel):
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         return self.lin_out(read_out(self.readout, self.pool, h, batch))
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()

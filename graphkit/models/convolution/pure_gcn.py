@@ -6,15 +6,13 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import make_pool
 from graphkit.nn import Linear, PureGCNConv, dropout
-from graphkit.transforms import SparseFeatures
 
 
 class PureGCN(LayeredModel):
@@ -53,6 +51,7 @@ class PureGCN(LayeredModel):
 
     reads = Reads(edge_weight=True)
     uses_history = False
+    sparse_features = True
 
     def __init__(
         self,
@@ -85,10 +84,3 @@ class PureGCN(LayeredModel):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self.layers[i](history[-1], batch.edge_index, batch.get("edge_weight"))
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        h = read_out(self.readout, self.pool, h, batch)
-        return h if self.head is None else self.head(h)
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import make_pool
 from graphkit.nn import SGConv, dropout
-from graphkit.transforms import SparseFeatures
 
 
 class SGC(LayeredModel):
@@ -34,6 +32,7 @@ class SGC(LayeredModel):
     checks = Checks([{"input_dropout": 0.5}, {"K": 3, "readout": "mean"}])
     reads = Reads(edge_weight=True)
     uses_history = False
+    sparse_features = True
 
     def __init__(
         self,
@@ -57,9 +56,3 @@ class SGC(LayeredModel):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self.layers[i](history[-1], batch.edge_index, batch.get("edge_weight"))
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return read_out(self.readout, self.pool, h, batch)
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()

@@ -8,13 +8,11 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.models.base import LayeredModel
 from graphkit.models.readout import read_out
 from graphkit.nn import Linear, dropout
 from graphkit.nn.ode import ODE, ODESolver
-from graphkit.transforms import SparseFeatures
 
 
 class GraphODE(LayeredModel):
@@ -34,6 +32,7 @@ class GraphODE(LayeredModel):
     lin_out: nn.Linear | Linear
     pool: nn.Module | None
     integrate: ODESolver
+    sparse_features = True
 
     def encode(self, batch: Data) -> Tensor:
         z: Any = self.lin_in(dropout(self.features(batch), self.input_dropout, self.training))
@@ -61,6 +60,3 @@ class GraphODE(LayeredModel):
     def stretch(self, i: int) -> tuple[float, float]:
         """The times at which layer ``i`` begins and ends."""
         return self.time * i / self.num_layers, self.time * (i + 1) / self.num_layers
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()

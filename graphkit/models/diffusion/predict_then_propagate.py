@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import read_out
 from graphkit.nn import Linear, dropout
-from graphkit.transforms import SparseFeatures
 
 
 class PredictThenPropagate(LayeredModel):
@@ -24,6 +20,7 @@ class PredictThenPropagate(LayeredModel):
 
     reads = Reads(edge_weight=True)
     initializers: ClassVar[tuple[str | None, str | None]] = ("glorot", "zeros")  # of weights and of biases
+    sparse_features = True
 
     def make_perceptron(self) -> None:
         """Make the two linear maps from the arguments that the constructor keeps."""
@@ -33,9 +30,3 @@ class PredictThenPropagate(LayeredModel):
     def encode(self, batch: Data) -> State:
         h: Any = self.lin_in(dropout(self.features(batch), self.dropout, self.training)).relu()
         return self.lin_out(dropout(h, self.dropout, self.training))
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return read_out(self.readout, self.pool, h, batch)
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()

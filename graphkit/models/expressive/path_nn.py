@@ -15,7 +15,7 @@ from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, OneOf, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State, edge_attr_of
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import make_pool
 from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import PathConv
 from graphkit.nn.encoders import CodeEncoder
@@ -193,9 +193,6 @@ class PathNN(LayeredModel):
         if isinstance(self.edge_encoder, CodeEncoder):
             return self.edge_encoder.distinct(edge_attr)
         return self.edge_encoder(edge_attr), None
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return self.head(read_out(self.readout, self.pool, h, batch))
 
     def required_transform(self) -> BaseTransform | None:
         return Paths(self.num_layers, self.paths, self.max_paths)

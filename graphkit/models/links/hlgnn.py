@@ -6,16 +6,14 @@ from typing import Literal
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, NonNegative, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import make_pool
 from graphkit.nn import GPRConv, dropout
 from graphkit.nn.linear import torch_linear
-from graphkit.transforms import SparseFeatures
 
 
 class HLGNN(LayeredModel):
@@ -47,6 +45,7 @@ class HLGNN(LayeredModel):
     checks = Checks([{"K": 2, "input_dropout": 0.5}, {"K": 4, "init": "KI", "readout": "mean"}])
     reads = Reads(edge_weight=True)
     uses_history = False
+    sparse_features = True
 
     def __init__(
         self,
@@ -72,9 +71,3 @@ class HLGNN(LayeredModel):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self.layers[i](history[-1], batch.edge_index, batch.get("edge_weight"))
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return read_out(self.readout, self.pool, h, batch)
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()

@@ -8,20 +8,18 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
-from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability
 from graphkit.models.base import LayeredModel, State
-from graphkit.models.readout import make_pool, read_out
+from graphkit.models.readout import make_pool
 from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import dropout
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.sheaf.cooperative import CooperativeSheafConv
 from graphkit.nn.sheaf.node_learner import Conv, Kind
 from graphkit.nn.sheaf.orthogonal import Orthogonal
-from graphkit.transforms import SparseFeatures
 
 
 class CSNN(LayeredModel):
@@ -87,6 +85,7 @@ class CSNN(LayeredModel):
         sizes={"num_layers": 1, "hidden_channels": 2, "learner_channels": 3},
     )
     uses_history = False
+    sparse_features = True
 
     def __init__(
         self,
@@ -139,12 +138,6 @@ class CSNN(LayeredModel):
         out = layer.conv(h, batch.edge_index, batch.get("batch"))
         out = self.activation(dropout(out, self.dropout, self.training))
         return layer.norm(out if layer.epsilon is None else layer.gate(h) - out)
-
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return self.head(read_out(self.readout, self.pool, h, batch))
-
-    def required_transform(self) -> BaseTransform | None:
-        return SparseFeatures()
 
 
 class _Layer(nn.Module):
