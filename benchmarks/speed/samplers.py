@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import heapq
 import time
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numba
 import numpy as np
 import torch
 from scipy.sparse import coo_array
+from torch.utils.data import DataLoader, IterableDataset
 from torch_geometric.data import Data
 from torch_geometric.utils import get_ppr
 
@@ -25,6 +27,7 @@ from graphkit.models import GraphSAINT
 from graphkit.ops import sparsity_pattern
 from graphkit.samplers import NeighborSampler
 from graphkit.training import inference
+from graphkit.training.feeding import ahead
 
 NODES, SUBGRAPHS, TARGETS = 20_000, 200, 1000
 FANOUTS, ROOTS = (15, 10, 5), 1024
@@ -246,14 +249,18 @@ def layerwise_inference() -> Benchmark:
     )
 
 
-@benchmark("prefetch", goal=1.1)
-def prefetch() -> Benchmark:
-    """Four epochs of GCN on sampled subgraphs, drawn by a thread while the model trains: 20k nodes, 400k edges."""
+def _sampled_task() -> gk.NodeTask:
     data = _skewed(20_000, 200_000)
     data.x = torch.randn(data.num_nodes, 128, generator=torch.Generator().manual_seed(0))
     data.y = (data.x[:, 0] > 0).long()
     task = gk.NodeTask("prefetch", data, gk.Split.random(data.num_nodes, 0.05, 0.05))
-    task = task.sampled(NeighborSampler(FANOUTS, evaluate="whole"))
+    return task.sampled(NeighborSampler(FANOUTS, evaluate="whole"))
+
+
+@benchmark("prefetch", goal=1.1)
+def prefetch() -> Benchmark:
+    """Four epochs of GCN on sampled subgraphs, drawn by a thread while the model trains: 20k nodes, 400k edges."""
+    task = _sampled_task()
 
     def epochs(ahead: int) -> torch.Tensor:
         model = gk.models.GCN.from_task(task, hidden_channels=16, num_layers=3)
@@ -262,3 +269,35 @@ def prefetch() -> Benchmark:
         return torch.cat([weight.detach().flatten() for weight in model.parameters()])
 
     return Benchmark(lambda: epochs(2), lambda: epochs(0), against="prefetch=0", rounds=3, tolerance=0.0)
+
+
+class _Batches(IterableDataset[Data]):
+    """The batches of an epoch, drawn where they are iterated over."""
+
+    def __init__(self, task: gk.NodeTask) -> None:
+        self.task = task
+
+    def __iter__(self) -> Iterator[Data]:
+        return iter(self.task.batches("train", ROOTS, shuffle=True, generator=torch.Generator().manual_seed(0)))
+
+
+@benchmark("prefetch_workers")
+def workers() -> Benchmark:
+    """An epoch of GCN on subgraphs that a thread draws, two ahead: 20k nodes, 400k edges."""
+    task = _sampled_task()
+    model = gk.models.GCN.from_task(task, hidden_channels=16, num_layers=3)
+    loader = DataLoader(_Batches(task), batch_size=None, num_workers=1, prefetch_factor=2, persistent_workers=True)
+
+    def epoch(batches: Iterable[Data]) -> torch.Tensor:
+        model.zero_grad()
+        for batch in batches:
+            model(batch).square().mean().backward()
+        return torch.cat([weight.grad.detach().flatten() for weight in model.parameters()])
+
+    return Benchmark(
+        lambda: epoch(ahead(iter(_Batches(task)), 2)),
+        lambda: epoch(loader),
+        against="one worker process of torch's DataLoader",
+        rounds=5,
+        tolerance=1e-6,
+    )
