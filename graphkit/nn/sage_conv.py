@@ -84,7 +84,9 @@ class SAGEConv(Layer):
             kwargs["aggr_kwargs"] = widths | kwargs.get("aggr_kwargs", {})
         super().__init__("sum" if aggr == "mean" else aggr, **kwargs)  # a mean is a sum with weights
         if project and source < 0:
-            raise ValueError("SAGEConv: project=True does not support lazy initialization; pass the width as in_channels")
+            raise ValueError(
+                "SAGEConv: project=True does not support lazy initialization; pass the width as in_channels"
+            )
         self.in_channels, self.out_channels, self.normalize = in_channels, out_channels, normalize
         self.norm = "row" if aggr == "mean" else None
         self.lin = torch_linear(source, source) if project else None

@@ -54,7 +54,7 @@ def test_widths_come_from_the_first_input() -> None:
     first = conv((x, targets), ONTO)
     assert (conv.lin_l.weight.shape, conv.lin_r.weight.shape) == ((3, 6), (3, 5))
     torch.testing.assert_close(conv((x, targets), ONTO), first)
-    with pytest.raises(ValueError, match="project=True does not support lazy initialization; pass the width as in_channels"):
+    with pytest.raises(ValueError, match="project=True does not support lazy initialization; pass the width"):
         SAGEConv(-1, 3, project=True)
 
 
