@@ -60,10 +60,9 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
     edge_index, edge_weight, edge_attr, batch)``. Whatever works on layers (forward-forward training, probes,
     oversmoothing curves) uses these three methods and never a concrete class.
 
-    Subclasses fill ``self.layers`` (one entry per step) and write :meth:`encode` and :meth:`step`, and :meth:`decode`
-    where outputs are more than a readout and a ``head``. The
-    constructor begins with :meth:`keep_arguments`; its usual arguments, and shapes, need no line in the subclass's
-    docstring.
+    Subclasses fill ``self.layers`` (one entry per step) and write :meth:`step`; :meth:`encode` where the first state is
+    more than the features, and :meth:`decode` where outputs are more than a readout and a ``head``. The constructor
+    begins with :meth:`keep_arguments`; its usual arguments, and shapes, need no line in the subclass's docstring.
 
     Usual arguments:
         in_channels: The number of node features; -1 takes it from the first batch.
@@ -148,9 +147,9 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
             return x
         return x.to_dense() if dense else SparseMatrix.from_tensor(x)
 
-    @abstractmethod
     def encode(self, batch: Data) -> State:
-        """The first state :math:`h_0`, from the batch's features."""
+        """The first state :math:`h_0` (default: the batch's features)."""
+        return self.features(batch)
 
     @abstractmethod
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:

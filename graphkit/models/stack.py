@@ -143,9 +143,6 @@ class LayerStack(LayeredModel):
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         """Apply one layer to the states of all nodes."""
 
-    def encode(self, batch: Data) -> State:
-        return self.features(batch)
-
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = history[-1]
         dropped = self._dropped(i, h)

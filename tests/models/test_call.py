@@ -16,10 +16,11 @@ from torch_geometric.utils import get_embeddings
 
 from graphkit import models
 from graphkit.core.reads import UnreadWarning
+from graphkit.models.readout import make_pool
 from graphkit.nn import registry
 from graphkit.testing import random_graph
 from graphkit.testing.instances import factories
-from graphkit.transforms import Undirected
+from graphkit.transforms import SparseFeatures, Undirected
 
 GRAPH = Undirected()(random_graph(9, 14, weighted=True))
 GRAPH.x = GRAPH.x.float()
@@ -176,3 +177,33 @@ def test_a_layer_takes_features_and_no_graph(name, given):
     arguments = (given,) if "edge_index" not in signature(layer.forward).parameters else (given, GRAPH.edge_index)
     with pytest.raises(TypeError, match=rf"({name}|Linear): x is a \w+, must be node features; pass (data.x|a tensor)"):
         layer(*arguments)
+
+
+class StepsAlone(models.LayeredModel):
+    """A model that says nothing but its step."""
+
+    sparse_features = True
+
+    def __init__(self, in_channels, out_channels):
+        super().__init__()
+        self.keep_arguments(locals())
+        self.layers = nn.ModuleList([nn.Linear(in_channels, 4)])
+        self.readout, self.pool = "max", make_pool("max", 4)
+        self.head = nn.Linear(4, out_channels)
+
+    def step(self, i, history, batch):
+        return self.layers[i](history[-1])
+
+
+def test_a_model_of_steps_alone_begins_with_features_and_ends_with_readout_and_head():
+    model = StepsAlone(5, 2)
+    batch = Batch.from_data_list([GRAPH, GRAPH])
+    batch.x[9:] += 1
+    states = model.layers[0](batch.x)
+    expected = model.head(torch.stack([states[:9].amax(0), states[9:].amax(0)]))
+    torch.testing.assert_close(model(batch), expected)
+    assert isinstance(model.required_transform(), SparseFeatures)
+    model.sparse_features = False
+    assert model.required_transform() is None
+    del model.head, model.pool, model.readout
+    torch.testing.assert_close(model(batch), states)

@@ -167,3 +167,20 @@ def test_a_layer_may_have_its_own_way_to_explain_messages():
     torch.testing.assert_close(first(GRAPH.x, GRAPH.edge_index), 2 * expected[0])
     torch.testing.assert_close(second(GRAPH.x, GRAPH.edge_index), expected[1])
     assert type(pickle.loads(pickle.dumps(second))) is type(copy.deepcopy(second)) is GCNConv
+
+
+def test_new_weights_are_drawn_for_parts_that_a_subclass_adds_and_the_bias_becomes_zero():
+    class Twice(GCNConv):
+        def __init__(self):
+            super().__init__(4, 3)
+            self.further = Linear(3, 3)
+
+    layer = Twice()
+    torch.nn.init.ones_(layer.bias)
+    torch.manual_seed(5)
+    layer.reset_parameters()
+    torch.manual_seed(5)
+    first, second = Linear(4, 3, bias=False), Linear(3, 3)
+    assert torch.equal(layer.lin.weight, first.weight)
+    assert torch.equal(layer.further.weight, second.weight)
+    assert not layer.bias.any()

@@ -122,9 +122,6 @@ class AutoGNN(LayeredModel):
             raise ValueError(f"AutoGNN: {name}={value!r}, must have {count} values, or be one for all layers")
         return list(value)
 
-    def encode(self, batch: Data) -> State:
-        return self.features(batch)
-
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         out = self.layers[i](dropout(history[-1], self.dropout, self.training), batch.edge_index)
         return self.activations[i](out) if i < self.num_layers - 1 else out

@@ -82,9 +82,6 @@ class DGP(LayeredModel):
         self.pool = make_pool(readout, width)
         self.reset_parameters()
 
-    def encode(self, batch: Data) -> State:
-        return self.features(batch)
-
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         """Ancestors first, then descendants.
 

@@ -91,9 +91,6 @@ class MatrixFactorization(NodeEmbeddings):
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return cast(Tensor, history[-1])
 
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return h
-
     def reset_parameters(self) -> None:
         """Draw embeddings of the standard deviation 0.1."""
         nn.init.normal_(self.embedding.weight, std=0.1)

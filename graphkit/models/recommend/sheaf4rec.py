@@ -90,9 +90,6 @@ class Sheaf4Rec(NodeEmbeddings):
         y = self.layers[i].lin(x).view(self.num_nodes, self.stalk_dim, -1)  # type: ignore[operator]
         return torch.cat([h, x - self.step_size * (self.laplacian(i, h, batch) @ y).flatten(1)], dim=1)
 
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return h
-
     def laplacian(self, i: int, h: Tensor, batch: Data) -> SheafLaplacian:
         """The Laplacian of layer ``i``, learned from the states so far."""
         graph = sheaf_graph(batch.edge_index, self.num_nodes)

@@ -48,9 +48,6 @@ class _Counting(LayeredModel):
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return cast(Tensor, history[-1])
 
-    def decode(self, h: Tensor, batch: Data) -> Tensor:
-        return h
-
 
 class Popularity(_Counting):
     """Every user gets the items in the order of how many users have chosen them; what other models should beat.

@@ -85,9 +85,6 @@ class GraphSAINT(LayeredModel):
         self.head = Linear(width, self.out_channels)
         self.reset_parameters()
 
-    def encode(self, batch: Data) -> State:
-        return self.features(batch)
-
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h = dropout(history[-1], self.dropout, self.training)
         return self.layers[i](h, batch.edge_index, batch.get("edge_weight"), batch.get("full_degree"))
