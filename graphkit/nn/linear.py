@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch.nn.functional as F
 from torch import Tensor
 from torch_geometric.nn.dense.linear import Linear as PyGLinear
 
@@ -46,15 +47,26 @@ class Linear(Checked, PyGLinear):
     def forward(self, x: Any) -> Tensor:
         """The product; a sparse ``x`` is never made dense."""
         if isinstance(x, Tensor):
-            try:
-                return super().forward(x)
-            except RuntimeError:
-                check_width(self, x)
-                explain_dtype(self, x)
-                raise
-        is_factor = hasattr(x, "__matmul__") and not hasattr(x, "shape")  # what strategies make of several inputs
-        out = (x if is_factor else of_layout(self, x)) @ self.weight.t()
+            return self._of_dense(x, self.bias)
+        out = self.without_bias(x)
         return out if self.bias is None else out.add_(self.bias)
+
+    def without_bias(self, x: Any) -> Tensor:
+        """The product alone, for layers that add the bias in the end."""
+        if hasattr(self, "_hook"):  # the width comes from this input
+            self.initialize_parameters(self, (x,))
+        if isinstance(x, Tensor):
+            return self._of_dense(x, None)
+        is_factor = hasattr(x, "__matmul__") and not hasattr(x, "shape")  # what strategies make of several inputs
+        return (x if is_factor else of_layout(self, x)) @ self.weight.t()
+
+    def _of_dense(self, x: Tensor, bias: Tensor | None) -> Tensor:
+        try:
+            return F.linear(x, self.weight, bias)
+        except RuntimeError:
+            check_width(self, x)
+            explain_dtype(self, x)
+            raise
 
 
 def torch_linear(in_channels: int, out_channels: int, bias: bool = True) -> Linear:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -66,6 +66,7 @@ class SAGEConv(Layer):
     takes_sparse = False
     bipartite = True
     takes_joined = True
+    fast_aggr = ("mean", *Layer.fast_aggr)
 
     def __init__(
         self,
@@ -82,13 +83,12 @@ class SAGEConv(Layer):
         if aggr == "lstm":
             widths = {"in_channels": source, "out_channels": source}
             kwargs["aggr_kwargs"] = widths | kwargs.get("aggr_kwargs", {})
-        super().__init__("sum" if aggr == "mean" else aggr, **kwargs)  # a mean is a sum with weights
+        super().__init__(aggr, **kwargs)
         if project and source < 0:
             raise ValueError(
                 "SAGEConv: project=True does not support lazy initialization; pass the width as in_channels"
             )
         self.in_channels, self.out_channels, self.normalize = in_channels, out_channels, normalize
-        self.norm = "row" if aggr == "mean" else None
         self.lin = torch_linear(source, source) if project else None
         several = isinstance(self.aggr_module, MultiAggregation)
         self.lin_l = torch_linear(self.aggr_module.get_out_channels(source) if several else source, out_channels, bias)
@@ -108,7 +108,11 @@ class SAGEConv(Layer):
         source, target = pair_of(x)
         sizes = self.sizes(source, target, size)
         edges = self.edges(edge_index, sizes)
-        matrix = gcn_norm(edges, edge_weight, add_self_loops=False, norm=self.norm, size=sizes, dtype=source.dtype)
+        norm = "row" if self.aggr == "mean" else None
+        matrix = gcn_norm(edges, edge_weight, add_self_loops=False, norm=norm, size=sizes, dtype=source.dtype)
+        if norm and self.sends_messages:  # whose mean is taken
+            count = matrix.pattern.in_degree[matrix.pattern.row]
+            matrix = matrix.with_values(cast(Tensor, matrix.values) * count)
         out = self._mapped(self.along(matrix), source if self.lin is None else self.lin(source).relu())
         if self.lin_r is not None and target is not None:
             out = out + self.lin_r(target)
@@ -116,12 +120,10 @@ class SAGEConv(Layer):
 
     def _mapped(self, matrix: Any, sent: Tensor) -> Tensor:
         """The linear map of what is aggregated."""
-        width, linear = self.lin_l.in_channels, self.aggr in self.fast_aggr
-        if not linear or width < 0 or self.out_channels >= width:
+        if self.sends_messages or self.out_channels >= sent.size(-1):  # messages are as PyG's
             return self.lin_l(matrix.matmul(sent))
-        out = matrix.matmul(F.linear(sent, self.lin_l.weight))
+        out = matrix.matmul(self.lin_l.without_bias(sent))
         return out if self.lin_l.bias is None else out + self.lin_l.bias
 
     def __repr__(self) -> str:
-        aggr = self.aggr if self.norm is None else "mean"
-        return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, aggr={aggr})"
+        return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, aggr={self.aggr})"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count
@@ -24,7 +23,8 @@ class SGConv(Layer):
         X' = P^K X W^\top + b
 
     with :math:`P` as in :class:`GCNConv`. The weights come first where that makes the propagated matrix narrower; else
-    averages of features that are constant are cached with the graph, and checked by content.
+    averages of features that are constant are cached with the graph, and checked by content. State dicts can be
+    exchanged with PyG's layer, and those of graphkit 0.2.0 can be loaded.
 
     Args:
         K: The number of averages :math:`K` (default: 1).
@@ -49,15 +49,13 @@ class SGConv(Layer):
         super().__init__(**kwargs)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.K, self.cached, self.add_self_loops = K, cached, add_self_loops
-        self.lin = Linear(in_channels, out_channels, bias=False)
-        self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
-        self.reset_parameters()
+        self.lin = Linear(in_channels, out_channels, bias)
 
     @static_graphs
     def forward(self, x: Tensor | SparseMatrix, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """All averages; see the class for shapes."""
         matrix = self.normalized(x, edge_index, edge_weight, add_self_loops=self.add_self_loops)
-        weights_first = isinstance(x, SparseMatrix) or x.size(-1) >= self.out_channels
+        weights_first = isinstance(x, SparseMatrix) or (x.size(-1) >= self.out_channels and not self.sends_messages)
 
         def averages(h: Any) -> Any:
             for _ in range(self.K):
@@ -65,12 +63,16 @@ class SGConv(Layer):
             return h
 
         if weights_first:
-            h = averages(self.lin(x))
-        elif x.requires_grad or matrix.requires_grad:
-            h = self.lin(averages(x))
-        else:
-            h = self.lin(matrix.cached(("averages", self.K), averages, cast(Tensor, x)))
-        return h if self.bias is None else h + self.bias
+            h = averages(self.lin.without_bias(x))
+            return h if self.lin.bias is None else h + self.lin.bias
+        if x.requires_grad or matrix.requires_grad:
+            return self.lin(averages(x))
+        return self.lin(matrix.cached(("averages", self.K), averages, cast(Tensor, x)))
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        if f"{prefix}bias" in state_dict:  # of graphkit 0.2.0
+            state_dict[f"{prefix}lin.bias"] = state_dict.pop(f"{prefix}bias")
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels}, K={self.K})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from torch import nn as torch_nn
@@ -9,6 +11,7 @@ from torch_geometric import nn as pyg
 from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import set_masks
 
+import graphkit.nn
 from graphkit.models import GCN, GIN, DRew
 from graphkit.nn import (
     APPNP,
@@ -42,6 +45,33 @@ def test_what_is_cached_is_never_stale(cls, sizes):
     assert torch.equal(layer(X, other), expected)
 
 
+OF_PYG = {
+    "GCNConv": (5, 3), "GATConv": (5, 3), "GATv2Conv": (5, 3), "TransformerConv": (5, 3), "SGConv": (5, 3, 2),
+    "SAGEConv": (5, 3), "APPNP": (2, 0.1), "GINConv": (torch_nn.Linear(5, 3),),
+    "GINEConv": (torch_nn.Linear(5, 3), 0.0, False, 4),
+}  # fmt: skip
+
+
+def _of_both() -> list[str]:
+    shared = {name: getattr(pyg, name) for name in vars(graphkit.nn) if hasattr(pyg, name)}
+    return [name for name, cls in shared.items() if isinstance(cls, type) and issubclass(cls, pyg.MessagePassing)]
+
+
+@pytest.mark.parametrize("name", _of_both())
+def test_a_layer_of_pygs_name_has_its_arguments_state_and_messages(name):
+    own, theirs = getattr(graphkit.nn, name), getattr(pyg, name)
+    assert [*inspect.signature(own.__init__).parameters] == [*inspect.signature(theirs.__init__).parameters]
+    layers, sent = (own(*OF_PYG[name]), theirs(*OF_PYG[name])), []
+    layers[1].load_state_dict(layers[0].state_dict())
+    edges = torch.tensor([[4, 1, 2, 0, 3, 5, 1], [1, 0, 1, 5, 1, 2, 4]])
+    given = (torch.arange(28.0).view(7, 4),) if name == "GINEConv" else ()
+    for layer in layers:
+        layer.register_message_forward_hook(lambda _, __, out: sent.append(out.flatten(1)))
+    torch.testing.assert_close(layers[0](X, edges, *given), layers[1](X, edges, *given))
+    for of_own, of_theirs in zip(sent[: len(sent) // 2], sent[len(sent) // 2 :], strict=True):
+        torch.testing.assert_close(of_own, of_theirs)
+
+
 @pytest.mark.parametrize("count", [2, 4])
 def test_decomposed_layers_send_parts_of_the_channels(count):
     layer, widths = GCNConv(5, 8), []
@@ -63,7 +93,7 @@ def test_other_aggregations_are_those_of_pygs_layer(aggr):
 
 def test_aggregations_side_by_side_are_refused_where_widths_must_agree():
     for layer in (GCNConv(5, 3, aggr=["max", "sum"]), SGConv(5, 3, K=2, bias=False, aggr=["max", "sum"])):
-        with pytest.raises(ValueError, match=r"Conv: aggr=\['max', 'sum'\] makes 6 channels of 3, .* use aggr_kwargs="):
+        with pytest.raises(ValueError, match=r"Conv: aggr=\['max', 'sum'\] makes (6 channels of 3|10 channels of 5), .* use aggr_kwargs="):
             layer(X, EDGES)
     assert GCNConv(5, 3, aggr=["max", "sum"], aggr_kwargs={"mode": "sum"})(X, EDGES).shape == (6, 3)
 

@@ -32,8 +32,12 @@ def assert_equal_passes(ours, theirs, pairs, weighted):
 @pytest.mark.parametrize("options", [{}, {"K": 3}, {"K": 2, "add_self_loops": False}], ids=str)
 def test_sgc_is_pygs(options, out_channels, weighted):
     ours, theirs = SGConv(5, out_channels, **options).double(), pyg.SGConv(5, out_channels, **options).double()
-    theirs.lin.load_state_dict({"weight": ours.lin.weight, "bias": torch.nn.init.normal_(ours.bias)})
-    assert_equal_passes(ours, theirs, [(ours.lin.weight, theirs.lin.weight), (ours.bias, theirs.lin.bias)], weighted)
+    torch.nn.init.normal_(ours.lin.bias)
+    theirs.load_state_dict(ours.state_dict())
+    assert_equal_passes(ours, theirs, [*zip(ours.parameters(), theirs.parameters(), strict=True)], weighted)
+    of_0_2_0 = {"lin.weight": ours.lin.weight, "bias": ours.lin.bias}
+    ours.load_state_dict({key: 2 * value.detach() for key, value in of_0_2_0.items()})
+    assert torch.equal(ours.lin.bias, 2 * theirs.lin.bias)
 
 
 def test_sgc_averages_constant_features_once(monkeypatch):
