@@ -93,7 +93,10 @@ def test_other_aggregations_are_those_of_pygs_layer(aggr):
 
 def test_aggregations_side_by_side_are_refused_where_widths_must_agree():
     for layer in (GCNConv(5, 3, aggr=["max", "sum"]), SGConv(5, 3, K=2, bias=False, aggr=["max", "sum"])):
-        with pytest.raises(ValueError, match=r"Conv: aggr=\['max', 'sum'\] makes (6 channels of 3|10 channels of 5), .* use aggr_kwargs="):
+        with pytest.raises(
+            ValueError,
+            match=r"Conv: aggr=\['max', 'sum'\] makes (6 channels of 3|10 channels of 5), .* use aggr_",
+        ):
             layer(X, EDGES)
     assert GCNConv(5, 3, aggr=["max", "sum"], aggr_kwargs={"mode": "sum"})(X, EDGES).shape == (6, 3)
 
