@@ -11,7 +11,7 @@ from graphkit.core.caching import of_tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
 from graphkit.nn.linear import torch_linear
-from graphkit.ops import SparseMatrix, sparsity_pattern
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
 
 
 class DensePropagation(Checked, nn.Module):
@@ -34,8 +34,8 @@ class DensePropagation(Checked, nn.Module):
         bias: Whether there is :math:`b` (default: ``True``).
 
     Shapes:
-        - **input:** ``x`` ``[num_nodes, in_channels]``; ``ancestor_index`` ``[2, num_pairs]``; ``ancestor_group``
-          ``[num_pairs]``
+        - **input:** ``x`` ``[num_nodes, in_channels]``; ``ancestor_index`` ``[2, num_pairs]``, or the pattern of these
+          pairs; ``ancestor_group`` ``[num_pairs]``
         - **output:** ``[num_nodes, out_channels]``
 
     Raises:
@@ -70,7 +70,7 @@ class DensePropagation(Checked, nn.Module):
             nn.init.zeros_(self.lin.bias)
         nn.init.ones_(self.score)
 
-    def forward(self, x: Tensor, ancestor_index: Tensor, ancestor_group: Tensor) -> Tensor:
+    def forward(self, x: Tensor, ancestor_index: Tensor | SparsityPattern, ancestor_group: Tensor) -> Tensor:
         """The means of all groups, weighted; see the class for shapes."""
         last = of_tensor(ancestor_group, "last", lambda: int(ancestor_group.max())) if ancestor_group.numel() else -1
         if last >= self.num_groups:
@@ -78,9 +78,9 @@ class DensePropagation(Checked, nn.Module):
                 f"DensePropagation: group {last}, must be in 0..{self.num_groups - 1}; give "
                 "AncestorGroups the same num_groups"
             )
-        pairs = ancestor_index if self.of == "ancestors" else ancestor_index.flip(0)
-        place = pairs[1] * self.num_groups + ancestor_group
+        pattern = sparsity_pattern(ancestor_index, (x.size(0), x.size(0)))
+        pattern = pattern if self.of == "ancestors" else pattern.T
+        place = pattern.edge_index()[1] * self.num_groups + ancestor_group
         sizes = place.new_zeros(x.size(0) * self.num_groups).index_add_(0, place, torch.ones_like(place))
         value = self.score.softmax(0)[ancestor_group] / sizes[place]
-        pattern = sparsity_pattern(pairs, (x.size(0), x.size(0)))
         return SparseMatrix.from_edges(pattern, value) @ self.lin(x)

@@ -18,7 +18,9 @@ from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.nn.path_lstm import Step, edges_between, is_closed, path_lstm, read_paths
 from graphkit.nn.perceptron import Perceptron
-from graphkit.ops import SparsityPattern, scatter, unweighted_pattern
+from graphkit.ops import SparsityPattern, unweighted_pattern
+from graphkit.ops.groups import Groups
+from graphkit.ops.segment import group_rows, reduce_groups
 
 _UNTRACED = "which paths there are follows from the contents of edges"
 
@@ -168,7 +170,10 @@ class PathConv(Layer):
         if not self.encode_distances:
             path_distance = None
         elif self.paths != "simple":
-            path_distance = torch.arange(path_index.size(0), device=x.device).expand(path_index.size(1), -1)
+            size, number = path_index.shape
+            path_distance = graph.cached(
+                ("distances", size, number), lambda: torch.arange(size, device=x.device).expand(number, -1)
+            )
         elif path_distance is None:
             raise ValueError("PathConv: path_distance is missing; simple paths need it to encode distances")
         states = self._read(x, edge_attr, edge_kind, path_index, path_distance, graph)
@@ -176,7 +181,8 @@ class PathConv(Layer):
             nodes, mask = path_index.long(), self._mask(graph.edge_id, graph.num_edges)
             for source, target in zip(nodes[1:], nodes):
                 states = states * mask[edges_between(source, target, graph)].unsqueeze(1)
-        return scatter(states, path_index[0].long(), x.size(0), cast(str, self.aggr))
+        ends = graph.cached(("ends", path_index.size(0)), lambda index: _ends(index, x.size(0)), path_index)
+        return reduce_groups(states, ends, cast(str, self.aggr))
 
     def _check_edges(self, edge_attr: Tensor | None, edge_kind: Tensor | None, num_edges: int) -> None:
         rows = edge_attr if edge_kind is None else edge_kind
@@ -248,3 +254,8 @@ class PathConv(Layer):
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}"
         return f"{type(self).__name__}({sizes}, length={self.length}, paths={self.paths!r})"
+
+
+def _ends(index: Tensor, num_nodes: int) -> Groups:
+    """The paths grouped by the nodes where they end."""
+    return group_rows(index[0].long(), index.size(1), num_nodes)

@@ -9,8 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphkit.core.devices import CPU, read
 from graphkit.ops import SparsityPattern, backend
+from graphkit.ops.facts import positions
 from graphkit.ops.indices import look_up
+
+_DISTANCES = 128  # paths have up to 127 edges
 
 sigmoid_backward, tanh_backward = torch.ops.aten.sigmoid_backward, torch.ops.aten.tanh_backward
 
@@ -50,25 +54,62 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, m
     Raises:
         ValueError: If a path uses an edge that the graph does not have.
     """
-    last = index.size(0) - 1
-    rows = index.long().flip(0)
-    far = None if distance is None else distance.long().t().flip(0)
-    num_distances = 1 if far is None or far.numel() == 0 else int(far.max()) + 1
+    rows = list(index.long().flip(0))
+    far = [None] * len(rows) if distance is None else list(distance.long().t().flip(0))
+    whole = torch.arange(index.size(1), device=index.device)
+    paths: list[Any] = [slice(None)] * len(rows)  # of each step, one for each cell
+    cell = [whole] * len(rows)  # of each step and path
+    if merge:
+        paths[:-1], cell[:-1] = _shared(rows[:-1], far[:-1], graph.num_rows)
     steps: list[Step] = []
-    cell = None  # of each path
-    for i in range(last + 1):
-        node, hops, parent = rows[i], None if far is None else far[i], cell
-        if merge and i < last:
-            key = node if parent is None else parent * graph.num_rows + node
-            key, cell = (key if hops is None else key * num_distances + hops).unique(return_inverse=True)
-            if hops is not None:
-                key, hops = key // num_distances, key % num_distances
-            parent, node = (None, key) if i == 0 else (key // graph.num_rows, key % graph.num_rows)
-        else:
-            cell = torch.arange(node.numel(), device=node.device)
-        edge = None if parent is None else edges_between(steps[-1].node[parent], node, graph)
+    known = []
+    for i, path in enumerate(paths):
+        hops = far[i]
+        node, hops, parent, edge = rows[i][path], None if hops is None else hops[path], None, None
+        if i > 0:
+            parent = cell[i - 1][path]
+            position, found = _found(steps[-1].node[parent], node, graph)
+            edge = position if graph.perm is None else graph.perm[position]
+            known.append(found)
         steps.append(Step(parent, node, hops, edge))
+    lacks = read(*((~found).any() for found in known)) if known else []
+    for previous, step, found, lack in zip(steps, steps[1:], known, lacks):
+        if lack:
+            _refuse(previous.node[step.parent], step.node, found)
     return steps
+
+
+def _shared(rows: Sequence[Tensor], far: Sequence[Tensor | None], num_nodes: int) -> tuple[list[Tensor], list[Tensor]]:
+    """For each step a path of each cell, and the cell of each path; cells are in the order of what they read."""
+    columns = [node if hops is None else node * _DISTANCES + hops for node, hops in zip(rows, far)]
+    base = num_nodes if far[0] is None else num_nodes * _DISTANCES
+    if columns[0].device != CPU:
+        return _by_order(columns)
+    paths: list[Tensor] = []
+    cells: list[Tensor] = []
+    for column in columns:
+        key, cell = (cells[-1] * base + column if cells else column).unique(return_inverse=True)
+        path = torch.empty_like(key)
+        path[cell] = torch.arange(cell.numel())
+        paths.append(path)
+        cells.append(cell)
+    return paths, cells
+
+
+def _by_order(columns: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+    """The same where the host would wait for each set of unique keys: paths are put in order, and it waits once."""
+    order = torch.arange(columns[0].numel(), device=columns[0].device)
+    for column in reversed(columns):
+        order = order[column[order].sort(stable=True).indices]
+    begin, begins = torch.ones_like(order, dtype=torch.bool), []
+    begin[1:] = False
+    for column in columns:
+        ordered = column[order]
+        begin = begin.clone()
+        begin[1:] |= ordered[1:] != ordered[:-1]
+        begins.append(begin)
+    paths = [order[positions(*each)] for each in zip(begins, read(*(begin.sum() for begin in begins)))]
+    return paths, [torch.empty_like(order).index_copy_(0, order, begin.cumsum(0) - 1) for begin in begins]
 
 
 def is_closed(index: Tensor, graph: SparsityPattern) -> Tensor:
@@ -92,12 +133,16 @@ def edges_between(source: Tensor, target: Tensor, graph: SparsityPattern) -> Ten
     """The ids of edges by their ends; of a repeated edge, the first."""
     position, known = _found(source, target, graph)
     if not bool(known.all()):
-        bad = int((~known).nonzero()[0])
-        raise ValueError(
-            f"a path goes from node {int(source[bad])} to node {int(target[bad])}, but the graph has no such edge; "
-            "compute the paths after the last change of the edges"
-        )
+        _refuse(source, target, known)
     return position if graph.perm is None else graph.perm[position]
+
+
+def _refuse(source: Tensor, target: Tensor, known: Tensor) -> None:
+    bad = int((~known).nonzero()[0])
+    raise ValueError(
+        f"a path goes from node {int(source[bad])} to node {int(target[bad])}, but the graph has no such edge; "
+        "compute the paths after the last change of the edges"
+    )
 
 
 def path_lstm(

@@ -90,20 +90,26 @@ class RelationalConv(Layer):
             edge_type = pattern.cached("one relation", lambda: torch.zeros_like(pattern.col))
         parts = pattern.cached(("relations", self.num_relations), lambda copy: self._divide(pattern, copy), edge_type)
         for conv, (edges, ids) in zip(self.convs, parts):
-            out = out + conv(x, edges, None if edge_weight is None else edge_weight[ids])
+            weight = edge_weight
+            if weight is not None and weight.requires_grad:
+                weight = weight[ids]
+            elif weight is not None:  # the same tensor in each step, by which what follows from it is found again
+                weight = edges.cached("weights of a relation", lambda copy, ids=ids: copy[ids], weight)
+            out = out + conv(x, edges, weight)
         return out
 
     def _divide(self, pattern: SparsityPattern, edge_type: Tensor) -> list[tuple[SparsityPattern, Any]]:
         """The edges of each relation and their positions."""
         if edge_type.numel() != pattern.num_edges:
             raise ValueError(f"RelationalConv: {edge_type.numel()} edge types for {pattern.num_edges} edges")
-        wrong = (edge_type < 0) | (edge_type >= self.num_relations)
-        if not pattern.traced and bool(wrong.any()):
+        parts = split_pattern(pattern, edge_type, range(self.num_relations))
+        if not pattern.traced and sum(part.num_edges for part, _ in parts) < pattern.num_edges:
+            wrong = (edge_type < 0) | (edge_type >= self.num_relations)
             raise ValueError(
                 f"RelationalConv: an edge has the relation {int(edge_type[wrong][0])}, but there are "
                 f"{self.num_relations} relations; set num_relations"
             )
-        return split_pattern(pattern, edge_type, range(self.num_relations))
+        return parts
 
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}, num_relations={self.num_relations}"

@@ -15,7 +15,7 @@ class Facts(NamedTuple):
 
     Attributes:
         lowest: The smallest id.
-        highest: The largest id.
+        highest: The largest source and the largest target.
         by_target: Whether edges are sorted by target, then by source.
         by_source: Whether they are sorted by source.
         num_loops: The number of self-loops.
@@ -23,7 +23,7 @@ class Facts(NamedTuple):
     """
 
     lowest: int
-    highest: int
+    highest: tuple[int, int]
     by_target: bool
     by_source: bool
     num_loops: int
@@ -32,12 +32,12 @@ class Facts(NamedTuple):
 
 def read_facts(edge_index: Tensor, num_sources: int, num_targets: int) -> Facts:
     """The facts of one edge or more, for which the host waits once; ids may be out of range."""
-    (source, target), (lowest, highest) = edge_index, edge_index.aminmax()
+    (source, target), highest = edge_index, edge_index.amax(1)
     key, loop = target * num_sources + source, source == target
     lacks = nodes_without_loop(source.clamp(0, num_sources), loop, num_sources)
-    facts = lowest, highest, _ascends(key), _ascends(source), loop.sum(), num_sources - lacks.sum()
-    low, high, by_target, by_source, num_loops, num_looped = read(*facts)
-    return Facts(low, high, bool(by_target), bool(by_source), num_loops, num_looped)
+    facts = edge_index.amin(), *highest, _ascends(key), _ascends(source), loop.sum(), num_sources - lacks.sum()
+    low, high_source, high_target, by_target, by_source, num_loops, num_looped = read(*facts)
+    return Facts(low, (high_source, high_target), bool(by_target), bool(by_source), num_loops, num_looped)
 
 
 def nodes_without_loop(end: Tensor, loop: Tensor, num_nodes: int) -> Tensor:

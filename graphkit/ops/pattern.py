@@ -348,8 +348,9 @@ def _from_copies(graph: Tensor, copies: tuple[Tensor, ...], size: Size) -> Spars
         facts = None
         if edge_index.device.type != "cpu" and edge_index.dim() == 2 and edge_index.numel() > 0:
             facts = read_facts(edge_index.long(), num_sources, num_targets)
-        if facts is None or facts.lowest < 0 or facts.highest >= min(num_sources, num_targets):
-            check_edge_index(edge_index, (num_sources, num_targets), "sparsity_pattern")
+        sizes = num_sources, num_targets
+        if facts is None or facts.lowest < 0 or any(end >= size for end, size in zip(facts.highest, sizes)):
+            check_edge_index(edge_index, sizes, "sparsity_pattern")
         source, target = edge_index.long()
         return build_pattern(source, target, num_sources, num_targets, facts)
     num_rows, num_cols = graph.shape

@@ -108,7 +108,12 @@ def softmax_groups(src: Tensor, groups: Groups) -> Tensor:
 def _by_index(src: Tensor, index: Tensor, dim_size: int | None) -> Groups:
     if src.dim() == 0:
         raise ValueError("src has shape []; pass one row per index")
-    size, ascends = check_index(index, len(src), dim_size)
+    return group_rows(index, len(src), dim_size)
+
+
+def group_rows(index: Tensor, num_rows: int, size: int | None) -> Groups:
+    """Rows by the number of their group, which is checked; by default there are as many as the largest index says."""
+    size, ascends = check_index(index, num_rows, size)
     index = index.contiguous()  # torch's conversion to CSR ignores strides
     ptr = torch._convert_indices_from_coo_to_csr(index, size) if ascends else None
     return Groups(size, index, ptr)

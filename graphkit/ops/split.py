@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from graphkit.core.caching import Caching
+from graphkit.core.devices import read
+from graphkit.ops.facts import positions
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 
 
@@ -36,7 +38,8 @@ def split_edges(
     """
     graph = sparsity_pattern(edge_index, size)
     kinds_of_edges = graph.cached("split_edges", _KindsOfEdges, _checked(kind, graph))
-    return [kinds_of_edges.edges(graph, value) for value in kinds]
+    numbers = kinds_of_edges.numbers(tuple(kinds))
+    return [kinds_of_edges.edges(graph, *each) for each in zip(kinds, numbers)]
 
 
 def split_pattern(graph: SparsityPattern, kind: Tensor, kinds: Sequence[int]) -> list[tuple[SparsityPattern, Any]]:
@@ -55,7 +58,7 @@ def split_pattern(graph: SparsityPattern, kind: Tensor, kinds: Sequence[int]) ->
         traced = cast(Any, graph)
         return [(traced.where(kind == value), slice(None)) for value in kinds]
     kinds_of_edges = graph.cached("split_edges", _KindsOfEdges, kind)
-    return [kinds_of_edges.part(graph, value) for value in kinds]
+    return [kinds_of_edges.part(graph, *each) for each in zip(kinds, kinds_of_edges.numbers(tuple(kinds)))]
 
 
 def _checked(kind: Tensor, graph: SparsityPattern) -> Tensor:
@@ -73,13 +76,17 @@ class _KindsOfEdges(Caching):
     def __init__(self, kind: Tensor) -> None:
         self.kind = kind
 
-    def part(self, graph: SparsityPattern, value: int) -> tuple[SparsityPattern, Tensor]:
+    def numbers(self, kinds: tuple[int, ...]) -> list[int]:
+        """How many edges there are of each kind, for which the host waits once."""
+        return self.cached(("numbers", kinds), lambda: read(*((self.kind == value).sum() for value in kinds)))
+
+    def part(self, graph: SparsityPattern, value: int, number: int) -> tuple[SparsityPattern, Tensor]:
         def select() -> tuple[SparsityPattern, Tensor]:
-            ids = (self.kind == value).nonzero().squeeze(1)
+            ids = positions(self.kind == value, number)
             return graph.select(ids), ids
 
         return self.cached(value, select)
 
-    def edges(self, graph: SparsityPattern, value: int) -> Tensor:
-        part, _ = self.part(graph, value)
+    def edges(self, graph: SparsityPattern, value: int, number: int) -> Tensor:
+        part, _ = self.part(graph, value, number)
         return self.cached(("edges", value), lambda: torch.stack([part.col, part.row]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -18,8 +19,21 @@ from graphkit.training.strategies.base import Phase, Strategy, has, parts_of
 WARM_UP = 3  # ordinary steps before, as PyTorch's documentation asks: lazy states and caches are made in them
 
 
+@dataclass
+class _Recording:
+    """The step of one phase on one batch: ordinary steps that are left, then its graph and the values it writes."""
+
+    phase: Phase
+    batch: Data
+    left: int = WARM_UP
+    graph: torch.cuda.CUDAGraph | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
 class RecordedStep:
     """The training step of a strategy on the one batch of a task, replayed without Python from the fourth epoch on.
+
+    Phases that take turns have a recording each.
 
     Raises:
         ValueError: If the device, the task, a module or the strategy does not go with a step that stays the same.
@@ -29,8 +43,7 @@ class RecordedStep:
     def __init__(self, model: nn.Module, task: Task, strategy: Strategy, engine: Engine) -> None:
         self.strategy = strategy
         self._written: list[Tensor] = [*model.parameters(), *model.buffers()]
-        self._of: tuple[Phase, Data] | None = None
-        self._graph: torch.cuda.CUDAGraph | None = None
+        self._recordings: list[_Recording] = []
         if engine.device.type == "cpu":
             raise ValueError("Trainer: cuda_graph=True needs a GPU of CUDA, but the device is the CPU")
         if task.resamples or not task.loader.one_graph:
@@ -49,18 +62,30 @@ class RecordedStep:
 
     def __call__(self, batch: Data, phase: Phase) -> Mapping[str, Any]:
         """What ``strategy.train_step(batch, phase)`` returns."""
-        if self._of is None or self._of[0] is not phase or self._of[1] is not batch:
-            self._of, self._left, self._graph = (phase, batch), WARM_UP, None
-            for group in (each for optimizer in phase.optimizers for each in optimizer.param_groups):
-                group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
-        if self._left > 0:
-            self._left -= 1
+        recording = self._of(batch, phase)
+        if recording.left > 0:
+            recording.left -= 1
             return self._beside(batch, phase)
-        if self._graph is None:
-            self._graph = self._recorded(batch, phase)
-        self._graph.replay()
+        if recording.graph is None:
+            recording.graph, recording.values = self._recorded(batch, phase)
+        recording.graph.replay()
         torch.autograd.graph.increment_version(self._written)  # which no Python has told of
-        return self._values
+        return recording.values
+
+    def forget(self) -> None:
+        """Give back the memory of all recordings; another phase begins."""
+        self._recordings.clear()
+
+    def _of(self, batch: Data, phase: Phase) -> _Recording:
+        """The recording of a phase, a new one if it has another batch."""
+        for recording in self._recordings:
+            if recording.phase is phase and recording.batch is batch:
+                return recording
+        for group in (each for optimizer in phase.optimizers for each in optimizer.param_groups):
+            group["lr"] = torch.as_tensor(group["lr"], dtype=torch.float32, device=group["params"][0].device)
+        others = [recording for recording in self._recordings if recording.phase is not phase]
+        self._recordings = [*others, _Recording(phase, batch)]
+        return self._recordings[-1]
 
     def _beside(self, batch: Data, phase: Phase) -> Mapping[str, Any]:
         """A step on a stream of its own, as the recorded one will be."""
@@ -71,13 +96,13 @@ class RecordedStep:
         current.wait_stream(stream)
         return values
 
-    def _recorded(self, batch: Data, phase: Phase) -> torch.cuda.CUDAGraph:
-        """The graph of a step, whose values stand where replays will write them."""
+    def _recorded(self, batch: Data, phase: Phase) -> tuple[torch.cuda.CUDAGraph, Mapping[str, Any]]:
+        """The graph of a step, and its values, which stand where replays will write them."""
         graph = torch.cuda.CUDAGraph()
         before, carried = host_generators(), self._carried()
         try:
             with torch.cuda.graph(graph):
-                self._values = self.strategy.train_step(batch, phase)
+                values = self.strategy.train_step(batch, phase)
         except RuntimeError as error:
             if "captur" not in str(error):
                 raise
@@ -100,7 +125,7 @@ class RecordedStep:
                 "Trainer: cuda_graph=True replays one step, but this one draws from generators of Python or NumPy; "
                 "draw by torch on the device, or leave it out"
             )
-        return graph
+        return graph, values
 
     def _carried(self) -> dict[str, Any]:
         """The tensors by which a step could hear of the one before, by their places."""

@@ -61,8 +61,8 @@ class Loop:
         self.phases: list[Phase] = []
         self.finished: list[dict[str, Any]] = []
         strategy.finished = self.finished
-        recorded = RecordedStep(model, task, strategy, engine) if settings.cuda_graph else None
-        self.train_step: Any = recorded or strategy.train_step
+        self.recorded = RecordedStep(model, task, strategy, engine) if settings.cuda_graph else None
+        self.train_step: Any = self.recorded or strategy.train_step
         self.feed = Feed(task, engine, settings.batch_size, settings.prefetch)
         self.history: list[Record] = []
         self.seconds = 0.0
@@ -104,6 +104,8 @@ class Loop:
         return True
 
     def _begin_phase(self) -> None:
+        if self.recorded is not None:
+            self.recorded.forget()
         for phase in self.phase.trained():
             phase.optimizers = self.strategy.optimizers(phase, self._make_optimizer)
             if not isinstance(phase.optimizers, list):
@@ -111,9 +113,8 @@ class Loop:
                     f"{self.strategy!r}: optimizers() returned a {type(phase.optimizers).__name__} for phase "
                     f"{phase.name!r}, but a list of optimizers is needed"
                 )
-            follows_larger = self.settings.scheduler_monitor == "metric" and self.metric.higher_is_better
-            limit = self._limit(self.phase)
-            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, follows_larger, limit)
+            larger = self.settings.scheduler_monitor == "metric" and self.metric.higher_is_better
+            phase.schedulers = self.optimizers.make_schedulers(phase.optimizers, larger, self._limit(self.phase))
         if self.planned is not None and len(self.planned) == 1:
             self.optimizers.check_patterns()
         self.epoch, self.best_epoch, self.stopped = 0, 0, False

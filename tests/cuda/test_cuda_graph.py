@@ -13,14 +13,13 @@ from graphkit.models import GCN
 from tests import tiny
 from tests.common.test_cross_product import MODELS, STRATEGIES
 from tests.cuda.test_training import assert_same_history
+from tests.training.test_lifecycle import _InTurn
 
 # Their steps wait for the device: adaptive solvers, stopping by a residual, sizes that depend on values, PyG's masks.
 WAITING = [
     "AutoGNN",
-    "DGP",
     "DirGNN",
     "EnergyGNN",
-    "GRAFENNE",
     "GRAND",
     "LazyGNN",
     "PPGNpp",
@@ -88,6 +87,23 @@ def test_a_run_goes_on(device, tmp_path):
     gk.Trainer(max_epochs=5, **settings).fit(copy.deepcopy(model), task)
     actual = gk.Trainer(max_epochs=9, **settings).fit(copy.deepcopy(model), task, resume=True)
     assert_same_history(actual.history, expected.history)
+
+
+class Counted(_InTurn):
+    """Phases that take turns, whose steps in Python are counted."""
+
+    def train_step(self, batch, phase):
+        self.steps = [*getattr(self, "steps", []), phase.name]
+        return super().train_step(batch, phase)
+
+
+def test_turns_have_a_recording_each(device):
+    task, strategy = tiny.task("node multiclass"), Counted()
+    model = GCN.from_task(task, hidden_channels=8)
+    settings = {"max_epochs": 20, "scheduler": "ExponentialLR", "scheduler_kwargs": {"gamma": 0.9}}
+    expected = _train(model, task, False, strategy=_InTurn(), **settings)
+    assert_same_history(_train(model, task, True, strategy=strategy, **settings).history, expected.history)
+    assert strategy.steps.count("first") == strategy.steps.count("second") == 4  # of 14 and 6
 
 
 class Own(nn.Module):

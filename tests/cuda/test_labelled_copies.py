@@ -63,7 +63,7 @@ def test_waits(name, new, gpu):
     for allowed in (new, 0, 0):
         with gpu.counting() as counts:
             run(model, batch)
-        assert counts.num_waits <= allowed, counts
+        assert counts.num_waits <= allowed, str(counts)
 
 
 def test_sets_that_were_edited_are_seen(device):

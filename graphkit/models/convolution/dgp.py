@@ -9,9 +9,12 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Count, Probability
+from graphkit.core.devices import read
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import DensePropagation, dropout
+from graphkit.ops import SparsityPattern, sparsity_pattern
+from graphkit.ops.facts import positions
 from graphkit.transforms import AncestorGroups
 
 _SLOPE = 0.2
@@ -95,10 +98,16 @@ class DGP(LayeredModel):
             )
         pairs, group = batch.ancestor_index, batch.ancestor_group
         if self.direct:
-            near = group < self.num_groups
-            pairs, group = pairs[:, near], group[near]
+            pattern = sparsity_pattern(pairs, int(batch.num_nodes or 0))
+            pairs, group = pattern.cached(("near", self.num_groups), lambda group: self._near(pattern, group), group)
         h = self.layers[i](dropout(history[-1], self.dropout, self.training), pairs, group)
         return F.leaky_relu(h, _SLOPE) if i == 0 else h
+
+    def _near(self, pairs: SparsityPattern, group: Tensor) -> tuple[SparsityPattern, Tensor]:
+        """The pairs of all groups but the last, which is farther away, and their groups."""
+        near = group < self.num_groups
+        ids = positions(near, *read(near.sum()))
+        return pairs.select(ids), group[ids]
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
         out = read_out(self.readout, self.pool, h, batch)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.caching import TensorCache
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, NonNegativeInt, Probability
 from graphkit.core.reads import Reads
@@ -17,7 +18,8 @@ from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import AllotropicConv
 from graphkit.nn.allotropic_conv import perceptron
 from graphkit.nn.linear import torch_linear
-from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
+from graphkit.ops import SparseMatrix, SparsityPattern
+from graphkit.ops.pattern import build_pattern
 
 
 class GRAFENNE(LayeredModel):
@@ -139,7 +141,8 @@ class GRAFENNE(LayeredModel):
         size = self.feature_channels or 1
         given = batch.get("feature_vectors")
         if given is None:
-            drawn = _random(width, size) if self.feature_channels else torch.ones(width, 1)
+            place = self.start.device
+            drawn = _random(width, size, place) if self.feature_channels else torch.ones(width, 1, device=place)
             return drawn.repeat(rows // max(width, 1), 1)
         if list(given.shape) != [rows, size]:
             raise ValueError(
@@ -158,21 +161,37 @@ def _num_graphs(batch: Data) -> int:
 
 def _entries(x: Any, index: Tensor | None, num_features: int) -> tuple[SparsityPattern, Tensor]:
     """Which nodes and features are joined, and by what; features of several graphs are others."""
-    if isinstance(x, SparseMatrix):
-        (feature, node), values, _ = x.edges
-        values = torch.ones(node.numel(), device=x.device) if values is None else values
-        if index is None:
-            return x.pattern, values
-    else:
-        node = torch.arange(x.size(0), device=x.device).repeat_interleave(x.size(1))
-        feature, values = torch.arange(x.size(1), device=x.device).repeat(x.size(0)), x.flatten()
+    if not isinstance(x, SparseMatrix):
+        pattern = _kept.get(x, (index,), num_features, lambda parts: _of_dense(x.shape, x.device, num_features, *parts))
+        return pattern, x.flatten()
+    values = x.edges[1]
+    values = torch.ones(x.pattern.num_edges, device=x.device) if values is None else values
+    if index is None:
+        return x.pattern, values
+    make = partial(_apart, x.pattern, num_features)
+    return x.pattern.cached(("features apart", num_features), make, index), values
+
+
+def _of_dense(shape: torch.Size, device: torch.device, num_features: int, index: Tensor | None) -> SparsityPattern:
+    """All entries of a matrix, row by row."""
+    feature = torch.arange(shape[1], device=device).repeat(shape[0], 1)
     if index is not None:
-        feature = feature + index[node] * x.size(1)
-    return sparsity_pattern(torch.stack([feature, node]), (num_features, x.size(0))), values
+        feature = feature + index.unsqueeze(1) * shape[1]
+    start = torch.arange(shape[0] + 1, device=device) * shape[1]
+    return SparsityPattern(start, feature.flatten(), None, num_features)
+
+
+def _apart(entries: SparsityPattern, num_features: int, index: Tensor) -> SparsityPattern:
+    """Entries whose features are those of the nodes' graphs."""
+    feature, node = entries.edge_index()
+    return build_pattern(feature + index[node] * entries.num_cols, node, num_features, entries.num_rows)
+
+
+_kept: TensorCache[SparsityPattern] = TensorCache()  # with features of nodes
 
 
 @lru_cache(16)
-def _random(width: int, size: int) -> Tensor:
+def _random(width: int, size: int, device: torch.device) -> Tensor:
     """Rows of a normal distribution, each drawn by its number alone."""
     import numpy as np
 
@@ -180,4 +199,4 @@ def _random(width: int, size: int) -> Tensor:
 
     out = np.empty((width, size), np.float32)
     projection(np.arange(width), 0, 0, out)
-    return torch.from_numpy(out) * size**0.5
+    return (torch.from_numpy(out) * size**0.5).to(device)

@@ -37,28 +37,32 @@ def dormand_prince(ode: WatchedODE, z: Tensor, start: float, end: float, atol: f
     """The state at ``end`` for the state ``z`` at ``start``, between the ends of the last step interpolated.
 
     Steps and gradients are those of ``torchdiffeq``: the length of the first step has one, later lengths have none.
+    The host waits for a device three times before the first step, and once per attempted step, to accept it or not.
 
     Raises:
         RuntimeError: If steps shrink to nothing, or the equation refuses.
     """
-    t = torch.tensor(start, dtype=torch.float64)  # times stay on the host, where they are compared
+    ode.defers = z.device.type != "cpu"
+    now, t = start, z.new_full((), start, dtype=torch.float64)  # times are compared on the host
     rate = ode(t.to(z), z)
     step = _first_step(ode, z, rate, t, 1 if end > start else -1, atol, rtol)
+    (length,) = ode.read(step)
     while True:
-        if t + step == t:
-            raise too_stiff(ode.method, f"underflow in dt {float(step)}")
+        if now + length == now:
+            raise too_stiff(ode.method, f"underflow in dt {length}")
         rates, state = [rate], z
         for node, weights in zip(_NODES, _STAGES):
             state = z + step.to(z.dtype) * _weighted(rates, weights)
             rates.append(ode((t + node * step).to(z), state))
-        error = _error(z, rates, state, step, atol, rtol)
+        (error,) = ode.read(_error(z, rates, state, step, atol, rtol))
         if error <= 1:
-            ode.accept(t, z)
-            if abs(end - t) <= abs(step):
+            ode.accept(now, z)
+            if abs(end - now) <= abs(length):
                 moves = [weight.to(z.dtype) * k for weight, k in zip(_until((end - t) / step), rates, strict=True)]
                 return z + step.to(z.dtype) * torch.stack(moves).sum(0)
-            t, z, rate = t + step, state, rates[-1]
-        step = step.detach() * _factor(error)
+            now, t, z, rate = now + length, t + step, state, rates[-1]
+        length *= _factor(error)
+        step = torch.full_like(t, length)
 
 
 def _weighted(rates: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -79,10 +83,10 @@ def _until(x: Tensor) -> list[Tensor]:
 
 
 @torch.no_grad()
-def _error(z: Tensor, rates: Sequence[Tensor], state: Tensor, step: Tensor, atol: float, rtol: float) -> float:
+def _error(z: Tensor, rates: Sequence[Tensor], state: Tensor, step: Tensor, atol: float, rtol: float) -> Tensor:
     """The error of a step over the one allowed."""
     error = step.to(z.dtype) * _weighted(rates, _ERROR)
-    return float(_length(error / (atol + rtol * torch.maximum(z.abs(), state.abs()))))
+    return _length(error / (atol + rtol * torch.maximum(z.abs(), state.abs())))
 
 
 def _factor(error: float) -> float:
@@ -96,13 +100,15 @@ def _first_step(ode: WatchedODE, z: Tensor, rate: Tensor, t: Tensor, sign: int, 
     """The first step, by Hairer, Norsett and Wanner's "Solving Ordinary Differential Equations I"."""
     scale = atol + z.abs() * rtol
     size, speed = _length(z / scale), _length(rate / scale)
-    trial = torch.full_like(size, 1e-6) if size < 1e-5 or speed < 1e-5 else 0.01 * size / speed
+    known_size, known_speed = ode.read(size, speed)
+    trial = torch.full_like(size, 1e-6) if known_size < 1e-5 or known_speed < 1e-5 else 0.01 * size / speed
     other = ode((t + sign * trial.to(t)).to(z), z + sign * trial * rate)
     bend = _length((other - rate) / scale) / trial
-    if speed <= 1e-15 and bend <= 1e-15:
+    (known_bend,) = ode.read(bend)
+    if known_speed <= 1e-15 and known_bend <= 1e-15:
         best = (trial * 1e-3).clamp(min=1e-6)
     else:
-        best = (0.01 / max(speed, bend)) ** (1 / _ORDER)  # a speed of 0 has no gradient
+        best = (0.01 / (bend if known_bend > known_speed else speed)) ** (1 / _ORDER)  # a speed of 0 has no gradient
     return sign * torch.minimum(100 * trial, best).to(t)
 
 

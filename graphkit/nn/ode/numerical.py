@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ class WatchedODE:
 
     def __init__(self, ode: ODE, method: str, limit: int | None, on_step: OnStep | None) -> None:
         self.ode, self.method, self.limit, self.count, self.on_step = ode, method, limit, 0, on_step
+        self.defers = False  # whether derivatives are looked at with the next numbers that are read
+        self._unread: list[tuple[Tensor, Tensor, int]] = []  # times, sums of derivatives, evaluations
         if on_step is not None:  # what torchdiffeq calls
             setattr(self, "callback_accept_step" if method in ADAPTIVE else "callback_step", self.accept)
 
@@ -37,9 +40,24 @@ class WatchedODE:
             )
         self.count += 1
         out = self.ode(t, z)
-        if self.sees(out):
+        if self.defers:
+            self._unread.append((t, out.detach().sum(), self.count))
+        elif self.sees(out):
             self.check(t, out, "the derivative")
         return out
+
+    def read(self, *numbers: Tensor) -> list[float]:
+        """Numbers for the host; with those of a device, whether the derivatives since the last ones were finite."""
+        if not self.defers:
+            return [float(number.detach()) for number in numbers]
+        unread, self._unread = self._unread, []
+        values = torch.stack(
+            [each.detach().double() for each in (*numbers, *(total for _, total, _ in unread))]
+        ).tolist()
+        for (t, _, count), total in zip(unread, values[len(numbers) :], strict=True):
+            if not math.isfinite(total):
+                raise self._not_finite(t, "the derivative", count)
+        return values[: len(numbers)]
 
     def sees(self, state: State) -> bool:
         """Whether values are looked at; on a grid a device would be asked each time, and the trainer sees the loss."""
@@ -49,10 +67,13 @@ class WatchedODE:
     def check(self, t: Tensor, value: State, what: str) -> None:
         """Raise a ``RuntimeError`` at NaN or infinity."""
         if not is_finite(value):
-            raise RuntimeError(
-                f"ODE solver {self.method!r}: {what} is NaN or infinite at time {float(t.detach()):.6g} (evaluation "
-                f"{self.count}); check the input and the weights, or use smaller steps if the solution explodes"
-            )
+            raise self._not_finite(t, what, self.count)
+
+    def _not_finite(self, t: Tensor, what: str, count: int) -> RuntimeError:
+        return RuntimeError(
+            f"ODE solver {self.method!r}: {what} is NaN or infinite at time {float(t.detach()):.6g} (evaluation "
+            f"{count}); check the input and the weights, or use smaller steps if the solution explodes"
+        )
 
 
 def too_stiff(method: str, why: str) -> RuntimeError:

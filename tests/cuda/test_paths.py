@@ -1,0 +1,44 @@
+"""What paths share, found on a GPU: the steps of the CPU, for which the host waits twice."""
+
+import pytest
+import torch
+
+from graphkit.algorithms import enumerate_paths
+from graphkit.nn.path_lstm import read_paths
+from graphkit.ops import sparsity_pattern
+from graphkit.testing import random_graph
+
+
+def _paths(length, with_distances, edges=30):
+    graph = random_graph(12, edges, seed=3)
+    found = enumerate_paths(graph.edge_index, 12, length, "simple")[-1]
+    return graph.edge_index, found.nodes, found.distances if with_distances else None
+
+
+@pytest.mark.parametrize("with_distances", [True, False])
+@pytest.mark.parametrize(("length", "edges"), [(1, 30), (2, 30), (4, 30), (3, 0)])
+def test_steps_are_those_of_the_cpu(length, edges, with_distances, device):
+    there = [None if part is None else part.to(device) for part in _paths(length, with_distances, edges)]
+    edge_index, nodes, distances = _paths(length, with_distances, edges)
+    for merge in (True, False):
+        expected = read_paths(nodes, distances, sparsity_pattern(edge_index, 12), merge)
+        actual = read_paths(*there[1:], sparsity_pattern(there[0], 12), merge)
+        for one, other in zip(actual, expected, strict=True):
+            for mine, theirs in zip(one, other, strict=True):
+                assert (mine is None) == (theirs is None)
+                assert mine is None or torch.equal(mine.cpu(), theirs)
+
+
+def test_waits(gpu):
+    edge_index, *paths = (part.to(gpu.device) for part in _paths(4, True))
+    graph = sparsity_pattern(edge_index, 12)
+    with gpu.counting() as counts:
+        read_paths(*paths, graph)
+    assert counts.num_waits == 2, str(counts)  # the sizes of the steps, and whether all edges are there
+
+
+def test_an_edge_that_is_missing_is_named(device):
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]], device=device)
+    paths = torch.tensor([[0, 0], [1, 2], [2, 1]], device=device)
+    with pytest.raises(ValueError, match="a path goes from node 2 to node 0, but the graph has no such edge"):
+        read_paths(paths, None, sparsity_pattern(edges, 3))
