@@ -286,7 +286,7 @@ def test_statistics_and_saved_file(tmp_path):
     assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
     assert content["note"] == "a note on two lines"
     printed = str(result)
-    assert f"ours        {result.cell.mean:.2f} ± {result.cell.std:.2f} %, n=3" in printed
+    assert f"ours        {result.cell.mean:.2f} ± {result.cell.std:.2f} (std) %, n=3" in printed
     assert "unconfirmed" in printed
     assert f"verdict     {result.cell.verdict}" in printed
 
@@ -581,7 +581,14 @@ def test_a_comparison_is_trained_once_scored_twice_and_kept(tmp_path, capsys, tr
     assert trainings == [0, 1, 0, 1]
     printed = capsys.readouterr().out
     header, narrow, wide = printed.splitlines()[1:4]
-    assert header.split() == ["variant", "in-distribution", "extrapolation", "n", "published", "verdict"]
+    assert re.split("  +", header.strip()) == [
+        "variant",
+        "in-distribution ± std",
+        "extrapolation ± std",
+        "n",
+        "published",
+        "verdict",
+    ]
     assert narrow.split()[0] == "narrow"
     assert "  50  " in wide
     assert (tmp_path / "out.png").stat().st_size > 1000
@@ -672,7 +679,7 @@ def test_a_sweep_has_a_column_per_point_and_is_kept(tmp_path, capsys, trainings)
     assert main(["reproduce", "mine.yaml", "--output", "out.json"]) == 0
     assert trainings == [0, 1] * 4
     header, narrow, wide = capsys.readouterr().out.splitlines()[1:4]
-    assert header.split() == ["variant", "small", "large"]
+    assert re.split("  +", header.strip()) == ["variant", "small ± std", "large ± std"]
     assert (narrow.split()[0], wide.split()[0]) == ("narrow", "wide")
     assert (tmp_path / "out.png").stat().st_size > 1000
     content = json.loads((tmp_path / "out.json").read_text())

@@ -71,7 +71,7 @@ def test_everything_in_one_table_and_nothing_twice(tmp_path, trainings):
     ]
     assert (measured["good"][0].url, measured["good"][1].url) == (f"{report.recipes}/mine/good.yaml", "")
     assert [[row[0] for row in part.table.rows] for part in report.comparisons()] == [["GCN", "MLP"]]
-    assert [list(part.table.header) for part in report.sweeps()] == [["variant", "1", "2"]]
+    assert [list(part.table.header) for part in report.sweeps()] == [["variant", "1 ± std", "2 ± std"]]
 
     again = reproduce_all("out", progress=False)
     assert len(trainings) == 16  # only the broken one was tried again

@@ -29,7 +29,9 @@ class Probe:
     macro: list[float]
 
     def __str__(self) -> str:
-        parts = [f"{name} F1 {np.mean(v):.3f} ± {np.std(v):.3f}" for name, v in vars(self).items() if name != "share"]
+        parts = [
+            f"{name} F1 {np.mean(v):.3f} ± {np.std(v):.3f} (std)" for name, v in vars(self).items() if name != "share"
+        ]
         return f"{self.share:.0%} labelled: {', '.join(parts)}"
 
 
@@ -61,7 +63,7 @@ def probe(
     Example:
         >>> y = torch.arange(40) % 2
         >>> print(probe(torch.eye(2)[y], y, shares=[0.5], repeats=2)[0])
-        50% labelled: micro F1 1.000 ± 0.000, macro F1 1.000 ± 0.000
+        50% labelled: micro F1 1.000 ± 0.000 (std), macro F1 1.000 ± 0.000 (std)
     """
     from sklearn.metrics import f1_score
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -107,7 +108,7 @@ def _normalized(
         node = int((degree < 0).nonzero()[0])
         raise ValueError(
             f"gcn_norm: node {node} has the negative weighted in-degree {float(degree[node]):.6g}, which has no square "
-            "root; use non-negative edge weights or normalize=None"
+            f"root{_lightest(given, node)}; use non-negative edge weights or normalize=None"
         )
     positive = degree > 0
     safe = degree.masked_fill(~positive, 1.0)  # keeps infinities out of the gradient
@@ -115,3 +116,12 @@ def _normalized(
         return matrix.scale(left=safe.reciprocal() * positive)
     factor = safe.rsqrt() * positive
     return matrix.scale(factor, factor)
+
+
+def _lightest(matrix: SparseMatrix, node: int) -> str:
+    """The edge that makes a degree negative, in words."""
+    weights = cast(Tensor, matrix.values).masked_fill(matrix.pattern.row != node, math.inf)
+    if not bool((weights < 0).any()):  # then a self-loop does
+        return ""
+    edge = int(weights.argmin())
+    return f": its edge with node {int(matrix.pattern.col[edge])} has the weight {float(weights[edge]):.6g}"

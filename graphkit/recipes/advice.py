@@ -73,7 +73,7 @@ class Dataset:
         """Its score in words."""
         names = [_name(row) for row in self.methods]
         place, row, best = names.index(method), self.methods[names.index(method)], self.methods[0]
-        spread = "" if row["half_width"] is None else f" ± {row['half_width']:.2f}"
+        spread = "" if row["half_width"] is None else f" ± {row['half_width']:.2f} (95 %)"
         unsure = sum(one["half_width"] or 0.0 for one in (row, best))
         apart = place == 0 or abs(best["mean"] - row["mean"]) > unsure
         tied = "" if apart else ", not apart from the first"

@@ -62,6 +62,11 @@ class CellResult:
         return self._test[1]
 
     @property
+    def measured(self) -> str:
+        """The mean with the standard deviation and the unit, in words."""
+        return f"{in_words(self.mean, self.std)} {self.unit}".strip()
+
+    @property
     def _test(self) -> Score:
         return _mean_std(self._tests)
 
@@ -147,9 +152,7 @@ class CellResult:
         return sum(run["seconds"] for run in self.runs)
 
     def __repr__(self) -> str:
-        spread = "" if self.std is None else f" ± {self.std:.2f}"
-        measured = f"{self.mean:.2f}{spread} {self.unit}".strip()
-        return f"CellResult({self.model}: {measured}, n={self.n}; {self.verdict})"
+        return f"CellResult({self.model}: {self.measured}, n={self.n}; {self.verdict})"
 
     def content(self) -> dict[str, Any]:
         """What a result file holds of it, as plain values."""
@@ -179,6 +182,16 @@ class CellResult:
         names = ("model", "config_hash", "against", "runs")
         later = {name: content[name] for name in ("margin", "not_comparable", "overlap") if name in content}
         return cls(published=paper, metric=metric, unit=unit, **{name: content[name] for name in names}, **later)
+
+
+def in_words(mean: float, std: float | None) -> str:
+    """A mean and the unbiased standard deviation of single runs, as printed where no header says what ± is.
+
+    Example:
+        >>> in_words(81.5, 0.7), in_words(81.5, None)
+        ('81.50 ± 0.70 (std)', '81.50')
+    """
+    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f} (std)")
 
 
 def _mean_std(values: Sequence[float]) -> Score:

@@ -15,7 +15,7 @@ from graphkit.core.constraints import NonNegative, Numbers, checked, in_a_row
 from graphkit.core.figures import chosen_kind, save_figure
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.drawing import Bar, Row, draw_intervals
-from graphkit.recipes.statistics import CONFIDENCE, mean_interval, scatter, standard_error
+from graphkit.recipes.statistics import CONFIDENCE, differ_alike, mean_interval, scatter, standard_error
 from graphkit.recipes.tables import Table, data_frame
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
     from pandas import DataFrame
+
+_FEW = 5  # runs, of which a table says that they are few
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ class PairedDifference:
         """See :func:`compare_runs`; ``pairs`` is the number of pairs compared."""
         gains = ours - theirs
         n, mean = len(gains), float(gains.mean())
-        rounding = 1e-12 * max(np.abs(ours).max(), np.abs(theirs).max())
-        equal = np.ptp(gains) <= rounding
+        equal = differ_alike(ours, theirs)
         error = scatter(0.0, n, abs(mean)) * math.sqrt(1 / n + overlap) if equal else standard_error(gains, overlap)
         t = stats.t(n - 1)
         p = 2 * float(t.sf(abs(mean) / error)) if error > 0 else float(mean == 0)
@@ -125,7 +126,28 @@ class RunComparison:
             row = [name, f"{mean:.2f} ± {half_width:.2f}", f"{self.ranks[name]:.2f}"]
             ps = ["—", "—"] if difference is None else [f"{p:.2g}" for p in (difference.p, difference.p_corrected)]
             rows.append([*row, "—" if difference is None else str(difference), *ps])
-        return Table(self._title, header, rows)
+        return Table(self._title, header, rows, self._notes())
+
+    def _notes(self) -> list[str]:
+        """What intervals do not say by themselves."""
+        n = len(next(iter(self.scores.values())))
+        notes = []
+        if n < _FEW:
+            notes.append(f"intervals are wide because n = {n}: Student's t has {n - 1} degrees of freedom")
+        if self.overlap > 0:
+            notes.append(f"intervals are wider by test / train = {self.overlap:.3g}, since splits share training data")
+        if equal := [name for name, values in self.scores.items() if np.ptp(values) == 0]:
+            notes.append(
+                f"± 0 of {', '.join(equal)}: all {n} scores are equal, which does not show how much they scatter"
+            )
+        pairs = [(name, found.against) for name, found in self.differences]
+        if alike := [pair for pair in pairs if differ_alike(*(self.scores[name] for name in pair))]:
+            names = ", ".join(" to ".join(pair) for pair in alike)
+            share = 1 - 0.05 ** (1 / n)
+            notes.append(
+                f"the {n} differences of {names} are equal; intervals allow for a share of {share:.2g} without"
+            )
+        return notes
 
     def latex(self) -> str:
         """:meth:`table` as a ``tabular`` for the package booktabs.
@@ -256,6 +278,7 @@ def compare_runs(
         method  mean ± 95 %   mean rank  difference [95 % interval]   p      corrected p
         GCN     80.20 ± 1.88  1.00       —                            —      —
         GIN     78.97 ± 2.98  2.00       -1.23 [-2.35, -0.11] to GCN  0.042  0.042
+        intervals are wide because n = 3: Student's t has 2 degrees of freedom
     """
     arrays = {str(name): np.asarray(values, dtype=float) for name, values in dict(scores).items()}
     if len(arrays) < 2:

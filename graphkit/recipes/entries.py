@@ -20,7 +20,18 @@ from graphkit.recipes.tables import Linked
 from graphkit.recipes.verdict import WORDS, Published, Verdict
 
 HEADER = ("recipe", "published", "test ± 95 %", "n", "verdict", "cost")
-DETAILS = ("recipe", "score", "difference", "margin", "why", "baseline", "source", "their split", "our split", "date")
+DETAILS = (
+    "recipe",
+    "score",
+    "difference ± 95 %",
+    "margin",
+    "why",
+    "baseline",
+    "source",
+    "their split",
+    "our split",
+    "date",
+)
 AGREES = ("equivalent", "consistent")
 
 

@@ -18,7 +18,7 @@ from graphkit.core.text import aligned
 from graphkit.datasets import card
 from graphkit.datasets.splits import resampling_ratio
 from graphkit.metrics import find as find_metric
-from graphkit.recipes.cell_result import CellResult
+from graphkit.recipes.cell_result import CellResult, in_words
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.comparison import PairedDifference, compare_runs
 from graphkit.recipes.drawing import SECONDS, Bar, Curves, Row, draw_costs, draw_curves, draw_intervals, spots
@@ -106,9 +106,9 @@ class RecipeResult(CellTable[CellResult]):
         if self.has_points:
             scores = [[variant, *(score(*row[variant].scores[0]) for row in self.points.values())]
                       for variant in self.variants]  # fmt: skip
-            return [["variant", *self.points], *scores]
+            return [["variant", *(f"{point} ± std" for point in self.points)], *scores]
         differences = self.differences()
-        header = ["variant", *self._splits, "n", "published"]
+        header = ["variant", *(f"{split} ± std" for split in self._splits), "n", "published"]
         rows = [header + ["verdict"] * verdicts + [PairedDifference.TITLE] * bool(differences)]
         for variant, cell in self.variants.items():
             paper = "—" if cell.published is None else f"{cell.published.value:g}"
@@ -153,16 +153,17 @@ class RecipeResult(CellTable[CellResult]):
         cell, paper = self.first, self.first.published
         unit = f" {self.unit}".rstrip()
         if paper is not None:
-            spread = "" if paper.spread is None else f" ± {paper.spread}"
+            kind = "as printed" if paper.spread_kind == "unknown" else paper.spread_kind
+            spread = "" if paper.spread is None else f" ± {paper.spread} ({kind})"
             over = f", n={paper.n}" if paper.n else ""
             doubt = "" if paper.confirmed else f" (unconfirmed{': ' + paper.note if paper.note else ''})"
             place = f"{paper.paper}, {paper.table}, {paper.split}"
             yield "paper", f"{paper.value}{spread}{unit}{over}; {place}{doubt}"
         if cell.runs:
-            ours = f"{score(cell.mean, cell.std)}{unit}, n={cell.n}"
+            ours = f"{in_words(cell.mean, cell.std)}{unit}, n={cell.n}"
             yield "ours", f"{ours}; split {cell.split} [{cell.split_hash}]"
         for split, values in cell.also_test.items():
-            yield "also", f"{score(*values)}{unit}; split {split}"
+            yield "also", f"{in_words(*values)}{unit}; split {split}"
         if cell.baseline is not None:
             yield "baseline", f"{cell.baseline:.2f}{unit}, ignoring the input"
         yield "verdict", f"data not at hand: {cell.missing}" if cell.missing else str(cell.verdict)
@@ -282,7 +283,7 @@ class RecipeResult(CellTable[CellResult]):
 
 
 def score(mean: float, std: float | None) -> str:
-    """Mean ± standard deviation as printed."""
+    """Mean ± unbiased standard deviation, below a header that says so."""
     return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
 
 

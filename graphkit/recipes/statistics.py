@@ -65,3 +65,32 @@ def mean_interval(scores: ArrayLike, overlap: float = 0.0) -> tuple[float, float
 def standard_error(values: np.ndarray, overlap: float) -> float:
     """The standard error of a mean over at least two runs; see :func:`compare_runs` for the overlap."""
     return math.sqrt((1 / len(values) + overlap) * float(values.var(ddof=1)))
+
+
+def differ_alike(ours: np.ndarray, theirs: np.ndarray) -> bool:
+    """Whether all differences of two methods' runs are equal, up to rounding."""
+    return bool(np.ptp(ours - theirs) <= 1e-12 * max(np.abs(ours).max(), np.abs(theirs).max()))
+
+
+def doubted_unit(scores: Sequence[float], value: float, unit: str, percent: bool) -> str:
+    """Why scores seem to be shares beside a value in percent, or the reverse; empty if they do not.
+
+    Args:
+        scores: The scores.
+        value: What they are compared with.
+        unit: Its unit.
+        percent: Whether the metric is one that tables print in percent.
+
+    Example:
+        >>> doubted_unit([0.81, 0.79], 81.5, "%", True)
+        'scores up to 0.81 seem to be shares, but the published value is 81.5 %; multiply them by 100 if they are'
+    """
+    largest = max(map(abs, scores), default=math.nan)
+    if unit == "%" and largest <= 1 < value:
+        seem, remedy = "shares", "multiply"
+    elif percent and not unit and value <= 1 < largest:
+        seem, remedy = "percent", "divide"
+    else:
+        return ""
+    of_paper = f"{value:g} {unit}".rstrip()
+    return f"scores up to {largest:.4g} seem to be {seem}, but the published value is {of_paper}; {remedy} them by 100 if they are"

@@ -172,7 +172,8 @@ class SuiteResult:
                 scores = [score(*cell.scores[0]) for cell in cells.values()]
                 rows.append([name, point, f"{result.metric}{unit}", *scores, _number(baseline)])
         rows.append(["mean rank", "", "", *map(_number, self.ranks().values()), "—"])
-        return Table(self.suite, header, rows if self.results else [])
+        notes = ["± is the unbiased standard deviation over runs"] * bool(self.results)
+        return Table(self.suite, header, rows if self.results else [], notes)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """Draw a panel per task, a curve per model over the scenarios.

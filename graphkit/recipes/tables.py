@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -41,20 +42,22 @@ class Table:
         title: What it shows.
         header: The columns' titles.
         rows: The cells, some of them :class:`Linked`.
+        notes: What stands below it.
     """
 
     title: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
 
     def text(self) -> str:
         """Aligned columns."""
-        return "\n".join(aligned([self.header, *self.rows]))
+        return "\n".join([*aligned([self.header, *self.rows]), *self.notes])
 
     def markdown(self) -> str:
         """A table of GitHub's Markdown."""
         rows = [[_markdown(cell) for cell in row] for row in [self.header, ["---"] * len(self.header), *self.rows]]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        return "\n".join([*(f"| {' | '.join(row)} |" for row in rows), *(f"\n{note}" for note in self.notes)])
 
     def html(self) -> str:
         """A ``<table>`` within a box that scrolls if it must."""
@@ -74,7 +77,9 @@ class Table:
         """
         style = data_frame(self.rows, columns=self.header).style.hide(axis="index")
         style = style.format(_latex, escape="latex").format_index(_latex, escape="latex", axis=1)
-        return style.to_latex(hrules=True, column_format="l" * len(self.header))
+        table = style.to_latex(hrules=True, column_format="l" * len(self.header))
+        notes = (re.sub(r"([%&_#$])", r"\\\1", note) for note in self.notes)
+        return table + "".join(f"\\par {_latex(note)}\n" for note in notes)
 
 
 @cache

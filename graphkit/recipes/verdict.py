@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 import statistics
+import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,8 +17,9 @@ from graphkit.core.deprecation import RenamedAttribute, warn_renamed
 from graphkit.core.text import number
 from graphkit.core.validate import unknown_name
 from graphkit.metrics import find as find_metric
+from graphkit.metrics import is_percent
 from graphkit.recipes.papers import Paper
-from graphkit.recipes.statistics import by_split, scatter
+from graphkit.recipes.statistics import by_split, doubted_unit, scatter
 
 RULE = "Welch; two one-sided 5 % tests within the margin, 95 % interval of the difference; see graphkit.recipes.judge"
 GOOD = ("equivalent", "consistent", "higher")
@@ -155,7 +157,7 @@ class Verdict:
 
     Example:
         >>> print(Verdict("lower", -2.0, (-3.0, -1.0), margin=1.0, cap=5.0))
-        lower: difference -2.00 ± 1.00 [-3.00, -1.00], margin 1
+        lower: difference -2.00, 95 % interval [-3.00, -1.00], margin 1
     """
 
     word: str
@@ -185,11 +187,11 @@ class Verdict:
     def __str__(self) -> str:
         if self.difference is None or self.margin is None:
             return f"{self.word}: {self.reason}" if self.reason else self.word
-        spread = ""
-        if self.interval is not None and self.half_width is not None:
+        parts = [f"difference {number(self.difference, sign='+')}"]
+        if self.interval is not None:
             low, high = (number(end, sign="+") for end in self.interval)
-            spread = f" ± {number(self.half_width)} [{low}, {high}]"
-        parts = [f"difference {number(self.difference, sign='+')}{spread}", f"margin {self.margin:.3g}", self.reason]
+            parts.append(f"95 % interval [{low}, {high}]")
+        parts += [f"margin {self.margin:.3g}", self.reason]
         return f"{self.word}: {', '.join(filter(None, parts))}"
 
 
@@ -253,18 +255,23 @@ def judge(
         ValueError: If there is no metric of this name, ``margin`` is wider than the metric's, or there are not as many
             ``splits`` or baselines as scores.
 
+    Warns:
+        UserWarning: If scores look like shares beside a published value in percent, or the reverse.
+
     Example:
         >>> from graphkit.recipes import Published
         >>> paper = Published(81.5, paper="A and B (2020)", table="T", split="S", spread=0.7, n=10)
         >>> print(judge([81.0, 81.9, 81.4, 80.9, 82.1], paper, "accuracy"))
-        equivalent: difference -0.04 ± 0.72 [-0.76, +0.68], margin 1
+        equivalent: difference -0.04, 95 % interval [-0.76, +0.68], margin 1
         >>> print(judge([78.0, 81.9, 81.4, 77.9, 82.1], paper, "accuracy"))
-        too few runs: difference -1.24 ± 2.61 [-3.85, +1.37], margin 1, 8 more runs would do
+        too few runs: difference -1.24, 95 % interval [-3.85, +1.37], margin 1, 8 more runs would do
     """
     if published is None:
         return Verdict("no published value")
     margin, cap = practical(metric, published, margin)
     each, better = np.asarray(scores, dtype=float).tolist(), find_metric(metric).higher_is_better
+    if doubt := doubted_unit(each, published.value, published.unit, is_percent(metric)):
+        warnings.warn(f"judge: {doubt}", stacklevel=3)
     if baseline is not None and np.shape(baseline) not in ((), (len(each),)):
         raise ValueError(f"judge: baseline has {np.size(baseline)} values, but there are {len(each)} scores")
     bases = None if baseline is None else np.broadcast_to(np.asarray(baseline, dtype=float), len(each)).tolist()

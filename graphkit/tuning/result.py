@@ -171,6 +171,4 @@ class SearchResult:
         return f"validation {self.metric} {format_score(self.val, self.metric)}"
 
     def _test(self) -> str:
-        spread = "" if self.winner.std is None else f" ± {self.winner.std:.2f}"
-        measured = f"{self.winner.mean:.2f}{spread} {self.winner.unit}".strip()
-        return f"{measured} over {self.winner.n} fresh runs of the winner"
+        return f"{self.winner.measured} over {self.winner.n} fresh runs of the winner"

@@ -68,6 +68,17 @@ def test_errors_name_value_and_remedy(call, message):
         call()
 
 
+def test_a_negative_degree_names_the_edge_that_weighs_most():
+    edges, weight = torch.tensor([[1, 2, 3, 3], [0, 0, 0, 2]]), torch.tensor([4.0, -3.0, -3.5, -9.0])
+    message = r"node 0 has the negative weighted in-degree -1.5, .*: its edge with node 3 has the weight -3.5; use non"
+    with pytest.raises(ValueError, match=message):
+        ops.gcn_norm(edges[:, :3], weight[:3])
+    with pytest.raises(ValueError, match=r"node 2 .* its edge with node 3 has the weight -9; use"):
+        ops.gcn_norm(edges[:, 1:].flip(1)[:, :1], weight[3:])
+    with pytest.raises(ValueError, match="in-degree -1, which has no square root; use non"):
+        ops.gcn_norm(torch.tensor([[0], [1]]), fill=-1.0)  # a loop's fault
+
+
 def test_numbers_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="gcn_norm: fill=nan, must be finite"):
         ops.gcn_norm(torch.tensor([[0], [1]]), fill=float("nan"))

@@ -34,8 +34,8 @@ def test_near_datasets_weigh_more_and_far_ones_do_not_count() -> None:
     assert [name for name, _ in advice.shortlist] == ["GCN", "MLP", "GAT", "SGC"]
     assert advice.shortlist[0] == ("GCN", "GCN/near")
     text = repr(advice)
-    assert "near: 2 of 3 (79.50 ± 0.50 %, n 5, not apart from the first)" in text
-    assert "middle: 2 of 3 (70.00 ± 0.50 %, n 5)" in text
+    assert "near: 2 of 3 (79.50 ± 0.50 (95 %) %, n 5, not apart from the first)" in text
+    assert "middle: 2 of 3 (70.00 ± 0.50 (95 %) %, n 5)" in text
     assert "How sure:" in text
 
 

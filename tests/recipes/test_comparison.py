@@ -129,6 +129,17 @@ def test_a_wrong_overlap_is_refused(overlap):
         compare_runs(SCORES, overlap=overlap)
 
 
+def test_the_table_says_why_an_interval_is_wide_or_nothing():
+    alike = compare_runs({"a": [1.0] * 3, "b": [3.0] * 3, "c": [1.0, 2.0, 4.0]}, against="a", overlap=0.25)
+    few, overlap, equal, differences = alike.table().notes
+    assert few == "intervals are wide because n = 3: Student's t has 2 degrees of freedom"
+    assert overlap == "intervals are wider by test / train = 0.25, since splits share training data"
+    assert equal == "± 0 of a, b: all 3 scores are equal, which does not show how much they scatter"
+    assert differences == "the 3 differences of b to a are equal; intervals allow for a share of 0.63 without"
+    assert str(alike).endswith(differences)
+    assert compare_runs(SCORES).table().notes == []
+
+
 def test_the_table_in_pandas_and_back():
     pandas = pytest.importorskip("pandas")
     frame = compare_runs(pandas.DataFrame(SCORES), "GCN", overlap=0.1).frame()

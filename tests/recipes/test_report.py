@@ -132,6 +132,15 @@ def test_cells_are_escaped_and_linked():
     assert r"x\_1 \& <y> & too few runs \\" in table.latex()
 
 
+def test_notes_stand_below_a_table_in_every_form():
+    table = Table("T", ["a", "b"], [["1", "2"]], ["± is 95 % of x_1 & <y>", "two"])
+    assert table.text() == "a  b\n1  2\n± is 95 % of x_1 & <y>\ntwo"
+    assert table.markdown().endswith("| 1 | 2 |\n\n± is 95 % of x_1 & <y>\n\ntwo")
+    assert "</table><p>± is 95 % of x_1 &amp; &lt;y&gt;</p><p>two</p>" in table.html()
+    pytest.importorskip("pandas")
+    assert table.latex().endswith("\\end{tabular}\n\\par $\\pm$ is 95 \\% of x\\_1 \\& <y>\n\\par two\n")
+
+
 def test_a_picture_tells_verdicts_by_marker_and_unconfirmed_ones_hollow():
     rows = [
         Row("a", {"measured": Bar(1.0, (0.5, 1.5)), "published": Bar(1.1)}, Bar(-0.1, (-0.6, 0.4)), "equivalent", 1.0),

@@ -218,6 +218,38 @@ def test_errors_must_be_below_the_baseline():
     assert judge(scores, published, "mae", baseline=0.2).word == "not comparable"
 
 
+@pytest.mark.parametrize(
+    ("scores", "value", "unit", "message"),
+    [
+        (
+            [0.81, 0.82],
+            81.5,
+            "%",
+            r"scores up to 0\.82 seem to be shares, but the published value is 81\.5 %; multiply",
+        ),
+        ([81.0, 82.0], 0.815, "", r"scores up to 82 seem to be percent, but the published value is 0\.815; divide"),
+    ],
+)
+def test_shares_beside_percent_are_told_of(scores, value, unit, message):
+    paper = Published(value, paper="A and B (2020)", table="T", split="S", unit=unit)
+    with pytest.warns(UserWarning, match=message):
+        judge(scores, paper, "accuracy")
+
+
+@pytest.mark.parametrize(
+    ("scores", "value", "unit", "metric"),
+    [
+        ([81.0, 0.9], 81.5, "%", "accuracy"),  # one run that failed
+        ([0.81, 0.82], 0.815, "", "accuracy"),
+        ([0.5, 0.8], 0.9, "%", "accuracy"),
+        ([3.0, 2.0], 0.5, "", "mae"),
+    ],
+)
+def test_scores_in_the_unit_of_the_published_value_are_not(scores, value, unit, metric, recwarn):
+    judge(scores, Published(value, paper="A and B (2020)", table="T", split="S", unit=unit), metric)
+    assert not recwarn.list
+
+
 def test_equal_runs_show_no_scatter():
     perfect = paper(100.0, spread=0.0, n=10)
     words = {n: judge([100.0] * n, perfect, "accuracy").word for n in range(2, 31)}
@@ -247,8 +279,8 @@ def test_a_result_keeps_its_verdict_and_judges_its_runs_again(tmp_path):
     assert f"verdict     {result.cell.verdict}" in str(result)
     assert "baseline    50.00 %" in str(result)
     assert repr(result) == str(result)
-    assert repr(result.cell) == f"CellResult(GCN: 80.30 ± 0.50 %, n=10; {result.cell.verdict})"
-    assert str(result.cell.verdict) == "equivalent: difference +0.30 ± 0.48 [-0.18, +0.78], margin 1"
+    assert repr(result.cell) == f"CellResult(GCN: 80.30 ± 0.50 (std) %, n=10; {result.cell.verdict})"
+    assert str(result.cell.verdict) == "equivalent: difference +0.30, 95 % interval [-0.18, +0.78], margin 1"
 
 
 def test_results_and_recipes_with_old_keys_are_read():
