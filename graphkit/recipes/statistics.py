@@ -92,5 +92,5 @@ def doubted_unit(scores: Sequence[float], value: float, unit: str, percent: bool
         seem, remedy = "percent", "divide"
     else:
         return ""
-    of_paper = f"{value:g} {unit}".rstrip()
-    return f"scores up to {largest:.4g} seem to be {seem}, but the published value is {of_paper}; {remedy} them by 100 if they are"
+    told = f"scores up to {largest:.4g} seem to be {seem}, but the published value is {value:g} {unit}".rstrip()
+    return f"{told}; {remedy} them by 100 if they are"
