@@ -92,3 +92,18 @@ def test_every_command_knows_the_flags_of_its_classes(arguments, message, capsys
 def test_debug_shows_what_python_says():
     with pytest.raises(Exception, match=r"lr=-1\.0"):
         main(["train", "--debug", "--model", "GCN", "--task", "karate", "--trainer.lr=-1"])
+
+
+def test_what_has_no_label_is_predicted_by_its_ids(tables, capsys):
+    nodes = pd.read_csv(tables / "nodes.csv").assign(size=1.0, id=[f"n{i}" for i in range(12)])
+    nodes.loc[[3, 8], "topic"] = None
+    nodes.to_csv(tables / "nodes.csv", index=False)
+    ends = pd.read_csv(tables / "edges.csv").map(lambda end: f"n{end}")
+    ends.to_csv(tables / "edges.csv", index=False)
+    train = ["train", "--model", "GCN", "--data", str(tables), "--task.label", "topic", "--trainer.max_epochs", "1"]
+    assert main([*train, "--trainer.run_dir", "run"]) == 0
+    for stage, name in (([], "all.csv"), (["--stage", "unlabelled"], "some.csv")):
+        assert main(["predict", "run", *stage, "--output", name]) == 0
+    every, some = (pd.read_csv(name, index_col=0) for name in ("all.csv", "some.csv"))
+    assert list(some.index) == ["n3", "n8"]
+    pd.testing.assert_frame_equal(some, every.loc[some.index])

@@ -18,7 +18,11 @@ def predict_parser() -> Parser:
     )
     parser.add_argument("run", metavar="RUN_DIR", help="the folder of a finished run")
     parser.add_argument("data", nargs="?", metavar="DATA", help="a folder with nodes.csv and edges.csv")
-    parser.add_argument("--stage", choices=("train", "val", "test"), help="one part of the run's own task, with labels")
+    parser.add_argument(
+        "--stage",
+        choices=("train", "val", "test", "unlabelled"),
+        help="one part of the run's own task, with labels; or what has no label in it (default: all)",
+    )
     parser.add_argument("--output", metavar="FILE", help="a CSV file (default: standard output)")
     return parser
 

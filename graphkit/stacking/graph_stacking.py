@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from graphkit.core.constraints import Checked, Count, Jobs, NonNegativeInt, Probability, Seed
 from graphkit.stacking.columns import encoder
-from graphkit.stacking.inputs import Nodes, known, nodes_of
+from graphkit.stacking.inputs import Nodes, Source, known, nodes_of
 from graphkit.stacking.propagation import Kernel, propagate_predictions
 from graphkit.tasks import NodeTask
 
@@ -101,12 +102,14 @@ class GraphStacking(Checked, BaseEstimator):
         rows, labels = nodes.rows, nodes.labels
         if not rows.size:
             raise ValueError("GraphStacking: y is missing, the labels to train on")
+        self._source = Source(X.name, X.tables, X.applied) if isinstance(X, NodeTask) else None
         self._encoder = encoder(nodes.table).fit(nodes.table) if hasattr(nodes.table, "columns") else None
         estimators = self._estimators(labels)
         self.classes_ = np.unique(labels) if is_classifier(estimators[0]) else None
         self._labelled, self._models = (rows, labels), []
         parts = self._parts(labels)
         base = features = self._encoded(nodes.table)
+        self._width = base.shape[1]
         for layer in range(self.layers):
             models = self._trained(estimators, features[rows], labels, parts)
             self._models.append(models)
@@ -125,11 +128,13 @@ class GraphStacking(Checked, BaseEstimator):
 
         Args:
             X: Another task or table, whose nodes are all predicted (default: the nodes that ``fit`` has seen, labelled
-                ones out of fold).
-            edges: The edges of that table (default: those of the task).
+                ones out of fold). Where ``fit`` was given a task that was made of tables, new ones are read as those
+                were: a frame of nodes, or the folder of both files.
+            edges: The edges of that table (default: those of the task or folder).
 
         Raises:
             AttributeError: If it is a regression.
+            ValueError: If the table lacks columns that ``fit`` has seen, or nothing tells how to read it.
         """
         self._fitted()
         if self.classes_ is None:
@@ -185,8 +190,22 @@ class GraphStacking(Checked, BaseEstimator):
         check_is_fitted(self, "fitted_")
 
     def _encoded(self, table: Any) -> np.ndarray:
-        encoded = table if self._encoder is None else self._encoder.transform(table)
-        return np.asarray(encoded, dtype=np.float64)
+        if self._encoder is not None:
+            missing = [name for name in self._encoder.feature_names_in_ if name not in getattr(table, "columns", ())]
+            if missing:
+                raise ValueError(
+                    f"GraphStacking: X has no column {missing[0]!r}, but it was fitted on a frame with that; give a "
+                    f"frame with the columns {', '.join(map(str, self._encoder.feature_names_in_))}"
+                )
+            table = self._encoder.transform(table)
+        try:
+            encoded = np.asarray(table, dtype=np.float64)
+        except ValueError as error:
+            raise ValueError(
+                f"GraphStacking: X holds what is no number ({error}), but it was fitted on numbers alone; give such "
+                "columns, or fit it on a frame, whose categories and texts it encodes"
+            ) from error
+        return encoded
 
     def _estimators(self, labels: np.ndarray) -> list[Any]:
         if self.estimators is None:
@@ -253,8 +272,15 @@ class GraphStacking(Checked, BaseEstimator):
     def _outputs(self, X: Any, edges: Any) -> np.ndarray:
         if X is None:
             return self.fitted_
-        nodes = nodes_of(X, None, edges)
+        if self._source is not None and (hasattr(X, "columns") or isinstance(X, str | Path)):
+            nodes = self._source.nodes(X, edges)
+        else:
+            nodes = nodes_of(X, None, edges)
         base = self._encoded(nodes.table)
+        if base.shape[1] != self._width:
+            raise ValueError(
+                f"GraphStacking: X has {base.shape[1]} features, but it was fitted on {self._width}; give the same ones"
+            )
         outputs = self._bagged(self._models[0], base)
         for models in self._models[1:]:
             outputs = self._bagged(models, self._spread(outputs, base, nodes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from graphkit.core.validate import check_edge_index
 from graphkit.tasks import NodeTask
+from graphkit.tasks.tables import Tables, read_folder
 
 
 class Nodes(NamedTuple):
@@ -58,6 +60,36 @@ def nodes_of(X: Any, y: Any, edges: Any) -> Nodes:
     return Nodes(table, rows, np.array(labels[rows].tolist()), edge_index)
 
 
+class Source(NamedTuple):
+    """The task that was trained on, as far as new tables are read by it.
+
+    Attributes:
+        name: Its name.
+        tables: How its tables were read; ``None`` if it was made of none.
+        applied: The transforms of its graph.
+    """
+
+    name: str
+    tables: Tables | None
+    applied: tuple[Any, ...]
+
+    def nodes(self, X: Any, edges: Any) -> Nodes:
+        """The nodes of new tables, read as those of the task were."""
+        if self.tables is None:
+            raise ValueError(
+                f"GraphStacking: it was fitted on task {self.name!r}, which was not made of tables, so how to read "
+                "others is not known; give a NodeTask with the same features"
+            )
+        if isinstance(X, str | Path):
+            X, edges = read_folder(X, self.tables.id, self.tables.ends, self.tables.read_as_text)
+        if edges is None:
+            raise ValueError("GraphStacking: edges are missing; give them beside the table, or the folder of both")
+        graph = self.tables.graph(X, edges).data
+        for transform in self.applied:
+            graph = transform(graph)
+        return Nodes(_dense(graph.x), np.empty(0, np.int64), np.empty(0), graph.edge_index, graph.get("edge_weight"))
+
+
 def _of_task(task: NodeTask) -> Nodes:
     data = task.data
     if data.x is None:
@@ -72,8 +104,11 @@ def _of_task(task: NodeTask) -> Nodes:
     rows = task.split.train.numpy()
     rows = rows[known(labels[rows])]
     chosen = labels[rows] if task.target.name == "regression" else labels[rows].astype(np.int64)
-    x = data.x.to_dense() if data.x.layout != torch.strided else data.x
-    return Nodes(x.numpy(), rows, chosen, data.edge_index, data.get("edge_weight"))
+    return Nodes(_dense(data.x), rows, chosen, data.edge_index, data.get("edge_weight"))
+
+
+def _dense(x: Tensor) -> np.ndarray:
+    return (x.to_dense() if x.layout != torch.strided else x).numpy()
 
 
 def _edge_index(table: Any, edges: Any) -> Tensor:

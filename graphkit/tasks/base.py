@@ -170,6 +170,10 @@ class Task(Described):
         """The graphs as new ones, of which everything is predicted (default: as they are)."""
         return self.graphs
 
+    def unlabelled(self) -> Tensor:
+        """Which rows of predictions of :meth:`asked` have no label (default: the task has no such rows)."""
+        raise ValueError(f"task {self.name!r} is a {self.kind} task, which has no rows without a label; give a stage")
+
     def names(self, stage: str | None) -> Any:
         """What rows of predictions are called: those of a stage, or of :meth:`asked` (default: by number)."""
         if stage is None:
@@ -310,7 +314,6 @@ class Task(Described):
         return task
 
     def _through(self, transform: BaseTransform, jobs: int | None) -> list[Data]:
-        """The graphs after a transform."""
         if len(self.graphs) > 1 and has_own_space(transform):
             self._warn_of_spaces(transform, "each graph", "those of FastRP can be compared")
         return apply(transform, self.graphs, jobs=jobs, cache_dir=results_folder("transforms", self.dataset))

@@ -21,6 +21,7 @@ from graphkit.tasks.pair_task import PairTask
 from graphkit.tasks.reverses import edges_once, reversed_share
 from graphkit.tasks.split import Split, part_of, without_masks
 from graphkit.tasks.targets import Target
+from graphkit.tasks.targets.base import without_label
 
 if TYPE_CHECKING:
     from graphkit.tasks.tables import Made
@@ -177,6 +178,9 @@ class EdgeTask(FromTables, PairTask):
         graph = copy.copy(self.graphs[0])
         graph.update(self.judged_edges(None))
         return [graph]
+
+    def unlabelled(self) -> Tensor:
+        return without_label(self.labels[self.judged_ids(None)]).nonzero().view(-1)
 
     def names(self, stage: str | None) -> Any:
         from graphkit.tasks.tables import names_of_pairs

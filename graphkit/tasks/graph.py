@@ -19,6 +19,7 @@ from graphkit.tasks.scenarios import Scenarios
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.tables.columns import Impute
 from graphkit.tasks.targets import Target
+from graphkit.tasks.targets.base import without_label
 
 
 class GraphTask(Scenarios):
@@ -174,6 +175,9 @@ class GraphTask(Scenarios):
 
     def training_rows(self) -> Tensor:
         return self._rows(self.split.train)
+
+    def unlabelled(self) -> Tensor:
+        return without_label(self.labels).nonzero().view(-1)
 
     def labels_of(self, position: int) -> Tensor:
         """The labels of one graph."""

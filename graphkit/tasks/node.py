@@ -17,6 +17,7 @@ from graphkit.tasks.loaders import Loader, NodeSubgraphs, WholeGraph
 from graphkit.tasks.scenarios import Scenarios
 from graphkit.tasks.split import Split
 from graphkit.tasks.targets import Target
+from graphkit.tasks.targets.base import without_label
 
 if TYPE_CHECKING:
     from graphkit.tasks.tables import Made
@@ -113,6 +114,9 @@ class NodeTask(FromTables, Scenarios):
 
     def training_rows(self) -> Tensor:
         return self.split.train
+
+    def unlabelled(self) -> Tensor:
+        return without_label(self.labels).nonzero().view(-1)
 
     def visible_labels(self, stage: str) -> Tensor:
         """The labels of all nodes, those of the test hidden at any other stage."""

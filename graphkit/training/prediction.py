@@ -25,10 +25,11 @@ def predict(
 ) -> Any:
     """See :meth:`graphkit.training.Trainer.predict`."""
     task = _task(data, strategy, "predict")
-    of_part = isinstance(data, Task) and stage is not None
+    rows = data.unlabelled() if isinstance(data, Task) and stage == "unlabelled" else None
+    of_part = isinstance(data, Task) and rows is None and stage is not None
     if stage not in (None, "test") and not isinstance(data, Task):
         raise ValueError(f"predict: stage={stage!r} is a part of a task, which a graph or table has not; leave it out")
-    if isinstance(data, Task) and stage is not None:
+    if of_part and stage is not None:
         batches, ids = task.batches(stage, batch_size), None
     else:
         graphs, ids = _graphs(data, task, strategy)
@@ -36,12 +37,15 @@ def predict(
     with evaluation(strategy.model, strategy, stage):
         parts = [task.judged(strategy.predict, batch, stage) for batch in _lent(strategy, task, batches)]
     prediction, label = (torch.cat(part).cpu() for part in zip(*parts, strict=True))
+    prediction = prediction if rows is None else prediction[rows]
     if as_frame is None:
         as_frame = ids is not None
     if not as_frame:
         return (prediction, label) if of_part else prediction
     if isinstance(data, Task):
         ids = task.names(stage if of_part else None)
+        if rows is not None:
+            ids = rows.tolist() if ids is None else ids[rows.numpy()]
     return frame(task, prediction, ids, label if of_part else None)
 
 

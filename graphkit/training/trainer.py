@@ -314,8 +314,9 @@ class Trainer(Configurable):
                 Of these all nodes, edges or graphs are predicted, or the pairs that ``data.edge_label_index``
                 ``[2, num_pairs]`` names. Where the task was made of tables, also ``(nodes, edges)``, the folder of
                 their files, or networkx graphs.
-            stage: Which part of a task: ``"train"``, ``"val"`` or ``"test"``; or ``None`` for the graphs of the task as
-                if they were new ones, be they labelled or not (default: ``"test"``).
+            stage: Which part of a task: ``"train"``, ``"val"`` or ``"test"``; ``"unlabelled"`` for what has no label in
+                it; or ``None`` for the graphs of the task as if they were new ones, be they labelled or not (default:
+                ``"test"``).
             as_frame: Return a pandas table with the user's ids of nodes, or of both ends of edges, as index and the
                 names of classes: the prediction and the probability of each class; and of a part of a task the label
                 (default: ``None``, where tables are given).

@@ -165,6 +165,58 @@ def test_a_table_of_numbers_categories_and_texts_with_gaps():
     np.testing.assert_allclose(model.predict_proba(new, some).sum(axis=1), 1)
 
 
+def frames(n, seed):
+    rng = np.random.default_rng(seed)
+    ids = [f"n{number}" for number in range(n)]
+    nodes = pd.DataFrame({"size": rng.random(n), "kind": rng.choice(["u", "v"], n)}, index=pd.Index(ids, name="id"))
+    return nodes, pd.DataFrame({"source": rng.choice(ids, 3 * n), "target": rng.choice(ids, 3 * n)})
+
+
+def test_new_tables_are_read_as_those_of_the_task(tmp_path):
+    (nodes, edges), (new, further) = frames(40, 0), frames(9, 1)
+    task = gk.NodeTask.from_pandas(nodes.assign(topic=np.where(nodes["size"] > 0.5, "x", "y")), edges, "topic")
+    fitted = stacking(folds=2).fit(task)
+    found = fitted.predict_proba(new, further)
+    turned = fitted.predict_proba(new[["kind", "size"]], further)
+    np.testing.assert_array_equal(found, turned)  # columns go by name
+    graph = task.tables.graph(new, further).data
+    np.testing.assert_array_equal(found, fitted.predict_proba(graph.x.numpy(), graph.edge_index))
+    new.to_csv(tmp_path / "nodes.csv")
+    further.to_csv(tmp_path / "edges.csv", index=False)
+    np.testing.assert_allclose(fitted.predict_proba(tmp_path), found)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            ["size"],
+            "X has no column 'kind', but it was fitted on a frame with that; give a frame with the columns size",
+        ),
+        (None, "X has no column 'size'"),
+    ],
+)
+def test_new_tables_without_the_columns_of_fit_are_refused(columns, message):
+    (nodes, edges), (new, further) = frames(40, 0), frames(9, 1)
+    fitted = stacking(folds=2).fit(nodes, np.where(nodes["size"] > 0.5, "x", "y"), edges)
+    with pytest.raises(ValueError, match=message):
+        fitted.predict(
+            new.to_numpy() if columns is None else new[columns], np.zeros((2, 0), int) if columns is None else further
+        )
+
+
+def test_new_tables_that_nothing_tells_how_to_read_are_refused():
+    new, further = frames(9, 1)
+    fitted = stacking(folds=2).fit(blocks(60))
+    with pytest.raises(ValueError, match=r"fitted on task 'blocks', which was not made of tables.*; give a NodeTask"):
+        fitted.predict(new, further)
+    with pytest.raises(ValueError, match="X has 2 features, but it was fitted on 3; give the same ones"):
+        fitted.predict(np.ones((9, 2)), np.zeros((2, 0), int))
+    numbers = stacking(folds=2).fit(np.random.default_rng(0).random((40, 2)), np.arange(40) % 2, np.zeros((2, 0), int))
+    with pytest.raises(ValueError, match=r"X holds what is no number .*; give such columns, or fit it on a frame"):
+        numbers.predict(new, further)
+
+
 def test_it_is_an_estimator_of_scikit_learn():
     model = stacking(layers=3, alpha=0.5)
     assert clone(model).get_params()["alpha"] == 0.5

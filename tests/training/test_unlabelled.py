@@ -193,3 +193,45 @@ def test_nodes_without_a_label():
     assert trainer.predict(gk.NodeTask("few labels", data, split), stage=None).shape == (24, 3)
     data.y = torch.full((24,), float("nan"))
     assert trainer.predict(data).shape == (24, 3)
+
+
+@pytest.mark.parametrize("columns", [0, 2])
+def test_what_has_no_label_is_predicted_alone(columns):
+    data = tiny.graph(num_nodes=9, num_edges=12)
+    data.y = torch.arange(9) % 2 if not columns else torch.rand(9, columns)
+    data.y[[2, 7]] = -1 if not columns else torch.nan
+    if columns:
+        data.y[4, 0] = torch.nan  # one of two labels is known
+    split = gk.Split("own", torch.tensor([0, 1, 3]), torch.tensor([5]), torch.tensor([6]))
+    task = gk.NodeTask("partly", data, split, target="regression" if columns else "multiclass")
+    trainer = trained(gk.strategies.Backprop(), task)
+    found = trainer.predict(task, "unlabelled")
+    assert torch.equal(found, trainer.predict(task, None)[[2, 7]])
+    frame = trainer.predict(task, "unlabelled", as_frame=True)
+    assert list(frame.index) == [2, 7]
+    assert "label" not in frame
+    with pytest.raises(ValueError, match="stage='unlabelled' is a part of a task"):
+        trainer.predict(data, "unlabelled")
+
+
+def test_edges_and_graphs_without_a_label_are_predicted_alone():
+    graphs = [tiny.graph(num_nodes=5, num_edges=8, seed=seed) for seed in range(6)]
+    for number, graph in enumerate(graphs):
+        graph.y = torch.tensor([-1 if number in (1, 4) else number % 2])
+    split = gk.Split("own", torch.tensor([0, 3]), torch.tensor([2]), torch.tensor([5]))
+    task = gk.GraphTask("graphs", graphs, split)
+    trainer = trained(gk.strategies.Backprop(), task)
+    assert torch.equal(trainer.predict(task, "unlabelled"), trainer.predict(task, None)[[1, 4]])
+    graph = tiny.graph(num_nodes=5, num_edges=8)
+    graph.edge_label = torch.arange(graph.num_edges) % 2
+    graph.edge_label[[4, 9]] = -1
+    task = gk.EdgeTask("edges", graph, split, undirected=False)
+    trainer = trained(gk.strategies.Backprop(), task)
+    assert torch.equal(trainer.predict(task, "unlabelled"), trainer.predict(task, None)[[4, 9]])
+
+
+def test_a_task_of_pairs_has_nothing_without_a_label():
+    task = tiny.task("link")
+    trainer = trained(gk.strategies.Backprop(), task)
+    with pytest.raises(ValueError, match=r"is a link task, which has no rows without a label; give a stage"):
+        trainer.predict(task, "unlabelled")

@@ -15,6 +15,7 @@ from graphkit.tasks import targets
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.tables.columns import classes_of, is_text, numbers_from_decimals, plain, warn_if_coarse
 from graphkit.tasks.targets import Target
+from graphkit.tasks.targets.base import without_label
 
 
 def labels_of(
@@ -93,8 +94,8 @@ def classes_to_share(y: Tensor, are_classes: bool) -> Tensor:
         y: The labels.
         are_classes: Whether they are classes.
     """
-    known = ~torch.isnan(y).view(y.size(0), -1).all(1) if y.is_floating_point() else y >= 0
-    return torch.where(known, torch.nan_to_num(y).long(), -1) if are_classes else torch.where(known, 0, -1)
+    missing = without_label(y)
+    return torch.where(missing, -1, torch.nan_to_num(y).long() if are_classes else 0)
 
 
 def _check_plain(series: Any, place: str) -> None:

@@ -189,6 +189,20 @@ class Target(ABC):
     __hash__ = object.__hash__
 
 
+def without_label(labels: Tensor) -> Tensor:
+    """Which rows of labels are missing altogether: NaN, or -1 of classes.
+
+    Args:
+        labels: Labels ``[n]`` or ``[n, columns]``.
+
+    Example:
+        >>> without_label(torch.tensor([0, -1, 2]))
+        tensor([False,  True, False])
+    """
+    missing = labels.isnan() if labels.is_floating_point() else labels < 0
+    return missing.reshape(labels.size(0), -1).all(1)
+
+
 def random_outputs(num_outputs: int, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Outputs to try a user's loss or metric on before training, and a few thousand of the labels."""
     some = labels[:: 1 + labels.size(0) // 4096]
