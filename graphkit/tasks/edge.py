@@ -144,8 +144,9 @@ class EdgeTask(FromTables, PairTask):
             self._judged = torch.zeros(count, dtype=torch.bool).index_fill(0, once, True)
         elif reversed_share(self.edges, split.test, split.train) > 0.5:
             warnings.warn(
-                f"{place}: the reverse of most test edges is in the train part of split {split.name!r}, since "
-                "undirected=False; if (a, b) and (b, a) are one edge, use undirected=True",
+                f"{place}: most test edges (a, b) stand in the train part of split {split.name!r} as (b, a), so a "
+                "model may have seen the answer; if both are one edge, use undirected=True, with a split that has both "
+                "in one part, as Split.random_edges makes",
                 stacklevel=4,
             )
         self.fit_target(self.labels[self.judged_ids("train")])

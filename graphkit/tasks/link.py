@@ -211,8 +211,8 @@ def _warn_of_reverses(task: LinkTask, place: str) -> None:
     reverses = torch.isin(*(link_keys(pairs, task.num_nodes, False) for pairs in (task.split.test.flip(0), seen)))
     if reverses.float().mean() > 0.5:
         warnings.warn(
-            f"{place}: {reverses.sum()} of {reverses.numel()} test links carry messages in reverse, since split "
-            f"{task.split.name!r} says undirected=False; if (a, b) and (b, a) are one link, use undirected=True",
+            f"{place}: of {reverses.sum()} of {reverses.numel()} test links (a, b) a model sees the edge (b, a), so it "
+            f"may know the answer; if both are one link, replace split {task.split.name!r} by one with undirected=True",
             stacklevel=4,
         )
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Batch, Data
 
 from graphkit.models.base import required_by
@@ -88,6 +88,12 @@ def _graphs(data: Any, task: Task, strategy: Strategy) -> tuple[list[Data], Any]
         return data.asked(), None
     if are_tables(data):
         return graphs_of(data, task, required_by(strategy.model))
+    many = hasattr(data, "__iter__") and not isinstance(data, Tensor | Mapping | nn.Module)
+    if not isinstance(data, Data) and not many:
+        raise TypeError(
+            f"predict: data is a {type(data).__name__}, must be a task, a PyG Data, a list or loader of them, or, for "
+            "a task made of tables, (nodes, edges) or the folder of both"
+        )
     given = as_graphs([data] if isinstance(data, Data) else data, "predict")
     for graph in given:
         if "input_id" in graph:

@@ -346,7 +346,10 @@ def test_bad_tasks(changes, message):
 
 
 def test_reverses_that_are_trained_on_are_named():
-    with pytest.warns(UserWarning, match=r"reverse of most test edges is in the train part .* use undirected=True"):
+    with pytest.warns(
+        UserWarning,
+        match=r"most test edges \(a, b\) stand in the train part of split .* as \(b, a\).* use undirected=True",
+    ):
         task(split=Split("s", range(14), range(14, 20), range(20, 24)), undirected=False)
 
 

@@ -156,7 +156,9 @@ def test_both_directions_are_two_links_if_directed():
 
 def test_links_that_are_seen_in_reverse_are_named(graph):
     split = LinkSplit.random(graph.edge_index, 60, undirected=False)
-    with pytest.warns(UserWarning, match=r"\d+ of \d+ test links .* in reverse.*use undirected=True"):
+    with pytest.warns(
+        UserWarning, match=r"\d+ of \d+ test links \(a, b\) a model sees the edge \(b, a\).* with undirected=True"
+    ):
         LinkTask("both", graph, split)
     one_way = graph.edge_index[:, graph.edge_index[0] < graph.edge_index[1]]
     with warnings.catch_warnings():

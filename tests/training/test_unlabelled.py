@@ -235,3 +235,11 @@ def test_a_task_of_pairs_has_nothing_without_a_label():
     trainer = trained(gk.strategies.Backprop(), task)
     with pytest.raises(ValueError, match=r"is a link task, which has no rows without a label; give a stage"):
         trainer.predict(task, "unlabelled")
+
+
+@pytest.mark.parametrize("wrong", [3, None, {"x": 1}, torch.ones(2, 2), nn.Linear(1, 1)])
+def test_what_cannot_be_predicted_is_refused_with_what_can(wrong):
+    trainer = trained(gk.strategies.Backprop(), tiny.task(KINDS["node"]))
+    kind = type(wrong).__name__
+    with pytest.raises(TypeError, match=f"predict: data is a {kind}, must be a task, a PyG Data, a list or loader"):
+        trainer.predict(wrong)
