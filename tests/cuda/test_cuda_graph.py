@@ -23,7 +23,6 @@ WAITING = [
     "GRAND",
     "LazyGNN",
     "PPGNpp",
-    "PathNN",
     "SheafNetwork",
 ]
 WAITING += ["DistributedOrderCDE", "PyG GCN", "MLPInit", "LayerCollaborationFF", "TargetProjection"]
