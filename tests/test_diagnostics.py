@@ -9,6 +9,15 @@ import graphkit as gk
 from graphkit import diagnostics, ops
 from graphkit.testing.graphs import random_graph
 
+HOMOPHILIES = (
+    "edge_homophily",
+    "node_homophily",
+    "class_insensitive_homophily",
+    "adjusted_homophily",
+    "label_informativeness",
+    "cross_class_similarity",
+)
+
 
 def undirected(n=9, m=20):
     graph = random_graph(n, m)
@@ -29,6 +38,21 @@ def test_energy_is_the_sum_over_edges_and_the_quadratic_form(normalize):
         adjacency = ops.SparseMatrix.from_edges(graph.edge_index, size=9).to_dense().double()
         laplacian = adjacency.sum(1).diag() - adjacency
         torch.testing.assert_close(diagnostics.dirichlet_energy(graph.x, laplacian), expected)
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_energy_of_states_that_are_nearly_alike_is_not_rounded_away(normalize):
+    n = torch.arange(12)
+    ring = torch.stack([torch.cat([n, (n + 1) % 12]), torch.cat([(n + 1) % 12, n])])  # all degrees are 2
+    x = 3 + 1e-4 * torch.randn(12, 4, generator=torch.Generator().manual_seed(0))
+    exact = diagnostics.dirichlet_energy(x.double(), ring, normalize).item()
+    assert exact == pytest.approx(((x.double() - x.double().roll(1, 0)).square().sum() / (1 + normalize)).item())
+    assert diagnostics.dirichlet_energy(x, ring, normalize).item() == pytest.approx(exact, rel=1e-2)
+    assert diagnostics.dirichlet_energy(torch.full((12, 4), 0.3), ring).item() == 0
+
+
+def test_energy_of_no_edges_is_zero():
+    assert diagnostics.dirichlet_energy(torch.ones(3, 2), torch.empty(2, 0, dtype=torch.long)).item() == 0
 
 
 def test_diffusion_lowers_the_energy_layer_by_layer(tmp_path):
@@ -53,6 +77,21 @@ def test_directions_repeats_loops_and_unlabelled_nodes_do_not_count():
         assert measure(more, y) == pytest.approx(measure(graph.edge_index, y), abs=1e-12)
         extended = torch.cat([graph.edge_index, torch.tensor([[9, 0], [0, 9]])], 1)
         assert measure(extended, torch.cat([y, torch.tensor([-1])])) == pytest.approx(measure(graph.edge_index, y))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32])
+def test_homophily_does_not_depend_on_the_width_of_label_ids(dtype):
+    graph, y = undirected(), 20 + torch.arange(9) % 3  # 22 * 23 does not fit into 8 bits
+    for name in HOMOPHILIES:
+        measure = getattr(diagnostics, name)
+        torch.testing.assert_close(measure(graph.edge_index, y.to(dtype)), measure(graph.edge_index, y))
+
+
+def test_homophily_takes_truth_values_as_two_classes():
+    graph, y = undirected(), torch.arange(9) % 3 == 0
+    for name in HOMOPHILIES:
+        measure = getattr(diagnostics, name)
+        torch.testing.assert_close(measure(graph.edge_index, y), measure(graph.edge_index, y.long()))
 
 
 def test_cross_class_similarity_equals_the_mean_over_pairs():

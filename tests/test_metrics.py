@@ -357,6 +357,26 @@ def test_a_function_is_a_metric(function):
 
 
 @pytest.mark.parametrize(
+    ("function", "larger"),
+    [
+        (sklearn.r2_score, True),
+        (sklearn.mean_absolute_percentage_error, False),
+        (partial(sklearn.mean_pinball_loss, alpha=0.9), False),
+    ],
+)
+def test_a_function_of_scikit_learn_gets_the_labels_first_and_falls_where_its_name_says_so(function, larger):
+    out, label = torch.randn(2, 12, generator=torch.Generator().manual_seed(0))
+    label[3] = torch.nan
+    metric, known = resolve(function), ~label.isnan()
+    for rows in torch.arange(12).split(7):
+        metric.update(out[rows, None], label[rows, None])
+    right, turned = function(label[known], out[known]), function(out[known], label[known])
+    assert abs(right - turned) > 0.1, "the order must matter here"
+    assert metric.compute() == pytest.approx(right)
+    assert metric.higher_is_better is larger
+
+
+@pytest.mark.parametrize(
     ("target", "metric", "message"),
     [
         ("multiclass", lambda out, label: out, r"metric lambda fails for outputs \[12, 3\] .*gives tensor"),

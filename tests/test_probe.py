@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -44,3 +46,25 @@ def test_labels_without_nodes_and_nodes_without_labels_are_left_out():
     assert found.micro == found.macro == [1.0, 1.0]
     with pytest.raises(ValueError, match="must have one row per node"):
         probe(torch.ones(3, 2), torch.ones(4))
+
+
+def test_a_column_of_classes_is_classes_and_minus_one_is_no_class():
+    x, y = torch.randn(60, 8, generator=torch.Generator().manual_seed(0)), torch.arange(60) % 3
+    expected = probe(x, y, shares=[0.5], repeats=2)
+    assert expected[0].micro != [1.0, 1.0]
+    assert probe(x, y.view(-1, 1), shares=[0.5], repeats=2) == expected, "as OGB has them"
+    unknown = torch.cat([y, torch.full((7,), -1)])
+    assert probe(torch.cat([x, x[:7]]), unknown, shares=[0.5], repeats=2) == expected
+
+
+@pytest.mark.parametrize(
+    ("y", "told"),
+    [
+        (torch.tensor([[0, 1.0], [1, torch.nan], [1, 0]]), "torch.float32 of shape [3, 2] with nan"),
+        (torch.tensor([[0, 1], [1, -1], [1, 0]]), "torch.int64 of shape [3, 2] with -1"),
+        (torch.tensor([0.5, 1, 2]), "torch.float32 of shape [3] with 0.5"),
+    ],
+)
+def test_what_is_neither_classes_nor_0_and_1_is_refused(y, told):
+    with pytest.raises(ValueError, match=re.escape(f"probe: y is {told}, must be integers [num_nodes], or 0 and 1")):
+        probe(torch.ones(3, 2), y)

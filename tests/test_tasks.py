@@ -103,6 +103,7 @@ def test_bad_labels(changes, message):
         (IDS[:2], IDS[2:5], IDS[3:], "split 's': val and test overlap in 2 ids, e.g. 3"),
         (torch.tensor([0, 0, 1]), IDS[2:4], IDS[4:], "split 's': an id is repeated within one part"),
         (IDS[:2], IDS[:0], IDS[4:], "split 's': the val part is empty; give it at least one id"),
+        (IDS[:2], [], IDS[4:], "split 's': the val part is empty; give it at least one id"),
         (torch.tensor([-1]), IDS[2:4], IDS[4:], "split 's': the train part has the negative id -1"),
         (IDS[:2].float(), IDS[2:4], IDS[4:], r"train ids must be a 1-dimensional int64 tensor, got torch\.float32"),
         (IDS[:2] == 0, IDS[2:4], IDS[4:], "boolean masks go through Split.from_masks"),

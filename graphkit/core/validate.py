@@ -123,7 +123,8 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
 
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise TypeError(
-            f"{where}: edge_index has dtype {edge_index.dtype}, but node ids must be integers; use edge_index.long()"
+            f"{where}: edge_index has dtype {edge_index.dtype}, but node ids must be integers of 32 or 64 bits; use "
+            "edge_index.long()"
         )
     if edge_index.dim() != 2 or edge_index.size(0) != 2:
         raise ValueError(

@@ -48,7 +48,7 @@ def class_insensitive_homophily(edge_index: Tensor, y: Tensor) -> float:
 
     Lim et al.: `"Large Scale Learning on Non-Homophilous Graphs" <https://arxiv.org/abs/2110.14446>`_, NeurIPS 2021.
     """
-    joint = _joint(edge_index, y)
+    joint, y = _joint(edge_index, y), _class_ids(y)
     size = torch.bincount(y[y >= 0], minlength=joint.size(0)).double()
     share = joint.diagonal() / joint.sum(1).clamp(min=1)
     return float((share - size / size.sum()).clamp(min=0).sum() / (joint.size(0) - 1))
@@ -95,7 +95,7 @@ def cross_class_similarity(edge_index: Tensor, y: Tensor) -> Tensor:
     ICLR 2022. A node without neighbours has cosine 0 with every node, pairs of a node with itself count. The mean of
     products is a product of sums, so the cost is :math:`O(|E| + |V| C)` and no pair of nodes is ever formed.
     """
-    source, target = _simple(edge_index, y)
+    (source, target), y = _simple(edge_index, y), _class_ids(y)
     classes = int(y.max()) + 1
     counts = torch.bincount(target * classes + y[source], minlength=y.numel() * classes).view(-1, classes).double()
     unit = counts / counts.norm(dim=1, keepdim=True).clamp(min=1)
@@ -107,8 +107,7 @@ def cross_class_similarity(edge_index: Tensor, y: Tensor) -> Tensor:
 
 def _simple(edge_index: Tensor, y: Tensor) -> Tensor:
     """Both directions of every edge of the simple graph between labelled nodes."""
-    if y.dim() != 1 or y.is_floating_point():
-        raise ValueError(f"homophily needs one integer label per node, got y of shape {list(y.shape)} and {y.dtype}")
+    y = _class_ids(y)
     pattern = ops.sparsity_pattern(edge_index, y.numel())
     row, col = pattern.row, pattern.col
     between_labelled = (row != col) & (y[row] >= 0) & (y[col] >= 0)
@@ -120,8 +119,15 @@ def _simple(edge_index: Tensor, y: Tensor) -> Tensor:
     return torch.stack([torch.cat([low, high]), torch.cat([high, low])])
 
 
+def _class_ids(y: Tensor) -> Tensor:
+    """The labels in 64 bits: numbers of pairs of classes are made of them."""
+    if y.dim() != 1 or y.is_floating_point():
+        raise ValueError(f"homophily needs one integer label per node, got y of shape {list(y.shape)} and {y.dtype}")
+    return y.long()
+
+
 def _joint(edge_index: Tensor, y: Tensor) -> Tensor:
     """How many edge ends join each pair of classes, both directions counted, ``[classes, classes]``."""
-    source, target = _simple(edge_index, y)
+    (source, target), y = _simple(edge_index, y), _class_ids(y)
     classes = int(y.max()) + 1
     return torch.bincount(y[target] * classes + y[source], minlength=classes**2).view(classes, classes).double()

@@ -47,18 +47,20 @@ def probe(
     r"""Classify nodes by one-vs-rest logistic regression on embeddings: the protocol of DeepWalk, LINE and node2vec.
 
     A share of the nodes, drawn at random, is labelled. Of every other node the number of its labels is known, and those
-    of the largest probability are predicted. Labels that no node has are left out; so are nodes without any.
+    of the largest probability are predicted. Labels that no node has are left out; so are nodes without any, such as
+    those of class -1.
 
     Args:
         x: Embeddings ``[num_nodes, channels]``.
-        y: Classes ``[num_nodes]``, or 0 and 1 ``[num_nodes, num_labels]`` for several labels per node.
+        y: Classes ``[num_nodes]`` or ``[num_nodes, 1]``, or 0 and 1 ``[num_nodes, num_labels]`` for several labels per
+            node.
         shares: The shares that are labelled (default: (0.1, 0.3, 0.5, 0.7, 0.9)).
         repeats: The number of draws (default: 10).
         C: The inverse strength of regularisation, as in scikit-learn (default: 1).
         seed: The seed of the draws (default: 0).
 
     Raises:
-        ValueError: If there is not one row of labels per row of embeddings.
+        ValueError: If there is not one row of labels per row of embeddings, or these are neither classes nor 0 and 1.
 
     Example:
         >>> y = torch.arange(40) % 2
@@ -69,8 +71,7 @@ def probe(
 
     if x.dim() != 2 or y.size(0) != x.size(0):
         raise ValueError(f"probe: x has shape {list(x.shape)} and y {list(y.shape)}, must have one row per node")
-    labels = torch.nn.functional.one_hot(y.long()) if y.dim() == 1 else y
-    table = labels.cpu().numpy().astype(bool)
+    table = _table(y.squeeze(1) if y.dim() == 2 else y).cpu().numpy()
     table = table[:, table.any(axis=0)]
     labelled = table.any(axis=1)
     features, table = x.detach().cpu().double().numpy()[labelled], table[labelled]
@@ -86,6 +87,20 @@ def probe(
                 scores.append(float(f1_score(table[rest], predicted, average=average, zero_division=0)))
         found.append(Probe(share, micro, macro))
     return found
+
+
+def _table(y: Tensor) -> Tensor:
+    """Which labels each node has, ``[num_nodes, num_labels]``."""
+    if y.dim() == 1 and not y.is_floating_point():
+        return y.long()[:, None] == torch.arange(int(y.max()) + 1, device=y.device)
+    wrong = y[(y != 0) & (y != 1)]
+    if y.dim() != 2 or wrong.numel():
+        value = f" with {wrong[0].item():g}" if wrong.numel() else ""
+        raise ValueError(
+            f"probe: y is {y.dtype} of shape {list(y.shape)}{value}, must be integers [num_nodes], or 0 and 1 "
+            "[num_nodes, num_labels]; leave out nodes whose labels are not known"
+        )
+    return y.bool()
 
 
 def _probabilities(

@@ -61,7 +61,7 @@ def resolve(metric: str | type | Any) -> Metric:
     Args:
         metric: A name such as ``"accuracy"`` or ``"hits@20"``, a class, or an object with ``update``, ``compute``,
             ``reset`` and ``higher_is_better``; or a function of all outputs and labels, of which larger values are
-            better unless it has an attribute ``higher_is_better=False``.
+            better unless it has an attribute ``higher_is_better=False``; those of scikit-learn get the labels first.
 
     Raises:
         ValueError: If there is no metric of this name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -102,7 +103,9 @@ class ForeignMetric(GivenMetric):
 class FunctionMetric(GivenMetric):
     """A function of all predictions and labels of an evaluation, which are kept until its end.
 
-    Larger values are better, unless the function has an attribute ``higher_is_better`` that is false.
+    Larger values are better, unless the function has an attribute ``higher_is_better`` that is false. One whose first
+    argument is ``y_true``, as in ``sklearn.metrics``, gets arrays, the labels first; of these, smaller values of what
+    is called ``..._error``, ``..._loss`` or ``..._deviance`` are better.
 
     Args:
         function: Called with the raw outputs ``[n, num_outputs]`` and labels, both ``[n]`` for a single column of
@@ -115,9 +118,11 @@ class FunctionMetric(GivenMetric):
         0.5
     """
 
-    def __init__(self, function: Callable[[Tensor, Tensor], Any]) -> None:
+    def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
-        self.function, self.higher_is_better = function, bool(getattr(function, "higher_is_better", True))
+        self.function, self.labels_first = function, _takes_labels_first(function)
+        falls = self.labels_first and self.name.partition("(")[0].endswith(("_error", "_loss", "_deviance"))
+        self.higher_is_better = bool(getattr(function, "higher_is_better", not falls))
         self.reset()
 
     def update(self, out: Tensor, label: Tensor) -> None:
@@ -125,7 +130,16 @@ class FunctionMetric(GivenMetric):
 
     def compute(self) -> float:
         out, label = (torch.cat(parts) for parts in zip(*self.batches, strict=True))
+        if self.labels_first:
+            return self.number(self.function(label.cpu().numpy(), out.cpu().numpy()))
         return self.number(self.function(out, label))
 
     def reset(self) -> None:
         self.batches: list[tuple[Tensor, Tensor]] = []
+
+
+def _takes_labels_first(function: Callable[..., Any]) -> bool:
+    try:
+        return next(iter(inspect.signature(function).parameters), "") == "y_true"
+    except ValueError:  # some that are written in C tell nothing
+        return False

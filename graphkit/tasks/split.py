@@ -25,7 +25,7 @@ def set_ids(split: Any, *names: str) -> None:
         ids = as_tensor(getattr(split, name), f"split {split.name!r}: {name}")
         if ids.layout != torch.strided:
             raise TypeError(f"split {split.name!r}: {name} is a {ids.layout} tensor; give ids in a dense one")
-        if ids.dtype in (torch.int8, torch.int16, torch.int32):  # uint8 is a mask of old
+        if ids.dtype in (torch.int8, torch.int16, torch.int32) or ids.numel() == 0:  # uint8 is a mask of old
             ids = ids.long()
         object.__setattr__(split, name, ids)
 

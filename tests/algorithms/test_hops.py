@@ -71,6 +71,7 @@ def test_too_many_pairs_are_counted_before_memory_is_taken():
         ([[0], [1]], 0, ValueError, r"max_hop=0, must be in \[1, 32768\)"),
         ([[0], [3]], 1, IndexError, "names target node 3, but there are 3"),
         ([[0.0], [1.0]], 1, TypeError, "node ids must be integers"),
+        ([[False], [True]], 1, TypeError, "torch.bool, but node ids must be integers of 32 or 64 bits"),
         ([[0, 1], [1, 2], [2, 0]], 1, ValueError, "expected"),
     ],
 )
