@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
@@ -106,6 +107,9 @@ class GraphStacking(Checked, BaseEstimator):
         self._encoder = encoder(nodes.table).fit(nodes.table) if hasattr(nodes.table, "columns") else None
         estimators = self._estimators(labels)
         self.classes_ = np.unique(labels) if is_classifier(estimators[0]) else None
+        if self.classes_ is not None and self.classes_[:2].tolist() == [-1, 0]:
+            text = "GraphStacking: y has -1, a class like others here; give None or NaN for unknown labels"
+            warnings.warn(text, stacklevel=2)
         self._labelled, self._models = (rows, labels), []
         parts = self._parts(labels)
         base = features = self._encoded(nodes.table)

@@ -11,6 +11,7 @@ from torch_geometric.transforms import BaseTransform, FeaturePropagation
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Probability, Seed
+from graphkit.core.graph_input import as_tensor
 from graphkit.core.reads import Reads
 from graphkit.transforms.base import Precompute, float_dtype
 
@@ -140,6 +141,7 @@ def _known(data: Data, where: str) -> tuple[Tensor, Tensor]:
         known = torch.ones_like(x, dtype=torch.bool)
     if mask is None:
         return x, known
+    mask = as_tensor(mask, f"{where}: feature_mask")
     if mask.shape != x.shape or mask.dtype != torch.bool:
         raise ValueError(
             f"{where}: feature_mask is {mask.dtype} of shape {list(mask.shape)}, expected truth values of the shape of "

@@ -123,3 +123,9 @@ def test_the_allotropic_graph_has_a_node_for_each_feature():
     assert torch.equal(out["node"].y, graph.y)
     sparse = AllotropicGraph()(MissingFeatures()(graph))
     assert torch.equal(sparse["feature", "of", "node"].edge_index, out["feature", "of", "node"].edge_index)
+
+
+def test_a_mask_of_features_may_be_a_list():
+    data = Data(x=torch.tensor([[1.0, 0.0], [2.0, 3.0]]), edge_index=torch.tensor([[0], [1]]))
+    data.feature_mask = [[True, True], [False, True]]
+    assert MissingFeatures(fill="zero")(data).x.tolist() == [[1, 0], [0, 3]]

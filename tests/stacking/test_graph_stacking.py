@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -242,6 +244,16 @@ def test_it_is_compared_beside_networks(tmp_path):
         gk.compare({"a": stacking(), "b": {"model": stacking(), "lr": 0.1}}, task)
     with pytest.raises(TypeError, match="GraphStacking takes node tasks"):
         gk.compare([stacking(), gk.models.GIN], "mutag")
+
+
+@pytest.mark.parametrize(("unknown", "warns"), [(-1, True), (np.nan, False)])
+def test_minus_one_is_a_class_and_told_of(unknown, warns):
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20.0) % 2
+    y[15:] = unknown
+    model = GraphStacking([LogisticRegression()], layers=1, folds=2)
+    with pytest.warns(UserWarning, match="y has -1, a class like others here") if warns else nullcontext():
+        model.fit(x, y, edges=np.stack([np.arange(19), np.arange(1, 20)]))
+    assert model.classes_.tolist() == ([-1, 0, 1] if warns else [0, 1])
 
 
 def test_refusals():
