@@ -15,7 +15,7 @@ from torch import Tensor
 
 from graphkit.core.constraints import Checked, Count, Jobs, NonNegativeInt, Probability, Seed
 from graphkit.stacking.columns import encoder
-from graphkit.stacking.inputs import Nodes, Source, known, nodes_of
+from graphkit.stacking.inputs import Nodes, Source, as_labels, known, nodes_of
 from graphkit.stacking.propagation import Kernel, propagate_predictions
 from graphkit.tasks import NodeTask
 
@@ -165,7 +165,7 @@ class GraphStacking(Checked, BaseEstimator):
         if isinstance(X, NodeTask):
             rows, labels = X.split.test.numpy(), X.labels.numpy()
         else:
-            labels = np.asarray(y)
+            labels = as_labels(y)
             rows = np.flatnonzero(known(labels))
         judge = r2_score if self.classes_ is None else accuracy_score
         return float(judge(labels[rows].reshape(len(rows)), predicted[rows]))

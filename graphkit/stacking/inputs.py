@@ -32,6 +32,11 @@ class Nodes(NamedTuple):
     edge_weight: Tensor | None = None
 
 
+def as_labels(y: Any) -> np.ndarray:
+    """Labels as an array, of which pandas' missing ones are ``None``: its NA is neither equal nor unequal to itself."""
+    return np.asarray(y.astype(object).where(y.notna(), None) if hasattr(y, "notna") else y)
+
+
 def known(labels: np.ndarray) -> np.ndarray:
     """Which labels are there: neither NaN nor ``None``."""
     return np.array([label is not None and label == label for label in labels.tolist()], dtype=bool)
@@ -51,7 +56,7 @@ def nodes_of(X: Any, y: Any, edges: Any) -> Nodes:
     edge_index = _edge_index(table, edges)
     if y is None:
         return Nodes(table, np.empty(0, np.int64), np.empty(0), edge_index)
-    labels = np.asarray(y)
+    labels = as_labels(y)
     if labels.shape != (len(table),):
         raise ValueError(f"GraphStacking: y has shape {labels.shape}, must be ({len(table)},), a label per row of X")
     rows = np.flatnonzero(known(labels))

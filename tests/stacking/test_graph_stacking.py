@@ -256,6 +256,15 @@ def test_minus_one_is_a_class_and_told_of(unknown, warns):
     assert model.classes_.tolist() == ([-1, 0, 1] if warns else [0, 1])
 
 
+@pytest.mark.parametrize("dtype", ["string", "category", "object"])
+def test_labels_of_pandas_are_missing_as_it_says(dtype):
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), pd.Series(["a", "b"] * 8 + [None] * 4, dtype=dtype)
+    edges = np.stack([np.arange(19), np.arange(1, 20)])
+    model = GraphStacking([LogisticRegression()], layers=1, folds=2).fit(x, y, edges=edges)
+    assert model.classes_.tolist() == ["a", "b"]
+    assert model.score(x, y, edges=edges) == np.mean(model.predict(x, edges=edges)[:16] == y[:16].astype(str))
+
+
 def test_refusals():
     task = blocks(60)
     table = task.data.x.numpy()

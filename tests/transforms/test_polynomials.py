@@ -60,6 +60,10 @@ def test_weights_directions_loops_and_relations():
     data.edge_type[0] = 2
     with pytest.raises(ValueError, match=r"num_relations=2, but the graph has an edge_type outside 0\.\.1"):
         transform(data)
+    for kinds in (torch.full((5,), 0.5), torch.zeros(5, 1).long(), torch.zeros(3).long()):
+        data.edge_type = kinds
+        with pytest.raises(ValueError, match=f"an edge_type of {kinds.dtype} and shape .* give one integer for each"):
+            transform(data)
 
 
 def test_unit_normalisation_of_pairs():

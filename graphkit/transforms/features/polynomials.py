@@ -15,6 +15,7 @@ from graphkit.algorithms.polynomials.evaluation import PPGN_CHANNELS, equivarian
 from graphkit.algorithms.polynomials.multigraphs import Multigraph, connected_multigraphs
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, NonNegativeInt, OneOf, not_empty
+from graphkit.core.graph_input import as_tensor
 from graphkit.core.validate import check_edge_index
 from graphkit.transforms.base import float_dtype
 from graphkit.transforms.features.base import NodeFeatures
@@ -253,9 +254,14 @@ def _matrices(data: Data, num_relations: int, where: str) -> list[Any]:
     values = np.ones(ends.shape[1]) if weight is None else weight.detach().cpu().double().view(-1).numpy()
     if num_relations == 1:
         return [coo_array((values, tuple(ends)), (n, n)).tocsr()]
-    kind = data.get("edge_type")
-    if kind is None or bool(((kind < 0) | (kind >= num_relations)).any()):
-        problem = "no edge_type" if kind is None else f"an edge_type outside 0..{num_relations - 1}"
+    problem, kind = "no edge_type", data.get("edge_type")
+    if kind is not None:
+        kind, problem = as_tensor(kind, f"{where}: edge_type"), ""
+        if kind.is_floating_point() or kind.shape != data.edge_index.shape[1:]:
+            problem = f"an edge_type of {kind.dtype} and shape {list(kind.shape)}; give one integer for each edge"
+        elif bool(((kind < 0) | (kind >= num_relations)).any()):
+            problem = f"an edge_type outside 0..{num_relations - 1}"
+    if problem:
         raise ValueError(f"{where}: num_relations={num_relations}, but the graph has {problem}")
     of_kind = [kind.cpu().numpy() == k for k in range(num_relations)]
     return [coo_array((values[chosen], tuple(ends[:, chosen])), (n, n)).tocsr() for chosen in of_kind]
