@@ -115,7 +115,6 @@ def _activation(value: str) -> str | None:
 Count = Annotated[int, Interval(1)]
 NonNegativeInt = Annotated[int, Interval(0)]
 Channels = Annotated[int, Interval(1, also=(-1, "the width of the first input"))]
-Widths = Channels | tuple[Channels, Channels]  # of the features of sources and of targets
 Seed = Annotated[int, Interval(0, 2**32)]
 Jobs = Annotated[int, Interval(1, also=(-1, "one per core"))]
 Probability = Annotated[float, Interval(0, 1)]

@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 from torch_geometric.data.data import BaseData
 
+from graphkit.core.constraints import Channels
 from graphkit.ops import SparseMatrix
+
+Widths = Channels | tuple[Channels, Channels]  # of the features of sources and of targets
 
 
 def static_graphs(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:

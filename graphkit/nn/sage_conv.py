@@ -9,11 +9,11 @@ from torch import Tensor
 from torch_geometric.nn.aggr import Aggregation, MultiAggregation
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Count, Widths
+from graphkit.core.constraints import Count
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.mpnn_conv import ONLY_THE_LARGEST
-from graphkit.nn.node_axis import pair_of, static_graphs
+from graphkit.nn.node_axis import Widths, pair_of, static_graphs
 from graphkit.ops import gcn_norm
 
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from graphkit.core.checks import Checks
-from graphkit.core.constraints import Count, Probability, Widths
+from graphkit.core.constraints import Count, Probability
 from graphkit.nn.attention_conv import AttentionConv, bipartite_linears
 from graphkit.nn.linear import Linear
+from graphkit.nn.node_axis import Widths
 from graphkit.ops import Scores
 
 
