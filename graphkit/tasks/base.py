@@ -58,9 +58,8 @@ class Task(Described):
         name: The task's name in results.
         target: The kind of label: a name, a class or an instance of :class:`~graphkit.tasks.Target`.
         metric: The score: a name, a :class:`~graphkit.metrics.Metric` or one of torchmetrics (class or instance), or a
-            function ``metric(prediction, label)`` of raw outputs and labels, or scikit-learn's ``metric(y_true, ...)``;
-            larger values are better unless it has an attribute ``higher_is_better=False``, or is named ``..._error``,
-            ``..._loss`` or ``..._deviance`` there (default: ``None``, that of the target).
+            function ``metric(prediction, label)`` of raw outputs, or scikit-learn's ``metric(y_true, ...)``; more is
+            better but for ``higher_is_better=False`` and scikit-learn's errors and losses (default: the target's).
         num_outputs: The number of classes or label columns (default: as in the labels).
         allow_missing_classes: Accept a split whose training part lacks a class (default: ``False``).
         loss: The loss in place of the target's, for training and validation: a module or a function of the outputs
