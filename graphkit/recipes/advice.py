@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -42,8 +43,9 @@ def profile(task: Task) -> dict[str, float]:
         y = torch.full((task.graphs[0].num_nodes,), -1)
         y[known] = task.labels.view(-1)[known].long().cpu()
         edge_index = task.graphs[0].edge_index.cpu()
-        found["adjusted homophily"] = adjusted_homophily(edge_index, y)
-        found["label informativeness"] = label_informativeness(edge_index, y)
+        with suppress(ValueError):  # undefined where no edge joins labelled nodes
+            found["adjusted homophily"] = adjusted_homophily(edge_index, y)
+            found["label informativeness"] = label_informativeness(edge_index, y)
     return {name: value for name, value in found.items() if math.isfinite(value)}
 
 

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+import torch
+from torch_geometric.data import Data
 
 import graphkit as gk
 from graphkit.core.resources import shipped
@@ -45,6 +47,12 @@ def test_labels_of_the_test_part_are_not_looked_at() -> None:
     before = profile(task)
     task.labels[gk.load("minesweeper").split.test] = 1
     assert profile(task) == before
+
+
+def test_what_no_edge_between_labelled_nodes_tells_is_left_out() -> None:
+    data = Data(torch.ones(6, 1), torch.tensor([[0, 1], [2, 2]]), y=torch.tensor([0, 1, -1, 0, 1, 0]))
+    split = gk.Split("lonely", torch.tensor([0, 1]), torch.tensor([3, 4]), torch.tensor([5]))
+    assert set(profile(gk.NodeTask("lonely", data, split))) == {"nodes", "edges per node", "features", "graphs"}
 
 
 def test_no_evidence_no_advice() -> None:
