@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from graphkit.core.devices import moved
 from graphkit.nn.aggr.sets import Sets
 from graphkit.ops.indices import invert, permute, ragged
 
@@ -45,8 +46,8 @@ class Tree:
 
     @classmethod
     def of(cls, sets: Sets) -> Tree:
-        """The trees of a partition, planned when first asked for."""
-        return sets.cached("tree", lambda: cls._plan(sets.sizes))
+        """The trees of a partition, planned when first asked for: on the host, which waits for the sizes alone."""
+        return sets.cached("tree", lambda: moved(cls._plan(sets.sizes.cpu()), sets.sizes.device))
 
     @classmethod
     def _plan(cls, all_sizes: Tensor) -> Tree:
