@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from graphkit.core.constraints import hints_of, place_of, rule_of
+from graphkit.core.constraints import place_of
+from graphkit.core.rules import hints_of, rule_of
 
 # of all types, below, above and beside what anybody may want, and no name of anything
 POOL: tuple[Any, ...] = (

@@ -12,7 +12,8 @@ import yaml
 
 import graphkit as gk
 from graphkit.cli import main
-from graphkit.core.constraints import Count, Interval, checked, rule_of
+from graphkit.core.constraints import Count, Interval, checked
+from graphkit.core.rules import rule_of
 from graphkit.datasets.generators import GENERATORS
 from graphkit.datasets.loaders import LOADERS
 from graphkit.recipes.keys import Protocol
@@ -241,6 +242,29 @@ def test_numbers_of_numpy_arrive_as_pythons():
     assert gk.models.PathNN.from_task(gk.load("karate"), head_layers=np.int64(2)).config()["head_layers"] == 2
     data = gk.load("karate").data
     assert list(gk.samplers.ClusterSampler(np.int64(5), np.int64(1)).batches(data, shuffle=True))
+
+
+@pytest.mark.parametrize(
+    ("call", "meant"),
+    [
+        (lambda: gk.Trainer(learning_rate=0.1), "Trainer: unknown argument 'learning_rate'; did you mean 'lr'?"),
+        (
+            lambda: gk.models.GCN(4, hidden_size=8),
+            "unknown argument 'hidden_size'; did you mean 'hidden_channels'?",
+        ),
+        (
+            lambda: gk.features.FastRP(dims=8),
+            r"unknown argument 'dims'; did you mean 'dim'\? choose from: dim,",
+        ),
+        (
+            lambda: gk.Split.random(9, valid=0.1),
+            r"unknown argument 'valid'; .* choose from: num_examples, val,",
+        ),
+    ],
+)
+def test_an_unknown_argument_is_told_what_was_meant(call, meant):
+    with pytest.raises(TypeError, match=meant):
+        call()
 
 
 def test_an_interval_checks_its_own_word():
