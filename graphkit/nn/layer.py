@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from typing import Any, NoReturn, cast
 
@@ -11,9 +12,11 @@ from torch_geometric.nn import MessagePassing, inits
 from torch_geometric.utils import is_sparse
 
 from graphkit.core.constraints import Checked
+from graphkit.core.validate import unknown_name
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, sparsity_pattern
 
 _PARTS = (Tensor, nn.Module)
+_OF_PYG = [name for name in inspect.signature(MessagePassing.__init__).parameters if name != "self"]
 
 
 class Layer(Checked, MessagePassing):
@@ -67,6 +70,9 @@ class Layer(Checked, MessagePassing):
                 _refuse_unused(cls, "edge_update")
 
     def __init__(self, aggr: Any = "add", **kwargs: Any) -> None:
+        for name in (name for name in kwargs if name not in _OF_PYG):
+            taken = [each for each in inspect.signature(type(self)).parameters if each != "kwargs"]
+            raise TypeError(f"{type(self).__name__}: {unknown_name(name, [*taken, *_OF_PYG], 'argument')}")
         super().__init__(aggr, **kwargs)
         if "_signatures" not in vars(type(self)):
             type(self)._signatures = dict(self.inspector._signature_dict)

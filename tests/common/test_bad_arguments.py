@@ -247,19 +247,12 @@ def test_numbers_of_numpy_arrive_as_pythons():
 @pytest.mark.parametrize(
     ("call", "meant"),
     [
-        (lambda: gk.Trainer(learning_rate=0.1), "Trainer: unknown argument 'learning_rate'; did you mean 'lr'?"),
-        (
-            lambda: gk.models.GCN(4, hidden_size=8),
-            "unknown argument 'hidden_size'; did you mean 'hidden_channels'?",
-        ),
-        (
-            lambda: gk.features.FastRP(dims=8),
-            r"unknown argument 'dims'; did you mean 'dim'\? choose from: dim,",
-        ),
-        (
-            lambda: gk.Split.random(9, valid=0.1),
-            r"unknown argument 'valid'; .* choose from: num_examples, val,",
-        ),
+        (lambda: gk.Trainer(learning_rate=0.1), "Trainer: unknown argument 'learning_rate'; did you mean 'lr'"),
+        (lambda: gk.models.GCN(4, hidden_size=8), "unknown argument 'hidden_size'; did you mean 'hidden_channels'"),
+        (lambda: gk.nn.GCNConv(3, 4, biass=False), "GCNConv: unknown argument 'biass'; did you mean 'bias'"),
+        (lambda: gk.nn.APPNP(3, 0.1, dopout=0.5), "APPNP: unknown argument 'dopout'; did you mean 'dropout'"),
+        (lambda: gk.features.FastRP(dims=8), r"unknown argument 'dims'; did you mean 'dim'\? choose from: dim,"),
+        (lambda: gk.Split.random(9, valid=0.1), "unknown argument 'valid'; .* choose from: num_examples, val,"),
     ],
 )
 def test_an_unknown_argument_is_told_what_was_meant(call, meant):
