@@ -109,6 +109,25 @@ def test_pyg_models_and_own_modules_train(tmp_path):
     assert pyg["num_parameters"] == 34 * 64 + 64 + 64 * 4 + 4
 
 
+def test_a_run_of_an_own_class_predicts_in_the_folder_of_its_file(tmp_path, monkeypatch, capsys):
+    (tmp_path / "stacked.py").write_text(
+        "from graphkit.models import LayerStack\n"
+        "from torch_geometric.nn import SAGEConv\n"
+        "class Net(LayerStack):\n"
+        "    def make_layer(self, in_channels, out_channels):\n"
+        "        return SAGEConv(in_channels, out_channels)\n"
+        "    def propagate(self, layer, h, batch):\n"
+        "        return layer(h, batch.edge_index)\n"
+    )
+    assert run("train", "--model", "stacked.Net", "--task", "karate", *SMALL) == 0
+    (folder,) = Path("runs").iterdir()
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path != str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "stacked")  # as in another process
+    capsys.readouterr()
+    assert run("predict", str(folder)) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 35
+
+
 def test_printed_config_trains_the_same(capsys):
     arguments = ["--model", "gcn", "--task", "karate", "--model.dropout", "0.5", "--features", "RandomWalkPE", *SMALL]
     assert run("train", *arguments, "--print_config") == 0
@@ -197,6 +216,10 @@ BASE = ["train", "--model", "gcn", "--task", "karate"]
         ([*BASE, "--modle.dropout", "8"], "unknown argument 'modle.dropout'; did you mean 'model.dropout'?"),
         ([*BASE, "--model.in_channels", "8"], "model.in_channels is filled from the task"),
         ([*BASE, "--model.hidden_channels", "wide"], "model.hidden_channels: expected int, got 'wide'"),
+        (
+            ["train", "--model", "GCN", "--data", ".", "--task.label", "y", "--task.features", "age"],
+            "task.features: expected a list such as '[age]' or null, got 'age'",
+        ),
         ([*BASE, "--trainer.patience", "soon"], "trainer.patience: expected int or null, got 'soon'"),
         ([*BASE, "--trainer.lr=-1"], "Trainer: --trainer.lr -1.0, must be positive"),
         ([*BASE, "--model.dropout", "1.5"], "GCN: --model.dropout 1.5, must be in [0, 1)"),
@@ -369,3 +392,13 @@ def test_the_current_folder_is_searched_last_and_for_own_classes_only(tmp_path, 
     (tmp_path / "csv.py").write_text("raise SystemExit('executed')")
     run("train", "--model", "ownnets.Net", "--task", "karate", "--help")
     assert sys.path == [*before, str(tmp_path)]
+
+
+def test_advise_on_tables_with_gaps_and_weights(tmp_path, capsys):
+    nodes = [f"{i},{'' if i == 3 else i % 4},{'ab'[i % 2]}" for i in range(30)]
+    (tmp_path / "nodes.csv").write_text("\n".join(["name,age,club", *nodes]))
+    (tmp_path / "edges.csv").write_text("\n".join(["source,target,km", *(f"{i},{(i + 1) % 30},2" for i in range(30))]))
+    assert run("advise", ".", "--label", "club") == 2
+    assert "let them be filled: --impute mean" in capsys.readouterr().err
+    assert run("advise", ".", "--label", "club", "--impute", "mean", "--edge_weight", "km") == 0
+    assert "How sure:" in capsys.readouterr().out

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from graphkit.cli.common import Parser, UsageError, usage
-from graphkit.cli.predict import task_of
+from graphkit.cli.predict import load, task_of
 from graphkit.core.figures import OF_RESULTS, OF_RUNS
 
 
@@ -52,7 +52,7 @@ def plot(arguments: list[str]) -> int:
 
 
 def _plot_runs(options: argparse.Namespace, kind: str, path: Path) -> None:
-    from graphkit.training import Result, load_run
+    from graphkit.training import Result
     from graphkit.training.plots import plot_results
 
     first = Path(options.runs[0])
@@ -63,5 +63,5 @@ def _plot_runs(options: argparse.Namespace, kind: str, path: Path) -> None:
         plot_results([Result.load(Path(run) / "result.json") for run in options.runs], path)
         return
     with usage():
-        run = load_run(first, task=task_of(first))
+        run = load(str(first), task_of(first))
         run.plot(kind, stage=options.stage, path=path, index=options.index)

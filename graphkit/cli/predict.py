@@ -8,6 +8,7 @@ from typing import Any
 
 from graphkit.cli.common import Parser, usage
 from graphkit.cli.train import CONFIG_NAME
+from graphkit.core.current_folder import search_last
 
 
 def predict_parser() -> Parser:
@@ -30,22 +31,32 @@ def predict_parser() -> Parser:
 def predict(arguments: list[str]) -> int:
     """Write what a finished run predicts as CSV."""
     options = predict_parser().parse_args(arguments)
-    from graphkit.training import load_run
-
     with usage():
         if options.data is not None and options.stage is not None:
             raise ValueError("--stage names a part of the run's own task; leave it out, or DATA")
         task = None if options.data is not None else task_of(Path(options.run))
         if options.data is not None and not Path(options.data).is_dir():
             raise ValueError(f"{options.data} is no folder; give one with nodes.csv and edges.csv")
-    run = load_run(options.run, task=task)
-    table = run.predict(task or options.data, options.stage, as_frame=True)
+    table = load(options.run, task).predict(task or options.data, options.stage, as_frame=True)
     if options.output is None:
         table.to_csv(sys.stdout)
         return 0
     table.to_csv(options.output)
     print(f"{len(table)} predictions in {options.output}")
     return 0
+
+
+def load(run_dir: str, task: Any) -> Any:
+    """A finished run, whose classes may be the user's own, in the current folder.
+
+    Args:
+        run_dir: The run's folder.
+        task: Its task, or ``None``.
+    """
+    from graphkit.training import load_run
+
+    search_last()
+    return load_run(run_dir, task=task)
 
 
 def task_of(run_dir: Path) -> Any:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from graphkit.cli.common import Parser, usage
-from graphkit.cli.predict import task_of
+from graphkit.cli.predict import load, task_of
 
 
 def recommend_parser() -> Parser:
@@ -25,7 +25,6 @@ def recommend(arguments: list[str]) -> int:
     """Print the best items of some users as CSV."""
     options = recommend_parser().parse_args(arguments)
     from graphkit.tasks import RankingTask
-    from graphkit.training import load_run
 
     with usage():
         task = task_of(Path(options.run))
@@ -40,6 +39,6 @@ def recommend(arguments: list[str]) -> int:
             if user not in names:
                 raise ValueError(f"task {task.name!r} has no user {user!r}; it has {len(names)}, such as {names[0]!r}")
     rows = [names.index(user) for user in options.user]
-    scores = load_run(options.run, task=task).predict(task, None)
+    scores = load(options.run, task).predict(task, None)
     task.frame(scores[rows], options.user, k=options.k).to_csv(sys.stdout)
     return 0

@@ -10,3 +10,9 @@ def leave_out() -> None:
         folder = sys.path.pop(0)
         if os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))) == folder:
             sys.path.append(folder)
+
+
+def search_last() -> None:
+    """Search the current folder, too, but last: no file there may pose as a module of another package."""
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())

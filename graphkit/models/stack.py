@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
+from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, OneOf, Probability, not_empty
@@ -126,6 +127,11 @@ class LayerStack(LayeredModel):
         self.reset_parameters()
 
     uses_history = False
+
+    def required_transform(self) -> BaseTransform | None:
+        """As of any model, but dense features for a first layer of another library, which takes no sparse ones."""
+        ours = any(base.__module__.partition(".")[0] == "graphkit" for base in type(self.layers[0]).__mro__)
+        return super().required_transform() if ours else None
 
     @abstractmethod
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

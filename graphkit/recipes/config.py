@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
-import os
 import re
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +15,7 @@ from torch import nn
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.building import import_class
+from graphkit.core.current_folder import search_last
 from graphkit.core.validate import suggestion, unknown_name
 from graphkit.datasets import Card, card
 from graphkit.datasets.loading import options_from
@@ -222,8 +221,7 @@ def find_class(part: str, path: str) -> Any:
         if registry is None:
             raise ValueError(f"{part}: {path!r} must be an import path, e.g. torch_geometric.transforms.{path}")
         return registry.get(path)
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # last: no file there may pose as a module of another package
+    search_last()
     return import_class(path, base, part)
 
 
@@ -262,6 +260,7 @@ def _readable_errors(prefix: str = "") -> Iterator[None]:
             text = f"{key[1]}={value[1]!r}, {suggestion(value[1], options[1].replace(chr(39), '').split(', '))}"
         elif key and value and types:
             wanted = " or ".join(types).replace("NoneType", "null")
+            wanted = wanted.replace("collections.abc.Sequence", f"a list such as '[{value[1]}]'")
             text = f"{key[1]}: expected {wanted}, got {value[1]!r}"
         text = " ".join(text.split())
         raise ValueError(f"{prefix}: {text}" if prefix else text) from None

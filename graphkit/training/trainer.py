@@ -88,7 +88,7 @@ class Trainer(Configurable):
             type, ``"bf16-mixed"``, ``"16-mixed"`` for autocast. Losses and metrics are never computed in 16
             bits; weights of float16 would lose small steps, so ``"16-true"`` is none (default: ``"32-true"``).
         progress: Show a progress bar (default: on a terminal).
-        run_dir: The folder of the run's files (default: none are written).
+        run_dir: The folder of the run's files (default: none are written; ``graphkit train`` makes one in ``runs``).
         loggers: Where epochs are logged: ``"csv"`` (``history.csv``), ``"tensorboard"``, ``"wandb"``, ``"mlflow"`` and
             ``"comet"`` by name, which write into ``run_dir``, and any ``lightning_fabric.loggers.Logger`` (default:
             ``("csv",)`` with a ``run_dir``, else none).

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 from torch_geometric.data import Data
-from torch_geometric.nn import global_add_pool
+from torch_geometric.nn import SAGEConv, global_add_pool
 from torch_geometric.transforms import BaseTransform
 
 import graphkit as gk
@@ -324,3 +324,18 @@ def test_a_module_that_does_not_say_what_it_takes_is_refused():
         TypeError, match=r"DataParallel.forward does not say what it takes of a batch; give what is inside"
     ):
         fit(nn.DataParallel(nn.Linear(6, 3)), max_epochs=1)
+
+
+def test_a_first_layer_of_another_library_gets_dense_features():
+    class Foreign(gk.models.GCN):
+        def make_layer(self, in_channels, out_channels):
+            return SAGEConv(in_channels, out_channels)
+
+        def propagate(self, layer, h, batch):
+            return layer(h, batch.edge_index)
+
+    data = Data(torch.eye(300, 400), torch.tensor([[0, 1], [1, 2]]), y=torch.arange(300) % 2)
+    task = gk.NodeTask("words", data, gk.Split.random(300))
+    assert isinstance(gk.models.GCN.from_task(task).required_transform(), gk.transforms.SparseFeatures)
+    trainer = gk.Trainer(max_epochs=1, progress=False)
+    assert trainer.fit(Foreign.from_task(task, hidden_channels=4), task).epochs == 1
