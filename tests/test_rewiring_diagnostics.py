@@ -140,7 +140,7 @@ def test_the_command_writes_graphs_and_report(tmp_path, capsys, monkeypatch):
         (["--method", "sdfr"], "did you mean 'SDRF'"),
         (["--method", "LASER", "--budget", "3"], "LASER has no budget; its arguments are: num_snapshots, rho"),
         (["--method", "SDRF", "--taus", "3"], "unknown argument of SDRF 'taus'; did you mean 'tau'"),
-        (["--method", "SDRF", "--budget", "-3"], "num_edges=-3, must be at least 0"),
+        (["--method", "SDRF", "--budget", "-3"], "--num_edges -3, must be at least 0"),
         (["--method", "SDRF", "--tau"], "expected arguments of SDRF as --name value"),
     ],
 )

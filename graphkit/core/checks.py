@@ -19,13 +19,13 @@ class Checks:
         sizes: Further arguments that all examples share (default: none).
         inputs: Arguments of a layer's ``forward`` that graphs do not have, such as a second state, as a function of the
             graph; every row may depend on ``x`` of its own node only (default: none).
-        claims: Of a layer or model that derives from nothing of graphkit's, checks that it passes although nobody asks
-            it to: those of PyG's other ways to call a layer and of torch's tracers,
-            :data:`graphkit.testing.CLAIMS` (default: none).
         expected_failures: Checks that the class cannot pass, by name, each with the reason; one that passes in spite of
             it is an error (default: none).
         skip: Why there is nothing to check but the docstring, e.g. because the class does not read graphs (default:
             ``None``, all checks).
+        claims: Of a layer or model that derives from nothing of graphkit's, checks that it passes although nobody asks
+            it to: those of PyG's other ways to call a layer and of torch's tracers,
+            :data:`graphkit.testing.CLAIMS` (default: none).
 
     Example:
         >>> class Noisy:
@@ -37,9 +37,9 @@ class Checks:
     examples: Sequence[Mapping[str, Any] | Callable[[], Any] | Checks] = ({},)
     sizes: Mapping[str, Any] = field(default_factory=dict)
     inputs: Callable[[Any], Mapping[str, Any]] | None = None
-    claims: Collection[str] = ()
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     skip: str | None = None
+    claims: Collection[str] = ()
 
 
 def checks_of(cls: type) -> Checks:

@@ -30,6 +30,7 @@ class SGConv(Layer):
         K: The number of averages :math:`K` (default: 1).
 
     Example:
+        >>> import torch
         >>> SGConv(3, 2, K=2)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape
         torch.Size([4, 2])
     """

@@ -232,8 +232,8 @@ def test_models_rewirings_and_classes_of_pyg(capsys, arguments):
         ("GIN --base GCN", "--base is the model behind a feature or rewiring, but GIN is a model"),
         ("GIN --model.layers 3", "unknown argument 'model.layers'"),
         ("GIN --trainer.lr 3", "unknown argument 'trainer.lr'"),
-        ("GIN --seeds 0", "RandomWeights: seeds=0, must be at least 1"),
-        ("GIN --jobs 0", "graphkit expressivity: jobs=0, must be at least 1, or -1"),
+        ("GIN --seeds 0", "RandomWeights: --seeds 0, must be at least 1"),
+        ("GIN --jobs 0", "graphkit expressivity: --jobs 0, must be at least 1, or -1"),
         ("GIN --protocol breck", "invalid choice: 'breck'"),
     ],
 )

@@ -138,7 +138,9 @@ def test_what_cannot_be_predicted_is_named():
     with pytest.raises(RuntimeError, match=r"call fit\(model, task\) first"):
         gk.Trainer().predict(new_graph())
     trainer = trained(None, task)
-    with pytest.raises(TypeError, match="predict, graph 0: the graph is a Tensor, not a PyG Data"):
+    with pytest.raises(
+        TypeError, match="predict: data is a Tensor, must be a task, a PyG Data, a list or loader of them"
+    ):
         trainer.predict(torch.ones(3, 6))
     with pytest.raises(ValueError, match="graph 0 has 5 features, but the model was trained on 6; prepare it as"):
         trainer.predict(new_graph(x=torch.ones(9, 5)))

@@ -18,8 +18,9 @@ from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import AllotropicConv
 from graphkit.nn.allotropic_conv import perceptron
 from graphkit.nn.linear import torch_linear
-from graphkit.ops import SparseMatrix, SparsityPattern
+from graphkit.ops import SparseMatrix, SparsityPattern, sparsity_pattern
 from graphkit.ops.pattern import build_pattern
+from graphkit.ops.traced import tracing
 
 
 class GRAFENNE(LayeredModel):
@@ -162,6 +163,11 @@ def _num_graphs(batch: Data) -> int:
 def _entries(x: Any, index: Tensor | None, num_features: int) -> tuple[SparsityPattern, Tensor]:
     """Which nodes and features are joined, and by what; features of several graphs are others."""
     if not isinstance(x, SparseMatrix):
+        if tracing():  # which knows lists of edges alone
+            node = torch.arange(x.size(0), device=x.device).repeat_interleave(x.size(1))
+            feature = torch.arange(x.size(1), device=x.device).repeat(x.size(0))
+            feature = feature if index is None else feature + index[node] * x.size(1)
+            return sparsity_pattern(torch.stack([feature, node]), (num_features, x.size(0))), x.flatten()
         pattern = _kept.get(x, (index,), num_features, lambda parts: _of_dense(x.shape, x.device, num_features, *parts))
         return pattern, x.flatten()
     values = x.edges[1]
