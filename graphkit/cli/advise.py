@@ -16,8 +16,7 @@ def advise_parser() -> Parser:
     parser.add_argument("data", metavar="DATA", help="a folder with nodes.csv and edges.csv, or a dataset's name")
     parser.add_argument("--label", metavar="COLUMN", help="of tables: the column of labels")
     parser.add_argument("--split", help="an index, 'family' or 'family/index'; of tables a column")
-    imputes = ("mean", "median", "most_frequent")
-    parser.add_argument("--impute", choices=imputes, help="of tables: what fills gaps (default: they are refused)")
+    parser.add_argument("--impute", metavar="WAY", help="of tables: mean, median or most_frequent fills gaps")
     parser.add_argument("--edge_weight", metavar="COLUMN", help="of tables: the column of edge weights")
     parser.add_argument("--datasets", type=int, default=3, help="how many similar datasets count (default: 3)")
     return parser
@@ -33,8 +32,9 @@ def advise(arguments: list[str]) -> int:
         if Path(options.data).is_dir():
             if options.label is None:
                 raise ValueError(f"--label names the column of labels in {options.data}; give it")
-            given = {"impute": options.impute, "edge_weight": options.edge_weight}
-            task = tables_task(options.data, options.label, options.split, **given)
+            task = tables_task(
+                options.data, options.label, options.split, impute=options.impute, edge_weight=options.edge_weight
+            )
         else:
             task = datasets.load(options.data, options.split or 0)
         print(recipes.advise(task, options.datasets))

@@ -42,6 +42,11 @@ class Checks:
     claims: Collection[str] = ()
 
 
+def derives_from_graphkit(cls: type) -> bool:
+    """Whether a class is of this library, or derives from one that is."""
+    return any(base.__module__.partition(".")[0] == "graphkit" for base in cls.__mro__)
+
+
 def checks_of(cls: type) -> Checks:
     """What a class says about its checks, or its base."""
     return getattr(cls, "checks", None) or Checks()

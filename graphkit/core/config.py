@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
@@ -56,4 +57,9 @@ def shared_arguments(base: Callable[..., Any], given: Mapping[str, Any]) -> dict
         base: The other one, such as the base of a class whose constructor calls it.
         given: ``locals()`` of the function.
     """
-    return {name: given[name] for name in inspect.signature(base).parameters if name in given}
+    return {name: given[name] for name in _names(base) if name in given}
+
+
+@functools.cache
+def _names(function: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(inspect.signature(function).parameters)

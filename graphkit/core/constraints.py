@@ -200,13 +200,14 @@ def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any
     rules = functools.cache(lambda: rules_of(function))  # at the first call: by then all names are defined
     code, place = inspect.unwrap(function).__code__, place_of(function)
     names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    positional = names[: code.co_argcount]
     takes_others = bool(code.co_flags & inspect.CO_VARKEYWORDS)
     passed: set[tuple[str, type, Any]] = set()  # constructors get the same few numbers and names over and over
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         known = rules()
-        for name, value in chain(zip(names[: code.co_argcount], args, strict=False), kwargs.items()):
+        for name, value in chain(zip(positional, args, strict=False), kwargs.items()):
             kind = type(value)
             if kind in _IMMUTABLE and (name, kind, value) in passed:
                 continue

@@ -21,7 +21,7 @@ def edge_homophily(edge_index: Tensor, y: Tensor) -> float:
         >>> edge_homophily(torch.tensor([[0, 1], [1, 2]]), torch.tensor([0, 0, 1]))
         0.5
     """
-    source, target = _simple(edge_index, y)
+    source, target, y = _simple(edge_index, y)
     return float((y[source] == y[target]).double().mean())
 
 
@@ -35,7 +35,7 @@ def node_homophily(edge_index: Tensor, y: Tensor, isolated_as_zero: bool = False
         isolated_as_zero: Count nodes without neighbours as 0, as PyG does, instead of leaving them out (default:
             ``False``).
     """
-    source, target = _simple(edge_index, y)
+    source, target, y = _simple(edge_index, y)
     degree = torch.bincount(target, minlength=y.numel()).double()
     equal = torch.bincount(target[y[source] == y[target]], minlength=y.numel()).double()
     counted = y >= 0 if isolated_as_zero else degree > 0
@@ -95,7 +95,7 @@ def cross_class_similarity(edge_index: Tensor, y: Tensor) -> Tensor:
     ICLR 2022. A node without neighbours has cosine 0 with every node, pairs of a node with itself count. The mean of
     products is a product of sums, so the cost is :math:`O(|E| + |V| C)` and no pair of nodes is ever formed.
     """
-    (source, target), y = _simple(edge_index, y), _class_ids(y)
+    source, target, y = _simple(edge_index, y)
     classes = int(y.max()) + 1
     counts = torch.bincount(target * classes + y[source], minlength=y.numel() * classes).view(-1, classes).double()
     unit = counts / counts.norm(dim=1, keepdim=True).clamp(min=1)
@@ -105,8 +105,8 @@ def cross_class_similarity(edge_index: Tensor, y: Tensor) -> Tensor:
     return means @ means.t()
 
 
-def _simple(edge_index: Tensor, y: Tensor) -> Tensor:
-    """Both directions of every edge of the simple graph between labelled nodes."""
+def _simple(edge_index: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Both directions of every edge of the simple graph between labelled nodes, and the labels in 64 bits."""
     y = _class_ids(y)
     pattern = ops.sparsity_pattern(edge_index, y.numel())
     row, col = pattern.row, pattern.col
@@ -116,7 +116,7 @@ def _simple(edge_index: Tensor, y: Tensor) -> Tensor:
     low, high = torch.minimum(row, col)[between_labelled], torch.maximum(row, col)[between_labelled]
     pair = (low * y.numel() + high).unique()
     low, high = pair // y.numel(), pair % y.numel()
-    return torch.stack([torch.cat([low, high]), torch.cat([high, low])])
+    return torch.cat([low, high]), torch.cat([high, low]), y
 
 
 def _class_ids(y: Tensor) -> Tensor:
@@ -128,6 +128,6 @@ def _class_ids(y: Tensor) -> Tensor:
 
 def _joint(edge_index: Tensor, y: Tensor) -> Tensor:
     """How many edge ends join each pair of classes, both directions counted, ``[classes, classes]``."""
-    (source, target), y = _simple(edge_index, y), _class_ids(y)
+    source, target, y = _simple(edge_index, y)
     classes = int(y.max()) + 1
     return torch.bincount(y[target] * classes + y[source], minlength=classes**2).view(classes, classes).double()

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.checks import derives_from_graphkit
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, OneOf, Probability, not_empty
 from graphkit.core.reads import Reads
@@ -130,8 +131,7 @@ class LayerStack(LayeredModel):
 
     def required_transform(self) -> BaseTransform | None:
         """As of any model, but dense features for a first layer of another library, which takes no sparse ones."""
-        ours = any(base.__module__.partition(".")[0] == "graphkit" for base in type(self.layers[0]).__mro__)
-        return super().required_transform() if ours else None
+        return super().required_transform() if derives_from_graphkit(type(self.layers[0])) else None
 
     @abstractmethod
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

@@ -13,7 +13,7 @@ from graphkit.core.constraints import Finite
 from graphkit.core.validate import checked_edge_attr
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
-from graphkit.nn.node_axis import check_width, explain_dtype, of_layout, refuse_static
+from graphkit.nn.node_axis import check_width, explain_dtype, of_layout, refuse_static, widths_of
 from graphkit.ops import Scores, SparsityPattern
 from graphkit.ops.dropout import dropout
 
@@ -218,5 +218,5 @@ class AttentionConv(Layer):
 
 def bipartite_linears(in_channels: Any, width: int, **kwargs: Any) -> tuple[Linear, Linear]:
     """One linear map for the features of sources and one for those of targets."""
-    first, second = in_channels if isinstance(in_channels, tuple | list) else (in_channels, in_channels)
+    first, second = widths_of(in_channels)
     return Linear(first, width, **kwargs), Linear(second, width, **kwargs)

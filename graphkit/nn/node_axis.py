@@ -120,6 +120,11 @@ def refuse_pair(layer: Any) -> NoReturn:
     )
 
 
+def widths_of(in_channels: Any) -> tuple[int, int]:
+    """The widths of the features of sources and of targets, which are the same unless a pair is given."""
+    return tuple(in_channels) if isinstance(in_channels, tuple | list) else (in_channels, in_channels)
+
+
 def pair_of(x: Any) -> tuple[Any, Any]:
     """The features of sources and of targets, which are the same unless a pair is given; targets may be ``None``."""
     return x if isinstance(x, tuple) else (x, x)

@@ -13,7 +13,7 @@ from graphkit.core.constraints import Count
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.mpnn_conv import ONLY_THE_LARGEST
-from graphkit.nn.node_axis import Widths, pair_of, static_graphs
+from graphkit.nn.node_axis import Widths, pair_of, static_graphs, widths_of
 from graphkit.ops import gcn_norm
 
 
@@ -79,7 +79,7 @@ class SAGEConv(Layer):
         bias: bool = True,
         **kwargs: Any,
     ) -> None:
-        source, target = in_channels if isinstance(in_channels, tuple | list) else (in_channels, in_channels)
+        source, target = widths_of(in_channels)
         if aggr == "lstm":
             widths = {"in_channels": source, "out_channels": source}
             kwargs["aggr_kwargs"] = widths | kwargs.get("aggr_kwargs", {})

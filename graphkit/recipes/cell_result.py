@@ -184,6 +184,11 @@ class CellResult:
         return cls(published=paper, metric=metric, unit=unit, **{name: content[name] for name in names}, **later)
 
 
+def score(mean: float, std: float | None) -> str:
+    """Mean ± unbiased standard deviation, below a header that says so."""
+    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
 def in_words(mean: float, std: float | None) -> str:
     """A mean and the unbiased standard deviation of single runs, as printed where no header says what ± is.
 
@@ -191,7 +196,7 @@ def in_words(mean: float, std: float | None) -> str:
         >>> in_words(81.5, 0.7), in_words(81.5, None)
         ('81.50 ± 0.70 (std)', '81.50')
     """
-    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f} (std)")
+    return score(mean, std) + ("" if std is None else " (std)")
 
 
 def _mean_std(values: Sequence[float]) -> Score:

@@ -15,7 +15,14 @@ from graphkit.core.constraints import NonNegative, Numbers, checked, in_a_row
 from graphkit.core.figures import chosen_kind, save_figure
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.drawing import Bar, Row, draw_intervals
-from graphkit.recipes.statistics import CONFIDENCE, differ_alike, mean_interval, scatter, standard_error
+from graphkit.recipes.statistics import (
+    CONFIDENCE,
+    differ_alike,
+    mean_interval,
+    scatter,
+    standard_error,
+    unseen_share,
+)
 from graphkit.recipes.tables import Table, data_frame
 
 if TYPE_CHECKING:
@@ -143,10 +150,8 @@ class RunComparison:
         pairs = [(name, found.against) for name, found in self.differences]
         if alike := [pair for pair in pairs if differ_alike(*(self.scores[name] for name in pair))]:
             names = ", ".join(" to ".join(pair) for pair in alike)
-            share = 1 - 0.05 ** (1 / n)
-            notes.append(
-                f"the {n} differences of {names} are equal; intervals allow for a share of {share:.2g} without"
-            )
+            share = f"{unseen_share(n):.2g}"
+            notes.append(f"the {n} differences of {names} are equal; intervals allow for a share of {share} without")
         return notes
 
     def latex(self) -> str:

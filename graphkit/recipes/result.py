@@ -18,7 +18,7 @@ from graphkit.core.text import aligned
 from graphkit.datasets import card
 from graphkit.datasets.splits import resampling_ratio
 from graphkit.metrics import find as find_metric
-from graphkit.recipes.cell_result import CellResult, in_words
+from graphkit.recipes.cell_result import CellResult, in_words, score
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.comparison import PairedDifference, compare_runs
 from graphkit.recipes.drawing import SECONDS, Bar, Curves, Row, draw_costs, draw_curves, draw_intervals, spots
@@ -280,11 +280,6 @@ class RecipeResult(CellTable[CellResult]):
     @property
     def _splits(self) -> list[str]:
         return [split_title(self.first.split), *self.first.also_test]
-
-
-def score(mean: float, std: float | None) -> str:
-    """Mean ± unbiased standard deviation, below a header that says so."""
-    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
 
 
 def split_title(split: str) -> str:

@@ -42,8 +42,12 @@ def scatter(std: float, n: int, cap: float) -> float:
         n: The number of runs.
         cap: By how much a run may differ from others that are all equal.
     """
-    share = 1 - 0.05 ** (1 / n)
-    return std or cap * math.sqrt(share)
+    return std or cap * math.sqrt(unseen_share(n))
+
+
+def unseen_share(n: int) -> float:
+    """The largest share of runs that may differ, at 95 % confidence, where ``n`` are all equal."""
+    return 1 - 0.05 ** (1 / n)
 
 
 def mean_interval(scores: ArrayLike, overlap: float = 0.0) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from graphkit.core.validate import check_edge_index
 from graphkit.tasks import NodeTask
-from graphkit.tasks.tables import Tables, read_folder
+from graphkit.tasks.tables import Tables
 
 
 class Nodes(NamedTuple):
@@ -86,7 +86,7 @@ class Source(NamedTuple):
                 "others is not known; give a NodeTask with the same features"
             )
         if isinstance(X, str | Path):
-            X, edges = read_folder(X, self.tables.id, self.tables.ends, self.tables.read_as_text)
+            X, edges = self.tables.read(X)
         if edges is None:
             raise ValueError("GraphStacking: edges are missing; give them beside the table, or the folder of both")
         graph = self.tables.graph(X, edges).data

@@ -16,7 +16,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit import models
 from graphkit import nn as layers
-from graphkit.core.checks import checks_of
+from graphkit.core.checks import checks_of, derives_from_graphkit
 from graphkit.testing.bad_data import check_bad_data
 from graphkit.testing.checked_module import CheckedModule
 from graphkit.testing.inputs import check_reads, check_sparse_adjacency, check_static_graph
@@ -128,8 +128,7 @@ def _cases(checks: Mapping[str, Any], cls: type, checked: Any, name: str, reason
 
 def is_claimed(cls: type, check: str) -> bool:
     """Whether a class has to pass a check: graphkit's and what derives from them all, others what they claim."""
-    ours = any(base.__module__.partition(".")[0] == "graphkit" for base in cls.__mro__)
-    return ours or check not in CLAIMS or check in checks_of(cls).claims
+    return derives_from_graphkit(cls) or check not in CLAIMS or check in checks_of(cls).claims
 
 
 def _not_claimed() -> NoReturn:

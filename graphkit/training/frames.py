@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.tasks import RankingTask, Task
-from graphkit.tasks.tables import from_graph, pandas_needed, read_folder
+from graphkit.tasks.tables import from_graph, pandas_needed
 from graphkit.transforms.base import Precompute, has_own_space
 
 
@@ -42,7 +42,7 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
             f"predict: task {task.name!r} was not made of tables, so how to read others is not known; give a PyG Data"
         )
     if isinstance(data, str | Path):
-        data = read_folder(data, task.tables.id, task.tables.ends, task.tables.read_as_text)
+        data = task.tables.read(data)
     elif _is_networkx(data) or all(map(_is_networkx, data)):
         graphs = [data] if _is_networkx(data) else data
         if len(graphs) > 1 and not task.joins_graphs:

@@ -17,7 +17,9 @@ def ratings(raw: RawFiles, *, sep: str, columns: Sequence[str], threshold: float
     from graphkit.tasks.tables.interactions import interactions_of
 
     table = pd.read_csv(raw.only, sep=sep, names=list(columns), engine="c" if len(sep) == 1 else "python")
-    times = ["time"] if "time" in columns else []
-    made = interactions_of(table, "user", "item", "rating", threshold, times, "the ratings")
-    edge_time = {f"edge_{name}": torch.from_numpy(made.table[name].to_numpy(dtype="int64")) for name in times}
-    return Collated({**made.data.to_dict(), **edge_time})
+    has_time = "time" in columns
+    made = interactions_of(table, "user", "item", "rating", threshold, ["time"] * has_time, "the ratings")
+    graph = made.data.to_dict()
+    if has_time:
+        graph["edge_time"] = torch.from_numpy(made.table["time"].to_numpy(dtype="int64"))
+    return Collated(graph)

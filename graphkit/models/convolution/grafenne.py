@@ -164,9 +164,8 @@ def _entries(x: Any, index: Tensor | None, num_features: int) -> tuple[SparsityP
     """Which nodes and features are joined, and by what; features of several graphs are others."""
     if not isinstance(x, SparseMatrix):
         if tracing():  # which knows lists of edges alone
+            feature = _features(x.shape, x.device, index)
             node = torch.arange(x.size(0), device=x.device).repeat_interleave(x.size(1))
-            feature = torch.arange(x.size(1), device=x.device).repeat(x.size(0))
-            feature = feature if index is None else feature + index[node] * x.size(1)
             return sparsity_pattern(torch.stack([feature, node]), (num_features, x.size(0))), x.flatten()
         pattern = _kept.get(x, (index,), num_features, lambda parts: _of_dense(x.shape, x.device, num_features, *parts))
         return pattern, x.flatten()
@@ -180,11 +179,14 @@ def _entries(x: Any, index: Tensor | None, num_features: int) -> tuple[SparsityP
 
 def _of_dense(shape: torch.Size, device: torch.device, num_features: int, index: Tensor | None) -> SparsityPattern:
     """All entries of a matrix, row by row."""
-    feature = torch.arange(shape[1], device=device).repeat(shape[0], 1)
-    if index is not None:
-        feature = feature + index.unsqueeze(1) * shape[1]
     start = torch.arange(shape[0] + 1, device=device) * shape[1]
-    return SparsityPattern(start, feature.flatten(), None, num_features)
+    return SparsityPattern(start, _features(shape, device, index), None, num_features)
+
+
+def _features(shape: torch.Size, device: torch.device, index: Tensor | None) -> Tensor:
+    """The feature of each entry of a matrix, row by row."""
+    feature = torch.arange(shape[1], device=device).repeat(shape[0], 1)
+    return (feature if index is None else feature + index.unsqueeze(1) * shape[1]).flatten()
 
 
 def _apart(entries: SparsityPattern, num_features: int, index: Tensor) -> SparsityPattern:

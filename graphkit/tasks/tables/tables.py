@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.tasks.tables.columns import Column, Impute, numbers_of, texts_of
-from graphkit.tasks.tables.sources import check_columns, ends_of, index_of
+from graphkit.tasks.tables.sources import check_columns, ends_of, index_of, read_folder
 
 
 class Made(NamedTuple):
@@ -133,6 +134,10 @@ class Tables:
         if id is None:
             _warn_of_ids(nodes, edges[list(chosen)], names)
         return made
+
+    def read(self, folder: str | Path) -> tuple[Any, Any]:
+        """The tables of a folder, see :func:`~graphkit.tasks.tables.read_folder`."""
+        return read_folder(folder, self.id, self.ends, self.read_as_text)
 
     def graph(self, nodes: Any, edges: Any, labels: Tensor | None = None) -> Made:
         """The graph, without labels, and the ids of its nodes.
