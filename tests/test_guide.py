@@ -95,8 +95,8 @@ def run_commands(block: Block) -> None:
                 assert main(arguments) == 0, f"line {block.line}: {command}"
 
 
-def run_page(page: Path) -> None:
-    """Run the blocks of a page in the current folder."""
+def run_page(page: Path, slow: bool = False) -> None:
+    """Run the blocks of a page in the current folder, those that take long too where ``slow``."""
     namespace: dict[str, object] = {"__name__": "__main__"}
     printed = io.StringIO()
     checker, flags = doctest.OutputChecker(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -111,7 +111,7 @@ def run_page(page: Path) -> None:
             printed = io.StringIO()
         elif "caption" in block.options:
             Path(block.options["caption"]).write_text(block.text)
-        elif not block.slow:
+        elif slow or not block.slow:
             run_commands(block)
 
 
@@ -136,14 +136,16 @@ def test_a_journey_is_short(page: str) -> None:
     assert sum(bool(line.strip()) for text in code for line in text.splitlines()) < 60
 
 
+SLOW_PAGES = [page for page in PAGES if any(block.slow for block in blocks(page))]
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("reader", "mirror")
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", SLOW_PAGES, ids=lambda page: page.stem)
 def test_what_takes_long(page: Path) -> None:
+    """As a reader runs it, from the top of the page: what takes long needs the files that were written before."""
     measured = {path: path.read_bytes() for path in RESULTS.rglob("*.json")}
-    for block in blocks(page):
-        if block.slow:
-            run_commands(block)
+    run_page(page, slow=True)
     assert {path: path.read_bytes() for path in RESULTS.rglob("*.json")} == measured, "a page overwrites results"
 
 
