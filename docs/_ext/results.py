@@ -120,6 +120,39 @@ def memory_tables() -> list[str]:
     return lines
 
 
+# Of each kind of file in results/scale: what was done, what was measured, the memory that it took.
+SECONDS = ("{what}", "{seconds:.0f} s", "{megabytes:,.0f} MB")
+SCALE = {
+    "deepwalk": SECONDS,
+    "events": (
+        "TGN trains on {what}",
+        "",
+        "{held[TGN][0]:,.0f} MiB after the first epoch, {held[TGN][3]:,.0f} after the last",
+    ),
+    "fastrp": SECONDS,
+    "mapped": (
+        "GCN on subgraphs of a graph of {nodes:,} nodes and {edges:,} edges, from files / memory",
+        "{mapped[later_epochs]:,.0f} / {in_memory[later_epochs]:,.0f} roots per second",
+        "{mapped[peak_gib]:.1f} / {in_memory[peak_gib]:.1f} GiB",
+    ),
+    "netmf": SECONDS,
+    "processes": (
+        "GCN on subgraphs of a mapped graph, by one process / {processes} processes of a thread each",
+        "{roots_per_second[one]:,.0f} / {roots_per_second[several]:,.0f} roots per second",
+        "",
+    ),
+}
+
+
+def scale_table() -> list[str]:
+    rows = []
+    for path in sorted((RESULTS / "scale").glob("*.json")):
+        content = json.loads(path.read_text())
+        cells = [cell.format_map(content) or "—" for cell in SCALE[path.stem]]
+        rows.append([*cells, content["processor"], f"``{content['command']}``"])
+    return list_table(["what", "measured", "memory", "processor", "command"], rows) if rows else []
+
+
 def routing_table() -> list[str]:
     header = ["graphs", "nodes", "policy", "delivery", "near shortest", "stretch"]
     rows = [
@@ -220,6 +253,7 @@ class Generated(Directive):
             "sweeps": lambda: sections(report().sweeps()),
             "hypernetworks": hypernetworks_table,
             "routing": routing_table,
+            "scale": scale_table,
             "speed": speed_table,
             "compiled": compiled_table,
             "memory": memory_tables,
