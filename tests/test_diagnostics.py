@@ -119,6 +119,23 @@ def test_errors():
         diagnostics.edge_homophily(torch.tensor([[0], [0]]), torch.tensor([0, 1]))
 
 
+@pytest.mark.parametrize("name", ["class_insensitive_homophily", "adjusted_homophily", "label_informativeness"])
+def test_measures_that_compare_with_chance_refuse_a_single_class(name):
+    measure = getattr(diagnostics, name)
+    with pytest.raises(
+        ValueError, match=rf"{name} is undefined: all .* are of class 2, must be of at least two classes"
+    ):
+        measure(torch.tensor([[0, 1], [1, 2]]), torch.tensor([2, 2, 2]))
+
+
+def test_homophily_with_a_class_that_no_edge_meets():
+    edge_index, y = torch.tensor([[0], [1]]), torch.tensor([0, 0, 1])
+    assert diagnostics.class_insensitive_homophily(edge_index, y) == pytest.approx(1 / 3)  # 1 - 2/3, and 0
+    with pytest.raises(ValueError, match="all ends of edges are of class 0"):
+        diagnostics.adjusted_homophily(edge_index, y)
+    assert diagnostics.edge_homophily(edge_index, y) == 1
+
+
 def counts(found):
     return found.separated, found.pairs
 

@@ -101,7 +101,7 @@ def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[
     chosen = [choose(card, split) for split in splits]
     _check_options(card, options)
     graphs, stored = _graphs(card, options)
-    return [make_split(Request(card, family, index, graphs, stored)) for family, index in chosen]
+    return [make_split(Request(card, family, index, graphs, stored, options)) for family, index in chosen]
 
 
 @checked
@@ -127,7 +127,7 @@ def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:
     _check_options(card, options)
     of_task = options if card.kind == "event" else {}
     graphs, stored = _graphs(card, {key: value for key, value in options.items() if key not in of_task})
-    made = make_split(Request(card, family, index, graphs, stored))
+    made = make_split(Request(card, family, index, graphs, stored, options))
     metric = family.metric or card.metric
     if card.kind == "event":
         return _event_task(card.name, graphs[0], made, metric, **family.options | of_task)

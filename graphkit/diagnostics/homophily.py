@@ -1,4 +1,4 @@
-"""Homophily in its several senses, measured on the simple undirected graph."""
+"""Homophily in its several senses, measured on the simple undirected graph, or refused where it is undefined."""
 
 from __future__ import annotations
 
@@ -47,9 +47,13 @@ def class_insensitive_homophily(edge_index: Tensor, y: Tensor) -> float:
     r""":math:`\frac{1}{C-1} \sum_k \max(0, h_k - n_k / n)` with :math:`h_k` the equal-label share of class :math:`k`.
 
     Lim et al.: `"Large Scale Learning on Non-Homophilous Graphs" <https://arxiv.org/abs/2110.14446>`_, NeurIPS 2021.
+
+    Raises:
+        ValueError: If all labels are of one class, of which chance knows as much as the edges.
     """
     joint, y = _joint(edge_index, y), _class_ids(y)
     size = torch.bincount(y[y >= 0], minlength=joint.size(0)).double()
+    _check_classes(size, "class_insensitive_homophily", "all labels are")
     share = joint.diagonal() / joint.sum(1).clamp(min=1)
     return float((share - size / size.sum()).clamp(min=0).sum() / (joint.size(0) - 1))
 
@@ -61,8 +65,12 @@ def adjusted_homophily(edge_index: Tensor, y: Tensor) -> float:
     :math:`p_k` is the share of class :math:`k` among ends of edges; 1 is perfect, 0 what independent labels have.
     Platonov et al.: `"Characterizing Graph Datasets for Node Classification" <https://arxiv.org/abs/2209.06177>`_,
     NeurIPS 2023.
+
+    Raises:
+        ValueError: If all ends of edges are of one class, of which chance knows as much as the edges.
     """
     joint = _joint(edge_index, y)
+    _check_classes(joint.sum(1), "adjusted_homophily", "all ends of edges are")
     joint = joint / joint.sum()
     chance = joint.sum(1).square().sum()
     return float((joint.diagonal().sum() - chance) / (1 - chance))
@@ -78,8 +86,12 @@ def label_informativeness(edge_index: Tensor, y: Tensor) -> float:
     Args:
         edge_index: Edges ``[2, num_edges]``.
         y: Labels ``[num_nodes]``.
+
+    Raises:
+        ValueError: If all ends of edges are of one class, of which chance knows as much as the edges.
     """
     joint = _joint(edge_index, y)
+    _check_classes(joint.sum(1), "label_informativeness", "all ends of edges are")
     joint = joint / joint.sum()
     marginal = joint.sum(1)
     entropy = -torch.special.xlogy(marginal, marginal).sum()
@@ -124,6 +136,14 @@ def _class_ids(y: Tensor) -> Tensor:
     if y.dim() != 1 or y.is_floating_point():
         raise ValueError(f"homophily needs one integer label per node, got y of shape {list(y.shape)} and {y.dtype}")
     return y.long()
+
+
+def _check_classes(sizes: Tensor, measure: str, whose: str) -> None:
+    """Refuse what compares with chance where chance is certain."""
+    if int((sizes > 0).sum()) < 2:
+        raise ValueError(
+            f"{measure} is undefined: {whose} of class {int(sizes.argmax())}, must be of at least two classes"
+        )
 
 
 def _joint(edge_index: Tensor, y: Tensor) -> Tensor:

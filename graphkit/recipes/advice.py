@@ -43,10 +43,10 @@ def profile(task: Task) -> dict[str, float]:
         y = torch.full((task.graphs[0].num_nodes,), -1)
         y[known] = task.labels.view(-1)[known].long().cpu()
         edge_index = task.graphs[0].edge_index.cpu()
-        with suppress(ValueError):  # undefined where no edge joins labelled nodes
+        with suppress(ValueError):  # undefined where no edge joins labelled nodes, or all are of one class
             found["adjusted homophily"] = adjusted_homophily(edge_index, y)
             found["label informativeness"] = label_informativeness(edge_index, y)
-    return {name: value for name, value in found.items() if math.isfinite(value)}
+    return found
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,10 @@ class TestNode2Vec:
 
     def test_a_bar_shows_how_many_walks_are_done(self, capsys):
         node2vec(torch.tensor([[0, 1], [1, 0]]), dim=2, walk_length=3, walks_per_node=5, progress=True)
-        assert "10/10" in capsys.readouterr().err
+        shown = capsys.readouterr().err
+        assert "10/10" in shown
+        assert "random walks" in shown
+        assert "node2vec" not in shown  # DeepWalk shows the same bar
 
     def test_graphs_without_edges_or_nodes(self):
         none = torch.empty(2, 0, dtype=torch.long)

@@ -235,6 +235,38 @@ class _Claiming(_Own):
     checks = Checks(claims=["flow", "bipartite"])
 
 
+class _Hooked(_Own):
+    checks = Checks(claims=["message_hooks"])
+
+
+class _WeighsEdges(MessagePassing):
+    """Computes a weight per edge in a step of its own, as PyG's attention does."""
+
+    checks = Checks(claims=["message_hooks"])
+
+    def __init__(self):
+        super().__init__(aggr="add")
+        self.lin = nn.Linear(5, 4)
+
+    def reset_parameters(self):
+        self.lin.reset_parameters()
+
+    def forward(self, x, edge_index):
+        x = self.lin(x)
+        return self.propagate(edge_index, x=x, weight=self.edge_updater(edge_index, x=x))
+
+    def edge_update(self, x_i, x_j):
+        return torch.tanh((x_i * x_j).sum(-1, keepdim=True))
+
+    def message(self, x_j, weight):
+        return weight * x_j
+
+
+class _WeighsWithoutHooks(_WeighsEdges):
+    def edge_updater(self, edge_index, x):
+        return self.edge_update(x[edge_index[1]], x[edge_index[0]])
+
+
 class _WrongTwice(_Own):
     """Sees node numbers, and keeps what it has learned."""
 
@@ -264,6 +296,16 @@ def test_what_a_layer_claims_is_checked():
     report = check_layer(lambda: _Claiming(), {"bipartite": "not yet"})
     assert "bipartite" in _names(report.failed_as_expected)
     assert "flow" in _names(report.passed)
+
+
+@pytest.mark.parametrize("cls", [_Hooked, _WeighsEdges])
+def test_hooks_of_steps_that_a_layer_does_not_take_are_not_asked_for(cls):
+    assert "message_hooks" in _names(check_layer(lambda: cls()).passed)
+
+
+def test_hooks_of_steps_that_a_layer_takes_are_asked_for():
+    with pytest.raises(AssertionError, match="a hook by register_edge_update_forward_pre_hook is never called"):
+        check_layer(lambda: _WeighsWithoutHooks())
 
 
 def test_what_derives_from_graphkit_claims_all():

@@ -196,6 +196,14 @@ def test_csl_skips_that_are_equal_up_to_sign_give_the_same_graph() -> None:
     assert torch.equal(csl_edges(41, 3), csl_edges(41, 38))
 
 
+@pytest.mark.parametrize(("options", "sizes"), [({"copies": 5}, (30, 10, 10)), ({"skips": [2, 3]}, (18, 6, 6))])
+def test_options_of_a_generator_may_change_the_sizes_that_its_card_tells(options, sizes) -> None:
+    task = datasets.load("csl", **options)
+    assert task.split.sizes == sizes
+    assert task.baseline() == pytest.approx(1 / task.num_outputs)
+    assert [split.sizes for split in datasets.load_splits("csl", ["cv-5/3"], **options)] == [sizes]
+
+
 def test_csl_folds() -> None:
     task = datasets.load("csl", split=4)
     assert task.split.name == "cv-5/4"

@@ -109,7 +109,7 @@ def node2vec(
         kernels.skip_gram(walks, window, num_negative_samples, keep, other, embedding, context, rates, *drawn_by)
 
     saved = time.monotonic()
-    bar = progress_bar(total=total, initial=done, desc="node2vec", unit=" walks", show=progress)
+    bar = progress_bar(total=total, initial=done, desc="random walks", unit=" walks", show=progress)
     with bar, ThreadPoolExecutor(threads) as pool:
         for first, starts in _chunks(n, walks_per_node, seed, done):
             parts = np.array_split(walker(starts, first), threads)
