@@ -63,5 +63,5 @@ def _plot_runs(options: argparse.Namespace, kind: str, path: Path) -> None:
         plot_results([Result.load(Path(run) / "result.json") for run in options.runs], path)
         return
     with usage():
-        run = load(str(first), task_of(first))
+        run = load(str(first), task_of(first, "its own task is what pictures of predictions are of"))
         run.plot(kind, stage=options.stage, path=path, index=options.index)

@@ -59,11 +59,12 @@ def load(run_dir: str, task: Any) -> Any:
     return load_run(run_dir, task=task)
 
 
-def task_of(run_dir: Path) -> Any:
+def task_of(run_dir: Path, otherwise: str = "give DATA") -> Any:
     """The task that a run of ``graphkit train`` was of.
 
     Args:
         run_dir: The run's folder.
+        otherwise: What to do where the folder does not tell (default: ``"give DATA"``).
 
     Raises:
         ValueError: If the folder does not tell.
@@ -72,8 +73,8 @@ def task_of(run_dir: Path) -> Any:
     from graphkit.recipes.files import read
 
     file = run_dir / CONFIG_NAME
+    if not run_dir.is_dir():
+        raise ValueError(f"there is no folder {run_dir}; give that of a finished run")
     if not file.is_file():
-        raise ValueError(
-            f"{run_dir} has no {CONFIG_NAME}, which tells the data of a run; give DATA to `graphkit predict`"
-        )
+        raise ValueError(f"{run_dir} has no {CONFIG_NAME}, by which `graphkit train` tells the data; {otherwise}")
     return Experiment.from_config(read(file)).load_task()

@@ -8,6 +8,8 @@ from pathlib import Path
 from graphkit.cli.common import Parser, usage
 from graphkit.cli.predict import load, task_of
 
+OTHERWISE = "in Python, graphkit.load_run(RUN_DIR).predict(task, stage=None, as_frame=True) tells the best items"
+
 
 def recommend_parser() -> Parser:
     """The flags of ``graphkit recommend``."""
@@ -27,7 +29,7 @@ def recommend(arguments: list[str]) -> int:
     from graphkit.tasks import RankingTask
 
     with usage():
-        task = task_of(Path(options.run))
+        task = task_of(Path(options.run), OTHERWISE)
         if not isinstance(task, RankingTask):
             raise ValueError(
                 f"{options.run} is a run on a {task.kind} task, which ranks no items; use graphkit predict"

@@ -196,6 +196,19 @@ def place_of(target: Callable[..., Any]) -> str:
     return target.__qualname__.rpartition("<locals>.")[2]
 
 
+def _takers(owner: type, name: str) -> str:
+    """Which other methods of a class take an argument of this name, in words."""
+    methods = [
+        place_of(function)
+        for method, function in chain.from_iterable(vars(cls).items() for cls in owner.__mro__)
+        if inspect.isfunction(function)
+        and name in inspect.signature(function).parameters
+        and (method == "__init__" or not method.startswith("_"))
+        and not function.__module__.startswith("torch")
+    ]
+    return f" ({name!r} is an argument of {' and '.join(methods).replace('.__init__', '')})" if methods else ""
+
+
 def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any]:
     rules = functools.cache(lambda: rules_of(function))  # at the first call: by then all names are defined
     code, place = inspect.unwrap(function).__code__, place_of(function)
@@ -218,7 +231,8 @@ def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any
                 known[name].enforce(where, name, value)
             elif name not in names and not takes_others:
                 own = [each for each in names if each not in ("self", "cls")]
-                raise TypeError(f"{where}: {unknown_name(name, own, 'argument')}")
+                elsewhere = _takers(type(args[0]), name) if positional[:1] == ("self",) else ""
+                raise TypeError(f"{where}: {unknown_name(name, own, 'argument')}{elsewhere}")
             if kind in _IMMUTABLE and len(passed) < 512:
                 passed.add((name, kind, value))
         return function(*args, **kwargs)

@@ -282,6 +282,11 @@ def card(name: str) -> Card:
     known = _read_all(shipped("datasets"))
     key = str(name).lower().replace("_", "-").replace(" ", "-")
     if key not in known:
+        if Path(name).suffix or Path(name).exists():
+            raise ValueError(
+                f"{str(name)!r} is no name of a dataset; files of your own are read by from_csv of a task, such as "
+                f"gk.NodeTask.from_csv, and in a shell by --data {name}"
+            )
         raise ValueError(unknown_name(name, known, "dataset"))
     found = known[key]
     if isinstance(found, ValueError):
