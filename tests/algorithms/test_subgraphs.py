@@ -117,6 +117,24 @@ def test_draws_depend_on_seed_and_index_alone():
     assert not torch.equal(first[0].nodes, first[1].nodes)
 
 
+@pytest.mark.parametrize("draws", [3, 2000])
+def test_few_and_many_draws_of_walks_are_what_they_induce_and_leave_nothing_behind(draws):
+    graph = nx.random_regular_graph(4, 7000, seed=0)
+    source, fresh = source_of(graph), source_of(graph)
+    for index in range(3):
+        nodes, count, columns, entries = source.saint("walk", draws, 2, index=index)
+        assert np.array_equal(nodes, np.unique(nodes))
+        assert nodes.size > draws / 2
+        assert all(
+            np.array_equal(a, b)
+            for a, b in zip(source.saint("walk", draws, 2, index=index), (nodes, count, columns, entries))
+        )
+        wanted = fresh.adjacency()[nodes][:, nodes]
+        assert np.array_equal(count, np.diff(wanted.indptr))
+        assert np.array_equal(columns, wanted.indices)
+        assert np.array_equal(nodes[columns], fresh.adjacency().indices[entries])
+
+
 @pytest.mark.parametrize("directed", [False, True])
 def test_hop_sets_and_their_subgraphs(directed):
     graph = random_graph(p=0.05, directed=directed)

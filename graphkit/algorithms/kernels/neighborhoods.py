@@ -1,6 +1,7 @@
 """Small graphs around roots for shaDow, compiled by numba.
 
-Rows are targets, columns sources; ``local`` is a workspace as in :mod:`graphkit.algorithms.kernels.sampling`.
+Rows are targets, columns sources; ``local`` and ``marks`` are workspaces as in
+:mod:`graphkit.algorithms.kernels.sampling`.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from typing import Any
 import numba
 import numpy as np
 
-from graphkit.algorithms.kernels.sampling import add, below, induce, room, sort_nodes, stream
+from graphkit.algorithms.kernels.marks import mark, sort_marked
+from graphkit.algorithms.kernels.sampling import below, induce, room, stream
 
 _jit = numba.njit(nogil=True, cache=True)
 
 
 @_jit
-def hop_sets(rowptr: Any, col: Any, roots: Any, depth: int, budget: int, seed: int, local: Any) -> Any:
+def hop_sets(rowptr: Any, col: Any, roots: Any, depth: int, budget: int, seed: int, marks: Any) -> Any:
     """The sorted nodes up to ``depth`` hops from each root, end to end, and how many each has.
 
     A node of a degree above the budget contributes so many draws with replacement; a negative budget knows no limit.
@@ -26,21 +28,20 @@ def hop_sets(rowptr: Any, col: Any, roots: Any, depth: int, budget: int, seed: i
     total = 0
     for i in range(roots.size):
         state = stream(seed, roots[i])
-        size, begin = add(roots[i], nodes, 0, local), 0
+        nodes[0], size, begin = roots[i], mark(roots[i], marks), 0
         for _ in range(depth):
             end = size
             for j in range(begin, end):
                 start, degree = rowptr[nodes[j]], rowptr[nodes[j] + 1] - rowptr[nodes[j]]
                 whole = budget < 0 or degree <= budget
                 number = degree if whole else budget
-                nodes = room(nodes, size, number)
+                nodes = room(nodes, size, number + 1)
                 for t in range(number):
-                    size = add(col[start + (t if whole else below(state, degree))], nodes, size, local)
+                    nodes[size] = col[start + (t if whole else below(state, degree))]
+                    size += mark(nodes[size], marks)
             begin = end
         flat = room(flat, total, size)
-        flat[total : total + size] = sort_nodes(nodes, size, local)
-        for j in range(size):
-            local[nodes[j]] = -1
+        flat[total : total + size] = sort_marked(nodes[:size], marks)
         total += size
         sizes[i] = size
     return flat[:total].copy(), sizes
@@ -79,13 +80,14 @@ def _push(rowptr: Any, col: Any, root: int, a: float, score: Any, rest: Any, que
         if total == 0 or degree == 0:
             continue
         share = (1 - a) * total / (2 * degree)
-        for e in range(rowptr[v], rowptr[v + 1]):
-            u = col[e]
+        for e in range(np.uint64(rowptr[v]), np.uint64(rowptr[v + 1])):
+            u = np.uint64(col[e])  # numba indexes twice as fast by numbers that cannot be negative
             before, limit = rest[u, 0], rest[u, 1]
-            rest[u, 0] = before + share
+            after = before + share
+            rest[u, 0] = after
             nodes[reached] = u  # overwritten by the next one if it was reached before: cheaper than a branch
             reached += before == 0
-            if before <= limit < before + share:
+            if after > limit and before <= limit:
                 queue[head + waiting - (n if head + waiting >= n else 0)] = u
                 waiting += 1
     return reached
@@ -165,7 +167,7 @@ def select(nodes: Any, values: Any, root: int, k: int, threshold: float) -> Any:
 
 
 @_jit
-def extract(rowptr: Any, col: Any, flat: Any, sizes: Any, roots: Any, loops: bool, local: Any) -> Any:
+def extract(rowptr: Any, col: Any, flat: Any, sizes: Any, roots: Any, loops: bool, local: Any, marks: Any) -> Any:
     """The disjoint union of the subgraphs that are induced by sets of sorted nodes.
 
     Returns:
@@ -178,11 +180,9 @@ def extract(rowptr: Any, col: Any, flat: Any, sizes: Any, roots: Any, loops: boo
     size, base = 0, 0
     for i in range(sizes.size):
         nodes = flat[base : base + sizes[i]]
-        for j in range(nodes.size):
-            local[nodes[j]] = j
-        root = base + local[roots[i]]
         begin = size
-        count, sub, entry, size = induce(rowptr, col, nodes, local, loops, base, sub, entry, size)
+        count, sub, entry, size = induce(rowptr, col, nodes, local, marks, loops, base, sub, entry, size)
+        root = base + local[roots[i]]
         for j in range(nodes.size):
             counts[base + j] = count[j]
             first[base + j] = begin

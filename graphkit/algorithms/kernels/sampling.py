@@ -1,6 +1,7 @@
 """Subgraphs of a graph in CSR form, compiled by numba.
 
-Rows are targets, columns sources. ``local`` is a workspace of one entry per node, -1 wherever a kernel begins and ends.
+Rows are targets, columns sources. Workspaces are ``marks`` (:mod:`graphkit.algorithms.kernels.marks`) and ``local``,
+which holds the number of each node that is marked, and anything of the others.
 Random numbers depend on ``(seed, index)`` alone, so that results do not depend on who draws them first.
 """
 
@@ -11,6 +12,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from graphkit.algorithms.kernels.marks import clear, mark, marked, sort_marked
 from graphkit.algorithms.kernels.splitmix import uniform, word
 
 _jit = numba.njit(nogil=True, cache=True)
@@ -43,9 +45,9 @@ def room(array: Any, size: int, more: int) -> Any:
 
 
 @_jit
-def add(v: int, nodes: Any, size: int, local: Any) -> int:
+def add(v: int, nodes: Any, size: int, local: Any, marks: Any) -> int:
     """Append a node that is not there yet; ``nodes`` has room for it."""
-    if local[v] < 0:
+    if mark(v, marks):
         local[v] = size
         nodes[size] = v
         return size + 1
@@ -53,67 +55,55 @@ def add(v: int, nodes: Any, size: int, local: Any) -> int:
 
 
 @_jit
-def sort_nodes(nodes: Any, size: int, local: Any) -> Any:
-    """The sorted nodes, numbered in ``local`` in that order."""
-    if local.size < 32 * size:  # reading all of ``local`` costs less than sorting
-        out = np.empty(size, nodes.dtype)
-        count = 0
-        for v in range(local.size):
-            if local[v] >= 0:
-                out[count] = v
-                local[v] = count
-                count += 1
-        return out
-    out = nodes[:size].copy()
-    out.sort()
-    for i in range(size):
-        local[out[i]] = i
-    return out
-
-
-@_jit
 def induce(
-    rowptr: Any, col: Any, nodes: Any, local: Any, loops: bool, base: int, sub: Any, entry: Any, size: Any
+    rowptr: Any, col: Any, nodes: Any, local: Any, marks: Any, loops: bool, base: int, sub: Any, entry: Any, size: Any
 ) -> Any:
-    """Append the induced subgraph's rows; ``local`` numbers the nodes, and is cleared.
+    """Append the induced subgraph's rows; ``local`` numbers the nodes.
 
     Returns:
         The numbers of entries per row, the columns (``base`` added), the entries of ``col`` that they are (-1: a loop
         that was added) and how many they are.
     """
-    k, most = nodes.size, 0
+    k, most, begin = nodes.size, 0, size
     for i in range(k):
+        local[nodes[i]] = i
+        mark(nodes[i], marks)
         most += rowptr[nodes[i] + 1] - rowptr[nodes[i]] + 1
-    sub, entry = room(sub, size, most), room(entry, size, most)
+    entry = room(entry, size, most)
     count = np.empty(k, np.int64)
     for i in range(k):
         start, stop, before = rowptr[nodes[i]], rowptr[nodes[i] + 1], size
         if stop - start <= 4 * k:
             place = np.uint64(size)  # numba indexes twice as fast by numbers that cannot be negative
             for e in range(np.uint64(start), np.uint64(stop)):
-                j = local[np.uint32(col[e])]
-                sub[place], entry[place] = base + j, e  # overwritten by the next one if it does not count
-                place += np.uint64(j >= 0)
+                entry[place] = e  # overwritten by the next one if it does not count
+                place += marked(col[e], marks)
             size = np.int64(place)
         else:  # the row of a hub: look up the few nodes in it
             for j in range(k):
                 e = start + np.searchsorted(col[start:stop], nodes[j])
                 while e < stop and col[e] == nodes[j]:
-                    sub[size], entry[size] = base + j, e
+                    entry[size] = e
                     size += 1
                     e += 1
         if loops:
             e = size
-            while e > before and sub[e - 1] > base + i:
+            while e > before and col[entry[e - 1]] > nodes[i]:
                 e -= 1
-            if e == before or sub[e - 1] != base + i:  # it has no loop: insert one where it keeps the row sorted
+            if e == before or col[entry[e - 1]] != nodes[i]:  # it has no loop: insert one where the row stays sorted
                 for j in range(size, e, -1):
-                    sub[j], entry[j] = sub[j - 1], entry[j - 1]
-                sub[e], entry[e] = base + i, -1
+                    entry[j] = entry[j - 1]
+                entry[e] = ~nodes[i]
                 size += 1
         count[i] = size - before
-    for i in range(k):
-        local[nodes[i]] = -1
+    sub = room(sub, begin, size - begin)
+    for j in range(np.uint64(begin), np.uint64(size)):
+        kept = entry[j]
+        if loops and kept < 0:
+            sub[j], entry[j] = base + local[~kept], -1
+        else:
+            sub[j] = base + local[np.uint64(col[np.uint64(kept)])]
+    clear(nodes, marks)
     return count, sub, entry, size
 
 
@@ -121,18 +111,16 @@ def induce(
 
 
 @_jit
-def induced(rowptr: Any, col: Any, nodes: Any, local: Any) -> Any:
+def induced(rowptr: Any, col: Any, nodes: Any, local: Any, marks: Any) -> Any:
     """The subgraph induced by sorted nodes: entries per row, columns, entries of ``col``."""
-    for i in range(nodes.size):
-        local[nodes[i]] = i
     sub, entry = np.empty(0, np.int32), np.empty(0, rowptr.dtype)
-    count, sub, entry, size = induce(rowptr, col, nodes, local, False, 0, sub, entry, 0)
+    count, sub, entry, size = induce(rowptr, col, nodes, local, marks, False, 0, sub, entry, 0)
     return count, sub[:size].copy(), entry[:size].copy()
 
 
 @_jit
 def saint(
-    law: int, rowptr: Any, col: Any, starts: Any, draws: int, steps: int, seed: int, index: int, local: Any
+    law: int, rowptr: Any, col: Any, starts: Any, draws: int, steps: int, seed: int, index: int, local: Any, marks: Any
 ) -> Any:
     """One draw of GraphSAINT: the sorted nodes that it touches, and the subgraph that they induce.
 
@@ -140,23 +128,22 @@ def saint(
     uniform members of ``starts``.
     """
     state = stream(seed, index)
-    nodes = np.empty(min(draws * (steps + 1), local.size), np.int32)
+    nodes = np.empty(min(draws * (steps + 1), local.size) + 1, np.int32)
     size = 0
     for _ in range(draws):
-        if law == 0:
-            size = add(col[below(state, col.size)], nodes, size, local)
-            continue
-        v = starts[below(state, starts.size)]
-        size = add(v, nodes, size, local)
+        v = col[below(state, col.size)] if law == 0 else starts[below(state, starts.size)]
+        nodes[size] = v  # overwritten by the next one if it is there already
+        size += mark(v, marks)
         for _ in range(steps):
             degree = rowptr[v + 1] - rowptr[v]
             if degree == 0:  # a dead end stays where it is
                 break
             v = col[rowptr[v] + below(state, degree)]
-            size = add(v, nodes, size, local)
-    nodes = sort_nodes(nodes, size, local)
+            nodes[size] = v
+            size += mark(v, marks)
+    nodes = sort_marked(nodes[:size], marks)
     sub, entry = np.empty(0, np.int32), np.empty(0, rowptr.dtype)
-    count, sub, entry, size = induce(rowptr, col, nodes, local, False, 0, sub, entry, 0)
+    count, sub, entry, size = induce(rowptr, col, nodes, local, marks, False, 0, sub, entry, 0)
     return nodes, count, sub[:size].copy(), entry[:size].copy()
 
 
@@ -209,6 +196,7 @@ def neighbors(
     seed: int,
     index: int,
     local: Any,
+    marks: Any,
     taken: Any,
 ) -> Any:
     """Sampled neighbourhoods of seeds: nodes as they are met, entries per row, columns, entries, places of seeds.
@@ -220,7 +208,7 @@ def neighbors(
     places = np.empty(seeds.size, np.int64)
     size = 0
     for i in range(seeds.size):
-        size = add(seeds[i], nodes, size, local)
+        size = add(seeds[i], nodes, size, local, marks)
         places[i] = local[seeds[i]]
     sub, entry = np.empty(4 * seeds.size + 16, np.int32), np.empty(4 * seeds.size + 16, rowptr.dtype)
     count = np.zeros(4 * seeds.size + 16, np.int64)
@@ -247,7 +235,7 @@ def neighbors(
                     taken[pick] = 1
                 entry[total + j] = start + pick
                 u = col[start + pick]
-                size = add(u, nodes, size, local)
+                size = add(u, nodes, size, local, marks)
                 sub[total + j] = local[u]
             if not whole and not replace:
                 for j in range(number):
@@ -257,11 +245,10 @@ def neighbors(
             total += number
         begin = end
     nodes = nodes[:size].copy()
+    clear(nodes, marks)
     if whole_graph:
-        counts, sub, entry, total = induce(rowptr, col, nodes, local, False, 0, sub, entry, 0)
+        counts, sub, entry, total = induce(rowptr, col, nodes, local, marks, False, 0, sub, entry, 0)
     else:
         counts = np.zeros(size, np.int64)
         counts[:begin] = count[:begin]
-        for i in range(size):
-            local[nodes[i]] = -1
     return nodes, counts, sub[:total].copy(), entry[:total].copy(), places

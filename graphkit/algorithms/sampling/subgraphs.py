@@ -122,7 +122,7 @@ class SubgraphSource(Caching):
     def induced(self, nodes: np.ndarray) -> Subgraph:
         """The subgraph of some nodes ``[n]`` with all edges between them; nodes come sorted and once."""
         nodes = np.unique(self._checked(nodes)).astype(np.int32)
-        return self.subgraph(nodes, *_kernels().induced(self._rowptr, self._col, nodes, self._local))
+        return self.subgraph(nodes, *_kernels().induced(self._rowptr, self._col, nodes, *self._workspace))
 
     def neighbors(
         self,
@@ -158,7 +158,7 @@ class SubgraphSource(Caching):
             induced,
             seed,
             index,
-            self._local,
+            *self._workspace,
             self._workspaces.taken,
         )
         return self.subgraph(nodes, count, sub, entry, torch.from_numpy(roots))
@@ -186,7 +186,7 @@ class SubgraphSource(Caching):
             "walk": (2, self._all, steps),
         }[law]
         draws = draws if starts.size else 0
-        return _kernels().saint(number, self._rowptr, self._col, starts, draws, steps, seed, index, self._local)
+        return _kernels().saint(number, self._rowptr, self._col, starts, draws, steps, seed, index, *self._workspace)
 
     def walk_probabilities(self, draws: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
         """How likely the walks of one draw touch a node, per node, and both ends of an entry, per entry; exact."""
@@ -204,7 +204,7 @@ class SubgraphSource(Caching):
             seed: The seed (default: 0).
         """
         ids = self._checked(roots.numpy())
-        return _root_kernels().hop_sets(self._rowptr, self._col, ids, depth, budget, seed, self._local)
+        return _root_kernels().hop_sets(self._rowptr, self._col, ids, depth, budget, seed, self._workspace[1])
 
     def pagerank_sets(
         self, roots: Tensor, k: int, threshold: float = 0.0, teleport: float = 0.15, eps: float = 1e-6
@@ -254,7 +254,7 @@ class SubgraphSource(Caching):
         """
         ids, nodes = self._checked(roots.numpy()), self._checked(nodes)
         count, sub, entry, places, hop = _root_kernels().extract(
-            self._rowptr, self._col, nodes, sizes, ids, add_self_loops, self._local
+            self._rowptr, self._col, nodes, sizes, ids, add_self_loops, *self._workspace
         )
         part = self.subgraph(nodes, count, sub, entry, torch.from_numpy(places))
         return Subgraph(
@@ -264,11 +264,12 @@ class SubgraphSource(Caching):
     # ----------------------------------------------------------------------------------------------------------------
 
     @property
-    def _local(self) -> np.ndarray:
-        """This thread's workspace."""
-        if not hasattr(self._workspaces, "local"):
-            self._workspaces.local = np.full(self.num_nodes, -1, np.int32)
-        return self._workspaces.local
+    def _workspace(self) -> tuple[np.ndarray, np.ndarray]:
+        """This thread's numbers of nodes, which may be anything, and marks of nodes, which are none."""
+        if not hasattr(self._workspaces, "nodes"):
+            marks = np.zeros(-(-self.num_nodes // 64), np.uint64)
+            self._workspaces.nodes = np.empty(self.num_nodes, np.int32), marks
+        return self._workspaces.nodes
 
     def _checked(self, ids: np.ndarray) -> np.ndarray:
         """The ids, if they are nodes: compiled code does not look."""
