@@ -53,6 +53,7 @@ def counts() -> None:
             "known": counted["known"].num_waits,
             "new": counted["new"].num_waits,
             "operations": counted["known"].operations.total(),
+            "where": sorted({place.partition(":")[0] for place in counted["known"].places}),
         }
     write_json(RESULTS / "waits.json", {"command": "python -m benchmarks.gpu --counts", "rows": rows})
 

@@ -68,6 +68,11 @@ class Snapshot:
         """Whether tensors are equal to the copies in dtype, device, shape and values."""
         return all(self._same(position, tensor) for position, tensor in enumerate(tensors))
 
+    def is_of(self, tensors: tuple[Tensor | None, ...]) -> bool:
+        """As :meth:`holds`, but a device's must be the same tensors: the host would wait for their values."""
+        stamps = [_stamp(tensor) for tensor in tensors]
+        return self.holds(tensors) if None in stamps else stamps == self._stamps
+
     def _same(self, position: int, tensor: Tensor | None) -> bool:
         copy, stamp = self.copies[position], _stamp(tensor)
         if tensor is None or copy is None:

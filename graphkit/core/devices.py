@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable
+import weakref
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import torch
@@ -35,10 +36,54 @@ def moved(value: Any, device: torch.device) -> Any:
 
 
 def read(*numbers: Tensor) -> list[int]:
-    """Whole numbers and truth values for the host, which waits for a device once for all of them."""
-    if numbers[0].device == CPU:
-        return [int(number) for number in numbers]
-    return torch.stack([number.long() for number in numbers]).tolist()
+    """Whole numbers and truth values for the host, which waits for a device once for all of them and all asked for."""
+    return Asked(numbers).values
+
+
+class Asked:
+    """Whole numbers and truth values that the host will want: read with the next ones, else when first looked at.
+
+    Whoever knows of two questions asks the first of them before the second is read, and the host waits once.
+
+    Args:
+        numbers: Single numbers, all on one device.
+
+    Example:
+        >>> ids = torch.tensor([3, 0, 2])
+        >>> asked = Asked([ids.min(), ids.max()])
+        >>> asked.values
+        [0, 3]
+    """
+
+    def __init__(self, numbers: Sequence[Tensor]) -> None:
+        self._device = numbers[0].device
+        self._values: list[int] | None = None
+        if self._device == CPU:
+            self._values = [int(number) for number in numbers]
+            return
+        self._numbers = [number.long() for number in numbers]
+        _unread.add(self)
+
+    @property
+    def values(self) -> list[int]:
+        """The numbers."""
+        if self._values is None:
+            together = [self, *(asked for asked in _unread if asked is not self and asked._device == self._device)]
+            values = torch.stack([number for asked in together for number in asked._numbers]).tolist()
+            for asked in together:
+                _unread.discard(asked)
+                asked._values, values = values[: len(asked._numbers)], values[len(asked._numbers) :]
+                asked._numbers = []
+        return self._values  # type: ignore[return-value]
+
+
+def ask_ahead(ask: Callable[[Tensor], Asked], given: Tensor) -> None:
+    """Ask a device what will be wanted of a tensor; the CPU answers when it is wanted."""
+    if given.device != CPU:
+        ask(given)
+
+
+_unread: weakref.WeakSet[Asked] = weakref.WeakSet()  # what nobody wants any more is not read
 
 
 def on_cpu(function: Callable[P, R]) -> Callable[P, R]:

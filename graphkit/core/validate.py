@@ -119,7 +119,7 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
     import torch
 
     from graphkit.core.caching import of_tensor
-    from graphkit.core.devices import read
+    from graphkit.core.devices import Asked
 
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise TypeError(
@@ -134,7 +134,7 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
     if edge_index.numel() == 0 or torch.compiler.is_compiling():  # ids are no matter of tracers
         return
     sizes = (num_nodes, num_nodes) if isinstance(num_nodes, int) else num_nodes
-    lowest, highest = of_tensor(edge_index, "range", lambda: read(*edge_index.aminmax()))
+    lowest, highest = of_tensor(edge_index, "range", lambda: Asked(edge_index.aminmax())).values
     if lowest >= 0 and highest < min(sizes):
         return
     low, high = edge_index.amin(1).tolist(), edge_index.amax(1).tolist()

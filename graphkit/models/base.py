@@ -22,7 +22,7 @@ from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import check_hooks, checked_edge_attr, unknown_name
 from graphkit.models.call import CalledWithBatch
-from graphkit.models.readout import read_out
+from graphkit.models.readout import ask_graphs, read_out
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import check_width, explain_dtype
 from graphkit.ops import SparseMatrix
@@ -173,6 +173,7 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
         """The composition of :meth:`encode`, all steps and :meth:`decode`."""
         if self.no_edge_masks:
             self.edge_masks()
+        ask_graphs(getattr(self, "pool", None), batch)
         try:
             return self.decode(self.layer_states(batch)[-1], batch)
         except (RuntimeError, IndexError, TypeError, TraceError):

@@ -15,6 +15,8 @@ from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import Scores, SparseMatrix, SparsityPattern
 from graphkit.ops.attention import row_weights
+from graphkit.ops.pattern import build_pattern
+from graphkit.ops.segment import group_rows, reduce_groups
 
 Attention = Literal["scaled_dot", "cosine", "pearson", "exp_kernel", "additive"]
 Axis = Literal["row", "column"]
@@ -194,8 +196,8 @@ class AttentionDiffusion(Layer):
             return 0.0
         if batch is None or self.official_batch_max:
             return scores.max()
-        graph = batch.index_select(0, pattern.row)
-        return ops.scatter(scores.amax(1, keepdim=True), graph, reduce="max").index_select(0, graph)
+        graphs = pattern.cached("graphs", lambda batch: group_rows(batch[pattern.row], pattern.num_edges, None), batch)
+        return reduce_groups(scores.amax(1, keepdim=True), graphs, "max").index_select(0, graphs.index)
 
     def _scores(self, x: Tensor, pattern: SparsityPattern) -> Tensor:
         """The scores, in CSR order of the grouped pattern."""
@@ -236,7 +238,7 @@ def _heads(pattern: SparsityPattern, heads: int) -> SparsityPattern:
         head = torch.arange(heads, device=pattern.device)
         source, target = ((ids.unsqueeze(1) * heads + head).view(-1) for ids in (pattern.col, pattern.row))
         size = (pattern.num_cols * heads, pattern.num_rows * heads)
-        return ops.sparsity_pattern(torch.stack([source, target]), size)
+        return build_pattern(source, target, *size)
 
     return pattern.cached(("heads", heads), expanded)
 

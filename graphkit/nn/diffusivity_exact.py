@@ -50,20 +50,30 @@ def exact_diffusion(
     if z.dtype != wide or matrix.dtype not in (None, wide):  # many terms are summed: not in half types
         wide_source = None if source is None else source.to(wide)
         return exact_diffusion(matrix.to(wide), z.to(wide), rate, duration, wide_source, strength).to(z.dtype)
-    norm = _norm(matrix)
-    pieces = max(1, math.ceil(abs(float(rate.detach())) * duration * norm / _LONGEST))
-    weights, source_weights = _poisson(rate.double(), duration / pieces, norm, torch.finfo(z.dtype).eps)
-    of_source = None if source is None or strength is None else source_weights * strength.double()
+    if source is None or strength is None:
+        source = strength = None
+    wanted = [_norm(matrix), rate] if strength is None else [_norm(matrix), rate, strength]
+    norm, speed, *gain = torch.stack([number.detach().double() for number in wanted]).tolist()  # the only wait
+    norm = max(1.0, norm)
+    pieces = max(1, math.ceil(abs(speed) * duration * norm / _LONGEST))
+    piece = duration / pieces
+    count = _num_terms(abs(speed * piece) * norm, speed * piece, torch.finfo(z.dtype).eps)
+    weights, source_weights = _poisson(rate.double(), piece, count)
+    of_source = None if strength is None else source_weights * strength.double()
     values = matrix.values if matrix.requires_grad else None
+    p, q = weights, of_source
+    if z.device.type != "cpu":  # the same once more, for the host
+        p, q = _poisson(torch.tensor(speed, dtype=torch.float64), piece, count)
+        q = q * gain[0] if gain else None
+    numbers = p.tolist(), None if q is None else q.tolist()
     for _ in range(pieces):
-        z = _Polynomial.apply(z, weights, source, of_source, values, matrix)
+        z = _Polynomial.apply(z, weights, source, of_source, values, matrix, *numbers)
     return z
 
 
-def _poisson(rate: Tensor, duration: float, norm: float, eps: float) -> tuple[Tensor, Tensor]:
+def _poisson(rate: Tensor, duration: float, count: int) -> tuple[Tensor, Tensor]:
     r"""The weights :math:`P(N=k)` and :math:`P(N>k)/s = T \sum_{j \ge k} P(N=j)/(j+1)`, the latter safe at s = 0."""
     mean = rate * duration
-    count = _num_terms(abs(float(mean.detach())) * norm, float(mean.detach()), eps)
     order = torch.arange(1, count + 1, dtype=torch.float64, device=rate.device)
     weights = torch.exp(-mean) * torch.cat([torch.ones_like(order[:1]), (mean / order[:-1]).cumprod(0)])
     return weights, duration * (weights / order).flip(0).cumsum(0).flip(0)
@@ -78,17 +88,17 @@ def _num_terms(growth: float, mean: float, eps: float) -> int:
     return k + 1
 
 
-def _norm(matrix: SparseMatrix) -> float:
-    """A bound on how much a power of the matrix can grow, at least 1."""
+def _norm(matrix: SparseMatrix) -> Tensor:
+    """A bound on how much a power of the matrix can grow, if that is more than 1."""
     pattern = matrix.pattern
     if pattern.num_edges == 0:
-        return 1.0
+        return torch.ones((), device=pattern.device)
     if matrix.values is None:
-        return max(1.0, float(pattern.in_degree.max()))
+        return pattern.in_degree.max()
     absolute = matrix.values.detach().abs()
     rows = absolute.new_zeros(matrix.shape[0]).index_add_(0, pattern.row, absolute)
     columns = absolute.new_zeros(matrix.shape[1]).index_add_(0, pattern.col, absolute)
-    return max(1.0, min(float(rows.max()), float(columns.max())))
+    return torch.minimum(rows.max(), columns.max())
 
 
 class _Polynomial(torch.autograd.Function):
@@ -96,7 +106,7 @@ class _Polynomial(torch.autograd.Function):
 
     With :math:`W_i = p_{i+1} z + q_{i+1} b + A W_{i+1}` the result is :math:`W_{-1}`, and with
     :math:`U_i = (A^\top)^i g` the gradients are :math:`\sum_i U_i W_i^\top` (sampled at the pattern),
-    :math:`\sum_i p_i U_i` and :math:`\langle U_i, z \rangle`.
+    :math:`\sum_i p_i U_i` and :math:`\langle U_i, z \rangle`. The host has :math:`p` and :math:`q` as numbers, too.
     """
 
     @staticmethod
@@ -108,9 +118,11 @@ class _Polynomial(torch.autograd.Function):
         q: Tensor | None,
         values: Tensor | None,
         matrix: SparseMatrix,
+        of_z: list[float],
+        of_b: list[float] | None,
     ) -> Tensor:
         csr, partial = matrix.csr(z.dtype), []
-        terms = [(z, p.tolist())] if b is None or q is None else [(z, p.tolist()), (b, q.tolist())]
+        terms = [(z, of_z)] if b is None or of_b is None else [(z, of_z), (b, of_b)]
         if len(terms) == 2 and z.data_ptr() == terms[1][0].data_ptr():
             terms = [(z, [one + other for one, other in zip(terms[0][1], terms[1][1], strict=True)])]
         out = _combine(None, terms, len(p) - 1)
@@ -118,7 +130,7 @@ class _Polynomial(torch.autograd.Function):
             if values is not None:
                 partial.append(out)
             out = _combine(backend.csr_mm(csr, out), terms, i)
-        ctx.matrix = matrix
+        ctx.matrix, ctx.of_z, ctx.of_b = matrix, of_z, of_b
         ctx.save_for_backward(z, p, b, q, values, *partial)
         return out
 
@@ -133,7 +145,7 @@ class _Polynomial(torch.autograd.Function):
         grad_z = torch.zeros_like(z) if needs_z else None
         grad_b = torch.zeros_like(z) if needs_b else None
         grad_values = None if values is None else torch.zeros_like(values)
-        of_z, of_b = p.tolist(), None if q is None else q.tolist()
+        of_z, of_b = ctx.of_z, ctx.of_b
         dots: dict[str, list[Tensor]] = {"p": [], "q": []}
         power = grad.contiguous()
         for i in range(len(of_z)):
@@ -152,7 +164,7 @@ class _Polynomial(torch.autograd.Function):
                 dots["q"].append(dots["p"][-1] if shared else torch.dot(power.view(-1), b.reshape(-1)))
         grad_p = torch.stack(dots["p"]).to(p.dtype) if needs_p else None
         grad_q = torch.stack(dots["q"]).to(q.dtype) if needs_q else None
-        return grad_z, grad_p, grad_b, grad_q, grad_values, None
+        return grad_z, grad_p, grad_b, grad_q, grad_values, None, None, None
 
 
 def _combine(out: Tensor | None, terms: list[tuple[Tensor, list[float]]], i: int) -> Tensor:

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Count
+from graphkit.core.devices import ask_ahead
 from graphkit.core.validate import check_edge_index
 from graphkit.nn import aggr as aggregations
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import pair_of, static_graphs
 from graphkit.ops import unweighted_pattern
+from graphkit.ops.groups import ask_index
 
 ONLY_THE_LARGEST = Checks(
     [{"aggr": "max"}], expected_failures={"edge_masks": "an edge whose message is not the largest changes nothing"}
@@ -95,6 +97,8 @@ class MPNNConv(Layer):
         graph = self.edges(edge_index, size)
         if isinstance(graph, Tensor) and graph.layout == torch.strided:
             if graph.is_cuda or graph.dim() != 2 or graph.size(0) != 2:  # what a processor refuses is told of then
+                if graph.dim() == 2 and graph.dtype == torch.int64 and graph.numel() > 0:
+                    ask_ahead(ask_index, graph[-1])  # for the aggregation
                 check_edge_index(graph, size, "MPNNConv")
             return graph, None
         pattern = unweighted_pattern(graph, size, "MPNNConv")

@@ -13,13 +13,13 @@ from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, OneOf, Probability
+from graphkit.core.devices import CPU
 from graphkit.core.validate import check_codes
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
-from graphkit.nn.path_lstm import Step, edges_between, is_closed, path_lstm, read_paths
+from graphkit.nn.path_lstm import AskedPaths, Step, ask_paths, edges_between, is_closed, path_lstm, read_paths
 from graphkit.nn.perceptron import Perceptron
 from graphkit.ops import SparsityPattern, unweighted_pattern
-from graphkit.ops.groups import Groups
 from graphkit.ops.segment import group_rows, reduce_groups
 
 _UNTRACED = "which paths there are follows from the contents of edges"
@@ -170,10 +170,7 @@ class PathConv(Layer):
         if not self.encode_distances:
             path_distance = None
         elif self.paths != "simple":
-            size, number = path_index.shape
-            path_distance = graph.cached(
-                ("distances", size, number), lambda: torch.arange(size, device=x.device).expand(number, -1)
-            )
+            path_distance = _shortest(graph, path_index)
         elif path_distance is None:
             raise ValueError("PathConv: path_distance is missing; simple paths need it to encode distances")
         states = self._read(x, edge_attr, edge_kind, path_index, path_distance, graph)
@@ -181,8 +178,39 @@ class PathConv(Layer):
             nodes, mask = path_index.long(), self._mask(graph.edge_id, graph.num_edges)
             for source, target in zip(nodes[1:], nodes):
                 states = states * mask[edges_between(source, target, graph)].unsqueeze(1)
-        ends = graph.cached(("ends", path_index.size(0)), lambda index: _ends(index, x.size(0)), path_index)
+        asked = self._ask(graph, path_index, path_distance)
+        ends = graph.cached(
+            ("ends", path_index.size(0)),
+            lambda index: group_rows(index[0].long() if asked is None else asked.ends, index.size(1), x.size(0)),
+            path_index,
+        )
         return reduce_groups(states, ends, cast(str, self.aggr))
+
+    def ask_ahead(self, graph: SparsityPattern, path_index: Tensor, path_distance: Tensor | None) -> None:
+        """Ask a device of paths that this layer will read, so that the host waits once for those of several layers."""
+        if not self.encode_distances:
+            path_distance = None
+        elif self.paths != "simple":
+            path_distance = _shortest(graph, path_index)
+        elif path_distance is None:  # is told of when they are read
+            return
+        self._ask(graph, path_index, path_distance)
+
+    def _ask(self, graph: SparsityPattern, path_index: Tensor, path_distance: Tensor | None) -> AskedPaths | None:
+        if path_index.device == CPU:
+            return None
+        merge = self._merges
+        return graph.cached(
+            ("asked of paths", merge, path_index.size(0), path_distance is None),
+            lambda index, distance: ask_paths(index, distance, graph, merge),
+            path_index,
+            path_distance,
+        )
+
+    @property
+    def _merges(self) -> bool:
+        """Whether paths that begin alike are read once as far as they do."""
+        return self.mlp is None and not (self.training and self.dropout > 0)
 
     def _check_edges(self, edge_attr: Tensor | None, edge_kind: Tensor | None, num_edges: int) -> None:
         rows = edge_attr if edge_kind is None else edge_kind
@@ -203,10 +231,13 @@ class PathConv(Layer):
         graph: SparsityPattern,
     ) -> Tensor:
         """What the encoder makes of each path."""
-        drops = self.training and self.dropout > 0
-        merge = not drops and self.mlp is None
-        key = ("steps", merge, index.size(0), distance is None)
-        steps = graph.cached(key, lambda index, distance: read_paths(index, distance, graph, merge), index, distance)
+        asked, merge = self._ask(graph, index, distance), self._merges
+        steps = graph.cached(
+            ("steps", merge, index.size(0), distance is None),
+            lambda index, distance: read_paths(index, distance, graph, merge, asked),
+            index,
+            distance,
+        )
         if self.mlp is not None:
             inputs = self._inputs(steps, x, edge_attr, edge_kind)
             inputs += [is_closed(index, graph).to(x.dtype).unsqueeze(1)] if self.close_cycles else []
@@ -216,7 +247,7 @@ class PathConv(Layer):
         distances = None if self.distance_encoder is None else self.distance_encoder.weight
         weight_ih, weight_hh = cast(Tensor, self.lstm.weight_ih_l0), cast(Tensor, self.lstm.weight_hh_l0)
         bias = cast(Tensor, self.lstm.bias_ih_l0) + cast(Tensor, self.lstm.bias_hh_l0)
-        if drops:
+        if not merge:
             inputs = self._inputs(steps, x, edge_attr, edge_kind)
             table = F.linear(F.dropout(torch.cat(inputs), self.dropout), weight_ih, bias)
             places = torch.arange(table.size(0), device=x.device).view(index.shape)
@@ -256,6 +287,7 @@ class PathConv(Layer):
         return f"{type(self).__name__}({sizes}, length={self.length}, paths={self.paths!r})"
 
 
-def _ends(index: Tensor, num_nodes: int) -> Groups:
-    """The paths grouped by the nodes where they end."""
-    return group_rows(index[0].long(), index.size(1), num_nodes)
+def _shortest(graph: SparsityPattern, index: Tensor) -> Tensor:
+    """The distances of the nodes of shortest paths, the same tensor each time."""
+    size, number = index.shape
+    return graph.cached(("distances", size, number), lambda: torch.arange(size, device=index.device).expand(number, -1))

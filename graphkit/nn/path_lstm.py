@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from graphkit.core.devices import CPU, read
+from graphkit.core.devices import CPU, Asked, read
 from graphkit.ops import SparsityPattern, backend
 from graphkit.ops.facts import positions
+from graphkit.ops.groups import ask_index
 from graphkit.ops.indices import look_up
 
 _DISTANCES = 128  # paths have up to 127 edges
@@ -35,7 +37,38 @@ class Step(NamedTuple):
     edge: Tensor | None
 
 
-def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, merge: bool = True) -> list[Step]:
+class AskedPaths(NamedTuple):
+    """What a device is asked of paths, so that the host waits once for the answers of all layers.
+
+    Attributes:
+        ends: The node where each path ends ``[num_paths]``.
+        hops: For each edge of the paths its position in the pattern, and whether there is one, ``[num_paths]`` each.
+        order: The paths in the order of what is read ``[num_paths]``.
+        begins: For each step but the last, which of them are read there for the first time; empty if none are merged.
+        answers: How many these are, then whether an edge is missing; ``None`` for paths of no edge.
+    """
+
+    ends: Tensor
+    hops: list[tuple[Tensor, Tensor]]
+    order: Tensor
+    begins: list[Tensor]
+    answers: Asked | None
+
+
+def ask_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, merge: bool = True) -> AskedPaths:
+    """What :func:`read_paths` asks a device; the arguments are the same."""
+    rows, far = _rows(index, distance)
+    hops = [_found(*ends, graph) for ends in pairwise(rows)]
+    order, begins = _beginnings(_columns(rows[:-1], far[:-1])) if merge else (rows[-1], [])
+    if rows[-1].numel() > 0:
+        ask_index(rows[-1])
+    numbers = [*(begin.sum() for begin in begins), *((~found).any() for _, found in hops)]
+    return AskedPaths(rows[-1], hops, order, begins, Asked(numbers) if numbers else None)
+
+
+def read_paths(
+    index: Tensor, distance: Tensor | None, graph: SparsityPattern, merge: bool = True, asked: AskedPaths | None = None
+) -> list[Step]:
     r"""The steps in which an LSTM reads paths from where they begin to where they end.
 
     What an LSTM knows depends only on what it has read, so paths that begin alike share cells up to where they part:
@@ -46,6 +79,7 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, m
         distance: The distance that is read with each node; ``None`` if none is.
         graph: The graph, whose edges the paths run along.
         merge: Whether paths share cells (default: ``True``).
+        asked: What a device was asked before (default: it is asked now).
 
     Shapes:
         - **index:** ``[k + 1, num_paths]``
@@ -54,13 +88,14 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, m
     Raises:
         ValueError: If a path uses an edge that the graph does not have.
     """
-    rows = list(index.long().flip(0))
-    far = [None] * len(rows) if distance is None else list(distance.long().t().flip(0))
+    rows, far = _rows(index, distance)
+    if asked is None and index.device != CPU:
+        asked = ask_paths(index, distance, graph, merge)
     whole = torch.arange(index.size(1), device=index.device)
     paths: list[Any] = [slice(None)] * len(rows)  # of each step, one for each cell
     cell = [whole] * len(rows)  # of each step and path
     if merge:
-        paths[:-1], cell[:-1] = _shared(rows[:-1], far[:-1], graph.num_rows)
+        paths[:-1], cell[:-1] = _shared(rows[:-1], far[:-1], graph.num_rows) if asked is None else _by_order(asked)
     steps: list[Step] = []
     known = []
     for i, path in enumerate(paths):
@@ -68,23 +103,39 @@ def read_paths(index: Tensor, distance: Tensor | None, graph: SparsityPattern, m
         node, hops, parent, edge = rows[i][path], None if hops is None else hops[path], None, None
         if i > 0:
             parent = cell[i - 1][path]
-            position, found = _found(steps[-1].node[parent], node, graph)
+            if asked is None:
+                position, found = _found(steps[-1].node[parent], node, graph)
+                known.append(found)
+            else:
+                position = asked.hops[i - 1][0][path]
             edge = position if graph.perm is None else graph.perm[position]
-            known.append(found)
         steps.append(Step(parent, node, hops, edge))
-    lacks = read(*((~found).any() for found in known)) if known else []
-    for previous, step, found, lack in zip(steps, steps[1:], known, lacks):
+    if asked is not None:
+        known = [found for _, found in asked.hops]
+        lacks = asked.answers.values[len(asked.begins) :] if asked.answers else []
+    else:
+        lacks = read(*((~found).any() for found in known)) if known else []
+    for i, (found, lack) in enumerate(zip(known, lacks, strict=True), 1):
         if lack:
-            _refuse(previous.node[step.parent], step.node, found)
+            path = slice(None) if asked is not None else paths[i]
+            _refuse(rows[i - 1][path], rows[i][path], found)
     return steps
+
+
+def _rows(index: Tensor, distance: Tensor | None) -> tuple[list[Tensor], list[Any]]:
+    """What is read in each step: nodes, and their distances or ``None``."""
+    rows = list(index.long().flip(0))
+    return rows, [None] * len(rows) if distance is None else list(distance.long().t().flip(0))
+
+
+def _columns(rows: Sequence[Tensor], far: Sequence[Tensor | None]) -> list[Tensor]:
+    """Nodes and distances as one number."""
+    return [node if hops is None else node * _DISTANCES + hops for node, hops in zip(rows, far)]
 
 
 def _shared(rows: Sequence[Tensor], far: Sequence[Tensor | None], num_nodes: int) -> tuple[list[Tensor], list[Tensor]]:
     """For each step a path of each cell, and the cell of each path; cells are in the order of what they read."""
-    columns = [node if hops is None else node * _DISTANCES + hops for node, hops in zip(rows, far)]
-    base = num_nodes if far[0] is None else num_nodes * _DISTANCES
-    if columns[0].device != CPU:
-        return _by_order(columns)
+    columns, base = _columns(rows, far), num_nodes if far[0] is None else num_nodes * _DISTANCES
     paths: list[Tensor] = []
     cells: list[Tensor] = []
     for column in columns:
@@ -96,8 +147,8 @@ def _shared(rows: Sequence[Tensor], far: Sequence[Tensor | None], num_nodes: int
     return paths, cells
 
 
-def _by_order(columns: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-    """The same where the host would wait for each set of unique keys: paths are put in order, and it waits once."""
+def _beginnings(columns: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """Paths in order, and for each step which of them begin unlike the one before."""
     order = torch.arange(columns[0].numel(), device=columns[0].device)
     for column in reversed(columns):
         order = order[column[order].sort(stable=True).indices]
@@ -108,7 +159,13 @@ def _by_order(columns: Sequence[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         begin = begin.clone()
         begin[1:] |= ordered[1:] != ordered[:-1]
         begins.append(begin)
-    paths = [order[positions(*each)] for each in zip(begins, read(*(begin.sum() for begin in begins)))]
+    return order, begins
+
+
+def _by_order(asked: AskedPaths) -> tuple[list[Tensor], list[Tensor]]:
+    """What :func:`_shared` returns, where the host would wait for each set of unique keys."""
+    order, begins, numbers = asked.order, asked.begins, asked.answers.values if asked.answers else []
+    paths = [order[positions(*each)] for each in zip(begins, numbers)]
     return paths, [torch.empty_like(order).index_copy_(0, order, begin.cumsum(0) - 1) for begin in begins]
 
 

@@ -14,6 +14,7 @@ from graphkit.core.constraints import Checked, Count
 from graphkit.core.devices import read
 from graphkit.nn.linear import Linear
 from graphkit.ops.fused import Kernels
+from graphkit.ops.groups import Groups
 from graphkit.ops.indices import ragged, starts
 from graphkit.ops.traced import tracing
 
@@ -70,6 +71,12 @@ class Pairs:
     def number(self, row: Tensor, column: Tensor) -> Tensor:
         """The number of each pair; both nodes must be of the same graph."""
         return self._rows[row] + column - self._first[row]
+
+    @cached_property
+    def of_graphs(self) -> Groups:
+        """The pairs by graph."""
+        ptr = self._rows.index_select(0, self.ptr)
+        return Groups(self.sizes.numel(), self.graph, ptr)
 
     @cached_property
     def diagonal(self) -> Tensor:

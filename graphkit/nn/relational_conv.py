@@ -15,6 +15,7 @@ from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import of_layout, refuse_pair
 from graphkit.ops import SparseMatrix, SparsityPattern, split_pattern, weighted_pattern
+from graphkit.ops.adjacency import part_of_weights
 
 
 class RelationalConv(Layer):
@@ -94,7 +95,8 @@ class RelationalConv(Layer):
             if weight is not None and weight.requires_grad:
                 weight = weight[ids]
             elif weight is not None:  # the same tensor in each step, by which what follows from it is found again
-                weight = edges.cached("weights of a relation", lambda copy, ids=ids: copy[ids], weight)
+                part = edges.cached("weights of a relation", lambda copy, ids=ids: copy[ids], weight)
+                weight = part_of_weights(part, weight)
             out = out + conv(x, edges, weight)
         return out
 

@@ -6,7 +6,10 @@ import torch
 from torch import Tensor
 from torch_geometric.typing import SparseTensor
 
+from graphkit.core.caching import of_tensor
+from graphkit.core.devices import CPU, Asked, ask_ahead
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
+from graphkit.ops.traced import tracing
 
 
 def weighted_pattern(
@@ -37,6 +40,8 @@ def weighted_pattern(
     elif isinstance(graph, Tensor) and graph.layout != torch.strided:
         graph, values = _with_values(graph)
     if values is None:
+        if weight is not None and weight.is_floating_point() and not tracing():
+            ask_ahead(ask_sign, weight)
         pattern = sparsity_pattern(graph, size)
         if weight is not None:
             check_weights(weight, pattern.num_edges)
@@ -79,6 +84,23 @@ def check_weights(weight: Tensor, num_edges: int) -> None:
         )
     if not weight.is_floating_point():
         raise TypeError(f"edge weights have dtype {weight.dtype}, but must be floating point; use weight.float()")
+
+
+def ask_sign(weight: Tensor) -> Asked:
+    """Whether a weight is negative."""
+    return of_tensor(weight, "negative", lambda: Asked([(weight.detach() < 0).any()]))
+
+
+def may_be_negative(weight: Tensor) -> bool:
+    """Whether a weight is negative, as far as that is known of a device; a CPU is quick to see what follows."""
+    return weight.device == CPU or bool(ask_sign(weight).values[0])
+
+
+def part_of_weights(part: Tensor, whole: Tensor) -> Tensor:
+    """Some of the weights, of which nobody need ask whether one is negative if none of the whole is."""
+    if part.device != CPU:
+        of_tensor(part, "negative", lambda: ask_sign(whole))
+    return part
 
 
 def _with_values(graph: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.caching import of_tensor
-from graphkit.core.devices import read
+from graphkit.core.devices import Asked
 from graphkit.ops import backend
 from graphkit.ops.indices import count, starts
 
@@ -85,7 +85,7 @@ def check_index(index: Tensor, num_rows: int, size: int | None) -> tuple[int, bo
         raise TypeError(f"index has dtype {index.dtype}, but groups are numbered in int64; use index.long()")
     if index.dim() != 1 or index.numel() != num_rows:
         raise ValueError(f"index has shape {list(index.shape)}; pass one index per row, shape [{num_rows}]")
-    low, high, ascends = (0, -1, 1) if num_rows == 0 else of_tensor(index, "groups", lambda: _facts(index))
+    low, high, ascends = (0, -1, 1) if num_rows == 0 else ask_index(index).values
     size = high + 1 if size is None else size
     if low < 0 or high >= size:
         raise IndexError(
@@ -95,8 +95,9 @@ def check_index(index: Tensor, num_rows: int, size: int | None) -> tuple[int, bo
     return size, bool(ascends)
 
 
-def _facts(index: Tensor) -> list[int]:
-    return read(*index.aminmax(), (index[1:] >= index[:-1]).all())
+def ask_index(index: Tensor) -> Asked:
+    """What :func:`check_index` reads of one row or more; asked early, it takes no wait of its own."""
+    return of_tensor(index, "groups", lambda: Asked([*index.aminmax(), (index[1:] >= index[:-1]).all()]))
 
 
 def check_ptr(ptr: Tensor, num_rows: int) -> None:
@@ -107,9 +108,13 @@ def check_ptr(ptr: Tensor, num_rows: int) -> None:
     """
     if ptr.dim() != 1 or ptr.numel() == 0 or ptr.dtype != torch.int64:
         raise ValueError(f"ptr has shape {list(ptr.shape)} and dtype {ptr.dtype}; pass int64 pointers [num_groups + 1]")
-    facts = of_tensor(ptr, "ends", lambda: read(ptr[0], ptr[-1], (ptr[1:] < ptr[:-1]).any()))
-    if facts != [0, num_rows, 0]:
+    if ask_ptr(ptr).values != [0, num_rows, 0]:
         raise ValueError(f"ptr must rise from 0 to {num_rows}, the number of rows; got {ptr[0]}..{ptr[-1]}")
+
+
+def ask_ptr(ptr: Tensor) -> Asked:
+    """What :func:`check_ptr` reads, asked early."""
+    return of_tensor(ptr, "ends", lambda: Asked([ptr[0], ptr[-1], (ptr[1:] < ptr[:-1]).any()]))
 
 
 class _Linear(torch.autograd.Function):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from graphkit.core.validate import check_choice
-from graphkit.ops.adjacency import weighted_pattern
+from graphkit.ops.adjacency import may_be_negative, weighted_pattern
 from graphkit.ops.matrix import SparseMatrix
 from graphkit.ops.pattern import Size, SparsityPattern
 
@@ -73,27 +73,29 @@ def gcn_norm(
             f"norm='sym' needs one set of nodes, but this graph has {pattern.num_cols} sources and {pattern.num_rows} "
             "targets; use norm='row'"
         )
+    given = weight
     if weight is None:
         dtype = dtype or torch.get_default_dtype()
     else:
         dtype = weight.dtype if dtype is None else torch.promote_types(weight.dtype, dtype)
         weight = weight.to(dtype)
+    arguments: Any = (given, dtype, add_self_loops, fill, norm, full_degree)
     if full_degree is not None or (weight is not None and weight.requires_grad):
-        return _normalized(pattern, weight, dtype, add_self_loops, fill, norm, full_degree)
+        return _normalized(pattern, weight, *arguments)
     key = ("gcn_norm", add_self_loops, fill, norm, dtype, weight is None)
-    return pattern.cached(key, lambda copy: _normalized(pattern, copy, dtype, add_self_loops, fill, norm), weight)
+    return pattern.cached(key, lambda copy: _normalized(pattern, copy, *arguments), weight)
 
 
 def _normalized(
     pattern: SparsityPattern,
     weight: Tensor | None,
+    as_given: Tensor | None,
     dtype: torch.dtype,
     add_self_loops: bool,
     fill: float,
     norm: str | None,
-    full_degree: Tensor | None = None,
+    full_degree: Tensor | None,
 ) -> SparseMatrix:
-    may_be_negative = weight is not None or fill < 0
     if weight is None:
         weight = torch.ones(pattern.num_edges, dtype=dtype, device=pattern.device)
     given = matrix = SparseMatrix.from_edges(pattern, weight)
@@ -104,7 +106,7 @@ def _normalized(
     degree = matrix.row_sum()
     if full_degree is not None:
         degree = degree - given.row_sum() + full_degree.to(dtype)
-    if may_be_negative and not pattern.traced and bool((degree < 0).any()):
+    if not pattern.traced and (fill < 0 or _is_doubtful(as_given, full_degree)) and bool((degree < 0).any()):
         node = int((degree < 0).nonzero()[0])
         raise ValueError(
             f"gcn_norm: node {node} has the negative weighted in-degree {float(degree[node]):.6g}, which has no square "
@@ -116,6 +118,11 @@ def _normalized(
         return matrix.scale(left=safe.reciprocal() * positive)
     factor = safe.rsqrt() * positive
     return matrix.scale(factor, factor)
+
+
+def _is_doubtful(weight: Tensor | None, full_degree: Tensor | None) -> bool:
+    """Whether a degree may be negative, as far as weights tell without asking for degrees."""
+    return weight is not None and (full_degree is not None or may_be_negative(weight))
 
 
 def _lightest(matrix: SparseMatrix, node: int) -> str:

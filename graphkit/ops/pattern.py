@@ -238,7 +238,7 @@ class SparsityPattern(Caching):
         colptr, row, csc_perm = self._csc
         out = SparsityPattern(colptr, row, csc_perm if self.perm is None else self.perm[csc_perm], self.num_rows)
         out.cached("csc", lambda: (self.rowptr, self.col, self._csc_inverse))
-        out._selected, out._added = self._selected, self._added
+        out._selected, out._added, out._loops = self._selected, self._added, self._loops
         out._parent = weakref.ref(self)  # a strong one would make a reference cycle
         return out
 

@@ -16,16 +16,8 @@ from tests.cuda.test_training import assert_same_history
 from tests.training.test_lifecycle import _InTurn
 
 # Their steps wait for the device: adaptive solvers, stopping by a residual, sizes that depend on values, PyG's masks.
-WAITING = [
-    "AutoGNN",
-    "DirGNN",
-    "EnergyGNN",
-    "GRAND",
-    "LazyGNN",
-    "PPGNpp",
-    "SheafNetwork",
-]
-WAITING += ["DistributedOrderCDE", "PyG GCN", "MLPInit", "LayerCollaborationFF", "TargetProjection"]
+WAITING = ["EnergyGNN", "GRAND", "LazyGNN"]
+WAITING += ["PyG GCN", "MLPInit", "LayerCollaborationFF", "TargetProjection"]
 
 
 def _train(model, task, cuda_graph, **settings):

@@ -1,9 +1,13 @@
-"""Solvers with steps chosen by their error on a GPU: the answers of the CPU, and a wait per attempted step."""
+"""Solvers on a GPU: the answers of the CPU, and a wait per attempted step at most."""
 
 import pytest
 import torch
 
+from graphkit.nn.diffusivity_exact import exact_diffusion
+from graphkit.nn.implicit.minimize import Convex, conjugate_gradients, minimize
 from graphkit.nn.ode import ODESolver
+from graphkit.ops import SparseMatrix
+from graphkit.testing import random_graph
 
 
 class Swing:
@@ -53,3 +57,68 @@ def test_nan_is_told_of_where_it_was(call, device):
             solve(place, ODESolver("dopri5"), call)
         message[str(place)] = str(found.value)
     assert len(set(message.values())) == 1
+
+
+@pytest.mark.parametrize("source", [True, False])
+@pytest.mark.parametrize("duration", [1.5, 400.0])
+def test_the_closed_form_waits_once(source, duration, gpu):
+    graph, results = random_graph(9, 30, seed=2), []
+    for place in ("cpu", gpu.device):
+        torch.manual_seed(0)
+        leaves = [torch.rand(shape, dtype=torch.float64) for shape in ((30,), (9, 3), (), (9, 3), ())]
+        leaves[0] /= 10
+        weight, z, rate, b, strength = leaves = [leaf.to(place).requires_grad_() for leaf in leaves]
+        matrix = SparseMatrix.from_edges(graph.edge_index.to(place), weight, 9)
+        given = (b, strength) if source else ()
+        with gpu.counting() as counts:
+            out = exact_diffusion(matrix, z, rate, duration, *given)
+            gradients = torch.autograd.grad(out.sin().sum(), leaves if source else leaves[:3])
+        results.append([out.detach(), *gradients])
+    assert counts.num_waits == 1, str(counts)
+    for expected, actual in zip(*results, strict=True):
+        torch.testing.assert_close(actual.cpu(), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_conjugate_gradients_wait_every_few_steps(gpu):
+    torch.manual_seed(0)
+    a, b = torch.randn(12, 12, dtype=torch.float64), torch.randn(12, dtype=torch.float64)
+    a = a @ a.t() + torch.eye(12, dtype=torch.float64)
+    expected = conjugate_gradients(lambda x: a @ x, b, 1e-13)
+    on_device, products = a.to(gpu.device), []
+    with gpu.counting() as counts:
+        actual = conjugate_gradients(lambda x: products.append(1) or on_device @ x, b.to(gpu.device), 1e-13)
+    assert torch.equal(actual.cpu(), expected)
+    assert counts.num_waits == 1 + len(products) // 4
+    assert torch.equal(conjugate_gradients(lambda x: x, 0 * b.to(gpu.device), 1e-13).cpu(), 0 * b)
+
+
+def test_newton_waits_once_per_attempted_step(gpu, monkeypatch):
+    monkeypatch.setattr("graphkit.nn.implicit.minimize.conjugate_gradients", lambda product, b, tol: b)
+    energy, start = Quartic(torch.tensor([3.0, -2.0], dtype=torch.float64, device=gpu.device)), torch.zeros(2)
+    with gpu.counting() as counts:
+        minimum = minimize(energy, start.double().to(gpu.device), "newton", 1e-8)
+    torch.testing.assert_close(minimum.state.cpu(), minimize(energy.cpu(), start.double(), "newton", 1e-8).state)
+    assert counts.num_waits <= energy.gradients  # those of the first state and the last besides
+
+
+class Quartic(Convex):
+    """The sum of (h - c)^2 / 2 + (h - c)^4 / 4."""
+
+    def __init__(self, centre):
+        self.centre, self.gradients = centre, 0
+
+    def cpu(self):
+        return Quartic(self.centre.cpu())
+
+    def value(self, h):
+        return ((h - self.centre).square() / 2 + (h - self.centre) ** 4 / 4).sum()
+
+    def gradient(self, h):
+        self.gradients += 1
+        return h - self.centre + (h - self.centre) ** 3
+
+    def hessian(self, h):
+        return lambda v: v * (1 + 3 * (h - self.centre).square())
+
+    def curvature(self):
+        return 100.0

@@ -1,9 +1,10 @@
-"""What paths share, found on a GPU: the steps of the CPU, for which the host waits twice."""
+"""What paths share, found on a GPU: the steps of the CPU, for which the host waits once."""
 
 import pytest
 import torch
 
 from graphkit.algorithms import enumerate_paths
+from graphkit.models import PathNN
 from graphkit.nn.path_lstm import read_paths
 from graphkit.ops import sparsity_pattern
 from graphkit.testing import random_graph
@@ -34,7 +35,30 @@ def test_waits(gpu):
     graph = sparsity_pattern(edge_index, 12)
     with gpu.counting() as counts:
         read_paths(*paths, graph)
-    assert counts.num_waits == 2, str(counts)  # the sizes of the steps, and whether all edges are there
+    assert counts.num_waits == 1, str(counts)  # the sizes of the steps, and whether all edges are there
+
+
+@pytest.mark.parametrize("paths", ["simple", "shortest"])
+def test_layers_of_a_new_batch_are_asked_for_at_once(paths, gpu):
+    model = PathNN(5, 4, num_layers=3, paths=paths).double()
+    graph = model.required_transform()(random_graph(12, 30, seed=3))
+    expected = model(graph)
+    model, graph = model.to(gpu.device), graph.to(gpu.device)
+    for waits in (2, 0):
+        with gpu.counting() as counts:
+            out = model(graph)
+        assert counts.num_waits == waits, str(counts)
+    torch.testing.assert_close(out.cpu(), expected)
+
+
+def test_an_edit_of_paths_is_seen(gpu):
+    model = PathNN(5, 4, num_layers=2).double()
+    graph = model.required_transform()(random_graph(12, 30, seed=3)).to(gpu.device)
+    model = model.to(gpu.device)
+    model(graph)
+    graph.path_index_2[0, 0] = graph.path_index_2[1, 0]  # no edge leads from a node to itself
+    with pytest.raises(ValueError, match="but the graph has no such edge"):
+        model(graph)
 
 
 def test_an_edge_that_is_missing_is_named(device):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.constraints import Count, Interval, NonNegativeInt, checked
+from graphkit.core.devices import CPU
 from graphkit.core.validate import check_choice
 from graphkit.ops import SparsityPattern, sparsity_pattern
 
@@ -86,7 +87,9 @@ def enumerate_paths(
     arrays = [graph.rowptr, graph.col]
     if kind == "shortest":
         kernel, arrays = kernels.one_shortest, [*arrays, graph.colptr, graph.csc_row]
-    inputs = tuple(array.cpu().numpy() for array in arrays)
+    joined = torch.cat(arrays).cpu() if graph.device != CPU else None  # one copy of all
+    on_cpu = arrays if joined is None else joined.split([array.numel() for array in arrays])
+    inputs = tuple(array.numpy() for array in on_cpu)
     counts = torch.zeros(num_nodes, length, dtype=torch.int64)
     nothing32, nothing8 = torch.empty(0, dtype=torch.int32), torch.empty(0, dtype=torch.int8)
     plan = torch.zeros(length, 2, dtype=torch.int64)  # per length: the first place in the buffer, the number of paths

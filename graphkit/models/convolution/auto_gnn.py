@@ -15,10 +15,13 @@ from torch_geometric.utils import add_remaining_self_loops, degree, softmax
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, Probability
-from graphkit.core.validate import check_edge_index
+from graphkit.core.devices import read
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool
 from graphkit.nn import Linear, Perceptron, dropout
+from graphkit.ops import sparsity_pattern
+from graphkit.ops.facts import positions
+from graphkit.ops.traced import is_traced
 
 Attention = Literal["const", "gcn", "gat", "sym-gat", "cos", "linear", "gene-linear"]
 Aggregation = Literal["sum", "mean", "max"]
@@ -151,12 +154,8 @@ class _AttentionConv(MessagePassing):
 
     def forward(self, x: Any, edge_index: Tensor) -> Tensor:
         z = self.lin(x).view(-1, *self.shape)
-        edge_index, _ = add_remaining_self_loops(edge_index, num_nodes=z.size(0))
-        try:
-            out = self.propagate(edge_index, z=z, weight=self.weights(z, *edge_index))
-        except ValueError:
-            check_edge_index(edge_index, z.size(0), "AutoGNN")
-            raise
+        edge_index = _with_self_loops(edge_index, z.size(0))
+        out = self.propagate(edge_index, z=z, weight=self.weights(z, *edge_index))
         out = (out.flatten(1) if self.concat else out.mean(1)) + self.bias
         return out if self.mlp is None else self.mlp(out)
 
@@ -188,3 +187,17 @@ class _AttentionConv(MessagePassing):
         if self.attention == "sym-gat":
             score = score + F.leaky_relu(left[source] + right[target], 0.2)
         return score
+
+
+def _with_self_loops(edge_index: Tensor, num_nodes: int) -> Tensor:
+    """The edges that PyG's ``add_remaining_self_loops`` makes, in its order, once per graph."""
+    if is_traced(edge_index):
+        return add_remaining_self_loops(edge_index, num_nodes=num_nodes)[0]
+    pattern = sparsity_pattern(edge_index, num_nodes)
+
+    def looped() -> Tensor:
+        edges, nodes = pattern.edge_index(), torch.arange(num_nodes, device=pattern.device)
+        others = edges[0] != edges[1]
+        return torch.cat([edges[:, positions(others, *read(others.sum()))], nodes.expand(2, -1)], dim=1)
+
+    return pattern.cached("self-loops last", looped)

@@ -7,9 +7,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform
 
+from graphkit.core.caching import of_tensor
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Count, Probability
-from graphkit.core.devices import read
+from graphkit.core.devices import Asked, ask_ahead
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import DensePropagation, dropout
@@ -98,15 +99,21 @@ class DGP(LayeredModel):
             )
         pairs, group = batch.ancestor_index, batch.ancestor_group
         if self.direct:
+            given = group
+            ask_ahead(self._ask_near, given)
             pattern = sparsity_pattern(pairs, int(batch.num_nodes or 0))
-            pairs, group = pattern.cached(("near", self.num_groups), lambda group: self._near(pattern, group), group)
+            key = "near", self.num_groups
+            pairs, group = pattern.cached(key, lambda group: self._near(pattern, group, self._ask_near(given)), given)
         h = self.layers[i](dropout(history[-1], self.dropout, self.training), pairs, group)
         return F.leaky_relu(h, _SLOPE) if i == 0 else h
 
-    def _near(self, pairs: SparsityPattern, group: Tensor) -> tuple[SparsityPattern, Tensor]:
+    def _ask_near(self, group: Tensor) -> Asked:
+        """How many pairs are not of the last group."""
+        return of_tensor(group, f"below {self.num_groups}", lambda: Asked([(group < self.num_groups).sum()]))
+
+    def _near(self, pairs: SparsityPattern, group: Tensor, number: Asked) -> tuple[SparsityPattern, Tensor]:
         """The pairs of all groups but the last, which is farther away, and their groups."""
-        near = group < self.num_groups
-        ids = positions(near, *read(near.sum()))
+        ids = positions(group < self.num_groups, *number.values)
         return pairs.select(ids), group[ids]
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:

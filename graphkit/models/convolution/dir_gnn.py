@@ -15,6 +15,7 @@ from graphkit.models.base import State
 from graphkit.models.stack import LayerStack, Norm
 from graphkit.nn import GCNConv, SAGEConv
 from graphkit.nn.linear import torch_linear
+from graphkit.ops import sparsity_pattern
 
 CONVS: dict[str, Any] = {"gcn": GCNConv, "sage": SAGEConv}
 
@@ -78,10 +79,20 @@ class DirGNN(LayerStack):
         super().__init__(**shared_arguments(LayerStack, locals()))
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        layer = DirGNNConv(CONVS[self.conv](in_channels, out_channels, bias=self.bias), self.alpha, root_weight=False)
+        conv = CONVS[self.conv](in_channels, out_channels, bias=self.bias)
+        layer = _DirectedConv(conv, self.alpha, root_weight=False)
         if self.root_weight:  # PyG's own map takes neither sparse features nor a width that is not known yet
             layer.root_weight, layer.lin = True, torch_linear(in_channels, out_channels, self.bias)
         return layer
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         return layer(h, batch.edge_index)
+
+
+class _DirectedConv(DirGNNConv):
+    """PyG's, whose reversed edges would be a new graph in each call; here they are the transpose of one pattern."""
+
+    def forward(self, x: Any, edge_index: Any) -> Tensor:
+        pattern = sparsity_pattern(edge_index, x.shape[-2])
+        out = self.alpha * self.conv_out(x, pattern.T) + (1 - self.alpha) * self.conv_in(x, pattern)
+        return out + self.lin(x) if self.root_weight else out

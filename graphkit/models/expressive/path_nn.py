@@ -19,6 +19,7 @@ from graphkit.models.readout import make_pool
 from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import PathConv
 from graphkit.nn.encoders import CodeEncoder
+from graphkit.ops import sparsity_pattern
 from graphkit.transforms import Paths
 
 
@@ -175,6 +176,8 @@ class PathNN(LayeredModel):
                 f"PathNN: the batch has no path_index_{i + 1}; apply model.required_transform() to each graph "
                 "(Trainer.fit does)"
             )
+        if i == 0 and path_index.is_cuda:
+            self._ask_ahead(batch)
         edge_attr, edge_kind = self._edges(batch)
         layer = cast(nn.ModuleDict, self.layers[i])
         distance = batch.get(f"path_distance_{i + 1}")
@@ -184,6 +187,14 @@ class PathNN(LayeredModel):
         if "norm" in layer:
             out = layer["norm"](out)
         return layer["mlp"](out) if self.mlp else out.relu()
+
+    def _ask_ahead(self, batch: Data) -> None:
+        """Ask a device of the paths of all layers at once."""
+        graph = sparsity_pattern(batch.edge_index, batch.num_nodes)
+        for i, layer in enumerate(self.layers, 1):
+            index, distance = batch.get(f"path_index_{i}"), batch.get(f"path_distance_{i}")
+            if index is not None:
+                cast(PathConv, cast(nn.ModuleDict, layer)["conv"]).ask_ahead(graph, index, distance)
 
     def _edges(self, batch: Data) -> tuple[Tensor | None, Tensor | None]:
         """What :class:`PathConv` reads of edges: their features and, for codes, which of them each edge has."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, NonNegativeInt
+from graphkit.core.devices import ask_ahead
 from graphkit.core.reads import Reads
 from graphkit.core.validate import check_edge_index
 from graphkit.models.base import LayeredModel, State
 from graphkit.nn import Linear
 from graphkit.nn.ppgn import Pairs, PPGNBlock, pair_counts
 from graphkit.ops import segment
+from graphkit.ops.groups import ask_ptr
+from graphkit.ops.segment import reduce_groups
 
 M = TypeVar("M", bound="PPGNpp")
 
@@ -144,7 +147,7 @@ class PPGNpp(LayeredModel):
             return self.head(h if self.readout is None else h[batch.readout_mask])
         pairs = self._pairs(batch)
         trace = segment(h.index_select(0, pairs.diagonal), pairs.ptr)
-        others = segment(h, F.pad(pairs.sizes.square().cumsum(0), (1, 0))) - trace
+        others = reduce_groups(h, pairs.of_graphs, "sum") - trace
         if self.readout == "mean":
             n = pairs.sizes.unsqueeze(1).to(h.dtype)
             trace, others = trace / n.clamp(min=1), others / (n * (n - 1)).clamp(min=1)
@@ -155,7 +158,8 @@ class PPGNpp(LayeredModel):
 
     def _pairs(self, batch: Data) -> Pairs:
         ptr = batch.get("ptr")  # a single graph is a batch of one
-        ptr = torch.tensor([0, batch.x.size(0)], device=batch.x.device) if ptr is None else ptr
+        ptr = _one_graph(batch.x.size(0), batch.x.device) if ptr is None else ptr
+        ask_ahead(ask_ptr, ptr)  # for the readout, and read with the counts
         count = pair_counts(ptr)[1]
         if count > self.max_pairs:
             raise ValueError(
@@ -173,6 +177,13 @@ class PPGNpp(LayeredModel):
                 "with from_task, from a task that has the feature (a strategy that adds nodes leaves it out)"
             )
         return cast(Tensor, value).view(-1, width)
+
+
+@lru_cache(maxsize=4)
+def _one_graph(num_nodes: int, device: torch.device) -> Tensor:
+    """Where one graph begins and ends, the same tensor in each step: what follows from it is known again."""
+    with torch.inference_mode(False):
+        return torch.tensor([0, num_nodes], device=device)
 
 
 def _columns(features: Tensor) -> int:

@@ -112,7 +112,10 @@ class SheafNetwork(LayeredModel):
         """The normalised Laplacian of the batch's sheaf; ``energy`` tells how well stalks agree with it."""
         edge_index, k, n = batch.edge_index, self.stalk_dim, batch.num_nodes
         if self.maps is None:
-            ones = torch.ones(edge_index.size(1), k, dtype=dtype, device=edge_index.device)
+            ones = sheaf_graph(edge_index, n).pattern.cached(
+                ("constant sheaf", k, dtype),
+                lambda: torch.ones(edge_index.size(1), k, dtype=dtype, device=edge_index.device),
+            )  # the same tensor in each step, by which the Laplacian is found again
             return given_laplacian(edge_index, ones, "diag", size=n)
         maps = batch.get(self.maps)
         if (

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch_geometric.nn.aggr import Aggregation
 
 from graphkit.core.config import Configurable
+from graphkit.core.devices import CPU
 from graphkit.nn.aggr.sets import Sets, find_sets
+from graphkit.ops.groups import ask_index
 
 Order = Literal["random", "canonical", "given"]
 
@@ -36,6 +38,20 @@ class SetAggregation(Configurable, Aggregation):
     @abstractmethod
     def aggregate(self, x: Tensor, sets: Sets) -> Tensor:
         """Map elements ``[num_elements, in_channels]`` to ``[num_sets, out_channels]``."""
+
+    def __call__(
+        self,
+        x: Tensor,
+        index: Tensor | None = None,
+        ptr: Tensor | None = None,
+        dim_size: int | None = None,
+        dim: int = -2,
+        **kwargs: Any,
+    ) -> Tensor:
+        """PyG's, which would ask a device for the number of sets in each call."""
+        if dim_size is None and ptr is None and index is not None and index.numel() > 0 and index.device != CPU:
+            dim_size = ask_index(index).values[1] + 1
+        return super().__call__(x, index, ptr, dim_size, dim, **kwargs)
 
     def forward(
         self,
@@ -63,9 +79,8 @@ class SetAggregation(Configurable, Aggregation):
         inner = moved.shape[1:-1]
         copies = inner.numel()
         whole = find_sets(index, ptr, dim_size, moved.size(0))
-        spread = (whole.index.unsqueeze(1) * copies + torch.arange(copies, device=x.device)).view(-1)
-        sets = find_sets(spread, None, dim_size * copies, spread.numel())
-        out = self.aggregate(moved.reshape(spread.numel(), x.size(-1)), sets)
+        sets = whole.cached(("copies", copies), lambda: whole.copies(copies))
+        out = self.aggregate(moved.reshape(-1, x.size(-1)), sets)
         return out.view(dim_size, *inner, out.size(-1)).movedim(0, dim)
 
     def arrange(self, x: Tensor, sets: Sets, order: str) -> Tensor:

@@ -72,10 +72,15 @@ class RecurrentAggregation(SetAggregation):
         return out.to(last.dtype).index_copy(0, longest_first, last)
 
 
-def _sequences(sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The non-empty sets by falling size, where each step finds its elements, and how many sets each step reaches."""
+def _sequences(all_sizes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The non-empty sets by falling size, where each step finds its elements, and how many sets each step reaches.
+
+    Planned on the host, where the last has to be, and which waits for the sizes alone.
+    """
+    sizes = all_sizes.cpu()
     number = sizes.sort(descending=True, stable=True).indices[: int((sizes > 0).sum())]
     size = sizes[number]
     step = ragged(torch.zeros_like(size), size)
     by_step = step.sort(stable=True).indices
-    return number, ragged(starts(sizes)[number], size)[by_step], torch.bincount(step).cpu()
+    take = ragged(starts(sizes)[number], size)[by_step]
+    return number.to(all_sizes.device), take.to(all_sizes.device), torch.bincount(step)

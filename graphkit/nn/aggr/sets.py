@@ -33,6 +33,11 @@ class Sets(Caching, Groups):
         super().__init__(num_sets, index, starts(self.sizes) if is_sorted else None)
         self.rows = torch.arange(index.numel(), device=index.device) if is_sorted else index.sort(stable=True).indices
 
+    def copies(self, number: int) -> Sets:
+        """Each set as often, of elements that are there as often: those of an element stand together."""
+        index = self.index.unsqueeze(1) * number + torch.arange(number, device=self.index.device)
+        return Sets(index.view(-1), self.num_sets * number)
+
     def shuffled(self) -> Tensor:
         """The elements set by set, in random order within each."""
         return ((self.index << 31) + torch.randint(2**31, self.index.shape, device=self.index.device)).argsort()
@@ -68,6 +73,8 @@ class Sets(Caching, Groups):
 def find_sets(index: Tensor | None, ptr: Tensor | None, num_sets: int, num_elements: int) -> Sets:
     """The partition that ``ptr`` (preferred) or ``index`` describes, from the cache if one with this content is there.
 
+    On a device the cache knows tensors alone: comparing contents with each partition in it would be a wait for each.
+
     Raises:
         TypeError: If the ids are not integers.
         ValueError: If a shape does not fit the elements, or ``ptr`` is not a partition of them.
@@ -78,7 +85,7 @@ def find_sets(index: Tensor | None, ptr: Tensor | None, num_sets: int, num_eleme
     assert given is not None
     for contents, was_ptr, sets in _recent:
         same_kind = is_ptr == was_ptr and sets.num_sets == num_sets and sets.index.numel() == num_elements
-        if same_kind and contents.holds((given,)):
+        if same_kind and contents.is_of((given,)):
             return sets
     contents = Snapshot((given,))
     with torch.inference_mode(False), torch.no_grad():
@@ -88,7 +95,7 @@ def find_sets(index: Tensor | None, ptr: Tensor | None, num_sets: int, num_eleme
             check_ptr(ids, num_elements)
             ids = Groups(num_sets, None, ids, num_elements).index
         else:
-            check_index(ids, num_elements, num_sets)
+            check_index(given if given.dtype == ids.dtype else ids, num_elements, num_sets)
         sets = Sets(ids, num_sets)
     _recent[:] = [(contents, is_ptr, sets), *_recent][:_CACHED]
     return sets

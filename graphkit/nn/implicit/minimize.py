@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 Solver = Literal["newton", "lbfgs", "descent"]
+_UNSEEN = 4  # steps of conjugate gradients between two looks of the host at a device
 
 
 class Convex(ABC):
@@ -82,17 +83,22 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], b: Tensor, tol: flo
     Args:
         product: Multiplies with :math:`A`.
         b: The right-hand side, of any shape.
-        tol: Largest residual relative to ``b``; where rounding allows no smaller one, that is the end, too.
+        tol: Largest residual relative to ``b``; where rounding allows no smaller one, that is the end, too. A device is
+            asked for it every few steps, and those that are too many change nothing.
     """
     x, residual = torch.zeros_like(b), b.clone()
     direction, square = residual.clone(), residual.square().sum()
     enough = tol**2 * square
-    for _ in range(10 * b.numel()):
-        if not square > enough:
+    on_cpu = b.device.type == "cpu"
+    for i in range(10 * b.numel()):
+        if (on_cpu or i % _UNSEEN == 0) and not square > enough:
             break
         image = product(direction)
         step = square / (direction * image).sum()
-        x, residual = x + step * direction, residual - step * image
+        new, left = x + step * direction, residual - step * image
+        if not on_cpu:
+            new, left = new.where(square > enough, x), left.where(square > enough, residual)
+        x, residual = new, left
         before, square = square, residual.square().sum()
         direction = residual + square / before * direction
     return x
@@ -101,22 +107,28 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], b: Tensor, tol: flo
 def _newton(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
     """Inexact Newton steps, halved until the gradient shrinks, which needs no value of the function."""
     gradient = energy.gradient(h)
+    largest, size = _norms(gradient)
     for iteration in range(max_iterations):
-        if _inf_norm(gradient) <= enough:
+        if largest <= enough:
             return h, iteration
-        size = gradient.norm()
-        direction = -conjugate_gradients(energy.hessian(h), gradient, min(0.1, float(size) ** 0.5))
+        direction = -conjugate_gradients(energy.hessian(h), gradient, min(0.1, size**0.5))
         share = 1.0
         while share > 1e-6:
             new = h + share * direction
             there = energy.gradient(new)
-            if there.norm() <= (1 - 1e-4 * share) * size:
+            largest, shrunk = _norms(there)
+            if shrunk <= (1 - 1e-4 * share) * size:
                 break
             share /= 2
         else:  # rounding leaves no better state
             return h, iteration
-        h, gradient = new, there
+        h, gradient, size = new, there, shrunk
     return h, max_iterations
+
+
+def _norms(x: Tensor) -> list[float]:
+    """The largest entry and the Euclidean norm, for which the host waits once."""
+    return torch.stack([x.abs().amax(), x.norm()]).tolist()
 
 
 def _lbfgs(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:

@@ -45,6 +45,11 @@ class Counts:
         """How often the host waits for the device, copies to it included."""
         return self.waits.total() + self.to_host.total()
 
+    @property
+    def places(self) -> list[str]:
+        """The lines at which it waits."""
+        return [*self.waits, *self.to_host]
+
     def __str__(self) -> str:
         parts = (("waits", self.waits), ("to_host", self.to_host), ("to_device", self.to_device))
         return "\n".join(f"{kind} {n} {where}" for kind, counter in parts for where, n in counter.most_common())
