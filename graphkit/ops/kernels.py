@@ -296,8 +296,8 @@ def extreme_backward(
     grad_x = torch.zeros_like(x, memory_format=torch.contiguous_format) if needed[0] else None
     grad_values = torch.zeros_like(entries[2]) if entries[2] is not None and needed[1] else None
     if grad_x is not None:
-        cuts = _cuts(x.size(1), _LINE // x.element_size())
-        _in_threads(_extreme_to_x, cuts, *entries, *kept, grad, grad_x)
+        shares = cuts(x.size(1), _LINE // x.element_size())
+        in_threads(_extreme_to_x, shares, *entries, *kept, grad, grad_x)
     if grad_values is not None:
         by_rows(_extreme_to_values, ptr, *entries[1:], *kept, grad, grad_values)
     return grad_x, grad_values
@@ -342,13 +342,13 @@ def _softmax_backward(start: int, stop: int, index: Any, total: Any, out: Any, g
 
 def normalize(index: Tensor, size: int, out: Tensor) -> None:
     """Divide, in place, each row by the sum over its group, where that is not 0."""
-    _in_threads(_normalize, _cuts(size), index, out.new_zeros(size, out.size(1)), out)
+    in_threads(_normalize, cuts(size), index, out.new_zeros(size, out.size(1)), out)
 
 
 def softmax_backward(index: Tensor, size: int, out: Tensor, grad: Tensor) -> Tensor:
     """The gradient of the softmax ``out`` within groups."""
     result = torch.empty_like(out)
-    _in_threads(_softmax_backward, _cuts(size), index, out.new_zeros(size, out.size(1)), out, grad, result)
+    in_threads(_softmax_backward, cuts(size), index, out.new_zeros(size, out.size(1)), out, grad, result)
     return result
 
 
@@ -357,10 +357,10 @@ def softmax_backward(index: Tensor, size: int, out: Tensor, grad: Tensor) -> Ten
 
 def by_rows(kernel: Any, rowptr: Tensor, *given: Any) -> None:
     """Run a kernel on the rows of a CSR structure, in equal shares if torch has several threads."""
-    _in_threads(kernel, _equal_shares(rowptr, torch.get_num_threads()), rowptr, *given)
+    in_threads(kernel, _equal_shares(rowptr, torch.get_num_threads()), rowptr, *given)
 
 
-def _in_threads(kernel: Any, bounds: list[int], *given: Any) -> None:
+def in_threads(kernel: Any, bounds: list[int], *given: Any) -> None:
     """Run a kernel between each two bounds, which may not write where another stretch writes."""
     arrays = [one.detach().contiguous().numpy() if isinstance(one, Tensor) else one for one in given]
     if len(bounds) == 2:
@@ -376,7 +376,7 @@ def _equal_shares(rowptr: Tensor, shares: int) -> list[int]:
     return [0, *torch.searchsorted(rowptr, targets.to(rowptr.dtype)).tolist(), rowptr.numel() - 1]
 
 
-def _cuts(size: int, step: int = 1) -> list[int]:
+def cuts(size: int, step: int = 1) -> list[int]:
     """Numbers that cut ``0..size`` into about equal runs, at multiples of a step, one for each thread."""
     steps = -(-size // step)
     shares = min(torch.get_num_threads(), steps)

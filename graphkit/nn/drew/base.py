@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,7 @@ from torch_geometric.nn import SAGEConv
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
+from graphkit.nn.drew.at_once import KnownHop, Parts, known, sum_at_once, takes
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparsityPattern, split_pattern, unweighted_pattern
@@ -116,8 +117,12 @@ class DRewConv(Layer):
     def forward(self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None = None) -> Tensor:
         """The sum over hops; see the class for shapes."""
         self.refuse_messages("sends them by its convs")
-        out = self.update_self(x if isinstance(x, Tensor) else x[-1])
-        for k, source, edges, weight in self.each_hop(x, edge_index, hop_distance):
+        states, graph, distance = self.read(x, edge_index, hop_distance)
+        hops = [] if graph.traced else self._known_hops()
+        if hops and takes(graph, states, hops):
+            return sum_at_once(graph, distance, states, hops)
+        out = self.update_self(states[-1])
+        for k, source, edges, weight in self.each_hop(states, graph, distance):
             conv = self.convs[0 if self.shared_weights else k - 1]
             out = self.add(out, conv(source, self._for(conv, edges)), weight)
         assert out is not None
@@ -144,12 +149,30 @@ class DRewConv(Layer):
         message = message if weight is None else weight * message
         return message if out is None else out + message
 
-    def each_hop(
+    def parts_of_self(self) -> Parts | None:
+        """What :meth:`update_self` adds, in parts that kernels know, or ``None`` (default: ``None``)."""
+        return None
+
+    def _known_hops(self) -> list[KnownHop]:
+        """The summands, if kernels know all of them; else none."""
+        if self.official_skip_empty_hops or self.hop_logits is not None or self._explain:
+            return []
+        parts = [cast(Any, conv).parts() if hasattr(conv, "parts") else None for conv in self.convs]
+        parts = parts * self.num_hops if self.shared_weights else parts
+        alpha = 1 / self.num_hops if self.convex_combination else 1.0
+        hops = [KnownHop(k, self._delay(k), alpha, each) for k, each in enumerate(parts, 1) if each is not None]
+        if len(hops) < self.num_hops:
+            return []
+        own = self.parts_of_self()
+        hops = hops if own is None else [KnownHop(0, 0, 1.0, own), *hops]
+        return hops if known(self, hops) else []
+
+    def read(
         self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None
-    ) -> Iterator[tuple[int, Tensor, SparsityPattern, Tensor | float | None]]:
-        r"""For :math:`k = 1, \dots, K` the distance, the state to read, the edges and the weight (``None`` for 1)."""
-        states = [x] if isinstance(x, Tensor) else x
-        needed = 1 if isinstance(x, Tensor) else 1 + self._delay(self.num_hops)
+    ) -> tuple[Sequence[Tensor], SparsityPattern, Tensor]:
+        """The states that are read, the current one last, all pairs, and the distance of each."""
+        needed = 1 + self._delay(self.num_hops)
+        states = [x] * needed if isinstance(x, Tensor) else x
         if len(states) < needed:
             raise ValueError(
                 f"{type(self).__name__} with num_hops={self.num_hops} and nu={self.nu} reads {needed} states, got "
@@ -159,13 +182,17 @@ class DRewConv(Layer):
         graph = unweighted_pattern(self.edges(edge_index, size), size, type(self).__name__)
         if hop_distance is None:
             hop_distance = graph.cached("one hop", lambda: torch.ones_like(graph.col, dtype=torch.uint8))
-        hops = split_pattern(graph, hop_distance, range(1, self.num_hops + 1))
+        return states[-needed:], graph, hop_distance
+
+    def each_hop(
+        self, states: Sequence[Tensor], graph: SparsityPattern, distance: Tensor
+    ) -> Iterator[tuple[int, Tensor, SparsityPattern, Tensor | float | None]]:
+        r"""For :math:`k = 1, \dots, K` the distance, the state to read, the edges and the weight (``None`` for 1)."""
         weights = self._hop_weights()
-        for k, (edges, _) in enumerate(hops, 1):
+        for k, (edges, _) in enumerate(split_pattern(graph, distance, range(1, self.num_hops + 1)), 1):
             if self.official_skip_empty_hops and edges.edge_index().size(1) == 0:
                 continue
-            delay = 0 if isinstance(x, Tensor) else self._delay(k)
-            yield k, states[-1 - delay], edges, weights[k - 1]
+            yield k, states[-1 - self._delay(k)], edges, weights[k - 1]
 
     def _delay(self, k: int) -> int:
         return 0 if k <= self.nu else k - int(self.nu)

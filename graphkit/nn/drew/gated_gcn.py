@@ -73,7 +73,7 @@ class DRewGatedGCNConv(DRewConv):
         state = x if isinstance(x, Tensor) else x[-1]
         out, logit = self.A(state), self.D(state)
         maps: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}  # hops without delay share source and map
-        for k, source, edges, weight in self.each_hop(x, edge_index, hop_distance):
+        for k, source, edges, weight in self.each_hop(*self.read(x, edge_index, hop_distance)):
             position = 0 if self.shared_weights else k - 1
             if (position, id(source)) not in maps:
                 maps[position, id(source)] = self.convs[position](source)

@@ -10,6 +10,7 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.nn.drew.at_once import Parts
 from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.gcn_conv import GCNConv
 from graphkit.nn.node_axis import one_graph
@@ -87,7 +88,7 @@ class DRewGCNConv(DRewConv):
         if not self.paper_form:
             return super().forward(x, edge_index, hop_distance)
         states = [x] if isinstance(x, Tensor) else x
-        first_hop = next(iter(self.each_hop(x, edge_index, hop_distance)))[2]
+        first_hop = next(iter(self.each_hop(*self.read(x, edge_index, hop_distance))))[2]
         degree = first_hop.in_degree.unsqueeze(1)
         scale = degree.clamp(min=1).to(states[-1].dtype).rsqrt()
         scaled = [state * scale for state in states]
@@ -115,3 +116,10 @@ class _GCNLayer(nn.Module):
             out = self.norm(out)
         out = self.act(drop(out, self.dropout, self.training))
         return l2_normalize(out) if self.l2_norm else out
+
+    def parts(self) -> Parts | None:
+        """The layer's parts, unless messages are asked for or entries dropped."""
+        conv = self.conv
+        if type(conv) is not GCNConv or conv.sends_messages or (self.dropout and self.training):
+            return None
+        return Parts(conv.lin, conv.bias, self.norm, self.act, unit=self.l2_norm, loops=True)
