@@ -298,7 +298,9 @@ class _PathLSTM(torch.autograd.Function):
                     sigmoid_backward(dc * parent_c.index_select(0, parent[rows]), f, grad_input=df)
                     torch.mul(dc, f, out=through_forget[rows])
             grad_table.index_add_(0, row, grad)
-            if grad_distance is not None:
+            if grad_distance is not None and grad.is_cuda:
+                grad_distance.index_add_(0, distance, grad)
+            elif grad_distance is not None:  # many rows for each distance: a product is faster
                 chosen = torch.nn.functional.one_hot(distance, ctx.num_distances).to(grad.dtype)
                 grad_distance.addmm_(chosen.t(), grad)
             if level > 0:
@@ -322,7 +324,7 @@ def _workspace(table: Tensor, steps: Sequence[tuple[Tensor | None, Tensor, Tenso
 
 
 def _blocks(gates: Tensor) -> list[slice]:
-    """Rows in blocks that stay in a processor's cache."""
+    """Rows in blocks that stay in a processor's cache, or take little of a GPU's memory."""
     num_rows, width = gates.shape
-    size = num_rows if gates.is_cuda else backend.BLOCK // width + 1
+    size = (backend.DEVICE_BLOCK if gates.is_cuda else backend.BLOCK) // width + 1
     return [slice(start, start + size) for start in range(0, num_rows, size)] if num_rows > 0 else []

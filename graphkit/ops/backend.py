@@ -51,6 +51,7 @@ from graphkit.core.validate import check_choice
 _TORCH_NAME = {"sum": "sum", "max": "amax", "min": "amin"}
 _HAS_MKL = torch.backends.mkl.is_available()
 BLOCK = 2**18  # numbers per block: about a megabyte
+DEVICE_BLOCK = 2**26  # those of a GPU, whose kernels want many: a quarter of a gigabyte
 LARGE = 2**22  # numbers read: from here on a compiled kernel is worth loading numba
 _choice: contextvars.ContextVar[str] = contextvars.ContextVar("graphkit_backend", default="auto")
 

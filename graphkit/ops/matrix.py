@@ -269,7 +269,12 @@ def _extreme(matrix: SparseMatrix, x: Tensor, reduce: str) -> Tensor:
     pattern = matrix.pattern
     if pattern.traced:
         return cast(Any, pattern).extreme(matrix.values, x, reduce)
-    return Extreme.apply(x, matrix.values, pattern, pattern.groups, reduce)
+    width = x.size(1)
+    if x.is_cuda and not backend.fused(x):  # a row per edge is written, of so many columns at once
+        width = max(1, backend.DEVICE_BLOCK // max(pattern.num_edges, 1))
+    parts = x.split(width, dim=1) if width < x.size(1) else [x]
+    parts = [Extreme.apply(part, matrix.values, pattern, pattern.groups, reduce) for part in parts]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 class _Product(torch.autograd.Function):

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from graphkit.ops import backend
+
 _BLOCK = 2**19  # numbers of a block of pairs: two megabytes, which stay in the cache
 _KEEP = 2**26  # numbers stored for the backward pass at most; of larger inputs they are computed again
 
@@ -189,6 +191,6 @@ def _differentiable_backward(needed: tuple[bool, ...], inputs: tuple[Tensor, ...
 
 
 def _blocks(a: Tensor) -> Iterator[slice]:
-    """Runs of rows; a single one on a GPU, whose kernels want many."""
-    step = a.size(0) if a.is_cuda else max(64, _BLOCK // (8 * a.size(1)))
-    return (slice(start, start + step) for start in range(0, a.size(0), max(step, 1)))
+    """Runs of rows, long ones on a GPU, whose kernels want many."""
+    step = max(64, (backend.DEVICE_BLOCK if a.is_cuda else _BLOCK) // (8 * a.size(1)))
+    return (slice(start, start + step) for start in range(0, a.size(0), step))
