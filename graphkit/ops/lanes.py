@@ -295,6 +295,44 @@ def _exp_single(x: Any) -> Any:
     return p * _power_of_two(shifted)
 
 
+@intrinsic
+def _to_bits(typing_context: Any, x: Any) -> Any:
+    """The bits of a number in single precision."""
+    kind = types.int32(types.float32)
+    return kind, lambda context, builder, signature, arguments: builder.bitcast(arguments[0], ir.IntType(32))
+
+
+@intrinsic
+def _of_bits(typing_context: Any, bits: Any) -> Any:
+    """The number in single precision that has these bits."""
+    kind = types.float32(types.int32)
+    return kind, lambda context, builder, signature, arguments: builder.bitcast(arguments[0], ir.FloatType())
+
+
+@part_of_kernel
+def _log_single(x: Any) -> Any:
+    """The logarithm of a positive number to about one unit in the last place; infinity and NaN are their own."""
+    small = x < _f(1.1754944e-38)  # below these there are no bits for an exponent
+    bits = np.int32(_to_bits(x * _f(8388608.0) if small else x))
+    power = np.int32(bits >> np.int32(23)) - np.int32(150 if small else 127)
+    m = _of_bits(np.int32((bits & np.int32(0x7FFFFF)) | np.int32(0x3F800000)))
+    large = m > _f(1.4142135)
+    m, n = (_f(0.5) * m if large else m) - _f(1), _f(power) + (_f(1) if large else _f(0))
+    p = _f(7.0376836292e-2)
+    p = p * m - _f(1.1514610310e-1)
+    p = p * m + _f(1.1676998740e-1)
+    p = p * m - _f(1.2420140846e-1)
+    p = p * m + _f(1.4249322787e-1)
+    p = p * m - _f(1.6668057665e-1)
+    p = p * m + _f(2.0000714765e-1)
+    p = p * m - _f(2.4999993993e-1)
+    p = p * m + _f(3.3333331174e-1)
+    square = m * m
+    out = m * square * p - _f(2.12194440e-4) * n - _f(0.5) * square
+    out = m + out + _f(0.693359375) * n
+    return out if x < _f(np.inf) else x
+
+
 def exp(x: Any) -> Any:
     """The exponential, in a form that LLVM computes for several numbers at once where they are float32."""
 
@@ -302,3 +340,12 @@ def exp(x: Any) -> Any:
 @overload(exp, strict=False, jit_options={"forceinline": True})
 def _choose_exp(x: Any) -> Any:
     return (lambda x: _exp_single(x)) if x == types.float32 else (lambda x: math.exp(x))
+
+
+def log(x: Any) -> Any:
+    """The logarithm of a positive number, in a form that LLVM computes for several at once where they are float32."""
+
+
+@overload(log, strict=False, jit_options={"forceinline": True})
+def _choose_log(x: Any) -> Any:
+    return (lambda x: _log_single(x)) if x == types.float32 else (lambda x: math.log(x))

@@ -13,6 +13,8 @@ from torch_geometric.nn import GINEConv, SAGEConv
 from torch_geometric.nn.aggr import MaxAggregation, MeanAggregation, MinAggregation, SumAggregation
 
 from graphkit.nn.aggr import GNPAggregation, RecurrentAggregation, gnp
+from graphkit.nn.aggr.gnp import _Norms, _norms
+from graphkit.nn.aggr.sets import find_sets
 
 
 def some_sets(seed: int = 0, zeros: bool = False) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -202,3 +204,37 @@ def test_recurrent_order(cell):
     expected = module(x, index, dim_size=5)
     mixed = torch.randperm(30)
     torch.testing.assert_close(module(x[mixed], index[mixed], dim_size=5), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("width", [3, 16])
+def test_kernels_give_what_operations_do_whatever_the_threads(dtype, width):
+    """Values and gradients, of sets in any order, with zeros, tiny and huge elements, and of empty sets."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(60, width, generator=generator, dtype=dtype)
+    x[torch.rand(x.shape, generator=generator) < 0.2] = 0
+    x[:2] = torch.tensor([[torch.finfo(dtype).tiny / 4], [1e30]], dtype=dtype)
+    index = torch.randint(1, 9, (60,), generator=generator)
+    index[:2] = torch.tensor([9, 10])
+    p, q = (torch.rand(2, width, generator=generator, dtype=dtype) for _ in range(2))
+    p = (p + 0.5) * torch.tensor([[1.0], [-1.0]], dtype=dtype)
+    inputs, sets = [each.requires_grad_() for each in (x, p, q)], find_sets(index, None, 12, 60)
+
+    def run(function):
+        out = function(*inputs)
+        return [out, *torch.autograd.grad(out.clamp(max=1e6).sum(), inputs)]
+
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            results.append(run(lambda *given: _norms(*given, sets)))
+    finally:
+        torch.set_num_threads(before)
+    rtol = 2e-4 if dtype == torch.float32 else 1e-9
+    for one, three, expected in zip(*results, run(_Norms(sets).definition), strict=True):
+        assert torch.equal(one, three)
+        torch.testing.assert_close(one, expected, rtol=rtol, atol=1e-6)
+    with torch.no_grad():
+        x[3] = torch.nan
+        assert _norms(*inputs, sets).isnan().any(1).tolist() == [k == int(index[3]) for k in range(12)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,9 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Count, Interval, NonNegative
 from graphkit.nn.aggr.base import SetAggregation
 from graphkit.nn.aggr.sets import Sets, find_sets
+from graphkit.ops.fused import Kernels
 
 _LOG_ZERO = -1e30  # finite, so that 0 * log(0) is 0
-# Relative to the scale of its set a power is between exp(-30) and 1. That of a zero stands out as exp(-70), too small
-# to be seen in a sum, or for a negative exponent as exp(70), too large to be missed. Single precision holds them all.
-_SAFE, _ZERO, _DIVERGED = 30.0, 50.0, 70.0
 
 
 def gnp(
@@ -66,7 +64,7 @@ def gnp(
         raise ValueError(f"gnp: x has shape {list(x.shape)}, expected [num_elements, channels]")
     if bool((x < 0).any()):
         raise ValueError(f"gnp: x has negative elements (smallest {float(x.min()):.3g}); apply relu or abs first")
-    p, q = (torch.as_tensor(value, dtype=x.dtype, device=x.device) for value in (p, q))
+    p, q = (torch.as_tensor(value, dtype=x.dtype, device=x.device).view(1, -1) for value in (p, q))
     if bool((p == 0).any()):
         raise ValueError("gnp: p=0 is a pole of the norm; use another exponent")
     if index is None and ptr is None:
@@ -75,7 +73,7 @@ def gnp(
         dim_size = ptr.numel() - 1
     if dim_size is None:
         dim_size = int(index.max()) + 1 if index is not None and index.numel() > 0 else 0
-    return _norms(x, [(p.view(-1), q.view(-1))], find_sets(index, ptr, dim_size, x.size(0)))[0]
+    return _norms(x, p, q, find_sets(index, ptr, dim_size, x.size(0)))
 
 
 class GNPAggregation(SetAggregation):
@@ -149,79 +147,59 @@ class GNPAggregation(SetAggregation):
 
     def aggregate(self, x: Tensor, sets: Sets) -> Tensor:
         x = self.activation(x)
-        branches = _norms(x + self.eps if self.eps else x, zip(self.p, self.q), sets)
-        return self.lin(torch.cat(branches, dim=-1))
+        return self.lin(_norms(x + self.eps if self.eps else x, self.p, self.q, sets))
 
 
-def _norms(x: Tensor, exponents: Iterable[tuple[Tensor, Tensor]], sets: Sets) -> list[Tensor]:
-    log, span = _Log.apply(x)
-    return [_Norm.apply(log, p, q, sets, span) for p, q in exponents]
+def _norms(x: Tensor, p: Tensor, q: Tensor, sets: Sets) -> Tensor:
+    """The norms of each set ``[N, B * F]``, for exponents ``[B, F or 1]``, side by side."""
+    work = _Norms(sets)
+    if x.device.type != "cpu" or x.dtype not in (torch.float32, torch.float64):
+        return work.definition(x, p, q)
+    return Kernels(work.forward, work.backward, work.definition)(x, p, q)
 
 
-class _Log(torch.autograd.Function):
-    """The logarithm of non-negative elements, finite at 0, and an interval with all of 0 and the true logarithms."""
+class _Norms:
+    """The norms both ways, and again in operations that have derivatives of any order."""
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, tuple[float, float]]:
-        log = torch.threshold(x, 0, 1.0).log_()  # processors are slow at the logarithm of 0
-        if log.is_cuda:  # which would be waited for
-            low, high = 0.0, math.inf
-        else:
-            low, high = (float(end) for end in torch.aminmax(log)) if log.numel() > 0 else (0.0, 0.0)
-        ctx.save_for_backward(x)
-        return log.add_((x <= 0).to(log.dtype), alpha=_LOG_ZERO), (min(low, 0.0), max(high, 0.0))
+    def __init__(self, sets: Sets) -> None:
+        self.sets = sets
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor, _: None) -> Tensor:
-        (x,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward(grad, x, 0).div_(torch.threshold(x, 0, 1.0))
+    def forward(self, x: Tensor, p: Tensor, q: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The norms; logarithms, and of sets their extremes, sums of powers, moments and what has a derivative."""
+        from graphkit.ops import norm_kernels as kernels
 
-
-class _Norm(torch.autograd.Function):
-    """The norm of elements given by their logarithms, with its derivatives in closed form."""
-
-    @staticmethod
-    def forward(ctx: Any, log: Tensor, p: Tensor, q: Tensor, sets: Sets, span: tuple[float, float]) -> Tensor:
-        low, high = span
-        positive = p > 0
-        in_range = high < math.inf and float(p.abs().max()) * (high - low) < _SAFE
-        if in_range:  # one scale for all sets keeps every exponential in range
-            top = away = torch.where(positive, high, low).to(log.dtype).expand(1, -1)
-        else:
-            top = torch.where(positive, sets.reduce(log, "max"), sets.reduce(log, "min"))
-            top.masked_fill_(top <= _LOG_ZERO / 2, 0.0)
-            away = sets.gather(top)
-        scaled = torch.sub(log, away).mul_(p).clamp_(-_DIVERGED, _DIVERGED)
-        power = scaled.exp()
-        total = sets.reduce(power, "sum")
-        zero = (total < math.exp(-_ZERO)) | (total > math.exp(_ZERO))
+        exponents = p.expand(-1, x.size(1)).contiguous()
+        logs, top, total, moment = kernels.sums(self.sets.starts, self.sets.rows, x, exponents)
+        zero = (total == 0) | (total == math.inf)
         total.masked_fill_(zero, 1.0)
-        log_size = sets.sizes.clamp(min=1).to(log.dtype).log_().unsqueeze(1)
-        exponent = top + total.log() / p - q * log_size
-        largest = _largest(log.dtype)
-        beyond = exponent > largest
-        out = exponent.clamp_(max=largest).exp_().masked_fill_(zero, 0.0)
-        ctx.sets = sets
-        ctx.save_for_backward(log, p, q, scaled, power, total, out, beyond, log_size)
-        return out
+        exponent = total.log().div_(p.unsqueeze(1)).add_(top).sub_(q.unsqueeze(1) * self.sets.log_sizes(x.dtype))
+        beyond = exponent > _largest(x.dtype)
+        out = exponent.clamp_(max=_largest(x.dtype)).exp_().masked_fill_(zero, 0.0)
+        return out.transpose(0, 1).flatten(1), (logs, exponents, top, total, moment, out.masked_fill(beyond, 0.0))
 
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Any:
-        log, p, q, scaled, power, total, out, beyond, log_size = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody wants second derivatives
-            composite = _composite(log, p, q, ctx.sets)
-            return *torch.autograd.grad(composite, (log, p, q), grad, create_graph=True), None, None
-        weight = (grad * out).masked_fill_(beyond, 0.0)
-        grad_log = ctx.sets.gather(weight / total).mul_(power)
-        slope = ((grad_log * scaled).sum(0) - (weight * total.log()).sum(0)) / p.square()
-        return grad_log, slope.sum_to_size(p.shape), -(weight * log_size).sum(0).sum_to_size(q.shape), None, None
+    def backward(self, inputs: Sequence[Tensor], kept: Sequence[Tensor], grad: Tensor) -> tuple[Tensor, ...]:
+        """The gradients of elements and of both exponents."""
+        from graphkit.ops import norm_kernels as kernels
 
+        x, p, q = inputs
+        logs, exponents, top, total, moment, slope = kept
+        weight = slope * grad.unflatten(1, (p.size(0), -1)).transpose(0, 1)
+        share = weight / total
+        of_x = kernels.backward(self.sets.starts, self.sets.rows, x, logs, exponents, top, share)
+        of_p = ((share * moment).sum(1) * exponents - (weight * total.log()).sum(1)) / exponents.square()
+        of_q = -(weight * self.sets.log_sizes(x.dtype)).sum(1)
+        return of_x, of_p.sum_to_size(p.shape), of_q.sum_to_size(q.shape)
 
-def _composite(log: Tensor, p: Tensor, q: Tensor, sets: Sets) -> Tensor:
-    """The same from differentiable operations."""
-    size = sets.sizes.to(log.dtype).unsqueeze(1)
-    exponent = ops.scatter(p * log, sets.index, sets.num_sets, "logsumexp") / p - q * size.clamp(min=1).log()
-    return exponent.clamp(max=_largest(log.dtype)).exp().masked_fill(size == 0, 0.0)
+    def definition(self, x: Tensor, p: Tensor, q: Tensor) -> Tensor:
+        """The norms from differentiable operations."""
+        log = torch.threshold(x, 0, 1.0).log() + (x <= 0).to(x.dtype) * _LOG_ZERO
+        size = self.sets.sizes.unsqueeze(1)
+        norms = []
+        for power, of_size in zip(p, q):
+            top = ops.scatter(power * log, self.sets.index, self.sets.num_sets, "logsumexp") / power
+            exponent = top - of_size * self.sets.log_sizes(x.dtype)
+            norms.append(exponent.clamp(max=_largest(x.dtype)).exp().masked_fill(size == 0, 0.0))
+        return torch.cat(norms, dim=1)
 
 
 def _largest(dtype: torch.dtype) -> float:

@@ -38,6 +38,15 @@ class Sets(Caching, Groups):
         index = self.index.unsqueeze(1) * number + torch.arange(number, device=self.index.device)
         return Sets(index.view(-1), self.num_sets * number)
 
+    @property
+    def starts(self) -> Tensor:
+        """Where each set begins among ``rows``, then their number ``[num_sets + 1]``."""
+        return self.cached("starts", lambda: starts(self.sizes))
+
+    def log_sizes(self, dtype: torch.dtype) -> Tensor:
+        """The logarithm of the number of elements of each set, 0 for empty ones ``[num_sets, 1]``."""
+        return self.cached(("log_sizes", dtype), lambda: self.sizes.clamp(min=1).to(dtype).log_().unsqueeze(1))
+
     def shuffled(self) -> Tensor:
         """The elements set by set, in random order within each."""
         return ((self.index << 31) + torch.randint(2**31, self.index.shape, device=self.index.device)).argsort()
@@ -49,7 +58,7 @@ class Sets(Caching, Groups):
         Only elements with equal values stay in the given order, so what is computed from the ordered values does not
         depend on it.
         """
-        rank = starts(self.sizes)[self.index]  # how many elements come before, as far as it is decided
+        rank = self.starts[self.index]  # how many elements come before, as far as it is decided
         tied = self.rows
         for channel in x.unbind(1):
             tied = tied[channel[tied].sort(stable=True).indices]
