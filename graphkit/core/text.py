@@ -75,3 +75,17 @@ def number(value: float, unit: str = "%", sign: str = "") -> str:
     if not unit:
         return f"{value:{sign}.3g}"
     return f"{value:{sign}.2g}" if 0 < abs(value) < 0.1 else f"{value:{sign}.2f}"
+
+
+def in_number(count: int, noun: str) -> str:
+    """So many of something, in words.
+
+    Args:
+        count: How many.
+        noun: What, in the singular.
+
+    Example:
+        >>> in_number(1, "node"), in_number(1000, "node")
+        ('1 node', '1000 nodes')
+    """
+    return f"{count} {noun}{'s' if count != 1 else ''}"

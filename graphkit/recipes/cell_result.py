@@ -27,7 +27,7 @@ class CellResult:
         config_hash: The digest of the experiment.
         against: The variant that it is compared with, run by run.
         runs: One dict per seed and split: scores in the table's unit (``also_test``: by further split), ``baseline``,
-            best epoch, epochs, seconds, parameters, split and its hash.
+            best epoch, epochs, seconds, parameters, how many items were judged, split and its hash.
         missing: The first raw file that is not at hand; then there are no runs.
         margin: A margin narrower than the metric's, in the table's unit.
         not_comparable: Why the published value stands for something else.
@@ -62,9 +62,15 @@ class CellResult:
         return self._test[1]
 
     @property
+    def judged(self) -> str:
+        """How many items a test score is of, in words; empty where no run has kept it."""
+        return " or ".join(dict.fromkeys(run["judged"] for run in self.runs if "judged" in run))
+
+    @property
     def measured(self) -> str:
-        """The mean with the standard deviation and the unit, in words."""
-        return f"{in_words(self.mean, self.std)} {self.unit}".strip()
+        """The mean with the standard deviation, the unit and :attr:`judged`, in words."""
+        score = f"{in_words(self.mean, self.std)} {self.unit}".strip()
+        return f"{score} on {self.judged}" if self.judged else score
 
     @property
     def _test(self) -> Score:

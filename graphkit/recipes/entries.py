@@ -109,10 +109,17 @@ class Entry:
         cell, known, verdict = self.cell, self.cell.published, self.verdict
         difference = "" if verdict.difference is None else number(verdict.difference, cell.unit, "+")
         spread = "" if verdict.half_width is None else f" ± {number(verdict.half_width, cell.unit)}"
-        margin = "" if verdict.margin is None else f"{verdict.margin:.3g}"
-        baseline = "" if cell.baseline is None else number(cell.baseline, cell.unit)
+        unit = f" {verdict.unit}" if difference else ""
+        baseline = "" if cell.baseline is None else f"{number(cell.baseline, cell.unit)} {cell.unit}".rstrip()
         split = f"{split_title(cell.split)} [{cell.split_hash}]"
-        texts = [cell.metric, difference + spread, margin, verdict.reason, baseline, source(known)]
+        texts = [
+            cell.metric,
+            difference + spread + unit,
+            verdict.margin_in_words,
+            verdict.reason,
+            baseline,
+            source(known),
+        ]
         cells = [*texts, "" if known is None else known.split, split, self.result.date]
         return [self.name, *(text or "—" for text in cells)]
 

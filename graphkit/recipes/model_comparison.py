@@ -48,6 +48,7 @@ class ModelComparison(RunComparison):
         unit: The unit of all scores.
         runs: Each run as a dict: model, seed, split, test, val, best_epoch, epochs, seconds, ...
         baseline: The score of predictors that ignore their input, if it is known.
+        judged: How many items a test score is of, in words, such as ``"1000 nodes"``.
     """
 
     task: str = ""
@@ -55,12 +56,13 @@ class ModelComparison(RunComparison):
     unit: str = ""
     runs: list[Run] = field(default_factory=list)
     baseline: float | None = None
+    judged: str = ""
 
     @property
     def _title(self) -> str:
         splits = len({run["split"] for run in self.runs})
         over = f"{splits} splits, " if splits > 1 else ""
-        return f"{self.task}: {self._label}, {over}{len(self.runs) // len(self.scores)} runs each"
+        return f"{self.task}: {self._label} on {self.judged}, {over}{len(self.runs) // len(self.scores)} runs each"
 
     @property
     def _label(self) -> str:
@@ -211,6 +213,7 @@ class _Part:
         ratio: The number of test examples per example of training and validation.
         baseline: The score that needs no model.
         unit: The unit in which scores are shown.
+        judged: How many items the test part has, in words.
     """
 
     name: str
@@ -219,6 +222,7 @@ class _Part:
     ratio: float
     baseline: float | None
     unit: str
+    judged: str
 
     @classmethod
     def of(cls, task: Task, split: Any) -> _Part:
@@ -226,7 +230,9 @@ class _Part:
         judged = [type(task), task.target, task.fresh_metric(), task.sampler]
         digest = hash_config([task.content_hash, task.split.hash, task.describe(), hash_object(judged)])
         unit = "%" if is_percent(task.metric) else ""
-        return cls(task.split.name, split, digest, test / (train + val), task.baseline(), unit)
+        return cls(
+            task.split.name, split, digest, test / (train + val), task.baseline(), unit, task.judged_items("test")
+        )
 
 
 @dataclass
@@ -302,4 +308,12 @@ def _compared(
     found = compare_runs(scores, against, overlap=overlap, higher_is_better=task.higher_is_better)
     known = [in_unit(part.baseline, unit) for part in parts if part.baseline is not None]
     baseline = fmean(known) if len(known) == len(parts) else None
-    return ModelComparison(**vars(found), task=task.name, metric=task.metric, unit=unit, runs=told, baseline=baseline)
+    return ModelComparison(
+        **vars(found),
+        task=task.name,
+        metric=task.metric,
+        unit=unit,
+        runs=told,
+        baseline=baseline,
+        judged=" or ".join(dict.fromkeys(part.judged for part in parts)),
+    )

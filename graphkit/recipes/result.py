@@ -134,7 +134,9 @@ class RecipeResult(CellTable[CellResult]):
             return f"{self.recipe}: {self.first.model} on {self.task}, {self.metric}"
         unit = f" ({self.unit})" if self.unit else ""
         place = "" if self.has_points else f"{self.task}, "
-        return f"{self.recipe}: {place}test {self.metric}{unit}"
+        items = {cell.judged for cell in self.cells.values()} - {""}
+        on = f" on {items.pop()}" if len(items) == 1 and not self.has_points else ""
+        return f"{self.recipe}: {place}test {self.metric}{unit}{on}"
 
     def _facts(self) -> Iterator[tuple[str, str]]:
         if self.is_single:
@@ -160,8 +162,7 @@ class RecipeResult(CellTable[CellResult]):
             place = f"{paper.paper}, {paper.table}, {paper.split}"
             yield "paper", f"{paper.value}{spread}{unit}{over}; {place}{doubt}"
         if cell.runs:
-            ours = f"{in_words(cell.mean, cell.std)}{unit}, n={cell.n}"
-            yield "ours", f"{ours}; split {cell.split} [{cell.split_hash}]"
+            yield "ours", f"{cell.measured}, n={cell.n}; split {cell.split} [{cell.split_hash}]"
         for split, values in cell.also_test.items():
             yield "also", f"{in_words(*values)}{unit}; split {split}"
         if cell.baseline is not None:

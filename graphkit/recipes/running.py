@@ -123,7 +123,7 @@ class Schedule:
 
     def reported(self, runs: Sequence[Run]) -> list[Run]:
         """What result files hold of runs."""
-        names = [*RUN_KEYS, "baseline", "num_parameters"] + ["also_test"] * bool(self.also_test)
+        names = [*RUN_KEYS, "baseline", "num_parameters", "judged"] + ["also_test"] * bool(self.also_test)
         return [{name: run[name] for name in names if name in run} for run in runs]
 
     def _in_unit(self, run: Run) -> Run:
@@ -259,7 +259,8 @@ def files_in(folder: Path) -> dict[str, Any]:
 
 def run_of(result: Result) -> Run:
     """What is saved of a run."""
-    return {key: getattr(result, key) for key in (*RUN_KEYS, "baseline", "num_parameters", "hardware", "versions")}
+    keys = (*RUN_KEYS, "baseline", "num_parameters", "hardware", "versions")
+    return {key: getattr(result, key) for key in keys} | {"judged": result.judged["test"]}
 
 
 def _test(trainer: Trainer, task: Task) -> float:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 CONFIDENCE = 0.95
+# By unit of a table, that of differences; those of errors are called as the metric.
+DIFFERENCES_IN = {"%": "points", "log10": "decimal logarithms"}
 
 
 def by_split(scores: Sequence[float], splits: Sequence[Hashable] | None = None) -> list[float]:

@@ -19,7 +19,7 @@ from graphkit.core.validate import unknown_name
 from graphkit.metrics import find as find_metric
 from graphkit.metrics import is_percent
 from graphkit.recipes.papers import Paper
-from graphkit.recipes.statistics import by_split, doubted_unit, scatter
+from graphkit.recipes.statistics import DIFFERENCES_IN, by_split, doubted_unit, scatter
 
 RULE = "Welch; two one-sided 5 % tests within the margin, 95 % interval of the difference; see graphkit.recipes.judge"
 GOOD = ("equivalent", "consistent", "higher")
@@ -154,10 +154,11 @@ class Verdict:
         margin: Differences up to this are of no practical importance.
         cap: The largest half-width of the interval at which a comparison could still have failed.
         reason: Why nothing can be compared, or how many more runs would do.
+        unit: The unit of all these numbers, in words.
 
     Example:
-        >>> print(Verdict("lower", -2.0, (-3.0, -1.0), margin=1.0, cap=5.0))
-        lower: difference -2.00, 95 % interval [-3.00, -1.00], margin 1
+        >>> print(Verdict("lower", -2.0, (-3.0, -1.0), margin=1.0, cap=5.0, unit="points"))
+        lower: difference -2.00 points, 95 % interval [-3.00, -1.00], margin 1 point
     """
 
     word: str
@@ -166,11 +167,20 @@ class Verdict:
     margin: float | None = None
     cap: float | None = None
     reason: str = ""
+    unit: str = ""
 
     @property
     def half_width(self) -> float | None:
         """Half the width of :attr:`interval`."""
         return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
+
+    @property
+    def margin_in_words(self) -> str:
+        """:attr:`margin` with its unit; empty without one."""
+        if self.margin is None:
+            return ""
+        unit = self.unit.removesuffix("s") if self.margin == 1 else self.unit
+        return f"{self.margin:.3g} {unit}".rstrip()
 
     @property
     def good(self) -> bool:
@@ -187,11 +197,11 @@ class Verdict:
     def __str__(self) -> str:
         if self.difference is None or self.margin is None:
             return f"{self.word}: {self.reason}" if self.reason else self.word
-        parts = [f"difference {number(self.difference, sign='+')}"]
+        parts = [f"difference {number(self.difference, sign='+')} {self.unit}".rstrip()]
         if self.interval is not None:
             low, high = (number(end, sign="+") for end in self.interval)
             parts.append(f"95 % interval [{low}, {high}]")
-        parts += [f"margin {self.margin:.3g}", self.reason]
+        parts += [f"margin {self.margin_in_words}", self.reason]
         return f"{self.word}: {', '.join(filter(None, parts))}"
 
 
@@ -262,13 +272,14 @@ def judge(
         >>> from graphkit.recipes import Published
         >>> paper = Published(81.5, paper="A and B (2020)", table="T", split="S", spread=0.7, n=10)
         >>> print(judge([81.0, 81.9, 81.4, 80.9, 82.1], paper, "accuracy"))
-        equivalent: difference -0.04, 95 % interval [-0.76, +0.68], margin 1
+        equivalent: difference -0.04 points, 95 % interval [-0.76, +0.68], margin 1 point
         >>> print(judge([78.0, 81.9, 81.4, 77.9, 82.1], paper, "accuracy"))
-        too few runs: difference -1.24, 95 % interval [-3.85, +1.37], margin 1, 8 more runs would do
+        too few runs: difference -1.24 points, 95 % interval [-3.85, +1.37], margin 1 point, 8 more runs would do
     """
     if published is None:
         return Verdict("no published value")
     margin, cap = practical(metric, published, margin)
+    unit = DIFFERENCES_IN.get(published.unit, metric)
     each, better = np.asarray(scores, dtype=float).tolist(), find_metric(metric).higher_is_better
     if doubt := doubted_unit(each, published.value, published.unit, is_percent(metric)):
         warnings.warn(f"judge: {doubt}", stacklevel=3)
@@ -281,13 +292,13 @@ def judge(
     difference = statistics.fmean(runs) - published.value if n and not wrong else None
     if difference is None or n < 2:
         word = "not comparable" if why else "too few runs"
-        return Verdict(word, difference, margin=margin, cap=cap, reason=why or "2 are the least")
+        return Verdict(word, difference, margin=margin, cap=cap, reason=why or "2 are the least", unit=unit)
     counted = "run" if splits is None or len(set(splits)) == 1 else "split"
     comparison = Comparison(n, difference, statistics.stdev(runs), overlap, published, margin, cap, better, counted)
     why = why or (_not_above(runs, by_split(bases, splits), better, overlap, cap) if bases else "")
     word = "not comparable" if why else comparison.word
     reason = comparison.remedy if word == "too few runs" else why
-    return Verdict(word, difference, comparison.interval(0.95), margin, cap, reason)
+    return Verdict(word, difference, comparison.interval(0.95), margin, cap, reason, unit)
 
 
 def practical(metric: str, published: Published, narrower: float | None = None) -> tuple[float, float]:

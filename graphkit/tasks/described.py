@@ -9,7 +9,9 @@ from typing import Any
 from torch_geometric.data import Data
 
 from graphkit.core.display import html_table
+from graphkit.core.text import in_number
 from graphkit.tasks.scoring import Scoring
+from graphkit.tasks.split import STAGES
 
 
 class Described(Scoring):
@@ -33,6 +35,10 @@ class Described(Scoring):
         if self.stands_for:
             return self.stands_for
         return f"{self.name}: {', '.join(self._facts().values())}"
+
+    def judged_items(self, stage: str) -> str:
+        """How many items the score of a stage is of, in words: ``"1000 nodes"``."""
+        return in_number(self.split.sizes[STAGES.index(stage)], self.kind)
 
     def _repr_html_(self) -> str:
         return html_table(f"{type(self).__name__} {self.name}", () if self.stands_for else self._facts().items())

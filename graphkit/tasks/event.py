@@ -28,6 +28,7 @@ from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.constraints import Count, Seed
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
+from graphkit.core.text import in_number
 from graphkit.ops import sddmm
 from graphkit.samplers import Sampler
 from graphkit.tasks.base import Task
@@ -334,6 +335,9 @@ class EventTask(FromEvents):
         judged = hash_tensors(*self.negatives.values()) if self._links else hash_tensors(self.labels) + self.labels_of
         settings = [self.num_negatives, self.judged_part, self.snapshot, repr(self.batching)]
         return hash_config([judged, *settings, *(hash_data(graph) for graph in self.graphs)])
+
+    def judged_items(self, stage: str) -> str:
+        return in_number(self._judged_ids(stage, f"task {self.name!r}").numel(), self.kind)
 
     def names(self, stage: str | None) -> Any:
         from graphkit.tasks.tables import names_of_pairs

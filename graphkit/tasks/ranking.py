@@ -16,6 +16,7 @@ from torch_geometric.data import Data
 
 from graphkit.core.constraints import Count, Seed, Share, checked
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
+from graphkit.core.text import in_number
 from graphkit.ops import sddmm
 from graphkit.ops.indices import look_up
 from graphkit.samplers import Sampler
@@ -261,6 +262,9 @@ class RankingTask(DividedTask):
     def judged_users(self, stage: str) -> Tensor:
         """The users who have interactions of a stage, in order."""
         return self._chosen[stage][0].unique()
+
+    def judged_items(self, stage: str) -> str:
+        return in_number(self.judged_users(stage).numel(), "user")
 
     def draw_negatives(self, users: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Items that users have not seen in training ``[n, num_negatives]``; without a generator always the same.

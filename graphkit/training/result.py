@@ -17,6 +17,7 @@ from graphkit.core.display import html_table
 from graphkit.core.figures import OF_RUNS, chosen_kind
 from graphkit.core.files import read_record, write_record
 from graphkit.metrics import format_score
+from graphkit.tasks import STAGES
 from graphkit.training.showing import picture
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class Result:
         run_dir: The run's folder, if any.
         baseline: The score of the simplest predictor, one answer for all (:meth:`graphkit.tasks.Task.baseline`);
             ``None`` where there is none, and in files from before it was kept.
+        judged: How many items the score of each part of the split is of, in words, such as ``{"test": "1000 nodes"}``;
+            empty in files from before it was kept.
 
     Example:
         >>> import graphkit as gk
@@ -85,28 +88,33 @@ class Result:
     phases: list[dict[str, Any]] = field(default_factory=list)
     run_dir: str | None = None
     baseline: float | None = None
+    judged: dict[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return "\n".join([self.model, *(f"  {name:<12}{text}" for name, text in self._facts())])
 
     def __repr__(self) -> str:
         model = self.model.partition("(")[0]
-        test = format_score(self.test, self.metric)
-        return f"Result({model} on {self.task}, split {self.split}: test {self.metric} {test}, seed {self.seed})"
+        return f"Result({model} on {self.task}, split {self.split}: test {self._score('test')}, seed {self.seed})"
 
     def _repr_html_(self) -> str:
         return html_table(self.model, self._facts())
 
     def _facts(self) -> list[tuple[str, str]]:
-        test, val, baseline = (format_score(score, self.metric) for score in (self.test, self.val, self.baseline))
+        baseline = format_score(self.baseline, self.metric)
         return [
             ("task", f"{self.task}, split {self.split} [{self.split_hash}]"),
-            ("test", f"{self.metric} {test}"),
+            ("test", self._score("test")),
             ("baseline", f"{self.metric} {baseline}, ignoring the input"),
-            ("validation", f"{self.metric} {val} at epoch {self.best_epoch} ({self.epochs} trained)"),
+            ("validation", f"{self._score('val')} at epoch {self.best_epoch} ({self.epochs} trained)"),
             ("strategy", f"{self.strategy}, seed {self.seed}"),
             ("cost", f"{self.num_parameters:,} parameters, {self.seconds:.1f} s on {self.hardware}"),
         ]
+
+    def _score(self, stage: str) -> str:
+        score = getattr(self, stage)
+        items = f" on {self.judged[stage]}" if score is not None and stage in self.judged else ""
+        return f"{self.metric} {format_score(score, self.metric)}{items}"
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the result as JSON with a checksum."""
@@ -216,6 +224,7 @@ def result_of(trainer: Any, network: nn.Module, task: Task, loop: Any, config: d
         hardware=hardware(loop.engine.device),
         run_dir=None if trainer.run_dir is None else str(trainer.run_dir),
         baseline=task.baseline() if test else None,
+        judged={stage: task.judged_items(stage) for stage in STAGES},
     )
 
 

@@ -30,6 +30,7 @@ from graphkit.training.result import Result, result_of
 from graphkit.training.run_folder import RunFolder
 from graphkit.training.setting_up import configured, initialise, materialise
 from graphkit.training.settings import LoopSettings, check_together
+from graphkit.training.signed import try_negative_weights
 from graphkit.training.strategies import Backprop, Strategy
 from graphkit.training.strategies import registry as strategies
 
@@ -248,6 +249,7 @@ class Trainer(Configurable):
         network, task = configured(model, task, self.strategy, engine)
         initialise(network, task, engine, self.batch_size, self.seed, self.warm_start)
         self.strategy.setup(network, task, engine)
+        try_negative_weights(network, task, self.strategy, engine, self.batch_size, test)
 
         config = description(self, network)
         settings = LoopSettings(

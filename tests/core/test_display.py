@@ -28,8 +28,10 @@ def result(task):
 
 
 def test_a_result_is_short_in_a_prompt_and_whole_when_printed(result):
-    assert repr(result) == (f"Result(GCN on karate, split public: test accuracy {100 * result.test:.2f} %, seed 0)")
-    assert str(result).splitlines()[2] == f"  test        accuracy {100 * result.test:.2f} %"
+    score = f"accuracy {100 * result.test:.2f} % on 20 nodes"
+    assert repr(result) == f"Result(GCN on karate, split public: test {score}, seed 0)"
+    assert str(result).splitlines()[2] == f"  test        {score}"
+    assert f"accuracy {100 * result.val:.2f} % on 10 nodes at epoch" in str(result)
 
 
 def shown(result, task, folder):

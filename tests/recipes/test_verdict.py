@@ -280,7 +280,9 @@ def test_a_result_keeps_its_verdict_and_judges_its_runs_again(tmp_path):
     assert "baseline    50.00 %" in str(result)
     assert repr(result) == str(result)
     assert repr(result.cell) == f"CellResult(GCN: 80.30 ± 0.50 (std) %, n=10; {result.cell.verdict})"
-    assert str(result.cell.verdict) == "equivalent: difference +0.30, 95 % interval [-0.18, +0.78], margin 1"
+    assert (
+        str(result.cell.verdict) == "equivalent: difference +0.30 points, 95 % interval [-0.18, +0.78], margin 1 point"
+    )
 
 
 def test_results_and_recipes_with_old_keys_are_read():
@@ -295,4 +297,6 @@ def test_results_and_recipes_with_old_keys_are_read():
 
 
 def test_no_runs_have_no_difference():
-    assert cell([], paper()).verdict == Verdict("too few runs", margin=1.0, cap=5.0, reason="2 are the least")
+    assert cell([], paper()).verdict == Verdict(
+        "too few runs", margin=1.0, cap=5.0, reason="2 are the least", unit="points"
+    )

@@ -46,7 +46,7 @@ class ColumnTarget(Target):
             raise ValueError(f"{place}: a label is infinite; replace it, or NaN for a missing one")
         if self.zero_or_one and not ((known == 0) | (known == 1)).all():
             bad = known[(known != 0) & (known != 1)][0].item()
-            raise ValueError(f"{place}: a {self.name} label is {bad}, expected 0 or 1")
+            raise ValueError(f"{place}: a {self.name} label is {bad}, expected 0 or 1, or NaN for a missing one")
         if self.zero_or_one and not isinstance(self.metric, RankMetric):  # which leaves such columns out
             columns = values.view(values.size(0), -1)
             alike = torch.nan_to_num(columns, nan=0).amax(0) <= torch.nan_to_num(columns, nan=1).amin(0)
