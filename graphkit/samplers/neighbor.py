@@ -24,8 +24,10 @@ class NeighborSampler(Sampler):
 
     where :math:`B` are the roots of a batch and :math:`S_k` draws :math:`k` neighbours uniformly, all if there are no
     more. A model of :math:`L` layers needs :math:`L` fan-outs. With all neighbours (-1), roots get exactly what they
-    get on the whole graph, if layers read nothing but the neighbours' states; one that normalises by the degree of the
-    source, as GCN does, needs one hop more.
+    get on the whole graph, if layers read nothing but the neighbours' states. Nodes at the rim come without the edges
+    that enter them: a layer that divides by the degree of the source, as GCN does, needs one hop more for that, and
+    computes something else with :math:`L` fan-outs, here as in PyG. ``evaluate="whole"`` and ``"layerwise"`` judge by
+    the degrees of the whole graph.
 
     Roots come first among a batch's nodes; its ``batch_size`` says how many they are, as with PyG's ``NeighborLoader``.
 

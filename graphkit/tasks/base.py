@@ -345,8 +345,9 @@ class Task(Described):
 
         The roots of training batches are training nodes, or the ends of links to train on; the trainer's ``batch_size``
         counts them, for samplers that grow subgraphs from roots. Validation and test are predicted as the sampler's
-        ``evaluate`` says. Transforms that come after it, and the structure that a model wants precomputed, are applied
-        to each subgraph (and to the whole graph where that is evaluated)::
+        ``evaluate`` says. A node's degree is that in the subgraph, which changes what GCN computes at its rim
+        (:class:`~graphkit.samplers.NeighborSampler`). Transforms that come later, and the structure that a model wants
+        precomputed, are applied to each subgraph (and to the whole graph where that is evaluated)::
 
             task.transform(features).sampled(sampler)   # features of the whole graph
             task.sampled(sampler).transform(features)   # features of each subgraph
@@ -359,8 +360,7 @@ class Task(Described):
             sampler: The sampler, e.g. ``gk.samplers.NeighborSampler([15, 10])``.
 
         Raises:
-            TypeError: If ``sampler`` is none.
-            ValueError: If this is no task of one large graph, or is sampled already.
+            TypeError, ValueError: If ``sampler`` is none, or this is no task of one large graph, or is sampled already.
 
         Example:
             >>> import graphkit as gk

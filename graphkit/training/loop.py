@@ -47,8 +47,7 @@ class Loop:
     ) -> None:
         self.model, self.task, self.strategy = model, task, strategy
         self.engine, self.optimizers = engine, optimizers
-        self.settings = settings
-        self.callbacks = callbacks
+        self.settings, self.callbacks = settings, callbacks
         drawn = torch.initial_seed() % 2**31 if settings.seed is None else settings.seed
         self.order_seed = engine.from_first(drawn)
         engine.start_alike(model, strategy)
@@ -65,7 +64,7 @@ class Loop:
         self.train_step: Any = self.recorded or strategy.train_step
         self.feed = Feed(task, engine, settings.batch_size, settings.prefetch)
         self.history: list[Record] = []
-        self.seconds = 0.0
+        self.seconds = self.first_epoch = 0.0
         self.logged: list[tuple[Any, Mapping[str, Any]]] = []  # what the batches of this epoch have measured so far
         self._middle: Mapping[str, Any] | None = None  # a checkpoint from the middle of an epoch that goes on
         for name in [phase.name for phase in self.planned or ()]:
@@ -152,12 +151,13 @@ class Loop:
 
     def run(self) -> None:
         """Train what is left. Afterwards the model has the best weights of the last phase, or its last ones."""
-        self._saved, self._start = self.seconds, time.monotonic() - self.seconds
+        self._saved = resumed = self.seconds
+        self._start = time.monotonic() - resumed
         with deferred_interrupt(self.settings.folder is not None) as self._interrupted:
             while True:
                 while not self._phase_is_over():
-                    record = self._run_epoch()
-                    self.history.append(record)
+                    self.history.append(record := self._run_epoch())
+                    self.first_epoch = self.first_epoch or time.monotonic() - self._start - resumed
                     self._tell_of(record)
                     self._save_if_due()
                 outcome = {"best_epoch": self.best_epoch, "score": self.best_score}

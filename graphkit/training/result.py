@@ -58,6 +58,8 @@ class Result:
             ``None`` where there is none, and in files from before it was kept.
         judged: How many items the score of each part of the split is of, in words, such as ``{"test": "1000 nodes"}``;
             empty in files from before it was kept.
+        first_epoch_seconds: How many of ``seconds`` were the first epoch, in which kernels are compiled where a machine
+            meets them for the first time; ``None`` in files from before it was kept.
 
     Example:
         >>> import graphkit as gk
@@ -89,6 +91,7 @@ class Result:
     run_dir: str | None = None
     baseline: float | None = None
     judged: dict[str, str] = field(default_factory=dict)
+    first_epoch_seconds: float | None = None
 
     def __str__(self) -> str:
         return "\n".join([self.model, *(f"  {name:<12}{text}" for name, text in self._facts())])
@@ -108,8 +111,16 @@ class Result:
             ("baseline", f"{self.metric} {baseline}, ignoring the input"),
             ("validation", f"{self._score('val')} at epoch {self.best_epoch} ({self.epochs} trained)"),
             ("strategy", f"{self.strategy}, seed {self.seed}"),
-            ("cost", f"{self.num_parameters:,} parameters, {self.seconds:.1f} s on {self.hardware}"),
+            ("cost", f"{self.num_parameters:,} parameters, {self._time} on {self.hardware}"),
         ]
+
+    @property
+    def _time(self) -> str:
+        """The seconds, of which the first epoch's are told where that is most of them."""
+        told, first = f"{self.seconds:.1f} s", self.first_epoch_seconds
+        if first is None or self.epochs < 3 or first < self.seconds / 2 or first < 1:
+            return told
+        return f"{told} ({first:.1f} s of them the first epoch, in which a machine compiles kernels that are new to it)"
 
     def _score(self, stage: str) -> str:
         score = getattr(self, stage)
@@ -225,6 +236,7 @@ def result_of(trainer: Any, network: nn.Module, task: Task, loop: Any, config: d
         run_dir=None if trainer.run_dir is None else str(trainer.run_dir),
         baseline=task.baseline() if test else None,
         judged={stage: task.judged_items(stage) for stage in STAGES},
+        first_epoch_seconds=loop.first_epoch,
     )
 
 

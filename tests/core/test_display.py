@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from types import SimpleNamespace
 
@@ -73,3 +74,13 @@ def test_bars_show_on_terminals_and_in_notebooks(monkeypatch, capsys):
     assert not shows_progress(False)
     shell.config = {}  # IPython in a pipe
     assert not shows_progress()
+
+
+def test_the_first_epoch_is_told_where_it_is_most_of_the_time(result):
+    assert 0 < result.first_epoch_seconds <= result.seconds
+    slow = dataclasses.replace(result, seconds=4.0, first_epoch_seconds=3.0, epochs=9)
+    assert "4.0 s (3.0 s of them the first epoch, in which a machine compiles kernels that are new to it) on" in str(
+        slow
+    )
+    even = dataclasses.replace(slow, first_epoch_seconds=1.5)
+    assert "4.0 s on" in str(even)

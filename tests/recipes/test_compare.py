@@ -118,7 +118,7 @@ def test_processes_give_the_same_bits():
 def test_a_table_a_picture_and_latex():
     comparison = gk.compare(["GCN", "MLP"], KARATE, seeds=2, trainer=SHORT)
     head, names, *_, last = str(comparison).splitlines()
-    assert head == "karate: test accuracy (%), 2 runs each"
+    assert head == "karate: test accuracy (%) on 20 nodes, 2 runs each"
     assert names.startswith("method  mean ± 95 %")
     assert last == "baseline 40.00 %, ignoring the input"
     assert comparison.plot().axes[0].get_xlabel() == "test accuracy (%)"

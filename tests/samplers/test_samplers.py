@@ -329,3 +329,15 @@ def test_bad_requests():
         samplers.GraphSAINTEdge(3).batches(Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2))
     with pytest.raises(ValueError, match=r"hop_index describes pairs of nodes .* task.sampled\(sampler\).transform"):
         sampler.batches(Hops(2)(data))
+
+
+def test_gcn_on_all_neighbours_needs_one_hop_more_for_the_degrees_at_the_rim():
+    data, model = graph(weighted=False), GCN(4, 8, num_layers=2, out_channels=3).double().eval()
+    roots = torch.arange(5)
+
+    def error(fanouts):
+        (batch,) = samplers.NeighborSampler(fanouts).batches(data, roots, batch_size=5)
+        return (model(batch)[batch.root_index] - model(data)[roots]).abs().max().item()
+
+    assert error([-1, -1]) > 1e-3
+    assert error([-1, -1, -1]) < 1e-12
