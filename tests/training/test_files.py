@@ -265,7 +265,8 @@ def test_results_say_what_matters():
     result = fit(None, max_epochs=3)
     text = str(result)
     assert f"accuracy {100 * result.test:.2f} %" in text
-    assert f"accuracy {100 * result.val:.2f} % on {result.judged['val']} at epoch {result.best_epoch} (3 trained)" in text
+    items = result.judged["val"]
+    assert f"accuracy {100 * result.val:.2f} % on {items} at epoch {result.best_epoch} (3 trained)" in text
     assert result.split_hash in text
     assert "seed 0" in text
     assert f"{result.num_parameters:,} parameters" in text
