@@ -51,11 +51,14 @@ class Blocks:
         self.blocks, self.widths = blocks, widths
 
     def __matmul__(self, w: Tensor) -> Tensor:
-        parts = zip(self.blocks, w.split(list(self.widths)))
-        first, *others = (block @ part for block, part in parts if block is not None)
-        for other in others:
-            first = first + other
-        return first if others else first.clone()  # callers may write to it, a block may be used again
+        own, kept = [], []
+        for block, part in zip(self.blocks, w.split(list(self.widths))):
+            if block is not None:
+                (kept if isinstance(block, CachedProduct) else own).append(block @ part)
+        out = own.pop() if own else kept.pop().clone()  # callers may write to it, a kept product is used again
+        for other in (*own, *kept):
+            out.add_(other)  # in place: memory for another large result costs more than the sum
+        return out
 
 
 class CachedProduct:
