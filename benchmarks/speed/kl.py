@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from itertools import permutations
 from typing import Any
 
@@ -10,6 +11,7 @@ import networkx as nx
 import torch
 from torch import Tensor
 from torch_geometric.data import Batch, Data
+from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import to_networkx
 
 from benchmarks.speed.common import Benchmark, benchmark, random_graph
@@ -86,38 +88,86 @@ def _strip(hops: int) -> Data:
     return Data(x=x, edge_index=torch.cat([edges, edges.flip(0)], dim=1), edge_attr=torch.cat([kinds, kinds]))
 
 
-def _dense(model: KLGNN, batch: Batch, subsets: Tensor, expand: Tensor) -> Tensor:
-    """The same network with dense matrices of embedded edges, per set, as the authors compute it.
+Sum = Callable[[Tensor], Tensor]  # over neighbours, of states times what their edges are embedded as
+
+
+def _network(model: KLGNN, batch: Batch, subsets: Tensor, of_graphs: Sum, of_copies: Sum, of_sets: Sum) -> Tensor:
+    """The same network from its sums over neighbours.
 
     Args:
         model: The network.
         batch: Graphs of ``NODES`` nodes.
         subsets: The sets of this step.
-        expand: The graph of each set whose matrix is made: all sets, of which this step's are the first.
+        of_graphs: Sums of states ``[graphs, NODES, channels]``.
+        of_copies: Sums of states ``[sets, orders, NODES, channels]``.
+        of_sets: Sums of states ``[sets, NODES, channels]``.
     """
-    codes = torch.zeros(batch.num_graphs, NODES, NODES, dtype=torch.long)
-    source, target = batch.edge_index
-    codes[target // NODES, target % NODES, source % NODES] = batch.edge_attr
-    present = (codes > 0).unsqueeze(-1)
-    edges = model.edge_encoder(codes) * present
     h = model.encode(batch).view(batch.num_graphs, NODES, HIDDEN)
     for block in model.layers:
-        h = h + block(torch.einsum("gvud,gud->gvd", edges, h))
+        h = h + block(of_graphs(h))
     graph = subsets[0] // NODES
-    of_set = edges[expand][: graph.numel()]
-    orders = torch.tensor(list(permutations(range(model.l))))
+    orders = _orders(model)
     label = torch.full((graph.numel(), len(orders), NODES), model.l)
     place = (subsets % NODES).t()[:, None].expand(-1, len(orders), -1)
     z = model.label_encoder(label.scatter(2, place, orders.expand(graph.numel(), -1, -1)))
     for block in model.id_layers:
-        z = z + block(torch.einsum("svud,spud->spvd", of_set, z))
+        z = z + block(of_copies(z))
     u = model.fuse_in(h[graph] * model.id_out(z.mean(1)))
     for block in model.global_layers:
-        u = u + block(torch.einsum("svud,sud->svd", of_set, u))
+        u = u + block(of_sets(u))
     g = torch.stack([part.amax(0) for part in model.subgraph_out(u.sum(1)).split(torch.bincount(graph).tolist())])
     for block in model.regression_layers:
         g = g + block(g)
     return model.head(g)
+
+
+def _orders(model: KLGNN) -> Tensor:
+    """All orders of the labels."""
+    return torch.tensor(list(permutations(range(model.l))))
+
+
+def _dense(model: KLGNN, batch: Batch, subsets: Tensor, expand: Tensor) -> Tensor:
+    """By dense matrices of embedded edges per set, as the authors compute it; ``expand`` is the graph of each of them.
+
+    They may be made for more sets than this step's, which come first.
+    """
+    codes = torch.zeros(batch.num_graphs, NODES, NODES, dtype=torch.long)
+    source, target = batch.edge_index
+    codes[target // NODES, target % NODES, source % NODES] = batch.edge_attr
+    edges = model.edge_encoder(codes) * (codes > 0).unsqueeze(-1)
+    of_set = edges[expand][: subsets.size(1)]
+    return _network(
+        model,
+        batch,
+        subsets,
+        lambda h: torch.einsum("gvud,gud->gvd", edges, h),
+        lambda z: torch.einsum("svud,spud->spvd", of_set, z),
+        lambda u: torch.einsum("svud,sud->svd", of_set, u),
+    )
+
+
+class _Product(MessagePassing):
+    def forward(self, x: Tensor, edge_index: Tensor, edge: Tensor) -> Tensor:
+        return self.propagate(edge_index, x=x, edge=edge)
+
+    def message(self, x_j: Tensor, edge: Tensor) -> Tensor:
+        return x_j * edge
+
+
+def _copied(model: KLGNN, batch: Batch, subsets: Tensor) -> Tensor:
+    """By PyG's message passing, on a disjoint union of labelled copies."""
+    conv, graph, edge = _Product(), subsets[0] // NODES, model.edge_encoder(batch.edge_attr)
+    ends, owner = batch.edge_index % NODES, batch.edge_index[0] // NODES
+    of_graph = [(owner == g).nonzero()[:, 0] for g in range(batch.num_graphs)]
+
+    def sums(graphs: Tensor) -> Sum:
+        entries = torch.cat([of_graph[g] for g in graphs.tolist()])
+        copy = torch.arange(graphs.numel()).repeat_interleave(owner.bincount()[graphs])
+        union, weight = ends[:, entries] + NODES * copy, edge[entries]
+        return lambda x: conv(x.reshape(-1, HIDDEN), union, weight).view_as(x)
+
+    of_graphs = sums(torch.arange(batch.num_graphs))
+    return _network(model, batch, subsets, of_graphs, sums(graph.repeat_interleave(len(_orders(model)))), sums(graph))
 
 
 def _id_mpnn(l: int, rate: float, max_distance: int | None, expand: bool) -> Benchmark:  # noqa: E741
@@ -143,16 +193,20 @@ def _id_mpnn(l: int, rate: float, max_distance: int | None, expand: bool) -> Ben
         rest = batch.subset_index[0].long() // NODES
         return drawn, torch.cat([drawn[0] // NODES, rest[drawn.size(1) :]]) if expand else drawn[0] // NODES
 
-    def run(ours: bool) -> tuple[Tensor, ...]:
-        torch.manual_seed(1)  # the same sets for both
-        out = model(batch.clone()) if ours else _dense(model, batch, *sets())  # a clone: no copies were kept of it
+    def run(network: Callable[[], Tensor]) -> tuple[Tensor, ...]:
+        torch.manual_seed(1)  # the same sets for all
+        out = network()
         gradients = torch.autograd.grad(out.square().sum(), parameters)
         return out.detach(), gradients[0], gradients[-1]
 
     return Benchmark(
-        ours=lambda: run(True),
-        opponent=lambda: run(False),
+        ours=lambda: run(lambda: model(batch.clone())),  # a clone: no copies were kept of it
+        opponent=lambda: run(lambda: _dense(model, batch, *sets())),
         against="dense matrices of embedded edges per set" + (", made for all sets before some are drawn" * expand),
+        beside=(
+            "torch_geometric.nn.MessagePassing on labelled copies",
+            lambda: run(lambda: _copied(model, batch, sets()[0])),
+        ),
         rounds=3,
         tolerance=1e-2,  # float32 through 22 layer norms; tests compare in double precision
     )

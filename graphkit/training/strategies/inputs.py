@@ -51,7 +51,7 @@ class Blocks:
         self.blocks, self.widths = blocks, widths
 
     def __matmul__(self, w: Tensor) -> Tensor:
-        own, kept = [], []
+        own, kept = list[Tensor](), list[Tensor]()
         for block, part in zip(self.blocks, w.split(list(self.widths))):
             if block is not None:
                 (kept if isinstance(block, CachedProduct) else own).append(block @ part)
