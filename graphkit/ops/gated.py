@@ -75,7 +75,7 @@ def gated_mean(
         from graphkit.ops.triton import gated as kernels
     elif same and not pattern.traced and x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64):
         from graphkit.ops import kernels
-    definition = functools.partial(_definition, pattern, eps)
+    definition = functools.partial(by_ends, pattern, eps)
     if kernels is None:
         return definition(target_logit, source_logit, x)
     forward = functools.partial(kernels.gated_mean, pattern, eps)
@@ -129,7 +129,7 @@ def edge_gated_mean(
     return Kernels(forward, functools.partial(kernels.gated_mean_backward, pattern), definition)(logit, x)
 
 
-def _definition(pattern: Any, eps: float, target_logit: Tensor, source_logit: Tensor, x: Tensor) -> Tensor:
+def by_ends(pattern: Any, eps: float, target_logit: Tensor, source_logit: Tensor, x: Tensor) -> Tensor:
     """The mean, with a row per edge."""
     gate = (target_logit.index_select(0, pattern.row) + source_logit.index_select(0, pattern.col)).sigmoid()
     return _mean(pattern, eps, pattern.to_csr(gate) if pattern.traced else gate, x)

@@ -33,6 +33,12 @@ class HopSets(NamedTuple):
         """Where the set of a distance is; that of no pairs for one that no pair has."""
         return distance if distance < self.ptr.size(0) else 0
 
+    def pattern(self, number: int) -> SparsityPattern:
+        """The pattern of a set, by the number of :meth:`number`."""
+        begins = self.ptr[number]
+        col = self.col[begins[0] : begins[-1]].long()
+        return SparsityPattern(begins - begins[0], col, None, begins.numel() - 1)
+
     def scales(self, dtype: torch.dtype) -> Tensor:
         r""":math:`1 / \\sqrt{d}` of each target, its self-loop counted; all ones without loops."""
         degree = self.ptr.diff(dim=1)

@@ -12,7 +12,6 @@ from torch import Tensor
 from graphkit.ops.fused import Kernels
 from graphkit.ops.hop_sets import HopSets
 from graphkit.ops.matrix import SparseMatrix
-from graphkit.ops.pattern import SparsityPattern
 
 
 class Hop(NamedTuple):
@@ -156,8 +155,6 @@ class _HopSum:
         return sum(sums[1:], start=sums[0])
 
     def _product(self, hop: int, own: float, x: Tensor) -> Tensor:
-        rowptr = self.sets.ptr[hop]
-        col = self.sets.col[rowptr[0] : rowptr[-1]].long()
-        pairs = SparseMatrix(SparsityPattern(rowptr - rowptr[0], col, None, rowptr.numel() - 1))
+        pairs = SparseMatrix(self.sets.pattern(hop))
         scale = self.sets.scales(x.dtype)[hop].unsqueeze(1)
         return scale * (pairs.matmul(scale * x) + own * scale * x)

@@ -134,14 +134,14 @@ def _gated_mean_sources(
 
 # Gates are computed from exponentials per node: sigmoid(a + b) = 1 / (1 + exp(-a) exp(-b)). Beyond these logits a gate
 # is open or closed to the last digit, and within them no exponential is zero or infinite.
-_BOUND = {torch.float32: 80.0, torch.float64: 700.0}
+BOUND = {torch.float32: 80.0, torch.float64: 700.0}
 
 
 def gated_mean(
     pattern: SparsityPattern, eps: float, target_logit: Tensor, source_logit: Tensor, x: Tensor
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The means, and what the way back wants: exponentials, means and the sums of weights plus ``eps``."""
-    bound = _BOUND[x.dtype]
+    bound = BOUND[x.dtype]
     p, q = (logit.clamp(-bound, bound).neg_().exp_() for logit in (target_logit, source_logit))
     out, total = x.new_empty(p.shape), x.new_empty(p.shape)
     by_rows(_gated_mean, pattern.rowptr, pattern.col, p, q, x, x.new_tensor([eps]), out, total)

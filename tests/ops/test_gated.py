@@ -33,7 +33,7 @@ def inputs(dtype, targets=9, sources=7, width=5, scale=1.0):
 def test_values_and_gradients_are_those_of_the_definition(dtype, threads, compiled):
     edge_index, *values = inputs(dtype)
     graph = ops.sparsity_pattern(edge_index, (7, 9))
-    mean = functools.partial(ops.gated_mean, graph) if compiled else functools.partial(gated._definition, graph, 1e-6)
+    mean = functools.partial(ops.gated_mean, graph) if compiled else functools.partial(gated.by_ends, graph, 1e-6)
     values = [value.requires_grad_() for value in values]
     direction = torch.randn(9, 5, generator=torch.Generator().manual_seed(1), dtype=dtype)
     before = torch.get_num_threads()
@@ -59,7 +59,7 @@ def test_gradcheck():
 @pytest.mark.parametrize("scale", [30.0, 1e4])
 def test_closed_and_open_gates(dtype, scale):
     """Logits beyond the range of the exponential function, some of which cancel."""
-    bound = kernels._BOUND[dtype]
+    bound = kernels.BOUND[dtype]
     edge_index, a, b, x = inputs(dtype, scale=scale)
     a, b = a.clamp(-2 * bound, 2 * bound), b.clamp(-bound / 2, bound / 2)
     values = [value.requires_grad_() for value in (a, b, x)]

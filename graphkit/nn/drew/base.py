@@ -159,8 +159,7 @@ class DRewConv(Layer):
             return []
         parts = [cast(Any, conv).parts() if hasattr(conv, "parts") else None for conv in self.convs]
         parts = parts * self.num_hops if self.shared_weights else parts
-        alpha = 1 / self.num_hops if self.convex_combination else 1.0
-        hops = [KnownHop(k, self._delay(k), alpha, each) for k, each in enumerate(parts, 1) if each is not None]
+        hops = [KnownHop(k, self._delay(k), self._alpha, each) for k, each in enumerate(parts, 1) if each is not None]
         if len(hops) < self.num_hops:
             return []
         own = self.parts_of_self()
@@ -196,6 +195,11 @@ class DRewConv(Layer):
 
     def _delay(self, k: int) -> int:
         return 0 if k <= self.nu else k - int(self.nu)
+
+    @property
+    def _alpha(self) -> float:
+        """The weight of each hop in the sum, where none is learnt."""
+        return 1 / self.num_hops if self.convex_combination else 1.0
 
     def _hop_weights(self) -> Sequence[Tensor | float | None] | Tensor:
         if self.hop_logits is not None:

@@ -12,6 +12,9 @@ from graphkit.core.constraints import Count
 from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparsityPattern, gated_mean, row_sum
+from graphkit.ops.edge_sum import has_kernels
+from graphkit.ops.hop_gates import hop_gates
+from graphkit.ops.hop_sets import hop_sets
 
 EPS = 1e-6
 
@@ -70,14 +73,22 @@ class DRewGatedGCNConv(DRewConv):
     @one_graph
     def forward(self, x: Tensor | Sequence[Tensor], edge_index: Tensor, hop_distance: Tensor | None = None) -> Tensor:
         """The sum over hops; see the class for shapes."""
-        state = x if isinstance(x, Tensor) else x[-1]
-        out, logit = self.A(state), self.D(state)
+        states, graph, distance = self.read(x, edge_index, hop_distance)
+        out, logit = self.A(states[-1]), self.D(states[-1])
         maps: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}  # hops without delay share source and map
-        for k, source, edges, weight in self.each_hop(*self.read(x, edge_index, hop_distance)):
+
+        def mapped(k: int, source: Tensor) -> tuple[Tensor, Tensor]:
             position = 0 if self.shared_weights else k - 1
             if (position, id(source)) not in maps:
                 maps[position, id(source)] = self.convs[position](source)
-            value, source_logit = maps[position, id(source)]
+            return maps[position, id(source)]
+
+        if not self.sends_messages and self.hop_logits is None and has_kernels(graph, logit, *states):
+            values, logits = zip(*(mapped(k, states[-1 - self._delay(k)]) for k in range(1, self.num_hops + 1)))
+            sets = hop_sets(graph, distance, self.num_hops, loops=False)
+            return out + hop_gates(sets, logit, logits, values, self._alpha, EPS)
+        for k, source, edges, weight in self.each_hop(states, graph, distance):
+            value, source_logit = mapped(k, source)
             out = self.add(out, self._mean(edges, logit, source_logit, value), weight)
         return out
 
