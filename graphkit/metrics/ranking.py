@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from graphkit.core.constraints import Checked, Count
@@ -34,7 +35,8 @@ class RankingMetric(Checked, Metric):
             label: The labels, of the same shape.
         """
         top = out.detach().topk(min(self.k, out.size(1))).indices
-        self._metric.update(top.cpu(), (label > 0).nonzero().t().cpu())
+        found = label if label.dtype == torch.bool else label > 0
+        self._metric.update(top.cpu(), found.nonzero().t().cpu())
 
     def compute(self) -> float:
         return float(self._metric.compute()) if self._metric.total else float("nan")

@@ -66,19 +66,25 @@ class Rankings(PairLoader):
                 yield from self._ranked(graph, torch.arange(self.task.num_users), torch.empty(2, 0, dtype=torch.long))
 
     def _ranked(self, graph: Data, users: Tensor, chosen: Tensor) -> Iterator[Data]:
-        outputs, seen = OnePass(), self.task.chosen("train")
-        for some in users.split(max(1, _ENTRIES // self.task.num_items)):
+        outputs, size = OnePass(), max(1, _ENTRIES // self.task.num_items)
+        parts = zip(
+            users.split(size), self._rows(chosen, users, size), self._rows(self.task.chosen("train"), users, size)
+        )
+        for some, wanted, seen in parts:
             label = torch.zeros(some.numel(), self.task.num_items, dtype=torch.bool)
-            label[tuple(self._rows(chosen, some))] = True
-            judged = {"user_index": some, "edge_label": label, "seen": self._rows(seen, some)}
-            batch = self._with(graph, judged)
+            label[tuple(wanted)] = True
+            batch = self._with(graph, {"user_index": some, "edge_label": label, "seen": seen})
             batch.outputs = outputs
             yield from with_kinds([batch], edge_label="pair", seen="pair")  # whose names or rows may tell edges
 
-    def _rows(self, pairs: Tensor, users: Tensor) -> Tensor:
-        """The pairs of some users, with the number of their row for the user."""
+    def _rows(self, pairs: Tensor, users: Tensor, size: int) -> tuple[Tensor, ...]:
+        """The pairs of every ``size`` users, with the number of their row among these for the user."""
         row = torch.full((self.task.num_users,), -1).scatter_(0, users, torch.arange(users.numel()))[pairs[0]]
-        return torch.stack([row, pairs[1]])[:, row >= 0]
+        rows = torch.stack([row, pairs[1]])[:, row >= 0]
+        rows = rows[:, rows[0].argsort(stable=True)]
+        part = rows[0].div(size, rounding_mode="floor")
+        rows[0] -= part * size
+        return rows.split(part.bincount(minlength=len(users.split(size))).tolist(), dim=1)
 
     def whole(self, stage: str, draw: Draw) -> Judged:
         pairs = self.task.chosen("train")
