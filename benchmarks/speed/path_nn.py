@@ -23,7 +23,7 @@ HIDDEN, LENGTH, NODE_TYPES, EDGE_TYPES = 140, 4, 28, 4
 
 def _molecules(num_graphs: int = GRAPHS) -> Batch:
     """Random trees of bounded degree, each with a few further edges."""
-    rng = np.random.default_rng(0)
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
     graphs = []
     for _ in range(num_graphs):
         edges: set[tuple[int, int]] = set()
@@ -41,12 +41,11 @@ def _molecules(num_graphs: int = GRAPHS) -> Batch:
             degree[list(ends)] += 1
         pairs = torch.tensor(sorted(edges)).t()
         pairs = torch.cat([pairs, pairs.flip(0)], dim=1)
-        graphs.append(Data(edge_index=pairs[:, (pairs[0] * NODES + pairs[1]).argsort()], num_nodes=NODES))
-    batch = Batch.from_data_list(graphs)
-    generator = torch.Generator().manual_seed(0)
-    batch.x = torch.randint(NODE_TYPES, (batch.num_nodes, 1), generator=generator)
-    batch.edge_attr = torch.randint(EDGE_TYPES, (batch.num_edges,), generator=generator)
-    return batch
+        graph = Data(edge_index=pairs[:, (pairs[0] * NODES + pairs[1]).argsort()], num_nodes=NODES)
+        graph.x = torch.randint(NODE_TYPES, (NODES, 1), generator=generator)
+        graph.edge_attr = torch.randint(EDGE_TYPES, (graph.num_edges,), generator=generator)
+        graphs.append(graph)
+    return Batch.from_data_list(graphs)
 
 
 # ---------------------------------------------------------------------- enumeration
@@ -134,7 +133,7 @@ def _path_by_path(model: PathNN, data: Batch) -> Tensor:
     """The same network with torch's LSTM on the concatenated inputs of every path."""
     numbers = data.edge_index[0] * data.num_nodes + data.edge_index[1]  # sorted
     edges = model.edge_encoder(data.edge_attr)
-    h = model.encoder(data.x)
+    h = model.node_encoder(data.x)
     for k, layer in enumerate(model.layers, 1):
         path = data[f"path_index_{k}"].long().flip(0)
         distance = layer.conv.distance_encoder(data[f"path_distance_{k}"].long().t().flip(0))
