@@ -205,6 +205,9 @@ BASE = ["train", "--model", "gcn", "--task", "karate"]
     ("arguments", "message"),
     [
         (["trian"], "did you mean 'train'?"),
+        (["compare"], "unknown command 'compare'; did you mean 'benchmark'?"),
+        (["train", "--model", "GraphSAGE", "--task", "karate"], "PyG's is called torch_geometric.nn.GraphSAGE"),
+        ([*BASE, "--rewiring", "AddSelfLoops"], "PyG's is called torch_geometric.transforms.AddSelfLoops"),
         (["train"], "train needs a model and a task, e.g. graphkit train --model GCN --task cora"),
         (["train", "--model", "gcm", "--task", "karate"], "unknown model 'gcm'; did you mean 'GCN'?"),
         (["train", "--model", "gcn", "--task", "karat"], "unknown dataset 'karat'; did you mean 'karate'?"),

@@ -382,6 +382,11 @@ def test_a_function_of_scikit_learn_gets_the_labels_first_and_falls_where_its_na
         ("multiclass", lambda out, label: out, r"metric lambda fails for outputs \[12, 3\] .*gives tensor"),
         ("multiclass", lambda out, label: out.missing, "metric lambda fails .*has no attribute 'missing'"),
         ("regression", sklearn.accuracy_score, "metric accuracy_score fails for outputs .* of torch.float32"),
+        (
+            "multiclass",
+            sklearn.f1_score,
+            r"; if it is of classes, give lambda out, label: f1_score\(label, out.argmax\(1\)\)",
+        ),
     ],
 )
 def test_a_metric_that_cannot_judge_a_task_is_refused_when_it_is_made(target, metric, message):

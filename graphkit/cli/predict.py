@@ -41,6 +41,7 @@ def predict(arguments: list[str]) -> int:
     if options.output is None:
         table.to_csv(sys.stdout)
         return 0
+    Path(options.output).parent.mkdir(parents=True, exist_ok=True)
     table.to_csv(options.output)
     print(f"{len(table)} predictions in {options.output}")
     return 0

@@ -1,4 +1,4 @@
-"""What other libraries call the arguments of this one: a did-you-mean finds by them what no spelling is close to."""
+"""What other libraries call the arguments and commands of this one, for a did-you-mean where no spelling is close."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ _OTHER_NAMES = {
     "readout": "pooling pool global_pool",
     "aggr": "aggregation aggregator aggregator_type",
     "residual": "skip skip_connection",
+    "train": "fit",
+    "benchmark": "compare comparison",
+    "predict": "evaluate eval infer inference",
     "edge_dim": "edge_features edge_feats edge_in_channels",
 }
 SYNONYMS = {other: name for name, others in _OTHER_NAMES.items() for other in others.split()}

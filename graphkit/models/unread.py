@@ -13,6 +13,7 @@ from graphkit.core.reads import Reads, UnreadWarning, reads_of, says_something, 
 from graphkit.models.adapter import PyGModel
 from graphkit.models.base import LayeredModel, registry
 from graphkit.models.links import PairScorer
+from graphkit.models.temporal import EventModel
 
 
 def check_task(model: nn.Module, task: Any) -> None:
@@ -56,7 +57,10 @@ def _warn(message: str, field: str, cls: type) -> None:
     readers = [
         name
         for name, other in registry.classes().items()
-        if getattr(other.reads, field) and other is not cls and not issubclass(other, PairScorer)
+        if getattr(other.reads, field)
+        and other is not cls
+        and not issubclass(other, PairScorer)
+        and issubclass(other, EventModel) == issubclass(cls, EventModel)
     ]
     do = "tell them apart" if field == "direction" else "do"
     warnings.warn(f"{message}; {', '.join(sorted(readers))} {do}", UnreadWarning, stacklevel=6)

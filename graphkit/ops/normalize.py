@@ -110,7 +110,8 @@ def _normalized(
         node = int((degree < 0).nonzero()[0])
         raise ValueError(
             f"gcn_norm: node {node} has the negative weighted in-degree {float(degree[node]):.6g}, which has no square "
-            f"root{_lightest(given, node)}; use non-negative edge weights or normalize=None"
+            f"root{_lightest(given, node)}; use non-negative edge weights, or what does not divide by degrees: "
+            "GCNConv(normalize=None), GIN"
         )
     positive = degree > 0
     safe = degree.masked_fill(~positive, 1.0)  # keeps infinities out of the gradient

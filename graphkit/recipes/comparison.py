@@ -92,8 +92,8 @@ class PairedDifference:
         return asdict(self) | rounded | {"interval": [round(low, 4), round(high, 4)]} | digits
 
     def __str__(self) -> str:
-        low, high = self.interval
-        return f"{self.mean:+.2f} [{low:+.2f}, {high:+.2f}] to {self.against}"
+        mean, low, high = (round(value, 2) + 0.0 for value in (self.mean, *self.interval))  # + 0.0 turns -0.0 to 0.0
+        return f"{mean:+.2f} [{low:+.2f}, {high:+.2f}] to {self.against}"
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch_geometric
 from torch import nn
 from torch_geometric.transforms import BaseTransform
 
@@ -220,7 +221,14 @@ def find_class(part: str, path: str) -> Any:
     if "." not in path:
         if registry is None:
             raise ValueError(f"{part}: {path!r} must be an import path, e.g. torch_geometric.transforms.{path}")
-        return registry.get(path)
+        try:
+            return registry.get(path)
+        except ValueError as error:
+            pyg = torch_geometric.nn if part == "model" else torch_geometric.transforms
+            theirs = getattr(pyg, path, None)
+            if isinstance(theirs, type) and issubclass(theirs, base):
+                raise ValueError(f"unknown {registry.kind} {path!r}; PyG's is called {pyg.__name__}.{path}") from error
+            raise
     search_last()
     return import_class(path, base, part)
 

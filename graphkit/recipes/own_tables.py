@@ -89,5 +89,12 @@ def interactions_task(
 
 
 def task_of_tables(folder: str | Path) -> Callable[..., Task]:
-    """What makes a task of a folder of tables, or of a file of interactions."""
-    return interactions_task if Path(folder).expanduser().is_file() else tables_task
+    """What makes a task of a folder of tables, or of a file of interactions.
+
+    Raises:
+        ValueError: If it is one of the files of a folder of tables.
+    """
+    path = Path(folder).expanduser()
+    if path.is_file() and path.name in ("nodes.csv", "edges.csv"):
+        raise ValueError(f"task: {folder} is one of two tables; give their folder, {path.parent}")
+    return interactions_task if path.is_file() else tables_task

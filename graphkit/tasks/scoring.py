@@ -284,7 +284,11 @@ def _try_metric(metric: metrics.Metric, num_outputs: int, labels: Tensor, task: 
             metric.update(out, some)
             metric.compute()
     except Exception as error:
+        of_classes = isinstance(metric, metrics.FunctionMetric) and metric.labels_first and not some.is_floating_point()
+        remedy = (
+            f"; if it is of classes, give lambda out, label: {metric.name}(label, out.argmax(1))" if of_classes else ""
+        )
         raise ValueError(
             f"{task}: metric {metric.name} fails for outputs {list(out.shape)} and labels {list(some.shape)} of "
-            f"{some.dtype}: {error}"
+            f"{some.dtype}: {error}{remedy}"
         ) from error

@@ -337,7 +337,8 @@ def _shuffled(count: int, labels: Any, seed: int, split: str) -> _Shuffled:
     classes = sorted({value for value in values if not _is_missing(value)}, key=lambda value: (str(type(value)), value))
     if len(classes) > max(2, count // 2):
         raise ValueError(
-            f"split {split!r}: stratify has {len(classes)} different labels of {count}; these are no classes"
+            f"split {split!r}: stratify has {len(classes)} different labels of {count}; these are no classes, of "
+            "which each part could get its share; choose other labels, or give no stratify"
         )
     code_of = {value: code for code, value in enumerate(classes)}
     codes = np.array([-1 if _is_missing(value) else code_of[value] for value in values], dtype=np.int64)

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from torch import nn
+from torch_geometric.transforms import BaseTransform
+
 from graphkit.testing.arguments import check_arguments
 from graphkit.testing.bad_data import Damage, damages
 from graphkit.testing.discovery import CHECKS, CLAIMS, Case, cases, discover, instance_cases
@@ -22,6 +25,7 @@ from graphkit.testing.symmetry import (
     assert_permutation_equivariant,
     assert_permutation_invariant,
 )
+from graphkit.training.strategies import Strategy
 
 __all__ = [
     "CHECKS",
@@ -120,13 +124,22 @@ def check_strategy(target: Target) -> CheckReport:
         >>> from graphkit.training.strategies import Backprop
         >>> report = check_strategy(Backprop)
     """
+    _check_target(target)
     checks = [Case(name, check) for name, check in strategy_cases(target)]
     assert checks, f"{target!r} refuses tasks of nodes and of graphs; there is nothing to check"
     return CheckReport.of(checks)
 
 
+def _check_target(target: Any) -> None:
+    """Checks build instances of their own, as many as they need."""
+    if isinstance(target, nn.Module | BaseTransform | Strategy):
+        name = type(target).__name__
+        raise TypeError(f"{name} is an instance; give the class, or a function that builds one: lambda: {name}(...)")
+
+
 def _check(kind: str, target: Target, expected_failures: Mapping[str, str] | None) -> CheckReport:
     reasons = expected_failures or {}
+    _check_target(target)
     if isinstance(target, type):
         todo = cases(kind, target, reasons)
     else:

@@ -130,6 +130,10 @@ def apply(
     Raises:
         OSError: If the disk is full; the message names the file.
     """
+    if isinstance(transform, type):
+        raise TypeError(
+            f"apply: transform={transform.__name__} is a class, must be an instance: {transform.__name__}(...)"
+        )
     folder = _cache_folder(transform, cache_dir) if isinstance(transform, Precompute) and transform.expensive else None
     graphs = with_shared_kinds(graphs)
     starts = range(0, len(graphs), _CHUNK)

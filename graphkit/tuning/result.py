@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 from graphkit.core.display import html_table
 from graphkit.core.figures import OF_SEARCHES, chosen_kind, new_figure, nth_colour, save_figure
 from graphkit.core.files import atomic_write
+from graphkit.core.text import in_number
 from graphkit.metrics import format_score
 from graphkit.recipes import CellResult, Experiment
 from graphkit.recipes.drawing import draw_costs, spots
@@ -171,4 +172,4 @@ class SearchResult:
         return f"validation {self.metric} {format_score(self.val, self.metric)}"
 
     def _test(self) -> str:
-        return f"{self.winner.measured} over {self.winner.n} fresh runs of the winner"
+        return f"{self.winner.measured} over {in_number(self.winner.n, 'fresh run')} of the winner"

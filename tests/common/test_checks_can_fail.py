@@ -14,10 +14,20 @@ from graphkit.core.reads import Reads
 from graphkit.models import GCN
 from graphkit.nn import GCNConv
 from graphkit.ops import sparsity_pattern, spmm
-from graphkit.testing import CHECKS, assert_permutation_equivariant, check_aggregation, check_layer, random_graph
+from graphkit.testing import (
+    CHECKS,
+    assert_permutation_equivariant,
+    check_aggregation,
+    check_layer,
+    check_model,
+    check_strategy,
+    check_transform,
+    random_graph,
+)
 from graphkit.testing.checked_module import CheckedModule
+from graphkit.training.strategies import Backprop
 from graphkit.transforms import Precompute
-from graphkit.transforms.rewiring import RandomEdges
+from graphkit.transforms.rewiring import FoSR, RandomEdges
 
 
 class _Layer(GCNConv):
@@ -275,6 +285,21 @@ class _WrongTwice(_Own):
 
     def reset_parameters(self):
         pass
+
+
+@pytest.mark.parametrize(
+    ("check", "instance"),
+    [
+        (check_layer, GCNConv(5, 4)),
+        (check_model, GCN(5, 8)),
+        (check_transform, FoSR()),
+        (check_strategy, Backprop()),
+    ],
+)
+def test_an_instance_is_no_class_to_check(check, instance):
+    name = type(instance).__name__
+    with pytest.raises(TypeError, match=rf"{name} is an instance; give the class, or .* lambda: {name}\(\.\.\.\)"):
+        check(instance)
 
 
 def _names(cases):

@@ -48,6 +48,19 @@ def test_train_and_predict(capsys):
     assert (part.prediction == part.label).mean() == pytest.approx(gk.load_run("run").result.val)
 
 
+def test_predictions_make_the_folder_they_go_to(capsys):
+    assert train() == 0
+    assert main(["predict", "run", "papers", "--output", "new/deep/out.csv"]) == 0
+    assert len(pd.read_csv("new/deep/out.csv")) == 30
+
+
+def test_columns_that_are_separated_otherwise_are_recognised(capsys):
+    pd.read_csv("papers/nodes.csv").to_csv("papers/nodes.csv", index=False, sep=";")
+    assert train() == 1
+    assert "nodes has no column 'topic'; it has 'paper;" in (told := capsys.readouterr().err)
+    assert told.rstrip().endswith("columns seem to be separated by ';', must be by ','")
+
+
 def test_a_run_of_tables_is_resumed_and_configured_by_file():
     assert train() == 0
     assert main(["train", "--resume", "run", "--trainer.max_epochs", "5"]) == 0
@@ -89,6 +102,11 @@ def test_predict_of_a_dataset(capsys):
             "--task names a dataset, --data a folder of tables; give one",
         ),
         ("train --model GCN --data papers --task.label topik", 1, "nodes has no column 'topik'"),
+        (
+            "train --model GCN --data papers/nodes.csv --task.label topic",
+            2,
+            "is one of two tables; give their folder, papers",
+        ),
         ("predict nothing papers", 1, "run nothing has no config.json"),
         ("predict nothing", 2, "there is no folder nothing; give that of a finished run"),
         ("train --model GCN --task papers", 2, "'papers' is no name of a dataset; files of your own are"),

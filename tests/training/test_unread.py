@@ -12,6 +12,7 @@ from torch_geometric.nn import GAT, GCN, GraphSAGE
 import graphkit as gk
 from graphkit.models.unread import UnreadWarning
 from tests import tiny
+from tests.temporal import streams
 
 
 def warnings_of(model, task):
@@ -135,3 +136,14 @@ def test_weights_that_a_sampler_gives():
     (message,) = warnings_of(gk.models.MPNN.from_task(task), task)
     assert message.startswith("task 'tiny node multiclass' has edge_weight, which MPNN does not read")
     assert warnings_of(gk.models.GCN.from_task(task), task) == []
+
+
+def test_models_of_events_are_named_to_models_of_events_alone():
+    events = streams.task(channels=2)
+    (message,) = warnings_of(gk.models.EdgeBank.from_task(events), events)
+    head, names = told(message)
+    assert "EdgeBank does not read" in head
+    assert names == {"DyRep", "GraphMixer", "JODIE", "NAT", "TGN"}
+    task = task_with(edge_attr=attributes)
+    (message,) = warnings_of(gk.models.MLP.from_task(task), task)
+    assert not told(message)[1] & names

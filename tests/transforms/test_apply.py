@@ -37,6 +37,11 @@ def hashes(graphs):
     return [hash_data(graph) for graph in graphs]
 
 
+def test_a_class_is_no_transform():
+    with pytest.raises(TypeError, match=r"transform=FoSR is a class, must be an instance: FoSR\(\.\.\.\)"):
+        tiny.node_task().transform(FoSR)
+
+
 def test_cached_results_are_not_computed_again(tmp_path, calls):
     first = apply(RandomWalkPE(4), GRAPHS, cache_dir=tmp_path)
     assert len(calls) == 7

@@ -33,7 +33,10 @@ def check_columns(table: Any, names: Sequence[str], where: str) -> None:
     """
     for name in names:
         if name not in table:
-            raise ValueError(f"{where} has no column {name!r}; it has {', '.join(map(repr, table.columns))}")
+            has = ", ".join(map(repr, table.columns))
+            other = next((sep for sep in ";\t|" if len(table.columns) == 1 and sep in str(table.columns[0])), None)
+            remedy = "" if other is None else f": columns seem to be separated by {other!r}, must be by ','"
+            raise ValueError(f"{where} has no column {name!r}; it has {has}{remedy}")
 
 
 def ends_of(columns: Sequence[str], others: Sequence[str | None]) -> list[str]:
