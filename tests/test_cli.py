@@ -234,6 +234,8 @@ BASE = ["train", "--model", "gcn", "--task", "karate"]
         ([*BASE, "--config", "absent.yaml"], "there is no file absent.yaml"),
         ([*BASE, "stray"], "unrecognized arguments: stray"),
         (["reproduce", "gcn/coro"], "unknown recipe 'gcn/coro'; did you mean 'gcn/cora'?"),
+        (["reproduce", "cora"], "choose from: appnp/cora, dagnn/cora, "),
+        (["reproduce", "gcn/cora", "--seed", "1"], "unrecognized arguments: --seed 1; did you mean --seeds?"),
         (["reproduce", "gcn/cora", "--seeds", "many"], "--seeds: expected a number of at least 1"),
         (["reproduce", "gcn/cora", "--split", "publik"], "did you mean 'public'?"),
         (["list", "modles"], "did you mean 'models'?"),
@@ -249,6 +251,19 @@ def test_wrong_usage_is_one_line_and_exit_code_2(arguments, message, capsys):
     assert captured.err.count("\n") == 1
     assert captured.out == ""
     assert not Path("runs").exists()
+
+
+def test_an_argument_without_a_type_is_missed_by_its_name(capsys):
+    Path("untyped_net.py").write_text(
+        "import torch\nclass Net(torch.nn.Linear):\n    def __init__(self, width, bias=None):\n"
+        "        super().__init__(width, 4)\n"
+    )
+    assert main(["train", "--model", "untyped_net.Net", "--task", "karate"]) == 2
+    assert "the following arguments are required: model.width" in capsys.readouterr().err
+    assert (
+        main(["train", "--model", "untyped_net.Net", "--model.width", "34", *BASE[3:], "--trainer.max_epochs", "1"])
+        == 0
+    )
 
 
 def test_a_bad_config_file_is_named(capsys):

@@ -394,6 +394,14 @@ def test_a_metric_that_cannot_judge_a_task_is_refused_when_it_is_made(target, me
         tiny.node_task(target, metric)
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"), [("f1", "f1_macro"), ("acc", "accuracy"), ("auc", "roc_auc"), ("ap", "average_precision")]
+)
+def test_other_names_of_metrics_are_answered_with_what_is_meant(name, meant):
+    with pytest.raises(ValueError, match=f"unknown metric '{name}'; did you mean '{meant}'"):
+        resolve(name)
+
+
 def test_any_k_of_hits_has_a_name():
     metric = resolve("hits@2")
     metric.update(torch.tensor([[3.0], [1.0], [2.5], [2.0]]), torch.tensor([1.0, 1.0, 0.0, 0.0]))

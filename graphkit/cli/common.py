@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import re
 import sys
@@ -29,6 +30,9 @@ class Parser(argparse.ArgumentParser):
         return super().parse_known_args(*args, **kwargs)
 
     def error(self, message: str) -> NoReturn:
+        if unknown := re.match(r"unrecognized arguments: (--\w[^\s=]*)", message):
+            close = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
+            message += "".join(f"; did you mean {flag}?" for flag in close)
         raise UsageError(f"{message}; see {self.prog} --help")
 
 

@@ -114,7 +114,14 @@ class ConfigParser:
                 raise ValueError(unknown_name(key, near or self.flags, "argument"))
         tokens = [f"--{key}={_text(value)}" for key, value in self.values.items() if key not in given]
         with _readable_errors():
-            return self.parser.parse_args([*tokens, *flags]).as_dict()
+            parsed = self.parser.parse_args([*tokens, *flags]).as_dict()
+        for part, cls in self.classes.items():  # what has no type is not missed by the parser
+            for name in (
+                inspect.signature(cls).parameters.keys() & parsed.get(part, {}).keys() - defaults_of(cls).keys()
+            ):
+                if parsed[part][name] is None and f"{part}.{name}" not in {*self.values, *given}:
+                    raise ValueError(f"the following arguments are required: {part}.{name}")
+        return parsed
 
     def parts(self, parsed: Mapping[str, Any]) -> dict[str, Any]:
         """Each part's class and arguments; ``None`` for one that is not there."""

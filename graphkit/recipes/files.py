@@ -31,7 +31,8 @@ def find(name: str | os.PathLike[str], kind: Literal["recipe", "suite"] = "recip
         return path
     files = recipe_files() if kind == "recipe" else suite_files()
     if text.lower() not in files:
-        raise ValueError(unknown_name(text, list(files), kind))
+        near = [name for name in files if text.lower() in name.split("/")]
+        raise ValueError(unknown_name(text, near or list(files), kind))
     return files[text.lower()]
 
 

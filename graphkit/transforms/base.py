@@ -128,6 +128,7 @@ def apply(
         The new graphs, in the order of the old.
 
     Raises:
+        TypeError: If ``transform`` is a class instead of an instance.
         OSError: If the disk is full; the message names the file.
     """
     if isinstance(transform, type):
