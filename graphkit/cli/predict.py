@@ -53,9 +53,15 @@ def load(run_dir: str, task: Any) -> Any:
     Args:
         run_dir: The run's folder.
         task: Its task, or ``None``.
+
+    Raises:
+        ValueError: If the run was interrupted.
     """
     from graphkit.training import load_run
 
+    folder = Path(run_dir)
+    if (folder / CONFIG_NAME).is_file() and not (folder / "result.json").exists():
+        raise ValueError(f"run {run_dir} has not ended; continue it by graphkit train --resume {run_dir}")
     search_last()
     return load_run(run_dir, task=task)
 

@@ -116,9 +116,8 @@ class ConfigParser:
         with _readable_errors():
             parsed = self.parser.parse_args([*tokens, *flags]).as_dict()
         for part, cls in self.classes.items():  # what has no type is not missed by the parser
-            for name in (
-                inspect.signature(cls).parameters.keys() & parsed.get(part, {}).keys() - defaults_of(cls).keys()
-            ):
+            needed = parsed.get(part, {}).keys() - defaults_of(cls).keys()
+            for name in filter(needed.__contains__, inspect.signature(cls).parameters):
                 if parsed[part][name] is None and f"{part}.{name}" not in {*self.values, *given}:
                     raise ValueError(f"the following arguments are required: {part}.{name}")
         return parsed

@@ -48,6 +48,13 @@ def test_train_and_predict(capsys):
     assert (part.prediction == part.label).mean() == pytest.approx(gk.load_run("run").result.val)
 
 
+def test_an_interrupted_run_is_to_be_continued_first(capsys):
+    assert train() == 0
+    Path("run/result.json").unlink()
+    assert main(["predict", "run"]) == 1
+    assert "run run has not ended; continue it by graphkit train --resume run" in capsys.readouterr().err
+
+
 def test_predictions_make_the_folder_they_go_to(capsys):
     assert train() == 0
     assert main(["predict", "run", "papers", "--output", "new/deep/out.csv"]) == 0
