@@ -176,6 +176,7 @@ class SparsityPattern(Caching):
         source, target = self.edge_index()[:, ids]
         out = build_pattern(source, target, self.num_cols, self.num_rows)
         out._selected = ids if self.edge_id is None else self.edge_id[ids]
+        out._loops = self._loops if self._loops == (0, 0) else None
         return out
 
     def kernel_indices(self) -> tuple[Tensor, Tensor]:

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from graphkit.core.caching import Caching
-from graphkit.core.devices import read
+from graphkit.core.devices import CPU, read
 from graphkit.ops.facts import positions
+from graphkit.ops.indices import count
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
+
+_SMALL = 64  # kinds of edges that a device counts in one go
 
 
 def split_edges(
@@ -77,7 +80,10 @@ class _KindsOfEdges(Caching):
         self.kind = kind
 
     def numbers(self, kinds: tuple[int, ...]) -> list[int]:
-        """How many edges there are of each kind, for which the host waits once."""
+        """How many edges there are of each kind, for which the host waits once: small ones are counted all together."""
+        if self.kind.device != CPU and all(0 <= value < _SMALL for value in kinds):
+            counts = self.cached("counts", lambda: count(self.kind.long().clamp(-1, _SMALL) + 1, _SMALL + 2).tolist())
+            return [counts[value + 1] for value in kinds]
         return self.cached(("numbers", kinds), lambda: read(*((self.kind == value).sum() for value in kinds)))
 
     def part(self, graph: SparsityPattern, value: int, number: int) -> tuple[SparsityPattern, Tensor]:

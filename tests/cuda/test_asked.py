@@ -84,3 +84,25 @@ def test_self_loops_are_pygs(device):
     actual = _with_self_loops(edge_index, 4)
     assert torch.equal(actual.cpu(), expected)
     assert _with_self_loops(edge_index, 4) is actual
+
+
+def test_kinds_of_edges_are_counted_once(gpu):
+    kind = torch.tensor([1, 200, 2, -1, 1, 63])
+    graph, kind_there = EDGES.to(gpu.device), kind.to(gpu.device)
+    waits = []
+    for kinds in ([1], [1, 2, 5], [63], [200, -1]):
+        expected = ops.split_edges(EDGES, kind, kinds, 3)
+        with gpu.counting() as counts:
+            actual = ops.split_edges(graph, kind_there, kinds, 3)
+        waits.append(counts.num_waits)
+        assert [edges.tolist() for edges in actual] == [edges.tolist() for edges in expected]
+    assert waits == [2, 0, 0, 1]  # the edges and their kinds; large kinds on their own
+
+
+def test_parts_of_a_graph_without_loops_have_none(gpu):
+    edge_index = torch.tensor([[0, 1, 2, 1], [1, 0, 1, 2]], device=gpu.device)
+    part = ops.sparsity_pattern(edge_index, 3).select(torch.tensor([0, 3], device=gpu.device))
+    with gpu.counting() as counts:
+        looped = part.with_self_loops()[0]
+    assert counts.num_waits == 0, str(counts)
+    assert looped.edge_index().tolist() == [[0, 1, 0, 1, 2], [1, 2, 0, 1, 2]]
