@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
-from graphkit import ops
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Count, Interval, NonNegative
 from graphkit.nn.aggr.base import SetAggregation
 from graphkit.nn.aggr.sets import Sets, find_sets
 from graphkit.ops.fused import Kernels
+from graphkit.ops.segment import reduce_groups
 
 _LOG_ZERO = -1e30  # finite, so that 0 * log(0) is 0
 
@@ -196,7 +196,7 @@ class _Norms:
         size = self.sets.sizes.unsqueeze(1)
         norms = []
         for power, of_size in zip(p, q):
-            top = ops.scatter(power * log, self.sets.index, self.sets.num_sets, "logsumexp") / power
+            top = reduce_groups(power * log, self.sets, "logsumexp") / power
             exponent = top - of_size * self.sets.log_sizes(x.dtype)
             norms.append(exponent.clamp(max=_largest(x.dtype)).exp().masked_fill(size == 0, 0.0))
         return torch.cat(norms, dim=1)
