@@ -138,11 +138,10 @@ def _shared(rows: Sequence[Tensor], far: Sequence[Tensor | None], num_nodes: int
     columns, base = _columns(rows, far), num_nodes if far[0] is None else num_nodes * _DISTANCES
     paths: list[Tensor] = []
     cells: list[Tensor] = []
+    whole = torch.arange(columns[0].numel())
     for column in columns:
         key, cell = (cells[-1] * base + column if cells else column).unique(return_inverse=True)
-        path = torch.empty_like(key)
-        path[cell] = torch.arange(cell.numel())
-        paths.append(path)
+        paths.append(torch.empty_like(key).scatter_(0, cell, whole))  # some path of each cell; all read the same
         cells.append(cell)
     return paths, cells
 
