@@ -69,9 +69,15 @@ class Precompute(Configurable, BaseTransform):
         Raises:
             TypeError, ValueError, IndexError: If it is no sound graph; the message names the transform.
         """
-        if isinstance(data, Batch) and hasattr(data, "_slice_dict"):  # made of graphs, not by hand
-            return Batch.from_data_list([self(graph) for graph in data.to_data_list()])
         where = type(self).__name__
+        if isinstance(data, Batch) and hasattr(data, "_slice_dict"):  # made of graphs, not by hand
+            added = set(data.keys()).difference(data._slice_dict, ("batch", "ptr", "num_nodes"))
+            if added:
+                raise ValueError(
+                    f"{where}: {', '.join(sorted(added))} of the batch is not of its graphs, each of which is "
+                    "transformed; set it on the graphs before they become a batch"
+                )
+            return Batch.from_data_list([self(graph) for graph in data.to_data_list()])
         graph = as_graph(data, where)
         if isinstance(graph.x, Tensor):
             check_features(graph.x, where, codes=True)

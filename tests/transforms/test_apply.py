@@ -148,3 +148,10 @@ def test_of_a_batch_each_graph_is_transformed(transform):
     for result, graph in zip(joined.to_data_list(), graphs, strict=True):
         alone = transform(graph)
         assert hash_data(result) == hash_data(alone)
+
+
+def test_what_was_set_on_a_batch_alone_is_not_lost():
+    batch = Batch.from_data_list([Data(edge_index=torch.tensor([[0], [1]]), num_nodes=2)] * 2)
+    batch.x = torch.ones(4, 1)
+    with pytest.raises(ValueError, match="RandomWalkPE: x of the batch is not of its graphs"):
+        RandomWalkPE(4)(batch)
