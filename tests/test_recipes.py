@@ -286,7 +286,7 @@ def test_statistics_and_saved_file(tmp_path):
     assert [run["seed"] for run in content["runs"]] == [0, 1, 2]
     assert content["note"] == "a note on two lines"
     printed = str(result)
-    assert f"ours        {result.cell.mean:.2f} ± {result.cell.std:.2f} (std) %, n=3" in printed
+    assert f"ours        {result.cell.mean:.2f} ± {result.cell.std:.2f} (std) % on 20 nodes, n=3" in printed
     assert "unconfirmed" in printed
     assert f"verdict     {result.cell.verdict}" in printed
 

@@ -196,6 +196,9 @@ class AttentionDiffusion(Layer):
             return 0.0
         if batch is None or self.official_batch_max:
             return scores.max()
+        if pattern.traced:  # tracers know no number of graphs
+            graph = batch.index_select(0, pattern.row)
+            return ops.scatter(scores.amax(1, keepdim=True), graph, reduce="max").index_select(0, graph)
         graphs = pattern.cached("graphs", lambda batch: group_rows(batch[pattern.row], pattern.num_edges, None), batch)
         return reduce_groups(scores.amax(1, keepdim=True), graphs, "max").index_select(0, graphs.index)
 
@@ -238,7 +241,9 @@ def _heads(pattern: SparsityPattern, heads: int) -> SparsityPattern:
         head = torch.arange(heads, device=pattern.device)
         source, target = ((ids.unsqueeze(1) * heads + head).view(-1) for ids in (pattern.col, pattern.row))
         size = (pattern.num_cols * heads, pattern.num_rows * heads)
-        return build_pattern(source, target, *size)
+        if pattern.traced:
+            return ops.sparsity_pattern(torch.stack([source, target]), size)
+        return build_pattern(source, target, *size)  # whose ids no device need be asked for
 
     return pattern.cached(("heads", heads), expanded)
 

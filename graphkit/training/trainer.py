@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.config import Configurable
-from graphkit.core.constraints import Count, NonNegative, NonNegativeInt, OneOf, Positive, Seed, checked, enforce
+from graphkit.core.constraints import Count, NonNegative, NonNegativeInt, OneOf, Positive, Seed, enforce
 from graphkit.tasks import Task
 from graphkit.training.callbacks import Callback, Callbacks, FitState, check_callbacks
 from graphkit.training.checkpoint import continue_run, fixed_settings
@@ -197,7 +197,6 @@ class Trainer(Configurable):
         self.further_files: dict[str, str] = {}  # texts that lie beside config.json, by name
         self._optimizers()  # refuses wrong settings now
 
-    @checked
     def fit(
         self, model: nn.Module, task: Task, resume: bool = False, overwrite: bool = False, test: bool = True
     ) -> Result:
@@ -306,7 +305,6 @@ class Trainer(Configurable):
     def predict(self, data: Data | Sequence[Data], stage: str | None = "test", as_frame: None = None) -> Tensor: ...
     @overload
     def predict(self, data: Any, stage: str | None = "test", as_frame: bool | None = None) -> Any: ...
-    @checked
     def predict(self, data: Any, stage: str | None = "test", as_frame: bool | None = None) -> Any:
         """What the model of the last :meth:`fit` predicts, by the strategy that trained it.
 
@@ -336,7 +334,6 @@ class Trainer(Configurable):
         enforce(Trainer.predict, {"stage": stage, "as_frame": as_frame})
         return predict(self._trained("predict"), data, stage, self.batch_size, as_frame)
 
-    @checked
     def embed(self, data: Any, stage: str | None = None, layer: int | Literal["all"] = -1) -> Any:
         """The states of nodes from which :meth:`predict` comes, in evaluation mode.
 

@@ -253,7 +253,6 @@ def test_numbers_of_numpy_arrive_as_pythons():
         (lambda: gk.nn.APPNP(3, 0.1, dopout=0.5), "APPNP: unknown argument 'dopout'; did you mean 'dropout'"),
         (lambda: gk.features.FastRP(dims=8), r"unknown argument 'dims'; did you mean 'dim'\? choose from: dim,"),
         (lambda: gk.Trainer(overwrite=True), r"choose from: .* \('overwrite' is an argument of Trainer.fit\)"),
-        (lambda: gk.Trainer().fit(gk.models.MLP(2), lr=1), r"choose from: .* \('lr' is an argument of Trainer\)"),
         (lambda: gk.Split.random(9, valid=0.1), "unknown argument 'valid'; .* choose from: num_examples, val,"),
     ],
 )
