@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import re
 import sys
@@ -31,8 +30,10 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         if unknown := re.match(r"unrecognized arguments: (--\w[^\s=]*)", message):
-            close = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
-            message += "".join(f"; did you mean {flag}?" for flag in close)
+            from graphkit.core.validate import meant
+
+            flag = meant(unknown[1], list(self._option_string_actions))
+            message += "" if flag is None else f"; did you mean {flag}?"
         raise UsageError(f"{message}; see {self.prog} --help")
 
 

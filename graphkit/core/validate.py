@@ -26,14 +26,14 @@ def unknown_name(name: object, options: Iterable[str], what: str) -> str:
 def suggestion(name: object, options: Iterable[str]) -> str:
     """The options in words, with a suggestion when one is close or is what another library calls so."""
     choices = list(options)
-    meant = _meant(str(name).lower(), choices)
-    hint = "" if meant is None else f"did you mean {meant!r}? "
+    choice = meant(str(name).lower(), choices)
+    hint = "" if choice is None else f"did you mean {choice!r}? "
     shown = ", ".join(choices[:_SHOWN]) + (f", ... ({len(choices)} in all)" if len(choices) > _SHOWN else "")
     return f"{hint}choose from: {shown}"
 
 
-def _meant(query: str, choices: Sequence[str]) -> str | None:
-    """The choice that is meant; of names such as ``trainer.lr`` the part that both have alike says nothing."""
+def meant(query: str, choices: Sequence[str]) -> str | None:
+    """The choice that is meant, or ``None``; of names such as ``trainer.lr`` the part that both have says nothing."""
     part, _, last = query.rpartition(".")
     same_part = {choice.lower()[len(part) + 1 :]: choice for choice in choices if choice.lower().startswith(f"{part}.")}
     if same_part:

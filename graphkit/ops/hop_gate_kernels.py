@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba
 import torch
 from torch import Tensor
 
-from graphkit.ops.kernels import BOUND, cuts, in_threads
+from graphkit.ops.kernels import BOUND, cuts, in_threads, jit
 from graphkit.ops.lanes import WIDTH, load, spread, store
 
 if TYPE_CHECKING:
     from graphkit.ops.hop_sets import HopSets
 
 _STEP = 2 * WIDTH  # channels at a time
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
 def exponentials(logit: Tensor, out: Tensor | None = None) -> Tensor:
@@ -28,7 +26,7 @@ def exponentials(logit: Tensor, out: Tensor | None = None) -> Tensor:
     return torch.clamp(logit, -bound, bound, out=out).neg_().exp_()
 
 
-@_jit
+@jit
 def _add_mean(
     start: int,
     stop: int,
@@ -65,7 +63,7 @@ def _add_mean(
             store(out, i + WIDTH, load(out, i + WIDTH, n - WIDTH) + spread(alpha) * others, n - WIDTH)
 
 
-@_jit
+@jit
 def _add_mean_backward(
     start: int,
     stop: int,

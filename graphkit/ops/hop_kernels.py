@@ -9,22 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-from graphkit.ops.kernels import cuts, in_threads
+from graphkit.ops.kernels import cuts, in_threads, jit
 from graphkit.ops.lanes import WIDTH, bend, larger, load, part_of_kernel, spread, store
 
 if TYPE_CHECKING:
     from graphkit.ops.hop_sets import HopSets
 
 BLOCK = 64  # rows whose sums are made before they are added to those of others: they fit into the first cache
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
-@_jit
+@jit
 def _sort(rowptr: Any, col: Any, kind: Any, ptr: Any, by_row: Any, colptr: Any, by_col: Any) -> None:
     num_rows = rowptr.size - 1
     for row in range(num_rows):
@@ -85,7 +83,7 @@ def _row_of_product(
         store(out, j + 24, factor * d, n - 24)
 
 
-@_jit
+@jit
 def _product(
     start: int, stop: int, hop: int, width: int, ptr: Any, col: Any, scales: Any, own: Any, x: Any, out: Any
 ) -> None:
@@ -94,7 +92,7 @@ def _product(
         _row_of_product(row, width, begins[row], begins[row + 1], col, scale, own, x, out, row * width)
 
 
-@_jit
+@jit
 def _product_and_moments(
     start: int,
     stop: int,
@@ -128,7 +126,7 @@ def _product_and_moments(
                 square[channel] += distance * distance
 
 
-@_jit
+@jit
 def _standardize(
     num_rows: int, eps: Any, sums: Any, squares: Any, factor: Any, summand: Any, mean: Any, inverse: Any, variance: Any
 ) -> None:
@@ -170,7 +168,7 @@ def _total(lanes: Any, room: Any) -> Any:
     return ((room[0] + room[1]) + (room[2] + room[3])) + ((room[4] + room[5]) + (room[6] + room[7]))
 
 
-@_jit
+@jit
 def _add_rows(start: int, stop: int, alpha: Any, unit: bool, z: Any, factor: Any, summand: Any, out: Any) -> None:
     width, zero, eps = factor.size, out.dtype.type(0), out.dtype.type(1e-12)
     room, nothing = np.empty(WIDTH, out.dtype), spread(zero)
@@ -188,7 +186,7 @@ def _add_rows(start: int, stop: int, alpha: Any, unit: bool, z: Any, factor: Any
             store(out, at + channel, load(out, at + channel, n) + spread(share) * y, n)
 
 
-@_jit
+@jit
 def _rows_backward(
     start: int,
     stop: int,
@@ -229,7 +227,7 @@ def _rows_backward(
                 store(product, channel, load(product, channel, n) + away, n)
 
 
-@_jit
+@jit
 def _standardize_backward(
     start: int, stop: int, z: Any, factor: Any, mean: Any, of_mean: Any, of_distance: Any, grad: Any
 ) -> None:

@@ -87,14 +87,15 @@ class _HopSum:
         out = torch.zeros_like(z[0])
         maps = self._maps(z, *(inputs[self.num_states + kind :: 4] for kind in (1, 2, 3)))
         run = kernels.Run(self.sets, z, maps, out)
+        found = self.moments if self.of_batch else None
         for place, (hop, state, alpha, own) in enumerate(self.plan):
             torch.mm(states[state], weights[place].t(), out=run.rows)
             run.product(place, hop, own)
-            if self.moments is not None and self.moments.of_batch:
-                run.standardize(place, self.moments.eps, self.moments.variance)
+            if found is not None:
+                run.standardize(place, found.eps, found.variance)
             run.add_rows(place, alpha, self.unit)
-        if self.moments is not None and self.moments.of_batch:
-            self.moments.mean.copy_(maps[2])
+        if found is not None:
+            found.mean.copy_(maps[2])
         return out, (z, *maps)
 
     def _maps(self, like: Tensor, biases: Any, scales: Any, shifts: Any) -> tuple[Tensor, ...]:

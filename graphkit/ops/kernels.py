@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _AHEAD = 16  # entries between a prefetch and its use: enough to hide the memory's latency
 _LINE = 64  # bytes
 # Sums may be reordered to use vector registers; NaN and infinity keep their meaning.
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
 @intrinsic
@@ -46,7 +46,7 @@ def _prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
     return types.void(array, row, column), generate
 
 
-@_jit
+@jit
 def _sampled(start: int, stop: int, rowptr: Any, col: Any, a: Any, b: Any, out: Any) -> None:
     width = a.shape[1]
     step = _LINE // a.itemsize
@@ -72,7 +72,7 @@ def sampled(rowptr: Tensor, col: Tensor, a: Tensor, b: Tensor) -> Tensor:
 # Rows as slices, whose indices are known not to be negative, let the compiler use vector registers.
 
 
-@_jit
+@jit
 def _gated_mean(
     start: int, stop: int, rowptr: Any, col: Any, p: Any, q: Any, x: Any, eps: Any, out: Any, total: Any
 ) -> None:
@@ -90,7 +90,7 @@ def _gated_mean(
             mean[channel] /= weight[channel]
 
 
-@_jit
+@jit
 def _gated_mean_targets(
     start: int, stop: int, rowptr: Any, col: Any, p: Any, q: Any, x: Any, out: Any, share: Any, grad: Any
 ) -> None:
@@ -106,7 +106,7 @@ def _gated_mean_targets(
             result[channel] *= factor[channel]
 
 
-@_jit
+@jit
 def _gated_mean_sources(
     start: int,
     stop: int,
@@ -170,12 +170,12 @@ def gated_mean_backward(
 _NONE = -1
 
 
-@_jit
+@jit
 def _at(array: Any, entry: int, otherwise: Any) -> Any:
     return otherwise if array is None else array[entry]
 
 
-@_jit
+@jit
 def _extreme(start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, sign: Any, out: Any, winner: Any) -> None:
     width = x.shape[1]
     step = _LINE // x.itemsize
@@ -205,7 +205,7 @@ def _extreme(start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, sig
             out[group, channel] *= sign[0]
 
 
-@_jit
+@jit
 def _shares(
     first: int, last: int, start: int, col: Any, values: Any, x: Any, out: Any, winner: Any, grad: Any, share: Any
 ) -> bool:
@@ -230,7 +230,7 @@ def _shares(
     return tied
 
 
-@_jit
+@jit
 def _extreme_to_x(
     start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, out: Any, winner: Any, grad: Any, grad_x: Any
 ) -> None:
@@ -252,7 +252,7 @@ def _extreme_to_x(
                     target[channel] += weight * share[channel] if weight * source[channel] == best[channel] else zero
 
 
-@_jit
+@jit
 def _extreme_to_values(
     start: int, stop: int, ptr: Any, col: Any, values: Any, x: Any, out: Any, winner: Any, grad: Any, grad_values: Any
 ) -> None:
@@ -309,7 +309,7 @@ def extreme_backward(
 # Rows are read in their order; each thread works for groups of its own and passes over the rows of others.
 
 
-@_jit
+@jit
 def _normalize(start: int, stop: int, index: Any, total: Any, out: Any) -> None:
     for row in range(index.size):
         group = index[row]
@@ -326,7 +326,7 @@ def _normalize(start: int, stop: int, index: Any, total: Any, out: Any) -> None:
                 out[row, channel] *= total[group, channel]
 
 
-@_jit
+@jit
 def _softmax_backward(start: int, stop: int, index: Any, total: Any, out: Any, grad: Any, result: Any) -> None:
     for row in range(index.size):
         group = index[row]

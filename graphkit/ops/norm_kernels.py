@@ -9,18 +9,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import torch
 from torch import Tensor
 
-from graphkit.ops.kernels import by_rows
+from graphkit.ops.kernels import by_rows, jit
 from graphkit.ops.lanes import exp, log
 
 _LOG_ZERO, _FAR = -1e30, 1e29  # finite, so that 0 times it is 0; and what no logarithm of a number reaches
-_jit = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
-@_jit
+@jit
 def _sums(
     start: int, stop: int, ptr: Any, rows: Any, x: Any, p: Any, logs: Any, top: Any, total: Any, moment: Any
 ) -> None:
@@ -59,7 +57,7 @@ def _sums(
                     other[channel] += relative * away
 
 
-@_jit
+@jit
 def _backward(
     start: int, stop: int, ptr: Any, rows: Any, x: Any, logs: Any, p: Any, top: Any, share: Any, of_x: Any
 ) -> None:

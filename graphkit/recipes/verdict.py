@@ -14,7 +14,7 @@ import numpy as np
 
 from graphkit.core.constraints import Count, Finite, NonNegative, Numbers, OneOf, Positive, checked, enforce_config
 from graphkit.core.deprecation import RenamedAttribute, warn_renamed
-from graphkit.core.text import number
+from graphkit.core.text import in_number, number
 from graphkit.core.validate import unknown_name
 from graphkit.metrics import find as find_metric
 from graphkit.metrics import is_percent
@@ -382,7 +382,7 @@ class Comparison:
         more = range(1, MAX_RUNS)
         enough = bisect.bisect_left(more, True, key=lambda k: replace(self, n=self.n + k).word != "too few runs")
         if enough < len(more):
-            return f"{more[enough]} more {self.counted}{'s' if enough else ''} would do"
+            return f"{in_number(more[enough], f'more {self.counted}')} would do"
         return f"no number of {self.counted}s would do: " + (
             "folds of one cross-validation stay alike" if self.overlap else "the published spread alone is wider"
         )

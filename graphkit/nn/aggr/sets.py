@@ -24,24 +24,21 @@ class Sets(Caching, Groups):
     Attributes:
         rows: The elements set by set, in the given order within each: ``[num_elements]``.
         sizes: The number of elements of each set ``[num_sets]``.
+        starts: Where each set begins among ``rows``, then their number ``[num_sets + 1]``.
     """
 
     def __init__(self, index: Tensor, num_sets: int) -> None:
         self.num_sets = num_sets
         self.sizes = count(index, num_sets)
         is_sorted = index.device.type == "cpu" and bool((index[1:] >= index[:-1]).all())  # else the host would wait
-        super().__init__(num_sets, index, starts(self.sizes) if is_sorted else None)
+        self.starts = starts(self.sizes)
+        super().__init__(num_sets, index, self.starts if is_sorted else None)
         self.rows = torch.arange(index.numel(), device=index.device) if is_sorted else index.sort(stable=True).indices
 
     def copies(self, number: int) -> Sets:
         """Each set as often, of elements that are there as often: those of an element stand together."""
         index = self.index.unsqueeze(1) * number + torch.arange(number, device=self.index.device)
         return Sets(index.view(-1), self.num_sets * number)
-
-    @property
-    def starts(self) -> Tensor:
-        """Where each set begins among ``rows``, then their number ``[num_sets + 1]``."""
-        return self.cached("starts", lambda: starts(self.sizes))
 
     def log_sizes(self, dtype: torch.dtype) -> Tensor:
         """The logarithm of the number of elements of each set, 0 for empty ones ``[num_sets, 1]``."""

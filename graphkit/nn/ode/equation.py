@@ -25,3 +25,9 @@ def is_finite(state: State) -> bool:
     """Whether (the first part of) a state has neither NaN nor infinity."""
     first = state if isinstance(state, Tensor) else state[0]
     return math.isfinite(float(first.detach().sum()))  # one pass and no mask; a sum that overflows has exploded too
+
+
+def has_exploded(state: State) -> bool:
+    """Whether a processor sees NaN or infinity; a device would be asked, and there the trainer sees the loss."""
+    first = state if isinstance(state, Tensor) else state[0]
+    return first.device.type == "cpu" and not is_finite(first)
