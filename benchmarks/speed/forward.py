@@ -240,7 +240,9 @@ def _compare(strategy: Any, opponent: type[Opponent], clip: float | None = None)
     """The whole trainer against the opponent, from the same weights; what is compared are all training losses."""
     task = random_task()
     model = gk.models.GCN.from_task(task, hidden_channels=HIDDEN, num_layers=LAYERS, readout="nodes")
-    strategy.configure_model(model, task, Engine("cpu", 1, "32-true", None))  # the layers' widths
+    engine = Engine("cpu", 1, "32-true", None)
+    strategy.configure_model(model, task, engine)  # the layers' widths
+    strategy.setup(model, task, engine)  # what the opponent is given, should it run alone
     weights = {name: value.clone() for name, value in model.state_dict().items()}
 
     def ours() -> Tensor:
