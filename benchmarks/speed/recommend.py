@@ -1,7 +1,7 @@
 """Recommendation at the size of MovieLens-1M: steps of Sheaf4Rec, and ranking all items for all users.
 
-Of a ranking's 344 ms by PyG's metric 305 are the product of embeddings and torch's top-k, which ours takes, too: nothing
-passes 1.13 of it. Ours, at 0.85, also reads what is to be found from a table of labels, as every task's metric does.
+Of the 344 ms by PyG's metric, 305 are the product of embeddings and torch's top-k, which ours takes, too: nothing
+passes 1.13 of it. Ours, at 0.85, also reads what is to be found from a table of labels, as every metric does.
 """
 
 from __future__ import annotations
