@@ -88,6 +88,9 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
 def load_splits(name: str, splits: Sequence[int | str], **options: Any) -> list[Split | LinkSplit]:
     """Several splits of one dataset, which is read or generated only once.
 
+    A split says which items are trained on and judged. A metric of its own, and for events what is judged against
+    what, are in the task that :func:`load` makes of the split's name.
+
     Args:
         name: The dataset.
         splits: As ``split`` of :func:`load`.

@@ -26,7 +26,7 @@ from graphkit.core.parallel import parallel
 from graphkit.datasets import load_splits
 from graphkit.models.unread import UnreadWarning
 from graphkit.recipes.experiment import Experiment
-from graphkit.tasks import LinkSplit, Split, Task
+from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
 from graphkit.training.lifecycle import training_lock
 
@@ -107,7 +107,8 @@ class Schedule:
         """
         task_of(self.experiment, self.splits[0])  # fetched and parsed once, before processes start
         if self.splits[1:]:  # each task is loaded when its runs begin, but its split must be there
-            _splits(self.experiment, self.splits)
+            options_of_task = {key: value for key, value in self.experiment.config["task"].items() if key != "split"}
+            load_splits(splits=self.splits, **options_of_task)
         folder = Path(options.folder) / self.name
         places: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
         for split in self.splits:
@@ -233,8 +234,7 @@ def _trained(
         with warnings.catch_warnings(action="ignore", category=UnreadWarning):  # a recipe has chosen what is read
             task = task_of(experiment, split)
             result = trainer.fit(experiment.build_model(task), task, resume=resume, overwrite=not resume)
-        others = tuple(also_test)
-        further = _further(_task_config(experiment), split, experiment.own_code, others) if others else []
+        further = _further(_task_config(experiment), experiment.own_code, tuple(also_test))
         return run_of(result) | {"also_test": {other.split.name: _test(trainer, other) for other in further}}
 
 
@@ -286,14 +286,10 @@ def _task(config: str, split: int | str, own_code: str) -> Task:
 
 
 @lru_cache(maxsize=1)
-def _further(config: str, split: int | str, own_code: str, others: tuple[int | str, ...]) -> list[Task]:
-    further = _splits(Experiment(json.loads(config)), others)
-    return [_task(config, split, own_code).with_split(other) for other in further]
-
-
-def _splits(experiment: Experiment, splits: Sequence[int | str]) -> list[Split | LinkSplit]:
-    options = {key: value for key, value in experiment.config["task"].items() if key != "split"}
-    return load_splits(splits=splits, **options)
+def _further(config: str, own_code: str, splits: tuple[int | str, ...]) -> list[Task]:
+    """The tasks of further splits, each loaded by its name: a split may also say what is judged, and against what."""
+    experiment = Experiment(json.loads(config))
+    return [experiment.load_task(split) for split in splits]
 
 
 def saved_run(place: Path, key: str) -> Run | None:

@@ -12,6 +12,7 @@ import graphkit as gk
 from graphkit.datasets import catalog
 from graphkit.datasets.loaders.events import events
 from graphkit.datasets.raw import RawFiles
+from graphkit.recipes import Recipe
 from graphkit.recipes.experiment import Experiment
 
 
@@ -59,6 +60,21 @@ def test_protocols_are_splits_of_which_an_option_differs(real: Path, name: str) 
         assert other.split.hash == task.split.hash
         assert torch.equal(other.negatives["test"], task.negatives["test"]) == (kind == "random")
     assert "1 inductive negatives" in repr(gk.load(name, "time-historical", negatives="inductive"))
+
+
+def test_further_splits_of_a_recipe_are_judged_by_their_own_protocol(real: Path) -> None:
+    further = ["time-historical", "time-inductive", "time-new-nodes", "time-new-nodes-historical"]
+    config = {"model": "EdgeBank", "task": "collegemsg", "also_test": further, "trainer": {"max_epochs": 1}}
+    (run,) = Recipe("mine", config).run(progress=False).cell.runs
+    task = gk.load("collegemsg")
+    trainer = gk.Trainer(max_epochs=1, progress=False)
+    trainer.fit(gk.models.EdgeBank.from_task(task), task)
+    for split in further:
+        other = gk.load("collegemsg", split)
+        metric = other.fresh_metric()
+        metric.update(*trainer.predict(other))
+        assert run["also_test"][split] == pytest.approx(100 * metric.compute(), abs=1e-4)
+    assert len({run["test"], *run["also_test"].values()}) == 5
 
 
 def test_signs_of_ratings_are_labels(real: Path) -> None:
