@@ -151,7 +151,8 @@ def all_finite(values: Tensor) -> bool:
     """Whether there is neither NaN nor infinity; a sum tells at once, unless large numbers overflow in it."""
     import torch
 
-    return math.isfinite(values.detach().sum().item()) or bool(torch.isfinite(values).all())
+    values = values.detach() if values.requires_grad else values
+    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
 
 
 def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bool = False) -> None:

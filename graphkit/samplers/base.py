@@ -112,14 +112,15 @@ class Sampler(Configurable, ABC):
 
         Args:
             data: The graph, with ``edge_index`` ``[2, num_edges]``; its other attributes of nodes and edges go along.
-            roots: The nodes that count ``[r]`` (default: all).
+            roots: The nodes that count ``[r]``, or a mask of them ``[num_nodes]`` (default: all).
             batch_size: The number of roots per batch (default: the sampler's).
             shuffle: Whether to draw an order of the roots (default: ``False``).
             generator: The source of randomness (default: one of seed 0).
             shard: This process's rank and the number of processes; each gets equally many batches (default: all).
 
         Raises:
-            ValueError: If ``batch_size`` or the graph does not suit this sampler.
+            TypeError: If roots are no ids.
+            ValueError: If ``batch_size``, the graph or the shape of the roots does not suit this sampler.
             IndexError: If a root is no node of the graph.
         """
         name = type(self).__name__
@@ -131,12 +132,7 @@ class Sampler(Configurable, ABC):
         data = as_graph(data, name)
         device = device_of([data])
         data = data if device == CPU else moved(data, CPU)
-        roots = torch.arange(data.num_nodes) if roots is None else as_tensor(roots, f"{name}: roots").cpu()
-        if roots.numel() == 0:
-            raise ValueError(f"{name}: there are no roots; give at least one node")
-        if int(roots.min()) < 0 or int(roots.max()) >= data.num_nodes:
-            bad = int(roots.min()) if int(roots.min()) < 0 else int(roots.max())
-            raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{data.num_nodes - 1}")
+        roots = torch.arange(data.num_nodes) if roots is None else checked_roots(roots, data.num_nodes, name)
         source = subgraph_source(data)
         part_of = subgraph_maker(data, name)
         prepared = self.prepare(data, source, roots)
@@ -158,6 +154,31 @@ class Sampler(Configurable, ABC):
 
         batches = prefetch(make, range(rank, steps * world, world))
         return batches if device == CPU else (moved(batch, device) for batch in batches)
+
+
+def checked_roots(roots: Any, num_nodes: int, name: str) -> Tensor:
+    """The ids of roots ``[r]`` in int64, given as such or as a mask ``[num_nodes]``.
+
+    Raises:
+        TypeError: If they are no whole numbers.
+        ValueError: If they have another shape, or there are none.
+        IndexError: If one is no node of the graph.
+    """
+    roots = as_tensor(roots, f"{name}: roots").cpu()
+    is_mask = roots.dtype == torch.bool
+    if roots.dim() != 1 or (is_mask and roots.numel() != num_nodes):
+        raise ValueError(
+            f"{name}: roots has the shape {list(roots.shape)}, expected ids in a row, or a mask of [{num_nodes}] nodes"
+        )
+    if roots.numel() and (roots.is_floating_point() or roots.is_complex()):
+        raise TypeError(f"{name}: roots has dtype {roots.dtype}, but ids are whole numbers; use roots.long()")
+    roots = roots.nonzero().view(-1) if is_mask else roots.long()
+    if roots.numel() == 0:
+        raise ValueError(f"{name}: there are no roots; give at least one node")
+    if int(roots.min()) < 0 or int(roots.max()) >= num_nodes:
+        bad = int(roots.min()) if int(roots.min()) < 0 else int(roots.max())
+        raise IndexError(f"{name}: root {bad} is not in the graph, which has the nodes 0..{num_nodes - 1}")
+    return roots
 
 
 def cached_on_disk(

@@ -80,7 +80,7 @@ class Precompute(Configurable, BaseTransform):
             return Batch.from_data_list([self(graph) for graph in data.to_data_list()])
         graph = as_graph(data, where)
         if isinstance(graph.x, Tensor):
-            check_features(graph.x, where, codes=True)
+            check_features(graph.x, where, graph.get("num_nodes"), codes=True)
         if self.reads.edge_index:
             check_edges(graph, where)
             for name in unread(self.reads, graph):

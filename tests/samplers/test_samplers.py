@@ -313,6 +313,25 @@ def test_bad_arguments(make, message):
         make()
 
 
+@each
+def test_roots_as_people_have_them(sampler):
+    """A mask, small or unusual integers and lists are the ids that they mean; anything else is refused by name."""
+    data, ids = graph(), torch.tensor([1, 4, 20])
+    mask = torch.zeros(30, dtype=torch.bool)
+    mask[ids] = True
+    nodes = [batch.n_id.tolist() for batch in sampler.batches(data, ids)]
+    for roots in (mask, mask.numpy(), mask.tolist(), ids.byte(), ids.int(), ids.tolist()):
+        assert [batch.n_id.tolist() for batch in sampler.batches(data, roots)] == nodes
+    name = type(sampler).__name__
+    for roots in (mask[:10], ids[None], mask[None]):
+        with pytest.raises(ValueError, match=rf"{name}: roots has the shape \[.*\], expected ids in a row, or a mask"):
+            sampler.batches(data, roots)
+    with pytest.raises(TypeError, match=rf"{name}: roots has dtype torch.float32, but ids are whole numbers"):
+        sampler.batches(data, ids.float())
+    with pytest.raises(ValueError, match="there are no roots"):
+        sampler.batches(data, torch.zeros(30, dtype=torch.bool))
+
+
 def test_bad_requests():
     data, sampler = graph(), samplers.NeighborSampler([2])
     with pytest.raises(ValueError, match="batch_size=0, must be at least 1"):

@@ -9,11 +9,15 @@ import torch
 from torch_geometric.data import Batch, Data
 
 from graphkit.core.hashing import hash_data
+from graphkit.testing.discovery import discover
+from graphkit.testing.instances import factories
 from graphkit.transforms import Precompute, apply
 from graphkit.transforms import base as transforms_base
 from graphkit.transforms.features import KLWL, LaplacianPE, RandomWalkPE
 from graphkit.transforms.rewiring import FoSR, RandomEdges
 from tests import tiny
+
+TRANSFORMS = [cls for cls in discover()["transform"].values() if issubclass(cls, Precompute)]
 
 
 class _Whole(Precompute):
@@ -155,3 +159,11 @@ def test_what_was_set_on_a_batch_alone_is_not_lost():
     batch.x = torch.ones(4, 1)
     with pytest.raises(ValueError, match="RandomWalkPE: x of the batch is not of its graphs"):
         RandomWalkPE(4)(batch)
+
+
+@pytest.mark.parametrize("make", [make for cls in TRANSFORMS for make in list(factories(cls).values())[:1]], ids=repr)
+def test_a_number_of_nodes_that_x_contradicts_is_refused(make):
+    graph = tiny.graph(8, 12)
+    graph.num_nodes = 20
+    with pytest.raises(ValueError, match="features have 8 rows, but the graph has 20 nodes"):
+        make()(graph)

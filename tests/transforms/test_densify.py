@@ -48,6 +48,9 @@ def test_another_embedding_and_refusals():
     assert not torch.equal(Densify("emb", k=2)(data).edge_index, Densify(k=2)(data).edge_index)
     with pytest.raises(ValueError, match=r"'missing' has shape None, must be \[60, channels\]"):
         Densify("missing")(data)
+    data.none = torch.empty(60, 0)
+    with pytest.raises(ValueError, match=r"'none' has shape \[60, 0\], must be \[60, channels\]"):
+        Densify("none")(data)
     with pytest.raises(ValueError, match=r"low=0\.9, must be at most high=0\.5"):
         Densify(low=0.9, high=0.5)
     task = gk.load("karate").transform(gk.features.FastRP(dim=8, cat=False)).transform(Densify(k=2))

@@ -55,13 +55,13 @@ class RandomWalkPE(NodeFeatures):
         n, device = int(data.num_nodes or 0), data.edge_index.device
         matrix = _walk(data.edge_index, n)
         out = torch.zeros(n, self.walk_length, dtype=torch.double, device=device)
-        for rows in torch.arange(n, device=device).split(max(1, _BLOCK // max(n, 1))):
-            columns = torch.arange(rows.numel(), device=device)
-            power = torch.zeros(n, rows.numel(), dtype=torch.double, device=device)
-            power[rows, columns] = 1.0
+        width = max(1, _BLOCK // max(n, 1))
+        for start in range(0, n, width):
+            power = torch.zeros(n, min(width, n - start), dtype=torch.double, device=device)
+            power.diagonal(-start).fill_(1.0)
             for step in range(self.walk_length):
                 power = matrix @ power
-                out[rows, step] = power[rows, columns]
+                out[start : start + width, step] = power.diagonal(-start)
         return out
 
 

@@ -61,7 +61,7 @@ class Densify(PairRewiring):
 
     def rewire(self, data: Data, graph: SimpleGraph) -> float | None:
         x = data.get(self.embedding)
-        if not isinstance(x, Tensor) or x.dim() != 2 or x.size(0) != graph.num_nodes:
+        if not isinstance(x, Tensor) or x.dim() != 2 or x.size(0) != graph.num_nodes or not x.size(1):
             found = None if x is None else list(getattr(x, "shape", []))
             raise ValueError(
                 f"Densify: the graph's {self.embedding!r} has shape {found}, must be [{graph.num_nodes}, channels]; "
