@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from graphkit.algorithms import enumerate_paths
 from graphkit.algorithms.paths.enumeration import PATHS
@@ -19,10 +21,27 @@ from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.nn.path_lstm import AskedPaths, Step, ask_paths, edges_between, is_closed, path_lstm, read_paths
 from graphkit.nn.perceptron import Perceptron
-from graphkit.ops import SparsityPattern, unweighted_pattern
+from graphkit.ops import SparsityPattern, backend, unweighted_pattern
+from graphkit.ops.groups import Groups
 from graphkit.ops.segment import group_rows, reduce_groups
 
 _UNTRACED = "which paths there are follows from the contents of edges"
+
+
+_KEPT = 7  # numbers per step and channel: four gates, both states, and a tanh
+
+
+class _Block(NamedTuple):
+    """Some of the paths, ``nodes`` ``[k + 1, num_paths]`` and ``distances`` ``[num_paths, k + 1]``, with its number."""
+
+    number: int
+    nodes: Tensor
+    distances: Tensor | None
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells the results of blocks apart in a cache that knows the contents."""
+        return self.number, self.nodes.size(0), self.distances is None
 
 
 class PathConv(Layer):
@@ -173,18 +192,17 @@ class PathConv(Layer):
             path_distance = _shortest(graph, path_index)
         elif path_distance is None:
             raise ValueError("PathConv: path_distance is missing; simple paths need it to encode distances")
-        states = self._read(x, edge_attr, edge_kind, path_index, path_distance, graph)
-        if self._explain:
-            nodes, mask = path_index.long(), self._mask(graph.edge_id, graph.num_edges)
-            for source, target in zip(nodes[1:], nodes):
-                states = states * mask[edges_between(source, target, graph)].unsqueeze(1)
-        asked = self._ask(graph, path_index, path_distance)
-        ends = graph.cached(
-            ("ends", path_index.size(0)),
-            lambda index: group_rows(index[0].long() if asked is None else asked.ends, index.size(1), x.size(0)),
-            path_index,
-        )
-        return reduce_groups(states, ends, cast(str, self.aggr))
+        blocks = self._blocks(graph, path_index, path_distance)
+        for block in blocks:
+            self._ask(block, graph)
+        sums: Any = functools.partial(self._sum, x, edge_attr, edge_kind, graph)
+        if len(blocks) > 1:
+            sums = functools.partial(checkpoint, sums, use_reentrant=False)
+        total = functools.reduce(torch.add, (sums(block) for block in blocks))
+        if self.aggr == "sum":
+            return total
+        counts = [self._ends(block, graph).counts(total.dtype) for block in blocks]
+        return total / functools.reduce(torch.add, counts).clamp_(min=1).unsqueeze(1)
 
     def ask_ahead(self, graph: SparsityPattern, path_index: Tensor, path_distance: Tensor | None) -> None:
         """Ask a device of paths that this layer will read, so that the host waits once for those of several layers."""
@@ -194,17 +212,40 @@ class PathConv(Layer):
             path_distance = _shortest(graph, path_index)
         elif path_distance is None:  # is told of when they are read
             return
-        self._ask(graph, path_index, path_distance)
+        for block in self._blocks(graph, path_index, path_distance):
+            self._ask(block, graph)
 
-    def _ask(self, graph: SparsityPattern, path_index: Tensor, path_distance: Tensor | None) -> AskedPaths | None:
-        if path_index.device == CPU:
+    def _blocks(self, graph: SparsityPattern, index: Tensor, distance: Tensor | None) -> list[_Block]:
+        """The paths, on a device in as many parts as it takes that what their encoder keeps is of limited size."""
+        width = index.size(0) * (self.in_channels + _KEPT * self.out_channels)
+        step = max(1, backend.DEVICE_BLOCK // width)
+        if index.device == CPU or index.size(1) <= step:
+            return [_Block(0, index, distance)]
+
+        def split(index: Tensor, distance: Tensor | None) -> list[_Block]:
+            rows = [None] * -(-index.size(1) // step) if distance is None else distance.split(step)
+            return [_Block(number, *part) for number, part in enumerate(zip(index.split(step, dim=1), rows))]
+
+        return graph.cached(("blocks of paths", step, index.size(0), distance is None), split, index, distance)
+
+    def _ask(self, block: _Block, graph: SparsityPattern) -> AskedPaths | None:
+        if block.nodes.device == CPU:
             return None
         merge = self._merges
         return graph.cached(
-            ("asked of paths", merge, path_index.size(0), path_distance is None),
+            ("asked of paths", merge, *block.key),
             lambda index, distance: ask_paths(index, distance, graph, merge),
-            path_index,
-            path_distance,
+            block.nodes,
+            block.distances,
+        )
+
+    def _ends(self, block: _Block, graph: SparsityPattern) -> Groups:
+        """The paths of a block by the node where they end."""
+        asked = self._ask(block, graph)
+        return graph.cached(
+            ("ends", *block.key),
+            lambda index: group_rows(index[0].long() if asked is None else asked.ends, index.size(1), graph.num_rows),
+            block.nodes,
         )
 
     @property
@@ -221,22 +262,27 @@ class PathConv(Layer):
         if edge_kind is not None:
             check_codes(edge_kind.view(-1, 1), [len(edge_attr)], "edge_kind of PathConv")
 
+    def _sum(
+        self, x: Tensor, edge_attr: Tensor | None, edge_kind: Tensor | None, graph: SparsityPattern, block: _Block
+    ) -> Tensor:
+        """The sum over the paths of a block that end at each node."""
+        states = self._read(x, edge_attr, edge_kind, graph, block)
+        if self._explain:
+            nodes, mask = block.nodes.long(), self._mask(graph.edge_id, graph.num_edges)
+            for source, target in zip(nodes[1:], nodes):
+                states = states * mask[edges_between(source, target, graph)].unsqueeze(1)
+        return reduce_groups(states, self._ends(block, graph), "sum")
+
     def _read(
-        self,
-        x: Tensor,
-        edge_attr: Tensor | None,
-        edge_kind: Tensor | None,
-        index: Tensor,
-        distance: Tensor | None,
-        graph: SparsityPattern,
+        self, x: Tensor, edge_attr: Tensor | None, edge_kind: Tensor | None, graph: SparsityPattern, block: _Block
     ) -> Tensor:
         """What the encoder makes of each path."""
-        asked, merge = self._ask(graph, index, distance), self._merges
+        asked, merge, index = self._ask(block, graph), self._merges, block.nodes
         steps = graph.cached(
-            ("steps", merge, index.size(0), distance is None),
+            ("steps", merge, *block.key),
             lambda index, distance: read_paths(index, distance, graph, merge, asked),
             index,
-            distance,
+            block.distances,
         )
         if self.mlp is not None:
             inputs = self._inputs(steps, x, edge_attr, edge_kind)

@@ -16,6 +16,7 @@ from graphkit.core.validate import check_choice
 from graphkit.ops import backend
 from graphkit.ops.dropout import dropout as dropped
 from graphkit.ops.fused import Kernels
+from graphkit.ops.over_edges import at_edges, sum_over_edges
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import row_softmax, row_sum
 
@@ -134,7 +135,8 @@ def attention(
 
     On the CPU, in single and double precision, compiled kernels make no tensor that has a row per edge: weights are
     computed anew on the way back. Results are bit-equal for any number of threads. So do the kernels for CUDA, of the
-    softmax over targets. Elsewhere, and for derivatives of derivatives, messages are gathered and added.
+    softmax over targets. Elsewhere, and for derivatives of derivatives, messages are gathered and added, on large
+    graphs for a block of edges at a time.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), or anything else that :func:`sparsity_pattern` takes.
@@ -280,18 +282,9 @@ def _plain(
     edge_value: Tensor | None,
     keep: Tensor | None,
 ) -> Tensor:
-    """The definition, with a row per edge."""
-    row, col = pattern.row, pattern.col
-    at_target, at_source, sent = (
-        None if x is None else x.index_select(0, i) for x, i in ((target, row), (source, col), (value, col))
-    )
-    other = _sum(at_source, edge)
-    if form == "dot":
-        weights = slope * (cast(Tensor, at_target) * other).sum(-1)
-    else:
-        weights = F.leaky_relu(_sum(at_target, other), slope)
-        if weight is not None:
-            weights = (weights * weight).sum(-1)
+    """The definition, of what is gathered."""
+    score = functools.partial(_score, form, slope)
+    weights = at_edges(pattern, score, [source], [target], [edge], [weight])
     if normalize == "softmax":
         weights = row_softmax(pattern, weights)
     else:
@@ -299,12 +292,25 @@ def _plain(
             weights = (weights + (weights.square() + 4).sqrt()) / 2
         weights = pattern.to_csr(weights) if pattern.traced else weights
         if normalize == "squareplus":
-            weights = weights / (row_sum(pattern, weights) + _EPS).index_select(0, row)
+            weights = weights / (row_sum(pattern, weights) + _EPS).index_select(0, pattern.row)
     if keep is not None:
         weights = weights * keep
-    if value is None:
-        return weights
-    return row_sum(pattern, weights.unsqueeze(-1) * _sum(sent, edge_value))
+    return weights if value is None else sum_over_edges(pattern, _message, [value], (), [weights, edge_value])
+
+
+def _score(
+    form: Form, slope: float, source: Tensor | None, target: Tensor | None, edge: Tensor | None, weight: Tensor | None
+) -> Tensor:
+    """The scores of edges, by what they and their ends have."""
+    other = _sum(source, edge)
+    if form == "dot":
+        return slope * (cast(Tensor, target) * other).sum(-1)
+    scores = F.leaky_relu(_sum(target, other), slope)
+    return scores if weight is None else (scores * weight).sum(-1)
+
+
+def _message(value: Tensor, weight: Tensor, edge_value: Tensor | None) -> Tensor:
+    return weight.unsqueeze(-1) * _sum(value, edge_value)
 
 
 def _sum(a: Tensor | None, b: Tensor | None) -> Tensor:

@@ -11,9 +11,9 @@ the same, max and min  ``torch.sparse.mm(reduce=...)`` *                      Tr
                                                                               segment reduction
 sampled product        ``torch.sparse.sampled_addmm`` *                       ``torch.sparse.sampled_addmm`` †
 small blocks           CSR product of the expanded pattern                    Triton, else CSR product
-gated mean             compiled kernels                                       Triton, else gates per edge
+gated mean             compiled kernels                                       Triton, else blocks of edges ‡
 attention              compiled kernels                                       Triton for softmax, else
-                                                                              weights and messages per edge
+                                                                              blocks of edges ‡
 segment sum, max, min  CSR product whose matrix is the grouping itself *      ``torch_scatter.segment_csr``,
                                                                               else as scatter
 scatter sum, max, min  as segment when the index is sorted, else              ``torch_scatter.scatter``, else
@@ -28,6 +28,9 @@ operations do.
 † Triton with ``use_backend("triton")``; elsewhere its kernels stand in where torch has none and would write a row per
 edge. They compute in single precision or wider, add in a fixed order, and none has been timed on a GPU yet:
 ``python -m benchmarks.tiles`` does that.
+
+‡ All edges at once where that takes no more than ``DEVICE_BLOCK`` numbers. Blocks are computed once more on the way
+back.
 
 On CPU every torch kernel named above was measured faster than its ``torch_scatter`` counterpart.
 """

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from graphkit.ops.over_edges import at_edges
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
 from graphkit.ops.rows import row_sum
+from graphkit.ops.traced import EdgeList
 
 
 def edge_sum(
@@ -80,7 +82,12 @@ def has_kernels(pattern: SparsityPattern, *inputs: Tensor | None) -> bool:
 
 def _definition(pattern: SparsityPattern, source: Tensor, target: Tensor, edge: Tensor | None) -> Tensor:
     """The sums, of what is gathered."""
-    total = pattern.to_edges(target.index_select(0, pattern.row) + source.index_select(0, pattern.col))
+    ends = pattern.to_edges(pattern.col), pattern.to_edges(pattern.row)
+    return at_edges(EdgeList(*ends, pattern.num_cols, pattern.num_rows), _sum, [source], [target], [edge])
+
+
+def _sum(source: Tensor, target: Tensor, edge: Tensor | None) -> Tensor:
+    total = target + source
     return total if edge is None else total + edge
 
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from graphkit.ops import backend
 from graphkit.ops.edge_sum import check_rows, has_kernels
 from graphkit.ops.fused import Kernels
+from graphkit.ops.over_edges import sum_over_edges
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
-from graphkit.ops.rows import row_sum
 
 
 def gated_mean(
@@ -130,15 +130,25 @@ def edge_gated_mean(
 
 
 def by_ends(pattern: Any, eps: float, target_logit: Tensor, source_logit: Tensor, x: Tensor) -> Tensor:
-    """The mean, with a row per edge."""
-    gate = (target_logit.index_select(0, pattern.row) + source_logit.index_select(0, pattern.col)).sigmoid()
-    return _mean(pattern, eps, pattern.to_csr(gate) if pattern.traced else gate, x)
+    """The mean, of what is gathered."""
+    return _mean(sum_over_edges(pattern, _gate_ends, [source_logit, x], [target_logit]), eps)
 
 
 def _by_edge(pattern: Any, eps: float, logit: Tensor, x: Tensor) -> Tensor:
-    """The mean by gates of edges, with a row per edge."""
-    return _mean(pattern, eps, pattern.to_csr(logit.sigmoid()), x)
+    """The mean by gates of edges, of what is gathered."""
+    return _mean(sum_over_edges(pattern, _gate, [x], (), [pattern.to_csr(logit)]), eps)
 
 
-def _mean(pattern: Any, eps: float, gate: Tensor, x: Tensor) -> Tensor:
-    return row_sum(pattern, gate * x.index_select(0, pattern.col)) / (row_sum(pattern, gate) + eps)
+def _gate_ends(source_logit: Tensor, x: Tensor, target_logit: Tensor) -> Tensor:
+    return _gate(x, target_logit + source_logit)
+
+
+def _gate(x: Tensor, logit: Tensor) -> Tensor:
+    """What edges add to the sums of gated features and of gates."""
+    gate = logit.sigmoid()
+    return torch.cat([gate * x, gate], dim=1)
+
+
+def _mean(sums: Tensor, eps: float) -> Tensor:
+    total, gates = sums.chunk(2, dim=1)
+    return total / (gates + eps)

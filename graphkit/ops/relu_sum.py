@@ -8,8 +8,8 @@ from torch import Tensor
 
 from graphkit.ops.edge_sum import check_rows, has_kernels
 from graphkit.ops.fused import Kernels
+from graphkit.ops.over_edges import sum_over_edges
 from graphkit.ops.pattern import Size, SparsityPattern, sparsity_pattern
-from graphkit.ops.rows import row_sum
 
 
 def relu_sum(
@@ -64,12 +64,11 @@ def relu_sum(
 
 
 def _definition(pattern: SparsityPattern, source: Tensor, target: Tensor | None, edge: Tensor | None) -> Tensor:
-    """The sums, with a row per edge."""
-    total = source.index_select(0, pattern.col)
-    for part in (
-        None if target is None else target.index_select(0, pattern.row),
-        None if edge is None else pattern.to_csr(edge),
-    ):
-        total = total if part is None else total + part
-    total = total.relu()
-    return row_sum(pattern, pattern.to_csr(total) if pattern.traced else total)
+    """The sums, of what is gathered."""
+    return sum_over_edges(pattern, _rectified, [source], [target], [None if edge is None else pattern.to_csr(edge)])
+
+
+def _rectified(source: Tensor, target: Tensor | None, edge: Tensor | None) -> Tensor:
+    for part in (target, edge):
+        source = source if part is None else source + part
+    return source.relu()

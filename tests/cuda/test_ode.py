@@ -79,7 +79,7 @@ def test_the_closed_form_waits_once(source, duration, gpu):
         torch.testing.assert_close(actual.cpu(), expected, rtol=1e-9, atol=1e-12)
 
 
-def test_conjugate_gradients_wait_every_few_steps(gpu):
+def test_conjugate_gradients_wait_when_steps_have_doubled(gpu):
     torch.manual_seed(0)
     a, b = torch.randn(12, 12, dtype=torch.float64), torch.randn(12, dtype=torch.float64)
     a = a @ a.t() + torch.eye(12, dtype=torch.float64)
@@ -88,12 +88,11 @@ def test_conjugate_gradients_wait_every_few_steps(gpu):
     with gpu.counting() as counts:
         actual = conjugate_gradients(lambda x: products.append(1) or on_device @ x, b.to(gpu.device), 1e-13)
     assert torch.equal(actual.cpu(), expected)
-    assert counts.num_waits == 1 + len(products) // 4
+    assert len(products) == 4 * 2 ** (counts.num_waits - 1) >= 12
     assert torch.equal(conjugate_gradients(lambda x: x, 0 * b.to(gpu.device), 1e-13).cpu(), 0 * b)
 
 
-def test_newton_waits_once_per_attempted_step(gpu, monkeypatch):
-    monkeypatch.setattr("graphkit.nn.implicit.minimize.conjugate_gradients", lambda product, b, tol: b)
+def test_newton_waits_once_per_attempted_step(gpu):
     energy, start = Quartic(torch.tensor([3.0, -2.0], dtype=torch.float64, device=gpu.device)), torch.zeros(2)
     with gpu.counting() as counts:
         minimum = minimize(energy, start.double().to(gpu.device), "newton", 1e-8)

@@ -5,8 +5,9 @@ import torch
 
 from graphkit.algorithms import enumerate_paths
 from graphkit.models import PathNN
+from graphkit.nn import PathConv
 from graphkit.nn.path_lstm import read_paths
-from graphkit.ops import sparsity_pattern
+from graphkit.ops import backend, sparsity_pattern
 from graphkit.testing import random_graph
 
 
@@ -49,6 +50,41 @@ def test_layers_of_a_new_batch_are_asked_for_at_once(paths, gpu):
             out = model(graph)
         assert counts.num_waits == waits, str(counts)
     torch.testing.assert_close(out.cpu(), expected)
+
+
+@pytest.mark.parametrize("aggr", ["sum", "mean"])
+@pytest.mark.parametrize("encoder", ["lstm", "mlp"])
+def test_blocks_of_paths_are_asked_for_at_once(encoder, aggr, gpu, monkeypatch):
+    edge_index, nodes, distances = _paths(3, True)
+    layer = PathConv(5, 4, length=3, encoder=encoder, aggr=aggr).double()
+    x = torch.randn(12, 5, dtype=torch.float64)
+    expected = layer(x, edge_index, path_index=nodes, path_distance=distances)
+    monkeypatch.setattr(backend, "DEVICE_BLOCK", 500)
+    assert len(layer._blocks(sparsity_pattern(edge_index.to(gpu.device), 12), nodes.to(gpu.device), None)) > 5
+    layer, x, given = layer.to(gpu.device), x.to(gpu.device), [part.to(gpu.device) for part in (nodes, distances)]
+    there = edge_index.to(gpu.device)
+    for waits in (2, 0):
+        with gpu.counting() as counts:
+            out = layer(x, there, path_index=given[0], path_distance=given[1])
+            out.sum().backward()
+        assert counts.num_waits == waits, str(counts)
+    torch.testing.assert_close(out.cpu(), expected)
+
+
+def test_dropout_of_blocks_is_that_of_the_way_forward(gpu, monkeypatch):
+    edge_index, nodes, distances = (part.to(gpu.device) for part in _paths(3, True))
+    layer = PathConv(5, 4, length=3, dropout=0.5).double().to(gpu.device)
+    x = torch.randn(12, 5, dtype=torch.float64).to(gpu.device).requires_grad_()
+    monkeypatch.setattr(backend, "DEVICE_BLOCK", 500)
+
+    def summed(x):
+        torch.manual_seed(0)
+        return layer(x, edge_index, path_index=nodes, path_distance=distances).sum()
+
+    grad, step = torch.autograd.grad(summed(x), x)[0], 1e-6
+    direction = torch.randn_like(x)
+    slope = (summed(x + step * direction) - summed(x - step * direction)) / (2 * step)
+    torch.testing.assert_close((grad * direction).sum().cpu(), slope.detach().cpu(), rtol=1e-5, atol=1e-7)
 
 
 def test_an_edit_of_paths_is_seen(gpu):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 Solver = Literal["newton", "lbfgs", "descent"]
-_UNSEEN = 4  # steps of conjugate gradients between two looks of the host at a device
+_UNSEEN = 4  # steps of conjugate gradients before the host first looks at a device; from then on as many as before
 
 
 class Convex(ABC):
@@ -84,15 +84,26 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], b: Tensor, tol: flo
         product: Multiplies with :math:`A`.
         b: The right-hand side, of any shape.
         tol: Largest residual relative to ``b``; where rounding allows no smaller one, that is the end, too. A device is
-            asked for it every few steps, and those that are too many change nothing.
+            asked for it when steps have doubled, and those that are too many change nothing.
     """
+    steps = _conjugate_steps(product, b, tol)
+    return next(x for x, unfinished in steps if not unfinished)
+
+
+def _conjugate_steps(
+    product: Callable[[Tensor], Tensor], b: Tensor, tol: float
+) -> Iterator[tuple[Tensor, Tensor | bool]]:
+    """The solution; from a device what there is whenever the host looks, and whether that is not yet the solution."""
     x, residual = torch.zeros_like(b), b.clone()
     direction, square = residual.clone(), residual.square().sum()
     enough = tol**2 * square
-    on_cpu = b.device.type == "cpu"
+    on_cpu, look = b.device.type == "cpu", _UNSEEN
     for i in range(10 * b.numel()):
-        if (on_cpu or i % _UNSEEN == 0) and not square > enough:
+        if on_cpu and not square > enough:
             break
+        if not on_cpu and i == look:
+            yield x, square > enough
+            look *= 2
         image = product(direction)
         step = square / (direction * image).sum()
         new, left = x + step * direction, residual - step * image
@@ -101,34 +112,44 @@ def conjugate_gradients(product: Callable[[Tensor], Tensor], b: Tensor, tol: flo
         x, residual = new, left
         before, square = square, residual.square().sum()
         direction = residual + square / before * direction
-    return x
+    yield x, False
 
 
 def _newton(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
-    """Inexact Newton steps, halved until the gradient shrinks, which needs no value of the function."""
+    """Inexact Newton steps, halved until the gradient shrinks, which needs no value of the function.
+
+    Whether the linear system is solved is read with how well its solution does, so that a step that is tried is a wait.
+    """
     gradient = energy.gradient(h)
-    largest, size = _norms(gradient)
+    largest, size, _ = _norms(gradient)
     for iteration in range(max_iterations):
         if largest <= enough:
             return h, iteration
-        direction = -conjugate_gradients(energy.hessian(h), gradient, min(0.1, size**0.5))
-        share = 1.0
-        while share > 1e-6:
-            new = h + share * direction
+        for step, unfinished in _conjugate_steps(energy.hessian(h), gradient, min(0.1, size**0.5)):
+            new = h - step
             there = energy.gradient(new)
-            largest, shrunk = _norms(there)
-            if shrunk <= (1 - 1e-4 * share) * size:
+            largest, shrunk, unsolved = _norms(there, unfinished)
+            if not unsolved:
                 break
+        share = 1.0
+        while not shrunk <= (1 - 1e-4 * share) * size:
             share /= 2
-        else:  # rounding leaves no better state
-            return h, iteration
+            if share <= 1e-6:  # rounding leaves no better state
+                return h, iteration
+            new = h - share * step
+            there = energy.gradient(new)
+            largest, shrunk, _ = _norms(there)
         h, gradient, size = new, there, shrunk
     return h, max_iterations
 
 
-def _norms(x: Tensor) -> list[float]:
-    """The largest entry and the Euclidean norm, for which the host waits once."""
-    return torch.stack([x.abs().amax(), x.norm()]).tolist()
+def _norms(x: Tensor, told: Tensor | bool = False) -> tuple[float, float, bool]:
+    """The largest entry, the Euclidean norm, and what else is to be told, for which the host waits once."""
+    norms = [x.abs().amax(), x.norm()]
+    if isinstance(told, bool):
+        return *torch.stack(norms).tolist(), told
+    largest, size, also = torch.stack([*norms, told.to(x.dtype)]).tolist()
+    return largest, size, bool(also)
 
 
 def _lbfgs(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
