@@ -30,7 +30,6 @@ class GATConv(AttentionConv):
     The edges' term is computed from :math:`W_e^\top a_{edge}`, so that nothing of size edges times channels exists.
 
     Args:
-        heads: The number of heads (default: 1).
         concat: Whether the outputs of heads are concatenated (default: ``True``).
         negative_slope: The slope of the leaky ReLU (default: 0.2).
         dropout: The probability of dropping a weight (default: 0).
@@ -38,7 +37,6 @@ class GATConv(AttentionConv):
         edge_dim: The number of edge features (default: none).
         fill_value: Edge features of self-loops (default: ``"mean"``).
         bias: Whether there is a bias (default: ``True``).
-        residual: Whether a linear map of the target's features is added (default: ``False``).
 
     Example:
         >>> GATConv(3, 2, heads=4)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape

@@ -27,7 +27,6 @@ class GATv2Conv(AttentionConv):
         \alpha_{st} = \mathrm{softmax}_s \, a^\top \mathrm{LeakyReLU}(W_l x_s + W_r x_t + W_e e_{st})
 
     Args:
-        heads: The number of heads (default: 1).
         concat: Whether the outputs of heads are concatenated (default: ``True``).
         negative_slope: The slope of the leaky ReLU (default: 0.2).
         dropout: The probability of dropping a weight (default: 0).
@@ -36,7 +35,6 @@ class GATv2Conv(AttentionConv):
         fill_value: Edge features of self-loops (default: ``"mean"``).
         bias: Whether there are biases, of the maps as well (default: ``True``).
         share_weights: Whether :math:`W_r = W_l` (default: ``False``).
-        residual: Whether a linear map of the target's features is added (default: ``False``).
 
     Example:
         >>> GATv2Conv(3, 2, heads=4)(torch.ones(4, 3), torch.tensor([[0, 1, 2], [1, 2, 3]])).shape

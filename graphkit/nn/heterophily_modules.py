@@ -234,7 +234,6 @@ class TransformerAttentionModule(_AttentionModule):
     where all maps have a bias. Queries are the sources', as in the official code.
 
     Args:
-        heads: The number of heads (default: 8).
         dropout: The probability of dropping an entry of the output (default: 0).
 
     Example:

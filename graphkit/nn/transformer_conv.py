@@ -29,7 +29,6 @@ class TransformerConv(AttentionConv):
     :math:`\beta = \mathrm{sigmoid}(w^\top [m_t, W_{skip} x_t, m_t - W_{skip} x_t])` for the second one.
 
     Args:
-        heads: The number of heads (default: 1).
         concat: Whether the outputs of heads are concatenated (default: ``True``).
         beta: Whether there is the gate; only with ``root_weight`` (default: ``False``).
         dropout: The probability of dropping a weight (default: 0).

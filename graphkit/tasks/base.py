@@ -55,7 +55,6 @@ class Task(Described):
     attributes survive :meth:`transform`, :meth:`with_split` and :meth:`sampled`, which change a copy.
 
     Args:
-        name: The task's name in results.
         target: The kind of label: a name, a class or an instance of :class:`~graphkit.tasks.Target`.
         metric: The score: a name, a :class:`~graphkit.metrics.Metric` or one of torchmetrics (class or instance), or a
             function ``metric(prediction, label)`` of raw outputs, or scikit-learn's ``metric(y_true, ...)``; more is

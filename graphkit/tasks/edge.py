@@ -42,7 +42,6 @@ class EdgeTask(FromTables, PairTask):
       ends and the features of the edge.
 
     Args:
-        name: The task's name in results.
         data: The graph, with ``edge_index`` ``[2, num_edges]`` and labels ``edge_label`` ``[num_edges]`` or
             ``[num_edges, num_outputs]``, -1 or NaN where not known; and, for models that read them, ``x``,
             ``edge_weight`` and ``edge_attr``. Labels of nodes ``y`` and masks are left out.

@@ -64,7 +64,6 @@ class EventTask(FromEvents):
     which the mean of both ends counts. Events without a label are past for others, and not judged.
 
     Args:
-        name: The task's name in results.
         events: PyG's ``TemporalData``; or a ``Data`` with ``edge_index`` ``[2, num_events]``, ``edge_time``
             ``[num_events]`` (numbers, or dates) and, if there are such, messages ``edge_attr`` ``[num_events,
             channels]``, labels ``edge_label`` ``[num_events]`` or ``[num_events, num_outputs]`` (``y`` of

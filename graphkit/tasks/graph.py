@@ -26,13 +26,11 @@ class GraphTask(Scenarios):
     r"""Predict a label per graph, in mini-batches of graphs; or labels of the nodes that each graph's mask marks.
 
     Args:
-        name: The task's name in results.
         graphs: The graphs, each with ``edge_index``, its features ``x``, if any, and its label ``y`` (a scalar, ``[1]``
             or ``[1, num_outputs]``). Graphs whose ``readout_mask`` marks several nodes have one label for each, of
             shape ``[num_marked]`` or ``[num_marked, num_outputs]``; their split still divides graphs.
         split: The graphs to train on, to validate on and to test on.
         target: The kind of label (default: ``"multiclass"``); see :class:`Task`.
-        num_outputs: The number of classes or label columns (default: as in the labels).
 
     Raises:
         TypeError, IndexError, ValueError: As :class:`NodeTask`; the message names the graph.

@@ -39,7 +39,6 @@ class LinkTask(DividedTask):
     - a score per pair, of shape ``[num_pairs, 1]``, as :class:`~graphkit.models.LinkPredictor` does.
 
     Args:
-        name: The task's name in results.
         data: The graph, with ``edge_index`` ``[2, num_edges]``: links that may carry messages at some stage; and, for
             models that read them, features ``x`` ``[num_nodes, num_features]``. Labels ``y`` and masks are left out.
         split: The links of each part and the pairs without a link.

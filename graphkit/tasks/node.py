@@ -27,7 +27,6 @@ class NodeTask(FromTables, Scenarios):
     r"""Predict a label per node of one graph; the whole graph is one batch, or its subgraphs (:meth:`Task.sampled`).
 
     Args:
-        name: The task's name in results.
         data: The graph, with ``edge_index`` ``[2, num_edges]``, the labels ``y`` ``[num_nodes]`` or ``[num_nodes,
             num_outputs]`` and, for models that read them, features ``x`` ``[num_nodes, num_features]``.
         split: The nodes to train on, to validate on and to test on.

@@ -52,7 +52,6 @@ class RankingTask(DividedTask):
     interactions in training are ranked like others.
 
     Args:
-        name: The task's name in results.
         data: The graph: ``edge_index`` ``[2, num_interactions]`` from users to items, each pair once; ``node_type``
             ``[num_nodes]``, 0 for users, who come first, and 1 for items, as PyG's ``HeteroData.to_homogeneous``
             numbers them; and features ``x``, if models are to read some. Other attributes of edges are left out.

@@ -49,7 +49,6 @@ class HeterophilyBaseline(LayeredModel):
     ============  ====================================================================================================
 
     Args:
-        hidden_channels: The width of hidden states (default: 512).
         module: One of the nine, as the paper names them (default: ``"GCN"``).
         heads: The number of heads of attention, for modules that have it (default: ``None``, 8).
         hidden_dim_multiplier: The width of perceptrons in between, in multiples of ``hidden_channels`` (default: 1).

@@ -43,13 +43,11 @@ class MetaNetwork(LayeredModel):
     one. :func:`~graphkit.metanetworks.module_to_graph` makes the graphs; any others with ``edge_attr`` will do.
 
     Args:
-        num_layers: The number of layers (default: 3).
         edge_dim: The number of edge features; a parameter graph has 6, and without any, edges begin as 1; built from a
             task, as many as it has (default: none).
         codes: Whether the third columns of node and edge features are types of a parameter graph, to be read as one-hot
             codes (default: ``False``).
         mlp_layers: The number of linear maps of each perceptron (default: 1).
-        act: The activation, by PyG's names (default: ``"relu"``).
         norm: ``"batch_norm"``, ``"layer_norm"`` or ``None``, of nodes and edges (default: ``None``).
         residual: Whether the state before is added where widths agree (default: ``False``).
         readout: ``None`` for one output per node, ``"edges"`` for one per edge, ``"mask"`` to read the node that

@@ -29,7 +29,6 @@ class DGMLP(MLP):
     citation graphs. Each layer has a matrix of its own; the official code repeats the second one in all hidden layers.
 
     Args:
-        num_layers: The number of linear maps (default: 1).
         K: The number of hops (default: 10).
         temperature: The temperature of the weights of hops (default: 1).
         dropout: The probability of dropping an entry before each linear map (default: 0).

@@ -28,7 +28,6 @@ class LightGCN(NodeEmbeddings):
     matrix replace its messages.
 
     Args:
-        hidden_channels: The width of embeddings (default: 64).
         num_layers: The number :math:`L` of averages (default: 3).
         regularization: :math:`\lambda` as in :class:`NodeEmbeddings`, here twice PyG's ``lambda_reg``, as that sums
             without the half (default: 1e-4).
@@ -73,7 +72,6 @@ class MatrixFactorization(NodeEmbeddings):
     Bell, Volinsky, Computer 2009), here trained by the task's loss; the scores are :math:`\langle e_u, e_i \rangle`.
 
     Args:
-        hidden_channels: The width of embeddings (default: 64).
         regularization: :math:`\lambda` as in :class:`NodeEmbeddings` (default: 1e-4).
 
     Example:

@@ -36,7 +36,6 @@ class Sheaf4Rec(NodeEmbeddings):
     Outputs are :math:`L + 1` times as wide as embeddings: compare with other models at equal width.
 
     Args:
-        hidden_channels: The width of embeddings (default: 64).
         num_layers: The number :math:`L` of steps (default: 5).
         stalk_dim: The dimension :math:`d` of stalks (default: 1).
         maps: ``"diag"`` or ``"bundle"``, which needs ``stalk_dim`` of at least 2 (default: ``"diag"``).

@@ -68,7 +68,6 @@ class BuNN(LayeredModel):
 
     Args:
         hidden_channels: The width of states, a multiple of ``num_bundles * bundle_dim`` (default: 64).
-        num_layers: The number of layers (default: 2).
         num_bundles: The number of bundles :math:`B` (default: as many as the width has room for).
         bundle_dim: Their dimension :math:`d`, at least 2 (default: 2).
         layer: One of the above (default: ``"residual"``).

@@ -26,12 +26,8 @@ class ConnectionSheaf(SheafDiffusion):
     local principal components (:class:`~graphkit.transforms.ConnectionMaps`, which the trainer applies).
 
     Args:
-        hidden_channels: The number of channels of each stalk coordinate (default: 16).
-        num_layers: The number of diffusion steps (default: 2).
         stalk_dim: The dimension of stalks; most nodes should have as many neighbours (default: 2).
-        dropout: The probability of dropping an entry of a state (default: 0).
         act: The activation, also of the lift, by PyG's names, or ``None`` (default: ``"elu"``).
-        second_linear: Whether the lift has a second linear map (default: ``False``).
         readout: As in :class:`SheafDiffusion` (default: ``None``).
         connection: ``"features"``, or one of the paper's controls, which show what the features contribute:
             ``"random_nodes"`` or ``"random_edges"`` (default: ``"features"``).

@@ -137,15 +137,10 @@ class JODIE(TGN):
     the projection; the loss is that of the task, where the original predicts the next item's embedding.
 
     Args:
-        num_nodes: The number of nodes.
         msg_channels: The size of messages (default: 0, none).
         hidden_channels: The size of memories (default: 100).
-        time_channels: The size of encoded times (default: 100).
         time_scale: The unit :math:`\tau`; :meth:`from_task` takes the mean time between two events of a node in
             training (default: 1).
-        pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
-            defaults (default: ``None``, memories are not corrected).
-        out_channels: The number of outputs of a pair (default: 1).
     """
 
     def __init__(
@@ -171,16 +166,8 @@ class DyRep(TGN):
     of its memory, and are the embeddings.
 
     Args:
-        num_nodes: The number of nodes.
         msg_channels: The size of messages (default: 0, none).
         hidden_channels: The size of memories (default: 100).
-        time_channels: The size of encoded times (default: 100).
-        num_neighbors: How many of its last events a node attends to (default: 10).
-        heads: The number of heads of attention (default: 2).
-        dropout: The probability of dropping a weight of attention (default: 0.1).
-        pres: The arguments of :class:`~graphkit.nn.temporal.PRES`, for large batches, beside its sizes; ``{}`` for its
-            defaults (default: ``None``, memories are not corrected).
-        out_channels: The number of outputs of a pair (default: 1).
 
     Raises:
         ValueError: If ``hidden_channels`` cannot be divided by ``heads``.
