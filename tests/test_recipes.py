@@ -237,6 +237,29 @@ def test_defaults_and_order_of_keys_do_not_change_the_hash():
     assert Experiment.from_config({"model": "mlp", "task": "karate"}).hash != short.hash
 
 
+def test_another_metric_judges_a_named_dataset():
+    config = {"model": "GCN", "task": {"name": "karate", "metric": "f1_macro"}, "trainer": {"max_epochs": 5}}
+    experiment = Experiment.from_config(config)
+    assert experiment.hash != Experiment.from_config(config | {"task": "karate"}).hash
+    result = experiment.run(progress=False)
+    task, trainer = experiment.load_task(), experiment.build_trainer(progress=False)
+    trainer.fit(experiment.build_model(task), task)
+    outputs, labels = trainer.predict(task)
+    hits = [(outputs.argmax(1) == c, labels == c) for c in range(4)]
+    f1 = [float(2 * (found & true).sum() / (found.sum() + true.sum()).clamp(min=1)) for found, true in hits]
+    assert (result.metric, result.test) == ("f1_macro", pytest.approx(statistics.mean(f1)))
+
+
+def test_another_metric_judges_all_splits_of_a_recipe():
+    task = {"name": "minesweeper", "rows": 12, "columns": 12, "metric": "average_precision"}
+    recipe = Recipe("mine", changed(task=task, splits=2, seeds=1))
+    result = recipe.run(progress=False)
+    assert result.cell.metric == "average_precision"
+    for run in result.cell.runs:
+        loaded = recipe.cell.experiment.run(split=run["split"], seed=run["seed"], progress=False)
+        assert (loaded.metric, loaded.test) == ("average_precision", pytest.approx(run["test"] / 100))
+
+
 def test_transforms_features_and_rewiring_are_applied_in_this_order():
     config = {
         "model": "gcn",

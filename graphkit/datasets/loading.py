@@ -47,7 +47,7 @@ def load(name: names.Ranking, split: int | str = 0, **options: Any) -> RankingTa
 @overload
 def load(name: str, split: int | str = 0, **options: Any) -> Task: ...
 @checked
-def load(name: str, split: int | str = 0, **options: Any) -> Task:
+def load(name: str, split: int | str = 0, metric: str | None = None, **options: Any) -> Task:
     """Load a dataset as a task: graphs, labels, one split, loss and metric, all checked.
 
     Raw files are taken from the data root, else from the folder named by ``$GRAPHKIT_MIRROR``, else downloaded; their
@@ -57,6 +57,7 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
         name: The dataset, e.g. ``"cora"``; :func:`available` lists them all.
         split: An index in the dataset's default family of splits, ``"family"`` or ``"family/index"``, e.g.
             ``"geom-gcn/3"`` or ``"random/0"`` (default: ``0``).
+        metric: The name of another score than papers report (default: that of the dataset's page).
         **options: Options of the dataset's generator or parser, e.g. ``num_nodes=10`` for ``"ring-transfer"``; for
             streams of events those of :class:`~graphkit.EventTask`, e.g. ``negatives="historical"``, with
             ``batching="t-batch"`` for :class:`~graphkit.tasks.TBatch`.
@@ -72,6 +73,8 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
         (34, 4, (4, 10, 20))
         >>> load("karate-links").split.sizes
         (68, 3, 7)
+        >>> load("karate", metric="f1_macro").metric
+        'f1_macro'
     """
     card = catalog.card(name)
     if card.kind == "list":
@@ -79,7 +82,7 @@ def load(name: str, split: int | str = 0, **options: Any) -> Task:
             f"dataset {card.name!r} is a list of graphs to tell apart, without labels and split; "
             f"use graphkit.datasets.load_graphs({card.name!r})"
         )
-    task = _task(card, split, options)
+    task = _task(card, split, metric, options)
     task.dataset = card.name
     return task
 
@@ -125,13 +128,13 @@ def load_graphs(name: str, **options: Any) -> list[Data]:
     return _graphs(card, options)[0]
 
 
-def _task(card: Card, split: int | str, options: dict[str, Any]) -> Task:
+def _task(card: Card, split: int | str, metric: str | None, options: dict[str, Any]) -> Task:
     family, index = choose(card, split)  # a wrong split is refused before any work
     _check_options(card, options)
     of_task = options if card.kind == "event" else {}
     graphs, stored = _graphs(card, {key: value for key, value in options.items() if key not in of_task})
     made = make_split(Request(card, family, index, graphs, stored, options))
-    metric = family.metric or card.metric
+    metric = metric or family.metric or card.metric
     if card.kind == "event":
         return _event_task(card.name, graphs[0], made, metric, **family.options | of_task)
     if isinstance(made, LinkSplit):

@@ -146,6 +146,9 @@ class ConfigParser:
             dataset = card(self.task)
             group = parser.add_argument_group(f"task: {dataset.title}")
             group.add_argument("--task.split", type=int | str, default=0, help="an index, 'family' or 'family/index'")
+            group.add_argument(
+                "--task.metric", type=str | None, default=None, help="the score (default: the dataset's)"
+            )
             function = options_from(dataset)
             positional: set[str | int] = {
                 p.name for p in inspect.signature(function).parameters.values() if p.kind != p.KEYWORD_ONLY

@@ -195,7 +195,7 @@ def _of_dataset(name: str, parsed: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"dataset {dataset.name!r} is a list of graphs to tell apart; there is nothing to train on")
     task = {"name": dataset.name, "split": parsed["task"].pop("split")}
     choose(dataset, task["split"])
-    defaults = option_defaults(dataset)
+    defaults = {"metric": None, **option_defaults(dataset)}
     return task | {key: value for key, value in parsed["task"].items() if value != defaults[key]}
 
 

@@ -46,7 +46,7 @@ def tables_task(
         seed: The seed of the random split (default: 0).
         target: The kind of label (default: as the labels are).
         metric: The score (default: that of the target).
-        kind: What has labels (default: ``"node"``).
+        kind: What has labels (default: ``"node"``); tasks of links are made in Python, ``gk.LinkTask``.
     """
     options = {key: value for key, value in locals().items() if key not in ("folder", "label", "id", "kind")}
     return (EdgeTask if kind == "edge" else NodeTask).from_csv(folder, label, id, **options)

@@ -251,6 +251,8 @@ def _cell(config: Mapping[str, Any], change: Mapping[str, Any], variant: str, va
 def _metric(experiment: Experiment, said: Protocol) -> str:
     """The metric of all splits."""
     task = experiment.config["task"]
+    if own := task.get("metric"):
+        return str(own)
     dataset = card(task["name"])
     splits = [*_splits(experiment, said), *(said.also_test or [])]
     metric, *others = dict.fromkeys(choose(dataset, split)[0].metric or dataset.metric for split in splits)

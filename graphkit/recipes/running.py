@@ -107,8 +107,8 @@ class Schedule:
         """
         task_of(self.experiment, self.splits[0])  # fetched and parsed once, before processes start
         if self.splits[1:]:  # each task is loaded when its runs begin, but its split must be there
-            options_of_task = {key: value for key, value in self.experiment.config["task"].items() if key != "split"}
-            load_splits(splits=self.splits, **options_of_task)
+            task = self.experiment.config["task"]
+            load_splits(splits=self.splits, **{key: task[key] for key in task if key not in ("split", "metric")})
         folder = Path(options.folder) / self.name
         places: dict[Job, tuple[Path, str]] = {}  # the folder of each run, and what makes it
         for split in self.splits:

@@ -20,7 +20,7 @@ from graphkit.metrics import HitsAt
 from graphkit.ops import sddmm
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names
 from graphkit.tasks.link_split import LinkSplit
-from graphkit.tasks.loaders import Loader, Pairs
+from graphkit.tasks.loaders import Draw, Loader, Pairs
 from graphkit.tasks.negatives import blocks_of, in_blocks, link_keys, sample_negatives
 from graphkit.tasks.pair_task import DividedTask
 from graphkit.tasks.split import STAGES, without_masks
@@ -151,7 +151,13 @@ class LinkTask(DividedTask):
         return hash_config([self.split.hash, self.num_negatives, *(hash_data(graph) for graph in self.graphs)])
 
     def names(self, stage: str | None) -> Any:
-        return None
+        from graphkit.tasks.tables import names_of_pairs
+
+        return None if stage is None else names_of_pairs(self.ids, self.pairs_of(stage))
+
+    def pairs_of(self, stage: str) -> Tensor:
+        """The pairs that are judged at a stage, links first ``[2, n]``."""
+        return Pairs(self).whole(stage, Draw())["edge_label_index"]
 
     def stage_graph(self, stage: str) -> Data:
         return self.graphs[self._graph_of[stage]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -47,13 +48,36 @@ def test_predictions_come_by_id_with_the_names_of_classes():
     pd.testing.assert_frame_equal(whole, trainer.predict(tables()), check_names=False)
 
 
+@pytest.mark.parametrize("own_negatives", [False, True])
+@pytest.mark.parametrize("sampled", [False, True])
+def test_scores_of_links_come_by_the_ids_of_both_ends(own_negatives, sampled):
+    made = make()
+    split = gk.LinkSplit.random(made.data.edge_index, COUNT)
+    if own_negatives:
+        val, test = (torch.stack([part, part.flip(1)], dim=2) for part in (split.val_negatives, split.test_negatives))
+        split = replace(split, val_negatives=val, test_negatives=test)
+    links = gk.LinkTask("links", made.data, split)
+    links.ids = made.ids
+    links = links.sampled(gk.samplers.NeighborSampler([-1, -1])) if sampled else links
+    trainer = trained(links)
+    frame = trainer.predict(links, as_frame=True)
+    ends = torch.tensor([made.ids.get_indexer(frame.index.get_level_values(end)).tolist() for end in (0, 1)])
+    assert torch.equal(ends[:, frame.label.to_numpy() == 1], split.test)
+    asked = links.stage_graph("test").clone()
+    asked.edge_label_index = ends
+    np.testing.assert_allclose(frame["p(link)"], trainer.predict(asked).sigmoid().view(-1), atol=1e-6)
+
+
 def test_other_tasks_have_frames_by_number():
     task = tiny.task("node binary")
     table = trained(task).predict(task, "val", as_frame=True)
     assert list(table.index) == task.split.val.tolist()
     assert list(table.columns) == ["prediction", "p(1)", "label"]
     links = tiny.task("link")
-    assert list(trained(links).predict(links, as_frame=True).columns) == ["p(link)", "label"]
+    frame = trained(links).predict(links, as_frame=True)
+    assert list(frame.columns) == ["p(link)", "label"]
+    judged = torch.cat([links.split.test, links.split.test_negatives], dim=1)
+    assert list(frame.index) == list(map(tuple, judged.T.tolist()))
     with pytest.raises(
         ValueError, match="task 'tiny node binary' was not made of tables, so how to read others is not"
     ):
