@@ -158,7 +158,7 @@ def total_resistance(
         4.0
     """
     graph = SimpleGraph.from_edges(edge_index, num_nodes, edge_weight, "total_resistance")
-    _check(method, eps, "total_resistance")
+    check_choice(method, METHODS, "method of total_resistance")
     return total(graph, method, eps, seed)
 
 
@@ -176,10 +176,6 @@ def total(graph: SimpleGraph, method: str = "auto", eps: float = 0.1, seed: int 
     return float(sum(sums) / count)
 
 
-def _check(method: str, eps: float, where: str) -> None:
-    check_choice(method, METHODS, f"method of {where}")
-
-
 def _signs(rows: int, columns: int, seed: int) -> Iterator[np.ndarray]:
     """A random matrix of signs in blocks of columns."""
     generator = np.random.default_rng(seed)
@@ -190,7 +186,7 @@ def _signs(rows: int, columns: int, seed: int) -> Iterator[np.ndarray]:
 def _squared_distances(
     graph: SimpleGraph, pairs: Tensor | None, biharmonic: bool, method: str, eps: float, seed: int, where: str
 ) -> Tensor:
-    _check(method, eps, where)
+    check_choice(method, METHODS, f"method of {where}")
     n = graph.num_nodes
     if pairs is None:
         source, target = (index.ravel() for index in np.indices((n, n)))
