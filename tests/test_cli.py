@@ -209,6 +209,8 @@ BASE = ["train", "--model", "gcn", "--task", "karate"]
         (["train", "--model", "GraphSAGE", "--task", "karate"], "PyG's is called torch_geometric.nn.GraphSAGE"),
         ([*BASE, "--rewiring", "AddSelfLoops"], "PyG's is called torch_geometric.transforms.AddSelfLoops"),
         (["train"], "train needs a model and a task, e.g. graphkit train --model GCN --task cora"),
+        (["train", "--data", "."], "train needs a model, e.g. graphkit train --model GCN"),
+        (["train", "--model", "gcn"], "train needs a task, e.g. graphkit train --task cora"),
         (["train", "--model", "gcm", "--task", "karate"], "unknown model 'gcm'; did you mean 'GCN'?"),
         (["train", "--model", "gcn", "--task", "karat"], "unknown dataset 'karat'; did you mean 'karate'?"),
         (["train", "--model", "gcn", "--task", "sr16"], "dataset 'sr16' is a list of graphs to tell apart"),

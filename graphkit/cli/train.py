@@ -55,8 +55,10 @@ def train(arguments: list[str]) -> int:
             print(parser.format_help())
             print(flags_help(config))
             return 0
-        if not (config.get("model") and config.get("task")):
-            raise UsageError("train needs a model and a task, e.g. graphkit train --model GCN --task cora")
+        lacking = [key for key in ("model", "task") if not config.get(key)]
+        if lacking:
+            example = " ".join(f"--{key} {'GCN' if key == 'model' else 'cora'}" for key in lacking)
+            raise UsageError(f"train needs a {' and a '.join(lacking)}, e.g. graphkit train {example}")
         from graphkit.recipes import Experiment
         from graphkit.recipes.config import flags_of
 

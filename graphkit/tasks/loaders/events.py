@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.validate import check_edge_index
 from graphkit.tasks.batching import FixedSize
 from graphkit.tasks.loaders.base import Draw, Loader
-from graphkit.tasks.loaders.pairs import labelled_pairs
+from graphkit.tasks.loaders.pairs import labelled_pairs, named_pairs
 
 
 class EventBatches(Loader):
@@ -51,13 +50,7 @@ class EventBatches(Loader):
             yield from self._seen(stage, batch_size)
         task = self.task
         for graph in graphs:
-            pairs, last = graph.get("edge_label_index"), task.t[-1:]
-            if pairs is None:
-                raise ValueError(
-                    f"task {task.name!r} judges pairs of nodes, but the graph names none; set "
-                    "data.edge_label_index [2, num_pairs]"
-                )
-            check_edge_index(pairs, task.num_nodes, "edge_label_index")
+            pairs, last = named_pairs(task.name, graph, task.num_nodes), task.t[-1:]
             time = graph.get("edge_label_time", last.expand(pairs.size(1)))
             label = self.hidden_labels(pairs.size(1))
             judged = {"edge_label_index": pairs, "edge_label_time": time, "edge_label": label}

@@ -44,15 +44,8 @@ class PairLoader(Loader):
 
     def unlabelled(self, graphs: Sequence[Data], batch_size: int | None) -> Iterator[Data]:
         for graph in graphs:
-            pairs = graph.get("edge_label_index")
-            if pairs is None:
-                raise ValueError(
-                    f"task {self.task.name!r} judges pairs of nodes, but the graph names none; set "
-                    "data.edge_label_index [2, num_pairs]"
-                )
-            check_edge_index(pairs, graph.num_nodes, "edge_label_index")
             batch = copy.copy(graph)
-            batch.edge_label = torch.zeros(pairs.size(1))
+            batch.edge_label = torch.zeros(named_pairs(self.task.name, graph, graph.num_nodes).size(1))
             yield batch
 
     @abstractmethod
@@ -158,3 +151,20 @@ def labelled_pairs(links: Tensor, negatives: Tensor) -> Judged:
         label[: links.size(1)] = 1
         pairs = torch.cat([links, negatives], dim=1)
     return {"edge_label_index": pairs, "edge_label": label.view(-1)}
+
+
+def named_pairs(task: str, graph: Data, num_nodes: int) -> Tensor:
+    """The pairs of a graph that are to be judged.
+
+    Raises:
+        ValueError: If it names none.
+        IndexError: If they name nodes that there are not.
+    """
+    pairs: Tensor | None = graph.get("edge_label_index")
+    if pairs is None:
+        raise ValueError(
+            f"task {task!r} judges pairs of nodes, but the graph names none; set data.edge_label_index [2, num_pairs], "
+            "or say which stage's are meant, such as stage='test' (graphkit predict --stage test)"
+        )
+    check_edge_index(pairs, num_nodes, "edge_label_index")
+    return pairs
