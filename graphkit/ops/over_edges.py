@@ -83,11 +83,10 @@ class _Blocks:
     def backward(self, inputs: Given, kept: Sequence[Tensor], grad: Tensor) -> list[Tensor | None]:
         """The gradients of the inputs that want one."""
         form = torch.contiguous_format
-        needed = [x is not None and x.requires_grad for x in inputs]
         grads = [torch.zeros_like(x, memory_format=form) if x is not None and x.requires_grad else None for x in inputs]
         for block, precision in self._blocks(inputs):
             rows = [None if x is None else x.detach() for x in self._rows(inputs, block)]
-            leaves = [row.requires_grad_() for row, need in zip(rows, needed) if row is not None and need]
+            leaves = [row.requires_grad_() for row, total in zip(rows, grads) if row is not None and total is not None]
             with torch.enable_grad(), precision:
                 out = self.function(*rows)
             found = iter(torch.autograd.grad(out, leaves, self._row(grad, "target" if self.summed else "edge", block)))
