@@ -1,4 +1,4 @@
-"""Sparse operations of polynomial plans, compiled by numba.
+"""Sparse operations of polynomial plans, compiled by numba: of small graphs, scipy's checks would cost most.
 
 A matrix is ``indptr`` (int64), ``indices`` (int32) and ``data`` (float64); no row has an entry twice, and entries need
 not be sorted. A vector of length 0 stands for ones.
@@ -12,6 +12,48 @@ import numba
 import numpy as np
 
 _jit: Any = numba.njit(nogil=True, cache=True)
+
+
+@_jit
+def sum_rows(indptr: Any, indices: Any, data: Any, w: Any) -> Any:
+    """``F w``."""
+    n = indptr.size - 1
+    out = np.zeros(n)
+    for i in range(n):
+        for e in range(indptr[i], indptr[i + 1]):
+            out[i] += data[e] * (w[indices[e]] if w.size else 1.0)
+    return out
+
+
+@_jit
+def transpose(indptr: Any, indices: Any, data: Any) -> Any:
+    """The transposed matrix; its rows are sorted."""
+    n = indptr.size - 1
+    start = np.zeros(n + 1, np.int64)
+    for j in indices:
+        start[j + 1] += 1
+    start = np.cumsum(start)
+    place = start[:-1].copy()
+    column, value = np.empty_like(indices), np.empty_like(data)
+    for i in range(n):
+        for e in range(indptr[i], indptr[i + 1]):
+            j = indices[e]
+            column[place[j]], value[place[j]] = i, data[e]
+            place[j] += 1
+    return start, column, value
+
+
+@_jit
+def scale(indptr: Any, indices: Any, data: Any, left: Any, right: Any) -> Any:
+    """The entries of ``diag(left) F diag(right)``."""
+    out = data.copy()
+    for i in range(indptr.size - 1):
+        for e in range(indptr[i], indptr[i + 1]):
+            if left.size:
+                out[e] *= left[i]
+            if right.size:
+                out[e] *= right[indices[e]]
+    return out
 
 
 @_jit

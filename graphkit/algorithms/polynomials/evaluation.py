@@ -166,7 +166,7 @@ def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> 
     if name == "multiply":
         return np.multiply.reduce(given)
     if name == "sum_rows":
-        return given[0].csr() @ (given[1] if given[1].size else np.ones(n))
+        return kernels.sum_rows(*given[0], given[1])
     if name == "product":
         left, weight, right = given
         indptr = kernels.count_product(left.indptr, left.indices, right.indptr, right.indices)
@@ -180,10 +180,9 @@ def _evaluate(op: Op, values: dict[int, Any], inputs: list[Any], limit: int) -> 
         return given[0]._replace(data=kernels.hadamard(*given[0], *given[1]))
     if name == "scale":
         matrix, left, right = given
-        data = matrix.data * (np.repeat(left, np.diff(matrix.indptr)) if left.size else 1.0)
-        return matrix._replace(data=data * right[matrix.indices] if right.size else data)
+        return matrix._replace(data=kernels.scale(*matrix, left, right))
     if name == "transpose":
-        return _Matrix.of(given[0].csr().T.tocsr())
+        return _Matrix(*kernels.transpose(*given[0]))
     if name == "total":
         return float(given[0].sum()) if given[0].size else float(n)
     if name == "times":

@@ -89,8 +89,11 @@ class _Polynomials(NodeFeatures):
     def columns(self, data: Data) -> Tensor:
         """The channels ``[num_nodes, num_channels]``."""
         n = int(data.num_nodes or 0)
-        columns = [np.broadcast_to(value, (n,)) for value in self._values(data)]
-        return self._normalized(np.stack(columns, axis=1))
+        values = self._values(data)
+        table = np.empty((n, len(values)))
+        for column, value in enumerate(values):
+            table[:, column] = value
+        return self._normalized(table)
 
     def _normalized(self, table: np.ndarray) -> Tensor:
         if self.normalize == "log":
