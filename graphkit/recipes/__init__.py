@@ -7,12 +7,11 @@ from graphkit.core.lazy import lazy_members
 
 if TYPE_CHECKING:
     from graphkit.recipes.advice import Advice, advise
-    from graphkit.recipes.cell_result import CellResult
     from graphkit.recipes.comparison import PairedDifference, RunComparison, compare_runs
     from graphkit.recipes.experiment import Experiment
     from graphkit.recipes.listing import available
     from graphkit.recipes.model_comparison import ModelComparison, compare
-    from graphkit.recipes.papers import Paper
+    from graphkit.recipes.papers import Paper, Published
     from graphkit.recipes.recipe import Cell, Recipe, load
     from graphkit.recipes.rejudging import rejudge, rejudge_all
     from graphkit.recipes.report import Report
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from graphkit.recipes.result import RecipeResult
     from graphkit.recipes.running import OutOfTime, RunOptions
     from graphkit.recipes.suite import Suite, SuiteResult, load_suite
-    from graphkit.recipes.verdict import Published, Verdict, judge
+    from graphkit.recipes.verdict import CellResult, Verdict, judge
 
 __all__ = [
     "Advice",
@@ -56,12 +55,11 @@ _member = lazy_members(
     globals(),
     {
         "advice": ["Advice", "advise"],
-        "cell_result": ["CellResult"],
         "comparison": ["PairedDifference", "RunComparison", "compare_runs"],
         "experiment": ["Experiment"],
         "listing": ["available"],
         "model_comparison": ["ModelComparison", "compare"],
-        "papers": ["Paper"],
+        "papers": ["Paper", "Published"],
         "recipe": ["Cell", "Recipe", "load"],
         "rejudging": ["rejudge", "rejudge_all"],
         "report": ["Report"],
@@ -69,7 +67,7 @@ _member = lazy_members(
         "result": ["RecipeResult"],
         "running": ["OutOfTime", "RunOptions"],
         "suite": ["Suite", "SuiteResult", "load_suite"],
-        "verdict": ["Published", "Verdict", "judge"],
+        "verdict": ["CellResult", "Verdict", "judge"],
     },
 )
 _renamed = renamed_members(

@@ -11,13 +11,13 @@ from typing import Any
 
 from graphkit.core.text import number
 from graphkit.metrics import find as find_metric
-from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.comparison import PairedDifference
 from graphkit.recipes.drawing import Bar, Row
+from graphkit.recipes.papers import Published
 from graphkit.recipes.result import RecipeResult, split_title
 from graphkit.recipes.statistics import mean_interval
 from graphkit.recipes.tables import Linked
-from graphkit.recipes.verdict import WORDS, Published, Verdict
+from graphkit.recipes.verdict import WORDS, CellResult, Verdict
 
 HEADER = ("recipe", "published", "test ± 95 %", "n", "verdict", "cost")
 DETAILS = (

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from graphkit.core.constraints import Interval, NonNegativeInt, Positive, Seed, checked, enforce_config, not_empty
 from graphkit.core.validate import unknown_name
 from graphkit.recipes.experiment import KEYS
-from graphkit.recipes.verdict import MAX_RUNS
+from graphkit.recipes.statistics import MAX_RUNS
 
 
 def _no_repetition(values: Sequence[Any]) -> str | None:

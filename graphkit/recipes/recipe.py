@@ -14,14 +14,14 @@ from graphkit.core.constraints import checked
 from graphkit.datasets import MissingFilesError, card, check
 from graphkit.datasets.splits import choose, fold_overlap
 from graphkit.metrics import is_percent
-from graphkit.recipes.cell_result import CellResult
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.experiment import KEYS, Experiment
 from graphkit.recipes.files import find, is_shipped, read, results_folder
 from graphkit.recipes.keys import TABLE_KEYS, Changes, Protocol, Seeds, Splits, seeds_of
+from graphkit.recipes.papers import Published
 from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import RunOptions, Schedule
-from graphkit.recipes.verdict import Published, practical
+from graphkit.recipes.verdict import CellResult, practical
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ from graphkit.core.text import aligned
 from graphkit.datasets import card
 from graphkit.datasets.splits import resampling_ratio
 from graphkit.metrics import find as find_metric
-from graphkit.recipes.cell_result import CellResult, in_words, score
 from graphkit.recipes.cells import CellTable
 from graphkit.recipes.comparison import PairedDifference, compare_runs
 from graphkit.recipes.drawing import SECONDS, Bar, Curves, Row, draw_costs, draw_curves, draw_intervals, spots
-from graphkit.recipes.statistics import by_split, mean_interval
+from graphkit.recipes.statistics import by_split, in_words, mean_interval, score
 from graphkit.recipes.tables import Table
+from graphkit.recipes.verdict import CellResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

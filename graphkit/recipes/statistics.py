@@ -1,15 +1,25 @@
-"""Means over few runs: which scores count as independent, their scatter, standard errors and intervals."""
+"""Means over few runs: which scores are independent, scatter, standard errors, intervals, comparison with a value."""
 
 from __future__ import annotations
 
+import bisect
 import math
 import statistics
 from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from graphkit.core.text import in_number, number
+
+if TYPE_CHECKING:
+    from graphkit.recipes.papers import Published
+
 CONFIDENCE = 0.95
+MAX_RUNS = 10_000
+Score = tuple[float, float | None]  # mean and unbiased standard deviation
 # By unit of a table, that of differences; those of errors are called as the metric.
 DIFFERENCES_IN = {"%": "points", "log10": "decimal logarithms"}
 
@@ -100,3 +110,99 @@ def doubted_unit(scores: Sequence[float], value: float, unit: str, percent: bool
         return ""
     told = f"scores up to {largest:.4g} seem to be {seem}, but the published value is {value:g} {unit}".rstrip()
     return f"{told}; {remedy} them by 100 if they are"
+
+
+def score(mean: float, std: float | None) -> str:
+    """Mean ± unbiased standard deviation, below a header that says so."""
+    return f"{mean:.2f}" + ("" if std is None else f" ± {std:.2f}")
+
+
+def in_words(mean: float, std: float | None) -> str:
+    """A mean and the unbiased standard deviation of single runs, as printed where no header says what ± is.
+
+    Example:
+        >>> in_words(81.5, 0.7), in_words(81.5, None)
+        ('81.50 ± 0.70 (std)', '81.50')
+    """
+    return score(mean, std) + ("" if std is None else " (std)")
+
+
+def mean_std(values: Sequence[float]) -> Score:
+    """Mean and unbiased standard deviation; NaN without scores, ``None`` for fewer than two."""
+    mean = statistics.fmean(values) if values else math.nan
+    return mean, statistics.stdev(values) if len(values) > 1 else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The estimates by which runs and a published value are compared; see :func:`judge`.
+
+    Attributes:
+        n: The number of our runs.
+        difference: Our mean minus the published value.
+        std: The unbiased standard deviation of our runs.
+        overlap: Nadeau and Bengio's ratio.
+        published: The published value.
+        margin: Differences up to this are of no practical importance.
+        cap: The largest half-width at which a comparison could still have failed.
+        higher_is_better: Whether a larger score is a better one.
+        counted: What there are n of: ``"run"`` or ``"split"``.
+    """
+
+    n: int
+    difference: float
+    std: float
+    overlap: float
+    published: Published
+    margin: float
+    cap: float
+    higher_is_better: bool
+    counted: str = "run"
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """The confidence interval of the difference."""
+        from scipy.special import stdtrit
+
+        ours = scatter(self.std, self.n, self.cap) ** 2 * (1 / self.n + self.overlap)
+        theirs = self.published.standard_error**2
+        rest = theirs**2 / (self.published.n - 1) if theirs and self.published.n else 0.0
+        freedom = (ours + theirs) ** 2 / (ours**2 / (self.n - 1) + rest)
+        welch = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(ours + theirs)
+        half_width = max(welch, self.published.half_width(confidence))
+        return self.difference - half_width, self.difference + half_width
+
+    @property
+    def word(self) -> str:
+        """The verdict on comparable values."""
+        low, high = self.interval(0.90)
+        if -self.margin <= low and high <= self.margin:
+            return "equivalent"
+        low, high = self.interval(0.95)
+        if low > 0 or high < 0:
+            return "higher" if (low > 0) == self.higher_is_better else "lower"
+        spread, runs = self.published.std, self.published.n
+        could_fail = spread is not None and (high - low) / 2 <= min(2 * spread, self.cap)
+        return "consistent" if could_fail and runs is not None and self.n >= runs else "too few runs"
+
+    @property
+    def remedy(self) -> str:
+        """How many more runs or splits with this mean and scatter would do."""
+        more = range(1, MAX_RUNS)
+        enough = bisect.bisect_left(more, True, key=lambda k: replace(self, n=self.n + k).word != "too few runs")
+        if enough < len(more):
+            return f"{in_number(more[enough], f'more {self.counted}')} would do"
+        return f"no number of {self.counted}s would do: " + (
+            "folds of one cross-validation stay alike" if self.overlap else "the published spread alone is wider"
+        )
+
+
+def not_above(scores: list[float], baselines: list[float], better: bool, overlap: float, cap: float) -> str:
+    """Why the runs do not beat the baseline, if they do not: a one-sided t-test at 5 % of what they gain."""
+    from scipy.special import stdtr
+
+    gains = [(score - base) * (1 if better else -1) for score, base in zip(scores, baselines, strict=True)]
+    n = len(gains)
+    error = scatter(statistics.stdev(gains), n, cap) * math.sqrt(1 / n + overlap)
+    if stdtr(n - 1, -statistics.fmean(gains) / error) <= 0.05:
+        return ""
+    return f"not shown to be better than {number(statistics.fmean(baselines))}, which needs no model"

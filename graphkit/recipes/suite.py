@@ -16,13 +16,13 @@ from graphkit.core.figures import save_figure
 from graphkit.core.files import atomic_write
 from graphkit.core.validate import unknown_name
 from graphkit.datasets import MissingFilesError
-from graphkit.recipes.cell_result import score
 from graphkit.recipes.drawing import draw_curves
 from graphkit.recipes.files import find, is_shipped, read, results_folder
 from graphkit.recipes.recipe import Recipe, merged
 from graphkit.recipes.reproducing import run_unfinished
 from graphkit.recipes.result import RecipeResult
 from graphkit.recipes.running import task_of
+from graphkit.recipes.statistics import score
 from graphkit.recipes.tables import Table
 
 if TYPE_CHECKING:

@@ -1,146 +1,37 @@
-"""The published value, and whether runs agree with it: the statistics, and the words for them."""
+"""The runs of a cell beside its published value: whether they agree, by which rule, and the words for it."""
 
 from __future__ import annotations
 
-import bisect
 import math
 import statistics
 import warnings
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from graphkit.core.constraints import Count, Finite, NonNegative, Numbers, OneOf, Positive, checked, enforce_config
-from graphkit.core.deprecation import RenamedAttribute, warn_renamed
-from graphkit.core.text import in_number, number
-from graphkit.core.validate import unknown_name
+from graphkit.core.constraints import Finite, NonNegative, Numbers, Positive, checked
+from graphkit.core.hashing import hash_config
+from graphkit.core.text import number
 from graphkit.metrics import find as find_metric
 from graphkit.metrics import is_percent
-from graphkit.recipes.papers import Paper
-from graphkit.recipes.statistics import DIFFERENCES_IN, by_split, doubted_unit, scatter
+from graphkit.recipes.papers import Published, with_new_keys
+from graphkit.recipes.statistics import (
+    DIFFERENCES_IN,
+    Comparison,
+    Score,
+    by_split,
+    doubted_unit,
+    in_words,
+    mean_std,
+    not_above,
+)
 
 RULE = "Welch; two one-sided 5 % tests within the margin, 95 % interval of the difference; see graphkit.recipes.judge"
 GOOD = ("equivalent", "consistent", "higher")
 WORDS = (*GOOD, "lower", "too few runs", "not comparable", "no published value")
 LOG10 = 0.1, 0.5  # margin and cap of errors given as decimal logarithms
-MAX_RUNS = 10_000
-# By kind of spread, the unbiased standard deviation of one of n runs as a multiple of what is printed.
-SPREADS = {
-    "std": lambda n: 1.0,
-    "population std": lambda n: math.sqrt(n / (n - 1)),
-    "standard error": lambda n: math.sqrt(n),
-    "two standard errors": lambda n: math.sqrt(n) / 2,
-    "unknown": lambda n: 1.0,
-}
-OLD_KEYS = {"std": "spread", "verified": "confirmed"}
-if TYPE_CHECKING:
-    AnyPaper = Paper  # what is given becomes one
-else:
-    AnyPaper = Paper | str | Mapping[str, Any]
-
-
-@checked
-@dataclass(frozen=True)
-class Published:
-    """A number from a paper's table.
-
-    Attributes:
-        value: The mean, in ``unit``.
-        paper: The paper: a key of the bibliography, a citation in words, or a :class:`Paper`.
-        table: Where it stands in the paper.
-        split: The paper's split, in words.
-        spread: What is printed behind ±, if something is.
-        spread_kind: What that is: ``"std"`` (unbiased), ``"population std"`` (divided by n), ``"standard error"``,
-            ``"two standard errors"``, or ``"unknown"``, which counts as ``"std"``.
-        n: The number of runs behind the mean, if the paper says so.
-        unit: ``"%"`` for shares, empty for errors, ``"log10"`` for their decimal logarithms.
-        url: The address at which the number was read, if not the paper's own.
-        source: Where the number was read, in words.
-        confirmed: Whether somebody found the number there.
-        note: What a reader of the comparison should know.
-
-    Raises:
-        TypeError: If an argument has the wrong type.
-        ValueError: If the bibliography has no such paper, or an argument has a wrong value.
-    """
-
-    value: Finite
-    paper: AnyPaper
-    table: str
-    split: str
-    spread: NonNegative | None = None
-    spread_kind: Annotated[str, OneOf(SPREADS)] = "unknown"
-    n: Count | None = None
-    unit: Literal["%", "", "log10"] = "%"
-    url: str = ""
-    source: str = ""
-    confirmed: bool = False
-    note: str = ""
-
-    verified = RenamedAttribute("confirmed")
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.paper, Paper):
-            try:
-                object.__setattr__(self, "paper", Paper.from_config(self.paper))
-            except ValueError as error:
-                raise ValueError(f"paper: {error}") from None
-
-    @property
-    def std(self) -> float | None:
-        """The unbiased standard deviation of single runs; ``None`` if it cannot be told."""
-        if self.spread is None or self.n is None or self.n < 2:
-            return None
-        return self.spread * SPREADS[self.spread_kind](self.n)
-
-    @property
-    def standard_error(self) -> float:
-        """That of the value; 0 if it cannot be told."""
-        return 0.0 if self.std is None or self.n is None else self.std / math.sqrt(self.n)
-
-    def half_width(self, confidence: float) -> float:
-        """Half the width of the value's own confidence interval; 0 if it cannot be told."""
-        from scipy.special import stdtrit
-
-        if not self.standard_error or self.n is None:
-            return 0.0
-        return self.standard_error * float(stdtrit(self.n - 1, (1 + confidence) / 2))
-
-    @classmethod
-    def from_config(cls, config: Any) -> Published:
-        """Check the keys and types of the ``published`` part of a recipe or a result.
-
-        Raises:
-            ValueError: Naming the key.
-        """
-        known = {field.name: field for field in fields(cls)}
-        if not isinstance(config, Mapping):
-            raise ValueError(f"published: expected the keys {', '.join(known)}, got {config!r}")
-        for old in OLD_KEYS.keys() & config.keys():
-            warn_renamed(f"published.{old}", f"published.{OLD_KEYS[old]}")
-        config = with_new_keys(config)
-        for key in config:
-            if key not in known:
-                raise ValueError(f"published: {unknown_name(key, known, 'key')}")
-        enforce_config(cls, config, "published")
-        for key, field_ in known.items():
-            if field_.default is MISSING and key not in config:
-                raise ValueError(f"published: the key {key!r} is missing")
-        try:
-            return cls(**config)
-        except ValueError as error:
-            raise ValueError(f"published.{error}") from None
-
-    def config(self) -> dict[str, Any]:
-        """What :meth:`from_config` reads."""
-        return asdict(self) | {"paper": self.paper.config()}
-
-
-def with_new_keys(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The keys of a published value as they are called today."""
-    return {OLD_KEYS.get(key, key): value for key, value in config.items()}
 
 
 @dataclass(frozen=True)
@@ -295,7 +186,7 @@ def judge(
         return Verdict(word, difference, margin=margin, cap=cap, reason=why or "2 are the least", unit=unit)
     counted = "run" if splits is None or len(set(splits)) == 1 else "split"
     comparison = Comparison(n, difference, statistics.stdev(runs), overlap, published, margin, cap, better, counted)
-    why = why or (_not_above(runs, by_split(bases, splits), better, overlap, cap) if bases else "")
+    why = why or (not_above(runs, by_split(bases, splits), better, overlap, cap) if bases else "")
     word = "not comparable" if why else comparison.word
     reason = comparison.remedy if word == "too few runs" else why
     return Verdict(word, difference, comparison.interval(0.95), margin, cap, reason, unit)
@@ -325,76 +216,180 @@ def practical(metric: str, published: Published, narrower: float | None = None) 
     return float(narrower), cap
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """The estimates by which runs and a published value are compared; see :func:`judge`.
+@dataclass(repr=False)
+class CellResult:
+    """The runs of one cell of a recipe, beside its published value.
 
     Attributes:
-        n: The number of our runs.
-        difference: Our mean minus the published value.
-        std: The unbiased standard deviation of our runs.
-        overlap: Nadeau and Bengio's ratio.
-        published: The published value.
-        margin: Differences up to this are of no practical importance.
-        cap: The largest half-width at which a comparison could still have failed.
-        higher_is_better: Whether a larger score is a better one.
-        counted: What there are n of: ``"run"`` or ``"split"``.
+        model: The name of the model's class.
+        published: The published value; ``None`` if there is none for these splits.
+        metric: The score's name.
+        unit: The table's unit: ``"%"``, ``"log10"`` or none.
+        config_hash: The digest of the experiment.
+        against: The variant that it is compared with, run by run.
+        runs: One dict per seed and split: scores in the table's unit (``also_test``: by further split), ``baseline``,
+            best epoch, epochs, seconds, parameters, how many items were judged, split and its hash.
+        missing: The first raw file that is not at hand; then there are no runs.
+        margin: A margin narrower than the metric's, in the table's unit.
+        not_comparable: Why the published value stands for something else.
+        overlap: Nadeau and Bengio's ratio, if the runs are folds of one cross-validation.
     """
 
-    n: int
-    difference: float
-    std: float
-    overlap: float
-    published: Published
-    margin: float
-    cap: float
-    higher_is_better: bool
-    counted: str = "run"
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """The confidence interval of the difference."""
-        from scipy.special import stdtrit
-
-        ours = scatter(self.std, self.n, self.cap) ** 2 * (1 / self.n + self.overlap)
-        theirs = self.published.standard_error**2
-        rest = theirs**2 / (self.published.n - 1) if theirs and self.published.n else 0.0
-        freedom = (ours + theirs) ** 2 / (ours**2 / (self.n - 1) + rest)
-        welch = float(stdtrit(freedom, (1 + confidence) / 2)) * math.sqrt(ours + theirs)
-        half_width = max(welch, self.published.half_width(confidence))
-        return self.difference - half_width, self.difference + half_width
+    model: str
+    published: Published | None
+    metric: str
+    unit: str
+    config_hash: str
+    against: str = ""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    missing: str = ""
+    margin: float | None = None
+    not_comparable: str = ""
+    overlap: float = 0.0
 
     @property
-    def word(self) -> str:
-        """The verdict on comparable values."""
-        low, high = self.interval(0.90)
-        if -self.margin <= low and high <= self.margin:
-            return "equivalent"
-        low, high = self.interval(0.95)
-        if low > 0 or high < 0:
-            return "higher" if (low > 0) == self.higher_is_better else "lower"
-        spread, runs = self.published.std, self.published.n
-        could_fail = spread is not None and (high - low) / 2 <= min(2 * spread, self.cap)
-        return "consistent" if could_fail and runs is not None and self.n >= runs else "too few runs"
+    def n(self) -> int:
+        """The number of runs."""
+        return len(self.runs)
 
     @property
-    def remedy(self) -> str:
-        """How many more runs or splits with this mean and scatter would do."""
-        more = range(1, MAX_RUNS)
-        enough = bisect.bisect_left(more, True, key=lambda k: replace(self, n=self.n + k).word != "too few runs")
-        if enough < len(more):
-            return f"{in_number(more[enough], f'more {self.counted}')} would do"
-        return f"no number of {self.counted}s would do: " + (
-            "folds of one cross-validation stay alike" if self.overlap else "the published spread alone is wider"
+    def mean(self) -> float:
+        """The mean test score, in the table's unit; NaN without runs."""
+        return self._test[0]
+
+    @property
+    def std(self) -> float | None:
+        """The unbiased standard deviation (divided by n - 1); ``None`` for fewer than two runs."""
+        return self._test[1]
+
+    @property
+    def judged(self) -> str:
+        """How many items a test score is of, in words; empty where no run has kept it."""
+        return " or ".join(dict.fromkeys(run["judged"] for run in self.runs if "judged" in run))
+
+    @property
+    def measured(self) -> str:
+        """The mean with the standard deviation, the unit and :attr:`judged`, in words."""
+        score = f"{in_words(self.mean, self.std)} {self.unit}".strip()
+        return f"{score} on {self.judged}" if self.judged else score
+
+    @property
+    def _test(self) -> Score:
+        return mean_std(self._tests)
+
+    @property
+    def _tests(self) -> list[float]:
+        return [run["test"] for run in self.runs]
+
+    @property
+    def _also_test(self) -> dict[str, list[float]]:
+        scores: dict[str, list[float]] = {}
+        for run in self.runs:
+            for split, score in run.get("also_test", {}).items():
+                scores.setdefault(split, []).append(score)
+        return scores
+
+    @property
+    def also_test(self) -> dict[str, Score]:
+        """Mean and unbiased standard deviation on the test part of each further split."""
+        return {split: mean_std(values) for split, values in self._also_test.items()}
+
+    @property
+    def samples(self) -> list[list[float]]:
+        """Independent scores (:func:`by_split`) on the own test part, then those on each further split."""
+        return [by_split(scores, self._splits) for scores in (self._tests, *self._also_test.values())]
+
+    @property
+    def scores(self) -> list[Score]:
+        """Mean and standard deviation on the own test part, then those of :attr:`also_test`."""
+        return [self._test, *self.also_test.values()]
+
+    @property
+    def difference(self) -> float | None:
+        """Our mean minus the published value."""
+        return self.verdict.difference
+
+    @property
+    def baseline(self) -> float | None:
+        """The mean score of predictors that ignore their input; ``None`` if it is unknown."""
+        return None if self._baselines is None else statistics.fmean(self._baselines)
+
+    @property
+    def num_parameters(self) -> int | None:
+        """The number of trainable parameters; ``None`` if it is unknown."""
+        return next((run["num_parameters"] for run in self.runs if run.get("num_parameters") is not None), None)
+
+    @property
+    def _baselines(self) -> list[float] | None:
+        scores = [run["baseline"] for run in self.runs if run.get("baseline") is not None]
+        return scores if scores and len(scores) == self.n else None
+
+    @property
+    def verdict(self) -> Verdict:
+        """What :func:`judge` says of the runs."""
+        return judge(
+            self._tests,
+            self.published,
+            self.metric,
+            margin=self.margin,
+            baseline=self._baselines,
+            splits=self._splits,
+            overlap=self.overlap,
+            not_comparable=self.not_comparable,
         )
 
+    @property
+    def _splits(self) -> list[str]:
+        return [run["split"] for run in self.runs]
 
-def _not_above(scores: list[float], baselines: list[float], better: bool, overlap: float, cap: float) -> str:
-    """Why the runs do not beat the baseline, if they do not: a one-sided t-test at 5 % of what they gain."""
-    from scipy.special import stdtr
+    @property
+    def split(self) -> str:
+        """The split's name, or the names of all."""
+        return ", ".join(dict.fromkeys(self._splits))
 
-    gains = [(score - base) * (1 if better else -1) for score, base in zip(scores, baselines, strict=True)]
-    n = len(gains)
-    error = scatter(statistics.stdev(gains), n, cap) * math.sqrt(1 / n + overlap)
-    if stdtr(n - 1, -statistics.fmean(gains) / error) <= 0.05:
-        return ""
-    return f"not shown to be better than {number(statistics.fmean(baselines))}, which needs no model"
+    @property
+    def split_hash(self) -> str:
+        """The split's hash, or a digest of all hashes."""
+        hashes = list(dict.fromkeys(run["split_hash"] for run in self.runs))
+        return hashes[0] if len(hashes) == 1 else hash_config(hashes)
+
+    @property
+    def seconds(self) -> float:
+        """The time of all runs."""
+        return sum(run["seconds"] for run in self.runs)
+
+    def __repr__(self) -> str:
+        return f"CellResult({self.model}: {self.measured}, n={self.n}; {self.verdict})"
+
+    def content(self) -> dict[str, Any]:
+        """What a result file holds of it, as plain values."""
+        return {
+            "against": self.against,
+            "model": self.model,
+            "published": None if self.published is None else self.published.config(),
+            **_rounded(*self._test),
+            "n": self.n,
+            "baseline": None if self.baseline is None else round(self.baseline, 4),
+            "verdict": self.verdict.content(),
+            "margin": self.margin,
+            "not_comparable": self.not_comparable,
+            "overlap": self.overlap,
+            "also_test": {split: _rounded(*score) for split, score in self.also_test.items()},
+            "split": self.split,
+            "split_hash": self.split_hash,
+            "seconds": round(self.seconds, 2),
+            "config_hash": self.config_hash,
+            "runs": self.runs,
+        }
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any], metric: str, unit: str) -> CellResult:
+        """What a result file holds; means and verdicts are computed from the runs."""
+        paper = content["published"] and Published.from_config(with_new_keys(content["published"]))
+        names = ("model", "config_hash", "against", "runs")
+        later = {name: content[name] for name in ("margin", "not_comparable", "overlap") if name in content}
+        return cls(published=paper, metric=metric, unit=unit, **{name: content[name] for name in names}, **later)
+
+
+def _rounded(mean: float, std: float | None) -> dict[str, float | None]:
+    return {"mean": round(mean, 4), "std": None if std is None else round(std, 4)}

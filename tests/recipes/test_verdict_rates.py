@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from graphkit.recipes import Published, judge
-from graphkit.recipes.verdict import SPREADS, Comparison
+from graphkit.recipes.papers import SPREADS
+from graphkit.recipes.statistics import Comparison
 
 TRIALS = 400
 MARGIN = 1.0
