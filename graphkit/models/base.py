@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,7 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.config import Configurable
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.graph_input import check_edges
+from graphkit.core.overriding import has_hooks, overridden
 from graphkit.core.reads import Reads
 from graphkit.core.registry import Registry
 from graphkit.core.validate import check_hooks, checked_edge_attr, unknown_name
@@ -317,6 +318,16 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
 
 
 registry: Registry[LayeredModel] = Registry("model", LayeredModel, "graphkit.models")
+
+
+def passed_by(model: LayeredModel) -> str | None:
+    """What a user has put around the composition of layers, and running them one by one would pass by."""
+    return overridden(model, "forward", "outputs", "layer_states") or ("hooks" if has_hooks(model) else None)
+
+
+def runs_by_layers(model: nn.Module) -> TypeGuard[LayeredModel]:
+    """Whether a model's outputs are those of its layers one by one."""
+    return isinstance(model, LayeredModel) and passed_by(model) is None
 
 
 def required_by(model: nn.Module) -> BaseTransform | None:

@@ -17,11 +17,13 @@ from torch_geometric.transforms import BaseTransform
 from graphkit.core.checks import derives_from_graphkit
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, OneOf, Probability, not_empty
+from graphkit.core.overriding import overridden
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State, edge_attr_of
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, Perceptron, dropout
 from graphkit.nn.encoders import CodeEncoder, NodeEncoder
+from graphkit.nn.layer import propagates_first
 from graphkit.ops import SparseMatrix
 
 NORMS = {"batch_norm": nn.BatchNorm1d, "layer_norm": nn.LayerNorm}
@@ -179,10 +181,11 @@ class LayerStack(LayeredModel):
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
         """The matrix of the layer, if it has one, unless dropout or batch normalisation come between."""
         drops = max(self.dropout, self.input_dropout or 0.0) > 0
-        of_layer = getattr(self.layers[i], "propagation", None)
-        if of_layer is None or (self.training and (drops or self.norm == "batch_norm" or self.feed_forward)):
+        between = self.training and (drops or self.norm == "batch_norm" or self.feed_forward)
+        layer: Any = self.layers[i]
+        if between or overridden(self, "step", "propagate") or not propagates_first(layer):
             return None
-        return of_layer(batch.edge_index, batch.get("edge_weight"), size, dtype)
+        return layer.propagation(batch.edge_index, batch.get("edge_weight"), size, dtype)
 
     @property
     def combines_own(self) -> bool:  # type: ignore[override]

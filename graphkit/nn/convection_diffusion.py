@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from graphkit import ops
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
+from graphkit.core.overriding import check_as_written
 from graphkit.nn.diffusivity import AttentionDiffusion
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import torch_linear
@@ -118,6 +119,7 @@ class ConvectionDiffusion(Layer):
     def equation(self, x: Tensor, edge_index: Tensor) -> ConvectionODE:
         """The equation that starts at ``x``; arguments are those of :meth:`forward`."""
         self.refuse_messages("sends two messages along each edge")
+        check_as_written(self, "attention")
         pattern = ops.unweighted_pattern(self.edges(edge_index, x.size(0)), x.size(0), type(self).__name__)
         return ConvectionODE(self, pattern.with_self_loops()[0] if self.add_self_loops else pattern, x.detach())
 

@@ -11,6 +11,7 @@ from torch_geometric.nn.inits import glorot
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Finite, Probability
+from graphkit.core.overriding import as_written
 from graphkit.nn.attention_conv import AttentionConv, Fill, bipartite_linears
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import Widths
@@ -122,5 +123,7 @@ class GATConv(AttentionConv):
     def _of_edges(self, edge_attr: Tensor | None) -> Tensor | None:
         if edge_attr is None or self.att_edge is None:
             return None
+        if not as_written(self.lin_edge):
+            return (self.by_head(self.lin_edge(edge_attr)) * self.att_edge).sum(-1)
         per_head = self.lin_edge.weight.view(self.heads, self.out_channels, -1)
         return edge_attr @ (per_head * self.att_edge.transpose(0, 1).view(self.heads, -1, 1)).sum(1).t()

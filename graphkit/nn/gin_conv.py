@@ -13,6 +13,7 @@ from torch.nn import Module, Parameter, init
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Checked, Count, Finite
 from graphkit.core.deprecation import warn_renamed
+from graphkit.core.overriding import as_written
 from graphkit.nn.layer import Layer
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import pair_of, static_graphs
@@ -108,13 +109,17 @@ class GINConv(Layer):
         self.nn, self.initial_eps = nn, eps
         if isinstance(nn, GINPerceptron):
             self.in_channels, self.out_channels = nn.in_channels, nn.out_channels
-        self.takes_sparse = isinstance(nn, GINPerceptron)
         self.eps: Tensor
         if train_eps:
             self.eps = Parameter(torch.empty(1))
         else:
             self.register_buffer("eps", torch.empty(1))
         self.reset_parameters()
+
+    @property
+    def takes_sparse(self) -> bool:  # type: ignore[override]
+        """Whether the network's first map may come before the sum, and so read a sparse matrix."""
+        return isinstance(self.nn, GINPerceptron) and as_written(self.nn)
 
     def reset_parameters(self) -> None:
         """Draw new weights for the network; epsilon becomes its initial value."""
@@ -134,7 +139,8 @@ class GINConv(Layer):
             edge_weight, size = None, edge_weight
         source, target = pair_of(x)
         sizes = self.sizes(source, target, size)
-        first, rest = (self.nn.lin_in, self.nn.rest) if isinstance(self.nn, GINPerceptron) else (_same, self.nn)
+        network: Any = self.nn
+        first, rest = (network.lin_in, network.rest) if self.takes_sparse else (_same, network)
         z = first(source)
         total = self.along(self.propagation(edge_index, edge_weight, sizes, z.dtype)).matmul(z)
         if target is not None:

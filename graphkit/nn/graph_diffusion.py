@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from graphkit import ops
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Interval, NonNegative
+from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
 from graphkit.nn.diffusion_ode import DiffusionODE
 from graphkit.nn.diffusivity import Attention, AttentionDiffusion, Axis, Normalization
@@ -141,6 +142,7 @@ class GraphDiffusion(Layer):
         self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None, batch: Tensor | None = None
     ) -> DiffusionODE:
         """The equation that starts at ``x``; arguments are those of :meth:`forward`."""
+        check_as_written(self, "diffusion")
         pattern, adjacency = self._graph(x, edge_index, edge_weight)
         weight = None
         if self.reweight and adjacency is not None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Checked, Count, NonNegative, Positive
+from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
 from graphkit.core.validate import checked_edge_attr
 from graphkit.nn.implicit.minimize import Convex, Solver, conjugate_gradients, minimize
@@ -180,6 +181,7 @@ class EdgewiseEnergy(GraphEnergy):
         Raises:
             ValueError: If edge features are missing.
         """
+        check_as_written(self, "message_target", "message_source", "update_own")
         pattern = unweighted_pattern(edge_index, x.size(0), "EdgewiseEnergy")
         constant = None
         if self.message_edge is not None:

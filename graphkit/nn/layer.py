@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from abc import abstractmethod
 from typing import Any, NoReturn, cast
 
@@ -12,6 +13,7 @@ from torch_geometric.nn import MessagePassing, inits
 from torch_geometric.utils import is_sparse
 
 from graphkit.core.constraints import Checked
+from graphkit.core.overriding import as_written, has_hooks
 from graphkit.core.validate import unknown_name
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, sparsity_pattern
 
@@ -136,7 +138,16 @@ class Layer(Checked, MessagePassing):
     @property
     def sends_messages(self) -> bool:
         """Whether something asks for messages, so that products of matrices will not do."""
-        own, aggregation = self.__dict__, self._modules.get("aggr_module")
+        return self._wants_messages or self._hooks_aggregation
+
+    @property
+    def _hooks_aggregation(self) -> bool:
+        aggregation = self._modules.get("aggr_module")
+        return aggregation is not None and has_hooks(aggregation)
+
+    @property
+    def _wants_messages(self) -> bool:
+        own = self.__dict__
         return bool(
             self._explain
             or self._own_messages
@@ -148,7 +159,6 @@ class Layer(Checked, MessagePassing):
             or self._message_forward_hooks
             or self._aggregate_forward_pre_hooks
             or self._aggregate_forward_hooks
-            or (aggregation is not None and (aggregation._forward_pre_hooks or aggregation._forward_hooks))
             or "message" in own
             or "aggregate" in own
             or "update" in own
@@ -157,10 +167,14 @@ class Layer(Checked, MessagePassing):
     def refuse_messages(self, why: str) -> None:
         """Refuse what asks a layer for its messages that sends none itself; edge masks are seen to by its parts.
 
+        Tools that summarise a network put hooks on everything in it, so those on the aggregation are warned of.
+
         Raises:
             ValueError: If there are hooks or other things that would have no effect.
         """
-        if self.sends_messages and not self._explain:
+        if self._hooks_aggregation:
+            warnings.warn(f"{type(self).__name__} {why}, so hooks on its aggr_module have no effect", stacklevel=3)
+        if self._wants_messages and not self._explain:
             raise ValueError(
                 f"{type(self).__name__} {why}; hooks on messages, decomposed_layers, aggr and methods such as message "
                 "would have no effect"
@@ -257,6 +271,11 @@ class Layer(Checked, MessagePassing):
                 "masks are for the edges that the model is called with"
             )
         return mask if edge_id is None else mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
+
+
+def propagates_first(layer: nn.Module) -> bool:
+    """Whether a layer's result is what it combines after a product with its matrix, whose messages nobody wants."""
+    return hasattr(layer, "propagation") and as_written(layer) and not getattr(layer, "sends_messages", False)
 
 
 def _refuse_unused(layer: type, method: str) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
@@ -9,6 +10,7 @@ from torch_geometric.utils import scatter
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Checked, Count
+from graphkit.core.overriding import as_written
 from graphkit.nn.perceptron import Perceptron
 
 
@@ -74,6 +76,9 @@ class MetaBlock(Checked, nn.Module):
 
     def _rows(self, perceptron: Perceptron, *parts: tuple[Tensor, Tensor | None]) -> Tensor:
         """The perceptron on rows that are put together of parts, gathered by an index or not."""
+        if not (as_written(perceptron) and as_written(perceptron.layers[0])):
+            rows = [part if index is None else part.index_select(0, index) for part, index in parts]
+            return self.activation(perceptron(torch.cat(rows, dim=1)))
         first = perceptron.layers[0]
         weights = first.weight.split([part.size(1) for part, _ in parts], dim=1)  # type: ignore[operator]
         out: Tensor = first.bias  # type: ignore[assignment]

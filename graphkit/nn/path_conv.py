@@ -16,6 +16,7 @@ from graphkit.algorithms.paths.enumeration import PATHS
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, OneOf, Probability
 from graphkit.core.devices import CPU
+from graphkit.core.overriding import check_as_written
 from graphkit.core.validate import check_codes
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
@@ -169,6 +170,7 @@ class PathConv(Layer):
     ) -> Tensor:
         """One convolution; see the class for shapes."""
         self.refuse_messages("sends paths, not messages along single edges")
+        check_as_written(self, "lstm", "distance_encoder")
         graph = unweighted_pattern(self.edges(edge_index, x.size(0)), x.size(0), "PathConv")
         if graph.traced:
             cast(Any, graph).refuse("the paths")

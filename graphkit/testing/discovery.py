@@ -55,7 +55,7 @@ CHECKS: dict[str, dict[str, Any]] = {
     "transform": TRANSFORM | {"bad_data": check_bad_data},
 }
 # What graphkit's own classes promise, and others only if they say so.
-CLAIMS = (*MESSAGES, "sparse_adjacency", "static_graph", *TRACED)
+CLAIMS = (*MESSAGES, "sparse_adjacency", "static_graph", "hooks_are_called", *TRACED)
 
 
 @dataclass(frozen=True)

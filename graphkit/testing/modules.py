@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import io
 import pickle
+import warnings
 
 import torch
 from torch import Tensor, nn
@@ -263,6 +264,29 @@ def check_unit_weights(checked: CheckedModule) -> None:
     assert_close(checked.run(module, weighted), checked.run(module, graph), "unit edge weights change the output")
 
 
+def check_hooks_are_called(checked: CheckedModule) -> None:
+    """A hook on a part whose weights count is called, or a warning names the part."""
+    module = checked.build().train()
+    graph = checked.prepare(module, random_graph(weighted=True))
+    weights = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    out = checked.call(module, graph)
+    grads = torch.autograd.grad(out.square().sum(), weights, allow_unused=True) if out.requires_grad else ()
+    read = {id(weight) for weight, grad in zip(weights, grads) if grad is not None}
+    called: list[nn.Module] = []
+    parts = {name: part for name, part in module.named_modules() if name and hasattr(type(part), "forward")}
+    for part in parts.values():
+        part.register_forward_hook(lambda part, *_: called.append(part))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        checked.call(module, graph)
+    told = " ".join(str(warning.message) for warning in caught)
+    for name, part in parts.items():
+        if type(part) not in (nn.ModuleList, nn.ModuleDict) and read & set(map(id, part.parameters())):
+            ends = [name.split(".", i)[-1] for i in range(name.count(".") + 1)]
+            silent = part not in called and not any(repr(end) in told for end in ends)
+            assert not silent, f"weights of {name!r} count, but a hook on it is not called, and nobody says so"
+
+
 def _reset(module: nn.Module) -> None:
     reset = getattr(module, "reset_parameters", None)
     if reset is not None:
@@ -300,4 +324,5 @@ COMMON = {
     "input_unchanged": check_input_unchanged,
     "evaluation_mode": check_evaluation_mode,
     "unit_weights": check_unit_weights,
+    "hooks_are_called": check_hooks_are_called,
 }

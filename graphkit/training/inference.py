@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.core.evaluating import evaluating
 from graphkit.models import LayeredModel
+from graphkit.models.base import passed_by
 from graphkit.samplers.base import subgraph_maker
 from graphkit.tasks.loaders.pairs import PAIRS
 
@@ -47,15 +48,31 @@ def layerwise_inference(model: nn.Module, data: Data, chunk_size: int = 8192) ->
         >>> torch.allclose(layerwise_inference(model, data, chunk_size=2), model(data), atol=1e-6)
         True
     """
-    if not isinstance(model, LayeredModel) or model.num_hops is None:
-        raise TypeError(
-            f"layerwise_inference: the layers of this {type(model).__name__} may read the whole graph, so they cannot "
-            "be run for some nodes at a time; use a model such as GCN, GIN or MPNN, or evaluate='whole' or 'sampled'"
-        )
+    layered = check_layers(model)
     if chunk_size < 1:
         raise ValueError(f"layerwise_inference: chunk_size={chunk_size}, must be at least 1")
     with evaluating(model):
-        return _Run(model, data, chunk_size).outputs()
+        return _Run(layered, data, chunk_size).outputs()
+
+
+def check_layers(model: nn.Module) -> LayeredModel:
+    """The model, if it can be run layer by layer for some nodes at a time.
+
+    Raises:
+        TypeError: If it cannot; the message says what to use instead.
+    """
+    name = type(model).__name__
+    if not isinstance(model, LayeredModel) or model.num_hops is None:
+        raise TypeError(
+            f"layerwise_inference: the layers of this {name} may read the whole graph, so they cannot be run for some "
+            "nodes at a time; use a model such as GCN, GIN or MPNN, or evaluate='whole' or 'sampled'"
+        )
+    if passed := passed_by(model):
+        raise TypeError(
+            f"layerwise_inference: the layers of {name} are run one by one, so its own {passed} would have no effect; "
+            "override encode, step or decode instead, or use evaluate='whole' or 'sampled'"
+        )
+    return model
 
 
 def layer_states(model: LayeredModel, batch: Data) -> list[Any]:

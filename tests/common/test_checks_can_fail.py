@@ -308,10 +308,18 @@ def _names(cases):
 
 def test_a_layer_of_somebody_else_passes_with_what_it_does_not_claim_named():
     report = check_layer(lambda: _Own())
-    optional = {"edge_masks", "message_hooks", "flow", "bipartite", "sparse_adjacency", "static_graph"}
+    optional = {
+        "edge_masks",
+        "message_hooks",
+        "flow",
+        "bipartite",
+        "sparse_adjacency",
+        "static_graph",
+        "hooks_are_called",
+    }
     assert _names(report.not_claimed) == optional
     assert _names(report.passed) == CHECKS["layer"].keys() - optional
-    assert "not claimed: edge_masks" in str(report)
+    assert "not claimed: hooks_are_called, edge_masks" in str(report)
 
 
 def test_what_a_layer_claims_is_checked():
@@ -366,6 +374,11 @@ class _StepUsesAnotherLayer(GCN):
         return out + self.layers[0].lin.weight.sum()
 
 
+class _ReadsWeights(GCN):
+    def propagate(self, layer, h, batch):
+        return nn.functional.linear(h, layer.lin.weight)
+
+
 class _DeniesWeights(GCN):
     reads = Reads()
 
@@ -386,6 +399,7 @@ class _HidesEdgesFromMasks(GCN):
         (_HidesEdgesFromMasks, "masked_model", "the model reads edges, but their masks have no effect"),
         (_OtherForward, "layered_contract", "not the composition"),
         (_StepUsesAnotherLayer, "separate_layers", "step 1 uses the weights of layer 0"),
+        (_ReadsWeights, "hooks_are_called", "weights of 'layers.0' count, but a hook on it is not called"),
         (_DeniesWeights, "reads", "edge_weight is said not to be read, but another one changes the output"),
         (_ForgetsItsArgument, "config", "config round trip"),
     ],

@@ -78,19 +78,19 @@ class GatedGCN(EdgeStack):
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         h, n = cast(Tensor, history[-1]), batch.x.size(0)
-        dropped, layer = self._dropped(i, h), cast(_GatedLayer, self.layers[i])
-        out, edges = layer.conv(dropped[:n], batch.edge_index, dropped[n:], return_edges=True)
+        dropped = self._dropped(i, h)
+        out, edges = self.layers[i](dropped[:n], batch.edge_index, dropped[n:])
         out = self._join(i, out, h[:n], dropped[:n])
         if i == self.num_layers - 1:
             return out
-        edges = self.activation(edges if layer.norm is None else layer.norm(edges))
+        edges = self.activation(edges)
         edges = dropout(edges, self.dropout, self.training) if self.drop_outputs else edges
         return torch.cat([out, h[n:] + edges if self.residual else edges])
 
     def propagate(self, layer: nn.Module, h: State, batch: Data) -> Tensor:
         """Apply one layer to the states of all nodes and edges, and return those of nodes."""
         nodes, n = cast(Tensor, h), batch.x.size(0)
-        return cast(_GatedLayer, layer).conv(nodes[:n], batch.edge_index, nodes[n:])
+        return layer(nodes[:n], batch.edge_index, nodes[n:])[0]
 
     def add_inputs(self, counts: Sequence[int]) -> None:
         LayeredModel.add_inputs(self, counts)  # edges would have none
@@ -102,3 +102,7 @@ class _GatedLayer(nn.Module):
     def __init__(self, conv: nn.Module, norm: nn.Module | None) -> None:
         super().__init__()
         self.conv, self.norm = conv, norm
+
+    def forward(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor) -> tuple[Tensor, Tensor]:
+        out, edges = self.conv(x, edge_index, edge_attr, return_edges=True)
+        return out, edges if self.norm is None else self.norm(edges)

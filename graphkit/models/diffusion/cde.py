@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Channels, Count, OneOf, Positive, Probability, not_empty
+from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
 from graphkit.models.diffusion.graph_ode import GraphODE
 from graphkit.models.readout import make_pool
@@ -97,6 +98,7 @@ class CDE(GraphODE):
         self.integrate = ODESolver(solver, step_size)
 
     def ode(self, z0: Tensor, batch: Data) -> ConvectionODE:
+        check_as_written(self, "layers.0")
         return cast(ConvectionDiffusion, self.layers[0]).equation(z0, batch.edge_index)
 
 

@@ -14,6 +14,7 @@ from torch_geometric.data import Data
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Channels, Count, Finite, NonNegative, Positive, Probability
+from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
 from graphkit.models.diffusion.graph_ode import GraphODE
 from graphkit.models.readout import make_pool
@@ -197,6 +198,7 @@ class GRAND(GraphODE):
         return z
 
     def ode(self, z0: Tensor, batch: Data) -> DiffusionODE:
+        check_as_written(self, "layers.0")
         equation = cast(GraphDiffusion, self.layers[0])
         weight = batch.get("edge_weight") if self.reads.edge_weight else None
         return equation.equation(z0, batch.edge_index, weight, batch.get("batch"))

@@ -226,7 +226,7 @@ class KLGNN(LayeredModel):
     def fused(self, h: Tensor, copies: LabelledCopies) -> tuple[Tensor, Tensor]:
         r"""The states :math:`z^s` of labels and :math:`u^s` before the layers on both, a row per (set, node)."""
         steps, mean = copies.steps(self.num_layers_id, merge=not (self.training and self.dropout > 0))
-        z = self.label_encoder.weight
+        z = self.label_encoder(torch.arange(self.label_encoder.num_embeddings, device=h.device))
         for layer, (own, adjacency) in zip(self.id_layers, steps):
             z = self._layer(layer, z, adjacency, own)
         z = self.id_out(mean.to(z.dtype) @ z)

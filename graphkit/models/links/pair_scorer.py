@@ -15,7 +15,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
 from graphkit.core.reads import Reads, reads_of
 from graphkit.models.adapter import PyGModel
-from graphkit.models.base import LayeredModel, State, registry, required_by
+from graphkit.models.base import LayeredModel, State, registry, required_by, runs_by_layers
 
 P = TypeVar("P", bound="PairScorer")
 
@@ -93,10 +93,10 @@ class PairScorer(LayeredModel):
     @property
     def layers(self) -> nn.ModuleList:  # type: ignore[override]
         """The encoder's layers; none if it cannot be run layer by layer."""
-        return self.encoder.layers if isinstance(self.encoder, LayeredModel) else nn.ModuleList()
+        return self.encoder.layers if runs_by_layers(self.encoder) else nn.ModuleList()
 
     def encode(self, batch: Data) -> State:
-        return self.encoder.encode(batch) if isinstance(self.encoder, LayeredModel) else self.encoder(batch)
+        return self.encoder.encode(batch) if runs_by_layers(self.encoder) else self.encoder(batch)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self.encoder.step(i, history, batch)  # type: ignore[operator]
@@ -105,7 +105,7 @@ class PairScorer(LayeredModel):
         name, pairs = type(self).__name__, batch.get("edge_label_index")
         if pairs is None:
             raise ValueError(f"{name} scores pairs of nodes, but the batch has no edge_label_index; use a LinkTask")
-        if isinstance(self.encoder, LayeredModel):
+        if runs_by_layers(self.encoder):
             h = self.encoder.decode(h, batch)
         if h.size(0) != batch.num_nodes:
             raise ValueError(

@@ -17,7 +17,7 @@ from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Probability
 from graphkit.core.reads import Reads, reads_of
 from graphkit.models.adapter import PyGModel
-from graphkit.models.base import LayeredModel, State, registry, required_by
+from graphkit.models.base import LayeredModel, State, registry, required_by, runs_by_layers
 from graphkit.models.convolution import GCN
 from graphkit.models.graph_free import MLP
 from graphkit.models.stack import NORMS
@@ -121,19 +121,19 @@ class _Experts(LayeredModel):
     @property
     def layers(self) -> nn.ModuleList:  # type: ignore[override]
         """The strong expert's layers; none if it cannot be run layer by layer."""
-        return self.strong.layers if isinstance(self.strong, LayeredModel) else nn.ModuleList()
+        return self.strong.layers if runs_by_layers(self.strong) else nn.ModuleList()
 
     def encode(self, batch: Data) -> State:
-        return self.strong.encode(batch) if isinstance(self.strong, LayeredModel) else self.strong(batch)
+        return self.strong.encode(batch) if runs_by_layers(self.strong) else self.strong(batch)
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
         return self.strong.step(i, history, batch)
 
     def node_states(self, h: Tensor, batch: Data) -> Tensor:
-        return self.strong.node_states(h, batch) if isinstance(self.strong, LayeredModel) else h
+        return self.strong.node_states(h, batch) if runs_by_layers(self.strong) else h
 
     def decode(self, h: Tensor, batch: Data) -> Tensor:
-        strong = self.strong.decode(h, batch) if isinstance(self.strong, LayeredModel) else h
+        strong = self.strong.decode(h, batch) if runs_by_layers(self.strong) else h
         return self.joined(*self.trusted(batch), strong)
 
     def trusted(self, batch: Data) -> tuple[Tensor, Tensor]:

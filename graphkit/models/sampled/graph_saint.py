@@ -11,10 +11,12 @@ from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability, not_empty
+from graphkit.core.overriding import overridden
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import GraphSAINTConv, Linear, dropout
+from graphkit.nn.layer import propagates_first
 from graphkit.ops import SparseMatrix, l2_normalize
 
 
@@ -90,9 +92,9 @@ class GraphSAINT(LayeredModel):
         return self.layers[i](h, batch.edge_index, batch.get("edge_weight"), batch.get("full_degree"))
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
-        if self.training and self.dropout > 0:
-            return None
         layer: Any = self.layers[i]
+        if (self.training and self.dropout > 0) or overridden(self, "step") or not propagates_first(layer):
+            return None
         return layer.propagation(batch.edge_index, batch.get("edge_weight"), batch.get("full_degree"), size, dtype)
 
     def combine(self, i: int, propagated: Any, own: Tensor | None = None) -> Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
@@ -118,7 +116,7 @@ class CSNN(LayeredModel):
         width = stalk_dim * hidden_channels
         self.lin_in = torch_linear(in_channels, width)
         self.activation = nn.Identity() if act is None else activation_resolver(act)
-        self.layers = nn.ModuleList(_Layer(self._conv(), gate, norm) for _ in range(num_layers))
+        self.layers = nn.ModuleList(_Layer(self._conv(), gate, norm, dropout) for _ in range(num_layers))
         self.pool = make_pool(readout, width)
         hidden = [part for _ in range(head_layers - 1) for part in (torch_linear(width, width), nn.GELU())]
         self.head = nn.Sequential(*hidden, torch_linear(width, self.out_channels))
@@ -133,17 +131,16 @@ class CSNN(LayeredModel):
         return self.activation(self.lin_in(dropout(self.features(batch), self.input_dropout, self.training)))
 
     def step(self, i: int, history: list[State], batch: Data) -> Tensor:
-        layer = cast(_Layer, self.layers[i])
-        h = cast(Tensor, dropout(history[-1], self.dropout, self.training))
-        out = layer.conv(h, batch.edge_index, batch.get("batch"))
-        out = self.activation(dropout(out, self.dropout, self.training))
-        return layer.norm(out if layer.epsilon is None else layer.gate(h) - out)
+        h = dropout(history[-1], self.dropout, self.training)
+        return self.layers[i](h, batch.edge_index, batch.get("batch"), self.activation)
 
 
 class _Layer(nn.Module):
-    def __init__(self, conv: CooperativeSheafConv, gate: bool, norm: str | None) -> None:
+    """A convolution, its gate and its norm."""
+
+    def __init__(self, conv: CooperativeSheafConv, gate: bool, norm: str | None, rate: float) -> None:
         super().__init__()
-        self.conv = conv
+        self.conv, self.rate = conv, rate
         self.epsilon = nn.Parameter(torch.empty(conv.stalk_dim, 1)) if gate else None
         self.norm = nn.Identity() if norm is None else NORMS[norm](conv.stalk_dim * conv.channels)
 
@@ -154,6 +151,8 @@ class _Layer(nn.Module):
         if not isinstance(self.norm, nn.Identity):
             self.norm.reset_parameters()
 
-    def gate(self, h: Tensor) -> Tensor:
-        assert self.epsilon is not None
-        return h * (1 + self.epsilon.tanh()).expand(-1, self.conv.channels).flatten()
+    def forward(self, h: Tensor, edge_index: Tensor, index: Tensor | None, activation: nn.Module) -> Tensor:
+        out = activation(dropout(self.conv(h, edge_index, index), self.rate, self.training))
+        if self.epsilon is not None:
+            out = h * (1 + self.epsilon.tanh()).expand(-1, self.conv.channels).flatten() - out
+        return self.norm(out)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.constraints import Count, NonNegativeInt, Probability, Seed, UnitInterval
+from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
 from graphkit.models.temporal.base import EventModel
 from graphkit.nn import dropout
@@ -147,6 +148,7 @@ class NAT(EventModel):
     # What is read ------------------------------------------------------------------------------------------------
 
     def encode(self, batch: Data) -> Tensor:
+        check_as_written(self, "neighbor_lin", "self_lin", "code", "heads_lin")
         nodes, place = batch.edge_label_index.unique(return_inverse=True)
         first, second = place
         own, rows = self.updated(nodes)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, NonNegative, OneOf
+from graphkit.core.overriding import as_written
 from graphkit.nn.aggr.base import Order, SetAggregation
 from graphkit.nn.aggr.operators import GRUOperator, MLPOperator
 from graphkit.nn.aggr.sets import Sets
@@ -117,7 +118,7 @@ class LCMAggregation(SetAggregation):
         r"""The operator :math:`a \oplus b` on matrices ``[n, out_channels]``."""
         if not self.symmetric:
             return self.f(a, b)
-        if isinstance(self.f, GRUOperator):
+        if isinstance(self.f, GRUOperator) and as_written(self.f):
             return self.f.symmetrised(a, b)
         return 0.5 * (self.f(a, b) + self.f(b, a))
 

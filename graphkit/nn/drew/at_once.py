@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from graphkit.core.overriding import as_written
 from graphkit.nn.linear import Linear
 from graphkit.ops import SparsityPattern
 from graphkit.ops.edge_sum import has_kernels
@@ -52,7 +53,7 @@ def known(layer: nn.Module, hops: Sequence[KnownHop]) -> bool:
     return (
         all(type(hop.parts.act) is nn.ReLU and type(hop.parts.linear) in (Linear, nn.Linear) for hop in hops)
         and all(_is_known(norm) and _mode(norm) == _mode(norms[0]) for norm in norms)
-        and not any(_has_hooks(part) for part in layer.modules() if part is not layer)
+        and all(as_written(part) for part in layer.modules() if part is not layer)
     )
 
 
@@ -65,10 +66,6 @@ def _mode(norm: Any) -> Any:
     if norm is None:
         return None
     return norm.training, norm.track_running_stats, norm.running_mean is None, norm.affine, norm.eps
-
-
-def _has_hooks(part: nn.Module) -> bool:
-    return bool(part._forward_hooks or part._forward_pre_hooks or part._backward_hooks or part._backward_pre_hooks)
 
 
 def takes(graph: SparsityPattern, states: Sequence[Tensor], hops: Sequence[KnownHop]) -> bool:

@@ -11,6 +11,7 @@ from torch_geometric.nn import SAGEConv
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
+from graphkit.core.overriding import overridden
 from graphkit.nn.drew.at_once import KnownHop, Parts, known, sum_at_once, takes
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
@@ -156,6 +157,8 @@ class DRewConv(Layer):
     def _known_hops(self) -> list[KnownHop]:
         """The summands, if kernels know all of them; else none."""
         if self.official_skip_empty_hops or self.hop_logits is not None or self._explain:
+            return []
+        if overridden(self, "update_self", "each_hop", "add"):
             return []
         parts = [cast(Any, conv).parts() if hasattr(conv, "parts") else None for conv in self.convs]
         parts = parts * self.num_hops if self.shared_weights else parts

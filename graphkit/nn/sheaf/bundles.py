@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
+from graphkit.core.overriding import check_as_written
 from graphkit.nn.heterophily_modules import FeedForwardModule
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.sheaf.blocks import rotate, transport
@@ -101,6 +102,7 @@ class PaperBundle(nn.Module):
         self.activation = nn.Identity() if act is None else activation_resolver(act)
 
     def forward(self, x: Tensor, frames: Frames, heat: Heat) -> Tensor:
+        check_as_written(self, "lin")
         x = cast(Tensor, dropout(x, self.rate, self.training))
         return self.activation(frames.back(heat(frames.into(x) @ self.lin.weight.t()) + self.lin.bias))
 

@@ -13,6 +13,7 @@ from torch_geometric.nn.models.tgn import IdentityMessage, TimeEncoder
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count, NonNegativeInt
+from graphkit.core.overriding import as_written
 from graphkit.nn.temporal.message_store import MessageStore
 from graphkit.nn.temporal.pres import PRES
 from graphkit.nn.temporal.state import GrowingState
@@ -179,10 +180,11 @@ class TGNMemory(Checked, GrowingState):
     def _messages(self, own: Tensor, other: Tensor, content: Tensor, elapsed: Tensor, sent: Tensor) -> Tensor:
         """What the two functions make of states, contents and times since the last update."""
         given = own, other, content, self.time_enc(elapsed.to(own.dtype))
-        if isinstance(self.msg_s_module, IdentityMessage):  # whose copy is the same
+        modules = self.msg_s_module, self.msg_d_module
+        if all(isinstance(module, IdentityMessage) and as_written(module) for module in modules):  # the same twice
             return self.msg_s_module(*given)
         out = given[0].new_zeros(sent.numel(), self.msg_s_module.out_channels)
-        for module, rows in ((self.msg_s_module, sent), (self.msg_d_module, ~sent)):
+        for module, rows in zip(modules, (sent, ~sent)):
             out = out.index_put((rows,), module(*(part[rows] for part in given)).to(out.dtype))
         return out
 

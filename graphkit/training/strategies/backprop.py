@@ -12,7 +12,7 @@ from torch_geometric.data import Data
 
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
-from graphkit.training.inference import layerwise_inference
+from graphkit.training.inference import check_layers, layerwise_inference
 from graphkit.training.strategies.base import OptimizerFactory, Phase, Strategy, has, parts_of
 
 _PROBABILITIES = {"SoftmaxBackward0": "softmax", "SigmoidBackward0": "sigmoid"}
@@ -38,6 +38,11 @@ class Backprop(Strategy):
 
     whole_model = True
     _has_looked = False
+
+    def check(self, model: nn.Module, task: Task) -> None:
+        super().check(model, task)
+        if task.sampler is not None and task.sampler.evaluate == "layerwise":
+            check_layers(getattr(model, "module", model))
 
     def setup(self, model: nn.Module, task: Task, engine: Engine) -> None:
         super().setup(model, task, engine)
