@@ -121,6 +121,17 @@ def check_dtype(make: Make) -> None:
         assert out.edge_weight.dtype == dtype, f"edge_weight was {dtype} and became {out.edge_weight.dtype}"
 
 
+def check_gradients_wanted(make: Make) -> None:
+    """Numbers that require a gradient are numbers as any other."""
+    graph = random_graph(weighted=True)
+    plain = make()(graph.clone())
+    for key in ("x", "edge_weight", "edge_attr"):
+        graph[key].requires_grad_()
+    out = make()(graph)
+    assert_close(_dense(out.x).detach(), _dense(plain.x), "features are others where a gradient is wanted")
+    assert_close(_adjacency(out).detach(), _adjacency(plain), "edges are others where a gradient is wanted")
+
+
 def check_permutation(make: Make) -> None:
     """Relabelled nodes give the relabelled result: the same features and the same edges with the same weights."""
     for name, graph in example_graphs():
@@ -170,6 +181,7 @@ TRANSFORM = {
     "repr": check_repr,
     "pickle": check_pickle,
     "dtype": check_dtype,
+    "gradients_wanted": check_gradients_wanted,
     "permutation": check_permutation,
     "reads": check_reads,
 }

@@ -50,6 +50,7 @@ class ConnectionMaps(Precompute):
         self.connection = connection
         self.seed = seed
 
+    @torch.no_grad()
     def forward(self, data: Data) -> Data:
         """Add the maps to ``data`` (a shallow copy when called through ``transform(data)``)."""
         if data.x is None:

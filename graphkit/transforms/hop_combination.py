@@ -55,6 +55,7 @@ class NodeAdaptiveCombination(Precompute):
         self.K = K
         self.temperature = temperature
 
+    @torch.no_grad()
     def forward(self, data: Data) -> Data:
         """Add the combination to ``data`` (a shallow copy when called through ``transform(data)``)."""
         if data.x is None:

@@ -115,7 +115,7 @@ def _attribute(graphs: Sequence[Data], name: str | None, sizes: Sequence[int]) -
             raise ValueError(f"graph {number}: k,l-WL needs {size} rows of {name!r} as colours, got {given}")
         values = (values if values.layout == torch.strided else values.to_dense()).reshape(size, -1).double()
         check_features(values, f"graph {number}, {name}")
-        rows.append(values.cpu().numpy() + 0.0)  # no negative zeros
+        rows.append(values.detach().cpu().numpy() + 0.0)  # no negative zeros
     widths = {part.shape[1] for part in rows if len(part)}
     if len(widths) > 1:
         raise ValueError(f"k,l-WL: rows of {name!r} have {sorted(widths)} columns; all graphs need as many")
