@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from graphkit.core.docstrings import inherit_sections
-from graphkit.core.rules import is_real, rules_of
+from graphkit.core.rules import Rule, is_real, rules_of
 from graphkit.core.validate import check_choice, suggestion, unknown_name
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -210,16 +210,21 @@ def _takers(owner: type, name: str) -> str:
 
 
 def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any]:
-    rules = functools.cache(lambda: rules_of(function))  # at the first call: by then all names are defined
-    code, place = inspect.unwrap(function).__code__, place_of(function)
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    positional = names[: code.co_argcount]
-    takes_others = bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    place = place_of(function)
     passed: set[tuple[str, type, Any]] = set()  # constructors get the same few numbers and names over and over
+
+    @functools.cache
+    def told() -> tuple[
+        dict[str, Rule], list[str], list[str], bool
+    ]:  # at the first call: by then all names are defined
+        parameters = inspect.signature(function).parameters.values()
+        names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+        return rules_of(function), names, positional, any(p.kind == p.VAR_KEYWORD for p in parameters)
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        known = rules()
+        known, names, positional, takes_others = told()
         for name, value in chain(zip(positional, args, strict=False), kwargs.items()):
             kind = type(value)
             if kind in _IMMUTABLE and (name, kind, value) in passed:
@@ -231,7 +236,7 @@ def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any
                 known[name].enforce(where, name, value)
             elif name not in names and not takes_others:
                 own = [each for each in names if each not in ("self", "cls")]
-                elsewhere = _takers(type(args[0]), name) if positional[:1] == ("self",) else ""
+                elsewhere = _takers(type(args[0]), name) if positional[:1] == ["self"] else ""
                 raise TypeError(f"{where}: {unknown_name(name, own, 'argument')}{elsewhere}")
             if kind in _IMMUTABLE and len(passed) < 512:
                 passed.add((name, kind, value))

@@ -48,12 +48,12 @@ class Rule:
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotation of each parameter, evaluated; those that cannot be are left out."""
-    function = inspect.unwrap(function)
+    names = inspect.unwrap(function).__globals__
     hints = {}
     for name, hint in inspect.get_annotations(function).items():
         if name != "return":
             with suppress(NameError):
-                hints[name] = eval(hint, function.__globals__) if isinstance(hint, str) else hint
+                hints[name] = eval(hint, names) if isinstance(hint, str) else hint
     return hints
 
 

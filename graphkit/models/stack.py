@@ -15,10 +15,10 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform
 
 from graphkit.core.checks import derives_from_graphkit
-from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, OneOf, Probability, not_empty
 from graphkit.core.overriding import overridden
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.base import LayeredModel, State, edge_attr_of
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import Linear, Perceptron, dropout
@@ -28,6 +28,7 @@ from graphkit.ops import SparseMatrix
 
 NORMS = {"batch_norm": nn.BatchNorm1d, "layer_norm": nn.LayerNorm}
 Norm = Annotated[str, OneOf(NORMS)]
+GNN_PLUS = ("feed_forward", "head_layers", "head_act", "drop_outputs")  # options that not all stacks have
 Codes = Annotated[Sequence[Count], not_empty]
 
 
@@ -249,32 +250,21 @@ class EdgeStack(LayerStack):
         ValueError: If ``edge_dim`` and ``edge_types`` are given, a batch lacks the edge features, or sizes do not fit.
     """
 
+    @takes_arguments_of(LayerStack)
     def __init__(
         self,
         in_channels: Channels,
         hidden_channels: Count = 64,
         num_layers: Count = 2,
         out_channels: Count | None = None,
-        dropout: Probability = 0.0,
-        act: Activation = "relu",
-        norm: Norm | None = None,
-        residual: bool | Literal["linear"] = False,
-        readout: str | None = None,
-        bias: bool = True,
-        readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: Probability | None = None,
-        head_dropout: Probability = 0.0,
-        pool_outputs: bool = False,
-        feed_forward: bool = False,
-        head_layers: Count = 1,
-        head_act: Activation | None = None,
-        drop_outputs: bool = False,
+        *,
         encoder: bool = False,
         node_types: Codes | None = None,
         pe: NonNegativeInt = 0,
         pe_channels: Count = 28,
         edge_dim: Count | None = None,
         edge_types: Codes | None = None,
+        **of_stack: Any,
     ) -> None:
         name = type(self).__name__
         if edge_types is not None and edge_dim is not None:
@@ -283,8 +273,8 @@ class EdgeStack(LayerStack):
         self.edge_dim, self.edge_types = edge_dim, edge_types
         self.has_edges = edge_dim is not None or edge_types is not None
         encodes = encoder or node_types is not None or pe > 0 or self.has_edges or self.always_encodes
-        of_stack = shared_arguments(LayerStack, locals()) | {"in_channels": hidden_channels if encodes else in_channels}
-        super().__init__(**of_stack)
+        width = hidden_channels if encodes else in_channels
+        super().__init__(width, hidden_channels, num_layers, out_channels, **of_stack)
         self.in_channels = in_channels
         self.node_encoder = NodeEncoder(in_channels, hidden_channels, node_types, pe, pe_channels) if encodes else None
         self.edge_encoder: Any = self._make_edge_encoder()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +13,7 @@ from graphkit.algorithms.colouring.disjoint_union import DisjointUnion
 from graphkit.algorithms.colouring.refinement import check_test
 from graphkit.core.constraints import Count, NonNegativeInt, checked
 from graphkit.core.devices import on_cpu
-from graphkit.core.docstrings import arguments_of
+from graphkit.core.signatures import takes_arguments_of
 
 _MAX_TUPLES = 2**27
 
@@ -87,16 +89,8 @@ def colour_hashes(
 
 
 @checked
-@arguments_of(colour_hashes)
-def graph_hash(
-    graph: Data,
-    k: Count = 1,
-    l: NonNegativeInt = 0,  # noqa: E741
-    variant: str | None = None,
-    iterations: NonNegativeInt | None = None,
-    node_attr: str | None = None,
-    edge_attr: str | None = None,
-) -> str:
+@takes_arguments_of(colour_hashes)
+def graph_hash(graph: Data, **rest: Any) -> str:
     r"""A hash of a graph that no renumbering of its nodes changes: 16 hexadecimal digits.
 
     Graphs that :math:`k,l`-WL tells apart get different hashes, all others, isomorphic ones among them, the same; equal
@@ -106,7 +100,7 @@ def graph_hash(
         >>> graph_hash(Data(edge_index=torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]]), num_nodes=3))
         '828e666a9de7ac7f'
     """
-    return f"{colour_hashes(graph, k, l, variant, iterations, node_attr, edge_attr)[1]:016x}"
+    return f"{colour_hashes(graph, **rest)[1]:016x}"
 
 
 def _words(values: np.ndarray) -> np.ndarray:

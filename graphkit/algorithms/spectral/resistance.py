@@ -43,6 +43,7 @@ from graphkit.algorithms.spectral.laplacian import BLOCK, LaplacianSolver, pseud
 from graphkit.core.constraints import NonNegativeInt, Seed, Share, checked
 from graphkit.core.devices import on_cpu
 from graphkit.core.docstrings import arguments_of
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.core.validate import check_choice
 
 DENSE_NODES = 2000  # components up to this size are inverted
@@ -82,22 +83,13 @@ def effective_resistance(
         >>> effective_resistance(path, torch.tensor([[0, 0], [1, 2]]))
         tensor([1., 2.], dtype=torch.float64)
     """
-    graph = SimpleGraph.from_edges(edge_index, num_nodes, edge_weight, "effective_resistance")
-    return _squared_distances(graph, pairs, False, method, eps, seed, "effective_resistance")
+    return _squared("effective_resistance", edge_index, pairs, edge_weight, num_nodes, method, eps, seed)[1]
 
 
 @checked
-@arguments_of(effective_resistance)
+@takes_arguments_of(effective_resistance)
 @on_cpu
-def biharmonic_distance(
-    edge_index: Tensor,
-    pairs: Tensor | None = None,
-    edge_weight: Tensor | None = None,
-    num_nodes: NonNegativeInt | None = None,
-    method: str = "auto",
-    eps: Share = 0.3,
-    seed: Seed = 0,
-) -> Tensor:
+def biharmonic_distance(edge_index: Tensor, pairs: Tensor | None = None, **rest: Any) -> Tensor:
     r"""Biharmonic distance :math:`B_{st} = \|L^+ (e_s - e_t)\|` between nodes of an undirected graph.
 
     :math:`B_{st}^2` is minus the derivative of :math:`R_\mathrm{tot}/n` by the conductance between :math:`s` and
@@ -107,22 +99,13 @@ def biharmonic_distance(
         >>> biharmonic_distance(torch.tensor([[0], [1]]), torch.tensor([[0], [1]])).square()
         tensor([0.5000], dtype=torch.float64)
     """
-    graph = SimpleGraph.from_edges(edge_index, num_nodes, edge_weight, "biharmonic_distance")
-    return _squared_distances(graph, pairs, True, method, eps, seed, "biharmonic_distance").sqrt()
+    return _squared("biharmonic_distance", edge_index, pairs, **rest, biharmonic=True)[1].sqrt()
 
 
 @checked
-@arguments_of(effective_resistance)
+@takes_arguments_of(effective_resistance)
 @on_cpu
-def commute_time(
-    edge_index: Tensor,
-    pairs: Tensor | None = None,
-    edge_weight: Tensor | None = None,
-    num_nodes: NonNegativeInt | None = None,
-    method: str = "auto",
-    eps: Share = 0.3,
-    seed: Seed = 0,
-) -> Tensor:
+def commute_time(edge_index: Tensor, pairs: Tensor | None = None, **rest: Any) -> Tensor:
     r"""Expected number of steps of a random walk from :math:`s` to :math:`t` and back, :math:`\mathrm{vol} R_{st}`.
 
     Shapes and errors as :func:`effective_resistance`.
@@ -131,8 +114,7 @@ def commute_time(
         >>> commute_time(torch.tensor([[0, 1], [1, 2]]), torch.tensor([[0], [2]]))
         tensor([8.], dtype=torch.float64)
     """
-    graph = SimpleGraph.from_edges(edge_index, num_nodes, edge_weight, "commute_time")
-    resistance = _squared_distances(graph, pairs, False, method, eps, seed, "commute_time")
+    graph, resistance = _squared("commute_time", edge_index, pairs, **rest)
     volume = np.bincount(graph.component, weights=np.asarray(graph.adjacency.sum(axis=1)))[graph.component]
     of_source = torch.from_numpy(np.where(volume > 0, volume, 1.0))  # an isolated node is infinitely far all the same
     return resistance * (of_source[:, None] if pairs is None else of_source[pairs[0]])
@@ -183,9 +165,19 @@ def _signs(rows: int, columns: int, seed: int) -> Iterator[np.ndarray]:
         yield generator.choice(np.array([-1.0, 1.0]), size=(rows, min(BLOCK, columns - start)))
 
 
-def _squared_distances(
-    graph: SimpleGraph, pairs: Tensor | None, biharmonic: bool, method: str, eps: float, seed: int, where: str
-) -> Tensor:
+def _squared(
+    where: str,
+    edge_index: Tensor,
+    pairs: Tensor | None,
+    edge_weight: Tensor | None,
+    num_nodes: int | None,
+    method: str,
+    eps: float,
+    seed: int,
+    biharmonic: bool = False,
+) -> tuple[SimpleGraph, Tensor]:
+    """The simple graph, and its squared distances of either kind."""
+    graph = SimpleGraph.from_edges(edge_index, num_nodes, edge_weight, where)
     check_choice(method, METHODS, f"method of {where}")
     n = graph.num_nodes
     if pairs is None:
@@ -212,7 +204,7 @@ def _squared_distances(
     else:
         out[ids] = _solved(graph, source[ids], target[ids], biharmonic)
     result = torch.from_numpy(out)
-    return result.view(n, n) if pairs is None else result
+    return graph, result.view(n, n) if pairs is None else result
 
 
 def _inverted(graph: SimpleGraph, source: np.ndarray, target: np.ndarray, biharmonic: bool) -> np.ndarray:

@@ -9,10 +9,10 @@ from torch_geometric.data import Data
 from torch_geometric.nn import DirGNNConv
 
 from graphkit.core.checks import Checks
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Activation, Channels, Count, Probability, UnitInterval
+from graphkit.core.constraints import Channels, Count, UnitInterval
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.base import State
-from graphkit.models.stack import LayerStack, Norm
+from graphkit.models.stack import GNN_PLUS, LayerStack
 from graphkit.nn import GCNConv, SAGEConv
 from graphkit.nn.linear import torch_linear
 from graphkit.ops import sparsity_pattern
@@ -55,6 +55,7 @@ class DirGNN(LayerStack):
     )
     num_hops = None  # chunks of nodes have the edges that enter them, and it reads those that leave, too
 
+    @takes_arguments_of(LayerStack, without=GNN_PLUS)
     def __init__(
         self,
         in_channels: Channels,
@@ -64,19 +65,10 @@ class DirGNN(LayerStack):
         conv: Literal["gcn", "sage"] = "gcn",
         alpha: UnitInterval = 0.5,
         root_weight: bool = True,
-        dropout: Probability = 0.0,
-        act: Activation = "relu",
-        norm: Norm | None = None,
-        residual: bool | Literal["linear"] = False,
-        readout: str | None = None,
-        bias: bool = True,
-        readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: Probability | None = None,
-        head_dropout: Probability = 0.0,
-        pool_outputs: bool = False,
+        **of_stack: Any,
     ) -> None:
         self.conv, self.alpha, self.root_weight = conv, alpha, root_weight  # for make_layer
-        super().__init__(**shared_arguments(LayerStack, locals()))
+        super().__init__(in_channels, hidden_channels, num_layers, out_channels, **of_stack)
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         conv = CONVS[self.conv](in_channels, out_channels, bias=self.bias)

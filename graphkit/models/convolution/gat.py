@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.core.constraints import Channels, Count
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.base import State, edge_attr_of
-from graphkit.models.stack import LayerStack, Norm
+from graphkit.models.stack import GNN_PLUS, LayerStack
 from graphkit.nn import GATConv, GATv2Conv, TransformerConv
 
 CONVS = {"gat": GATConv, "gatv2": GATv2Conv, "transformer": TransformerConv}
@@ -60,6 +60,7 @@ class GAT(LayerStack):
     reads = Reads(edge_attr=True)
     num_hops = 1
 
+    @takes_arguments_of(LayerStack, without=GNN_PLUS)
     def __init__(
         self,
         in_channels: Channels,
@@ -69,19 +70,10 @@ class GAT(LayerStack):
         conv: Literal["gat", "gatv2", "transformer"] = "gat",
         heads: Count = 1,
         edge_dim: Count | None = None,
-        dropout: Probability = 0.0,
-        act: Activation = "relu",
-        norm: Norm | None = None,
-        residual: bool | Literal["linear"] = False,
-        readout: str | None = None,
-        bias: bool = True,
-        readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: Probability | None = None,
-        head_dropout: Probability = 0.0,
-        pool_outputs: bool = False,
+        **of_stack: Any,
     ) -> None:
         self.conv, self.heads, self.edge_dim = conv, heads, edge_dim  # for make_layer
-        super().__init__(**shared_arguments(LayerStack, locals()))
+        super().__init__(in_channels, hidden_channels, num_layers, out_channels, **of_stack)
         self.reads = Reads(edge_attr=edge_dim is not None)
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.core.constraints import Channels, Count
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.base import State
-from graphkit.models.stack import LayerStack, Norm
+from graphkit.models.stack import GNN_PLUS, LayerStack
 from graphkit.nn import MPNNConv
 
 
@@ -46,6 +46,7 @@ class MPNN(LayerStack):
 
     num_hops = 1
 
+    @takes_arguments_of(LayerStack, without=(*GNN_PLUS, "bias", "pool_outputs"))
     def __init__(
         self,
         in_channels: Channels,
@@ -54,17 +55,10 @@ class MPNN(LayerStack):
         out_channels: Count | None = None,
         aggr: str = "mean",
         aggr_kwargs: dict[str, Any] | None = None,
-        dropout: Probability = 0.0,
-        act: Activation = "relu",
-        norm: Norm | None = None,
-        residual: bool | Literal["linear"] = False,
-        readout: str | None = None,
-        readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: Probability | None = None,
-        head_dropout: Probability = 0.0,
+        **of_stack: Any,
     ) -> None:
         self.aggr, self.aggr_kwargs = aggr, aggr_kwargs  # for make_layer
-        super().__init__(**shared_arguments(LayerStack, locals()))
+        super().__init__(in_channels, hidden_channels, num_layers, out_channels, **of_stack)
 
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return MPNNConv(in_channels, self.hidden_channels, out_channels, self.aggr, self.aggr_kwargs)

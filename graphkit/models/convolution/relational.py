@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.core.constraints import Channels, Count
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.base import State
-from graphkit.models.stack import LayerStack, Norm
+from graphkit.models.stack import GNN_PLUS, LayerStack
 from graphkit.nn import RelationalConv
 
 R = TypeVar("R", bound="RelationalGNN")
@@ -49,6 +49,7 @@ class RelationalGNN(LayerStack):
     reads = Reads(edge_weight=True)
     num_hops = 2  # the degrees of a node's neighbours count, for some layers
 
+    @takes_arguments_of(LayerStack, without=(*GNN_PLUS, "bias"))
     def __init__(
         self,
         in_channels: Channels,
@@ -57,18 +58,10 @@ class RelationalGNN(LayerStack):
         out_channels: Count | None = None,
         conv: Literal["gcn", "gin"] = "gcn",
         num_relations: Count = 2,
-        dropout: Probability = 0.0,
-        act: Activation = "relu",
-        norm: Norm | None = None,
-        residual: bool | Literal["linear"] = False,
-        readout: str | None = None,
-        readout_kwargs: dict[str, Any] | None = None,
-        input_dropout: Probability | None = None,
-        head_dropout: Probability = 0.0,
-        pool_outputs: bool = False,
+        **of_stack: Any,
     ) -> None:
         self.conv, self.num_relations = conv, num_relations  # for make_layer
-        super().__init__(**shared_arguments(LayerStack, locals()))
+        super().__init__(in_channels, hidden_channels, num_layers, out_channels, **of_stack)
 
     @classmethod
     def from_task(cls: type[R], task: Any, **arguments: Any) -> R:

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks, untraced
-from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Channels, Count, OneOf, Positive, Probability, not_empty
 from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.diffusion.graph_ode import GraphODE
 from graphkit.models.readout import make_pool
 from graphkit.nn import ConvectionDiffusion
@@ -131,26 +131,17 @@ class DistributedOrderCDE(CDE):
         ]
     )
 
+    @takes_arguments_of(CDE, without=("num_layers", "solver"))
     def __init__(
         self,
         in_channels: Channels,
         hidden_channels: Count = 64,
-        out_channels: Count | None = None,
-        dropout: Probability = 0.0,
-        input_dropout: Probability = 0.0,
-        time: Positive = 3.0,
+        *,
         orders: Annotated[Sequence[Positive], not_empty] = (0.5, 1.0),
-        diffusion: Diffused = "attention",
-        attention_channels: Count = 16,
-        heads: Count = 8,
-        self_loops: bool = True,
-        source: bool = True,
-        mlp: bool = True,
-        step_size: Positive = 1.0,
-        readout: str | None = None,
         official_steps: bool = False,
+        **of_cde: Any,
     ) -> None:
-        super().__init__(**shared_arguments(CDE, locals()))
+        super().__init__(in_channels, hidden_channels, **of_cde)
         self.keep_arguments({"orders": orders, "official_steps": official_steps})
         self.weights = nn.Parameter(torch.ones(len(orders)))
 

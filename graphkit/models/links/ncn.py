@@ -12,8 +12,8 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import attributes_of
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Count, Finite, Positive, Probability
+from graphkit.core.constraints import Count, Finite, Positive
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.links.pair_scorer import PairScorer
 from graphkit.nn.common_neighbours import CommonNeighbourDecoder, Completion
 from graphkit.ops import SparsityPattern, sparsity_pattern
@@ -66,25 +66,18 @@ class NCN(PairScorer):
         torch.Size([2, 1])
     """
 
+    @takes_arguments_of(CommonNeighbourDecoder, without=("in_channels", "completion"))
     def __init__(
         self,
         encoder: Any,
-        hidden_channels: Count = 64,
-        dropout: Probability = 0.0,
-        edge_dropout: Probability = 0.0,
-        layer_norm: bool = True,
-        use_xlin: bool = True,
-        tail_act: bool = False,
-        two_layer_lin: bool = False,
-        beta: Finite = 1.0,
+        *,
         embedding_channels: Count | None = None,
+        **of_decoder: Any,
     ) -> None:
         super().__init__(encoder, embedding_channels)
-        self.keep_arguments(locals())
+        self.keep_arguments(of_decoder)
         self.reads = replace(self.reads, edge_index=True)
-        self.scorer = CommonNeighbourDecoder(
-            self._width, hidden_channels, dropout, edge_dropout, layer_norm, use_xlin, tail_act, two_layer_lin, beta
-        )
+        self.scorer = CommonNeighbourDecoder(self._width, **of_decoder)
         self.reset_parameters()
 
     @classmethod
@@ -148,26 +141,20 @@ class NCNC(NCN):
         torch.Size([2, 1])
     """
 
+    @takes_arguments_of(NCN)
     def __init__(
         self,
         encoder: Any,
-        hidden_channels: Count = 64,
-        dropout: Probability = 0.0,
-        edge_dropout: Probability = 0.0,
-        layer_norm: bool = True,
-        use_xlin: bool = True,
-        tail_act: bool = False,
-        two_layer_lin: bool = False,
-        beta: Finite = 1.0,
-        embedding_channels: Count | None = None,
+        *,
         depth: Count = 1,
         scale: Finite = 5.0,
         offset: Finite = 3.0,
         alpha: Finite = 1.0,
         pt: Positive = 0.5,
+        **of_ncn: Any,
     ) -> None:
-        super().__init__(**shared_arguments(NCN, locals()))
-        self.keep_arguments(locals())
+        super().__init__(encoder, **of_ncn)
+        self.depth, self.scale, self.offset, self.alpha, self.pt = depth, scale, offset, alpha, pt
         self.scorer.completion = Completion(depth, scale, offset, alpha, pt)
 
 
