@@ -17,8 +17,8 @@ def takes_arguments_of(other: Callable[..., Any], without: Collection[str] = ())
     """Decorator: ``**rest`` of a function stands for the arguments of another that the function does not name.
 
     Signature, ``help``, checks and ``Args:`` tell them as if they were written out, with the other's types and
-    defaults: behind the function's own, but before those behind ``*``. All may be given by position or by name, and
-    ``rest`` holds all of them, given or not.
+    defaults: behind the function's own, but before those behind ``*``. All may be given by position, unless the
+    other's are for names alone, and ``rest`` holds all of them, given or not.
 
     Args:
         other: The other function or class, to which ``rest`` is handed on.
@@ -38,9 +38,11 @@ def takes_arguments_of(other: Callable[..., Any], without: Collection[str] = ())
         own = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
         rest = [p for name, p in theirs.items() if name not in (*signature.parameters, *without, "self")]
         behind = [p for p in own if p.kind == p.KEYWORD_ONLY]
-        parameters = [p for p in own if p not in behind] + [p for p in rest if p.kind != p.VAR_KEYWORD]
-        parameters = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in (*parameters, *behind)]
-        names = [p.name for p in parameters]
+        named = [p for p in rest if p.kind == p.KEYWORD_ONLY]
+        parameters = [p for p in own if p not in behind] + [p for p in rest if p.kind == p.POSITIONAL_OR_KEYWORD]
+        parameters += behind if named else [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in behind]
+        names = [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
+        parameters += named
         defaults = {p.name: p.default for p in rest if p.default is not p.empty}
 
         @functools.wraps(function)

@@ -15,7 +15,7 @@ import torch
 from torch_geometric.data import Data
 
 from graphkit.core.constraints import Count, OneOf, Seed, checked
-from graphkit.core.docstrings import arguments_of
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.datasets.generators.base import Generated, extrapolating
 from graphkit.datasets.generators.random_graphs import Graph, eccentricities, erdos_renyi
 
@@ -71,20 +71,12 @@ def gnp_sets(
         label = torch.tensor([[float(function(x))]])
         return Data(x=torch.from_numpy(x).float()[:, None], edge_index=no_edges, y=label)
 
-    return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
+    return _generated(draw, num_train, num_val, num_test, num_extrapolation, seed)
 
 
 @checked
-@arguments_of(gnp_sets)
-def gnp_graphs(
-    *,
-    target: Annotated[str, OneOf(GRAPH_TARGETS)] = "max_degree",
-    num_train: Count = 2000,
-    num_val: Count = 500,
-    num_test: Count = 500,
-    num_extrapolation: Count = 500,
-    seed: Seed = 0,
-) -> Generated:
+@takes_arguments_of(gnp_sets, without=("values",))
+def gnp_graphs(*, target: Annotated[str, OneOf(GRAPH_TARGETS)] = "max_degree", **sizes: Any) -> Generated:
     """Random graphs of mean degree 2 to 6 with a value in 0.1..1 at every node; the label is of the whole graph.
 
     Args:
@@ -98,20 +90,12 @@ def gnp_graphs(
         label = torch.tensor([[float(function(graph, values))]])
         return _data(graph, [np.ones(n), values], y=label)
 
-    return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
+    return _generated(draw, **sizes)
 
 
 @checked
-@arguments_of(gnp_sets)
-def gnp_nodes(
-    *,
-    target: Annotated[str, OneOf(NODE_TARGETS)] = "distance",
-    num_train: Count = 2000,
-    num_val: Count = 500,
-    num_test: Count = 500,
-    num_extrapolation: Count = 500,
-    seed: Seed = 0,
-) -> Generated:
+@takes_arguments_of(gnp_sets, without=("values",))
+def gnp_nodes(*, target: Annotated[str, OneOf(NODE_TARGETS)] = "distance", **sizes: Any) -> Generated:
     """Graphs as in :func:`gnp_graphs` and a source; every node has a label.
 
     Args:
@@ -127,16 +111,16 @@ def gnp_nodes(
         marks = np.arange(n) == source
         return _data(graph, [marks, values], y=label, readout_mask=torch.ones(n, dtype=torch.bool))
 
-    return _generated(draw, seed, num_train, num_val, num_test, num_extrapolation)
+    return _generated(draw, **sizes)
 
 
 def _generated(
     draw: Callable[[int, np.random.Generator], Data],
-    seed: int,
     num_train: int,
     num_val: int,
     num_test: int,
     num_extrapolation: int,
+    seed: int,
 ) -> Generated:
     """Examples of small sizes for training, validation and test, and of large ones to extrapolate to."""
     rng = np.random.default_rng(seed)

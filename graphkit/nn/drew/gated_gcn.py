@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import SparsityPattern, gated_mean, row_sum
@@ -46,6 +47,7 @@ class DRewGatedGCNConv(DRewConv):
 
     checks = Checks([{}, {"shared_weights": False}])
 
+    @takes_arguments_of(DRewConv, without=("make_conv",))
     def __init__(
         self,
         in_channels: Count,
@@ -53,19 +55,9 @@ class DRewGatedGCNConv(DRewConv):
         num_hops: Count = 1,
         nu: Delay = 1,
         shared_weights: bool = True,
-        convex_combination: bool = False,
-        learned_hop_weights: bool = False,
-        **kwargs: Any,
+        **of_drew: Any,
     ) -> None:
-        super().__init__(
-            lambda: _ValueAndGate(in_channels, out_channels),
-            num_hops,
-            nu,
-            shared_weights,
-            convex_combination,
-            learned_hop_weights,
-            **kwargs,
-        )
+        super().__init__(lambda: _ValueAndGate(in_channels, out_channels), num_hops, nu, shared_weights, **of_drew)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.A = nn.Linear(in_channels, out_channels)
         self.D = nn.Linear(in_channels, out_channels)

@@ -10,6 +10,7 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.nn.drew.at_once import Parts
 from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.gcn_conv import GCNConv
@@ -54,6 +55,7 @@ class DRewGCNConv(DRewConv):
 
     checks = Checks([{}, {"batch_norm": False, "l2_norm": False}, {"paper_form": True}])
 
+    @takes_arguments_of(DRewConv, without=("make_conv",))
     def __init__(
         self,
         in_channels: Channels,
@@ -64,19 +66,17 @@ class DRewGCNConv(DRewConv):
         dropout: Probability = 0.0,
         batch_norm: bool = True,
         l2_norm: bool = True,
-        shared_weights: bool = False,
-        convex_combination: bool = False,
-        learned_hop_weights: bool = False,
+        *,
         paper_form: bool = False,
         official_skip_empty_hops: bool = False,
-        **kwargs: Any,
+        **of_drew: Any,
     ) -> None:
         def make_conv() -> nn.Module:
             if paper_form:
                 return GCNConv(in_channels, out_channels, normalize=False, bias=False)
             return _GCNLayer(in_channels, out_channels, act, dropout, batch_norm, l2_norm)
 
-        super().__init__(make_conv, num_hops, nu, shared_weights, convex_combination, learned_hop_weights, **kwargs)
+        super().__init__(make_conv, num_hops, nu, **of_drew)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.dropout = dropout
         self.paper_form = paper_form

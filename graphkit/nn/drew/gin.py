@@ -10,6 +10,7 @@ from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Activation, Count, Finite
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.nn.drew.at_once import Parts
 from graphkit.nn.drew.base import Delay, DRewConv
 from graphkit.nn.layer import Layer
@@ -49,6 +50,7 @@ class DRewGINConv(DRewConv):
 
     checks = Checks([{"batch_norm": False}, Checks(expected_failures=SHIFTED_AWAY)])
 
+    @takes_arguments_of(DRewConv, without=("make_conv",))
     def __init__(
         self,
         in_channels: Count,
@@ -58,25 +60,15 @@ class DRewGINConv(DRewConv):
         act: Activation = "relu",
         eps: Finite = 0.0,
         batch_norm: bool = True,
-        shared_weights: bool = False,
-        convex_combination: bool = False,
-        learned_hop_weights: bool = False,
+        *,
         official_skip_empty_hops: bool = False,
-        **kwargs: Any,
+        **of_drew: Any,
     ) -> None:
         def perceptron() -> nn.Sequential:
             norm = [nn.BatchNorm1d(out_channels)] if batch_norm else []
             return nn.Sequential(nn.Linear(in_channels, out_channels), *norm, activation_resolver(act))
 
-        super().__init__(
-            lambda: _SumThenMLP(perceptron()),
-            num_hops,
-            nu,
-            shared_weights,
-            convex_combination,
-            learned_hop_weights,
-            **kwargs,
-        )
+        super().__init__(lambda: _SumThenMLP(perceptron()), num_hops, nu, **of_drew)
         self.in_channels, self.out_channels, self.eps = in_channels, out_channels, eps
         self.official_skip_empty_hops = official_skip_empty_hops
         self.mlp = perceptron()

@@ -8,13 +8,11 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Count, Finite
 from graphkit.core.evaluating import evaluating
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.training.strategies.base import Phase
 from graphkit.training.strategies.forward_forward import ForwardForward
 from graphkit.training.strategies.labelled_graphs import Histories
-from graphkit.training.strategies.layerwise import Append
 
 
 class LayerCollaborationFF(ForwardForward):
@@ -49,17 +47,13 @@ class LayerCollaborationFF(ForwardForward):
 
     greedy = False
 
+    @takes_arguments_of(ForwardForward, without=("loss", "alpha"))
     def __init__(
         self,
         gamma: Literal["all", "preceding"] = "all",
-        labels: Literal["appended", "virtual"] = "appended",
-        theta: Finite = 2.0,
-        num_negatives: Count | None = None,
-        append_label: Append = "none",
-        bidirectional: bool = True,
-        reveal_validation: bool = False,
+        **of_forward_forward: Any,
     ) -> None:
-        super().__init__(**shared_arguments(ForwardForward, locals()))
+        super().__init__(**of_forward_forward)
         self.gamma = gamma
 
     def train_step(self, batch: Data, phase: Phase) -> dict[str, Tensor]:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit import algorithms
-from graphkit.algorithms.embedding.fastrp import Sparsity
 from graphkit.core.checks import Checks
 from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Count, Finite, Positive, Seed, not_empty
+from graphkit.core.constraints import Count, Seed
 from graphkit.core.data_folder import results_folder
 from graphkit.core.docstrings import arguments_of
 from graphkit.core.hashing import hash_data
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.transforms.features.base import NodeFeatures
 
+_GRAPH = ("edge_index", "edge_weight", "num_nodes")
 _BY_NUMBER = {"permutation": "random numbers belong to the numbers of nodes"}
 
 
@@ -35,6 +36,9 @@ class _Embedding(NodeFeatures):
 
     def _graph(self, data: Data) -> tuple[Tensor, Tensor | None, int]:
         return data.edge_index, data.get("edge_weight"), int(data.num_nodes or 0)
+
+    def _keep(self, **arguments: Any) -> None:
+        self.__dict__.update(arguments)
 
     def _options(self, embed: Callable[..., Tensor]) -> dict[str, Any]:
         """The arguments of the transform, which are those of the algorithm by the same names."""
@@ -68,20 +72,17 @@ class FastRP(_Embedding):
 
     checks = Checks([{"dim": 4}, {"dim": 2, "weights": 3, "normalization": "adj", "sparsity": 0}], {}, None, _BY_NUMBER)
 
+    @takes_arguments_of(algorithms.fastrp, without=(*_GRAPH, "projection"))
     def __init__(
         self,
         dim: Count = 128,
-        weights: Annotated[Sequence[Finite], not_empty] | Count = (1.0, 1.0, 7.81, 45.28),
-        beta: Finite = -0.628,
-        normalization: Literal["trans", "adj"] = "trans",
-        normalize: bool = True,
-        sparsity: Sparsity | None = 3.0,
+        *,
         ids: str | None = None,
         seed: Seed = 0,
         cat: bool = True,
+        **of_algorithm: Any,
     ) -> None:
-        self.dim, self.weights, self.beta, self.normalization = dim, weights, beta, normalization
-        self.normalize, self.sparsity, self.ids, self.seed, self.cat = normalize, sparsity, ids, seed, cat
+        self._keep(dim=dim, ids=ids, seed=seed, cat=cat, **of_algorithm)
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
@@ -116,22 +117,15 @@ class Node2Vec(_Embedding):
     checks = Checks([{"dim": 4, "walk_length": 5, "p": 0.5, "q": 2.0}], {}, None, _BY_NUMBER)
     own_space = True
 
+    @takes_arguments_of(algorithms.node2vec, without=(*_GRAPH, "threads", "checkpoint", "progress"))
     def __init__(
         self,
         dim: Count = 128,
-        walk_length: Count = 40,
-        walks_per_node: Count = 10,
-        window: Count = 5,
-        p: Positive = 1.0,
-        q: Positive = 1.0,
-        num_negative_samples: Count = 5,
-        lr: Positive = 0.025,
-        seed: Seed = 0,
+        *,
         cat: bool = True,
+        **of_algorithm: Any,
     ) -> None:
-        self.dim, self.walk_length, self.walks_per_node, self.window = dim, walk_length, walks_per_node, window
-        self.p, self.q, self.num_negative_samples = p, q, num_negative_samples
-        self.lr, self.seed, self.cat = lr, seed, cat
+        self._keep(dim=dim, cat=cat, **of_algorithm)
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
@@ -164,18 +158,13 @@ class DeepWalk(Node2Vec):
 
     checks = Checks([{"dim": 4, "walk_length": 5}], {}, None, _BY_NUMBER)
 
+    @takes_arguments_of(Node2Vec, without=("p", "q"))
     def __init__(
         self,
         dim: Count = 128,
-        walk_length: Count = 40,
-        walks_per_node: Count = 10,
-        window: Count = 5,
-        num_negative_samples: Count = 5,
-        lr: Positive = 0.025,
-        seed: Seed = 0,
-        cat: bool = True,
+        **of_algorithm: Any,
     ) -> None:
-        super().__init__(dim, walk_length, walks_per_node, window, 1.0, 1.0, num_negative_samples, lr, seed, cat)
+        super().__init__(dim, p=1.0, q=1.0, **of_algorithm)
 
 
 @arguments_of(algorithms.line)
@@ -201,21 +190,18 @@ class LINE(_Embedding):
     checks = Checks([{"dim": 4, "num_samples": 100}], {}, None, _BY_NUMBER)
     own_space = True
 
+    @takes_arguments_of(algorithms.line, without=(*_GRAPH, "progress"))
     def __init__(
         self,
         dim: Count = 128,
         order: Literal["first", "second", "both"] = "both",
-        num_samples: Count | None = None,
-        num_negative_samples: Count = 5,
-        lr: Positive = 0.025,
-        seed: Seed = 0,
+        *,
         cat: bool = True,
+        **of_algorithm: Any,
     ) -> None:
         if order == "both" and dim % 2:
             raise ValueError(f'LINE: dim={dim}, must be even with order="both", whose two parts are of one width')
-        self.dim, self.order, self.num_samples = dim, order, num_samples
-        self.num_negative_samples = num_negative_samples
-        self.lr, self.seed, self.cat = lr, seed, cat
+        self._keep(dim=dim, order=order, cat=cat, **of_algorithm)
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
@@ -250,16 +236,15 @@ class NetMF(_Embedding):
     reads = Reads(x=False, direction=False, edge_weight=True)
     own_space = True
 
+    @takes_arguments_of(algorithms.netmf, without=_GRAPH)
     def __init__(
         self,
         dim: Count = 128,
-        window: Count = 10,
-        num_negative_samples: Count = 1,
-        seed: Seed = 0,
+        *,
         cat: bool = True,
+        **of_algorithm: Any,
     ) -> None:
-        self.dim, self.window, self.num_negative_samples = dim, window, num_negative_samples
-        self.seed, self.cat = seed, cat
+        self._keep(dim=dim, cat=cat, **of_algorithm)
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
