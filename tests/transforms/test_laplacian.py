@@ -53,9 +53,35 @@ def test_hop_pairs_are_put_together_like_edges():
     assert torch.equal(batch.hop_distance, together.hop_distance)
 
 
-def test_large_graphs_are_refused():
-    with pytest.raises(ValueError, match="10001 nodes are more than 10000"):
-        LaplacianEigenvectors()(Data(edge_index=torch.empty(2, 0, dtype=torch.long), num_nodes=10_001))
+@pytest.mark.parametrize(
+    "graph",
+    [
+        nx.path_graph(1100),  # eigenvalues close to 0 and to each other
+        nx.grid_2d_graph(33, 33),  # pairs of equal eigenvalues
+        nx.disjoint_union_all([nx.random_regular_graph(3, 1040, seed=0), nx.path_graph(60), nx.empty_graph(2)]),
+    ],
+)
+def test_iterated_eigenpairs_are_those_of_the_dense_matrix(graph):
+    graph = nx.convert_node_labels_to_integers(graph)
+    dense = nx.normalized_laplacian_matrix(graph).toarray()
+    expected, every = np.linalg.eigh(dense)
+    found = LaplacianEigenvectors(6)(data_of(graph))
+    values, vectors = found.laplacian_values[0].numpy(), found.laplacian_vectors.numpy()
+    np.testing.assert_allclose(values, expected[:6], atol=1e-10)
+    np.testing.assert_allclose(dense @ vectors, vectors * values, atol=1e-7)
+    np.testing.assert_allclose(vectors.T @ vectors, np.eye(6), atol=1e-9)
+    same = every[:, expected < values[-1] + 1e-6]  # with all directions of the largest eigenvalue
+    np.testing.assert_allclose(same @ (same.T @ vectors), vectors, atol=1e-3)
+    assert torch.equal(LaplacianEigenvectors(6)(data_of(graph)).laplacian_vectors, found.laplacian_vectors)
+
+
+def test_components_of_a_large_graph_come_first():
+    edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
+    out = LaplacianEigenvectors(3)(Data(x=torch.ones(1500, 1), edge_index=edges))
+    assert out.laplacian_values.unique().tolist() == [0]
+    expected = torch.tensor([1, 2**0.5, 1]) / 2
+    assert torch.allclose(out.laplacian_vectors[:3, 0], expected)
+    assert out.laplacian_vectors[3:, 1:].nonzero().tolist() == [[0, 0], [1, 1]]
 
 
 def test_as_features_without_the_first_and_padded_with_zeros():

@@ -34,9 +34,6 @@ class LaplacianPE(NodeFeatures):
     Shapes:
         ``x``: ``[num_nodes, F]`` becomes ``[num_nodes, F + num_vectors]``.
 
-    Raises:
-        ValueError: If a graph has more than 10,000 nodes: a dense matrix is decomposed.
-
     Example:
         >>> import torch
         >>> data = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0, 1], [1, 0]]))
