@@ -24,6 +24,8 @@ class DiffusionODE:
         strength: The scalar :math:`\beta` of the source (default: none, so no source).
         parameters: What the function, if it is one, depends on besides the state; the adjoint method needs to know
             (default: nothing).
+        norm: A norm of a matrix :math:`A`, or more (default: the closed form computes it).
+        fastest: The largest :math:`s` there can be, if that is positive (default: the closed form looks at :math:`s`).
 
     Example:
         >>> swap = SparseMatrix.from_edges(torch.tensor([[0, 1], [1, 0]]))
@@ -39,9 +41,11 @@ class DiffusionODE:
         source: Tensor | None = None,
         strength: Tensor | None = None,
         parameters: Sequence[Tensor] = (),
+        norm: float | None = None,
+        fastest: float | None = None,
     ) -> None:
         self.operator, self.rate, self.source, self.strength = operator, rate, source, strength
-        self.parameters = parameters
+        self.parameters, self.norm, self.fastest = parameters, norm, fastest
 
     def __call__(self, t: Tensor, z: Tensor) -> Tensor:
         """The derivative; it does not depend on time."""
@@ -56,7 +60,8 @@ class DiffusionODE:
                 "the ODE solver 'exact' needs a linear equation, but this diffusivity changes with the state; use "
                 "'dopri5' or 'rk4'"
             )
-        return exact_diffusion(self.operator, z, self.rate, duration, self.source, self.strength)
+        given = self.source, self.strength, self.norm, self.fastest
+        return exact_diffusion(self.operator, z, self.rate, duration, *given)
 
     def tensors(self) -> list[Tensor]:
         """What the derivative depends on, besides the state."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphkit.core.devices import CPU
 from graphkit.ops import SparseMatrix, backend
 
 _LONGEST = 300.0  # the Poisson weights of one piece must not underflow
@@ -21,6 +23,8 @@ def exact_diffusion(
     duration: float,
     source: Tensor | None = None,
     strength: Tensor | None = None,
+    norm: float | None = None,
+    fastest: float | None = None,
 ) -> Tensor:
     r"""Solve :math:`\dot z = s (A z - z) + \beta b` up to rounding.
 
@@ -30,7 +34,8 @@ def exact_diffusion(
         z(T) = \sum_k P(N = k) \, A^k z(0) + \beta \sum_k \frac{P(N > k)}{s} \, A^k b
 
     cut where the rest is below the rounding error. One sequence of products (Horner) serves both sums; gradients are
-    exact, for all arguments but ``duration``, and take as many products again.
+    exact, for the five tensors, and take as many products again. How many products there are follows from the size of
+    :math:`sT`, for which the host waits for a device, unless it is told of a bound.
 
     Args:
         matrix: :math:`A`.
@@ -39,6 +44,9 @@ def exact_diffusion(
         duration: :math:`T`.
         source: :math:`b`, ``[num_nodes, channels]`` (default: none).
         strength: :math:`\beta`, a scalar (default: none, so no source).
+        norm: A norm of :math:`A`, or more (default: computed).
+        fastest: The largest :math:`s` there can be, if that is positive, by which a device computes (default:
+            :math:`s` itself).
 
     Example:
         >>> swap = SparseMatrix.from_edges(torch.tensor([[0, 1], [1, 0]]))
@@ -49,11 +57,13 @@ def exact_diffusion(
     wide = torch.promote_types(matrix.dtype or z.dtype, torch.promote_types(z.dtype, torch.float32))
     if z.dtype != wide or matrix.dtype not in (None, wide):  # many terms are summed: not in half types
         wide_source = None if source is None else source.to(wide)
-        return exact_diffusion(matrix.to(wide), z.to(wide), rate, duration, wide_source, strength).to(z.dtype)
+        given = wide_source, strength, norm, fastest
+        return exact_diffusion(matrix.to(wide), z.to(wide), rate, duration, *given).to(z.dtype)
     if source is None or strength is None:
         source = strength = None
-    wanted = [_norm(matrix), rate] if strength is None else [_norm(matrix), rate, strength]
-    norm, speed, *gain = torch.stack([number.detach().double() for number in wanted]).tolist()  # the only wait
+    if norm is None:
+        norm = float(_norm(matrix)) if matrix.requires_grad else matrix.cached("norm", lambda: float(_norm(matrix)))
+    speed = float(rate.detach()) if fastest is None or z.device == CPU else fastest
     norm = max(1.0, norm)
     pieces = max(1, math.ceil(abs(speed) * duration * norm / _LONGEST))
     piece = duration / pieces
@@ -61,13 +71,8 @@ def exact_diffusion(
     weights, source_weights = _poisson(rate.double(), piece, count)
     of_source = None if strength is None else source_weights * strength.double()
     values = matrix.values if matrix.requires_grad else None
-    p, q = weights, of_source
-    if z.device.type != "cpu":  # the same once more, for the host
-        p, q = _poisson(torch.tensor(speed, dtype=torch.float64), piece, count)
-        q = q * gain[0] if gain else None
-    numbers = p.tolist(), None if q is None else q.tolist()
     for _ in range(pieces):
-        z = _Polynomial.apply(z, weights, source, of_source, values, matrix, *numbers)
+        z = _Polynomial.apply(z, weights, source, of_source, values, matrix)
     return z
 
 
@@ -106,7 +111,7 @@ class _Polynomial(torch.autograd.Function):
 
     With :math:`W_i = p_{i+1} z + q_{i+1} b + A W_{i+1}` the result is :math:`W_{-1}`, and with
     :math:`U_i = (A^\top)^i g` the gradients are :math:`\sum_i U_i W_i^\top` (sampled at the pattern),
-    :math:`\sum_i p_i U_i` and :math:`\langle U_i, z \rangle`. The host has :math:`p` and :math:`q` as numbers, too.
+    :math:`\sum_i p_i U_i` and :math:`\langle U_i, z \rangle`.
     """
 
     @staticmethod
@@ -118,19 +123,20 @@ class _Polynomial(torch.autograd.Function):
         q: Tensor | None,
         values: Tensor | None,
         matrix: SparseMatrix,
-        of_z: list[float],
-        of_b: list[float] | None,
     ) -> Tensor:
         csr, partial = matrix.csr(z.dtype), []
-        terms = [(z, of_z)] if b is None or of_b is None else [(z, of_z), (b, of_b)]
-        if len(terms) == 2 and z.data_ptr() == terms[1][0].data_ptr():
-            terms = [(z, [one + other for one, other in zip(terms[0][1], terms[1][1], strict=True)])]
+        if b is None or q is None:
+            terms = [(z, _factors(p, z))]
+        elif z.data_ptr() == b.data_ptr():
+            terms = [(z, _factors(p + q, z))]
+        else:
+            terms = [(z, _factors(p, z)), (b, _factors(q, z))]
         out = _combine(None, terms, len(p) - 1)
         for i in range(len(p) - 2, -1, -1):
             if values is not None:
                 partial.append(out)
             out = _combine(backend.csr_mm(csr, out), terms, i)
-        ctx.matrix, ctx.of_z, ctx.of_b = matrix, of_z, of_b
+        ctx.matrix = matrix
         ctx.save_for_backward(z, p, b, q, values, *partial)
         return out
 
@@ -145,18 +151,18 @@ class _Polynomial(torch.autograd.Function):
         grad_z = torch.zeros_like(z) if needs_z else None
         grad_b = torch.zeros_like(z) if needs_b else None
         grad_values = None if values is None else torch.zeros_like(values)
-        of_z, of_b = ctx.of_z, ctx.of_b
+        of_z, of_b = _factors(p, z), None if q is None else _factors(q, z)
         dots: dict[str, list[Tensor]] = {"p": [], "q": []}
         power = grad.contiguous()
-        for i in range(len(of_z)):
+        for i in range(len(p)):
             if i > 0:
                 if grad_values is not None:
                     grad_values += backend.csr_sampled(pattern, power, partial[-i])
                 power = backend.csr_mm(transposed, power)
             if grad_z is not None:
-                grad_z.add_(power, alpha=of_z[i])
+                _add(grad_z, power, of_z[i])
             if grad_b is not None and of_b is not None:
-                grad_b.add_(power, alpha=of_b[i])
+                _add(grad_b, power, of_b[i])
             if needs_p:
                 dots["p"].append(torch.dot(power.view(-1), z.reshape(-1)))
             if needs_q:
@@ -164,11 +170,20 @@ class _Polynomial(torch.autograd.Function):
                 dots["q"].append(dots["p"][-1] if shared else torch.dot(power.view(-1), b.reshape(-1)))
         grad_p = torch.stack(dots["p"]).to(p.dtype) if needs_p else None
         grad_q = torch.stack(dots["q"]).to(q.dtype) if needs_q else None
-        return grad_z, grad_p, grad_b, grad_q, grad_values, None, None, None
+        return grad_z, grad_p, grad_b, grad_q, grad_values, None
 
 
-def _combine(out: Tensor | None, terms: list[tuple[Tensor, list[float]]], i: int) -> Tensor:
-    for tensor, coefficients in terms:
-        out = tensor * coefficients[i] if out is None else out.add_(tensor, alpha=coefficients[i])
+def _factors(numbers: Tensor, of: Tensor) -> Sequence[float | Tensor]:
+    """Single numbers to multiply with; those of a device stay there."""
+    return numbers.tolist() if numbers.device == CPU else numbers.to(of.dtype).unbind()
+
+
+def _combine(out: Tensor | None, terms: list[tuple[Tensor, Sequence[float | Tensor]]], i: int) -> Tensor:
+    for tensor, factors in terms:
+        out = tensor * factors[i] if out is None else _add(out, tensor, factors[i])
     assert out is not None
     return out
+
+
+def _add(out: Tensor, x: Tensor, factor: float | Tensor) -> Tensor:
+    return out.add_(x, alpha=factor) if isinstance(factor, float) else out.addcmul_(x, factor)

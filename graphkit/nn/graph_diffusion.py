@@ -153,7 +153,9 @@ class GraphDiffusion(Layer):
         if self.diffusivity == "nonlinear" and self.diffusion:  # else the operator's values have them
             parameters = self.with_mask(list(self.diffusion.parameters()))
         operator = self._operator(x, pattern, adjacency, weight, batch)
-        return DiffusionODE(operator, rate, source, self.strength, parameters)
+        sums_to_one = self.diffusion is not None and self.share is None and not self._explain
+        bounds = 1.0 if sums_to_one else None, 1.0 if self.bounded_rate else None
+        return DiffusionODE(operator, rate, source, self.strength, parameters, *bounds)
 
     def _operator(
         self, x: Tensor, pattern: SparsityPattern, adjacency: Any, weight: Tensor | None, batch: Tensor | None

@@ -16,7 +16,7 @@ from tests.cuda.test_training import assert_same_history
 from tests.training.test_lifecycle import _InTurn
 
 # Their steps wait for the device: adaptive solvers, stopping by a residual, sizes that depend on values, PyG's masks.
-WAITING = ["EnergyGNN", "GRAND", "LazyGNN"]
+WAITING = ["EnergyGNN", "LazyGNN"]
 WAITING += ["PyG GCN", "MLPInit", "LayerCollaborationFF", "TargetProjection"]
 
 

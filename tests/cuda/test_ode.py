@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from graphkit.nn import GraphDiffusion
 from graphkit.nn.diffusivity_exact import exact_diffusion
 from graphkit.nn.implicit.minimize import Convex, conjugate_gradients, minimize
 from graphkit.nn.ode import ODESolver
@@ -59,9 +60,10 @@ def test_nan_is_told_of_where_it_was(call, device):
     assert len(set(message.values())) == 1
 
 
+@pytest.mark.parametrize("bounds", [(None, None), (1.1, None), (1.1, 1.3)])
 @pytest.mark.parametrize("source", [True, False])
 @pytest.mark.parametrize("duration", [1.5, 400.0])
-def test_the_closed_form_waits_once(source, duration, gpu):
+def test_the_closed_form_waits_for_what_has_no_bound(source, duration, bounds, gpu):
     graph, results = random_graph(9, 30, seed=2), []
     for place in ("cpu", gpu.device):
         torch.manual_seed(0)
@@ -69,14 +71,29 @@ def test_the_closed_form_waits_once(source, duration, gpu):
         leaves[0] /= 10
         weight, z, rate, b, strength = leaves = [leaf.to(place).requires_grad_() for leaf in leaves]
         matrix = SparseMatrix.from_edges(graph.edge_index.to(place), weight, 9)
-        given = (b, strength) if source else ()
+        given = (b, strength) if source else (None, None)
         with gpu.counting() as counts:
-            out = exact_diffusion(matrix, z, rate, duration, *given)
+            out = exact_diffusion(matrix, z, rate, duration, *given, *(bounds if place != "cpu" else ()))
             gradients = torch.autograd.grad(out.sin().sum(), leaves if source else leaves[:3])
         results.append([out.detach(), *gradients])
-    assert counts.num_waits == 1, str(counts)
+    assert counts.num_waits == bounds.count(None), str(counts)
     for expected, actual in zip(*results, strict=True):
         torch.testing.assert_close(actual.cpu(), expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("diffusivity", "waits"), [("linear", [0, 0]), ("hard", [0, 0]), ("constant", [1, 0])])
+@pytest.mark.parametrize("bounded_rate", [True, False])
+def test_equations_know_their_bounds(diffusivity, waits, bounded_rate, gpu):
+    graph = random_graph(9, 30, seed=2).to(gpu.device)
+    sizes = {"attention_channels": 4, "heads": 2, "source": True, "adjacency": "sym"}
+    layer = GraphDiffusion(5, diffusivity, bounded_rate=bounded_rate, **sizes).double().to(gpu.device)
+    counted = []
+    layer.equation(graph.x, graph.edge_index)  # the graph's pattern
+    for _ in range(2):
+        with gpu.counting() as counts:
+            layer.equation(graph.x, graph.edge_index).exact(graph.x, 3.0).sum().backward()
+        counted.append(counts.num_waits)
+    assert counted == [number + (not bounded_rate) for number in waits], str(counts)
 
 
 def test_conjugate_gradients_wait_when_steps_have_doubled(gpu):

@@ -6,19 +6,16 @@ products of tiny matrices become a handful of vectorised operations.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphkit.nn.sheaf.eigenvectors import eigh
 from graphkit.nn.sheaf.graph import SheafGraph
 from graphkit.ops import backend
 from graphkit.ops.traced import tracing
-
-_LARGEST = 4  # coordinates of stalks whose matrices are turned on a device
-_SWEEPS = 6  # through all pairs of coordinates; errors are squared in each
 
 
 def gather_ends(a: Tensor, b: Tensor | None, graph: SheafGraph) -> Tensor:
@@ -198,7 +195,7 @@ class _Rotation(torch.autograd.Function):
 class _InverseSqrt(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, b: Tensor, cut: float) -> Tensor:
-        values, vectors = _eigh(b)
+        values, vectors = eigh(b)
         if cut > 0:
             positive = values > cut * values.amax(-1, keepdim=True).clamp(min=torch.finfo(b.dtype).tiny)
             inverse_root = values.where(positive, 1.0).rsqrt() * positive
@@ -217,28 +214,3 @@ class _InverseSqrt(torch.autograd.Function):
         kernel = -((left * right) ** 2) / total.where(total > 0, 1.0)
         grad = (grad + grad.mT) / 2
         return vectors @ (kernel * (vectors.mT @ grad @ vectors)) @ vectors.mT, None
-
-
-def _eigh(b: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues, in any order, and eigenvectors.
-
-    From a device torch's own would make the host wait; there small matrices are turned until they are diagonal, by
-    Jacobi's rotations of two coordinates, components first.
-    """
-    size = b.size(-1)
-    if b.device.type == "cpu" or size > _LARGEST:
-        return torch.linalg.eigh(b)
-    eye = torch.eye(size, dtype=b.dtype, device=b.device).expand_as(b)
-    both = torch.cat([b, eye], dim=1).permute(1, 2, 0).contiguous()
-    turned, vectors = both[:size], both[size:]
-    for p, q in list(itertools.combinations(range(size), 2)) * (1 if size == 2 else _SWEEPS):
-        gap, off = turned[q, q] - turned[p, p], 2 * turned[p, q]
-        length = torch.hypot(gap, off)
-        tangent = off / (gap + length.copysign(gap)).where(length > 0, 1.0)  # of the smaller angle
-        cos = (1 + tangent.square()).rsqrt()
-        sin = tangent * cos
-        for columns in (both, turned.transpose(0, 1)):
-            first = columns[:, p].clone()
-            columns[:, p] = cos * first - sin * columns[:, q]
-            columns[:, q] = sin * first + cos * columns[:, q]
-    return turned.diagonal(), vectors.permute(2, 0, 1)
