@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
+import itertools
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -46,7 +47,7 @@ class Asked:
     Whoever knows of two questions asks the first of them before the second is read, and the host waits once.
 
     Args:
-        numbers: Single numbers, all on one device.
+        numbers: Single numbers, or tensors of them, all on one device.
 
     Example:
         >>> ids = torch.tensor([3, 0, 2])
@@ -59,9 +60,9 @@ class Asked:
         self._device = numbers[0].device
         self._values: list[int] | None = None
         if self._device == CPU:
-            self._values = [int(number) for number in numbers]
+            self._values = [int(one) for number in numbers for one in (number.flatten() if number.dim() else (number,))]
             return
-        self._numbers = [number.long() for number in numbers]
+        self._numbers = [number.long().flatten() for number in numbers]
         _unread.add(self)
 
     @property
@@ -69,10 +70,10 @@ class Asked:
         """The numbers."""
         if self._values is None:
             together = [self, *(asked for asked in _unread if asked is not self and asked._device == self._device)]
-            values = torch.stack([number for asked in together for number in asked._numbers]).tolist()
+            values = iter(torch.cat([number for asked in together for number in asked._numbers]).tolist())
             for asked in together:
                 _unread.discard(asked)
-                asked._values, values = values[: len(asked._numbers)], values[len(asked._numbers) :]
+                asked._values = list(itertools.islice(values, sum(number.numel() for number in asked._numbers)))
                 asked._numbers = []
         return self._values  # type: ignore[return-value]
 

@@ -10,19 +10,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from torch_geometric import EdgeIndex
+from torch_geometric.utils import is_sparse
 
 from graphkit.algorithms import enumerate_paths
-from graphkit.algorithms.paths.enumeration import PATHS
+from graphkit.algorithms.paths.enumeration import PATHS, PathSet
+from graphkit.core.caching import of_tensor
 from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Count, OneOf, Probability
-from graphkit.core.devices import CPU
+from graphkit.core.devices import CPU, Asked, ask_ahead, moved
 from graphkit.core.overriding import check_as_written
 from graphkit.core.validate import check_codes
 from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.nn.path_lstm import AskedPaths, Step, ask_paths, edges_between, is_closed, path_lstm, read_paths
 from graphkit.nn.perceptron import Perceptron
-from graphkit.ops import SparsityPattern, backend, unweighted_pattern
+from graphkit.ops import SparsityPattern, backend, sparsity_pattern, unweighted_pattern
 from graphkit.ops.groups import Groups
 from graphkit.ops.segment import group_rows, reduce_groups
 
@@ -171,6 +174,8 @@ class PathConv(Layer):
         """One convolution; see the class for shapes."""
         self.refuse_messages("sends paths, not messages along single edges")
         check_as_written(self, "lstm", "distance_encoder")
+        if path_index is None and _is_plain(edge_index):
+            ask_ahead(_ask_edges, edge_index)
         graph = unweighted_pattern(self.edges(edge_index, x.size(0)), x.size(0), "PathConv")
         if graph.traced:
             cast(Any, graph).refuse("the paths")
@@ -180,7 +185,7 @@ class PathConv(Layer):
             self._check_edges(edge_attr, edge_kind, graph.num_edges)
         if path_index is None:
             key = ("paths", self.paths, self.length)
-            paths = graph.cached(key, lambda: enumerate_paths(graph, x.size(0), self.length, self.paths)[-1])
+            paths = graph.cached(key, lambda: self._find(edge_index, graph))
             path_index, path_distance = paths.nodes, paths.distances
         if path_index.size(0) > self.length + 1 or (self.mlp is not None and path_index.size(0) <= self.length):
             most = "lengths up to " if self.mlp is None else ""
@@ -205,6 +210,14 @@ class PathConv(Layer):
             return total
         counts = [self._ends(block, graph).counts(total.dtype) for block in blocks]
         return total / functools.reduce(torch.add, counts).clamp_(min=1).unsqueeze(1)
+
+    def _find(self, edge_index: Tensor, graph: SparsityPattern) -> PathSet:
+        """The paths, which a CPU finds."""
+        given, size = graph, graph.num_rows
+        if graph.device != CPU and _is_plain(edge_index):
+            edges = torch.tensor(_ask_edges(edge_index).values).view(2, -1)
+            given = cast(SparsityPattern, sparsity_pattern(self.edges(edges, size), size))
+        return moved(enumerate_paths(given, size, self.length, self.paths)[-1], graph.device)
 
     def ask_ahead(self, graph: SparsityPattern, path_index: Tensor, path_distance: Tensor | None) -> None:
         """Ask a device of paths that this layer will read, so that the host waits once for those of several layers."""
@@ -333,6 +346,15 @@ class PathConv(Layer):
     def __repr__(self) -> str:
         sizes = f"{self.in_channels}, {self.out_channels}"
         return f"{type(self).__name__}({sizes}, length={self.length}, paths={self.paths!r})"
+
+
+def _is_plain(edge_index: Any) -> bool:
+    return isinstance(edge_index, Tensor) and not isinstance(edge_index, EdgeIndex) and not is_sparse(edge_index)
+
+
+def _ask_edges(edge_index: Tensor) -> Asked:
+    """The edges themselves, for the CPU, read with what their pattern asks of them."""
+    return of_tensor(edge_index, "edges", lambda: Asked([edge_index]))
 
 
 def _shortest(graph: SparsityPattern, index: Tensor) -> Tensor:

@@ -28,6 +28,12 @@ def test_what_was_asked_before_is_read_along(gpu):
     assert (counts.num_waits, before) == (1, 0), str(counts)
 
 
+def test_tensors_are_read_with_numbers(device):
+    ids = torch.tensor([[3, 4], [5, 6]], device=device)
+    asked, more = Asked([ids, ids[0, 1]]), Asked([ids[1]])
+    assert (asked.values, more.values) == ([3, 4, 5, 6, 4], [5, 6])
+
+
 def test_nobody_else_reads(gpu):
     x = torch.tensor([3, 4], device=gpu.device)
     with gpu.counting() as counts:

@@ -102,3 +102,19 @@ def test_an_edge_that_is_missing_is_named(device):
     paths = torch.tensor([[0, 0], [1, 2], [2, 1]], device=device)
     with pytest.raises(ValueError, match="a path goes from node 2 to node 0, but the graph has no such edge"):
         read_paths(paths, None, sparsity_pattern(edges, 3))
+
+
+@pytest.mark.parametrize("flow", ["source_to_target", "target_to_source"])
+def test_paths_that_nobody_gave_take_no_wait_of_their_own(flow, gpu):
+    graph = random_graph(12, 30, seed=3)
+    layer = PathConv(5, 4, length=3, flow=flow).double()
+    expected = layer(graph.x, graph.edge_index)
+    layer, graph = layer.to(gpu.device), graph.to(gpu.device)
+    for waits in (2, 0):
+        with gpu.counting() as counts:
+            out = layer(graph.x, graph.edge_index)
+        assert counts.num_waits == waits, str(counts)
+    torch.testing.assert_close(out.cpu(), expected)
+    graph.edge_index[:, 0] = graph.edge_index[:, 1]
+    edited = layer(graph.x, graph.edge_index).cpu()
+    torch.testing.assert_close(edited, layer.cpu()(graph.x.cpu(), graph.edge_index.cpu()))
