@@ -42,18 +42,27 @@ LAYERS = {
 }
 
 
+# Why the host has to wait on a graph that it knows, by file; a wait elsewhere is a fault.
+REASONS = {
+    "nn/implicit/minimize.py": "how many steps there are follows from the gradient that is left",
+    "graphkit/models/adapter.py": "PyG's own module looks for self-loops in every layer",
+}
+
+
 def counts() -> None:
     device.register()
     rows = {}
     for name, make, kind in instances():
         with device.pretend_gpu() as gpu:
             counted = waits_per_step(make, kind, gpu)
+        where = sorted({place.partition(":")[0] for place in counted["known"].places})
         rows[name] = {
             "kind": kind,
             "known": counted["known"].num_waits,
             "new": counted["new"].num_waits,
             "operations": counted["known"].operations.total(),
-            "where": sorted({place.partition(":")[0] for place in counted["known"].places}),
+            "where": where,
+            "why": [REASONS[place] for place in where],
         }
     write_json(RESULTS / "waits.json", {"command": "python -m benchmarks.gpu --counts", "rows": rows})
 

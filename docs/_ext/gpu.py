@@ -10,7 +10,15 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 from results import RESULTS, list_table
 
-HEADER = ["", "runs on CUDA", "waits, known graph", "waits, new batch", "operations", "waits on a known graph are in"]
+HEADER = [
+    "",
+    "runs on CUDA",
+    "waits, known graph",
+    "waits, new batch",
+    "operations",
+    "waits on a known graph",
+    "because",
+]
 
 
 def table() -> list[str]:
@@ -30,8 +38,9 @@ def measured_on_gpu() -> dict[str, list[dict]]:
 def _ranges(rows: list[dict]) -> list[str]:
     spans = [sorted(row[key] for row in rows) for key in ("known", "new", "operations")]
     places = sorted({place for row in rows for place in row["where"]})
+    reasons = sorted({reason for row in rows for reason in row["why"]})
     ranges = [str(span[0]) if span[0] == span[-1] else f"{span[0]} to {span[-1]}" for span in spans]
-    return [*ranges, ", ".join(f"``{place}``" for place in places)]
+    return [*ranges, ", ".join(f"``{place}``" for place in places), "; ".join(reasons)]
 
 
 class Gpu(Directive):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
+from graphkit.core.caching import of_tensor
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count
 
@@ -47,13 +48,13 @@ class NodeMemory(Checked, nn.Module):
 
     def ids(self, batch: Data) -> Tensor | None:
         """Which nodes a batch has, ``n_id`` of samplers or all in order; ``None`` for nodes of other graphs."""
-        ids = batch.get("n_id")
-        if ids is None and batch.num_nodes == self.rows.size(0):
-            ids = torch.arange(self.rows.size(0), device=self.rows.device)
-        if ids is not None and ids.numel() and int(ids.max()) >= self.rows.size(0):
+        ids, size = batch.get("n_id"), self.rows.size(0)
+        if ids is None:
+            return torch.arange(size, device=self.rows.device) if batch.num_nodes == size else None
+        if ids.numel() and (highest := of_tensor(ids, "highest", lambda: int(ids.max()))) >= size:
             raise ValueError(
-                f"the batch has node {int(ids.max())}, but num_nodes={self.rows.size(0)}; make the model for the graph "
-                "that batches are of, as from_task does"
+                f"the batch has node {highest}, but num_nodes={size}; make the model for the graph that batches are "
+                "of, as from_task does"
             )
         return ids
 

@@ -216,7 +216,7 @@ class PathConv(Layer):
         given, size = graph, graph.num_rows
         if graph.device != CPU and _is_plain(edge_index):
             edges = torch.tensor(_ask_edges(edge_index).values).view(2, -1)
-            given = cast(SparsityPattern, sparsity_pattern(self.edges(edges, size), size))
+            given = sparsity_pattern(self.edges(edges, size), size)
         return moved(enumerate_paths(given, size, self.length, self.paths)[-1], graph.device)
 
     def ask_ahead(self, graph: SparsityPattern, path_index: Tensor, path_distance: Tensor | None) -> None:

@@ -49,7 +49,7 @@ class SparsityPattern(Caching):
     def __init__(self, rowptr: Tensor, col: Tensor, perm: Tensor | None, num_cols: int) -> None:
         self.rowptr, self.col, self.perm = rowptr, col, perm
         self.num_rows, self.num_cols, self.num_edges = rowptr.numel() - 1, num_cols, col.numel()
-        self._loops: tuple[int, int] | None = None  # how many, and of how many nodes, if that is known
+        self._loops = None if self.num_edges > 0 else (0, 0)  # how many, and of how many nodes, if that is known
         self._selected: Tensor | None = None
         self._added = 0
         self._parent: weakref.ref[SparsityPattern] | None = None
@@ -176,7 +176,8 @@ class SparsityPattern(Caching):
         source, target = self.edge_index()[:, ids]
         out = build_pattern(source, target, self.num_cols, self.num_rows)
         out._selected = ids if self.edge_id is None else self.edge_id[ids]
-        out._loops = self._loops if self._loops == (0, 0) else None
+        if self._loops == (0, 0):
+            out._loops = self._loops
         return out
 
     def kernel_indices(self) -> tuple[Tensor, Tensor]:
@@ -394,5 +395,6 @@ def build_pattern(
         perm = sorted_below(key, limit)[1]
         source, target = source.index_select(0, perm), target.index_select(0, perm)
     out = SparsityPattern(torch._convert_indices_from_coo_to_csr(target, num_rows), source, perm, num_cols)
-    out._loops = None if facts is None or num_cols != num_rows else (facts.num_loops, facts.num_looped)
+    if facts is not None and num_cols == num_rows:
+        out._loops = facts.num_loops, facts.num_looped
     return out

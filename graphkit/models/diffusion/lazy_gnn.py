@@ -126,9 +126,9 @@ class LazyGNN(PredictThenPropagate):
     ) -> Tensor:
         """The steps from what is remembered of the nodes ``ids``; what follows is, of those outside the halo."""
         own = slice(None) if halo is None else ~halo
-        known, start = memory.known[ids], x
-        if bool(known[own].any()):
-            start = torch.where(known[:, None], (1 - share) * memory.rows[ids].to(x.dtype) + share * x, x)
+        known = memory.known[ids]
+        known = known & (known if halo is None else known & ~halo).any()
+        start = torch.where(known[:, None], (1 - share) * memory.rows[ids].to(x.dtype) + share * x, x)
         z = self._steps(start, x, matrix)
         memory.write(ids[own], z[own])
         return z

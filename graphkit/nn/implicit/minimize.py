@@ -66,8 +66,8 @@ def minimize(
     if largest == 0 or start.numel() == 0:
         return Minimum(torch.zeros_like(start), 0.0, 0)
     run = {"newton": _newton, "lbfgs": _lbfgs, "descent": _descent}[solver]
-    h, iterations = run(energy, start, tol * largest, max_iterations)
-    residual = _inf_norm(energy.gradient(h)) / largest
+    h, left, iterations = run(energy, start, tol * largest, max_iterations)
+    residual = left / largest
     if not residual <= tol:
         raise RuntimeError(
             f"the minimiser of the energy was not found: solver={solver!r} left {residual:.2g} of the gradient after "
@@ -115,16 +115,16 @@ def _conjugate_steps(
     yield x, False
 
 
-def _newton(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
+def _newton(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, float, int]:
     """Inexact Newton steps, halved until the gradient shrinks, which needs no value of the function.
 
     Whether the linear system is solved is read with how well its solution does, so that a step that is tried is a wait.
     """
     gradient = energy.gradient(h)
-    largest, size, _ = _norms(gradient)
+    left, size, _ = _norms(gradient)
     for iteration in range(max_iterations):
-        if largest <= enough:
-            return h, iteration
+        if left <= enough:
+            return h, left, iteration
         for step, unfinished in _conjugate_steps(energy.hessian(h), gradient, min(0.1, size**0.5)):
             new = h - step
             there = energy.gradient(new)
@@ -135,12 +135,12 @@ def _newton(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tu
         while not shrunk <= (1 - 1e-4 * share) * size:
             share /= 2
             if share <= 1e-6:  # rounding leaves no better state
-                return h, iteration
+                return h, left, iteration
             new = h - share * step
             there = energy.gradient(new)
             largest, shrunk, _ = _norms(there)
-        h, gradient, size = new, there, shrunk
-    return h, max_iterations
+        h, gradient, left, size = new, there, largest, shrunk
+    return h, left, max_iterations
 
 
 def _norms(x: Tensor, told: Tensor | bool = False) -> tuple[float, float, bool]:
@@ -152,7 +152,7 @@ def _norms(x: Tensor, told: Tensor | bool = False) -> tuple[float, float, bool]:
     return largest, size, bool(also)
 
 
-def _lbfgs(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
+def _lbfgs(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, float, int]:
     h = h.clone()
     optimizer = torch.optim.LBFGS(
         [h],
@@ -169,18 +169,19 @@ def _lbfgs(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tup
             return float(energy.value(h))
 
     optimizer.step(closure)
-    return h, int(optimizer.state[h]["n_iter"])
+    return h, _inf_norm(energy.gradient(h)), int(optimizer.state[h]["n_iter"])
 
 
-def _descent(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, int]:
+def _descent(energy: Convex, h: Tensor, enough: float, max_iterations: int) -> tuple[Tensor, float, int]:
     """Steps along the gradient, of a length that is safe everywhere."""
-    step = 1 / energy.curvature()
-    for iteration in range(max_iterations):
+    step, iteration = 1 / energy.curvature(), 0
+    gradient = energy.gradient(h)
+    left = _inf_norm(gradient)
+    while left > enough and iteration < max_iterations:
+        h, iteration = h - step * gradient, iteration + 1
         gradient = energy.gradient(h)
-        if _inf_norm(gradient) <= enough:
-            return h, iteration
-        h = h - step * gradient
-    return h, max_iterations
+        left = _inf_norm(gradient)
+    return h, left, iteration
 
 
 def _inf_norm(x: Tensor) -> float:

@@ -118,10 +118,14 @@ class TargetProjection(Layerwise):
 
     def targets(self, batch: Data) -> tuple[Tensor, Tensor]:
         """The labels of the training nodes as rows, and the ids of these nodes."""
-        labels, nodes = self.task.label_index(batch, "train")
-        y = self.task.target.numbers(batch.y)[labels]
-        known = ~torch.isnan(y).any(1)
-        return y[known].to(self.dtype), nodes[known]
+
+        def known() -> tuple[Tensor, Tensor]:
+            labels, nodes = self.task.label_index(batch, "train")
+            y = self.task.target.numbers(batch.y)[labels]
+            known = ~torch.isnan(y).any(1)
+            return y[known].to(self.dtype), nodes[known]
+
+        return self.cached("targets", batch, 0, known)
 
     def _output(self, history: list[Any], batch: Data) -> Tensor:
         """The model's outputs, from the states of the hidden layers."""
