@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import graphkit as gk
+from graphkit.nn.temporal import PRES
 from tests.temporal.streams import task, trainer
 
 
@@ -36,3 +37,29 @@ def test_wrong_arguments_are_told():
         gk.models.TGN(3, pres={"gamma": 0.1})
     with pytest.raises(ValueError, match=r"PRES: beta=-1, must be at least 0"):
         gk.models.JODIE(3, pres={"beta": -1})
+
+
+def _memories(per):
+    """The largest memory of a node whose measured ones are in [-1, 1], with bursts of events and long pauses."""
+    generator = torch.Generator().manual_seed(0)
+    pres, node, memory = PRES(1, 3, per=per, learn_weight=False), torch.tensor([0]), torch.zeros(1, 3)
+    largest = 0.0
+    for event in range(300):
+        elapsed = torch.tensor([100_000 if event % 10 == 9 else 1])
+        fused = pres(node, memory, 2 * torch.rand(1, 3, generator=generator) - 1, elapsed)
+        pres.observe(node, memory, fused, elapsed)
+        memory, largest = fused, max(largest, float(fused.abs().max()))
+    return largest
+
+
+def test_rates_of_time_leave_the_range_of_memories_after_bursts_and_changes_per_update_do_not():
+    assert _memories("time") > 1000
+    assert _memories("update") < 2
+
+
+def test_changes_per_update_do_not_ask_for_the_time():
+    pres, node = PRES(2, 2, per="update", learn_weight=False), torch.tensor([1])
+    first, second = torch.tensor([[1.0, 2.0]]), torch.tensor([[2.0, 5.0]])
+    pres.observe(node, first, second, torch.tensor([0]))
+    assert pres.predict(node, second, torch.tensor([7])).tolist() == [[3.0, 8.0]]
+    assert pres(node, second, first, torch.tensor([0])).tolist() == [[2.0, 5.0]]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -27,6 +29,10 @@ class PRES(Checked, nn.Module):
     mean over the nodes of a batch (0 for a node without memory). Rates of nodes without an event are left alone, those
     over no time at all are not counted, and a node without rates is predicted to stay as it is.
 
+    These are rates of time, as in the paper. Where events come in bursts they are large, and the prediction over a long
+    pause leaves the range of memories, however bounded the update is. With ``per="update"`` they are changes from one
+    update to the next, whatever the time between: :math:`t_2 - t_1` is 1 in all three equations.
+
     The released code differs, and is not followed: it computes the coherence without gradient, counts no events,
     ignores times, scales changes by the range of all nodes' and moves all nodes in every batch. Where the paper shares
     statistics among nodes of a type, here each node has its own.
@@ -37,6 +43,7 @@ class PRES(Checked, nn.Module):
         weight: The weight :math:`\gamma` of measurements, at first if it is learnt (default: 0.5).
         learn_weight: Whether :math:`\gamma`, the sigmoid of a parameter, is learnt (default: ``True``).
         beta: The weight :math:`\beta` of coherence (default: 0.1).
+        per: Of what rates are: ``"time"``, or ``"update"`` (default: ``"time"``).
 
     Shapes:
         - **ids**, **elapsed**: ``[n]``, nodes and :math:`t_2 - t_1`
@@ -71,11 +78,12 @@ class PRES(Checked, nn.Module):
         weight: UnitInterval = 0.5,
         learn_weight: bool = True,
         beta: NonNegative = 0.1,
+        per: Literal["time", "update"] = "time",
     ) -> None:
         super().__init__()
         if learn_weight and weight in (0, 1):
             raise ValueError(f"PRES: weight={weight:g}, must be inside (0, 1) to be learnt; set learn_weight=False")
-        self.initial_weight, self.beta = weight, beta
+        self.initial_weight, self.beta, self.per = weight, beta, per
         self.logit = nn.Parameter(torch.zeros(())) if learn_weight else None
         self.register_buffer("count", torch.zeros(num_nodes))
         self.register_buffer("sum_rate", torch.zeros(num_nodes, channels))
@@ -106,7 +114,7 @@ class PRES(Checked, nn.Module):
 
     def predict(self, ids: Tensor, previous: Tensor, elapsed: Tensor) -> Tensor:
         r"""What the memories would have become, :math:`\hat s`."""
-        return previous + _column(elapsed, previous) * self.mean_rate(ids)
+        return previous + self._steps(elapsed, previous) * self.mean_rate(ids)
 
     def forward(self, ids: Tensor, previous: Tensor, measured: Tensor, elapsed: Tensor) -> Tensor:
         r"""The corrected memories :math:`\bar s`."""
@@ -119,12 +127,16 @@ class PRES(Checked, nn.Module):
     @torch.no_grad()
     def observe(self, ids: Tensor, previous: Tensor, fused: Tensor, elapsed: Tensor) -> None:
         """Count the rates of memories that have been written, of different nodes."""
-        moved = elapsed > 0
-        ids, change, time = ids[moved], (fused - previous)[moved], _column(elapsed, fused)[moved]
-        rate = change / time
+        steps = self._steps(elapsed, fused)
+        moved = steps[:, 0] > 0
+        ids, rate = ids[moved], ((fused - previous) / steps)[moved]
         self.count.index_add_(0, ids, torch.ones_like(self.count[ids]))
         self.sum_rate.index_add_(0, ids, rate)
         self.sum_rate_sq.index_add_(0, ids, rate.square())
+
+    def _steps(self, elapsed: Tensor, like: Tensor) -> Tensor:
+        """What changes are divided by, ``[n, 1]``."""
+        return (elapsed if self.per == "time" else torch.ones_like(elapsed)).to(like.dtype).unsqueeze(1)
 
     def auxiliary_loss(self) -> Tensor:
         r"""The part :math:`\beta\,(1 - \cos)` of the loss, of the last memories that were corrected while training."""
@@ -132,14 +144,11 @@ class PRES(Checked, nn.Module):
         return self.sum_rate.new_zeros(()) if last is None or not last.numel() else self.beta * last.mean()
 
     def extra_repr(self) -> str:
-        return f"{self.sum_rate.size(0)}, {self.sum_rate.size(1)}, weight={float(self.weight):g}, beta={self.beta:g}"
+        sizes = f"{self.sum_rate.size(0)}, {self.sum_rate.size(1)}"
+        return f"{sizes}, weight={float(self.weight):g}, beta={self.beta:g}, per={self.per!r}"
 
 
 def incoherence(previous: Tensor, fused: Tensor) -> Tensor:
     """How much memories have turned, 1 - cos ``[n]``; 0 where there were none."""
     turned = 1 - F.cosine_similarity(previous, fused, dim=1)
     return turned.masked_fill((previous == 0).all(1), 0)
-
-
-def _column(elapsed: Tensor, like: Tensor) -> Tensor:
-    return elapsed.to(like.dtype).unsqueeze(1)
