@@ -68,3 +68,11 @@ def test_a_column_of_classes_is_classes_and_minus_one_is_no_class():
 def test_what_is_neither_classes_nor_0_and_1_is_refused(y, told):
     with pytest.raises(ValueError, match=re.escape(f"probe: y is {told}, must be integers [num_nodes], or 0 and 1")):
         probe(torch.ones(3, 2), y)
+
+
+def test_embeddings_are_checked():
+    y = torch.arange(6) % 2
+    with pytest.raises(ValueError, match="probe: feature 1 of node 2 is nan"):
+        probe(torch.ones(6, 2).index_put((torch.tensor([2]), torch.tensor([1])), torch.tensor(torch.nan)), y)
+    sparse = torch.eye(6).to_sparse_csr()
+    assert str(probe(sparse, y, [0.5], repeats=2)) == str(probe(torch.eye(6), y, [0.5], repeats=2))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from graphkit.core.constraints import Count, Positive, Seed, Share, checked, not_empty
+from graphkit.core.validate import check_features
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ def probe(
         seed: The seed of the draws (default: 0).
 
     Raises:
-        ValueError: If there is not one row of labels per row of embeddings, or these are neither classes nor 0 and 1.
+        ValueError: If there is not one row of labels per row of embeddings, these are neither classes nor 0 and 1, or an
+            embedding is not finite.
 
     Example:
         >>> y = torch.arange(40) % 2
@@ -71,10 +73,14 @@ def probe(
 
     if x.dim() != 2 or y.size(0) != x.size(0):
         raise ValueError(f"probe: x has shape {list(x.shape)} and y {list(y.shape)}, must have one row per node")
+    check_features(x, "probe", codes=True)
     table = _table(y.squeeze(1) if y.dim() == 2 else y).cpu().numpy()
     table = table[:, table.any(axis=0)]
     labelled = table.any(axis=1)
-    features, table = x.detach().cpu().double().numpy()[labelled], table[labelled]
+    features, table = (
+        (x if x.layout == torch.strided else x.to_dense()).detach().cpu().double().numpy()[labelled],
+        table[labelled],
+    )
     found = []
     for share in shares:
         micro: list[float] = []

@@ -28,6 +28,7 @@ def l2_normalize(x: Tensor, eps: float = 1e-12) -> Tensor:
 
     Raises:
         ValueError: If ``eps`` is negative.
+        TypeError: If ``x`` is no dense tensor of floating point numbers.
 
     Example:
         >>> l2_normalize(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
@@ -38,6 +39,9 @@ def l2_normalize(x: Tensor, eps: float = 1e-12) -> Tensor:
         raise ValueError(f"l2_normalize: eps={eps}, must be at least 0")
     if tracing():
         return torch.nn.functional.normalize(x, dim=1, eps=eps)
+    if not (isinstance(x, Tensor) and x.is_floating_point() and x.layout == torch.strided):
+        given = f"of {x.dtype}, {x.layout}" if isinstance(x, Tensor) else f"a {type(x).__name__}"
+        raise TypeError(f"l2_normalize: x is {given}, must be a dense tensor of floating point numbers")
     return _Normalize.apply(x, eps)
 
 

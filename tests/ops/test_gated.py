@@ -103,3 +103,9 @@ def test_edges_by_kind_are_kept_and_checked_by_content():
     for wrong in (kind[:2], kind.float(), kind.view(2, 2)):
         with pytest.raises(ValueError, match="pass one integer for each of the 4 edges"):
             ops.split_edges(edge_index, wrong, [1], 3)
+
+
+@pytest.mark.parametrize("x", [torch.ones(2, 2, dtype=torch.long), torch.eye(2).to_sparse_csr(), [[1.0, 2.0]]])
+def test_rows_that_have_no_length_are_refused(x):
+    with pytest.raises(TypeError, match=r"l2_normalize: x is .*, must be a dense tensor of floating point numbers"):
+        ops.l2_normalize(x)
