@@ -4,13 +4,16 @@ from __future__ import annotations
 
 _OTHER_NAMES = {
     "lr": "learning_rate eta step_size",
-    "max_epochs": "epochs num_epochs n_epochs nb_epochs",
+    "max_epochs": "epochs num_epochs n_epochs nb_epochs max_steps max_iter n_iter",
     "batch_size": "batchsize bs",
     "weight_decay": "wd l2 l2_reg",
     "patience": "early_stopping early_stop early_stopping_rounds",
     "clip_norm": "clip grad_clip gradient_clip_val max_grad_norm",
     "accelerator": "device",
     "devices": "gpus num_gpus ngpus",
+    "validate_every": "val_check_interval check_val_every_n_epoch eval_every eval_interval eval_steps",
+    "progress": "verbose enable_progress_bar progress_bar show_progress tqdm",
+    "resume": "ckpt_path resume_from_checkpoint",
     "seed": "random_state random_seed",
     "jobs": "n_jobs",
     "run_dir": "output_dir out_dir save_dir log_dir checkpoint_dir default_root_dir",

@@ -61,8 +61,8 @@ def probe(
         seed: The seed of the draws (default: 0).
 
     Raises:
-        ValueError: If there is not one row of labels per row of embeddings, these are neither classes nor 0 and 1, or an
-            embedding is not finite.
+        ValueError: If there is not one row of labels per row of embeddings, these are neither classes nor 0 and 1, or
+            an embedding is not finite.
 
     Example:
         >>> y = torch.arange(40) % 2
@@ -77,10 +77,8 @@ def probe(
     table = _table(y.squeeze(1) if y.dim() == 2 else y).cpu().numpy()
     table = table[:, table.any(axis=0)]
     labelled = table.any(axis=1)
-    features, table = (
-        (x if x.layout == torch.strided else x.to_dense()).detach().cpu().double().numpy()[labelled],
-        table[labelled],
-    )
+    x = x if x.layout == torch.strided else x.to_dense()
+    features, table = x.detach().cpu().double().numpy()[labelled], table[labelled]
     found = []
     for share in shares:
         micro: list[float] = []
