@@ -11,6 +11,7 @@ _OTHER_NAMES = {
     "clip_norm": "clip grad_clip gradient_clip_val max_grad_norm",
     "accelerator": "device",
     "devices": "gpus num_gpus ngpus",
+    "accumulate": "accumulate_grad_batches gradient_accumulation_steps grad_accum",
     "validate_every": "val_check_interval check_val_every_n_epoch eval_every eval_interval eval_steps",
     "progress": "verbose enable_progress_bar progress_bar show_progress tqdm",
     "resume": "ckpt_path resume_from_checkpoint",
