@@ -48,7 +48,7 @@ class Rule:
 
 def hints_of(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotation of each parameter, evaluated; those that cannot be are left out."""
-    names = inspect.unwrap(function).__globals__
+    names = getattr(inspect.unwrap(function), "__globals__", {})  # builtins have none
     hints = {}
     for name, hint in inspect.get_annotations(function).items():
         if name != "return":
