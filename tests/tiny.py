@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch_geometric.data import Data
+from torch_geometric.nn import SAGEConv
 
 from graphkit import EdgeTask, GraphTask, LinkSplit, LinkTask, NodeTask, RankingTask, Split, Task
+from graphkit.models import LayerStack
 from graphkit.samplers import NeighborSampler
 
 
@@ -76,6 +80,23 @@ def _labels(x: Tensor, target: str) -> Tensor:
         labels[1, 0] = float("nan")
         return labels
     return x[:, :1] - x[:, 1:2]
+
+
+class PyGStack(LayerStack):
+    """A stack of PyG's layers."""
+
+    def propagate(self, layer: nn.Module, h: Any, batch: Data) -> Tensor:
+        return layer(h, batch.edge_index)
+
+    def required_transform(self) -> None:
+        return None
+
+
+class SAGEStack(PyGStack):
+    """A stack of PyG's ``SAGEConv``."""
+
+    def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
+        return SAGEConv(in_channels, out_channels)
 
 
 TASKS: dict[str, tuple] = {

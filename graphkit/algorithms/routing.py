@@ -26,6 +26,7 @@ from torch import Tensor
 
 from graphkit.algorithms.graph import SimpleGraph
 from graphkit.core.constraints import checked
+from graphkit.core.docstrings import arguments_of
 from graphkit.core.validate import check_edge_index
 
 ROWS = 1 << 16  # candidates that are scored at once: they stay in the processor's cache
@@ -50,15 +51,11 @@ def greedy_forwarding(features: Tensor) -> Tensor:
 
 
 @checked
+@arguments_of(greedy_forwarding)
 def greedy_tensile(features: Tensor) -> Tensor:
     """The policy that the authors' network learned, as they read it: two linear rules (their equation 4).
 
-    Args:
-        features: Distance to the destination and stretch factor of node and neighbour.
-
-    Shapes:
-        - **input:** ``features`` ``[num, 4]``
-        - **output:** ``[num]``
+    Shapes as :func:`greedy_forwarding`.
 
     Example:
         >>> greedy_tensile(torch.tensor([[2.0, 1.0, 1.5, 1.1]]))

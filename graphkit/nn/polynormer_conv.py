@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import inits
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Checked, Count, Finite, Probability
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.nn.gat_conv import GATConv
 from graphkit.nn.graph_blocks import by_graph
 from graphkit.nn.linear import torch_linear
@@ -96,16 +99,17 @@ class PolynormerConv(_PolynomialLayer):
 
     checks = Checks([{}, {"beta": 0.4, "pre_norm": True}, {"relu": False, "dropout": 0.5}], {"channels": 5})
 
+    @takes_arguments_of(_PolynomialLayer)
     def __init__(
         self,
         channels: Count,
         heads: Count = 1,
-        beta: Finite | None = None,
-        relu: bool = True,
+        *,
         pre_norm: bool = False,
         dropout: Probability = 0.0,
+        **of_layer: Any,
     ) -> None:
-        super().__init__(channels, heads, beta, relu, dropout)
+        super().__init__(channels, heads, dropout=dropout, **of_layer)
         self.pre_norm = nn.LayerNorm(channels) if pre_norm else None
         self.conv = GATConv(channels, channels // heads, heads, bias=False)
         self.lin_skip = torch_linear(channels, channels)
@@ -151,15 +155,13 @@ class PolynormerAttention(_PolynomialLayer):
         expected_failures={"isolated_nodes": "every node attends to all others"},
     )
 
+    @takes_arguments_of(_PolynomialLayer)
     def __init__(
         self,
         channels: Count,
-        heads: Count = 1,
-        beta: Finite | None = None,
-        relu: bool = True,
-        dropout: Probability = 0.0,
+        **of_layer: Any,
     ) -> None:
-        super().__init__(channels, heads, beta, relu, dropout)
+        super().__init__(channels, **of_layer)
         self.lin_key, self.lin_value = torch_linear(channels, channels), torch_linear(channels, channels)
         self.lin_out = torch_linear(channels, channels)
         self.reset_parameters()

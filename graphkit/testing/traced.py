@@ -38,16 +38,19 @@ def _told(check: Check) -> Check:
     return run
 
 
-@_told
-def check_compiled(checked: CheckedModule) -> None:
-    """``torch.compile`` makes one program without breaks, for graphs of any size."""
-    module = checked.build()
-    compiled = torch.compile(module, fullgraph=True, dynamic=True, backend="eager")
+def _compare(checked: CheckedModule, module: Any, compiled: Any) -> None:
     for graph in _graphs(checked, module):
         positional, named = checked.arguments(module, graph)
         assert_close(
             compiled(*positional, **named), module(*positional, **named), "compiled, the output is another one"
         )
+
+
+@_told
+def check_compiled(checked: CheckedModule) -> None:
+    """``torch.compile`` makes one program without breaks, for graphs of any size."""
+    module = checked.build()
+    _compare(checked, module, torch.compile(module, fullgraph=True, dynamic=True, backend="eager"))
 
 
 @_told
@@ -56,12 +59,7 @@ def check_compiled_in_pieces(checked: CheckedModule) -> None:
     module = checked.build()
     if "compiled" not in checks_of(type(module)).expected_failures:
         return
-    compiled = torch.compile(module, backend="eager")
-    for graph in _graphs(checked, module):
-        positional, named = checked.arguments(module, graph)
-        assert_close(
-            compiled(*positional, **named), module(*positional, **named), "compiled, the output is another one"
-        )
+    _compare(checked, module, torch.compile(module, backend="eager"))
 
 
 @_told

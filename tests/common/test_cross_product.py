@@ -188,42 +188,41 @@ LAYERED = [
 FOR_NODES = [name for name in LAYERED if not _reads_graphs(MODELS[name](TASKS["node multiclass"]))]
 
 
-@pytest.mark.parametrize("model", FOR_NODES)
-def test_node_models_refuse_graph_tasks(model):
-    network = MODELS[model](TASKS["node multiclass"])
-    message = (
-        r"needs 12 rows of outputs, the model returned \d+; a graph task needs a model with a readout, e\.g\. readout="
-    )
-    with pytest.raises(ValueError, match=message):
-        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["graph multiclass"])
-
-
-@pytest.mark.parametrize("model", LAYERED)
-def test_graph_models_refuse_link_tasks(model):
-    network = MODELS[model](TASKS["graph multiclass"])
-    message = (
+REFUSALS = {  # task that the model was made for, task that it is given, models, message
+    "node models refuse graph tasks": (
+        "node multiclass",
+        "graph multiclass",
+        FOR_NODES,
+        r"needs 12 rows of outputs, the model returned \d+; a graph task needs a model with a readout, e\.g\. readout=",
+    ),
+    "graph models refuse link tasks": (
+        "graph multiclass",
+        "link",
+        LAYERED,
         r"needs an embedding per node, \[24, width\] .*; the model returned \[1, 3\]; a link task needs a model with"
-        "|has no single class per row"
-    )
+        "|has no single class per row",
+    ),
+    "graph models refuse node tasks": (
+        "graph multiclass",
+        "node multiclass",
+        LAYERED,
+        r"needs 24 rows of outputs, the model returned 1; a node task needs a model",
+    ),
+    "wrong number of outputs": (
+        "node binary",
+        "node multiclass",
+        [*FOR_NODES, "PyG GCN", "own module"],
+        r"needs outputs of shape \[24, 3\], the model returned \[24, 1\]; set its out_channels to task.num_outputs",
+    ),
+}
+
+
+@pytest.mark.parametrize(("refusal", "model"), [(name, m) for name, case in REFUSALS.items() for m in case[2]])
+def test_models_of_one_task_refuse_another(refusal, model):
+    made_for, given, _, message = REFUSALS[refusal]
+    network = MODELS[model](TASKS[made_for])
     with pytest.raises(ValueError, match=message):
-        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["link"])
-
-
-@pytest.mark.parametrize("model", LAYERED)
-def test_graph_models_refuse_node_tasks(model):
-    network = MODELS[model](TASKS["graph multiclass"])
-    with pytest.raises(ValueError, match=r"needs 24 rows of outputs, the model returned 1; a node task needs a model"):
-        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["node multiclass"])
-
-
-@pytest.mark.parametrize("model", [*FOR_NODES, "PyG GCN", "own module"])
-def test_wrong_number_of_outputs(model):
-    network = MODELS[model](TASKS["node binary"])
-    message = (
-        r"needs outputs of shape \[24, 3\], the model returned \[24, 1\]; set its out_channels to task.num_outputs"
-    )
-    with pytest.raises(ValueError, match=message):
-        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS["node multiclass"])
+        gk.Trainer(max_epochs=1, progress=False).fit(network, TASKS[given])
 
 
 @pytest.mark.parametrize("position", range(3))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +33,13 @@ def find_adapter(folder: str) -> ModuleType | None:
     name = folder.replace("-", "_")
     exists = (Path(__file__).parent / "adapters" / f"{name}.py").is_file()
     return importlib.import_module(f"tests.golden.adapters.{name}") if exists else None
+
+
+def translated(name: str, patterns: Iterable[tuple[str, str]]) -> str:
+    """Our name of a weight: each pattern, where it is found in theirs, becomes what stands for it."""
+    for theirs, ours in patterns:
+        name = re.sub(theirs, ours, name)
+    return name
 
 
 class GoldenFile:

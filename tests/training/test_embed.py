@@ -12,7 +12,7 @@ from graphkit.samplers import NeighborSampler
 from graphkit.training.strategies.layerwise import LabelInput
 from tests import tiny
 from tests.common.test_cross_product import MODELS, TASKS
-from tests.training.test_forward import _SAGE, KINDS, model_for
+from tests.training.test_forward import KINDS, model_for
 from tests.training.test_unlabelled import WITH_BACKPROP, cases, new_graph, trained
 
 
@@ -85,7 +85,7 @@ def test_scalable_forward_forward_hands_on_what_its_norms_make():
 def test_rows_are_those_of_the_split(evaluate, stage):
     task = tiny.node_task()
     task = task if evaluate is None else task.sampled(NeighborSampler([-1, -1, -1], evaluate=evaluate))
-    trainer = trained(None, task, model_for(task, _SAGE if evaluate == "sampled" else gk.models.GCN))
+    trainer = trained(None, task, model_for(task, tiny.SAGEStack if evaluate == "sampled" else gk.models.GCN))
     whole = trainer.embed(task, layer="all")
     some = trainer.embed(task, stage, layer="all")
     for all_nodes, part in zip(whole, some, strict=True):

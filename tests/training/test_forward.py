@@ -9,11 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GATConv, GINConv, SAGEConv
+from torch_geometric.nn import GATConv, GINConv
 
 import graphkit as gk
 from graphkit.models import GCN, GRAND, MLP
-from graphkit.models.stack import LayerStack
 from graphkit.training.engine import Engine
 from graphkit.training.strategies import (
     DirectFeedbackAlignment,
@@ -50,25 +49,14 @@ LINK = ["SF", "FF-LA", "top to input", "top to loss", "collaboration"]
 GREEDY = ["SF", "SF all labels", "FF-LA", "FF-LA symba", "FF-VN", "FF-VN all labels"]
 
 
-class _GIN(LayerStack):
+class _GIN(tiny.PyGStack):
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GINConv(
             nn.Sequential(nn.Linear(in_channels, out_channels), nn.ReLU(), nn.Linear(out_channels, out_channels))
         )
 
-    def propagate(self, layer: nn.Module, h: Any, batch: Data) -> Tensor:
-        return layer(h, batch.edge_index)
 
-    def required_transform(self) -> None:
-        return None
-
-
-class _SAGE(_GIN):
-    def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        return SAGEConv(in_channels, out_channels)
-
-
-class _GAT(_GIN):
+class _GAT(tiny.PyGStack):
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GATConv(in_channels, out_channels // 2, heads=2)
 
@@ -116,7 +104,7 @@ def leaves(out: Tensor) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize("cls", [GCN, _SAGE])
+@pytest.mark.parametrize("cls", [GCN, tiny.SAGEStack])
 @pytest.mark.parametrize(("name", "kind"), cases())
 def test_no_graph_spans_two_layers(name, kind, cls, monkeypatch):
     strategy = NODE[name]()
@@ -182,7 +170,7 @@ def test_shared_weights_are_refused_and_a_single_layer_is_not():
 # --- models -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", [_SAGE, _GAT, _GIN, MLP])
+@pytest.mark.parametrize("cls", [tiny.SAGEStack, _GAT, _GIN, MLP])
 @pytest.mark.parametrize(("name", "kind"), cases())
 def test_any_layers_train(name, kind, cls):
     task = tiny.task(KINDS[kind])

@@ -15,7 +15,7 @@ from graphkit.models import GCN, MLP, LayeredModel
 from graphkit.training.strategies import Backprop, Phase, SingleForward
 from tests import tiny
 from tests.training.runs import same
-from tests.training.test_forward import _SAGE, NODE, model_for
+from tests.training.test_forward import NODE, model_for
 
 TASK = tiny.task("node multiclass")
 STRATEGIES = {"Backprop": Backprop} | NODE
@@ -166,12 +166,12 @@ def test_weights_that_no_optimizer_has_are_named():
 # --- forward-forward learning on whatever comes -----------------------------------------------------------------------
 
 
-class _Fixed(_SAGE):
+class _Fixed(tiny.SAGEStack):
     def step(self, i, history, batch):
         return nn.functional.normalize(super().step(i, history, batch))
 
 
-def doubts(scale, cls=_SAGE, max_epochs=40):
+def doubts(scale, cls=tiny.SAGEStack, max_epochs=40):
     data = copy.copy(TASK.data)
     data.x = scale * data.x
     network = cls.from_task(TASK, hidden_channels=16)
@@ -183,7 +183,7 @@ def doubts(scale, cls=_SAGE, max_epochs=40):
 
 def test_forward_forward_tells_when_labels_make_no_difference():
     assert not doubts(1.0)
-    for scale, cls in ((1000.0, _SAGE), (1.0, _Fixed)):  # rows of a fixed length have the same goodness
+    for scale, cls in ((1000.0, tiny.SAGEStack), (1.0, _Fixed)):  # rows of a fixed length have the same goodness
         (lost,) = doubts(scale, cls)
         assert re.search(
             r"ForwardForward shows labels that change the goodness of layer \d by \S+ % before training", lost

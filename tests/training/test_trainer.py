@@ -110,6 +110,13 @@ def test_a_module_without_reset_parameters_is_reported():
         fit(Bare())
 
 
+def score_by_hand(model, task, stage):
+    metric = task.new_metric()
+    for batch in task.batches(stage):
+        metric.update(*task.select(model(batch), batch, stage))
+    return metric.compute()
+
+
 @pytest.mark.parametrize("monitor", ["metric", "loss"])
 @pytest.mark.parametrize("name", ["node multiclass", "node regression", "graph regression"])
 def test_the_best_weights_are_put_back(monitor, name):
@@ -123,11 +130,7 @@ def test_the_best_weights_are_put_back(monitor, name):
     best = max(scores) if monitor == "metric" and task.higher_is_better else min(scores)
     assert scores.index(best) == result.best_epoch - 1, "the first of the best epochs"
     assert result.val == pytest.approx(result.history[result.best_epoch - 1][f"val_{task.metric}"], abs=1e-7)
-    model.eval()
-    metric = task.new_metric()
-    for batch in task.batches("val"):
-        metric.update(*task.select(model(batch), batch, "val"))
-    assert metric.compute() == pytest.approx(result.val, abs=1e-7)
+    assert score_by_hand(model.eval(), task, "val") == pytest.approx(result.val, abs=1e-7)
 
 
 def test_the_last_weights_are_kept_on_request():
@@ -138,11 +141,7 @@ def test_the_last_weights_are_kept_on_request():
     assert result.epochs == result.best_epoch + 5 < 60
     assert result.val == pytest.approx(scores[-1], abs=1e-7)
     assert scores[-1] != pytest.approx(scores[result.best_epoch - 1], abs=1e-7), "otherwise this test could not fail"
-    model.eval()
-    metric = task.new_metric()
-    for batch in task.batches("test"):
-        metric.update(*task.select(model(batch), batch, "test"))
-    assert metric.compute() == pytest.approx(result.test, abs=1e-7)
+    assert score_by_hand(model.eval(), task, "test") == pytest.approx(result.test, abs=1e-7)
 
 
 def test_the_strategys_own_weights_of_the_best_epoch_are_put_back():

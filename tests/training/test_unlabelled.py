@@ -13,7 +13,7 @@ from graphkit.models import GCN, NodeEmbeddings, PairScorer
 from graphkit.samplers import NeighborSampler
 from tests import tiny
 from tests.common.test_cross_product import MODELS, TASKS
-from tests.training.test_forward import _SAGE, GRAPH, KINDS, LINK, NODE, model_for
+from tests.training.test_forward import GRAPH, KINDS, LINK, NODE, model_for
 
 PAIRS = torch.tensor([[0, 1, 2], [3, 4, 5]])
 WITH_BACKPROP = {"Backprop": gk.strategies.Backprop} | NODE
@@ -109,7 +109,7 @@ def test_every_model_predicts_new_graphs(name, kind):
 @pytest.mark.parametrize("evaluate", ["whole", "sampled", "layerwise"])
 def test_a_sampled_task_predicts_as_its_sampler_evaluates(evaluate):
     task = tiny.node_task().sampled(NeighborSampler([-1, -1, -1], evaluate=evaluate))
-    trainer = trained(None, task, model_for(task, _SAGE if evaluate == "sampled" else GCN))
+    trainer = trained(None, task, model_for(task, tiny.SAGEStack if evaluate == "sampled" else GCN))
     outputs, _ = trainer.predict(task)
     again = trainer.predict(Data(x=task.graphs[0].x, edge_index=task.graphs[0].edge_index))
     torch.testing.assert_close(again[task.split.test], outputs, rtol=1e-4, atol=1e-5)

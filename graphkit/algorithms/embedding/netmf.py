@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from graphkit.algorithms.embedding.adjacency import adjacency, out_degree
 from graphkit.core.constraints import Count, NonNegativeInt, Seed, checked
-from graphkit.core.docstrings import arguments_of
+from graphkit.core.signatures import takes_arguments_of
 
 MOST_NODES = 20_000  # a dense matrix of single precision takes 1.6 GB
 EXACT_NODES = 2000  # the factors of a larger matrix are found by random projection
@@ -78,15 +80,15 @@ def netmf_matrix(
 
 
 @checked
-@arguments_of(netmf_matrix)
+@takes_arguments_of(netmf_matrix, without=("dtype",))
 def netmf(
     edge_index: Tensor,
     edge_weight: Tensor | None = None,
     num_nodes: NonNegativeInt | None = None,
     dim: Count = 128,
-    window: Count = 10,
-    num_negative_samples: Count = 1,
+    *,
     seed: Seed = 0,
+    **of_matrix: Any,
 ) -> Tensor:
     r"""NetMF: the singular vectors of the matrix that DeepWalk factorises.
 
@@ -116,7 +118,7 @@ def netmf(
                 [0.0000],
                 [0.7000]])
     """
-    matrix = netmf_matrix(edge_index.cpu(), edge_weight, num_nodes, window, num_negative_samples)
+    matrix = netmf_matrix(edge_index.cpu(), edge_weight, num_nodes, **of_matrix)
     return torch.from_numpy(_factor(matrix.clamp_(min=1).log_().numpy(), dim, seed)).to(edge_index.device)
 
 

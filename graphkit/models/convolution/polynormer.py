@@ -87,8 +87,10 @@ class Polynormer(LayeredModel):
         if hidden_channels % heads:
             raise ValueError(f"Polynormer: hidden_channels={hidden_channels}, must be a multiple of heads={heads}")
         rate = dropout if global_dropout is None else global_dropout
-        local = [PolynormerConv(hidden_channels, heads, beta, relu, pre_norm, dropout) for _ in range(local_layers)]
-        over_all = [PolynormerAttention(hidden_channels, heads, beta, relu, rate) for _ in range(global_layers)]
+        shared: dict[str, Any] = {"heads": heads, "beta": beta, "relu": relu}
+        of_local = shared | {"pre_norm": pre_norm, "dropout": dropout}
+        local = [PolynormerConv(hidden_channels, **of_local) for _ in range(local_layers)]
+        over_all = [PolynormerAttention(hidden_channels, dropout=rate, **shared) for _ in range(global_layers)]
         for layer in over_all:
             layer.lin_out = over_all[0].lin_out
         self.lin_in = torch_linear(in_channels, hidden_channels)

@@ -5,23 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 
 from graphkit.core.checks import Checks, untraced
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Channels, Count, Finite, NonNegative, Positive, Probability
+from graphkit.core.constraints import Channels, Count, Finite, Positive, Probability
 from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.diffusion.graph_ode import GraphODE
 from graphkit.models.readout import make_pool
 from graphkit.nn import GraphDiffusion, Linear
 from graphkit.nn.diffusion_ode import DiffusionODE, RegularizedODE, Regularizer
-from graphkit.nn.diffusivity import Attention, Axis, Normalization
-from graphkit.nn.graph_diffusion import Diffusivity, Share
 from graphkit.nn.ode import AdjointMethod, Method, ODESolver
 
 
@@ -132,6 +130,7 @@ class GRAND(GraphODE):
 
     reads = Reads(edge_weight=True)
 
+    @takes_arguments_of(GraphDiffusion, without=("kwargs",))
     def __init__(
         self,
         in_channels: Channels,
@@ -141,18 +140,7 @@ class GRAND(GraphODE):
         dropout: Probability = 0.0,
         input_dropout: Probability = 0.0,
         time: Positive = 4.0,
-        diffusivity: Diffusivity = "linear",
-        attention: Attention = "scaled_dot",
-        attention_channels: Count = 64,
-        heads: Count = 4,
-        axis: Axis = "row",
-        normalize: Normalization = "softmax",
-        reweight: bool = False,
-        adjacency: Literal["column", "sym"] = "column",
-        self_loops: NonNegative = 1.0,
-        source: bool = False,
-        bounded_rate: bool = True,
-        keep_edges: Share = 0.5,
+        *,
         mlp: bool = False,
         batch_norm: bool = False,
         fc_out: bool = False,
@@ -167,15 +155,17 @@ class GRAND(GraphODE):
         official_batch_max: bool = False,
         official_hard_gradient: bool = False,
         official_integer_loops: bool = False,
+        **of_equation: Any,
     ) -> None:
         super().__init__()
-        self.keep_arguments(locals())
+        self.keep_arguments(locals() | of_equation)
         self.regularizers: Any = None if regularizers is None else dict(regularizers)
 
         self.lin_in = Linear(in_channels, hidden_channels, weight_initializer=None, bias_initializer=None)
         self.mlp_in = nn.ModuleList(nn.Linear(hidden_channels, hidden_channels) for _ in range(2 if mlp else 0))
         self.norm = nn.BatchNorm1d(hidden_channels) if batch_norm else None
-        equation = GraphDiffusion(**shared_arguments(GraphDiffusion, locals()) | {"in_channels": hidden_channels})
+        official = {name: value for name, value in locals().items() if name.startswith("official_")}
+        equation = GraphDiffusion(hidden_channels, **of_equation, **official)
         self.reads = equation.reads
         self.layers = nn.ModuleList([equation] * num_layers)
         self.lin_fc = nn.Linear(hidden_channels, hidden_channels) if fc_out else None

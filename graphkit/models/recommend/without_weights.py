@@ -18,7 +18,12 @@ from graphkit.models.base import LayeredModel, State
 
 
 class _Counting(LayeredModel):
-    """Scores of all items for all users, from the interactions of a :class:`~graphkit.RankingTask`."""
+    """Scores of all items for all users, from the interactions of a :class:`~graphkit.RankingTask`.
+
+    Shapes:
+        - **input:** the graph of a :class:`~graphkit.RankingTask`
+        - **output:** ``[num_users, num_items]``
+    """
 
     checks = Checks(skip="it reads users and items; see tests/models/test_recommend.py")
     reads = Reads(x=False)
@@ -54,10 +59,6 @@ class Popularity(_Counting):
 
     There are no weights: the trainer evaluates it in one epoch.
 
-    Shapes:
-        - **input:** the graph of a :class:`~graphkit.RankingTask`
-        - **output:** ``[num_users, num_items]``
-
     Example:
         >>> edge_index = torch.tensor([[0, 0, 1, 2, 3, 3], [2, 3, 3, 0, 0, 1]])
         >>> Popularity()(Data(edge_index=edge_index, node_type=torch.tensor([0, 0, 1, 1])))
@@ -85,10 +86,6 @@ class ItemKNN(_Counting):
 
     Args:
         num_neighbors: The number :math:`k` (default: 100).
-
-    Shapes:
-        - **input:** the graph of a :class:`~graphkit.RankingTask`
-        - **output:** ``[num_users, num_items]``
 
     Example:
         >>> edge_index = torch.tensor([[0, 0, 1, 2, 3, 3], [2, 3, 3, 0, 0, 1]])

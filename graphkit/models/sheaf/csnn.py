@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
 from torch_geometric.nn.resolver import activation_resolver
 
 from graphkit.core.checks import Checks
-from graphkit.core.config import shared_arguments
-from graphkit.core.constraints import Activation, Channels, Count, NonNegativeInt, Probability
+from graphkit.core.constraints import Activation, Channels, Count, Probability
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool
 from graphkit.models.stack import NORMS, Norm
 from graphkit.nn import dropout
 from graphkit.nn.linear import torch_linear
 from graphkit.nn.sheaf.cooperative import CooperativeSheafConv
-from graphkit.nn.sheaf.node_learner import Conv, Kind
-from graphkit.nn.sheaf.orthogonal import Orthogonal
 
 
 class CSNN(LayeredModel):
@@ -85,6 +85,7 @@ class CSNN(LayeredModel):
     uses_history = False
     sparse_features = True
 
+    @takes_arguments_of(CooperativeSheafConv, without=("channels", "left", "right", "kwargs"))
     def __init__(
         self,
         in_channels: Channels,
@@ -99,33 +100,25 @@ class CSNN(LayeredModel):
         gate: bool = True,
         left_weights: bool = True,
         right_weights: bool = True,
-        bias: bool = False,
-        orthogonal: Orthogonal = "householder",
-        map_act: Activation | None = "tanh",
-        conformal: bool = True,
-        learner: Kind = "sage",
-        learner_layers: NonNegativeInt = 1,
-        learner_channels: Count = 32,
-        learner_conv: Conv = "sage",
-        learner_residual: bool = False,
+        *,
         head_layers: Count = 1,
         readout: str | None = None,
+        **of_conv: Any,
     ) -> None:
         super().__init__()
-        self.keep_arguments(locals())
+        self.keep_arguments(locals() | of_conv)
         width = stalk_dim * hidden_channels
         self.lin_in = torch_linear(in_channels, width)
         self.activation = nn.Identity() if act is None else activation_resolver(act)
-        self.layers = nn.ModuleList(_Layer(self._conv(), gate, norm, dropout) for _ in range(num_layers))
+        sides: dict[str, Any] = {"left": left_weights, "right": right_weights, "flow": "target_to_source"}
+        self.layers = nn.ModuleList(
+            _Layer(CooperativeSheafConv(stalk_dim, hidden_channels, **sides, **of_conv), gate, norm, dropout)
+            for _ in range(num_layers)
+        )
         self.pool = make_pool(readout, width)
         hidden = [part for _ in range(head_layers - 1) for part in (torch_linear(width, width), nn.GELU())]
         self.head = nn.Sequential(*hidden, torch_linear(width, self.out_channels))
         self.reset_parameters()
-
-    def _conv(self) -> CooperativeSheafConv:
-        named = {"channels": self.hidden_channels, "left": self.left_weights, "right": self.right_weights}
-        shared = shared_arguments(CooperativeSheafConv, vars(self))
-        return CooperativeSheafConv(**shared, **named, flow="target_to_source")
 
     def encode(self, batch: Data) -> State:
         return self.activation(self.lin_in(dropout(self.features(batch), self.input_dropout, self.training)))

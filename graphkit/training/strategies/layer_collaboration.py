@@ -32,10 +32,6 @@ class LayerCollaborationFF(ForwardForward):
         theta: The threshold (default: 2.0).
         num_negatives: The number of wrong labels per node (default: all wrong classes).
 
-    Raises:
-        ValueError: If a value is out of range, or the task is not about classes or links.
-        TypeError: If the model is not layered or cannot take appended labels.
-
     Example:
         >>> import graphkit as gk
         >>> task = gk.load("karate")

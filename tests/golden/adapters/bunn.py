@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,7 @@ from torch_geometric.data import Data
 from graphkit import models, nn
 from graphkit.nn.heat_kernel import SpectralHeatKernel
 from graphkit.nn.sheaf.bundles import Frames, PaperBundle
-from tests.golden.files import GoldenFile
+from tests.golden.files import GoldenFile, translated
 
 METHODS = ("BuNN",)
 ORACLE = "authors' code"
@@ -76,7 +75,7 @@ def _model_name(key: str, model: models.BuNN) -> str:
     """Our name of a weight, of the network or of the baseline network in it."""
     name = key.removeprefix("param.")
     depth = model.learner_layers
-    for pattern, ours in (
+    patterns = [
         (r"^residual_modules\.(\d+)\.normalization", r"layers.\1.bundle.norm"),
         (r"^residual_modules\.(\d+)\.module\.feed_forward_module", r"layers.\1.bundle.ffn"),
         (r"^residual_modules\.(\d+)\.module\.tau", r"layers.\1.heat.tau"),
@@ -90,9 +89,8 @@ def _model_name(key: str, model: models.BuNN) -> str:
         (r"\.output_normalization", f".norms.{depth}"),
         (r"\.residual_modules\.(\d+)\.normalization", r".norms.\1"),
         (r"\.residual_modules\.(\d+)\.module", r".layers.\1"),
-    ):
-        name = re.sub(pattern, ours, name)
-    return name
+    ]
+    return translated(name, patterns)
 
 
 def _check_long_range(file: GoldenFile) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit import models
-from tests.golden.files import GoldenFile
+from tests.golden.files import GoldenFile, translated
 
 METHODS = ("CSNN",)
 ORACLE = "authors' code"
@@ -91,7 +90,7 @@ def _find(model: models.CSNN, name: str) -> Tensor:
 
 def _name(theirs: str) -> str:
     """Our name of a weight."""
-    for pattern, ours in (
+    patterns = [
         (r"^lin1", "lin_in"),
         (r"^mlp", "head"),
         (r"^epsilons\.(\d+)", r"layers.\1.epsilon"),
@@ -107,9 +106,8 @@ def _name(theirs: str) -> str:
         (r"emb2", "lin_out"),
         (r"phi\.(convs|norms)", r"\1"),
         (r"phi\.(\d+)", r"convs.\1"),
-    ):
-        theirs = re.sub(pattern, ours, theirs)
-    return theirs
+    ]
+    return translated(theirs, patterns)
 
 
 def _check_layer(file: GoldenFile, i: int, state: Tensor, conv: Any, edge_index: Tensor) -> None:

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch_geometric.data import Data
-from torch_geometric.nn import GATConv, SAGEConv
+from torch_geometric.nn import GATConv
 
 from graphkit import NodeTask, Split
 from graphkit.models import GCN
 from graphkit.models.stack import LayerStack
 from graphkit.training.engine import Engine
 from graphkit.training.strategies import ForwardForward, SingleForward, TopDownForward
+from tests import tiny
 from tests.golden.adapters.forwardgnn_links import check_links
 from tests.golden.files import GoldenFile
 
@@ -27,27 +28,12 @@ TOLERANCE = 1e-8
 HEADS = 4
 
 
-class _PyGStack(LayerStack):
-    """A stack of PyG's layers."""
-
-    def propagate(self, layer: nn.Module, h: Any, batch: Data) -> Tensor:
-        return layer(h, batch.edge_index)
-
-    def required_transform(self) -> None:
-        return None
-
-
-class _SAGE(_PyGStack):
-    def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
-        return SAGEConv(in_channels, out_channels)
-
-
-class _GAT(_PyGStack):
+class _GAT(tiny.PyGStack):
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GATConv(in_channels, out_channels // HEADS, heads=HEADS)
 
 
-MODELS = {"GCN": GCN, "SAGE": _SAGE, "GAT": _GAT}
+MODELS = {"GCN": GCN, "SAGE": tiny.SAGEStack, "GAT": _GAT}
 
 
 def check(file: GoldenFile) -> None:

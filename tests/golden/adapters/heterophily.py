@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from torch_geometric.data import Data
 
 from graphkit import diagnostics, models
 from tests.golden.adapters import adpa
-from tests.golden.files import GoldenFile
+from tests.golden.files import GoldenFile, translated
 
 METHODS = ("HeterophilyBaseline",)
 ORACLE = "authors' code"
@@ -83,12 +81,11 @@ def _module(file: GoldenFile) -> str:
 
 def _name(theirs: str, num_modules: int) -> str:
     """Our name of a weight."""
-    for pattern, ours in (
+    patterns = [
         (r"^input_linear", "lin_in"),
         (r"^output_linear", "lin_out"),
         (r"^output_normalization", f"norms.{num_modules}"),
         (r"^residual_modules\.(\d+)\.normalization", r"norms.\1"),
         (r"^residual_modules\.(\d+)\.module", r"layers.\1"),
-    ):
-        theirs = re.sub(pattern, ours, theirs)
-    return theirs
+    ]
+    return translated(theirs, patterns)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import torch
 from torch_geometric.data import Data
 
 from graphkit import models
-from tests.golden.files import GoldenFile
+from tests.golden.files import GoldenFile, translated
 
 METHODS = ("Polynormer",)
 ORACLE = "authors' code"
@@ -84,6 +82,4 @@ def _place(theirs: str, depth: int, last: str) -> list[str]:
         return [f"layers.{depth + int(rest[0])}.{GLOBAL_NAMES[part]}.{rest[1]}"]
     if theirs.startswith("pred_"):
         return [theirs.replace(last, "lin_out")]
-    for pattern, ours in NAMES:
-        theirs = re.sub(pattern, ours, theirs)
-    return [theirs]
+    return [translated(theirs, NAMES)]
