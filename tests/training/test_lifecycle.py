@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import warnings
 from itertools import pairwise
 
 import pytest
@@ -367,3 +368,31 @@ def test_an_error_in_an_evaluation_leaves_gradients_on(call):
     assert torch.is_grad_enabled()
     hook.remove()
     assert torch.isfinite(trainer.predict(TASK)[0]).all()
+
+
+class _Alike(nn.Module):
+    """One answer for all."""
+
+    def __init__(self):
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(4))
+
+    def forward(self, x, edge_index):
+        return self.bias.expand(len(x), -1)
+
+    def reset_parameters(self):
+        nn.init.zeros_(self.bias)
+
+
+def test_a_model_that_answers_alike_is_told_of():
+    karate = gk.load("karate")
+    with pytest.warns(UserWarning, match=r"val_balanced_accuracy was 0.25 in all 12 epochs, the score of one answer"):
+        trainer(12).fit(_Alike(), gk.load("karate", metric="balanced_accuracy"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trainer(9).fit(_Alike(), karate)  # too few to tell
+        trainer(20).fit(GCN.from_task(karate, hidden_channels=8), karate)
+
+
+def trainer(max_epochs):
+    return gk.Trainer(max_epochs=max_epochs, progress=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from graphkit.training.inference import layer_states
 from graphkit.training.optimizers import NamedParameters
 from graphkit.training.strategies.limits import refusal
 
+_ALIKE = 10  # so many scores that never move are no coincidence
 OptimizerFactory = Callable[[NamedParameters], torch.optim.Optimizer]
 
 
@@ -158,11 +160,24 @@ class Strategy(Configurable, ABC):
         return []
 
     def doubt(self, history: Sequence[Mapping[str, Any]]) -> str | None:
-        """Why what the run has reached may be worth nothing, by its history; ``fit`` warns of it (default: none).
+        """Why what the run has reached may be worth nothing, by its history; ``fit`` warns of it.
 
-        Before the first epoch the history is empty; what is told then is not told again.
+        Before the first epoch the history is empty; what is told then is not told again. By default it is told that a
+        model whose score has never moved from that of one answer for all answers alike, whatever it is shown.
         """
-        return None
+        name = f"val_{self.task.metric}"
+        scores = [row[name] for row in history if row.get(name) is not None]
+        if len(scores) < _ALIKE or len(set(scores)) > 1:
+            return None
+        labels = self.task.loader.labels("val")
+        constant = None if labels is None else self.task.score_of_constant(labels)
+        if constant is None or not math.isclose(scores[0], constant, abs_tol=1e-6):
+            return None
+        return (
+            f"{name} was {scores[0]:.4g} in all {len(scores)} epochs, the score of one answer for all: the model "
+            "answers alike whatever it is shown, as with units that are always 0 or states that explode; try a norm, a "
+            "smaller lr, or fewer layers"
+        )
 
     def configure_model(self, model: nn.Module, task: Task, engine: Engine) -> None:
         """Change the shapes of the model's layers where this way of training needs others, before weights are drawn.

@@ -163,7 +163,7 @@ class ForwardForward(LabelInput):
             if loss > 0.99 * chance:
                 losses = f"loss {loss:.3g}, by chance {chance:.3g}"
                 return self._advised(f"answered right and wrong labels alike in phase {phase!r} ({losses})")
-        return None
+        return super().doubt(history)
 
     def _advised(self, told: str) -> str:
         """What is told of labels that make no difference, with what may be the reason."""
