@@ -170,16 +170,15 @@ def tgn_memory() -> Benchmark:
     size, n, generator = 100_000, 1000, torch.Generator().manual_seed(0)
     ends = torch.randint(size // 2, (2, 40 * n), generator=generator) + torch.tensor([[0], [size // 2]])
     time, content = torch.arange(40 * n), torch.randn(40 * n, 16, generator=generator)
-    parts = torch.arange(40 * n).split(n)
+    batches = list(zip(*(part.split(n) for part in (*ends, time, content)), strict=True))
     memory = gk.nn.temporal.TGNMemory(size, 16, 32, 32)
     theirs = PyGMemory(size, 16, 32, 32, IdentityMessage(16, 32, 32), LastAggregator())
-    ours_next, theirs_next = cycle(parts), cycle(parts)
-
+    ours_next, theirs_next = cycle(batches), cycle(batches)
     message, state = torch.randn(2 * n, memory.cell.input_size), torch.randn(2 * n, memory.cell.hidden_size)
 
     @torch.no_grad()
-    def update(memory: torch.nn.Module, part: torch.Tensor) -> torch.Tensor:
-        memory.update_state(*ends[:, part], time[part], content[part])
+    def update(memory: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
+        memory.update_state(*batch)
         return memory.memory[:1]
 
     @torch.no_grad()

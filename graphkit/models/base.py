@@ -208,7 +208,8 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
             raise ValueError(
                 f"{type(self).__name__}: batch has shape {list(index.shape)}, expected one per node, [{count}]"
             )
-        check_edges(batch, type(self).__name__)
+        if self.reads.edge_index:
+            check_edges(batch, type(self).__name__)
 
     def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> SparseMatrix | None:
         r"""The constant matrix :math:`P` of a layer that propagates first: ``step(i, ...) = combine(i, P @ h, h)``.

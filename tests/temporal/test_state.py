@@ -167,6 +167,15 @@ def test_an_event_model_needs_events():
         trainer(devices=2).fit(gk.models.EdgeBank(12), task())
 
 
+def test_an_error_of_ones_own_memory_is_told_as_it_is():
+    class Wrong(gk.models.StaticEmbedding):
+        def encode(self, batch):
+            return batch.edge_label_index.sort(1, stable=True)
+
+    with pytest.raises(TypeError, match="sort"):
+        trainer().fit(Wrong(12), task())
+
+
 class Stopped(Exception):
     """What a run dies of."""
 

@@ -7,22 +7,22 @@ from typing import Annotated
 import torch
 from torch import Tensor
 from torch_geometric.data import Data
-from torch_geometric.nn.models.graph_mixer import LinkEncoder
 
 from graphkit.core.constraints import Count, Interval, NonNegativeInt, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.temporal.base import EventModel, each_node_once
 from graphkit.nn.perceptron import Perceptron
-from graphkit.nn.temporal import MessageLog, RecentNeighbors
+from graphkit.nn.temporal import EventMixer, MessageLog, RecentNeighbors
 
 
 class GraphMixer(EventModel):
     r"""Scores of pairs from when and what their last events were, mixed by a perceptron.
 
     From `"Do We Really Need Complicated Model Architectures for Temporal Networks?"
-    <https://openreview.net/forum?id=ayPPc0SyLv1>`_ (Cong et al., ICLR 2023): the link encoder, PyG's ``LinkEncoder``,
-    reads the last :math:`K` events of a node, each as :math:`[\cos(\omega (t - t_e)) \,\|\, e]` with frequencies that
-    are not learnt, and mixes them by an MLP-Mixer to :math:`z_v(t)`; the score is :math:`\mathrm{MLP}[z_u \,\|\, z_v]`.
+    <https://openreview.net/forum?id=ayPPc0SyLv1>`_ (Cong et al., ICLR 2023): the link encoder,
+    :class:`~graphkit.nn.temporal.EventMixer`, reads the last :math:`K` events of a node, each as :math:`[\cos(\omega (t
+    - t_e)) \,\|\, e]` with frequencies that are not learnt, and mixes them by an MLP-Mixer to :math:`z_v(t)`; the score
+    is :math:`\mathrm{MLP}[z_u \,\|\, z_v]`.
     The paper's node encoder averages features of neighbours, of which these streams have none, and is left out.
 
     Args:
@@ -48,7 +48,7 @@ class GraphMixer(EventModel):
         super().__init__()
         self.keep_arguments(locals())
         widths = (msg_channels, hidden_channels, hidden_channels, time_channels)
-        self.encoder = LinkEncoder(num_neighbors, *widths, is_sorted=True, dropout=dropout)
+        self.encoder = EventMixer(num_neighbors, *widths, dropout=dropout)
         self.score = Perceptron(2 * hidden_channels, hidden_channels, out_channels)
         self.recent, self.log = RecentNeighbors(num_nodes, num_neighbors), MessageLog(msg_channels)
         self.reads = Reads(x=False, edge_index=False, edge_attr=msg_channels > 0, edge_label_index=True)
@@ -64,11 +64,9 @@ class GraphMixer(EventModel):
     def embed(self, nodes: Tensor, time: Tensor) -> Tensor:
         """The embeddings of nodes ``[n]`` at times ``[n]``."""
         neighbor, event, when = self.recent.read(nodes)
-        row, slot = (neighbor >= 0).nonzero(as_tuple=True)
-        msg = self.log.read(event[row, slot])
-        edges = torch.stack([torch.zeros_like(row), row])
-        past = (when[row, slot] - time[row]).to(msg.dtype)  # 32 bits hold differences, not times
-        return self.encoder(edges, msg, past, past.new_zeros(nodes.numel()))
+        msg = self.log.read(event)
+        elapsed = (time.unsqueeze(1) - when).to(msg.dtype)  # 32 bits hold differences, not times
+        return self.encoder(elapsed, neighbor >= 0, msg)
 
     def update_state(self, src: Tensor, dst: Tensor, t: Tensor, msg: Tensor) -> None:
         self.recent.write(src, dst, self.log.write(msg), t)

@@ -116,6 +116,8 @@ class TGN(EventModel):
 
     def _attend(self, nodes: Tensor, time: Tensor, states: Any) -> Tensor:
         neighbor, event, when = self.recent.read(nodes)
+        neighbor, order = neighbor.sort(dim=1, stable=True)  # as in patterns, so that features of events stay in place
+        event, when = event.gather(1, order), when.gather(1, order)
         row, slot = ((neighbor >= 0) & (when < time.unsqueeze(1))).nonzero(as_tuple=True)
         ids, place = torch.cat([nodes, neighbor[row, slot]]).unique(return_inverse=True)
         known, own = states(ids), place[: nodes.numel()]

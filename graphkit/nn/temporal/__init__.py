@@ -1,5 +1,6 @@
 """What models of events remember: state in buffers, which ``reset_state`` empties."""
 
+from graphkit.nn.temporal.event_mixer import EventMixer
 from graphkit.nn.temporal.memory import TGNMemory
 from graphkit.nn.temporal.message_log import MessageLog
 from graphkit.nn.temporal.message_store import MessageStore
@@ -12,6 +13,7 @@ from graphkit.nn.temporal.time_encoding import TimeEncoding
 
 __all__ = [
     "PRES",
+    "EventMixer",
     "GrowingState",
     "MessageLog",
     "MessageStore",

@@ -117,7 +117,7 @@ class TGNMemory(Checked, GrowingState):
     def forward(self, n_id: Tensor) -> tuple[Tensor, Tensor]:
         """Memories of some nodes and the times of their updates, with the messages that wait for them."""
         memory, last_update = self.memory.index_select(0, n_id), self.last_update.index_select(0, n_id)
-        have = (self.store.count[n_id] > 0).nonzero().view(-1)
+        have = (self.store.count.index_select(0, n_id) > 0).nonzero().view(-1)
         if not have.numel():
             return memory, last_update
         new, latest = self._updated(n_id[have])
@@ -148,7 +148,7 @@ class TGNMemory(Checked, GrowingState):
         return self
 
     def _write(self, nodes: Tensor) -> None:
-        nodes = nodes[self.store.count[nodes] > 0]
+        nodes = nodes[self.store.count.index_select(0, nodes) > 0]
         if not nodes.numel():
             return
         new, latest = self._updated(nodes)
@@ -163,7 +163,7 @@ class TGNMemory(Checked, GrowingState):
     def _updated(self, nodes: Tensor) -> tuple[Tensor, Tensor]:
         """The new memories of nodes for which messages wait, and the times of these."""
         place, other, time, content, sent = self.store.get(nodes)
-        own, last_update = self.memory.index_select(0, nodes), self.last_update[nodes]
+        own, last_update = self.memory.index_select(0, nodes), self.last_update.index_select(0, nodes)
         states = self.memory.index_select(0, other) if self.read is None else self.read(other, time)
         if self.aggregator == "last":  # one message each, in the order of nodes
             message, latest = self._messages(own, states, content, time - last_update, sent), time

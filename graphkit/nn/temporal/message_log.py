@@ -30,7 +30,7 @@ class MessageLog(Checked, GrowingState):
 
     def __init__(self, channels: NonNegativeInt) -> None:
         super().__init__()
-        self.register_buffer("messages", torch.zeros(0, channels))
+        self.register_buffer("messages", torch.zeros(1, channels))
         self.register_buffer("num_events", torch.zeros((), dtype=torch.long))
 
     def reset_state(self) -> None:
@@ -51,5 +51,5 @@ class MessageLog(Checked, GrowingState):
         return torch.arange(first, end, device=msg.device)
 
     def read(self, event: Tensor) -> Tensor:
-        """The messages of events by number ``[*]``, as ``[*, channels]``."""
+        """The messages of events by number ``[*]``, as ``[*, channels]``; of -1, no event, some row."""
         return self.messages[event] if self.messages.size(1) else self.messages.new_zeros(*event.shape, 0)

@@ -83,19 +83,21 @@ class MessageStore(Checked, GrowingState):
         begin = self._room(at.numel())
         rows = slice(begin, begin + at.numel())
         self.first[ids], self.count[ids] = begin + starts(sizes)[:-1], sizes
-        self.other[rows], self.sent[rows] = other[at], at % 2 == 0
-        self.time[rows], self.msg[rows] = t[at // 2], msg[at // 2].to(self.msg.dtype)
+        event = at // 2  # index_select copies rows, where an index goes entry by entry
+        self.other[rows], self.sent[rows] = other.index_select(0, at), at % 2 == 0
+        self.time[rows], self.msg[rows] = (part.index_select(0, event) for part in (t, msg.to(self.msg.dtype)))
 
     def get(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The messages of nodes ``[m]``: whose each is, as a place in ``nodes``, other end, time, message, sent."""
-        count = self.count[nodes]
+        count, first = self.count.index_select(0, nodes), self.first.index_select(0, nodes)
         if self.last:
             place = count.nonzero().view(-1)
-            rows = self.first[nodes[place]]
+            rows = first.index_select(0, place)
         else:
             place = torch.arange(nodes.numel(), device=nodes.device).repeat_interleave(count)
-            rows = ragged(self.first[nodes], count)
-        return place, self.other[rows], self.time[rows], self.msg[rows], self.sent[rows]
+            rows = ragged(first, count)
+        other, time, msg, sent = (part.index_select(0, rows) for part in (self.other, self.time, self.msg, self.sent))
+        return place, other, time, msg, sent
 
     def drop(self, nodes: Tensor) -> None:
         """Forget the messages of some nodes."""
