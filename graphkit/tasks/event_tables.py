@@ -62,6 +62,8 @@ def stream_of(
     for name in (*found, *messages, *labels):
         if name not in columns:
             raise ValueError(f"{place}: there is no column {name!r}; the table has {', '.join(map(repr, columns))}")
+        if columns.count(name) > 1:
+            raise ValueError(f"{place}: {columns.count(name)} columns are called {name!r}; rename them")
     ends = [table[name] for name in found[:2]]
     for name, column in zip(found[:2], ends, strict=True):
         if column.isna().any():

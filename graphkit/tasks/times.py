@@ -12,12 +12,16 @@ from graphkit.core.graph_input import as_tensor
 
 def as_times(time: Any, place: str) -> np.ndarray:
     """Times as numbers; dates of numpy and pandas are counted from 1970, missing ones are NaN."""
-    if getattr(getattr(time, "dtype", None), "kind", "") == "M":
+    kind = getattr(getattr(time, "dtype", None), "kind", "")
+    if kind == "M":
         dates = np.asarray(time, dtype="datetime64[ns]")
         return np.where(np.isnat(dates), np.nan, dates.astype(np.int64))
     first = next(iter(time), None) if isinstance(time, Iterable) else None
     if isinstance(first, str):
-        raise TypeError(f"{place}: time holds strings, e.g. {str(first)!r}; use pandas.to_datetime(time)")
+        remedy = "use pandas.to_datetime(time), or to_numeric"
+        raise TypeError(f"{place}: time holds strings, e.g. {str(first)!r}; {remedy}")
+    if kind in ("m", "O"):
+        raise TypeError(f"{place}: time holds {first!r}; give numbers, or dates by pandas.to_datetime(time)")
     return as_tensor(time, f"{place}: time").cpu().numpy()
 
 

@@ -64,6 +64,10 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path):
         gk.EventTask.from_pandas(mails.assign(to=mails["to"].where(mails.index != 3)))
     with pytest.raises(TypeError, match=r"column 'day': time holds strings, e\.g\. '0'; use pandas"):
         gk.EventTask.from_pandas(mails.assign(day=mails["day"].astype(str)))
+    with pytest.raises(TypeError, match=r"column 'day': time holds .*days.*; give numbers, or dates by pandas"):
+        gk.EventTask.from_pandas(mails.assign(day=pd.to_timedelta(mails["day"], unit="D")))
+    with pytest.raises(ValueError, match="2 columns are called 'to'; rename them"):
+        gk.EventTask.from_pandas(mails.set_axis(["to", "to", "day"], axis=1))
     with pytest.raises(ValueError, match="the time of event 2 is missing"):
         gk.EventTask.from_pandas(mails.assign(day=mails["day"].where(mails.index != 2)))
     with pytest.raises(TypeError, match="column 'from' holds no numbers, but messages are numbers"):
