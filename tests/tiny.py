@@ -21,6 +21,16 @@ def graph(num_nodes: int = 24, num_edges: int = 40, num_features: int = 6, seed:
     return Data(x=torch.randn(num_nodes, num_features, generator=generator), edge_index=edge_index)
 
 
+def crowded_edges(num_sources: int, num_targets: int, num_edges: int, hub: int) -> torch.Tensor:
+    """Edges of which the first ``hub`` lead to target 4, some of them parallel; the last ids have none."""
+    generator = torch.Generator().manual_seed(0)
+    source = torch.randint(num_sources, (num_edges,), generator=generator)
+    target = torch.randint(num_targets, (num_edges,), generator=generator)
+    target[:hub] = 4
+    source[:3] = 2
+    return torch.stack([source, target])
+
+
 def split(n: int) -> Split:
     """Every class of labels that alternate is in every part."""
     ids = torch.arange(n)

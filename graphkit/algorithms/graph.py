@@ -52,13 +52,10 @@ class SimpleGraph:
         """
         from scipy.sparse import coo_array
 
-        num_nodes = maybe_num_nodes(edge_index, num_nodes)
-        check_edge_index(edge_index, num_nodes, where)
-        source, target = edge_index.cpu().numpy().astype(np.int64)
-        weight = checked_conductances(edge_weight, source.size, where)
+        (source, target), weight, n = checked_edges(edge_index, edge_weight, num_nodes, where)
         apart = source != target
         ends = (np.concatenate([source[apart], target[apart]]), np.concatenate([target[apart], source[apart]]))
-        shape = (num_nodes, num_nodes)
+        shape = (n, n)
         adjacency = coo_array((np.tile(weight[apart], 2), ends), shape).tocsr()
         adjacency.data /= coo_array((np.ones(ends[0].size), ends), shape).tocsr().data
         adjacency.eliminate_zeros()
@@ -150,10 +147,20 @@ class SimpleGraph:
         return lists, start, count
 
 
-def checked_conductances(edge_weight: Tensor | None, num_edges: int, where: str) -> np.ndarray:
-    """Edge weights in double precision, ones if there are none; an error names ``where``."""
+def checked_edges(
+    edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int | None, where: str
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Edges ``[2, num_edges]``, their weights in double precision (ones if there are none), and the number of nodes.
+
+    Raises:
+        TypeError, ValueError, IndexError: If edges or weights are not what they should be; the message names ``where``.
+    """
+    num_nodes = maybe_num_nodes(edge_index, num_nodes)
+    check_edge_index(edge_index, num_nodes, where)
+    ends = edge_index.cpu().numpy().astype(np.int64)
+    num_edges = ends.shape[1]
     if edge_weight is None:
-        return np.ones(num_edges)
+        return ends, np.ones(num_edges), num_nodes
     if edge_weight.numel() != num_edges:
         raise ValueError(
             f"{where}: edge_weight has shape {list(edge_weight.shape)}, but there are {num_edges} edges; pass one "
@@ -166,7 +173,7 @@ def checked_conductances(edge_weight: Tensor | None, num_edges: int, where: str)
             f"{where}: edge {bad[0]} has the weight {weight[bad[0]]:g}, but weights are conductances and must be "
             "finite and not negative"
         )
-    return weight
+    return ends, weight, num_nodes
 
 
 def as_pairs(pairs: np.ndarray) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
+from graphkit.core.constraints import Count
 from graphkit.core.data_folder import results_folder
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
 from graphkit.core.docstrings import inherit_sections
@@ -123,7 +124,7 @@ class Task(Described):
         name: str,
         target: str | type[Target] | Target,
         metric: str | type | Any = None,
-        num_outputs: int | None = None,
+        num_outputs: Count | None = None,
         allow_missing_classes: bool = False,
         loss: Any = None,
         class_weight: Any = None,

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.constraints import Count
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
+from graphkit.core.signatures import takes_arguments_of
+from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_names, check_split
 from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.loaders import EdgePairs, Loader
@@ -71,6 +72,7 @@ class EdgeTask(FromTables, PairTask):
     split: Split
     edge_features: Tensor | None
 
+    @takes_arguments_of(Task)
     def __init__(
         self,
         name: str,
@@ -78,15 +80,11 @@ class EdgeTask(FromTables, PairTask):
         split: Any,
         target: str | type[Target] | Target = "multiclass",
         metric: str | type | Any = None,
-        num_outputs: Count | None = None,
-        allow_missing_classes: bool = False,
-        loss: Any = None,
-        class_weight: Any = None,
-        pos_weight: Any = None,
+        *,
         undirected: bool = True,
+        **of_task: Any,
     ) -> None:
-        weights = {"class_weight": class_weight, "pos_weight": pos_weight}
-        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
+        super().__init__(name, target, metric, **of_task)
         self.undirected = undirected
         self.set_data([data], split)
 

@@ -12,7 +12,9 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import with_kinds
-from graphkit.core.constraints import Count, Seed, checked
+from graphkit.core.constraints import Seed, checked
+from graphkit.core.signatures import takes_arguments_of
+from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_split
 from graphkit.tasks.loaders import GraphBatches, Loader
 from graphkit.tasks.scenarios import Scenarios
@@ -40,6 +42,7 @@ class GraphTask(Scenarios):
     joins_graphs = True
     split: Split
 
+    @takes_arguments_of(Task)
     def __init__(
         self,
         name: str,
@@ -47,14 +50,9 @@ class GraphTask(Scenarios):
         split: Any,
         target: str | type[Target] | Target = "multiclass",
         metric: str | type | Any = None,
-        num_outputs: Count | None = None,
-        allow_missing_classes: bool = False,
-        loss: Any = None,
-        class_weight: Any = None,
-        pos_weight: Any = None,
+        **of_task: Any,
     ) -> None:
-        weights = {"class_weight": class_weight, "pos_weight": pos_weight}
-        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
+        super().__init__(name, target, metric, **of_task)
         self.set_data(graphs, split)
 
     @classmethod

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 from torch_geometric.data import Data
 
-from graphkit.core.constraints import Count
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.samplers import Sampler
+from graphkit.tasks.base import Task
 from graphkit.tasks.checks import as_graphs, as_labels, check_graphs, check_names, check_split
 from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.loaders import Loader, NodeSubgraphs, WholeGraph
@@ -50,6 +51,7 @@ class NodeTask(FromTables, Scenarios):
     split: Split
     _num_given = 0
 
+    @takes_arguments_of(Task)
     def __init__(
         self,
         name: str,
@@ -57,14 +59,9 @@ class NodeTask(FromTables, Scenarios):
         split: Any,
         target: str | type[Target] | Target = "multiclass",
         metric: str | type | Any = None,
-        num_outputs: Count | None = None,
-        allow_missing_classes: bool = False,
-        loss: Any = None,
-        class_weight: Any = None,
-        pos_weight: Any = None,
+        **of_task: Any,
     ) -> None:
-        weights = {"class_weight": class_weight, "pos_weight": pos_weight}
-        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
+        super().__init__(name, target, metric, **of_task)
         self.set_data([data], split)
 
     @classmethod

@@ -8,6 +8,7 @@ import torch
 from torch.autograd import gradcheck, gradgradcheck
 
 from graphkit.ops import Scores, attention, attention_weights
+from tests import tiny
 
 SOURCES, TARGETS, HEADS = 11, 9, 3
 SIZE = (SOURCES, TARGETS)
@@ -17,12 +18,7 @@ FORMS = ["additive", "dynamic", "dot", "given"]
 @pytest.fixture(scope="module")
 def edges():
     """Parallel edges, a hub, sources and targets without edges."""
-    generator = torch.Generator().manual_seed(0)
-    source = torch.randint(SOURCES - 2, (60,), generator=generator)
-    target = torch.randint(TARGETS - 2, (60,), generator=generator)
-    target[:25] = 4
-    source[:3] = 2
-    return torch.stack([source, target])
+    return tiny.crowded_edges(SOURCES - 2, TARGETS - 2, 60, hub=25)
 
 
 def inputs(form, edges, channels=5, with_edges=True, dtype=torch.float64):

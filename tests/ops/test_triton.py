@@ -13,6 +13,7 @@ import torch
 
 from graphkit import ops
 from graphkit.ops import Scores, backend
+from tests import tiny
 
 pytest.importorskip("triton")
 from benchmarks import tiles as tune
@@ -26,12 +27,7 @@ SOURCES, TARGETS = 9, 8
 @pytest.fixture(scope="module")
 def edges():
     """A hub of more entries than a tile has, parallel edges, sources and targets without any; not sorted."""
-    generator = torch.Generator().manual_seed(0)
-    source = torch.randint(SOURCES - 2, (34,), generator=generator)
-    target = torch.randint(TARGETS - 3, (34,), generator=generator)
-    target[:20] = 4
-    source[:3] = 2
-    return torch.stack([source, target]).to(DEVICE)
+    return tiny.crowded_edges(SOURCES - 2, TARGETS - 3, 34, hub=20).to(DEVICE)
 
 
 def draw(*shape, seed=1, dtype=torch.float64):

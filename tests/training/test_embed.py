@@ -7,29 +7,19 @@ import torch
 from torch_geometric.data import Data
 
 import graphkit as gk
-from graphkit.models import LayeredModel, PairScorer
+from graphkit.models import LayeredModel
 from graphkit.samplers import NeighborSampler
 from graphkit.training.strategies.layerwise import LabelInput
 from tests import tiny
-from tests.common.test_cross_product import MODELS, TASKS
+from tests.common.test_cross_product import MODELS
 from tests.training.test_forward import KINDS, model_for
-from tests.training.test_unlabelled import WITH_BACKPROP, cases, new_graph, trained
+from tests.training.test_unlabelled import WITH_BACKPROP, cases, new_graph, trained, trained_or_skipped
 
 
 @pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass"])
 @pytest.mark.parametrize("name", MODELS)
 def test_decode_makes_the_predictions_of_what_is_embedded(name, kind):
-    task = TASKS[kind]
-    try:
-        model = MODELS[name](task)
-    except ValueError as error:
-        pytest.skip(f"is not for such tasks: {error}")
-    if isinstance(model, PairScorer):
-        return
-    try:
-        trainer = trained(None, task, model, max_epochs=1)
-    except ValueError as error:
-        pytest.skip(f"does not train at all: {error}")
+    task, model, trainer = trained_or_skipped(name, kind)
     new = new_graph()
     if not isinstance(model, LayeredModel):
         with pytest.raises(

@@ -80,20 +80,25 @@ def test_a_graph_may_say_its_number_of_nodes(name):
     assert torch.equal(trainer.predict(new_graph(num_nodes=9)), trainer.predict(new_graph()))
 
 
-@pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass", "link"])
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_predicts_new_graphs(name, kind):
+def trained_or_skipped(name, kind):
+    """A task, a model of the cross-product that suits it, and the trainer that has trained it for an epoch."""
     task = TASKS[kind]
     try:
         model = MODELS[name](task)
     except ValueError as error:
         pytest.skip(f"is not for such tasks: {error}")
     if isinstance(model, PairScorer) and kind != "link":
-        return
+        pytest.skip("it scores pairs")
     try:
-        trainer = trained(None, task, model, max_epochs=1)
+        return task, model, trained(None, task, model, max_epochs=1)
     except ValueError as error:
         pytest.skip(f"does not train at all: {error}")
+
+
+@pytest.mark.parametrize("kind", ["node multiclass", "graph multiclass", "link"])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_predicts_new_graphs(name, kind):
+    task, model, trainer = trained_or_skipped(name, kind)
     new = new_graph(pairs=kind == "link")
     if isinstance(model, NodeEmbeddings):
         with pytest.raises(ValueError, match=rf"{name} has embeddings of 24 nodes, but the graph has 9"):

@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch_geometric.utils.num_nodes import maybe_num_nodes
 
-from graphkit.algorithms.graph import checked_conductances
-from graphkit.core.validate import check_edge_index
+from graphkit.algorithms.graph import checked_edges
 
 
 def adjacency(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int | None, where: str) -> Any:
@@ -28,11 +26,8 @@ def adjacency(edge_index: Tensor, edge_weight: Tensor | None, num_nodes: int | N
     """
     from scipy.sparse import coo_array
 
-    num_nodes = maybe_num_nodes(edge_index, num_nodes)
-    check_edge_index(edge_index, num_nodes, where)
-    source, target = edge_index.cpu().numpy().astype(np.int32)
-    weight = checked_conductances(edge_weight, source.size, where)
-    matrix = coo_array((weight, (source, target)), (num_nodes, num_nodes)).tocsr()
+    ends, weight, n = checked_edges(edge_index, edge_weight, num_nodes, where)
+    matrix = coo_array((weight, tuple(ends.astype(np.int32))), (n, n)).tocsr()
     matrix.eliminate_zeros()
     return matrix
 
