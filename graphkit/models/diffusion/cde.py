@@ -136,12 +136,16 @@ class DistributedOrderCDE(CDE):
         self,
         in_channels: Channels,
         hidden_channels: Count = 64,
-        *,
+        out_channels: Count | None = None,
+        dropout: Probability = 0.0,
+        input_dropout: Probability = 0.0,
+        time: Positive = 3.0,
         orders: Annotated[Sequence[Positive], not_empty] = (0.5, 1.0),
+        *,
         official_steps: bool = False,
         **of_cde: Any,
     ) -> None:
-        super().__init__(in_channels, hidden_channels, **of_cde)
+        super().__init__(in_channels, hidden_channels, 1, out_channels, dropout, input_dropout, time, **of_cde)
         self.keep_arguments({"orders": orders, "official_steps": official_steps})
         self.weights = nn.Parameter(torch.ones(len(orders)))
 
