@@ -61,8 +61,8 @@ class Experiment:
 
         Args:
             config: ``task`` (a name, or ``name``, ``split`` and the dataset's options; or ``folder``, that of own
-                tables, ``kind``, which is ``node`` or ``edge``, and the arguments of ``NodeTask.from_csv``; or as
-                ``folder`` a CSV file of interactions, and the arguments of ``RankingTask.from_csv``), ``scenario`` (the
+                tables, ``kind``, which is ``node``, ``edge`` or ``link``, and the arguments of ``NodeTask.from_csv``;
+                or as ``folder`` a CSV file of interactions, and those of ``RankingTask.from_csv``), ``scenario`` (the
                 arguments of ``noisy``, ``imbalanced`` or ``few_shot``, as in ``{noisy: {edges: 0.2}}``), ``model``,
                 ``features``, ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and
                 ``init_args``), ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in

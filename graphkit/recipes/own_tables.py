@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from graphkit.core.constraints import Count, Seed, Share
-from graphkit.tasks import EdgeTask, NodeTask, RankingTask, Task
+from graphkit.tasks import EdgeTask, FromTables, LinkTask, NodeTask, RankingTask, Task
 
 
 def tables_task(
     folder: str | Path,
-    label: str | Sequence[str],
+    label: str | Sequence[str] | None = None,
     split: str | None = None,
     id: str | None = None,
     features: Sequence[str] | None = None,
@@ -26,13 +26,13 @@ def tables_task(
     seed: Seed = 0,
     target: str | None = None,
     metric: str | None = None,
-    kind: Literal["node", "edge"] = "node",
-) -> NodeTask | EdgeTask:
+    kind: Literal["node", "edge", "link"] = "node",
+) -> FromTables:
     """The task of a folder with ``nodes.csv`` and ``edges.csv``, by names alone.
 
     Args:
         folder: The folder.
-        label: The column of labels, or several.
+        label: The column of labels, or several; links have none.
         split: The column that says ``train``, ``val`` or ``test`` (default: a random split).
         id: The column of node ids (default: the first one).
         features: The columns of features (default: all others).
@@ -46,10 +46,11 @@ def tables_task(
         seed: The seed of the random split (default: 0).
         target: The kind of label (default: as the labels are).
         metric: The score (default: that of the target).
-        kind: What has labels (default: ``"node"``); tasks of links are made in Python, ``gk.LinkTask``.
+        kind: What has labels (default: ``"node"``); or ``"link"``, which pairs of nodes are linked.
     """
     options = {key: value for key, value in locals().items() if key not in ("folder", "label", "id", "kind")}
-    return (EdgeTask if kind == "edge" else NodeTask).from_csv(folder, label, id, **options)
+    cls: type[FromTables] = {"node": NodeTask, "edge": EdgeTask, "link": LinkTask}[kind]
+    return cls.from_csv(folder, label, id, **options)
 
 
 def interactions_task(

@@ -88,6 +88,7 @@ class Task(Described):
         joins_graphs: Whether batches join many graphs, which have the labels.
         readout: How a model is to come from nodes to answers: ``None``, ``"mean"`` or ``"mask"``.
         tables: What the columns of the tables hold that the task was made of (:meth:`FromTables.from_pandas`), if any.
+        table_names: What the tables are called of which new ones are read.
         ids: What its nodes are called there.
         applied: The transforms that its graphs went through.
         dataset: The dataset it was loaded from, if any: what is computed from its graphs is kept under that name.
@@ -98,6 +99,7 @@ class Task(Described):
     readout: str | None = None
     stands_for: str = ""
     tables: Any = None
+    table_names: ClassVar[Sequence[str]] = ("nodes", "edges")
     ids: Any = None
     applied: tuple[BaseTransform, ...] = ()
     dataset: str = ""

@@ -89,23 +89,17 @@ class EdgeTask(FromTables, PairTask):
         self.set_data([data], split)
 
     @classmethod
-    def labelled_graph(
-        cls, made: Made, y: Tensor, split: Split | None, shares: Tensor, seed: int, undirected: bool
-    ) -> tuple[Data, Split]:
+    def arguments(
+        cls, made: Made, y: Tensor, kind: Any, split: Any, shares: Tensor, seed: int, undirected: bool
+    ) -> dict[str, Any]:
         data, rows = made.data, made.rows
         data.edge_label = y[rows]
         if split is None:
-            return data, Split.random_edges(data.edge_index, seed=seed, stratify=shares[rows], undirected=undirected)
-        part = part_of(split, y.size(0))
-        odd = (part != part[made.counted]).nonzero().view(-1)
-        if odd.numel():
-            row, other = int(odd[0]), int(made.counted[odd[0]])
-            raise ValueError(
-                f"edges: rows {other} and {row} are the same edge, but in different parts of split {split.name!r}; put "
-                "both into one, or leave one out"
-            )
-        train, val, test = (part[rows] == number for number in range(3))
-        return data, Split.from_masks(split.name, train, val, test)
+            split = Split.random_edges(data.edge_index, seed=seed, stratify=shares[rows], undirected=undirected)
+        else:
+            train, val, test = made.masks(split)
+            split = Split.from_masks(split.name, train, val, test)
+        return {"data": data, "split": split, "target": kind, "undirected": undirected}
 
     def make_loader(self) -> Loader:
         return EdgePairs(self)
@@ -181,18 +175,12 @@ class EdgeTask(FromTables, PairTask):
         return without_label(self.labels[self.judged_ids(None)]).nonzero().view(-1)
 
     def names(self, stage: str | None) -> Any:
-        from graphkit.tasks.tables import names_of_pairs
-
-        ends = ("source", "target") if self.tables is None else self.tables.ends
-        return names_of_pairs(self.ids, self.edges[:, self.judged_ids(stage)], ends)
+        return self.by_ids(self.edges[:, self.judged_ids(stage)], self.ids)
 
     def named(self, graph: Data, made: Made) -> tuple[Data, Any]:
-        from graphkit.tasks.tables import names_of_pairs
-
-        graph.edge_label_index = made.pairs
         if made.features is not None:
             graph.edge_label_attr = made.features
-        return graph, names_of_pairs(made.ids, made.pairs, self.tables.ends)
+        return super().named(graph, made)
 
     def select(self, out: Tensor, batch: Data, stage: str) -> tuple[Tensor, Tensor]:
         return self.answers(out, batch), batch.edge_label

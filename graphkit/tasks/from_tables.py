@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
-from torch_geometric.data import Data
 
 from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Seed, checked
@@ -28,7 +28,8 @@ class FromTables(Task):
     Arguments and errors are those of :class:`Task`.
     """
 
-    labelled: ClassVar[Literal["nodes", "edges"]] = "nodes"  # the table with labels
+    labelled: ClassVar[Literal["nodes", "edges"]] = "nodes"  # the table whose rows are judged
+    has_labels: ClassVar[bool] = True  # or that a row is there is what is judged
 
     @classmethod
     @checked
@@ -36,7 +37,7 @@ class FromTables(Task):
         cls,
         nodes: Any,
         edges: Any,
-        label: str | Sequence[str],
+        label: str | Sequence[str] | None = None,
         id: str | None = None,
         features: Sequence[str] | None = None,
         categorical: Sequence[str] = (),
@@ -64,7 +65,7 @@ class FromTables(Task):
             nodes: A row per node.
             edges: A row per edge.
             label: The column of labels, of nodes for a :class:`NodeTask`, of edges for an :class:`EdgeTask`, missing
-                where unknown; or several, of a multilabel target or a regression.
+                where unknown; or several, of a multilabel target or a regression. A :class:`LinkTask` has none.
             id: The column of node ids, of any type that ``edges`` names alike (default: the index of ``nodes``).
             features: The columns of features of nodes (default: all others but ``texts``).
             categorical: The columns of numbers, of nodes or edges, that are names of categories (default: none).
@@ -81,7 +82,8 @@ class FromTables(Task):
             directed: Whether an edge leads from source to target only (default: ``False``).
             split: The column that says ``train``, ``val`` or ``test``, or a :class:`Split` of row numbers of the table
                 with the labels (default: 60/20/20 of what has a label, drawn by ``seed``, with the same share of each
-                class).
+                class). Links are divided by a column of ``edges`` or a :class:`LinkSplit` of row numbers of ``nodes``
+                (default: :meth:`LinkSplit.random`).
             seed: The seed of that draw (default: 0).
             target: The kind of label (default: ``"multiclass"`` of texts, categories, truth values and integers,
                 ``"regression"`` of other numbers, ``"multilabel"`` of several columns of 0 and 1).
@@ -92,12 +94,12 @@ class FromTables(Task):
             ImportError: If pandas is not installed.
             TypeError: If a table is none, a column holds neither numbers nor categories, or one of ``texts`` holds
                 something else.
-            ValueError: If an id is missing, repeated or unknown, a value is missing or not finite, or the kind of label
-                could be either; the message names the table, the column, the row and the remedy.
+            ValueError: If no label is named, an id is missing, repeated or unknown, a value is missing or not finite,
+                or the kind of label could be either; the message names the table, the column, the row and the remedy.
 
         Example:
             >>> import pandas as pd
-            >>> from graphkit import EdgeTask, NodeTask
+            >>> from graphkit import EdgeTask, LinkTask, NodeTask
             >>> nodes = pd.DataFrame({"age": [20, 30, 40, 50, 60, 70], "team": list("aabbab")}, index=list("uvwxyz"))
             >>> edges = pd.DataFrame({"source": list("uvwxy"), "target": list("vwxyz"), "calls": [3.5, 1, 2, 4, 1]})
             >>> ends = edges[["source", "target"]]
@@ -106,37 +108,50 @@ class FromTables(Task):
             (('a', 'b'), 1, 10)
             >>> EdgeTask.from_pandas(nodes, edges, label="calls", features=["age"]).split.sizes
             (6, 2, 2)
+            >>> parts = ends.assign(part=["train", "train", "train", "val", "test"])
+            >>> LinkTask.from_pandas(nodes, parts, features=["age"], split="part").split.sizes
+            (3, 1, 1)
         """
         from graphkit.tasks.tables import Tables, classes_to_share, labels_of, pandas_needed, told_split
 
         pandas_needed(f"{cls.__name__}.from_pandas")
         place = f"task {name!r}"
-        names, column = [label] if isinstance(label, str) else list(label), split if isinstance(split, str) else None
-        told = {"label": names, "of": cls.labelled, "split": column}
-        tables = Tables.learned(**shared_arguments(Tables.learned, locals()) | told)
+        names = [label] if isinstance(label, str) else list(label or ())
         table = nodes if cls.labelled == "nodes" else edges
-        y, kind, classes = labels_of(table, names, target, place)
-        made = tables.graph(nodes, edges, None if cls.labelled == "nodes" else y)
+        cls._check_label(table, names, target, place)
+        told = {"label": names, "of": cls.labelled, "split": split if isinstance(split, str) else None}
+        tables = Tables.learned(**shared_arguments(Tables.learned, locals()) | told)
+        y, kind, classes = labels_of(table, names, target, place) if names else (torch.ones(len(table)), None, None)
+        made = tables.graph(nodes, edges, labels=None if cls.labelled == "nodes" else y)
         shares = classes_to_share(y, classes is not None)
-        data, chosen = cls.labelled_graph(made, y, told_split(table, split, place), shares, seed, not directed)
-        if cls.labelled == "edges":
-            options["undirected"] = not directed
+        given = cls.arguments(made, y, kind, told_split(table, split, place), shares, seed, not directed)
         make: Any = cls  # whose arguments are those of its subclasses
-        task = make(name, data, chosen, kind, **options)
+        task = make(name, **given, **options)
         task.tables, task.ids = replace(tables, label=tuple(names), classes=classes), made.ids
         return task
 
     @classmethod
+    def _check_label(cls, table: Any, names: Sequence[str], target: Any, place: str) -> None:
+        if cls.has_labels and not names:
+            columns = [str(name) for name in getattr(table, "columns", ["..."])]
+            raise ValueError(
+                f"{place}: the column of labels is not told, as by label={columns[-1]!r}; {cls.labelled} has {columns}"
+            )
+        if not cls.has_labels and (names or target is not None):
+            raise ValueError(f"{place}: label and target are not read, as every edge is a link; leave them out")
+
+    @classmethod
     @abstractmethod
-    def labelled_graph(
-        cls, made: Made, y: Tensor, split: Split | None, shares: Tensor, seed: int, undirected: bool
-    ) -> tuple[Data, Split]:
-        """The graph with labels, and the split.
+    def arguments(
+        cls, made: Made, y: Tensor, kind: Any, split: Any, shares: Tensor, seed: int, undirected: bool
+    ) -> dict[str, Any]:
+        """What a task of two tables is made of: the graph with labels, the split, and what else the tables tell.
 
         Args:
             made: What two tables became.
             y: The labels of rows.
-            split: The split of rows, if it was told.
+            kind: The kind of target.
+            split: The split that was told, or ``None``.
             shares: By what a random one is stratified.
             seed: Its seed.
             undirected: Whether edges have no direction.
@@ -144,14 +159,16 @@ class FromTables(Task):
 
     @classmethod
     @checked
-    def from_csv(cls, folder: str | Path, label: str | Sequence[str], id: str | None = None, **options: Any) -> Self:
+    def from_csv(
+        cls, folder: str | Path, label: str | Sequence[str] | None = None, id: str | None = None, **options: Any
+    ) -> Self:
         """:meth:`from_pandas` of a folder with ``nodes.csv`` and ``edges.csv``.
 
         Ids are texts, as they stand in the files (``007`` stays what it is).
 
         Args:
             folder: The folder.
-            label: The column of labels, or several.
+            label: The column of labels, or several; links have none.
             id: The column of node ids (default: the first one).
             **options: Further arguments of :meth:`from_pandas`.
 
@@ -161,7 +178,7 @@ class FromTables(Task):
         """
         from graphkit.tasks.tables import read_folder
 
-        labels = [label] if isinstance(label, str) else label
+        labels = [label] if isinstance(label, str) else label or ()
         others = [*labels, options.get("edge_weight"), options.get("split"), *options.get("edge_features", ())]
         nodes, edges = read_folder(folder, id, options.get("ends"), options.get("texts", ()), others)
         name = options.pop("name", Path(folder).expanduser().resolve().name)
@@ -169,12 +186,12 @@ class FromTables(Task):
 
     @classmethod
     @checked
-    def from_networkx(cls, graph: Any, label: str | Sequence[str], **options: Any) -> Self:
+    def from_networkx(cls, graph: Any, label: str | Sequence[str] | None = None, **options: Any) -> Self:
         """:meth:`from_pandas` of a networkx graph: attributes of nodes and edges are columns, its nodes are the ids.
 
         Args:
             graph: The graph, directed or not.
-            label: The attribute that is the label, or several.
+            label: The attribute that is the label, or several; links have none.
             **options: Further arguments of :meth:`from_pandas`, but ``id``, ``ends`` and ``directed``.
 
         Raises:

@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,14 +19,18 @@ from graphkit.core.validate import check_edge_index
 from graphkit.metrics import HitsAt
 from graphkit.ops import sddmm
 from graphkit.tasks.checks import as_graphs, check_graphs, check_names
+from graphkit.tasks.from_tables import FromTables
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders import Draw, Loader, Pairs
-from graphkit.tasks.negatives import blocks_of, in_blocks, link_keys, sample_negatives
+from graphkit.tasks.negatives import blocks_of, in_blocks, link_keys, sample_negatives, with_negatives
 from graphkit.tasks.pair_task import DividedTask
-from graphkit.tasks.split import STAGES, without_masks
+from graphkit.tasks.split import STAGES, Split, without_masks
+
+if TYPE_CHECKING:
+    from graphkit.tasks.tables import Made
 
 
-class LinkTask(DividedTask):
+class LinkTask(FromTables, DividedTask):
     r"""Predict which pairs of nodes of one graph are linked.
 
     A batch is the graph with the edges that may carry messages at its stage (see :class:`LinkSplit`), or a subgraph of
@@ -68,6 +72,8 @@ class LinkTask(DividedTask):
     """
 
     kind = "link"
+    labelled, has_labels = "edges", False
+    table_names = ("nodes", "edges", "pairs")
     ends_are = "links are pairs of the old ones; apply it to the graph before the links are split"
     split_first = "load the other split"
     split: LinkSplit
@@ -87,6 +93,16 @@ class LinkTask(DividedTask):
         self.group_by_source = group_by_source
         self.num_negatives = num_negatives
         self.set_data([data], split)
+
+    @classmethod
+    def arguments(
+        cls, made: Made, y: Tensor, kind: Any, split: Any, shares: Tensor, seed: int, undirected: bool
+    ) -> dict[str, Any]:
+        if split is None:
+            split = LinkSplit.random(made.data.edge_index, made.data.num_nodes, seed=seed, undirected=undirected)
+        elif isinstance(split, Split):
+            split = _split_by_rows(made, split, seed, undirected)
+        return {"data": made.data, "split": split}
 
     def make_loader(self) -> Loader:
         return Pairs(self)
@@ -151,9 +167,7 @@ class LinkTask(DividedTask):
         return hash_config([self.split.hash, self.num_negatives, *(hash_data(graph) for graph in self.graphs)])
 
     def names(self, stage: str | None) -> Any:
-        from graphkit.tasks.tables import names_of_pairs
-
-        return None if stage is None else names_of_pairs(self.ids, self.pairs_of(stage))
+        return None if stage is None else self.by_ids(self.pairs_of(stage), self.ids)
 
     def pairs_of(self, stage: str) -> Tensor:
         """The pairs that are judged at a stage, links first ``[2, n]``."""
@@ -188,6 +202,16 @@ class LinkTask(DividedTask):
 
     def _describe_target(self) -> str:
         return "links"
+
+
+def _split_by_rows(made: Made, split: Split, seed: int, undirected: bool) -> LinkSplit:
+    """Links divided as the rows that tell them, and as many pairs without one; what is in no part carries messages."""
+    edges, size = made.data.edge_index, made.data.num_nodes
+    keys, proper = link_keys(edges, size, undirected), edges[0] != edges[1]
+    parts = {stage: keys[mask & proper].unique() for stage, mask in zip(STAGES, made.masks(split), strict=True)}
+    generator = torch.Generator().manual_seed(seed)
+    drawn = with_negatives(parts, keys[proper].unique(), size, undirected, 1.0, False, generator, None)
+    return LinkSplit(split.name, **drawn, undirected=undirected)
 
 
 def _check_types(data: Data, split: LinkSplit, place: str) -> None:

@@ -65,11 +65,12 @@ class NodeTask(FromTables, Scenarios):
         self.set_data([data], split)
 
     @classmethod
-    def labelled_graph(
-        cls, made: Made, y: Tensor, split: Split | None, shares: Tensor, seed: int, undirected: bool
-    ) -> tuple[Data, Split]:
+    def arguments(
+        cls, made: Made, y: Tensor, kind: Any, split: Any, shares: Tensor, seed: int, undirected: bool
+    ) -> dict[str, Any]:
         made.data.y = y
-        return made.data, Split.random(y.size(0), seed=seed, stratify=shares) if split is None else split
+        split = Split.random(y.size(0), seed=seed, stratify=shares) if split is None else split
+        return {"data": made.data, "split": split, "target": kind}
 
     def make_loader(self) -> Loader:
         return WholeGraph(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -17,6 +17,9 @@ from graphkit.tasks.base import Task
 from graphkit.tasks.checks import check_graphs
 from graphkit.tasks.loaders import Loader, PairSubgraphs
 from graphkit.transforms.base import apply, has_own_space
+
+if TYPE_CHECKING:
+    from graphkit.tasks.tables import Made
 
 
 class PairTask(Task):
@@ -45,6 +48,16 @@ class PairTask(Task):
     def num_nodes(self) -> int:
         """The number of nodes."""
         return self.graphs[0].num_nodes
+
+    def by_ids(self, pairs: Tensor, ids: Any) -> Any:
+        """Pairs of nodes ``[2, n]`` by what both ends are called, or by number, under the names of their columns."""
+        from graphkit.tasks.tables import names_of_pairs
+
+        return names_of_pairs(ids, pairs, ("source", "target") if self.tables is None else self.tables.ends)
+
+    def named(self, graph: Data, made: Made) -> tuple[Data, Any]:
+        graph.edge_label_index = made.pairs
+        return graph, self.by_ids(made.pairs, made.ids)
 
     def pairs(self, batch: Data) -> Tensor:
         return batch.edge_label_index

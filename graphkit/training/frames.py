@@ -17,12 +17,12 @@ from graphkit.transforms.base import Precompute, has_own_space
 
 
 def are_tables(data: Any) -> bool:
-    """Whether these are two tables, their folder, a networkx graph or a list of such graphs."""
+    """Whether these are tables, their folder, a networkx graph or a list of such graphs."""
     if isinstance(data, str | Path) or _is_networkx(data):
         return True
     if not isinstance(data, Sequence) or not data:
         return False
-    return all(map(_is_networkx, data)) or (len(data) == 2 and all(hasattr(table, "columns") for table in data))
+    return all(map(_is_networkx, data)) or all(hasattr(table, "columns") for table in data)
 
 
 def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[list[Data], Any]:
@@ -42,7 +42,7 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
             f"predict: task {task.name!r} was not made of tables, so how to read others is not known; give a PyG Data"
         )
     if isinstance(data, str | Path):
-        data = task.tables.read(data)
+        data = task.tables.read(data, task.table_names)
     elif _is_networkx(data) or all(map(_is_networkx, data)):
         graphs = [data] if _is_networkx(data) else data
         if len(graphs) > 1 and not task.joins_graphs:
@@ -53,6 +53,11 @@ def graphs_of(data: Any, task: Task, required: BaseTransform | None) -> tuple[li
             made = [task.tables.graph(*from_graph(graph)).data for graph in graphs]
             return [_transformed(graph, task, required) for graph in made], range(len(made))
         data = from_graph(graphs[0])
+    if len(data) != len(task.table_names):
+        raise ValueError(
+            f"predict: a {task.kind} task is asked by {len(task.table_names)} tables, ({', '.join(task.table_names)}), "
+            f"got {len(data)}"
+        )
     made = task.tables.graph(*data)
     graph, names = task.named(_transformed(made.data, task, required), made)
     return [graph], names

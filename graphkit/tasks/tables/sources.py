@@ -52,8 +52,9 @@ def read_folder(
     ends: Sequence[str] | None = None,
     texts: Sequence[str] = (),
     others: Sequence[str | None] = (),
-) -> tuple[Any, Any]:
-    """``nodes.csv`` and ``edges.csv`` of a folder; ids as texts, as they stand there.
+    names: Sequence[str] = ("nodes", "edges"),
+) -> list[Any]:
+    """``nodes.csv``, ``edges.csv`` and the like in a folder; ids as texts, as they stand there.
 
     Args:
         path: The folder.
@@ -61,20 +62,23 @@ def read_folder(
         ends: The columns of source and target of an edge (default: as :func:`ends_of` says).
         texts: Other columns that are texts, whatever they look like (default: none).
         others: The columns of edges that are something else (default: not known).
+        names: The tables (default: nodes and edges).
 
     Raises:
         FileNotFoundError: If one is missing.
     """
     pd = pandas_needed("a folder of tables")
     tables = []
-    for name, given in (("nodes", None if id is None else [id]), ("edges", ends)):
+    for name in names:
+        given = ends if name != "nodes" else None if id is None else [id]
         file = Path(path).expanduser() / f"{name}.csv"
         if not file.is_file():
-            raise FileNotFoundError(f"{file} is missing; a folder of tables has nodes.csv and edges.csv")
+            wanted = " and ".join(f"{table}.csv" for table in names)
+            raise FileNotFoundError(f"{file} is missing; a folder of tables has {wanted}")
         header = list(pd.read_csv(file, nrows=0).columns)
         ids = given or (header[:1] if name == "nodes" else ends_of(header, others))
         tables.append(pd.read_csv(file, dtype=dict.fromkeys([*ids, *texts], str)))
-    return tables[0], tables[1]
+    return tables
 
 
 def from_graph(graph: Any) -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch_geometric.data import Data
 
+from graphkit.tasks.split import STAGES, Split, part_of
 from graphkit.tasks.tables.columns import Column, Impute, numbers_of, texts_of
 from graphkit.tasks.tables.sources import check_columns, ends_of, index_of, read_folder
 
@@ -25,7 +26,7 @@ class Made(NamedTuple):
         ids: The ids of its nodes.
         rows: The row of the edge table that each edge of the graph comes from ``[num_edges]``.
         counted: The row that counts for each row, which is another one where rows repeat one another ``[num_rows]``.
-        pairs: The ends of each row ``[2, num_rows]``.
+        pairs: The ends of each row, or the pairs that were asked for ``[2, num_rows]``.
         features: The features of each row ``[num_rows, num_features]``, if there are any.
     """
 
@@ -35,6 +36,22 @@ class Made(NamedTuple):
     counted: Tensor
     pairs: Tensor
     features: Tensor | None
+
+    def masks(self, split: Split) -> list[Tensor]:
+        """Which edges of the graph are in each part of a split of rows.
+
+        Raises:
+            ValueError: If rows that are one edge are in different parts.
+        """
+        part = part_of(split, self.counted.numel())
+        odd = (part != part[self.counted]).nonzero().view(-1)
+        if odd.numel():
+            row, other = int(odd[0]), int(self.counted[odd[0]])
+            raise ValueError(
+                f"edges: rows {other} and {row} are the same edge, but in different parts of split {split.name!r}; put "
+                "both into one, or leave one out"
+            )
+        return [part[self.rows] == number for number in range(len(STAGES))]
 
 
 @dataclass(frozen=True)
@@ -135,16 +152,17 @@ class Tables:
             _warn_of_ids(nodes, edges[list(chosen)], names)
         return made
 
-    def read(self, folder: str | Path) -> tuple[Any, Any]:
-        """The tables of a folder, see :func:`~graphkit.tasks.tables.read_folder`."""
-        return read_folder(folder, self.id, self.ends, self.read_as_text)
+    def read(self, folder: str | Path, names: Sequence[str] = ("nodes", "edges")) -> list[Any]:
+        """The tables of these names in a folder, see :func:`~graphkit.tasks.tables.read_folder`."""
+        return read_folder(folder, self.id, self.ends, self.read_as_text, names=names)
 
-    def graph(self, nodes: Any, edges: Any, labels: Tensor | None = None) -> Made:
+    def graph(self, nodes: Any, edges: Any, pairs: Any = None, labels: Tensor | None = None) -> Made:
         """The graph, without labels, and the ids of its nodes.
 
         Args:
             nodes: A row per node.
             edges: A row per edge.
+            pairs: A row per pair that is asked for (default: the edges).
             labels: What tells edges between the same nodes apart, too ``[num_rows, ...]`` (default: nothing).
 
         Raises:
@@ -154,7 +172,8 @@ class Tables:
         _check_tables(nodes, edges)
         ids = self._ids(nodes)
         x = numbers_of(self.features, nodes, ids, "nodes")
-        source, target = (self._end(edges, name, ids) for name in self.ends)
+        source, target = (self._end(edges, name, ids, "edges") for name in self.ends)
+        asked = [source, target] if pairs is None else [self._end(pairs, name, ids, "pairs") for name in self.ends]
         weight = None
         if self.weight is not None:
             weight = self.weight.numbers(edges, edges.index, "edges", "fill them, or leave these edges out")
@@ -170,8 +189,8 @@ class Tables:
             data.edge_attr = torch.from_numpy(features)[rows]
         for name in self.texts:
             data[name] = texts_of(nodes, name, ids)
-        pairs = torch.from_numpy(np.stack([source, target]).astype(np.int64))
-        return Made(data, ids, rows, counted, pairs, None if features is None else torch.from_numpy(features))
+        ends = torch.from_numpy(np.stack(asked).astype(np.int64))
+        return Made(data, ids, rows, counted, ends, None if features is None else torch.from_numpy(features))
 
     def _ids(self, nodes: Any) -> Any:
         import pandas as pd
@@ -189,13 +208,13 @@ class Tables:
             )
         return ids
 
-    def _end(self, edges: Any, name: str, ids: Any) -> np.ndarray:
-        """The number of the node that each edge names in a column."""
-        check_columns(edges, [name], "edges")
-        named = edges[name]
+    def _end(self, table: Any, name: str, ids: Any, where: str) -> np.ndarray:
+        """The number of the node that each row names in a column."""
+        check_columns(table, [name], where)
+        named = table[name]
         if named.isna().any():
-            raise ValueError(f"edges: row {int(named.isna().to_numpy().argmax())} has no {name!r}")
-        _check_exact(named.infer_objects(), f"edges: column {name!r}")
+            raise ValueError(f"{where}: row {int(named.isna().to_numpy().argmax())} has no {name!r}")
+        _check_exact(named.infer_objects(), f"{where}: column {name!r}")
         found = ids.get_indexer(named) if len(named) else np.empty(0, dtype=np.int64)
         if (found < 0).any():
             bad = named.iloc[int((found < 0).argmax())]
@@ -203,8 +222,8 @@ class Tables:
                 "" if type(bad) is type(ids[0]) else f", a {type(bad).__name__}, but ids are {type(ids[0]).__name__}"
             )
             raise ValueError(
-                f"edges: {(found < 0).sum()} rows name a {name!r} that is no node, e.g. {bad!r}{kinds}; give it a row "
-                "among the nodes, or leave the edge out"
+                f"{where}: {(found < 0).sum()} rows name a {name!r} that is no node, e.g. {bad!r}{kinds}; give it a "
+                f"row among the nodes, or leave the {where.removesuffix('s')} out"
             )
         return found
 
