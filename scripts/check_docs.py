@@ -206,7 +206,7 @@ class Browser:
         self.call("Page.navigate", url=url)
         self.wait("document.readyState === 'complete' && location.href !== 'about:blank'", url)
 
-    def wait(self, condition: str, what: str, seconds: float = 30.0) -> None:
+    def wait(self, condition: str, what: str, seconds: float = 120.0) -> None:
         end = time.monotonic() + seconds
         while not self.value(condition):
             if time.monotonic() > end:

@@ -177,3 +177,30 @@ def test_on_the_command_line(capsys):
 def test_wrong_arguments(arguments, message, capsys):
     assert main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["reproduce", "mine/good"], ["search", "mine/good", "--space", "s.yaml"]])
+def test_resume_is_answered_by_what_the_command_does_anyway(command, capsys):
+    assert main([*command, "--resume"]) == 2
+    assert "there is no --resume: the same command again goes on where it stopped" in capsys.readouterr().err
+
+
+def test_where_a_result_goes(tmp_path, capsys):
+    assert main(["reproduce", "recipes/mine/good.yaml", "--output", "here.csv"]) == 2
+    assert (
+        "a result is kept as JSON; name a file that ends in .json, and print it by --table" in capsys.readouterr().err
+    )
+    assert main(["reproduce", "recipes/mine/good.yaml", "--output", "folder/"]) == 0
+    assert (tmp_path / "folder" / "mine" / "good.json").is_file()
+    assert main(["reproduce", "--table", "csv", "--output", "nowhere.csv"]) == 2
+    assert "with --table it names where results lie" in capsys.readouterr().err
+
+
+def test_pictures_of_what_reproduce_has_written(tmp_path, capsys):
+    assert main(["reproduce", "recipes/mine/good.yaml", "--output", "one.json"]) == 0
+    assert main(["plot", "one.json"]) == 0
+    (seed,) = sorted((tmp_path / "runs").rglob("seed-0"))
+    assert main(["plot", str(seed)]) == 2
+    assert "keeps the scores of one run of a recipe, of which there are no curves" in capsys.readouterr().err
+    assert main(["plot", "two.json"]) == 1
+    assert "there is no file two.json; give the one that a run of the recipe has saved" in capsys.readouterr().err

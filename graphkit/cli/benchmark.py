@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from graphkit.cli.common import Parser, add_run_options, run_options, seconds_of, tell_runs, usage
+from graphkit.cli.common import RESUMED, Parser, add_run_options, run_options, seconds_of, tell_runs, usage
 
 
 def benchmark_parser() -> Parser:
     """The flags of ``graphkit benchmark``."""
     parser = Parser(
+        RESUMED,
         prog="graphkit benchmark",
         description="Train a set of models on tasks and on harder variants of them: one table and one picture.\n"
         "Finished runs are kept in runs/reproduce; the same command does the rest.",

@@ -6,7 +6,7 @@ import argparse
 import logging
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
@@ -17,10 +17,19 @@ class UsageError(Exception):
     """The command cannot be understood; exit code 2."""
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser without abbreviations, whose errors are exceptions."""
+RESUMED = {"--resume": "the same command again goes on where it stopped"}  # of commands that keep what is finished
 
-    def __init__(self, **arguments: Any) -> None:
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser without abbreviations, whose errors are exceptions.
+
+    Args:
+        habits: Flags of other commands that this one does not need, and why.
+        **arguments: Those of the base class.
+    """
+
+    def __init__(self, habits: Mapping[str, str] | None = None, **arguments: Any) -> None:
+        self.habits = habits or {}
         super().__init__(allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter, **arguments)
 
     def parse_known_args(self, *args: Any, **kwargs: Any) -> Any:
@@ -33,7 +42,10 @@ class Parser(argparse.ArgumentParser):
             from graphkit.core.validate import meant
 
             flag = meant(unknown[1], list(self._option_string_actions))
-            message += "" if flag is None else f"; did you mean {flag}?"
+            if unknown[1] in self.habits:
+                message = f"there is no {unknown[1]}: {self.habits[unknown[1]]}"
+            elif flag is not None:
+                message += f"; did you mean {flag}?"
         raise UsageError(f"{message}; see {self.prog} --help")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from graphkit.cli.common import Parser, UsageError, usage
@@ -58,7 +59,16 @@ def _plot_runs(options: argparse.Namespace, kind: str, path: Path) -> None:
     first = Path(options.runs[0])
     missing = [run for run in options.runs if not (Path(run) / "result.json").is_file()]
     if missing:
-        raise UsageError(f"{missing[0]} is no finished run: it has no result.json")
+        raise UsageError(
+            f"{missing[0]} is no finished run: it has no result.json; give the folder of one (--trainer.run_dir), or "
+            "the JSON file of a recipe's result"
+        )
+    of_recipe = [run for run in options.runs if "key" in json.loads((Path(run) / "result.json").read_text())]
+    if of_recipe:
+        raise UsageError(
+            f"{of_recipe[0]} keeps the scores of one run of a recipe, of which there are no curves; give the JSON file "
+            "that `graphkit reproduce` has saved, or train this run by `graphkit train --config RECIPE`"
+        )
     if kind == "curves":
         plot_results([Result.load(Path(run) / "result.json") for run in options.runs], path)
         return

@@ -6,12 +6,22 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from graphkit.cli.common import Parser, UsageError, add_run_options, run_options, seconds_of, tell_runs, usage
+from graphkit.cli.common import (
+    RESUMED,
+    Parser,
+    UsageError,
+    add_run_options,
+    run_options,
+    seconds_of,
+    tell_runs,
+    usage,
+)
 
 
 def reproduce_parser() -> Parser:
     """The flags of ``graphkit reproduce``."""
     parser = Parser(
+        RESUMED,
         prog="graphkit reproduce",
         description="Run a recipe over its seeds, print paper and measurement, and keep the result as JSON.\n"
         "Finished seeds are saved in runs/reproduce and not repeated, an unfinished one goes on from its checkpoint.",
@@ -27,8 +37,7 @@ def reproduce_parser() -> Parser:
     parser.add_argument(
         "--output",
         metavar="PLACE",
-        help="the result file, with --all and --table also the folder of results "
-        "(default: benchmarks/results[/<recipe>.json])",
+        help="the result file, or the folder of results (default: benchmarks/results[/<recipe>.json])",
     )
     parser.add_argument(
         "--table",
@@ -63,6 +72,7 @@ def _one(options: argparse.Namespace, how: dict[str, Any]) -> int:
         if options.budget:
             raise UsageError("--budget is for --all")
         recipe = recipes.load(options.recipe)
+        output = _result_file(options.output, recipe.name)
         seeds = _numbers(options.seeds, "--seeds")
         splits = [int(s) if s.isdecimal() else s for s in options.split.split(",")] if options.split else None
         for split in splits or ():
@@ -71,11 +81,22 @@ def _one(options: argparse.Namespace, how: dict[str, Any]) -> int:
     print(result)
     if result.missing:
         return 1
-    if options.output is None and seeds is not None and is_done(recipe, result.path):
+    if output is None and seeds is not None and is_done(recipe, result.path):
         print(f"  not saved   {result.path} holds all seeds of the recipe; --output FILE keeps this result")
     else:
-        print(f"  saved       {result.save(options.output)}")
+        print(f"  saved       {result.save(output)}")
     return 0
+
+
+def _result_file(place: str | None, recipe: str) -> Path | None:
+    """The file that keeps a result, in the place that the user names: a file, or a folder of results."""
+    if place is None or place.endswith(".json"):
+        return None if place is None else Path(place)
+    if Path(place).suffix:
+        raise UsageError(
+            f"--output {place}: a result is kept as JSON; name a file that ends in .json, and print it by --table"
+        )
+    return Path(place) / f"{recipe}.json"
 
 
 def _all(options: argparse.Namespace, how: dict[str, Any]) -> int:
@@ -102,6 +123,11 @@ def _table(options: argparse.Namespace) -> int:
             raise UsageError(f"--{name} changes results, but --table prints the results that are there")
     with usage():
         recipe = load(options.recipe) if options.recipe else None
+        if options.output and not Path(options.output).exists():
+            raise UsageError(
+                f"--output {options.output} is not there: with --table it names where results lie; what is printed "
+                "goes to a file by > FILE"
+            )
         folder = options.output or results_folder(recipe is None or recipe.is_shipped)
         report = Report.of(folder)
         if recipe is not None:
@@ -124,7 +150,7 @@ def _judge(options: argparse.Namespace) -> int:
             print(f"{report.summary()}\n  saved       {report.folder / 'reproduced.html'}, reproduced.md")
             return 0
         recipe = recipes.load(options.recipe)
-        path = Path(options.output or recipe.result_path)
+        path = _result_file(options.output, recipe.name) or recipe.result_path
         if not path.is_file():
             raise UsageError(f"{path} is not there; without --judge the recipe is run, and its result kept")
         result = recipes.RecipeResult.load(path)

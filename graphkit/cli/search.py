@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from graphkit.cli.common import Parser, usage
+from graphkit.cli.common import RESUMED, Parser, usage
 from graphkit.core.figures import OF_SEARCHES
 
 
 def search_parser() -> Parser:
     """The flags of ``graphkit search``."""
     parser = Parser(
+        RESUMED,
         prog="graphkit search",
         description="Search with Optuna for the settings of a recipe with the best validation score, then test them\n"
         "with fresh seeds. Trials are kept in runs/search; the same command goes on, and several share the work.",

@@ -32,7 +32,15 @@ class Configurable(Checked):
 
     def config(self) -> dict[str, Any]:
         """The constructor's arguments by name."""
-        return {parameter.name: getattr(self, parameter.name) for parameter in self._arguments()}
+        return {parameter.name: self._kept(parameter.name) for parameter in self._arguments()}
+
+    def _kept(self, name: str) -> Any:
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            raise AttributeError(
+                f"{type(self).__name__} does not keep its argument {name!r}; its constructor must set self.{name}"
+            ) from None
 
     @classmethod
     def from_config(cls: type[T], config: dict[str, Any]) -> T:
@@ -42,7 +50,7 @@ class Configurable(Checked):
     def __repr__(self) -> str:
         parts = []
         for parameter in self._arguments():
-            value = getattr(self, parameter.name)
+            value = self._kept(parameter.name)
             if parameter.default is inspect.Parameter.empty:
                 parts.append(repr(value))
             elif value != parameter.default:

@@ -18,6 +18,8 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from torch import Tensor
 
+import graphkit.core.compiling  # noqa: F401  # tells when one is compiled
+
 if TYPE_CHECKING:
     from graphkit.ops.pattern import SparsityPattern
 

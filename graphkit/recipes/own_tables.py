@@ -49,7 +49,8 @@ def tables_task(
         kind: What has labels (default: ``"node"``); or ``"link"``, which pairs of nodes are linked.
     """
     options = {key: value for key, value in locals().items() if key not in ("folder", "label", "id", "kind")}
-    cls: type[FromTables] = {"node": NodeTask, "edge": EdgeTask, "link": LinkTask}[kind]
+    kinds: tuple[type[FromTables], ...] = (NodeTask, EdgeTask, LinkTask)
+    (cls,) = (each for each in kinds if each.kind == kind)
     return cls.from_csv(folder, label, id, **options)
 
 

@@ -204,9 +204,12 @@ class RecipeResult(CellTable[CellResult]):
             path: The JSON file.
 
         Raises:
+            FileNotFoundError: If there is no file.
             ValueError: If it is no such file; the message names it.
         """
         path = Path(path)
+        if not path.exists():
+            raise FileNotFoundError(f"there is no file {path}; give the one that a run of the recipe has saved")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             cells = {

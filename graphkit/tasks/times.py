@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,20 +10,33 @@ import numpy as np
 
 from graphkit.core.graph_input import as_tensor
 
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d+)?)?)?")  # without a zone, which numpy does not know
+
 
 def as_times(time: Any, place: str) -> np.ndarray:
-    """Times as numbers; dates of numpy and pandas are counted from 1970, missing ones are NaN."""
+    """Times as numbers; dates of numpy and pandas, and texts such as 2026-01-31, count from 1970; missing are NaN."""
+    first = next(iter(time), None) if isinstance(time, Iterable) else None
+    if isinstance(first, str):
+        time = _from_texts(time, place)
     kind = getattr(getattr(time, "dtype", None), "kind", "")
     if kind == "M":
         dates = np.asarray(time, dtype="datetime64[ns]")
         return np.where(np.isnat(dates), np.nan, dates.astype(np.int64))
-    first = next(iter(time), None) if isinstance(time, Iterable) else None
-    if isinstance(first, str):
-        remedy = "use pandas.to_datetime(time), or to_numeric"
-        raise TypeError(f"{place}: time holds strings, e.g. {str(first)!r}; {remedy}")
     if kind in ("m", "O"):
         raise TypeError(f"{place}: time holds {first!r}; give numbers, or dates by pandas.to_datetime(time)")
     return as_tensor(time, f"{place}: time").cpu().numpy()
+
+
+def _from_texts(times: Iterable[Any], place: str) -> np.ndarray:
+    """Dates of numpy; what is no text is missing."""
+    texts = [time if isinstance(time, str) else "NaT" for time in times]
+    odd = next((text for text in texts if text != "NaT" and not _ISO.fullmatch(text)), None)
+    if odd is not None:
+        raise TypeError(
+            f"{place}: time holds strings, e.g. {odd!r}; use pandas.to_datetime(time), or to_numeric; dates such as "
+            "2026-01-31 12:00 are read as they are"
+        )
+    return np.array(texts, dtype="datetime64[ns]")
 
 
 def time_bounds(times: np.ndarray, val: float, test: float, place: str) -> tuple[float, float]:

@@ -92,7 +92,9 @@ def check_aggregation(target: Target, expected_failures: Mapping[str, str] | Non
 
 
 def check_model(target: Target, expected_failures: Mapping[str, str] | None = None) -> CheckReport:
-    """Run all checks on a model, called as ``model(batch)``; see :func:`check_layer`.
+    """Run all checks on a model, called as ``model(batch)``, or as :class:`~graphkit.models.PyGModel` calls others.
+
+    See :func:`check_layer`.
 
     Example:
         >>> from graphkit.models import GCN
@@ -144,5 +146,5 @@ def _check(kind: str, target: Target, expected_failures: Mapping[str, str] | Non
         todo = cases(kind, target, reasons)
     else:
         instance = target()
-        todo = instance_cases(kind, type(instance), target, repr(instance), reasons)
+        todo = instance_cases(kind, type(instance), target, repr(instance).partition("(\n")[0], reasons)
     return CheckReport.of(todo)

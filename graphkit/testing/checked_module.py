@@ -12,7 +12,9 @@ from torch_geometric.data import Data
 
 from graphkit.core.checks import checks_of
 from graphkit.core.reads import reads_of
+from graphkit.models import PyGModel
 from graphkit.models.base import required_by
+from graphkit.models.call import CalledWithBatch
 from graphkit.testing.graphs import random_graph
 
 KINDS = ("layer", "aggregation", "model")
@@ -34,7 +36,10 @@ class CheckedModule:
     def build(self, seed: int = 0, dtype: torch.dtype = torch.float64) -> nn.Module:
         """An instance with weights drawn from ``seed``, in evaluation mode."""
         torch.manual_seed(seed)
-        return self.make().to(dtype).eval()
+        module = self.make()
+        if self.kind == "model" and not isinstance(module, CalledWithBatch):
+            module = PyGModel(module)  # as the trainer does
+        return module.to(dtype).eval()
 
     def prepare(self, module: nn.Module, data: Data) -> Data:
         """The graph with the structure that a model wants precomputed."""

@@ -24,7 +24,7 @@ from graphkit.training.feeding import Feed
 from graphkit.training.lifecycle import announce, deferred_interrupt, evaluation, start_stage, stop
 from graphkit.training.optimizers import NamedParameters, Optimizers
 from graphkit.training.settings import LoopSettings
-from graphkit.training.strategies.base import Phase, Strategy, parts_of
+from graphkit.training.strategies.base import Phase, Strategy, check_phase, parts_of
 
 Record = dict[str, Any]
 
@@ -55,8 +55,8 @@ class Loop:
         self.larger_is_better = settings.monitor == "metric" and self.metric.higher_is_better
 
         planned = strategy.phases()
-        self.planned = list(planned) if isinstance(planned, Sequence) else None
-        self._undrawn = iter(planned)
+        self.planned = [*map(check_phase, planned)] if isinstance(planned, Sequence) else None
+        self._undrawn = map(check_phase, planned)
         self.phases: list[Phase] = []
         self.finished: list[dict[str, Any]] = []
         strategy.finished = self.finished

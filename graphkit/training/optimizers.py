@@ -73,10 +73,11 @@ class Optimizers:
         """An optimizer of the parameters that are trained, grouped by learning rate and weight decay.
 
         Raises:
+            TypeError: If they come without their names.
             ValueError: If there are none, no pattern of ``lr`` matches one, or torch refuses an argument.
         """
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for name, parameter in parameters:
+        for name, parameter in _named(parameters):
             if not parameter.requires_grad:
                 continue
             rate, decay = _first_match(self.rates, name), _first_match(self.decays, name)
@@ -157,3 +158,13 @@ def _made(cls: Any, subject: Any, settings: dict[str, Any], argument: str) -> An
         return cls(subject, **settings)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"Trainer: {argument}={settings} does not suit {cls.__name__}: {error}") from error
+
+
+def _named(parameters: Any) -> Iterable[tuple[str, nn.Parameter]]:
+    for each in parameters:
+        if not isinstance(each, tuple):
+            raise TypeError(
+                f"Trainer: an optimizer is made of named parameters, as of model.named_parameters(), not of a "
+                f"{type(each).__name__}"
+            )
+        yield each

@@ -234,6 +234,12 @@ def test_negatives_within_a_side_are_told():
         LinkTask("shop", Data(num_nodes=14, edge_index=data.edge_index), more)
 
 
-def test_dates_as_strings_say_how_to_read_them():
-    with pytest.raises(TypeError, match=r"time holds strings, e.g. '2020-01-01'; use pandas.to_datetime\(time\)"):
-        LinkSplit.by_time(tiny.graph().edge_index, ["2020-01-01"] * 80, 24)
+def test_dates_as_texts_are_those_of_the_calendar():
+    edges = tiny.graph().edge_index
+    days = [f"2020-0{1 + i % 8}-{1 + i % 28:02}" for i in range(80)]
+    given = LinkSplit.by_time(edges, days, 24, val=0.2, test=0.2)
+    assert given.hash == LinkSplit.by_time(edges, np.array(days, dtype="datetime64[D]"), 24, val=0.2, test=0.2).hash
+    with pytest.raises(TypeError, match=r"time holds strings, e.g. '01/02/2020'; use pandas"):
+        LinkSplit.by_time(edges, ["2020-01-01"] * 79 + ["01/02/2020"], 24)
+    with pytest.raises(ValueError, match="time is missing or infinite at some places"):
+        LinkSplit.by_time(edges, ["2020-01-01"] * 79 + [None], 24)

@@ -195,8 +195,8 @@ def test_what_does_not_fit_is_refused_by_name():
         ValueError, match=r"event 239 of the train part of split 'odd' is later than event 0 of its val"
     ):
         gk.EventTask("mail", data, gk.Split("odd", number[100:], number[:50], number[50:100]))
-    with pytest.raises(TypeError, match=r"time holds strings, e\.g\. '2020-01-01'; use pandas\.to_datetime"):
-        gk.EventTask("mail", Data(edge_index=data.edge_index, edge_time=["2020-01-01"] * 240, num_nodes=12))
+    with pytest.raises(TypeError, match=r"time holds strings, e\.g\. '1\.2\.2020'; use pandas"):
+        gk.EventTask("mail", Data(edge_index=data.edge_index, edge_time=["1.2.2020"] * 240, num_nodes=12))
     with pytest.raises(ValueError, match="the time of event 7 is missing or infinite"):
         gk.EventTask(
             "mail", Data(edge_index=data.edge_index, edge_time=torch.where(number == 7, torch.nan, 1.0), num_nodes=12)

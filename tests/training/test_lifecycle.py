@@ -396,3 +396,25 @@ def test_a_model_that_answers_alike_is_told_of():
 
 def trainer(max_epochs):
     return gk.Trainer(max_epochs=max_epochs, progress=False)
+
+
+class _Named(Backprop):
+    def phases(self):
+        return ["all"]
+
+
+class _Unnamed(Backprop):
+    def optimizers(self, phase, make):
+        return [make(self.model.parameters())]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (_Named(), r"phases\(\) gives 'all', a str, must give gk.strategies.Phase\(name\)"),
+        (_Unnamed(), r"made of named parameters, as of model.named_parameters\(\), not of a Parameter"),
+    ],
+)
+def test_what_a_strategy_has_to_give_is_told(strategy, message):
+    with pytest.raises(TypeError, match=message):
+        gk.Trainer(max_epochs=1, strategy=strategy, progress=False).fit(GCN.from_task(TASK), TASK)

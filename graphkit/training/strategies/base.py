@@ -92,6 +92,17 @@ class Phase:
         return list({id(turn): turn for turn in self.turns or [self]}.values())
 
 
+def check_phase(phase: Any) -> Phase:
+    """The phase that a strategy gives, if it is one.
+
+    Raises:
+        TypeError: Otherwise.
+    """
+    if not isinstance(phase, Phase):
+        raise TypeError(f"phases() gives {phase!r}, a {type(phase).__name__}, must give gk.strategies.Phase(name)")
+    return phase
+
+
 class Strategy(Configurable, ABC):
     r"""How a batch changes weights. The trainer owns the rest: loop, seeds, devices, stopping, checkpoints, logs.
 
