@@ -185,6 +185,15 @@ def test_resume_is_answered_by_what_the_command_does_anyway(command, capsys):
     assert "there is no --resume: the same command again goes on where it stopped" in capsys.readouterr().err
 
 
+def test_an_interrupted_command_says_how_it_goes_on(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recipe, "run", interrupted)
+    assert main(["reproduce", "recipes/mine/good.yaml"]) == 130
+    assert capsys.readouterr().err == "graphkit: interrupted; the same command again goes on where it stopped\n"
+
+
 def test_where_a_result_goes(tmp_path, capsys):
     assert main(["reproduce", "recipes/mine/good.yaml", "--output", "here.csv"]) == 2
     assert (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphkit.cli.common import RESUMED, Parser, add_run_options, run_options, seconds_of, tell_runs, usage
+from graphkit.cli.common import RESUMED, Parser, add_run_options, kept, run_options, seconds_of, tell_runs, usage
 
 
 def benchmark_parser() -> Parser:
@@ -30,7 +30,7 @@ def benchmark(arguments: list[str]) -> int:
 
     how, budget = run_options(options, "graphkit benchmark"), seconds_of(options.budget)
     tell_runs()
-    with usage():  # runs that fail stop nothing
+    with usage(), kept():  # runs that fail stop nothing
         result = load_suite(options.suite).run(options.output, budget, **how)
     print(result)
     print(f"  saved       {result.save()}")

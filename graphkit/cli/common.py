@@ -17,14 +17,15 @@ class UsageError(Exception):
     """The command cannot be understood; exit code 2."""
 
 
-RESUMED = {"--resume": "the same command again goes on where it stopped"}  # of commands that keep what is finished
+AGAIN = "the same command again goes on where it stopped"
+RESUMED = {"--resume": AGAIN}  # of commands that keep what is finished
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser without abbreviations, whose errors are exceptions.
 
     Args:
-        habits: Flags of other commands that this one does not need, and why.
+        habits: Flags of other commands that this one does not need, and why (default: none).
         **arguments: Those of the base class.
     """
 
@@ -56,6 +57,15 @@ def usage() -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise UsageError(str(error)) from error
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """What is finished stays, and whoever interrupts the rest is told so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(AGAIN) from None
 
 
 def add_run_options(parser: Parser) -> None:

@@ -11,6 +11,7 @@ from graphkit.cli.common import (
     Parser,
     UsageError,
     add_run_options,
+    kept,
     run_options,
     seconds_of,
     tell_runs,
@@ -59,7 +60,8 @@ def reproduce(arguments: list[str]) -> int:
         return _judge(options)
     how = run_options(options, "graphkit reproduce")
     tell_runs()
-    return _all(options, how) if options.all else _one(options, how)
+    with kept():
+        return _all(options, how) if options.all else _one(options, how)
 
 
 def _one(options: argparse.Namespace, how: dict[str, Any]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphkit.cli.common import RESUMED, Parser, usage
+from graphkit.cli.common import RESUMED, Parser, kept, usage
 from graphkit.core.figures import OF_SEARCHES
 
 
@@ -38,7 +38,7 @@ def search(arguments: list[str]) -> int:
     options = vars(search_parser().parse_args(arguments))
     output, kind, picture = (options.pop(name) for name in ("output", "kind", "plot"))
     del options["debug"]
-    with usage():  # what fails in a trial is recorded there
+    with usage(), kept():  # what fails in a trial is recorded there
         from graphkit.tuning import search as run
 
         result = run(**options)

@@ -32,7 +32,7 @@ def tables_task(
 
     Args:
         folder: The folder.
-        label: The column of labels, or several; links have none.
+        label: The column of labels, or several (default: none, as of links).
         split: The column that says ``train``, ``val`` or ``test`` (default: a random split).
         id: The column of node ids (default: the first one).
         features: The columns of features (default: all others).

@@ -65,7 +65,8 @@ class FromTables(Task):
             nodes: A row per node.
             edges: A row per edge.
             label: The column of labels, of nodes for a :class:`NodeTask`, of edges for an :class:`EdgeTask`, missing
-                where unknown; or several, of a multilabel target or a regression. A :class:`LinkTask` has none.
+                where unknown; or several, of a multilabel target or a regression (default: none, as of a
+                :class:`LinkTask`).
             id: The column of node ids, of any type that ``edges`` names alike (default: the index of ``nodes``).
             features: The columns of features of nodes (default: all others but ``texts``).
             categorical: The columns of numbers, of nodes or edges, that are names of categories (default: none).
@@ -168,7 +169,7 @@ class FromTables(Task):
 
         Args:
             folder: The folder.
-            label: The column of labels, or several; links have none.
+            label: The column of labels, or several (default: none, as of links).
             id: The column of node ids (default: the first one).
             **options: Further arguments of :meth:`from_pandas`.
 
@@ -191,7 +192,7 @@ class FromTables(Task):
 
         Args:
             graph: The graph, directed or not.
-            label: The attribute that is the label, or several; links have none.
+            label: The attribute that is the label, or several (default: none, as of links).
             **options: Further arguments of :meth:`from_pandas`, but ``id``, ``ends`` and ``directed``.
 
         Raises:
