@@ -15,17 +15,18 @@ from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
-from graphkit.core.constraints import Count
 from graphkit.core.data_folder import results_folder
 from graphkit.core.deprecation import RenamedAttribute, adopt_renamed
 from graphkit.core.docstrings import inherit_sections
 from graphkit.core.hashing import hash_config, hash_data, hash_tensors
 from graphkit.core.mapped_graph import MappedGraph
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.core.validate import check_choice
 from graphkit.samplers import Sampler
 from graphkit.tasks.described import Described
 from graphkit.tasks.link_split import LinkSplit
 from graphkit.tasks.loaders.base import Draw, Loader
+from graphkit.tasks.scoring import Scoring
 from graphkit.tasks.split import STAGES, Split
 from graphkit.tasks.targets import Target
 from graphkit.transforms.base import Precompute, apply, has_own_space
@@ -121,18 +122,11 @@ class Task(Described):
                 "set_data and select, in place of batches, with_split and _with_graphs"
             )
 
+    @takes_arguments_of(Scoring)
     def __init__(
-        self,
-        name: str,
-        target: str | type[Target] | Target,
-        metric: str | type | Any = None,
-        num_outputs: Count | None = None,
-        allow_missing_classes: bool = False,
-        loss: Any = None,
-        class_weight: Any = None,
-        pos_weight: Any = None,
+        self, name: str, target: str | type[Target] | Target, metric: str | type | Any = None, **of_scoring: Any
     ) -> None:
-        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, class_weight, pos_weight)
+        super().__init__(name, target, metric, **of_scoring)
         self._derived: dict[str, Self] = {}
         self.loader = self.make_loader()
 

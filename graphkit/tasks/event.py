@@ -142,8 +142,8 @@ class EventTask(FromEvents):
     ) -> None:
         self._links, self.labels_of = is_kind(target, Link), labels_of
         metric = "average_precision" if metric is None and self._links else metric
-        weights = {"class_weight": class_weight, "pos_weight": pos_weight}
-        super().__init__(name, target, metric, num_outputs, allow_missing_classes, loss, **weights)
+        outputs: dict[str, Any] = {"num_outputs": num_outputs, "allow_missing_classes": allow_missing_classes}
+        super().__init__(name, target, metric, **outputs, loss=loss, class_weight=class_weight, pos_weight=pos_weight)
         drawn = {
             "negatives": negatives != "random",
             "num_negatives, eval_negatives": num_negatives * eval_negatives > 1,

@@ -29,12 +29,12 @@ class Scoring(Checked, ABC):
     Args:
         name: The task's name in results.
         target: The kind of label.
-        metric: The score (``None``: the target's default).
-        num_outputs: The number of classes or label columns (``None``: as in the labels).
-        allow_missing_classes: Whether a part of the split may lack a class.
-        loss: The loss in place of the target's (``None``: the target's).
-        class_weight: How much rows count by their class (``None``: alike).
-        pos_weight: How much labels of 1 count (``None``: as those of 0).
+        metric: The score (default: the target's default).
+        num_outputs: The number of classes or label columns (default: as in the labels).
+        allow_missing_classes: Whether a part of the split may lack a class (default: ``False``).
+        loss: The loss in place of the target's (default: the target's).
+        class_weight: How much rows count by their class (default: alike).
+        pos_weight: How much labels of 1 count (default: as those of 0).
 
     Raises:
         TypeError: If something else stands in place of a target, a loss or a metric.
@@ -52,12 +52,12 @@ class Scoring(Checked, ABC):
         self,
         name: str,
         target: str | type[Target] | Target,
-        metric: str | type | Any,
-        num_outputs: Count | None,
-        allow_missing_classes: bool,
-        loss: Any,
-        class_weight: Any,
-        pos_weight: Any,
+        metric: str | type | Any = None,
+        num_outputs: Count | None = None,
+        allow_missing_classes: bool = False,
+        loss: Any = None,
+        class_weight: Any = None,
+        pos_weight: Any = None,
     ) -> None:
         self.name = name
         if isinstance(target, str):
