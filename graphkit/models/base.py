@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
@@ -321,14 +322,32 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
 registry: Registry[LayeredModel] = Registry("model", LayeredModel, "graphkit.models")
 
 
-def passed_by(model: LayeredModel) -> str | None:
-    """What a user has put around the composition of layers, and running them one by one would pass by."""
-    return overridden(model, "forward", "outputs", "layer_states") or ("hooks" if has_hooks(model) else None)
+_COMPOSITION = ("forward", "outputs", "layer_states")
 
 
 def runs_by_layers(model: nn.Module) -> TypeGuard[LayeredModel]:
-    """Whether a model's outputs are those of its layers one by one."""
-    return isinstance(model, LayeredModel) and passed_by(model) is None
+    """Whether a model's outputs are those of its layers one by one, and nobody has put anything around that."""
+    return isinstance(model, LayeredModel) and not overridden(model, *_COMPOSITION) and not has_hooks(model)
+
+
+def check_composition(model: LayeredModel, place: str, remedy: str) -> None:
+    """Refuse a model whose own methods would be passed by where its layers are run one by one, and warn of hooks.
+
+    Args:
+        model: The model.
+        place: Who runs the layers.
+        remedy: What to use instead.
+
+    Raises:
+        TypeError: If the model composes its layers in a way of its own.
+    """
+    text = f"{place} runs the layers of {type(model).__name__} one by one, so"
+    if own := overridden(model, *_COMPOSITION):
+        raise TypeError(
+            f"{text} its own {own} would have no effect; override encode, step or decode instead, or use {remedy}"
+        )
+    if has_hooks(model):
+        warnings.warn(f"{text} hooks on the model have no effect; put them on its layers", stacklevel=3)
 
 
 def required_by(model: nn.Module) -> BaseTransform | None:

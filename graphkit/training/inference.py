@@ -14,7 +14,7 @@ from torch_geometric.data import Data
 from graphkit.algorithms.sampling.subgraphs import subgraph_source
 from graphkit.core.evaluating import evaluating
 from graphkit.models import LayeredModel
-from graphkit.models.base import passed_by
+from graphkit.models.base import check_composition
 from graphkit.samplers.base import subgraph_maker
 from graphkit.tasks.loaders.pairs import PAIRS
 
@@ -67,11 +67,7 @@ def check_layers(model: nn.Module) -> LayeredModel:
             f"layerwise_inference: the layers of this {name} may read the whole graph, so they cannot be run for some "
             "nodes at a time; use a model such as GCN, GIN or MPNN, or evaluate='whole' or 'sampled'"
         )
-    if passed := passed_by(model):
-        raise TypeError(
-            f"layerwise_inference: the layers of {name} are run one by one, so its own {passed} would have no effect; "
-            "override encode, step or decode instead, or use evaluate='whole' or 'sampled'"
-        )
+    check_composition(model, "layerwise_inference", "evaluate='whole' or 'sampled'")
     return model
 
 

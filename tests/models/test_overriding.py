@@ -63,13 +63,18 @@ def test_models_of_other_models_call_what_was_overridden(make):
     assert len(mixed.layers) == 0
 
 
-@pytest.mark.parametrize("make", [_Forward, _Outputs, _States, _hooked])
+@pytest.mark.parametrize(("make", "what"), [(_Forward, "forward"), (_Outputs, "outputs"), (_States, "layer_states")])
 @pytest.mark.parametrize("strategy", BY_LAYERS)
-def test_strategies_refuse_what_they_would_pass_by(strategy, make):
+def test_strategies_refuse_what_they_would_pass_by(strategy, make, what):
     task = gk.load("karate")
-    what = {"_Forward": "forward", "_Outputs": "outputs", "_States": "layer_states"}.get(make.__name__, "hooks")
     with pytest.raises(TypeError, match=f"{strategy.__name__} runs the layers of .* its own {what} would have no"):
         gk.Trainer(strategy=strategy(), progress=False).fit(make(34, 8, out_channels=4), task)
+
+
+@pytest.mark.parametrize("strategy", BY_LAYERS)
+def test_strategies_warn_of_hooks_that_they_pass_by(strategy):
+    with pytest.warns(UserWarning, match=f"{strategy.__name__} runs the layers of GCN one by one, so hooks on the"):
+        strategy().check(_hooked(34, 8, out_channels=4), gk.load("karate"))
 
 
 def test_layer_wise_evaluation_is_refused_before_training():

@@ -66,8 +66,7 @@ def test_computes_in_the_precision_asked_for(name, make, strategy, kind, precisi
         return objective(self, prediction, label, *rest)
 
     monkeypatch.setattr(Target, "objective", judge)
-    if "modules" not in STRATEGIES[strategy]().cannot():  # which call layers, and never the model itself
-        model.register_forward_hook(lambda module, inputs, out: inner.add(out.dtype))
+    model.register_forward_hook(lambda module, inputs, out: inner.add(out.dtype))
     if precision == "bf16-true" and isinstance(STRATEGIES[strategy](), Layerwise):
         with pytest.raises(ValueError, match=f"{strategy} judges what layers hand on.*use precision='bf16-mixed'"):
             fit(model, task, precision, strategy=STRATEGIES[strategy]())

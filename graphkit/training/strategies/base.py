@@ -18,6 +18,7 @@ from graphkit.core.constraints import Count, checked
 from graphkit.core.deprecation import RenamedAttribute
 from graphkit.core.validate import check_hooks
 from graphkit.models import LayeredModel
+from graphkit.models.base import check_composition
 from graphkit.tasks import Task
 from graphkit.training.engine import Engine
 from graphkit.training.inference import layer_states
@@ -155,9 +156,12 @@ class Strategy(Configurable, ABC):
             TypeError: If it is the model; the message says why and what to use.
             ValueError: If it is the task, or an argument that has no effect there.
         """
-        error = refusal(type(self).__name__, self.cannot(), model, task)
+        cannot = self.cannot()
+        error = refusal(type(self).__name__, cannot, model, task)
         if error is not None:
             raise error
+        if "modules" in cannot and isinstance(model, LayeredModel):
+            check_composition(model, type(self).__name__, "Backprop")
         known = inspect.signature(type(self).__init__).parameters
         for option, when in self.idle(task).items():
             if option in known and getattr(self, option) != known[option].default:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from graphkit.models import LayeredModel
-from graphkit.models.base import passed_by
 from graphkit.tasks import Task
 
 Case = Callable[[nn.Module, Task], bool]
@@ -49,11 +48,6 @@ def refusal(name: str, reasons: Mapping[str, str], model: nn.Module, task: Task)
         model: The model.
         task: The task.
     """
-    if "modules" in reasons and isinstance(model, LayeredModel) and (passed := passed_by(model)):
-        return TypeError(
-            f"{name} runs the layers of {type(model).__name__} one by one, so its own {passed} would have no effect; "
-            "override encode, step or decode instead, or use Backprop"
-        )
     names = {
         "model": type(model).__name__,
         "task": repr(task.name),
