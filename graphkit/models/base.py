@@ -60,7 +60,8 @@ class LayeredModel(Configurable, CalledWithBatch, ABC):
 
     ``forward`` is their composition, called as ``model(batch)`` or, as PyG's tools and explainers do, ``model(x,
     edge_index, edge_weight, edge_attr, batch)``. Whatever works on layers (forward-forward training, probes,
-    oversmoothing curves) uses these three methods and never a concrete class.
+    oversmoothing curves) uses these three methods and never a concrete class; a subclass that composes them in a way of
+    its own is refused there.
 
     Subclasses fill ``self.layers`` (one entry per step) and write :meth:`step`; :meth:`encode` where the first state is
     more than the features, and :meth:`decode` where outputs are more than a readout and a ``head``. The constructor

@@ -83,6 +83,9 @@ def in_time(data: Data, time: Tensor, split: Split, place: str) -> tuple[Data, S
             )
     plain = Data(edge_index=data.edge_index[:, order], edge_time=time, num_nodes=data.num_nodes)
     if data.edge_attr is not None:
+        if data.edge_attr.dim() > 2:
+            shape = list(data.edge_attr.shape)
+            raise ValueError(f"{place}: messages have the shape {shape}, must be [num_events, channels]; flatten them")
         plain.edge_attr = data.edge_attr[order].view(order.numel(), -1).to(torch.get_default_dtype())
     if data.get("edge_label") is not None:
         plain.edge_label = as_labels(data.edge_label, place, "edge_label")

@@ -24,7 +24,16 @@ def as_times(time: Any, place: str) -> np.ndarray:
         return np.where(np.isnat(dates), np.nan, dates.astype(np.int64))
     if kind in ("m", "O"):
         raise TypeError(f"{place}: time holds {first!r}; give numbers, or dates by pandas.to_datetime(time)")
-    return as_tensor(time, f"{place}: time").cpu().numpy()
+    times = as_tensor(time, f"{place}: time").cpu().numpy()
+    if times.dtype.kind == "b":
+        raise TypeError(f"{place}: time holds truth values; give numbers")
+    short = times.dtype.kind == "f" and times.itemsize < 8 and times.size > 0
+    if short and (step := np.spacing(np.abs(times).max())) > 1:
+        raise ValueError(
+            f"{place}: time is {times.dtype}, in which times such as {times.max():.0f} differ by {step:g} or not at "
+            "all; give them as int64 or float64"
+        )
+    return times
 
 
 def _from_texts(times: Iterable[Any], place: str) -> np.ndarray:

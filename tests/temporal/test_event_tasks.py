@@ -207,6 +207,13 @@ def test_what_does_not_fit_is_refused_by_name():
         gk.EventTask("mail", Data(edge_index=data.edge_index[:, :0], edge_time=number[:0], num_nodes=12))
     with pytest.raises(ValueError, match="the val part is empty, as of 240 times many are equal"):
         gk.EventTask("mail", Data(edge_index=data.edge_index, edge_time=torch.zeros(240), num_nodes=12))
+    with pytest.raises(ValueError, match="time is float32, in which times such as 1700000256 differ by 128 or not at"):
+        gk.EventTask("mail", Data(edge_index=data.edge_index, edge_time=(number + 1.7e9).float(), num_nodes=12))
+    with pytest.raises(TypeError, match="time holds truth values; give numbers"):
+        gk.EventTask("mail", Data(edge_index=data.edge_index, edge_time=number > 100, num_nodes=12))
+    data.edge_attr = torch.ones(240, 2, 2)
+    with pytest.raises(ValueError, match=r"messages have the shape \[240, 2, 2\], must be \[num_events, channels\]"):
+        gk.EventTask("mail", data)
     data.edge_attr = torch.where(number == 3, torch.nan, 1.0).unsqueeze(1)
     with pytest.raises(ValueError, match="edge_attr of edge 3 is not finite"):
         gk.EventTask("mail", data)
