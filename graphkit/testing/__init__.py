@@ -76,7 +76,7 @@ def check_layer(target: Target, expected_failures: Mapping[str, str] | None = No
         []
         >>> from torch_geometric.nn import SAGEConv
         >>> print(str(check_layer(lambda: SAGEConv(5, 2))).partition("; ")[2])
-        not claimed: edge_masks, message_hooks, flow, bipartite, sparse_adjacency, static_graph
+        not claimed: hooks_are_called, edge_masks, message_hooks, flow, bipartite, sparse_adjacency, static_graph
     """
     return _check("layer", target, expected_failures)
 

@@ -100,7 +100,7 @@ def test_predict_of_a_dataset(capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ("train --model GCN --data papers", 2, "label"),
+        ("train --model GCN --data papers", 1, "label"),
         ("train --model GCN --data papers --task.label topic --task.lable x", 2, "did you mean 'task.label'"),
         ("train --model GCN --data paper --task.label topic", 2, "task: paper is no folder; give one with nodes.csv"),
         (
