@@ -213,10 +213,8 @@ def _checked(function: Callable[..., Any], is_method: bool) -> Callable[..., Any
     place = place_of(function)
     passed: set[tuple[str, type, Any]] = set()  # constructors get the same few numbers and names over and over
 
-    @functools.cache
-    def told() -> tuple[
-        dict[str, Rule], list[str], list[str], bool
-    ]:  # at the first call: by then all names are defined
+    @functools.cache  # at the first call: by then all names are defined
+    def told() -> tuple[dict[str, Rule], list[str], list[str], bool]:
         parameters = inspect.signature(function).parameters.values()
         names = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
         positional = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]

@@ -156,11 +156,7 @@ class PolynormerAttention(_PolynomialLayer):
     )
 
     @takes_arguments_of(_PolynomialLayer)
-    def __init__(
-        self,
-        channels: Count,
-        **of_layer: Any,
-    ) -> None:
+    def __init__(self, channels: Count, **of_layer: Any) -> None:
         super().__init__(channels, **of_layer)
         self.lin_key, self.lin_value = torch_linear(channels, channels), torch_linear(channels, channels)
         self.lin_out = torch_linear(channels, channels)

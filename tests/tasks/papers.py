@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,6 +35,14 @@ def tables(ids=None, seed=0):
     pairs = [(i, (i + step) % COUNT) for i in range(COUNT) for step in (1, 3)]
     edges = pd.DataFrame({"citing": [ids[i] for i, _ in pairs], "cited": [ids[j] for _, j in pairs]})
     return nodes, edges
+
+
+def write(nodes, edges):
+    """Tables as files of the folder ``papers``, in the working directory."""
+    folder = Path("papers")
+    folder.mkdir()
+    nodes.to_csv(folder / "nodes.csv", index=False)
+    edges.to_csv(folder / "edges.csv", index=False)
 
 
 def make(nodes=None, edges=None, **options):

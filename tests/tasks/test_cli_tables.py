@@ -11,7 +11,7 @@ import yaml
 import graphkit as gk
 from graphkit.cli import main
 from graphkit.recipes import Experiment
-from tests.tasks.papers import tables
+from tests.tasks.papers import tables, write
 
 pd = pytest.importorskip("pandas")
 
@@ -20,9 +20,7 @@ pd = pytest.importorskip("pandas")
 def _folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     nodes, edges = tables()
-    (tmp_path / "papers").mkdir()
-    nodes.to_csv("papers/nodes.csv", index=False)
-    edges.assign(year=2000).to_csv("papers/edges.csv", index=False)
+    write(nodes, edges.assign(year=2000))
 
 
 def train(*flags):

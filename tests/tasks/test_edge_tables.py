@@ -9,7 +9,7 @@ import torch
 
 import graphkit as gk
 from graphkit.cli import main
-from tests.tasks.papers import tables
+from tests.tasks.papers import tables, write
 
 pd = pytest.importorskip("pandas")
 
@@ -153,10 +153,7 @@ def test_wrong_columns_are_refused(options, message):
 
 def test_train_and_predict_in_a_shell(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "papers").mkdir()
-    nodes, edges = rated()
-    nodes.to_csv("papers/nodes.csv", index=False)
-    edges.to_csv("papers/edges.csv", index=False)
+    write(*rated())
     flags = "--model LinkPredictor --data papers --task.kind edge --task.label kind --task.edge_features [year]"
     assert main(["train", *flags.split(), "--trainer.max_epochs", "2", "--trainer.run_dir", "run"]) == 0
     assert main(["predict", "run", "papers", "--output", "out.csv"]) == 0

@@ -11,7 +11,7 @@ import torch
 
 import graphkit as gk
 from graphkit.cli import main
-from tests.tasks.papers import tables
+from tests.tasks.papers import tables, write
 
 pd = pytest.importorskip("pandas")
 
@@ -123,10 +123,7 @@ def test_a_networkx_graph():
 
 def test_train_and_predict_in_a_shell(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "papers").mkdir()
-    nodes, edges = tables()
-    nodes.to_csv("papers/nodes.csv", index=False)
-    edges.to_csv("papers/edges.csv", index=False)
+    write(*tables())
     flags = "--model LinkPredictor --data papers --task.kind link --task.metric hits@3 --trainer.max_epochs 2"
     assert main(["train", *flags.split(), "--trainer.run_dir", "run"]) == 0
     assert "test        hits@3" in capsys.readouterr().out

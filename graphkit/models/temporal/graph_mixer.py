@@ -20,10 +20,10 @@ class GraphMixer(EventModel):
 
     From `"Do We Really Need Complicated Model Architectures for Temporal Networks?"
     <https://openreview.net/forum?id=ayPPc0SyLv1>`_ (Cong et al., ICLR 2023): the link encoder,
-    :class:`~graphkit.nn.temporal.EventMixer`, reads the last :math:`K` events of a node, each as :math:`[\cos(\omega (t
-    - t_e)) \,\|\, e]` with frequencies that are not learnt, and mixes them by an MLP-Mixer to :math:`z_v(t)`; the score
-    is :math:`\mathrm{MLP}[z_u \,\|\, z_v]`.
-    The paper's node encoder averages features of neighbours, of which these streams have none, and is left out.
+    :class:`~graphkit.nn.temporal.EventMixer`, reads the last :math:`K` events of a node, each as
+    :math:`[\cos(\omega (t - t_e)) \,\|\, e]` with frequencies that are not learnt, and mixes them by an MLP-Mixer to
+    :math:`z_v(t)`; the score is :math:`\mathrm{MLP}[z_u \,\|\, z_v]`. The paper's node encoder averages features of
+    neighbours, of which these streams have none, and is left out.
 
     Args:
         num_nodes: The number of nodes.

@@ -44,11 +44,7 @@ class LayerCollaborationFF(ForwardForward):
     greedy = False
 
     @takes_arguments_of(ForwardForward, without=("loss", "alpha"))
-    def __init__(
-        self,
-        gamma: Literal["all", "preceding"] = "all",
-        **of_forward_forward: Any,
-    ) -> None:
+    def __init__(self, gamma: Literal["all", "preceding"] = "all", **of_forward_forward: Any) -> None:
         super().__init__(**of_forward_forward)
         self.gamma = gamma
 

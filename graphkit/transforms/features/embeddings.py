@@ -159,11 +159,7 @@ class DeepWalk(Node2Vec):
     checks = Checks([{"dim": 4, "walk_length": 5}], {}, None, _BY_NUMBER)
 
     @takes_arguments_of(Node2Vec, without=("p", "q"))
-    def __init__(
-        self,
-        dim: Count = 128,
-        **of_algorithm: Any,
-    ) -> None:
+    def __init__(self, dim: Count = 128, **of_algorithm: Any) -> None:
         super().__init__(dim, p=1.0, q=1.0, **of_algorithm)
 
 
