@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from graphkit.ops import backend
 from graphkit.ops.pattern import SparsityPattern
 from graphkit.ops.segment import reduce_groups, softmax_groups
 from graphkit.ops.traced import tracing
@@ -63,6 +65,24 @@ def row_sum(pattern: SparsityPattern, values: Tensor) -> Tensor:
         values: The values of its entries.
     """
     return cast(Any, pattern).row_sum(values) if pattern.traced else reduce_groups(values, pattern.groups, "sum")
+
+
+def row_products(states: Iterable[Tensor], count: int, a: Tensor, b: Tensor) -> Tensor:
+    r"""The products :math:`x_i \cdot a_i`, :math:`x_i \cdot b_i` and :math:`x_i \cdot x_i` of rows, ``[count, 3, N]``.
+
+    On the CPU each state is read once, as soon as it is made.
+
+    Args:
+        states: Rows ``[N, F]``, some after another.
+        count: How many states there are.
+        a: Other rows ``[N, F]``.
+        b: And others.
+    """
+    if backend.compiled(a, count * a.numel()):
+        from graphkit.ops import kernels
+
+        return torch.stack([kernels.row_products(x, a, b) for x in states])
+    return torch.stack([torch.stack([(x * other).sum(1) for other in (a, b, x)]) for x in states])
 
 
 class _Normalize(torch.autograd.Function):

@@ -12,6 +12,7 @@ from graphkit.core.constraints import Count, Positive
 from graphkit.core.reads import Reads
 from graphkit.ops import SparseMatrix, gcn_norm
 from graphkit.ops.polynomial import column_blocks, powers
+from graphkit.ops.rows import row_products
 from graphkit.transforms.base import Precompute, float_dtype
 
 _TINY = 1e-10  # the norm of a vector of zeros
@@ -80,12 +81,10 @@ class NodeAdaptiveCombination(Precompute):
 
     def scores(self, matrix: SparseMatrix, x: Tensor, limit: Tensor) -> Tensor:
         """How near features of each hop still are to those of the node, and how far from the component's."""
-        to_input, to_limit, squares = x.new_zeros(3, self.K + 1, len(x))
+        products = x.new_zeros(self.K + 1, 3, len(x))
         for columns, mean in zip(column_blocks(x), column_blocks(limit), strict=True):
-            for k, h in enumerate(powers(matrix, columns, self.K)):
-                to_input[k] += (h * columns).sum(1)
-                to_limit[k] += (h * mean).sum(1)
-                squares[k] += (h * h).sum(1)
+            products += row_products(powers(matrix, columns, self.K), self.K + 1, columns, mean)
+        to_input, to_limit, squares = products.unbind(1)
         norms = squares.sqrt().clamp_min(_TINY)
         return to_input / (norms * norms[0]) * (1 - to_limit / (norms * limit.norm(dim=1).clamp_min(_TINY)))
 
