@@ -6,7 +6,7 @@ first and second derivatives. The choice made by ``"auto"``:
 =====================  =====================================================  ================================
 operation              CPU                                                    CUDA
 =====================  =====================================================  ================================
-sparse times dense     CSR product (MKL; torch's own kernel without MKL)      CSR product (cuSPARSE) †
+sparse times dense     CSR product (MKL; torch's own kernel without MKL) *    CSR product (cuSPARSE) †
 the same, max and min  ``torch.sparse.mm(reduce=...)`` *                      Triton, else gather, then
                                                                               segment reduction
 sampled product        ``torch.sparse.sampled_addmm`` *                       ``torch.sparse.sampled_addmm`` †
@@ -21,9 +21,9 @@ scatter sum, max, min  as segment when the index is sorted, else              ``
 softmax                exponentials, then a sum and a gather *                the same
 =====================  =====================================================  ================================
 
-\* From 4 million numbers on, graphkit's own compiled kernels: max and min remember which entry reaches an extreme, the
-sampled product prefetches, softmax stores no sums per row. Loading their compiler would take longer than smaller
-operations do.
+\* From 2 million numbers on, graphkit's own compiled kernels: products keep a row's sums in registers, they and sampled
+ones prefetch, max and min remember which entry reaches an extreme, softmax stores no sums per row. Loading their
+compiler would take longer than smaller operations do.
 
 † Triton with ``use_backend("triton")``; elsewhere its kernels stand in where torch has none and would write a row per
 edge. They compute in single precision or wider, add in a fixed order, and none has been timed on a GPU yet:
@@ -55,7 +55,7 @@ _TORCH_NAME = {"sum": "sum", "max": "amax", "min": "amin"}
 _HAS_MKL = torch.backends.mkl.is_available()
 BLOCK = 2**18  # numbers per block: about a megabyte
 DEVICE_BLOCK = 2**26  # those of a GPU, whose kernels want many: a quarter of a gigabyte
-LARGE = 2**22  # numbers read: from here on a compiled kernel is worth loading numba
+LARGE = 2**21  # numbers read: from here on a compiled kernel is worth loading numba
 _choice: contextvars.ContextVar[str] = contextvars.ContextVar("graphkit_backend", default="auto")
 
 with warnings.catch_warnings():  # torch announces once per process that its CSR layout is in beta
@@ -175,6 +175,10 @@ def csr_mm(matrix: Tensor, x: Tensor) -> Tensor:
         return product.product(matrix.crow_indices(), matrix.col_indices(), matrix.values(), x)
     if x.is_cuda:
         return torch.mm(matrix, x)
+    if compiled(x, matrix._nnz() * x.size(1)):
+        from graphkit.ops import product_kernels
+
+        return product_kernels.product(matrix.crow_indices(), matrix.col_indices(), matrix.values(), x)
     if _HAS_MKL and x.dtype in (torch.float32, torch.float64):  # torch.mm would fill and copy a matrix of zeros first
         return x.new_empty(matrix.size(0), x.size(1)).addmm_(matrix, x, beta=0)
     return torch.sparse.mm(matrix, x, reduce="sum")
