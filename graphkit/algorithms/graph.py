@@ -57,8 +57,11 @@ class SimpleGraph:
         ends = (np.concatenate([source[apart], target[apart]]), np.concatenate([target[apart], source[apart]]))
         shape = (n, n)
         adjacency = coo_array((np.tile(weight[apart], 2), ends), shape).tocsr()
-        adjacency.data /= coo_array((np.ones(ends[0].size), ends), shape).tocsr().data
-        adjacency.eliminate_zeros()
+        if edge_weight is None:
+            adjacency.data[:] = 1.0
+        else:
+            adjacency.data /= coo_array((np.ones(ends[0].size), ends), shape).tocsr().data
+            adjacency.eliminate_zeros()
         return cls(adjacency)
 
     @property
@@ -70,6 +73,11 @@ class SimpleGraph:
     def degree(self) -> np.ndarray:
         """The number of neighbours of each node."""
         return np.diff(self.adjacency.indptr)
+
+    @cached_property
+    def weighted_degree(self) -> np.ndarray:
+        """The sum of the weights of each node's edges."""
+        return self.adjacency @ np.ones(self.num_nodes)
 
     @cached_property
     def component(self) -> np.ndarray:
@@ -133,6 +141,10 @@ class SimpleGraph:
         from scipy.sparse.csgraph import laplacian
 
         return laplacian(self.adjacency).tocsr()
+
+    def dense_laplacian(self) -> np.ndarray:
+        """The combinatorial Laplacian as an array."""
+        return np.diag(self.weighted_degree) - self.adjacency.toarray()
 
     def neighbours(self, room: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Lists of neighbours in one array, with space for ``room`` more in each.

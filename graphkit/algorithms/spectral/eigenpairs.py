@@ -34,7 +34,7 @@ def smallest_eigenpairs(
     from scipy.sparse.linalg import LinearOperator, lobpcg
 
     n, components = graph.num_nodes, graph.component_size.size
-    degree = np.asarray(graph.adjacency.sum(axis=1)).astype(float)
+    degree = graph.weighted_degree
     root = np.sqrt(np.where(degree > 0, degree, 1.0))
     known = min(count, components)
     nulls = np.zeros((n, known))

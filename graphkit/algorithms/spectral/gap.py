@@ -41,9 +41,8 @@ def gap(graph: SimpleGraph, seed: int = 0) -> float:
     n = graph.num_nodes
     if n < 2 or graph.component_size.size > 1:
         return 0.0
-    degree = np.asarray(graph.adjacency.sum(axis=1)).astype(float)
     if n <= DENSE_NODES:
-        root = 1 / np.sqrt(degree)
+        root = 1 / np.sqrt(graph.weighted_degree)
         matrix = np.eye(n) - root[:, None] * graph.adjacency.toarray() * root
         return float(np.linalg.eigvalsh(matrix)[1])
     return float(smallest_eigenpairs(graph, 2, 1e-6, seed)[0][1])

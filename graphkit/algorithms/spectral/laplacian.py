@@ -22,7 +22,7 @@ def pseudo_inverse(graph: SimpleGraph) -> np.ndarray:
     n = graph.num_nodes
     if n == 1:
         return np.zeros((1, 1))
-    matrix = graph.laplacian().toarray()
+    matrix = graph.dense_laplacian()
     scale = matrix.trace() / n
     matrix += scale / n
     factor, failed = dpotrf(matrix.T, lower=1, overwrite_a=1, clean=0)

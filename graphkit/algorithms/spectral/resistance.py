@@ -115,7 +115,7 @@ def commute_time(edge_index: Tensor, pairs: Tensor | None = None, **rest: Any) -
         tensor([8.], dtype=torch.float64)
     """
     graph, resistance = _squared("commute_time", edge_index, pairs, **rest)
-    volume = np.bincount(graph.component, weights=np.asarray(graph.adjacency.sum(axis=1)))[graph.component]
+    volume = np.bincount(graph.component, weights=graph.weighted_degree)[graph.component]
     of_source = torch.from_numpy(np.where(volume > 0, volume, 1.0))  # an isolated node is infinitely far all the same
     return resistance * (of_source[:, None] if pairs is None else of_source[pairs[0]])
 

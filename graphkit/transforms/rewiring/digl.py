@@ -112,13 +112,13 @@ def _pagerank(graph: SimpleGraph, alpha: float) -> Iterator[tuple[np.ndarray, np
     :math:`K = (1 - \alpha) L + \alpha \tilde D` is the Laplacian of a graph in which each node is also joined to the
     ground, a further node, by :math:`\alpha \tilde d_v`.
     """
-    from scipy.sparse import block_array, coo_array, diags_array
+    from scipy.sparse import block_array, coo_array
 
     n = graph.num_nodes
-    degree = np.asarray(graph.adjacency.sum(axis=1)) + 1.0
+    degree = graph.weighted_degree + 1.0
     root = np.sqrt(degree)
     if n <= DENSE_NODES:
-        inverse = np.linalg.inv(((1 - alpha) * graph.laplacian() + diags_array(alpha * degree)).toarray())
+        inverse = np.linalg.inv((1 - alpha) * graph.dense_laplacian() + np.diag(alpha * degree))
         yield np.arange(n), alpha * root[:, None] * inverse * root
         return
     ground = coo_array(alpha * degree[:, None])
