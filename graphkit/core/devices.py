@@ -112,8 +112,8 @@ def on_cpu(function: Callable[P, R]) -> Callable[P, R]:
 def _device(value: Any) -> torch.device | None:
     if isinstance(value, Tensor):
         return value.device
-    if isinstance(value, Data):
-        return next((part.device for part in value.to_dict().values() if isinstance(part, Tensor)), None)
-    if isinstance(value, list | tuple):
-        return next((device for device in map(_device, value) if device is not None), None)
+    parts = value.to_dict().values() if isinstance(value, Data) else value if isinstance(value, list | tuple) else ()
+    for part in parts:
+        if (device := _device(part)) is not None:
+            return device
     return None

@@ -58,11 +58,11 @@ def as_graph(data: Any, where: str) -> Data:
     if not isinstance(data, Data):
         remedy = _remedy(data, "see torch_geometric.data.Data")
         raise TypeError(f"{where}: the graph is a {type(data).__name__}, not a PyG Data; {remedy}")
-    changed = {}
-    for key, old in data.to_dict().items():
+    given, changed = data.to_dict(), {}
+    for key, old in given.items():
         if not _is_usual(key, old) and (new := _usual(key, old, where)) is not old:
             changed[key] = new
-    if data.get("adj_t") is not None:
+    if given.get("adj_t") is not None:
         changed |= _from_adjacency(data, where)
     if not changed:
         return data

@@ -60,8 +60,10 @@ def unread(reads: Reads, data: Data) -> list[str]:
         ['direction']
     """
     told = ["edge_weight"] if not reads.edge_weight and says_something(data, "edge_weight") else []
+    if reads.direction:
+        return told
     edge_index = data.get("edge_index")  # of a mapped graph it would take all files to tell
-    if not reads.direction and edge_index is not None:
+    if edge_index is not None:
         there, back = (edge_index * int(data.num_nodes or 0) + edge_index.flip(0)).sort(dim=1).values
         if not torch.equal(there, back) and not torch.equal(there.unique_consecutive(), back.unique_consecutive()):
             told.append("direction")

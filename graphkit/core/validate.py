@@ -118,9 +118,6 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
     """
     import torch
 
-    from graphkit.core.caching import of_tensor
-    from graphkit.core.devices import Asked
-
     if edge_index.dtype not in (torch.int64, torch.int32):
         raise TypeError(
             f"{where}: edge_index has dtype {edge_index.dtype}, but node ids must be integers of 32 or 64 bits; use "
@@ -134,7 +131,7 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
     if edge_index.numel() == 0 or torch.compiler.is_compiling():  # ids are no matter of tracers
         return
     sizes = (num_nodes, num_nodes) if isinstance(num_nodes, int) else num_nodes
-    lowest, highest = of_tensor(edge_index, "range", lambda: Asked(edge_index.aminmax())).values
+    lowest, highest = _range(edge_index)
     if lowest >= 0 and highest < min(sizes):
         return
     low, high = edge_index.amin(1).tolist(), edge_index.amax(1).tolist()
@@ -147,12 +144,20 @@ def check_edge_index(edge_index: Tensor, num_nodes: int | tuple[int, int], where
             )
 
 
+def _range(ids: Tensor) -> list[int]:
+    if ids.is_cpu:
+        lowest, highest = ids.aminmax()
+        return [int(lowest), int(highest)]
+    from graphkit.core.caching import of_tensor
+    from graphkit.core.devices import Asked
+
+    return of_tensor(ids, "range", lambda: Asked(ids.aminmax())).values
+
+
 def all_finite(values: Tensor) -> bool:
     """Whether there is neither NaN nor infinity; a sum tells at once, unless large numbers overflow in it."""
-    import torch
-
     values = values.detach() if values.requires_grad else values
-    return math.isfinite(values.sum().item()) or bool(torch.isfinite(values).all())
+    return math.isfinite(values.sum().item()) or bool(values.isfinite().all())
 
 
 def check_features(x: Tensor, where: str, num_rows: int | None = None, codes: bool = False) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import warnings
 from abc import abstractmethod
-from typing import Any, NoReturn, cast
+from collections import OrderedDict
+from typing import Any, NoReturn, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
-from torch_geometric.inspector import Inspector
 from torch_geometric.nn import MessagePassing, inits
 from torch_geometric.utils import is_sparse
 
@@ -17,7 +18,9 @@ from graphkit.core.overriding import as_written, has_hooks
 from graphkit.core.validate import unknown_name
 from graphkit.ops import SparseMatrix, SparsityPattern, gcn_norm, sparsity_pattern
 
+T = TypeVar("T")
 _PARTS = (Tensor, nn.Module)
+_COLLECTIONS = (dict, OrderedDict, list, set)
 _OF_PYG = [name for name in inspect.signature(MessagePassing.__init__).parameters if name != "self"]
 
 
@@ -58,12 +61,13 @@ class Layer(Checked, MessagePassing):
     cached = False
     fast_aggr: tuple[Any, ...] = ("add", "sum", None)  # what products of matrices stand for
     _own_messages = False
-    _signatures: dict[str, Any]
+    _begun: dict[Any, Any]  # a layer of the class for each of its arguments, without anything of its own
     _cached_edge_index: tuple[Tensor, Tensor | None] | None = None  # as PyG names them; nothing is read from them
     _cached_adj_t: None = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        cls._begun = {}
         if not cls.__module__.startswith("graphkit."):
             cls._own_messages |= not {"message", "aggregate", "update", "propagate"}.isdisjoint(vars(cls))
             if "message_and_aggregate" in vars(cls) and not cls._own_messages:
@@ -75,9 +79,18 @@ class Layer(Checked, MessagePassing):
         for name in (name for name in kwargs if name not in _OF_PYG):
             taken = [each for each in inspect.signature(type(self)).parameters if each != "kwargs"]
             raise TypeError(f"{type(self).__name__}: {unknown_name(name, [*taken, *_OF_PYG], 'argument')}")
-        super().__init__(aggr, **kwargs)
-        if "_signatures" not in vars(type(self)):
-            type(self)._signatures = dict(self.inspector._signature_dict)
+        following = super().__init__  # of another base, where a subclass has one
+        plain = all(type(value) in (str, int, type(None)) for value in (aggr, *kwargs.values()))
+        if not plain or following.__func__ is not MessagePassing.__init__:
+            following(aggr, **kwargs)
+            return
+        key = aggr, *kwargs.items(), torch.get_deterministic_debug_mode()
+        if key not in self._begun:  # PyG looks at all methods for each new layer, which takes a millisecond
+            begun = object.__new__(type(self))
+            MessagePassing.__init__(begun, aggr, **kwargs)
+            self._begun[key] = begun
+        begun = self._begun[key]
+        self.__dict__.update(_twin(begun).__dict__, inspector=_twin(begun.inspector))
 
     def __setattr__(self, name: str, value: Any) -> None:
         """As of any module; what is no part of it (PyG sets some thirty) needs no look at what tensors it may be."""
@@ -107,17 +120,6 @@ class Layer(Checked, MessagePassing):
         raise TypeError(
             f"{type(self).__name__} cannot be scripted; use torch.compile, torch.export, or torch.jit.trace"
         )
-
-    @property
-    def inspector(self) -> Inspector:
-        """What PyG knows of the signatures of the layer's methods."""
-        return self.__dict__["inspector"]
-
-    @inspector.setter
-    def inspector(self, made: Inspector) -> None:
-        """PyG makes one for every layer, which would look for a millisecond; most signatures are those of the class."""
-        made._signature_dict.update(vars(type(self)).get("_signatures", {}))
-        self.__dict__["inspector"] = made
 
     def register_message_and_aggregate_forward_pre_hook(self, hook: Any) -> Any:
         """Refuse a hook that would never be called."""
@@ -271,6 +273,16 @@ class Layer(Checked, MessagePassing):
                 "masks are for the edges that the model is called with"
             )
         return mask if edge_id is None else mask[edge_id.clamp(min=0)].masked_fill(edge_id < 0, 1.0)
+
+
+def _twin(thing: T) -> T:
+    """A copy of a module without parameters, or of another object, with collections and parts of its own."""
+    twin = object.__new__(type(thing))
+    own = vars(twin)
+    own.update({name: value.copy() if type(value) in _COLLECTIONS else value for name, value in vars(thing).items()})
+    for name, part in own.get("_modules", {}).items():
+        own["_modules"][name] = _twin(part)
+    return twin
 
 
 def propagates_first(layer: nn.Module) -> bool:

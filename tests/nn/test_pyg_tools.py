@@ -10,6 +10,7 @@ from torch import nn as torch_nn
 from torch_geometric import nn as pyg
 from torch_geometric.data import Data
 from torch_geometric.explain.algorithm.utils import set_masks
+from torch_geometric.inspector import Inspector
 
 import graphkit.nn
 from graphkit.models import GCN, GIN, DRew
@@ -70,6 +71,34 @@ def test_a_layer_of_pygs_name_has_its_arguments_state_and_messages(name):
     torch.testing.assert_close(layers[0](X, edges, *given), layers[1](X, edges, *given))
     for of_own, of_theirs in zip(sent[: len(sent) // 2], sent[len(sent) // 2 :], strict=True):
         torch.testing.assert_close(of_own, of_theirs)
+
+
+@pytest.mark.parametrize("given", [{}, {"aggr": "max"}, {"aggr": "std", "flow": "target_to_source"}], ids=str)
+def test_layers_of_a_class_have_nothing_in_common_and_what_pyg_gives_each(given):
+    layers = [GCNConv(5, 3, **given) for _ in range(3)]
+    held = [_held(layer) for layer in layers]
+    plain = object.__new__(GCNConv)
+    pyg.MessagePassing.__init__(plain, **{"aggr": "add", **given})
+    assert all(_held(plain).keys() <= one.keys() for one in held)
+    assert not {id(one) for one in held[1].values()} & {id(one) for one in held[2].values()}
+    layers[1].explain = True
+    layers[1].register_message_forward_hook(lambda *_: torch.zeros(20, 3))
+    torch.testing.assert_close(layers[0](X, EDGES), _with_weights_of(layers[0], layers[2])(X, EDGES))
+
+
+def _held(thing, path=()):
+    """All that a layer holds and that can change, by where it stands."""
+    parts = vars(thing) if isinstance(thing, torch_nn.Module | Inspector) else thing
+    found = {path: thing} if path else {}
+    for name, part in parts.items() if isinstance(parts, dict) else ():
+        if isinstance(part, torch_nn.Module | Inspector | dict | list | set):
+            found |= _held(part, (*path, name))
+    return found
+
+
+def _with_weights_of(other, layer):
+    layer.load_state_dict(other.state_dict())
+    return layer
 
 
 @pytest.mark.parametrize("count", [2, 4])
