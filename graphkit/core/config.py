@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from graphkit.core.constraints import Checked
@@ -56,18 +54,3 @@ class Configurable(Checked):
             elif value != parameter.default:
                 parts.append(f"{parameter.name}={value!r}")
         return f"{type(self).__name__}({', '.join(parts)})"
-
-
-def shared_arguments(base: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of a function's arguments that another takes, too, by name: what it hands on as it is.
-
-    Args:
-        base: The other one, such as the base of a class whose constructor calls it.
-        given: ``locals()`` of the function.
-    """
-    return {name: given[name] for name in _names(base) if name in given}
-
-
-@functools.cache
-def _names(function: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(inspect.signature(function).parameters)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import torch
 from torch import Tensor
 
-from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Seed, checked
 from graphkit.tasks.base import Task
 from graphkit.tasks.split import Split
@@ -120,8 +119,9 @@ class FromTables(Task):
         names = [label] if isinstance(label, str) else list(label or ())
         table = nodes if cls.labelled == "nodes" else edges
         cls._check_label(table, names, target, place)
-        told = {"label": names, "of": cls.labelled, "split": split if isinstance(split, str) else None}
-        tables = Tables.learned(**shared_arguments(Tables.learned, locals()) | told)
+        columns = (id, features, categorical, texts, impute, standardize, ends, edge_weight, edge_features, directed)
+        part = split if isinstance(split, str) else None
+        tables = Tables.learned(nodes, edges, names, cls.labelled, part, *columns)
         y, kind, classes = labels_of(table, names, target, place) if names else (torch.ones(len(table)), None, None)
         made = tables.graph(nodes, edges, labels=None if cls.labelled == "nodes" else y)
         shares = classes_to_share(y, classes is not None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from graphkit.core.checks import Checks
-from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.graph_free.mlp import MLP
 from graphkit.models.stack import Norm
@@ -61,4 +60,6 @@ class DeepSets(MLP):
         readout_kwargs: dict[str, Any] | None = None,
         input_dropout: Probability | None = None,
     ) -> None:
-        super().__init__(**shared_arguments(MLP, locals()))
+        head = dict[str, Any](readout=readout, readout_kwargs=readout_kwargs, head_layers=head_layers)
+        widths = (in_channels, hidden_channels, num_layers, out_channels)
+        super().__init__(*widths, dropout, act, norm, input_dropout=input_dropout, **head)

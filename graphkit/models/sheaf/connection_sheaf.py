@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks, untraced
-from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, Probability
 from graphkit.models.base import State
 from graphkit.models.sheaf.sheaf_diffusion import UNTRACED, SheafDiffusion
@@ -67,7 +68,9 @@ class ConnectionSheaf(SheafDiffusion):
         readout: str | None = None,
         connection: Connection = "features",
     ) -> None:
-        super().__init__(**shared_arguments(SheafDiffusion, locals()), maps="identity", frozen=True)
+        sizes = (in_channels, hidden_channels, num_layers, out_channels, stalk_dim)
+        rest = dict[str, Any](act=act, second_linear=second_linear, readout=readout)
+        super().__init__(*sizes, "identity", dropout, input_dropout, **rest, frozen=True)
         self.connection = connection
 
     def laplacian(self, i: int, history: list[State], batch: Data) -> SheafLaplacian:

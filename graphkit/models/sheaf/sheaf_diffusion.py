@@ -11,7 +11,6 @@ from torch_geometric.nn.resolver import activation_resolver
 from torch_geometric.transforms import BaseTransform, Compose
 
 from graphkit.core.checks import Checks, untraced
-from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Activation, Channels, Count, OneOf, Positive, Probability
 from graphkit.core.reads import Reads
 from graphkit.models.base import LayeredModel, State
@@ -187,9 +186,9 @@ class SheafDiffusion(LayeredModel):
         return SheafFlow(self._learner(), solver, self.left_weights, self.right_weights, self.act)
 
     def _learner(self) -> SheafLearner:
-        named = {"channels": self.hidden_channels, "sparse": self.sparse_learner, "act": self.learner_act}
-        named["official_sparse"] = self.official_sparse_learner
-        return SheafLearner(**shared_arguments(SheafLearner, vars(self)) | named)
+        maps = (self.maps, self.orthogonal, self.edge_weights, self.normalize, self.low_pass, self.high_pass)
+        sums = (self.sparse_learner, self.official_sparse_learner, self.official_fixed_scale)
+        return SheafLearner(self.stalk_dim, self.width, self.hidden_channels, *maps, self.learner_act, *sums)
 
     def outputs(self, batch: Data) -> Tensor:
         with self._sheaf.block():

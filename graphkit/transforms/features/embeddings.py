@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +11,6 @@ from torch_geometric.data import Data
 
 from graphkit import algorithms
 from graphkit.core.checks import Checks
-from graphkit.core.config import shared_arguments
 from graphkit.core.constraints import Count, Seed
 from graphkit.core.data_folder import results_folder
 from graphkit.core.docstrings import arguments_of
@@ -40,9 +38,9 @@ class _Embedding(NodeFeatures):
     def _keep(self, **arguments: Any) -> None:
         self.__dict__.update(arguments)
 
-    def _options(self, embed: Callable[..., Tensor]) -> dict[str, Any]:
+    def _options(self) -> dict[str, Any]:
         """The arguments of the transform, which are those of the algorithm by the same names."""
-        return shared_arguments(embed, vars(self))
+        return {name: value for name, value in self.config().items() if name != "cat"}
 
 
 @arguments_of(algorithms.fastrp)
@@ -89,7 +87,7 @@ class FastRP(_Embedding):
         if self.ids is not None and self.ids not in data:
             raise ValueError(f"FastRP: ids={self.ids!r}, but the graph has no such attribute")
         ids = {"ids": None if self.ids is None else data[self.ids]}
-        return algorithms.fastrp(*self._graph(data), **self._options(algorithms.fastrp) | ids)
+        return algorithms.fastrp(*self._graph(data), **self._options() | ids)
 
 
 @arguments_of(algorithms.node2vec)
@@ -129,7 +127,7 @@ class Node2Vec(_Embedding):
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
-        options = self._options(algorithms.node2vec)
+        options = self._options() | {"p": self.p, "q": self.q}
         return algorithms.node2vec(*self._graph(data), **options, checkpoint=self._checkpoint(data))
 
     def _checkpoint(self, data: Data) -> Path | None:
@@ -201,7 +199,7 @@ class LINE(_Embedding):
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
-        return algorithms.line(*self._graph(data), **self._options(algorithms.line))
+        return algorithms.line(*self._graph(data), **self._options())
 
 
 @arguments_of(algorithms.netmf)
@@ -244,4 +242,4 @@ class NetMF(_Embedding):
 
     def columns(self, data: Data) -> Tensor:
         """The embedding of each node."""
-        return algorithms.netmf(*self._graph(data), **self._options(algorithms.netmf))
+        return algorithms.netmf(*self._graph(data), **self._options())
