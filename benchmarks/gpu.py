@@ -44,7 +44,7 @@ LAYERS = {
 
 # Why the host has to wait on a graph that it knows, by file; a wait elsewhere is a fault.
 REASONS = {
-    "nn/implicit/minimize.py": "how many steps there are follows from the gradient that is left",
+    "nn/implicit/looks.py": "whether the search is over, on the way there and on the way back",
     "graphkit/models/adapter.py": "PyG's own module looks for self-loops in every layer",
 }
 

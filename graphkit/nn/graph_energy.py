@@ -16,6 +16,7 @@ from graphkit.core.constraints import Channels, Checked, Count, NonNegative, Pos
 from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
 from graphkit.core.validate import checked_edge_attr
+from graphkit.nn.implicit.looks import Looks
 from graphkit.nn.implicit.minimize import Convex, Solver, conjugate_gradients, minimize
 from graphkit.nn.implicit.root import implicit_root
 from graphkit.nn.linear import torch_linear
@@ -67,6 +68,7 @@ class GraphEnergy(Checked, nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
         self.solver, self.tol, self.max_iterations = solver, tol, max_iterations
         self.residual, self.iterations = 0.0, 0
+        self._forward_looks, self._backward_looks = Looks(), Looks()
 
     @abstractmethod
     def energy(self, x: Tensor, edge_index: Tensor, edge_attr: Tensor | None = None) -> Convex:
@@ -89,7 +91,7 @@ class GraphEnergy(Checked, nn.Module):
         energy = self.energy(x, edge_index, edge_attr)
         if start is None:
             start = x.new_zeros(x.size(0), self.out_channels)
-        minimum = minimize(energy, start, self.solver, self.tol, self.max_iterations)
+        minimum = minimize(energy, start, self.solver, self.tol, self.max_iterations, self._forward_looks)
         self.residual, self.iterations = minimum.residual, minimum.iterations
         h = minimum.state
         if not torch.is_grad_enabled():
@@ -97,7 +99,8 @@ class GraphEnergy(Checked, nn.Module):
 
         def solve(grad: Tensor) -> Tensor:
             with torch.no_grad():
-                return conjugate_gradients(energy.hessian(h), grad, torch.finfo(h.dtype).eps)
+                eps = torch.finfo(h.dtype).eps
+                return conjugate_gradients(energy.hessian(h), grad, eps, self._backward_looks)
 
         return implicit_root(h, energy.gradient(h), solve)
 
@@ -248,10 +251,11 @@ class _Edgewise(Convex):
 
     def curvature(self) -> float:
         degrees = self.pattern.in_degree, self.pattern.out_degree
-        into, out = (float(degree.max()) if degree.numel() else 0.0 for degree in degrees)
         with torch.no_grad():
-            m1, m2, u1, u2 = (float(torch.linalg.matrix_norm(m, 2)) for m in (self.m1, self.m2, self.u1, self.u2))
-            largest, share = float(self.weight.max()) / 4, float((self.weight @ self.u1).max()) / 4
+            into, out = (degree.max() if degree.numel() else degree.new_zeros(()) for degree in degrees)
+            norms = (torch.linalg.matrix_norm(m, 2) for m in (self.m1, self.m2, self.u1, self.u2))
+            numbers = (into, out, *norms, self.weight.max() / 4, (self.weight @ self.u1).max() / 4)
+            into, out, m1, m2, u1, u2, largest, share = torch.stack([n.double() for n in numbers]).tolist()
         messages = into * m1 + math.sqrt(into * out) * m2
         of_message = share * (math.sqrt(into) * m1 + math.sqrt(out) * m2) ** 2
         return self.tau + largest * (u1 * messages + u2) ** 2 + of_message

@@ -1,10 +1,11 @@
-"""Solvers on a GPU: the answers of the CPU, and a wait per attempted step at most."""
+"""Solvers on a GPU: the answers of the CPU, and few waits."""
 
 import pytest
 import torch
 
 from graphkit.nn import GraphDiffusion
 from graphkit.nn.diffusivity_exact import exact_diffusion
+from graphkit.nn.implicit.looks import Looks
 from graphkit.nn.implicit.minimize import Convex, conjugate_gradients, minimize
 from graphkit.nn.ode import ODESolver
 from graphkit.ops import SparseMatrix
@@ -96,32 +97,80 @@ def test_equations_know_their_bounds(diffusivity, waits, bounded_rate, gpu):
     assert counted == [number + (not bounded_rate) for number in waits], str(counts)
 
 
-def test_conjugate_gradients_wait_when_steps_have_doubled(gpu):
+def test_conjugate_gradients_wait_once_where_the_number_of_steps_is_known(gpu):
     torch.manual_seed(0)
     a, b = torch.randn(12, 12, dtype=torch.float64), torch.randn(12, dtype=torch.float64)
     a = a @ a.t() + torch.eye(12, dtype=torch.float64)
     expected = conjugate_gradients(lambda x: a @ x, b, 1e-13)
-    on_device, products = a.to(gpu.device), []
-    with gpu.counting() as counts:
-        actual = conjugate_gradients(lambda x: products.append(1) or on_device @ x, b.to(gpu.device), 1e-13)
-    assert torch.equal(actual.cpu(), expected)
-    assert len(products) == 4 * 2 ** (counts.num_waits - 1) >= 12
-    assert torch.equal(conjugate_gradients(lambda x: x, 0 * b.to(gpu.device), 1e-13).cpu(), 0 * b)
+    on_device, products, looks, num_waits = a.to(gpu.device), [], Looks(), []
+    for _ in range(2):
+        with gpu.counting() as counts:
+            actual = conjugate_gradients(lambda x: products.append(1) or on_device @ x, b.to(gpu.device), 1e-13, looks)
+        assert torch.equal(actual.cpu(), expected)
+        num_waits.append(counts.num_waits)
+    assert looks.rounds >= 12
+    assert num_waits == [1 + (looks.rounds - 4).bit_length(), 1]  # after 4 steps, then 1, 2, 4, ... later
+    assert len(products) == 4 + 2 ** (num_waits[0] - 1) - 1 + looks.rounds
+    assert torch.equal(conjugate_gradients(lambda x: x, 0 * b.to(gpu.device), 1e-13, looks).cpu(), 0 * b)
 
 
-def test_newton_waits_once_per_attempted_step(gpu):
-    energy, start = Quartic(torch.tensor([3.0, -2.0], dtype=torch.float64, device=gpu.device)), torch.zeros(2)
-    with gpu.counting() as counts:
-        minimum = minimize(energy, start.double().to(gpu.device), "newton", 1e-8)
-    torch.testing.assert_close(minimum.state.cpu(), minimize(energy.cpu(), start.double(), "newton", 1e-8).state)
-    assert counts.num_waits <= energy.gradients  # those of the first state and the last besides
+@pytest.mark.parametrize("solver", ["newton", "descent"])
+@pytest.mark.parametrize("start", [0.0, 9.0])
+def test_a_search_waits_once_where_the_number_of_rounds_is_known(start, solver, gpu):
+    energy = Quartic(torch.tensor([3.0, -2.0], dtype=torch.float64, device=gpu.device))
+    start, looks, num_waits = torch.full((2,), start, dtype=torch.float64), Looks(), []
+    expected = minimize(energy.cpu(), start, solver, 1e-8)
+    for _ in range(2):
+        with gpu.counting() as counts:
+            actual = minimize(energy, start.to(gpu.device), solver, 1e-8, looks=looks)
+        num_waits.append(counts.num_waits)
+        torch.testing.assert_close(actual.state.cpu(), expected.state, rtol=1e-9, atol=1e-12)
+        assert actual.residual == pytest.approx(expected.residual, rel=1e-6)
+        assert actual.iterations == expected.iterations > 2
+    assert num_waits == [1 + (looks.rounds - 4).bit_length(), 1]
+
+
+def test_searches_that_end_at_once_or_never(gpu):
+    start = torch.tensor([1.0, 5.0], dtype=torch.float64, device=gpu.device)
+    flat = minimize(Quartic(0 * start), start)  # no gradient at zero
+    assert (flat.state.tolist(), flat.residual, flat.iterations) == ([0.0, 0.0], 0.0, 0)
+    assert minimize(Quartic(start), start).iterations == 0
+    for solver in ("newton", "descent"):
+        with pytest.raises(RuntimeError, match=rf"solver='{solver}' left \S+ of the gradient after 2 iterations"):
+            minimize(Quartic(start), 0 * start, solver, max_iterations=2)
+        with pytest.raises(RuntimeError, match="left nan of the gradient after 0 iterations"):
+            minimize(Quartic(start * float("nan")), start, solver)
+
+
+def test_steps_are_halved_as_on_the_cpu(gpu):
+    energy, start = Steep(), torch.tensor([3.0, -4.0], dtype=torch.float64)
+    expected = minimize(energy, start, tol=1e-12)
+    actual = minimize(energy, start.to(gpu.device), tol=1e-12)
+    torch.testing.assert_close(actual.state.cpu(), expected.state, rtol=1e-9, atol=1e-12)
+    assert actual.iterations == expected.iterations
+
+
+class Steep(Convex):
+    """The sum of sqrt(1 + (h - 1)^2) + (h - 1)^2 / 200, on which a whole step of Newton's goes too far."""
+
+    def value(self, h):
+        return ((1 + (h - 1).square()).sqrt() + (h - 1).square() / 200).sum()
+
+    def gradient(self, h):
+        return (h - 1) / (1 + (h - 1).square()).sqrt() + (h - 1) / 100
+
+    def hessian(self, h):
+        return lambda v: v * ((1 + (h - 1).square()) ** -1.5 + 1 / 100)
+
+    def curvature(self):
+        return 1.01
 
 
 class Quartic(Convex):
     """The sum of (h - c)^2 / 2 + (h - c)^4 / 4."""
 
     def __init__(self, centre):
-        self.centre, self.gradients = centre, 0
+        self.centre = centre
 
     def cpu(self):
         return Quartic(self.centre.cpu())
@@ -130,7 +179,6 @@ class Quartic(Convex):
         return ((h - self.centre).square() / 2 + (h - self.centre) ** 4 / 4).sum()
 
     def gradient(self, h):
-        self.gradients += 1
         return h - self.centre + (h - self.centre) ** 3
 
     def hessian(self, h):

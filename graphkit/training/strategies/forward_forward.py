@@ -296,16 +296,16 @@ class ForwardForward(LabelInput):
         matrix = self.propagation(graph, h.shape[0], h.dtype)
         if matrix is None:
             return None
-        if graphs.columns is not None and i == 0:
+        if graphs.columns is not None:
+            matrix = matrix if rows is None else graphs.judged_rows(matrix)
+            if i > 0:
+                return torch.stack([aggregate(matrix, history[-1]) for history in histories])
             scale = inverse_lengths(self.model.encode(graph)).unsqueeze(1)  # that of all hypotheses
-            chosen = matrix if rows is None else matrix.select_rows(rows)
-            left = torch.stack([chosen @ (own * scale) for own in graphs.columns - graphs.columns[:1]])
+            left = torch.stack([matrix @ (own * scale) for own in graphs.columns - graphs.columns[:1]])
             k = self.num_classes
             eye = torch.eye(k, dtype=left.dtype, device=left.device)
             right = torch.cat([left.new_zeros(k, h.shape[1] - k), eye], dim=1)
-            return Variants(aggregate(matrix, h, rows), left, right)
-        if graphs.columns is not None:
-            return torch.stack([aggregate(matrix, history[-1], rows) for history in histories])
+            return Variants(aggregate(matrix, h), left, right)
         others = (self.propagation(graphs.graph(v), h.shape[0], h.dtype) for v in range(1, graphs.count))
         matrices: list[Any] = [matrix, *others]
         if rows is not None and (graphs.shared or (i == 0 and self.append_label == "none")):

@@ -13,12 +13,14 @@ from torch import Tensor
 from torch_geometric.data import Data
 
 from graphkit.core.attributes import attributes_of, take
+from graphkit.core.caching import Caching
+from graphkit.ops import SparseMatrix
 
 Histories = list[list[Any]]
 
 
 @dataclass
-class LabelledGraphs:
+class LabelledGraphs(Caching):
     """Graphs that differ only in the labels that they show; the first shows the right ones while training.
 
     Attributes:
@@ -36,6 +38,14 @@ class LabelledGraphs:
     columns: Tensor | None
     extra: Callable[[int], Tensor] | None = None
     shared: bool = False
+
+    def judged_rows(self, matrix: SparseMatrix) -> SparseMatrix:
+        """The rows of a constant matrix that belong to the nodes that are judged."""
+
+        def select(rows: Tensor, values: Tensor | None) -> SparseMatrix:
+            return SparseMatrix(matrix.pattern, values).select_rows(rows)
+
+        return self.cached(("rows", matrix.pattern), select, self.rows, matrix.values)
 
 
 class LazyHistories:
