@@ -335,18 +335,19 @@ def _kernels(
         )
     if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
         return None
-    from graphkit.ops import attention_calls as calls
+    from graphkit.ops import attention_calls, attention_products
 
     heads, width = like.shape[1], 1 if form == "additive" else like.shape[2]
     channels = 0 if value is None else value.shape[2]
-    call = calls.Call(_FORMS.index(form), _NORMALIZATIONS.index(normalize), slope, heads, width, channels)
+    call = attention_calls.Call(_FORMS.index(form), _NORMALIZATIONS.index(normalize), slope, heads, width, channels)
+    calls = attention_products if attention_products.applies(call, inputs) else attention_calls
+    rows = pattern.rowptr, pattern.col
 
-    def forward(*inputs: Any) -> tuple[Tensor, list[Tensor]]:
-        out, stats = calls.attend(pattern.rowptr, pattern.col, call, inputs)
-        return out, [stats]
+    def forward(*inputs: Any) -> tuple[Tensor, Sequence[Tensor]]:
+        return calls.attend(rows, call, inputs)
 
     def backward(inputs: Any, kept: Any, grad: Tensor) -> list[Tensor | None]:
-        rows, columns = (pattern.rowptr, pattern.col), (pattern.colptr, (pattern.csc_row, pattern.csc_perm))
-        return [*calls.attend_backward(rows, columns, call, inputs, kept[0], grad), None]
+        columns = pattern.colptr, (pattern.csc_row, pattern.csc_perm)
+        return [*calls.attend_backward(rows, columns, call, inputs, kept, grad), None]
 
     return forward, backward

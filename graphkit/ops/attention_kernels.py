@@ -146,14 +146,14 @@ def _score_backward(by_row: bool, call: Any, parts: Any, t: int, s: int, e: int,
 
 
 @part_of_kernel
-def _positive(norm: int, scores: Any, size: int) -> None:
+def _positive(norm: int, scores: Any, start: int, stop: int) -> None:
     """The function of scores that a normalisation divides by its sum, in place."""
     half, four = scores.dtype.type(0.5), scores.dtype.type(4)
     if norm == SOFTMAX:
-        for i in range(size):
+        for i in range(start, stop):
             scores[i] = exp(scores[i])
     elif norm == SQUAREPLUS:
-        for i in range(size):
+        for i in range(start, stop):
             scores[i] = half * (scores[i] + math.sqrt(scores[i] * scores[i] + four))
 
 
@@ -165,8 +165,11 @@ def _subtract(scores: Any, i: int, stats: Any, q: int, heads: int) -> None:
 
 
 @part_of_kernel
-def _weights(call: Any, count: int, scores: Any, stats: Any, q: int) -> None:
-    """Turn the scores of a row into weights; keep the largest and one over the sum of what they are shares of."""
+def _weights(call: Any, start: int, stop: int, scores: Any, stats: Any, q: int) -> None:
+    """Turn the scores of a row into weights; keep the largest and one over the sum of what they are shares of.
+
+    The scores of its entries from ``start`` to ``stop`` stand together.
+    """
     _, norm, _, heads, _, _ = _told(call)
     zero, one = scores.dtype.type(0), scores.dtype.type(1)
     for head in range(0, heads, WIDTH):
@@ -174,22 +177,22 @@ def _weights(call: Any, count: int, scores: Any, stats: Any, q: int) -> None:
         top = spread(zero)
         if norm == SOFTMAX:
             top = spread(scores.dtype.type(-np.finfo(scores.dtype).max))
-            for k in range(count):
+            for k in range(start, stop):
                 top = lanes.larger(top, load(scores, k * heads + head, n))
         store(stats, q + head, top, n)
     if norm != NONE:
-        for k in range(count):
+        for k in range(start, stop):
             _subtract(scores, k * heads, stats, q, heads)
-        _positive(norm, scores, count * heads)
+        _positive(norm, scores, start * heads, stop * heads)
     for head in range(0, heads, WIDTH):
         n = heads - head
         share = spread(one)
         if norm != NONE:
             amount = spread(scores.dtype.type(EPS))
-            for k in range(count):
+            for k in range(start, stop):
                 amount = amount + load(scores, k * heads + head, n)
             share = share / amount
-            for k in range(count):
+            for k in range(start, stop):
                 store(scores, k * heads + head, load(scores, k * heads + head, n) * share, n)
         store(stats, q + heads + head, share, n)
 
@@ -210,7 +213,7 @@ def attend(
             _bring(source, wide, col, e)
             _bring(value, broad, col, e)
             _score(call, parts, row * wide, col[e] * wide, e * wide, pieces, scores, k * heads)
-        _weights(call, count, scores, stats, row * 3 * heads)
+        _weights(call, 0, count, scores, stats, row * 3 * heads)
         for i in range(count * heads):
             if weights.size:
                 weights[first * heads + i] = scores[i]
@@ -223,6 +226,14 @@ def attend(
                 add_to(out, row * broad + shift, scores[i + head], value, col[first + k] * broad + shift, channels)
                 if edge_value.size:
                     add_to(out, row * broad + shift, scores[i + head], edge_value, e + shift, channels)
+
+
+@_jit
+def normalize(start: int, stop: int, ptr: Any, call: Any, scores: Any, stats: Any) -> None:
+    """Turn the scores of all entries into weights, in place."""
+    heads = number(call[3])
+    for row in range(start, stop):
+        _weights(call, ptr[row], ptr[row + 1], scores, stats, row * 3 * heads)
 
 
 @part_of_kernel
@@ -251,6 +262,24 @@ def _score_gradient(norm: int, positive: Any, share: Any, of_weight: Any, mean: 
 
 
 @_jit
+def normalize_backward(start: int, stop: int, ptr: Any, call: Any, weights: Any, stats: Any, grad: Any) -> None:
+    """Turn the gradients of weights into those of scores, in place."""
+    _, norm, slope, heads, _, _ = _told(call)
+    one = stats.dtype.type(1)
+    for row in range(start, stop):
+        for head in range(0, heads, WIDTH):
+            n, mean = heads - head, spread(stats.dtype.type(0))
+            share = load(stats, (row * 3 + 1) * heads + head, n)
+            for k in range(ptr[row], ptr[row + 1]):
+                mean = mean + load(weights, k * heads + head, n) * load(grad, k * heads + head, n)
+            for k in range(ptr[row], ptr[row + 1]):
+                i = k * heads + head
+                positive = load(weights, i, n) / share
+                of_score = _score_gradient(norm, positive, share, load(grad, i, n), mean, one)
+                store(grad, i, spread(slope) * of_score, n)
+
+
+@_jit
 def rows_backward(
     start: int, stop: int, ptr: Any, col: Any, call: Any, parts: Any, values: Any, stats: Any, grads: Any, of: Any
 ) -> None:
@@ -269,7 +298,7 @@ def rows_backward(
             _bring(values[0], broad, col, e)
             _score(call, parts, t, col[e] * wide, e * wide, pieces, positive, k * heads)
             _subtract(positive, k * heads, stats, top, heads)
-        _positive(norm, positive, count * heads)
+        _positive(norm, positive, 0, count * heads)
         for head in range(0, heads, WIDTH):
             n = heads - head
             factor, average = load(stats, share + head, n), spread(stats.dtype.type(0))
@@ -316,7 +345,7 @@ def columns_backward(
             _bring(stats, 3 * heads, row, first + k)
             _score(call, parts, r * wide, s, e * wide, pieces, positive, i)
             _subtract(positive, i, stats, r * 3 * heads, heads)
-        _positive(norm, positive, count * heads)
+        _positive(norm, positive, 0, count * heads)
         for k in range(count):
             r, e, o = row[first + k], position[first + k], row[first + k] * broad
             share, mean = (r * 3 + 1) * heads, (r * 3 + 2) * heads

@@ -21,20 +21,20 @@ def edges():
     return tiny.crowded_edges(SOURCES - 2, TARGETS - 2, 60, hub=25)
 
 
-def inputs(form, edges, channels=5, with_edges=True, dtype=torch.float64):
+def inputs(form, edges, channels=5, with_edges=True, dtype=torch.float64, width=10):
     """Tensors of scores, the values and those of edges."""
     generator = torch.Generator().manual_seed(1)
 
     def draw(*shape):
         return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype).requires_grad_()
 
-    width = (HEADS,) if form in ("additive", "given") else (HEADS, 10)
+    of_head = () if form in ("additive", "given") else (width,)
     counts = {} if form == "given" else {"target": TARGETS, "source": SOURCES}
     if with_edges or form == "given":
         counts["edge"] = edges.size(1)
-    parts = {name: draw(count, *width) for name, count in counts.items()}
+    parts = {name: draw(count, HEADS, *of_head) for name, count in counts.items()}
     if form == "dynamic":
-        parts["weight"] = draw(HEADS, 10)
+        parts["weight"] = draw(HEADS, width)
     value = draw(SOURCES, HEADS, channels)
     return parts, value, draw(edges.size(1), HEADS, channels) if with_edges else None
 
@@ -68,12 +68,12 @@ def definition(edges, form, parts, value, edge_value, normalize, over="targets")
     return c, c.new_zeros(TARGETS, *value.shape[1:]).index_add(0, target, c.unsqueeze(-1) * message)
 
 
-@pytest.mark.parametrize(("channels", "with_edges"), [(5, True), (16, False)])
+@pytest.mark.parametrize(("channels", "with_edges", "width"), [(5, True, 10), (16, False, 10), (72, False, 24)])
 @pytest.mark.parametrize("over", ["targets", "sources"])
 @pytest.mark.parametrize("normalize", [None, "softmax", "squareplus"])
 @pytest.mark.parametrize("form", FORMS)
-def test_values_and_gradients_are_those_of_the_definition(form, normalize, over, channels, with_edges, edges):
-    parts, value, edge_value = inputs(form, edges, channels, with_edges)
+def test_values_and_gradients_are_those_of_the_definition(form, normalize, over, channels, with_edges, width, edges):
+    parts, value, edge_value = inputs(form, edges, channels, with_edges, width=width)
     wanted = [x for x in (*parts.values(), value, edge_value) if x is not None]
     weights, expected = definition(edges, form, parts, value, edge_value, normalize, over)
     out = attention(edges, scores(form, parts), value, edge_value, normalize=normalize, over=over, size=SIZE)
