@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 import torch
@@ -15,7 +14,6 @@ from graphkit.nn.layer import Layer
 from graphkit.nn.node_axis import one_graph
 from graphkit.ops import Scores, SparseMatrix, SparsityPattern
 from graphkit.ops.attention import row_weights
-from graphkit.ops.pattern import build_pattern
 from graphkit.ops.segment import group_rows, reduce_groups
 
 Attention = Literal["scaled_dot", "cosine", "pearson", "exp_kernel", "additive"]
@@ -43,7 +41,7 @@ class AttentionDiffusion(Layer):
     sum to 1: constants stay as they are, and no value leaves the range of the first ones. By column, the edges that
     leave a node sum to 1: the sum over all nodes is conserved.
 
-    Scores come from one sampled sparse product over all heads, so nothing of size edges times channels exists.
+    Nothing of size edges times channels exists, only scores per edge and head.
 
     Where sources differ: the paper divides by :math:`d`, the official code, as here, by its root. The official
     ``"squareplus"`` subtracts the maximum of all scores in a batch, which couples its graphs; here each graph has its
@@ -173,7 +171,7 @@ class AttentionDiffusion(Layer):
     def scores(self, x: Tensor, graph: Tensor | SparsityPattern) -> Tensor:
         """The scores before they are normalised, ``[num_edges, heads]``, in the order of the edges."""
         pattern = self._grouped(ops.sparsity_pattern(graph, x.size(0)))
-        return pattern.to_edges(self._scores(x, pattern))
+        return pattern.to_edges(row_weights(pattern, self._scores(x, pattern), None))
 
     def _grouped(self, pattern: SparsityPattern) -> SparsityPattern:
         """The pattern whose rows are what weights sum to 1 over."""
@@ -185,11 +183,14 @@ class AttentionDiffusion(Layer):
         """The normalised scores, in CSR order of the grouped pattern."""
         pattern = self._grouped(pattern)
         scores = self._scores(x, pattern)
-        if edge_weight is not None:
-            scores = scores * pattern.to_csr(edge_weight).to(scores.dtype).unsqueeze(1)
-        if self.normalize == "squareplus":
-            scores = scores - self._largest(scores, pattern, batch)
-        return row_weights(pattern, Scores.given(scores), self.normalize)
+        if edge_weight is not None or self.normalize == "squareplus":
+            values = row_weights(pattern, scores, None)
+            if edge_weight is not None:
+                values = values * pattern.to_csr(edge_weight).to(values.dtype).unsqueeze(1)
+            if self.normalize == "squareplus":
+                values = values - self._largest(values, pattern, batch)
+            scores = Scores.given(values)
+        return row_weights(pattern, scores, self.normalize)
 
     def _largest(self, scores: Tensor, pattern: SparsityPattern, batch: Tensor | None) -> Tensor | float:
         if scores.numel() == 0:
@@ -202,51 +203,33 @@ class AttentionDiffusion(Layer):
         graphs = pattern.cached("graphs", lambda batch: group_rows(batch[pattern.row], pattern.num_edges, None), batch)
         return reduce_groups(scores.amax(1, keepdim=True), graphs, "max").index_select(0, graphs.index)
 
-    def _scores(self, x: Tensor, pattern: SparsityPattern) -> Tensor:
-        """The scores, in CSR order of the grouped pattern."""
+    def _scores(self, x: Tensor, pattern: SparsityPattern) -> Scores:
+        """The scores; edges' contributions are in CSR order of the grouped pattern."""
         target, source = self._sides(x)
         if self.axis == "column":
             target, source = source, target
         if self.attention == "additive":
-            return row_weights(pattern, Scores.additive(target, source, negative_slope=_SLOPE), None)
-        expanded = _heads(pattern, self.heads)
-        products = ops.sddmm(expanded, target, source)
-        if self.attention == "scaled_dot":
-            products = products / math.sqrt(self.attention_channels // self.heads)
-        if self.attention == "exp_kernel":
-            at_source, at_target = expanded.edge_index()
-            lengths = target.square().sum(1).index_select(0, at_target)
-            lengths = lengths + source.square().sum(1).index_select(0, at_source)
-            exponent = (2 * products - lengths) / (2 * self.length_scale.square())
-            products = self.output_scale.square() * exponent.exp()
-        return products.view(-1, self.heads)
+            return Scores.additive(target, source, negative_slope=_SLOPE)
+        if self.attention != "exp_kernel":
+            return Scores.dot(target, source, scale=None if self.attention == "scaled_dot" else 1.0)
+        products = row_weights(pattern, Scores.dot(target, source, scale=2.0), None)
+        lengths = target.square().sum(2).index_select(0, pattern.row)
+        lengths = lengths + source.square().sum(2).index_select(0, pattern.col)
+        exponent = (products - lengths) / (2 * self.length_scale.square())
+        return Scores.given(self.output_scale.square() * exponent.exp())
 
     def _sides(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """What scores are made of at targets and at sources: a number or a row of channels per node and head."""
         if self.attention == "additive":
             values = self.lin(x).view(x.size(0), self.heads, -1)
             return values @ self.att[0], values @ self.att[1]
-        query, key = (lin(x).view(x.size(0) * self.heads, -1) for lin in (self.lin_query, self.lin_key))
+        query, key = (lin(x).view(x.size(0), self.heads, -1) for lin in (self.lin_query, self.lin_key))
         if self.attention == "pearson":
-            query, key = query - query.mean(1, keepdim=True), key - key.mean(1, keepdim=True)
+            query, key = query - query.mean(2, keepdim=True), key - key.mean(2, keepdim=True)
         if self.attention in ("cosine", "pearson"):
             query, key = _unit(query), _unit(key)
         return query, key
 
 
-def _heads(pattern: SparsityPattern, heads: int) -> SparsityPattern:
-    """The graph with one node per node and head; its edges are ordered by CSR position, then head."""
-
-    def expanded() -> SparsityPattern:
-        head = torch.arange(heads, device=pattern.device)
-        source, target = ((ids.unsqueeze(1) * heads + head).view(-1) for ids in (pattern.col, pattern.row))
-        size = (pattern.num_cols * heads, pattern.num_rows * heads)
-        if pattern.traced:
-            return ops.sparsity_pattern(torch.stack([source, target]), size)
-        return build_pattern(source, target, *size)  # whose ids no device need be asked for
-
-    return pattern.cached(("heads", heads), expanded)
-
-
 def _unit(x: Tensor) -> Tensor:
-    return x / torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min(_SHORTEST)
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_min(_SHORTEST)

@@ -21,7 +21,7 @@ scatter sum, max, min  as segment when the index is sorted, else              ``
 softmax                exponentials, then a sum and a gather *                the same
 =====================  =====================================================  ================================
 
-\* From 2 million numbers on, graphkit's own compiled kernels: products keep a row's sums in registers, they and sampled
+\* From a million numbers on, graphkit's own compiled kernels: products keep a row's sums in registers, they and sampled
 ones prefetch, max and min remember which entry reaches an extreme, softmax stores no sums per row. Loading their
 compiler would take longer than smaller operations do.
 
@@ -55,7 +55,7 @@ _TORCH_NAME = {"sum": "sum", "max": "amax", "min": "amin"}
 _HAS_MKL = torch.backends.mkl.is_available()
 BLOCK = 2**18  # numbers per block: about a megabyte
 DEVICE_BLOCK = 2**26  # those of a GPU, whose kernels want many: a quarter of a gigabyte
-LARGE = 2**21  # numbers read: from here on a compiled kernel is worth loading numba
+LARGE = 2**20  # numbers read: from here on a compiled kernel is worth loading numba
 _choice: contextvars.ContextVar[str] = contextvars.ContextVar("graphkit_backend", default="auto")
 
 with warnings.catch_warnings():  # torch announces once per process that its CSR layout is in beta

@@ -75,26 +75,6 @@ def sampled(rowptr: Tensor, col: Tensor, a: Tensor, b: Tensor) -> Tensor:
 
 
 @jit
-def _row_products(start: int, stop: int, x: Any, a: Any, b: Any, out: Any) -> None:
-    zero = x.dtype.type(0)
-    for row in range(start, stop):
-        own, first, second = x[row], a[row], b[row]
-        to_first, to_second, square = zero, zero, zero
-        for channel in range(own.size):
-            to_first += own[channel] * first[channel]
-            to_second += own[channel] * second[channel]
-            square += own[channel] * own[channel]
-        out[0, row], out[1, row], out[2, row] = to_first, to_second, square
-
-
-def row_products(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Each row's products with the same row of ``a``, with that of ``b`` and with itself, ``[3, num_rows]``."""
-    out = x.new_empty(3, x.size(0))
-    in_threads(_row_products, cuts(x.size(0)), x, a, b, out)
-    return out
-
-
-@jit
 def _gated_mean(
     start: int, stop: int, rowptr: Any, col: Any, p: Any, q: Any, x: Any, eps: Any, out: Any, total: Any
 ) -> None:
@@ -394,6 +374,8 @@ def in_threads(kernel: Any, bounds: list[int], *given: Any) -> None:
 
 def _equal_shares(rowptr: Tensor, shares: int) -> list[int]:
     """Row numbers that cut the entries into about equal runs."""
+    if shares == 1:
+        return [0, rowptr.numel() - 1]
     targets = torch.arange(1, shares, device=rowptr.device) * (int(rowptr[-1]) // shares)
     return [0, *torch.searchsorted(rowptr, targets.to(rowptr.dtype)).tolist(), rowptr.numel() - 1]
 

@@ -13,7 +13,7 @@ import numba
 import numpy as np
 from torch import Tensor
 
-from graphkit.ops.kernels import by_rows
+from graphkit.ops.kernels import by_rows, cuts, in_threads, jit
 from graphkit.ops.lanes import WIDTH, dots, known, load, number, part_of_kernel, prefetch, spread, store
 
 _AHEAD = 16  # entries between a prefetch and its use: enough to hide the memory's latency
@@ -135,6 +135,26 @@ def _inner_products(
                 shift, n = head * channels, heads - head
                 sums = dots(a, i + shift, b, j + shift, channels, n, pieces)
                 store(out, entry * heads + head, spread(scale) * sums, n)
+
+
+@jit
+def _row_products(start: int, stop: int, x: Any, a: Any, b: Any, out: Any) -> None:
+    zero = x.dtype.type(0)
+    for row in range(start, stop):
+        own, first, second = x[row], a[row], b[row]
+        to_first, to_second, square = zero, zero, zero
+        for channel in range(own.size):
+            to_first += own[channel] * first[channel]
+            to_second += own[channel] * second[channel]
+            square += own[channel] * own[channel]
+        out[0, row], out[1, row], out[2, row] = to_first, to_second, square
+
+
+def row_products(x: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Each row's products with the same row of ``a``, with that of ``b`` and with itself, ``[3, num_rows]``."""
+    out = x.new_empty(3, x.size(0))
+    in_threads(_row_products, cuts(x.size(0)), x, a, b, out)
+    return out
 
 
 def product(rowptr: Tensor, col: Tensor, values: Tensor, x: Tensor) -> Tensor:

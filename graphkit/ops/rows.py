@@ -79,9 +79,9 @@ def row_products(states: Iterable[Tensor], count: int, a: Tensor, b: Tensor) -> 
         b: And others.
     """
     if backend.compiled(a, count * a.numel()):
-        from graphkit.ops import kernels
+        from graphkit.ops import product_kernels
 
-        return torch.stack([kernels.row_products(x, a, b) for x in states])
+        return torch.stack([product_kernels.row_products(x, a, b) for x in states])
     return torch.stack([torch.stack([(x * other).sum(1) for other in (a, b, x)]) for x in states])
 
 
