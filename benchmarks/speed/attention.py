@@ -1,10 +1,4 @@
-"""Layers of attention against PyG's.
-
-Of a transformer layer's 515 ms, 170 are dense products, of which there are twelve, 82 the forward kernel, 98 that of
-rows backward and 155 that of columns. On neighbours that stay in the cache the kernels take 23, 34 and 42 ms: the other
-236 ms wait for memory, whose rows of queries, keys, values and gradients lie at random places, two for each edge and
-kernel. So 6 times is what is left where kernels compute in no time; ours reaches 4.7.
-"""
+"""Layers of attention against PyG's."""
 
 from __future__ import annotations
 

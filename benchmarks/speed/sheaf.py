@@ -79,7 +79,8 @@ def _plain_csnn(model: CSNN, data: Data, learners: dict[int, GraphSAGE]) -> Tens
             own = (root * gamma[:, None, None]) ** 2 * y
             message = own[i] - root[i] * (target[i].mT @ (source[j] @ (root * y)[j]))
             y = torch.zeros_like(y).index_add(0, i, message)
-        h = layer.norm(layer.gate(h) - model.activation(y.flatten(1)))
+        gate = (1 + layer.epsilon.tanh()).expand(-1, conv.channels).flatten()
+        h = layer.norm(h * gate - model.activation(y.flatten(1)))
     return model.head(h)
 
 

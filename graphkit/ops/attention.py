@@ -133,8 +133,9 @@ def attention(
     with :math:`\phi(c) = e^c` (softmax; the same for scores of any size) or :math:`\phi(c) = (c + \sqrt{c^2 + 4}) / 2`
     (squareplus). Targets without edges give 0.
 
-    On the CPU, in single and double precision, compiled kernels make no tensor that has a row per edge: weights are
-    computed anew on the way back. Results are bit-equal for any number of threads. So do the kernels for CUDA, of the
+    On the CPU, in single and double precision, compiled kernels make no tensor that has channels per edge, and keep
+    weights per edge and head only where scores are of channels, a head's values fill vectors of 8, and edges have none;
+    else weights are computed anew on the way back. Results are bit-equal for any number of threads. So do the kernels for CUDA, of the
     softmax over targets. Elsewhere, and for derivatives of derivatives, messages are gathered and added, on large
     graphs for a block of edges at a time.
 
@@ -258,9 +259,42 @@ def _attend(
     """The weighted sums, or without values the weights; all that edges have is in CSR order."""
     target, source, edge, weight = scores.parts
     inputs = _in_common(target, source, edge, weight, value, edge_value, keep)
+    if value is not None and edge_value is None and _in_two_steps(pattern, scores.form, value):
+        weights = _attend(pattern, scores, None, None, normalize, None)
+        return _weighted_sum(pattern, weights if keep is None else weights * keep, value)
     definition = functools.partial(_plain, pattern, scores.form, scores.slope, normalize)
     ways = _kernels(pattern, scores.form, scores.slope, normalize, inputs)
     return definition(*inputs) if ways is None else Kernels(*ways, definition)(*inputs)
+
+
+def _in_two_steps(pattern: Any, form: Form, value: Tensor) -> bool:
+    """Whether kernels make all weights before sums by them.
+
+    So they do where scores and sums read rows of channels, which a cache rarely holds both.
+    """
+    wide = form != "additive" and value.size(2) % 8 == 0
+    return wide and not pattern.traced and _compiled(value) and not backend.fused(value)
+
+
+def _compiled(x: Tensor) -> bool:
+    """Whether there are compiled kernels for such a tensor."""
+    return x.device.type == "cpu" and x.dtype in (torch.float32, torch.float64)
+
+
+def _weighted_sum(pattern: SparsityPattern, weights: Tensor, value: Tensor) -> Tensor:
+    """The sums of values by weights per edge and head, by compiled kernels."""
+    from graphkit.ops import attention_products
+
+    rows = pattern.rowptr, pattern.col
+
+    def backward(inputs: Any, kept: Any, grad: Tensor) -> Sequence[Tensor | None]:
+        columns = pattern.colptr, (pattern.csc_row, pattern.csc_perm)
+        return attention_products.weighted_sum_backward(rows, columns, inputs, grad)
+
+    def definition(weights: Tensor, value: Tensor) -> Tensor:
+        return sum_over_edges(pattern, _message, [value], (), [weights, None])
+
+    return Kernels(functools.partial(attention_products.weighted_sum, rows), backward, definition)(weights, value)
 
 
 def _in_common(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -333,14 +367,14 @@ def _kernels(
             lambda *inputs: attend(pattern, form, slope, inputs),
             lambda inputs, kept, grad: [*attend_backward(pattern, form, slope, inputs, kept, grad), None],
         )
-    if like.device.type != "cpu" or like.dtype not in (torch.float32, torch.float64):
+    if not _compiled(like):
         return None
     from graphkit.ops import attention_calls, attention_products
 
     heads, width = like.shape[1], 1 if form == "additive" else like.shape[2]
     channels = 0 if value is None else value.shape[2]
     call = attention_calls.Call(_FORMS.index(form), _NORMALIZATIONS.index(normalize), slope, heads, width, channels)
-    calls = attention_products if attention_products.applies(call, inputs) else attention_calls
+    calls = attention_products if attention_products.weighs(call, edge) else attention_calls
     rows = pattern.rowptr, pattern.col
 
     def forward(*inputs: Any) -> tuple[Tensor, Sequence[Tensor]]:
