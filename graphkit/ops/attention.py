@@ -135,9 +135,9 @@ def attention(
 
     On the CPU, in single and double precision, compiled kernels make no tensor that has channels per edge, and keep
     weights per edge and head only where scores are of channels, a head's values fill vectors of 8, and edges have none;
-    else weights are computed anew on the way back. Results are bit-equal for any number of threads. So do the kernels for CUDA, of the
-    softmax over targets. Elsewhere, and for derivatives of derivatives, messages are gathered and added, on large
-    graphs for a block of edges at a time.
+    else weights are computed anew on the way back. Results are bit-equal for any number of threads. So do the kernels
+    for CUDA, of the softmax over targets. Elsewhere, and for derivatives of derivatives, messages are gathered and
+    added, on large graphs for a block of edges at a time.
 
     Args:
         graph: Edges ``[2, E]`` (sources, targets), or anything else that :func:`sparsity_pattern` takes.
