@@ -26,6 +26,9 @@ class Checks:
         claims: Of a layer or model that derives from nothing of graphkit's, checks that it passes although nobody asks
             it to: those of PyG's other ways to call a layer and of torch's tracers,
             :data:`graphkit.testing.CLAIMS` (default: none).
+        same_as: The layer of another library, such as PyG's, whose outputs and gradients those of this class are, for
+            the same arguments, the same state dict and all inputs that both take. It is asked of every example that
+            gives arguments, and not of subclasses (default: ``None``).
 
     Example:
         >>> class Noisy:
@@ -40,6 +43,7 @@ class Checks:
     expected_failures: Mapping[str, str] = field(default_factory=dict)
     skip: str | None = None
     claims: Collection[str] = ()
+    same_as: Callable[..., Any] | None = None
 
 
 def derives_from_graphkit(cls: type) -> bool:

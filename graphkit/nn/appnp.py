@@ -6,6 +6,7 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric import nn as pyg
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Probability, UnitInterval
@@ -50,6 +51,7 @@ class APPNP(Layer):
             {"K": 2, "alpha": 0.1, "normalize": False},
         ],
         inputs=lambda data: {"x_0": data.x.flip(1)},
+        same_as=pyg.APPNP,
     )
 
     def __init__(

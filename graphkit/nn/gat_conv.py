@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch_geometric import nn as pyg
 from torch_geometric.nn.inits import glorot
 
 from graphkit.core.checks import Checks
@@ -49,7 +50,8 @@ class GATConv(AttentionConv):
             {},
             {"heads": 2, "concat": False, "dropout": 0.3, "edge_dim": None, "residual": True},
             {"heads": 2, "add_self_loops": False, "bias": False, "negative_slope": 0.5},
-        ]
+        ],
+        same_as=pyg.GATConv,
     )
 
     def __init__(

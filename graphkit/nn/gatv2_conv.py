@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch_geometric import nn as pyg
 from torch_geometric.nn.inits import glorot, zeros
 
 from graphkit.core.checks import Checks
@@ -46,7 +47,8 @@ class GATv2Conv(AttentionConv):
             {},
             {"heads": 2, "concat": False, "dropout": 0.3, "edge_dim": None, "residual": True},
             {"heads": 2, "add_self_loops": False, "bias": False, "share_weights": True},
-        ]
+        ],
+        same_as=pyg.GATv2Conv,
     )
 
     def __init__(

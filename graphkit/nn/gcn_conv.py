@@ -67,11 +67,16 @@ class GCNConv(Layer):
     checks = Checks(
         [
             {},
-            {"out_channels": 7, "normalize": "row"},
-            {"improved": True, "bias": False},
+            Checks([{"out_channels": 7, "normalize": "row"}]),  # which PyG does not have
+            Checks(
+                [{"improved": True, "bias": False}],
+                expected_failures={"same_as": "PyG ignores improved on graphs without weights"},
+                same_as=PyGGCNConv,
+            ),
             {"add_self_loops": False},
             {"normalize": False},
-        ]
+        ],
+        same_as=PyGGCNConv,
     )
 
     combines_own = False  # what a node has itself comes by its self-loop

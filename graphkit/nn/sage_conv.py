@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor
+from torch_geometric import nn as pyg
 from torch_geometric.nn.aggr import Aggregation, MultiAggregation
 
 from graphkit.core.checks import Checks
@@ -61,7 +62,8 @@ class SAGEConv(Layer):
             {"root_weight": False, "bias": False, "normalize": True},
             {"aggr": ["mean", "std"]},
             ONLY_THE_LARGEST,
-        ]
+        ],
+        same_as=pyg.SAGEConv,
     )
     takes_sparse = False
     bipartite = True

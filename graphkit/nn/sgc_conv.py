@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from torch import Tensor
+from torch_geometric import nn as pyg
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count
@@ -35,7 +36,7 @@ class SGConv(Layer):
         torch.Size([4, 2])
     """
 
-    checks = Checks([{}, {"K": 3, "out_channels": 7}, {"add_self_loops": False, "bias": False}])
+    checks = Checks([{}, {"K": 3, "out_channels": 7}, {"add_self_loops": False, "bias": False}], same_as=pyg.SGConv)
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch_geometric import nn as pyg
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Probability
@@ -48,8 +49,10 @@ class TransformerConv(AttentionConv):
             Checks(
                 [{"heads": 2, "root_weight": False, "bias": False}],
                 expected_failures={"parameters_get_gradients": "as in PyG, lin_skip stays without a use"},
+                same_as=pyg.TransformerConv,
             ),
-        ]
+        ],
+        same_as=pyg.TransformerConv,
     )
 
     def __init__(

@@ -25,6 +25,7 @@ from graphkit.testing.kinds import (
     check_edge_direction,
     check_empty_groups,
     check_layered_contract,
+    check_same_as,
     check_separate_layers,
 )
 from graphkit.testing.messages import MESSAGES, check_masked_model
@@ -103,9 +104,12 @@ def cases(kind: str, cls: type, expected_failures: Mapping[str, str] | None = No
     checks = checks_of(cls)
     of_class = checks.expected_failures if expected_failures is None else expected_failures
     yield Case(f"{cls.__name__}-docstring", lambda: check_docstring(cls), of_class.get("docstring"))
-    for i, (name, make, reasons) in enumerate(examples(cls, checks)):
-        reasons = reasons if expected_failures is None else expected_failures
+    for i, (name, make, facts) in enumerate(examples(cls, checks)):
+        reasons = facts.expected_failures if expected_failures is None else expected_failures
         yield from instance_cases(kind, cls, make, name, reasons)
+        if facts.same_as is not None and isinstance(make, partial) and "checks" in vars(cls):
+            check = partial(check_same_as, CheckedModule(make, kind), partial(facts.same_as, **make.keywords))
+            yield Case(f"{name}-same_as", check, reasons.get("same_as"))
         if kind == "layer" or (kind == "model" and i == 0):  # the first one stands for all: tracing takes seconds
             yield from _cases(TRACED, cls, CheckedModule(make, kind), name, reasons)
 

@@ -29,8 +29,8 @@ def factories(cls: type) -> dict[str, Callable[[], Any]]:
     return {name: make for name, make, _ in examples(cls, checks_of(cls))}
 
 
-def examples(cls: type, checks: Checks) -> Iterator[tuple[str, Callable[[], Any], Mapping[str, str]]]:
-    """A name, a function that builds the instance, and its expected failures, of each small instance of a class.
+def examples(cls: type, checks: Checks) -> Iterator[tuple[str, Callable[[], Any], Checks]]:
+    """A name, a function that builds the instance, and the ``checks`` it stands in, of each small instance of a class.
 
     Raises:
         ValueError: See :func:`factories`.
@@ -39,12 +39,12 @@ def examples(cls: type, checks: Checks) -> Iterator[tuple[str, Callable[[], Any]
         if isinstance(example, Checks):
             yield from examples(cls, example)
         elif callable(example):
-            yield repr(example()), example, checks.expected_failures
+            yield repr(example()), example, checks
         else:
             given = {**checks.sizes, **example}
             text = ", ".join(f"{key}={value!r}" for key, value in given.items())
             make = partial(cls, **_usual_arguments(cls, given) | given)
-            yield f"{cls.__name__}({text})", make, checks.expected_failures
+            yield f"{cls.__name__}({text})", make, checks
 
 
 def _usual_arguments(cls: type, given: Mapping[str, Any]) -> dict[str, Any]:

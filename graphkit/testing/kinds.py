@@ -1,7 +1,9 @@
-"""Checks of single kinds of modules: direction of edges, empty groups, the contract of layered models."""
+"""Checks of single kinds of modules: direction of edges, layers of other libraries, empty groups, layered models."""
 
 from __future__ import annotations
 
+import inspect
+from functools import partial
 from typing import Any
 
 import torch
@@ -27,6 +29,29 @@ def check_edge_direction(checked: CheckedModule) -> None:
     to_source, to_target = (torch.autograd.grad(out[node] @ some, graph.x, retain_graph=True)[0] for node in (0, 1))
     assert bool((to_target[0] != 0).any()), "an edge's target does not see its source"
     assert bool((to_source[1] == 0).all()), "an edge's source sees its target; messages go from row 0 to row 1"
+
+
+def check_same_as(checked: CheckedModule, other: partial[nn.Module]) -> None:
+    """Outputs and gradients are those of another library's layer with the same arguments and the same state dict."""
+    ours, theirs = checked.build(), other().double().eval()
+    name = type(theirs).__name__
+    try:
+        theirs.load_state_dict(ours.state_dict())
+    except RuntimeError as error:
+        raise AssertionError(f"the state dict is not that of {name}: {error}") from error
+    for weighted in (False, True):
+        given = checked.arguments(ours, random_graph(9, 24, num_isolated=1, weighted=weighted))[1]
+        given = {key: value for key, value in given.items() if key in inspect.signature(theirs.forward).parameters}
+        results: list[dict[str, Tensor]] = []
+        for module in (ours, theirs):
+            read = {key: value.clone().requires_grad_() for key, value in given.items() if value.is_floating_point()}
+            out = module(**given | read)
+            some = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
+            read |= module.named_parameters()
+            grads = torch.autograd.grad((out * some).sum(), [*read.values()], allow_unused=True, materialize_grads=True)
+            results.append({"output": out} | {f"gradient of {key}": grad for key, grad in zip(read, grads)})
+        for what, value in results[0].items():
+            assert_close(value, results[1][what], f"another {what} than {name} gives")
 
 
 def check_empty_groups(checked: CheckedModule) -> None:

@@ -1,4 +1,4 @@
-"""SGConv and APPNP against PyG's layers: values and gradients; strategies refuse layers without weights by name."""
+"""SGConv and APPNP: what is computed once, states to go back to; strategies refuse layers without weights by name."""
 
 from __future__ import annotations
 
@@ -13,31 +13,11 @@ from graphkit.testing import random_graph
 from tests import tiny
 
 
-def assert_equal_passes(ours, theirs, pairs, weighted):
-    graph = random_graph(9, 24, num_isolated=1, weighted=weighted)
-    inputs = [graph.x] + ([graph.edge_weight] if weighted else [])
-    results = []
-    for layer in (ours, theirs):
-        leaves = [value.clone().requires_grad_() for value in inputs]
-        out = layer(leaves[0], graph.edge_index, *leaves[1:])
-        weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(1), dtype=out.dtype)
-        parameters = [pair[0 if layer is ours else 1] for pair in pairs]
-        results.append([out, *torch.autograd.grad((out * weight).sum(), [*leaves, *parameters])])
-    for value, expected in zip(*results, strict=True):
-        torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-12)
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("out_channels", [3, 8])
-@pytest.mark.parametrize("options", [{}, {"K": 3}, {"K": 2, "add_self_loops": False}], ids=str)
-def test_sgc_is_pygs(options, out_channels, weighted):
-    ours, theirs = SGConv(5, out_channels, **options).double(), pyg.SGConv(5, out_channels, **options).double()
-    torch.nn.init.normal_(ours.lin.bias)
-    theirs.load_state_dict(ours.state_dict())
-    assert_equal_passes(ours, theirs, [*zip(ours.parameters(), theirs.parameters(), strict=True)], weighted)
-    of_0_2_0 = {"lin.weight": ours.lin.weight, "bias": ours.lin.bias}
+def test_state_dicts_of_0_2_0_can_be_loaded():
+    ours = SGConv(5, 3)
+    of_0_2_0 = {"lin.weight": ours.lin.weight, "bias": torch.arange(3.0)}
     ours.load_state_dict({key: 2 * value.detach() for key, value in of_0_2_0.items()})
-    assert torch.equal(ours.lin.bias, 2 * theirs.lin.bias)
+    assert torch.equal(ours.lin.bias, 2 * torch.arange(3.0))
 
 
 def test_sgc_averages_constant_features_once(monkeypatch):
@@ -52,13 +32,6 @@ def test_sgc_averages_constant_features_once(monkeypatch):
     assert len(products) == 9
     conv(graph.x.requires_grad_(), graph.edge_index).sum().backward()
     assert graph.x.grad is not None
-
-
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("options", [{}, {"add_self_loops": False}], ids=str)
-@pytest.mark.parametrize(("K", "alpha"), [(1, 0.1), (10, 0.2), (3, 0.0)])
-def test_appnp_is_pygs(K, alpha, options, weighted):
-    assert_equal_passes(APPNP(K, alpha, **options), pyg.APPNP(K, alpha, **options), [], weighted)
 
 
 def test_appnp_goes_back_to_the_state_that_is_given():
