@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from graphkit.core.caching import Caching
 from graphkit.ops.pattern import SparsityPattern
 
 _SHARED = 64  # layers that read up to so many distances share what is made of them
 
 
-class HopSets(NamedTuple):
+@dataclass(frozen=True)
+class HopSets(Caching):
     """The pairs at the distances ``1..num_hops``; distance 0 stands for a set that is empty.
 
     Attributes:
@@ -41,6 +43,9 @@ class HopSets(NamedTuple):
 
     def scales(self, dtype: torch.dtype) -> Tensor:
         r""":math:`1 / \\sqrt{d}` of each target, its self-loop counted; all ones without loops."""
+        return self.cached(("scales", dtype), lambda: self._scales(dtype))
+
+    def _scales(self, dtype: torch.dtype) -> Tensor:
         degree = self.ptr.diff(dim=1)
         return (degree + 1).to(dtype).rsqrt_() if self.loops else torch.ones_like(degree, dtype=dtype)
 
