@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -112,14 +113,17 @@ class FixedPoint(Checked, nn.Module):
                 )
             residual = image - z
             scale = torch.maximum(scale, image.norm())
-            if not bool(scale.isfinite()):
+            numbers = [scale, residual.norm() / scale]
+            if past:
+                numbers.append((image - past[-1][1]).norm() / (z - past[-1][1] + past[-1][0]).norm())
+            largest, left, *contraction = torch.stack(numbers).tolist()  # the one wait for a device
+            if not math.isfinite(largest):
                 error = float("inf")
                 break
-            before, error = error, float(residual.norm() / scale) if scale > 0 else 0.0
+            before, error = error, left if largest > 0 else 0.0
             if error <= tol:
                 return image, iteration, error
-            if past:
-                factor = float((image - past[-1][1]).norm() / (z - past[-1][1] + past[-1][0]).norm())
+            factor = contraction[0] if contraction else factor
             past = [*(past if error < before else [])[-self.memory :], (residual, image)]
             z = image if self.solver == "plain" else _mixed(past)
         if factor < 1:
@@ -143,6 +147,6 @@ def _mixed(past: list[tuple[Tensor, Tensor]]) -> Tensor:
     changes = torch.stack([residual - earlier for earlier, _ in past[:-1]]).flatten(1).double()
     gram = changes @ changes.T
     gram.diagonal().add_(1e-12 * gram.diagonal().amax() + torch.finfo(torch.double).tiny)
-    shares = torch.linalg.solve(gram, changes @ residual.flatten().double()).to(image.dtype)
+    shares = torch.linalg.solve_ex(gram, changes @ residual.flatten().double()).result.to(image.dtype)
     steps = torch.stack([image - earlier for _, earlier in past[:-1]])
     return image - torch.tensordot(shares, steps, dims=1)
