@@ -57,6 +57,13 @@ def mirror() -> Path:
 
 
 @pytest.fixture
+def own_folder(tmp_path, monkeypatch) -> None:
+    """The test runs in an empty folder, with another for what is kept."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
+
+
+@pytest.fixture
 def ctrl_c_in_epoch(monkeypatch) -> Callable[[int], list[int]]:
     """Presses Ctrl-C in one of all epochs to come, counted from 1; the list gets the seed of every epoch."""
 

@@ -6,10 +6,7 @@ import pytest
 from graphkit.cli import main
 from graphkit.cli.wording import in_flags, offer, shell_words
 
-
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 FLAGS = [

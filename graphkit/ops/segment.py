@@ -174,9 +174,9 @@ class _Softmax(torch.autograd.Function):
     def forward(ctx: Any, src: Tensor, groups: Groups) -> Tensor:
         out = _shifted(src, groups).exp_()
         if backend.compiled(out, out.numel()):
-            from graphkit.ops import kernels
+            from graphkit.ops import softmax_kernels
 
-            kernels.normalize(groups.index, groups.size, out)
+            softmax_kernels.normalize(groups.index, groups.size, out)
         else:
             total = groups.reduce(out, "sum")
             out /= groups.gather(total.masked_fill_(total == 0, 1.0))
@@ -188,9 +188,9 @@ class _Softmax(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         groups, (out, _) = ctx.groups, ctx.saved_tensors
         if backend.compiled(out, out.numel()) and not torch.is_grad_enabled():
-            from graphkit.ops import kernels
+            from graphkit.ops import softmax_kernels
 
-            return kernels.softmax_backward(groups.index, groups.size, out, grad), None
+            return softmax_kernels.softmax_backward(groups.index, groups.size, out, grad), None
         weighted = out * grad
         return torch.addcmul(weighted, out, groups.spread(groups.sum(weighted)), value=-1), None
 

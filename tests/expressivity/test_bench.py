@@ -188,13 +188,7 @@ def test_the_table_the_file_and_the_picture(tmp_path):
 # The command line
 
 
-@pytest.fixture
-def _own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
-
-
-@pytest.mark.usefixtures("_own_folder")
+@pytest.mark.usefixtures("own_folder")
 def test_a_feature_on_the_command_line(capsys):
     flags = "--features.walk_length 16 --model.hidden_channels 8 --suite pairs --seeds 1 --output out/walks.json"
     assert main(["expressivity", "random-walk-pe", *flags.split()]) == 0
@@ -208,7 +202,7 @@ def test_a_feature_on_the_command_line(capsys):
     assert Path("out/walks.png").is_file()
 
 
-@pytest.mark.usefixtures("_own_folder")
+@pytest.mark.usefixtures("own_folder")
 @pytest.mark.parametrize(
     "arguments",
     ["GCN", "torch_geometric.nn.GraphSAGE", "VirtualNode --base MPNN", "GIN --protocol brec --seeds 1"],
@@ -220,7 +214,7 @@ def test_models_rewirings_and_classes_of_pyg(capsys, arguments):
     assert str(path) in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("_own_folder")
+@pytest.mark.usefixtures("own_folder")
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -245,7 +239,7 @@ def test_wrong_use_is_one_line(capsys, arguments, message):
     assert not Path("runs").exists()
 
 
-@pytest.mark.usefixtures("_own_folder")
+@pytest.mark.usefixtures("own_folder")
 def test_missing_and_damaged_data_are_one_clear_error(capsys, monkeypatch, tmp_path):
     monkeypatch.delenv("GRAPHKIT_MIRROR", raising=False)
     assert main(["expressivity", "GIN", "--suite", "brec"]) == 1

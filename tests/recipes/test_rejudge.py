@@ -17,10 +17,7 @@ CONFIG = {"model": {"class_path": "GCN", "init_args": {"hidden_channels": 4}}, "
 SPREAD = {"spread": 1.0, "spread_kind": "standard error", "n": 3}
 
 
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GRAPHKIT_DATA", str(tmp_path / "data"))
+pytestmark = pytest.mark.usefixtures("own_folder")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from graphkit.samplers import NeighborSampler
 from graphkit.training.strategies.layerwise import LabelInput
 from tests import tiny
 from tests.common.test_cross_product import MODELS
-from tests.training.test_forward import KINDS, model_for
+from tests.training.forward import KINDS, model_for
 from tests.training.test_unlabelled import WITH_BACKPROP, cases, new_graph, trained, trained_or_skipped
 
 

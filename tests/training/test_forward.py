@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from graphkit.training.engine import Engine
 from graphkit.training.strategies import (
     DirectFeedbackAlignment,
     ForwardForward,
-    LayerCollaborationFF,
     ScalableFF,
     SingleForward,
     TargetProjection,
@@ -25,28 +23,7 @@ from graphkit.training.strategies import (
 )
 from graphkit.training.strategies.inputs import Blocks, CachedProduct, Chain, Variants, normalize_rows
 from tests import tiny
-
-NODE: dict[str, Any] = {
-    "SF": lambda: SingleForward(),
-    "SF all labels": lambda: SingleForward(append_label="all", temperature=0.5),
-    "FF-LA": lambda: ForwardForward(),
-    "FF-LA symba": lambda: ForwardForward(loss="symba", num_negatives=1),
-    "FF-VN": lambda: ForwardForward("virtual"),
-    "FF-VN all labels": lambda: ForwardForward("virtual", append_label="all", bidirectional=False),
-    "top to input": lambda: TopDownForward("input"),
-    "top to input, simultaneous": lambda: TopDownForward("input", alternating=False, append_label="input"),
-    "top to loss": lambda: TopDownForward("loss"),
-    "collaboration": lambda: LayerCollaborationFF(),
-    "collaboration, virtual": lambda: LayerCollaborationFF("preceding", "virtual"),
-    "scalable": lambda: ScalableFF(),
-    "linear heads": lambda: ScalableFF("linear", layers_per_block=2),
-    "tpSGD": lambda: TargetProjection(),
-    "DRTP": lambda: TargetProjection("drtp"),
-    "DFA": lambda: DirectFeedbackAlignment(),
-}
-GRAPH = ["FF-LA", "FF-LA symba", "collaboration", "scalable", "linear heads", "tpSGD", "DRTP", "DFA"]
-LINK = ["SF", "FF-LA", "top to input", "top to loss", "collaboration"]
-GREEDY = ["SF", "SF all labels", "FF-LA", "FF-LA symba", "FF-VN", "FF-VN all labels"]
+from tests.training.forward import GRAPH, GREEDY, KINDS, LINK, NODE, PlainGCN, fit, model_for
 
 
 class _GIN(tiny.PyGStack):
@@ -59,28 +36,6 @@ class _GIN(tiny.PyGStack):
 class _GAT(tiny.PyGStack):
     def make_layer(self, in_channels: int, out_channels: int) -> nn.Module:
         return GATConv(in_channels, out_channels // 2, heads=2)
-
-
-class _PlainGCN(GCN):
-    """A GCN that keeps nothing from step to step."""
-
-    def propagation(self, i: int, batch: Data, size: int, dtype: torch.dtype) -> None:
-        return None
-
-
-def model_for(task, cls=GCN, num_layers=3, **arguments):
-    readout = "mean" if task.kind == "graph" else "nodes"
-    return cls.from_task(task, hidden_channels=8, num_layers=num_layers, readout=readout, **arguments)
-
-
-def fit(strategy, task=None, model=None, **settings):
-    task = tiny.task("node multiclass") if task is None else task
-    model = model_for(task) if model is None else model
-    settings = {"max_epochs": 5, "progress": False} | settings
-    return gk.Trainer(strategy=strategy, **settings).fit(model, task), model
-
-
-KINDS = {"node": "node multiclass", "graph": "graph multiclass", "link": "link"}
 
 
 def cases():
@@ -190,9 +145,7 @@ def test_what_is_kept_changes_nothing(name, sparse):
         data.x = nn.functional.one_hot(torch.arange(24) % 5, 200).float() + nn.functional.one_hot(torch.arange(24), 200)
         task = gk.NodeTask("sparse", data, task.split)
         assert gk.transforms.SparseFeatures()(data).x.is_sparse_csr
-    runs = [
-        fit(NODE[name](), task, model_for(task, cls), precision="64-true", max_epochs=6) for cls in (GCN, _PlainGCN)
-    ]
+    runs = [fit(NODE[name](), task, model_for(task, cls), precision="64-true", max_epochs=6) for cls in (GCN, PlainGCN)]
     (fast, one), (plain, two) = runs
     for row, other in zip(fast.history, plain.history, strict=True):
         assert row["phase"] == other["phase"]

@@ -22,7 +22,7 @@ from graphkit.training.strategies import (
     TopDownForward,
 )
 from tests import tiny
-from tests.training.test_forward import LINK, NODE, _PlainGCN, fit, model_for
+from tests.training.forward import LINK, NODE, PlainGCN, fit, model_for
 
 
 def link_task(
@@ -104,7 +104,7 @@ def test_what_is_kept_changes_nothing(name, batch_size, options):
     """Batches that share a graph share what is computed from it, but nothing that depends on their pairs."""
     task = link_task(**options)
     settings: dict[str, Any] = {"precision": "64-true", "max_epochs": 3, "batch_size": batch_size}
-    (fast, one), (plain, two) = (fit(NODE[name](), task, model_for(task, cls), **settings) for cls in (GCN, _PlainGCN))
+    (fast, one), (plain, two) = (fit(NODE[name](), task, model_for(task, cls), **settings) for cls in (GCN, PlainGCN))
     for row, other in zip(fast.history, plain.history, strict=True):
         for key in row.keys() - {"phase"}:
             assert row[key] == pytest.approx(other[key], rel=1e-8), key

@@ -17,61 +17,10 @@ from graphkit.models import GCN, MLP
 from graphkit.training.strategies import Backprop, Phase
 from tests import tiny
 from tests.training import runs
+from tests.training.memory import Forgetful, Memory, Watching
 from tests.training.runs import same
 
 TASK = tiny.task("node multiclass")
-
-
-class _Memory(nn.Module):
-    """Adds a running mean of all rows it has seen, in training and evaluation alike, and counts its passes."""
-
-    def __init__(self, change="in place"):
-        super().__init__()
-        self.change = change
-        self.lin = nn.Linear(6, 3)
-        self.register_buffer("passes", torch.zeros(()))
-        self.register_buffer("mean", torch.zeros(3))
-
-    def forward(self, x):
-        h = self.lin(x)
-        mean = self.mean + 0.5 * (h.detach().mean(0) - self.mean)
-        if self.change == "in place":
-            self.passes += 1
-            self.mean.copy_(mean)
-        elif self.change == "behind autograd":
-            self.passes.data += 1
-            self.mean.data.copy_(mean)
-        else:
-            self.passes = self.passes + 1
-            self.mean = mean
-        return h + mean
-
-    def reset_parameters(self):
-        self.lin.reset_parameters()
-        self.passes, self.mean = torch.zeros(()), torch.zeros(3)
-
-
-class _Forgetful(_Memory):
-    """Forgets at the start of every stage, and notes what it hears."""
-
-    def __init__(self):
-        super().__init__()
-        self.heard = []
-
-    def on_epoch_start(self, epoch):
-        self.heard.append(("epoch", epoch, int(self.passes)))
-
-    def on_stage_start(self, stage):
-        self.heard.append((stage, self.training, int(self.passes)))
-        self.passes.zero_()
-        self.mean.zero_()
-
-
-class _Watching(Backprop):
-    """Notes the passes that the model has counted when a stage starts."""
-
-    def on_stage_start(self, stage):
-        self.starts = [*getattr(self, "starts", []), (stage, int(self.model.module.passes))]
 
 
 def fit(model, **settings):
@@ -86,7 +35,7 @@ def weights(module):
 
 
 def test_modules_hear_of_epochs_and_stages_and_may_forget():
-    model = _Forgetful()
+    model = Forgetful()
     fit(model, max_epochs=2, validate_every=2)
     assert model.heard == [
         ("epoch", 1, 0),
@@ -101,7 +50,7 @@ def test_modules_hear_of_epochs_and_stages_and_may_forget():
 
 @pytest.mark.parametrize("change", ["in place", "behind autograd", "replaced"])
 def test_evaluations_leave_no_trace_in_buffers(change):
-    strategy, model = _Watching(), _Memory(change)
+    strategy, model = Watching(), Memory(change)
     result = fit(model, strategy=strategy)
     trained = [(stage, epoch + (stage == "val")) for epoch in range(4) for stage in ("train", "val")]
     assert strategy.starts == [*trained, ("val", result.best_epoch), ("test", result.best_epoch)]
@@ -110,10 +59,10 @@ def test_evaluations_leave_no_trace_in_buffers(change):
 
 
 def test_memory_is_that_of_a_hand_written_loop():
-    model = _Memory()
+    model = Memory()
     history = fit(model, optimizer="SGD").history
     torch.manual_seed(0)
-    reference = _Memory()
+    reference = Memory()
     torch.manual_seed(0)
     reference.reset_parameters()
     batch, optimizer = TASK.batches("train")[0], torch.optim.SGD(reference.parameters(), lr=0.1)
@@ -128,7 +77,7 @@ def test_memory_is_that_of_a_hand_written_loop():
 
 
 def test_buffers_of_an_evaluation_go_with_it():
-    class Lazy(_Memory):
+    class Lazy(Memory):
         def forward(self, x):
             if not self.training:
                 self.register_buffer("seen", x)
@@ -165,7 +114,7 @@ def test_a_batch_without_judged_rows_is_no_part_of_an_evaluation():
 
 
 def test_predictions_leave_no_trace_either():
-    trainer, model = gk.Trainer(max_epochs=3, progress=False), _Memory()
+    trainer, model = gk.Trainer(max_epochs=3, progress=False), Memory()
     result = trainer.fit(model, TASK)
     before = copy.deepcopy(model)
     first, second = trainer.predict(TASK), trainer.predict(TASK)
@@ -174,7 +123,7 @@ def test_predictions_leave_no_trace_either():
     assert same(model, before)
 
 
-@pytest.mark.parametrize("make", [_Memory, _Forgetful])
+@pytest.mark.parametrize("make", [Memory, Forgetful])
 def test_resuming_with_memory_is_exact(make, tmp_path):
     whole, resumed = make(), make()
     straight = fit(whole, max_epochs=7)
@@ -306,11 +255,11 @@ def test_phases_that_are_not_drawn_again_are_refused(tmp_path, ctrl_c_in_epoch):
 
     ctrl_c_in_epoch(2)
     with pytest.raises(KeyboardInterrupt):
-        fit(_Memory(), strategy=Fickle(), run_dir=tmp_path)
+        fit(Memory(), strategy=Fickle(), run_dir=tmp_path)
     with pytest.raises(
         ValueError, match=r"draws phase 'b' where it drew 'a' before; phases\(\) may decide from self.fin"
     ):
-        fit(_Memory(), strategy=Fickle(), run_dir=tmp_path, resume=True)
+        fit(Memory(), strategy=Fickle(), run_dir=tmp_path, resume=True)
 
 
 def test_wrong_phases():
@@ -323,7 +272,7 @@ def test_wrong_phases():
     def train(*phases, **settings):
         strategy = Given()
         strategy.given = phases
-        return fit(_Memory(), strategy=strategy, **settings)
+        return fit(Memory(), strategy=strategy, **settings)
 
     with pytest.raises(ValueError, match=r"Given\(\) has two phases named 'a'; give each a name of its own"):
         train(Phase("a"), Phase("a"))
@@ -339,12 +288,12 @@ def test_wrong_phases():
 
 
 def test_a_checkpoint_of_an_older_release_is_refused(tmp_path):
-    fit(_Memory(), run_dir=tmp_path)
+    fit(Memory(), run_dir=tmp_path)
     state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     state["fingerprint"] = state.pop("settings")
     torch.save(state, tmp_path / "checkpoint.pt")
     with pytest.raises(ValueError, match=r"checkpoint\.pt cannot be read \(an older graphkit wrote it.*resume=False"):
-        fit(_Memory(), run_dir=tmp_path, resume=True)
+        fit(Memory(), run_dir=tmp_path, resume=True)
     assert json.loads((tmp_path / "result.json").read_text())["epochs"] == 4, "nothing was touched"
 
 

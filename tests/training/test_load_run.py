@@ -18,7 +18,7 @@ from graphkit.models import GCN, ItemKNN, PairScorer, Popularity
 from graphkit.models.recommend import NodeEmbeddings
 from tests import tiny
 from tests.common.test_cross_product import MODELS, STRATEGIES, TASKS, OwnModule
-from tests.training.test_forward import KINDS, model_for
+from tests.training.forward import KINDS, model_for
 from tests.training.test_unlabelled import cases, new_graph
 
 

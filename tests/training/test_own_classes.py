@@ -14,8 +14,8 @@ import graphkit as gk
 from graphkit.models import GCN, MLP, LayeredModel
 from graphkit.training.strategies import Backprop, Phase, SingleForward
 from tests import tiny
+from tests.training.forward import NODE, model_for
 from tests.training.runs import same
-from tests.training.test_forward import NODE, model_for
 
 TASK = tiny.task("node multiclass")
 STRATEGIES = {"Backprop": Backprop} | NODE

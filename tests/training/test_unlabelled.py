@@ -13,7 +13,7 @@ from graphkit.models import GCN, NodeEmbeddings, PairScorer
 from graphkit.samplers import NeighborSampler
 from tests import tiny
 from tests.common.test_cross_product import MODELS, TASKS
-from tests.training.test_forward import GRAPH, KINDS, LINK, NODE, model_for
+from tests.training.forward import GRAPH, KINDS, LINK, NODE, model_for
 
 PAIRS = torch.tensor([[0, 1, 2], [3, 4, 5]])
 WITH_BACKPROP = {"Backprop": gk.strategies.Backprop} | NODE
