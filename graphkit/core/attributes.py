@@ -159,16 +159,17 @@ def _told_by_rows(graphs: Sequence[Data]) -> dict[str, str]:
 
 def _told(key: str, data: Data) -> str | None:
     """What the declaration or the name tells."""
-    return _declared(data).get(key) or _told_by_name(key, tuple(data.keys()))
+    lists = tuple(name for name, value in data.to_dict().items() if "_index" in name and value is not None)
+    return _declared(data).get(key) or _told_by_name(key, lists)
 
 
 @lru_cache(1024)
-def _told_by_name(key: str, others: tuple[str, ...]) -> str | None:
+def _told_by_name(key: str, lists: tuple[str, ...]) -> str | None:
     if key in _KIND_OF_NAME:
         return _KIND_OF_NAME[key]
     if key.startswith("node_") or (key.endswith("_mask") and not key.startswith("edge_")):
         return "node"
-    families = [other.partition("_index")[0] for other in others if "_index" in other]
+    families = [name.partition("_index")[0] for name in lists]
     of_pairs = any(f"{key}_".startswith(f"{family}_") for family in families if family != "edge")
     if "index" in key or key == "face" or of_pairs:
         return "pair"
