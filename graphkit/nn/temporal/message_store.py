@@ -78,13 +78,14 @@ class MessageStore(Checked, GrowingState):
         ordered, at = node.sort(stable=True)
         ids, sizes = ordered.unique_consecutive(return_counts=True)
         if self.last:
-            at, sizes = at[sizes.cumsum(0) - 1], torch.ones_like(sizes)
+            at, sizes = at.index_select(0, sizes.cumsum(0) - 1), torch.ones_like(sizes)
         self.drop(ids)
         begin = self._room(at.numel())
         rows = slice(begin, begin + at.numel())
-        self.first[ids], self.count[ids] = begin + starts(sizes)[:-1], sizes
-        event = at // 2  # index_select copies rows, where an index goes entry by entry
-        self.other[rows], self.sent[rows] = other.index_select(0, at), at % 2 == 0
+        self.first.index_copy_(0, ids, begin + starts(sizes)[:-1])
+        self.count.index_copy_(0, ids, sizes)
+        event = at >> 1  # index_select copies rows, where an index goes entry by entry
+        self.other[rows], self.sent[rows] = other.index_select(0, at), at & 1 == 0
         self.time[rows], self.msg[rows] = (part.index_select(0, event) for part in (t, msg.to(self.msg.dtype)))
 
     def get(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -101,7 +102,7 @@ class MessageStore(Checked, GrowingState):
 
     def drop(self, nodes: Tensor) -> None:
         """Forget the messages of some nodes."""
-        self.count[nodes] = 0
+        self.count.index_fill_(0, nodes, 0)
 
     def waiting(self) -> Tensor:
         """The nodes that have messages."""
