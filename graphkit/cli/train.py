@@ -29,8 +29,10 @@ def train_parser() -> Parser:
     parser.add_argument(
         "--data",
         metavar="PATH",
-        help="own tables: a folder with nodes.csv and edges.csv, with --task.label COLUMN; or a file of interactions",
+        help="own tables: a folder with nodes.csv and edges.csv, with --task.label COLUMN; or a file of "
+        "interactions, or of events with --task.kind event",
     )
+    parser.add_argument("--task.kind", metavar="KIND", help="with --data, what is judged: node, edge, link or event")
     parser.add_argument("--split", help="an index, 'family' or 'family/index'")
     parser.add_argument("--features", help="a name of `graphkit list features`, or the import path of a PyG transform")
     parser.add_argument("--rewiring", help="a name of `graphkit list rewirings`, or the import path of a PyG transform")
@@ -113,6 +115,10 @@ def _train_config(options: argparse.Namespace) -> dict[str, Any]:
         known = config.get("task") or {}
         kept = {key: known[key] for key in known if key != "name"} if "folder" in known else {}
         config["task"] = {**kept, "folder": options.data}
+    if kind := getattr(options, "task.kind"):
+        if "folder" not in (config.get("task") or {}):
+            raise UsageError("--task.kind is of your own tables; name them by --data, or leave it out")
+        config["task"] = {**config["task"], "kind": kind}
     chosen = {part: getattr(options, part) for part in parts}
     return with_choices(config, **chosen)
 

@@ -140,7 +140,7 @@ class ConfigParser:
         parser = ArgumentParser(exit_on_error=False, add_help=False, usage=SUPPRESS)
         if self.folder is not None:
             group = parser.add_argument_group(f"task: tables in {self.folder}")
-            made = task_of_tables(self.folder)
+            made = task_of_tables(self.folder, self.values.get("task.kind"))
             group.add_function_arguments(made, "task", as_group=False, skip={"folder"}, fail_untyped=False)
         elif self.task:
             dataset = card(self.task)

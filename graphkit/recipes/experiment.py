@@ -18,7 +18,7 @@ from graphkit.datasets import card, load
 from graphkit.datasets.splits import choose
 from graphkit.models import LayeredModel, PyGModel
 from graphkit.recipes.config import PARTS, SIZES, ConfigParser, defaults_of, find_class, option_defaults, plain
-from graphkit.recipes.own_tables import interactions_task, task_of_tables
+from graphkit.recipes.own_tables import tables_task, task_of_tables
 from graphkit.recipes.scenario import check_scenario, in_scenario
 from graphkit.tasks import Task
 from graphkit.training import Result, Trainer
@@ -62,7 +62,8 @@ class Experiment:
         Args:
             config: ``task`` (a name, or ``name``, ``split`` and the dataset's options; or ``folder``, that of own
                 tables, ``kind``, which is ``node``, ``edge`` or ``link``, and the arguments of ``NodeTask.from_csv``;
-                or as ``folder`` a CSV file of interactions, and those of ``RankingTask.from_csv``), ``scenario`` (the
+                or as ``folder`` a CSV file of interactions, and those of ``RankingTask.from_csv``, or of events, by
+                ``kind: event``, and those of ``EventTask.from_csv``), ``scenario`` (the
                 arguments of ``noisy``, ``imbalanced`` or ``few_shot``, as in ``{noisy: {edges: 0.2}}``), ``model``,
                 ``features``, ``rewiring``, ``sampler`` and ``strategy`` (each a name, or ``class_path`` and
                 ``init_args``), ``transforms`` (a list of those) and ``trainer`` (its arguments). A class is named as in
@@ -133,9 +134,9 @@ class Experiment:
         options = dict(self.config["task"])
         if "folder" in options:
             del options["name"]
-            make: Any = task_of_tables(options["folder"])
+            make: Any = task_of_tables(options["folder"], options.get("kind"))
             if split is not None:
-                options |= {"seed": int(split)} if make is interactions_task else {"split": str(split)}
+                options |= {"split": str(split)} if make is tables_task else {"seed": int(split)}
             return self._transformed(make(**options))
         name, own = options.pop("name"), options.pop("split")
         return self._transformed(load(name, own if split is None else split, **options))
@@ -203,7 +204,8 @@ def _of_tables(folder: str, parsed: dict[str, Any]) -> dict[str, Any]:
     """What tells the task of a folder of tables."""
     if not Path(folder).expanduser().exists():
         raise ValueError(
-            f"task: {folder} is no folder; give one with nodes.csv and edges.csv, or a CSV file of interactions"
+            f"task: {folder} is no folder; give one with nodes.csv and edges.csv, or a CSV file of interactions or "
+            "events"
         )
     return {"name": Path(folder).expanduser().resolve().name, "folder": str(folder), **parsed["task"]}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from graphkit.core.constraints import Count, Seed, Share
-from graphkit.tasks import EdgeTask, FromTables, LinkTask, NodeTask, RankingTask, Task
+from graphkit.tasks import EdgeTask, EventTask, FromTables, LinkTask, NodeTask, RankingTask, Task
 
 
 def tables_task(
@@ -90,13 +90,68 @@ def interactions_task(
     return RankingTask.from_csv(folder, **options)
 
 
-def task_of_tables(folder: str | Path) -> Callable[..., Task]:
-    """What makes a task of a folder of tables, or of a file of interactions.
+def events_task(
+    folder: str | Path,
+    source: str | None = None,
+    destination: str | None = None,
+    time: str | None = None,
+    messages: Sequence[str] = (),
+    bipartite: bool = False,
+    label: str | None = None,
+    target: str | None = None,
+    labels_of: Literal["event", "source"] = "event",
+    metric: str | None = None,
+    negatives: Literal["random", "historical", "inductive"] = "random",
+    num_negatives: Count = 1,
+    eval_negatives: Count = 1,
+    judged: Literal["all", "inductive"] = "all",
+    snapshot: Count | None = None,
+    seed: Seed = 0,
+    kind: Literal["event"] = "event",
+) -> EventTask:
+    """The task of a CSV file with a row per event, by names alone; the split is by time.
+
+    Args:
+        folder: The file.
+        source: The column of sources (default: the first column).
+        destination: The column of destinations (default: the second one).
+        time: The column of times (default: the third one).
+        messages: The columns of numbers that are messages (default: none).
+        bipartite: Whether sources and destinations are of two kinds (default: ``False``).
+        label: The column of labels (default: none, what is judged is which events come next).
+        target: The kind of label (default: as the labels are).
+        labels_of: Whose the labels are (default: ``"event"``); or ``"source"``, the source's at that time.
+        metric: The score (default: average precision, or that of the target).
+        negatives: Which destinations events are told from (default: ``"random"``).
+        num_negatives: How many in training (default: 1).
+        eval_negatives: How many in validation and test (default: 1).
+        judged: Which events count (default: ``"all"``); or ``"inductive"``, those of nodes that are new.
+        snapshot: How many events before a batch are its graph (default: none).
+        seed: The seed of the destinations of validation and test (default: 0).
+        kind: What a row is: ``"event"``.
+    """
+    options = {key: value for key, value in locals().items() if key not in ("folder", "kind")}
+    return EventTask.from_csv(folder, **options)
+
+
+def task_of_tables(folder: str | Path, kind: str | None = None) -> Callable[..., Task]:
+    """What makes a task of a folder of tables, or of a file of interactions or events.
+
+    Args:
+        folder: The folder or file.
+        kind: The kind of task, as far as it is told (default: ``None``).
 
     Raises:
-        ValueError: If it is one of the files of a folder of tables.
+        ValueError: If it is one of the files of a folder of tables, or a file that should be of another kind.
     """
     path = Path(folder).expanduser()
-    if path.is_file() and path.name in ("nodes.csv", "edges.csv"):
+    if not path.is_file():
+        return tables_task
+    if path.name in ("nodes.csv", "edges.csv"):
         raise ValueError(f"task: {folder} is one of two tables; give their folder, {path.parent}")
-    return interactions_task if path.is_file() else tables_task
+    if kind not in (None, "event"):
+        raise ValueError(
+            f"task.kind: {kind!r} is of a folder of tables, but {folder} is a file; its rows are interactions, or "
+            "events by kind 'event'"
+        )
+    return interactions_task if kind is None else events_task

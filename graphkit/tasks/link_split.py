@@ -17,7 +17,7 @@ from graphkit.core.hashing import hash_tensors
 from graphkit.core.validate import check_edge_index
 from graphkit.tasks.negatives import Blocks, blocks_of, in_blocks, link_keys, pairs_of, with_negatives
 from graphkit.tasks.split import STAGES, set_ids
-from graphkit.tasks.times import as_times, parts_by_time, time_bounds
+from graphkit.tasks.times import as_times, check_known, parts_by_time, time_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +230,7 @@ class LinkSplit:
         times = as_times(time, place)
         if times.shape != (edge_index.size(1),):
             raise ValueError(f"{place}: time has the shape {list(times.shape)}, expected [{edge_index.size(1)}]")
+        check_known(times, place)
         proper = (edge_index[0] != edge_index[1]).numpy()
         links, link_of = link_keys(edge_index[:, proper], num_nodes, undirected).unique(return_inverse=True)
         first = np.full(links.numel(), np.inf)

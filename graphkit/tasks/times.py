@@ -48,15 +48,26 @@ def _from_texts(times: Iterable[Any], place: str) -> np.ndarray:
     return np.array(texts, dtype="datetime64[ns]")
 
 
+def check_known(times: np.ndarray, place: str) -> None:
+    """Refuse times that are no row of numbers.
+
+    Raises:
+        ValueError: If it is so.
+    """
+    if times.ndim != 1:
+        raise ValueError(f"{place}: time has the shape {list(times.shape)}; give each one number")
+    known = np.isfinite(times)
+    if not known.all():
+        raise ValueError(f"{place}: time is missing or infinite at row {int(known.argmin())}; give each one number")
+
+
 def time_bounds(times: np.ndarray, val: float, test: float, place: str) -> tuple[float, float]:
     """The last time of training and that of validation.
 
     Raises:
         ValueError: If a time is missing, or a part would be empty.
     """
-    if times.ndim != 1 or not np.isfinite(times).all():
-        what = f"has the shape {list(times.shape)}" if times.ndim != 1 else "is missing or infinite at some places"
-        raise ValueError(f"{place}: time {what}; give each one number")
+    check_known(times, place)
     if val + test >= 1:
         raise ValueError(f"{place}: val={val} and test={test} leave nothing for training")
     bounds = np.quantile(times, [1 - val - test, 1 - test])

@@ -64,7 +64,7 @@ def test_time_divides_as_pyg_does_and_never_a_tie(seed):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"time": [1.0, 2.0, float("nan")]}, "split 'time': time is missing or infinite at some places"),
+        ({"time": [1.0, 2.0, float("nan")]}, "split 'time': time is missing or infinite at row"),
         ({"time": [[1.0], [2.0]]}, r"split 'time': time has the shape \[2, 1\]; give each one number"),
         ({"time": [1, 1, 1, 1, 2]}, "the (val|test) part is empty, as of 5 times many are equal and stay together"),
         ({"time": range(9), "val": 0.5, "test": 0.5}, "val=0.5 and test=0.5 leave nothing for training"),

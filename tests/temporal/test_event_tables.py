@@ -7,6 +7,8 @@ import pytest
 import torch
 
 import graphkit as gk
+from graphkit.cli import main
+from graphkit.recipes import Experiment
 from tests.temporal.streams import stream
 
 
@@ -88,3 +90,33 @@ def test_predictions_come_by_the_users_ids():
     assert frame.index[::2].tolist() == list(zip(mails["from"][ids], mails["to"][ids], strict=True))
     assert frame["label"].tolist() == [1, 0] * len(ids)
     assert frame["p(link)"].between(0, 1).all()
+
+
+def test_train_and_predict_in_a_shell(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    mails, _ = table(channels=2)
+    mails.to_csv("mails.csv", index=False)
+    flags = ["train", "--model", "EdgeBank", "--data", "mails.csv", "--trainer.max_epochs", "1"]
+    event = ["--task.kind", "event", "--task.messages", "[m0,m1]", "--task.negatives", "historical"]
+    assert main([*flags, *event, "--trainer.run_dir", "run"]) == 0
+    capsys.readouterr()
+    assert main(["predict", "run", "--stage", "test", "--output", "found.csv"]) == 0
+    found = pd.read_csv("found.csv")
+    task = gk.EventTask.from_csv("mails.csv", messages=["m0", "m1"], negatives="historical")
+    assert found["source"][::2].tolist() == mails["from"][task.split.test.tolist()].tolist()
+    assert found["target"][1::2].tolist() == [task.ids[i] for i in task.negatives["test"].view(-1).tolist()]
+    capsys.readouterr()
+    assert main([*flags, "--task.kind", "link"]) == 2
+    assert "task.kind: 'link' is of a folder of tables, but mails.csv is a file" in capsys.readouterr().err
+    assert main(["train", "--model", "GCN", "--task", "karate", "--task.kind", "event"]) == 2
+    assert "--task.kind is of your own tables; name them by --data" in capsys.readouterr().err
+
+
+def test_a_split_of_an_experiment_is_the_seed_of_its_negatives(tmp_path):
+    mails, _ = table()
+    mails.to_csv(tmp_path / "mails.csv", index=False)
+    own = {"folder": str(tmp_path / "mails.csv"), "kind": "event"}
+    experiment = Experiment.from_config({"model": "EdgeBank", "task": own})
+    expected = gk.EventTask.from_csv(tmp_path / "mails.csv", seed=3)
+    assert experiment.load_task(3).content_hash == expected.content_hash
+    assert experiment.load_task().content_hash != expected.content_hash

@@ -35,6 +35,8 @@ def test_pres_trains_with_every_memory(name, tmp_path):
 def test_wrong_arguments_are_told():
     with pytest.raises(TypeError, match="gamma"):
         gk.models.TGN(3, pres={"gamma": 0.1})
+    with pytest.raises(ValueError, match=r"DyRep: pres=\{'num_nodes': 3\}, but num_nodes is the model's; leave it out"):
+        gk.models.DyRep(5, pres={"num_nodes": 3})
     with pytest.raises(ValueError, match=r"PRES: beta=-1, must be at least 0"):
         gk.models.JODIE(3, pres={"beta": -1})
 

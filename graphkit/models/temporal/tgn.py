@@ -53,7 +53,8 @@ class TGN(EventModel):
         out_channels: The number of outputs of a pair (default: 1).
 
     Raises:
-        ValueError: If ``hidden_channels`` cannot be divided by ``heads`` where there is attention.
+        ValueError: If ``hidden_channels`` cannot be divided by ``heads`` where there is attention, or ``pres`` has a
+            size.
         TypeError: If PRES has no such argument.
     """
 
@@ -81,7 +82,11 @@ class TGN(EventModel):
             self.attention = NeighborAttention(hidden_channels, msg_channels, encoder, heads, dropout)
             self.recent, self.log = RecentNeighbors(num_nodes, num_neighbors), MessageLog(msg_channels)
         read = self._neighbourhood if message == "embedding" else None
-        correction = None if pres is None else PRES(num_nodes, hidden_channels, **pres)
+        given = dict(pres or {})
+        for size in ("num_nodes", "channels"):
+            if size in given:
+                raise ValueError(f"{type(self).__name__}: pres={given}, but {size} is the model's; leave it out")
+        correction = None if pres is None else PRES(num_nodes, hidden_channels, **given)
         # after the attention that it may read by: it takes all messages in when the mode becomes that of evaluation
         self.memory = TGNMemory(
             num_nodes, msg_channels, hidden_channels, time_channels, None, aggregator, cell, encoder, read, correction
