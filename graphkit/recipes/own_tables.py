@@ -128,7 +128,7 @@ def events_task(
         judged: Which events count (default: ``"all"``); or ``"inductive"``, those of nodes that are new.
         snapshot: How many events before a batch are its graph (default: none).
         seed: The seed of the destinations of validation and test (default: 0).
-        kind: What a row is: ``"event"``.
+        kind: What a row is (default: ``"event"``).
     """
     options = {key: value for key, value in locals().items() if key not in ("folder", "kind")}
     return EventTask.from_csv(folder, **options)
