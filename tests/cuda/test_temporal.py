@@ -4,13 +4,22 @@ import pytest
 import torch
 
 import graphkit as gk
+from graphkit.models import temporal
 from tests.temporal.streams import task
 
 MODELS = {
     "NAT": {"num_neighbors": [4, 3], "self_channels": 6, "replace_prob": 0.5, "dropout": 0.0},
     "TGN": {"dropout": 0.0, "pres": {}},
     "JODIE": {"pres": {"weight": 0.8}},
+    "DyRep": {"dropout": 0.0},
+    "GraphMixer": {"dropout": 0.0},
+    "StaticEmbedding": {},
 }
+OTHERS = {"EventModel", "EdgeBank"}  # the base, and one without weights
+
+
+def test_every_model_of_events_is_there():
+    assert {*temporal.__all__} == {*MODELS, *OTHERS}
 
 
 @pytest.mark.parametrize("name", MODELS)
