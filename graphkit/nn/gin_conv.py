@@ -63,7 +63,31 @@ class GINPerceptron(Checked, Module):
         return f"{type(self).__name__}({self.in_channels}, {self.out_channels})"
 
 
-class GINConv(Layer):
+class OwnShare(Layer):
+    r"""A layer whose network gets a node's own state, times one plus a number, and what neighbours send.
+
+    Args:
+        nn: The network, such as a :class:`GINPerceptron` or a ``torch.nn.Sequential``; new weights are drawn for it.
+        eps: The number :math:`\varepsilon` (default: 0).
+        train_eps: Whether :math:`\varepsilon` is learned (default: ``False``).
+    """
+
+    def __init__(self, nn: Module, eps: Finite = 0.0, train_eps: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.nn, self.initial_eps = nn, eps
+        self.eps: Tensor
+        if train_eps:
+            self.eps = Parameter(torch.empty(1))
+        else:
+            self.register_buffer("eps", torch.empty(1))
+
+    def reset_parameters(self) -> None:
+        """Draw new weights for the network, and for a map of edges; epsilon becomes its initial value."""
+        super().reset_parameters()
+        init.constant_(self.eps, self.initial_eps)
+
+
+class GINConv(OwnShare):
     r"""Graph isomorphism layer: the sum over the neighbourhood, then a small network.
 
     From `"How Powerful are Graph Neural Networks?" <https://arxiv.org/abs/1810.00826>`_ (Xu, Hu, Leskovec, Jegelka,
@@ -75,11 +99,6 @@ class GINConv(Layer):
     with edge weights :math:`w_{ut}`, 1 by default, which PyG's layer does not have. The first map of a
     :class:`GINPerceptron` is applied before the sum, which is the same and narrower. State dicts can be exchanged with
     PyG's layer, and those of graphkit 0.1 can be loaded.
-
-    Args:
-        nn: The network, such as a :class:`GINPerceptron` or a ``torch.nn.Sequential``; new weights are drawn for it.
-        eps: The number :math:`\varepsilon` (default: 0).
-        train_eps: Whether :math:`\varepsilon` is learned (default: ``False``).
 
     Shapes:
         - **input:** ``x`` ``[*, num_nodes, in_channels]`` (dense, or a :class:`~graphkit.ops.SparseMatrix` where the
@@ -105,26 +124,15 @@ class GINConv(Layer):
     combines_own = True  # besides the sum over neighbours
 
     def __init__(self, nn: Module, eps: Finite = 0.0, train_eps: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.nn, self.initial_eps = nn, eps
+        super().__init__(nn, eps, train_eps, **kwargs)
         if isinstance(nn, GINPerceptron):
             self.in_channels, self.out_channels = nn.in_channels, nn.out_channels
-        self.eps: Tensor
-        if train_eps:
-            self.eps = Parameter(torch.empty(1))
-        else:
-            self.register_buffer("eps", torch.empty(1))
         self.reset_parameters()
 
     @property
     def takes_sparse(self) -> bool:  # type: ignore[override]
         """Whether the network's first map may come before the sum, and so read a sparse matrix."""
         return isinstance(self.nn, GINPerceptron) and as_written(self.nn)
-
-    def reset_parameters(self) -> None:
-        """Draw new weights for the network; epsilon becomes its initial value."""
-        super().reset_parameters()
-        init.constant_(self.eps, self.initial_eps)
 
     @static_graphs
     def forward(

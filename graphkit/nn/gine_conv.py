@@ -6,17 +6,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import Module, Parameter, init
+from torch.nn import Module
 
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Count, Finite
 from graphkit.nn.edge_layer import EdgeLayer
-from graphkit.nn.gin_conv import GINPerceptron
+from graphkit.nn.gin_conv import GINPerceptron, OwnShare
 from graphkit.nn.linear import Linear
 from graphkit.nn.node_axis import pair_of, static_graphs
 
 
-class GINEConv(EdgeLayer):
+class GINEConv(EdgeLayer, OwnShare):
     r"""Graph isomorphism layer with features of edges: rectified sums over the neighbourhood, then a small network.
 
     From `"Strategies for Pre-training Graph Neural Networks" <https://arxiv.org/abs/1905.12265>`_ (Hu et al., ICLR
@@ -26,11 +26,6 @@ class GINEConv(EdgeLayer):
         x'_t = \mathrm{nn}\Big((1 + \varepsilon) x_t + \sum_{u \to t} \mathrm{ReLU}(x_u + e_{ut})\Big)
 
     State dicts can be exchanged with PyG's layer.
-
-    Args:
-        nn: The network, such as a :class:`GINPerceptron` or a ``torch.nn.Sequential``; new weights are drawn for it.
-        eps: The number :math:`\varepsilon` (default: 0).
-        train_eps: Whether :math:`\varepsilon` is learned (default: ``False``).
 
     Shapes:
         - **input:** ``x`` ``[num_nodes, in_channels]``, or a pair of the features of sources and of targets, the latter
@@ -58,8 +53,7 @@ class GINEConv(EdgeLayer):
     def __init__(
         self, nn: Module, eps: Finite = 0.0, train_eps: bool = False, edge_dim: Count | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
-        self.nn, self.initial_eps = nn, eps
+        super().__init__(nn=nn, eps=eps, train_eps=train_eps, **kwargs)
         first: Any = nn[0] if isinstance(nn, torch.nn.Sequential) else nn
         width: Any = getattr(first, "in_channels", getattr(first, "in_features", None))
         if width is not None:
@@ -67,22 +61,12 @@ class GINEConv(EdgeLayer):
         if edge_dim is not None and width in (None, -1):
             raise ValueError(f"GINEConv: edge_dim={edge_dim}, but how many features of nodes nn takes is not known")
         self.lin: Any = None if edge_dim is None else Linear(edge_dim, width, weight_initializer=None)
-        self.eps: Tensor
-        if train_eps:
-            self.eps = Parameter(torch.empty(1))
-        else:
-            self.register_buffer("eps", torch.empty(1))
         self.reset_parameters()
 
     @property
     def lin_edge(self) -> Any:
         """The map of edges, by the name that it has in other layers."""
         return self.lin
-
-    def reset_parameters(self) -> None:
-        """Draw new weights for the network and the map of edges; epsilon becomes its initial value."""
-        super().reset_parameters()
-        init.constant_(self.eps, self.initial_eps)
 
     @static_graphs
     def forward(

@@ -15,6 +15,7 @@ from graphkit.core.checks import Checks, untraced
 from graphkit.core.constraints import Channels, Checked, Count, NonNegative, Positive
 from graphkit.core.overriding import check_as_written
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.core.validate import checked_edge_attr
 from graphkit.nn.implicit.looks import Looks
 from graphkit.nn.implicit.minimize import Convex, Solver, conjugate_gradients, minimize
@@ -63,7 +64,14 @@ class GraphEnergy(Checked, nn.Module):
     takes_sparse = False
     takes_states = False
 
-    def __init__(self, in_channels: int, out_channels: int, solver: Solver, tol: Any, max_iterations: int) -> None:
+    def __init__(
+        self,
+        in_channels: Channels,
+        out_channels: Count,
+        solver: Solver = "newton",
+        tol: Positive | None = None,
+        max_iterations: Count = 10_000,
+    ) -> None:
         super().__init__()
         self.in_channels, self.out_channels = in_channels, out_channels
         self.solver, self.tol, self.max_iterations = solver, tol, max_iterations
@@ -140,6 +148,7 @@ class EdgewiseEnergy(GraphEnergy):
         expected_failures=untraced(_UNTRACED) | {"edge_direction": "states of sources answer to those of targets"},
     )
 
+    @takes_arguments_of(GraphEnergy)
     def __init__(
         self,
         in_channels: Channels,
@@ -148,11 +157,9 @@ class EdgewiseEnergy(GraphEnergy):
         message_channels: Count | None = None,
         update_channels: Count | None = None,
         edge_dim: Count | None = None,
-        solver: Solver = "newton",
-        tol: Positive | None = None,
-        max_iterations: Count = 10_000,
+        **of_search: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, solver, tol, max_iterations)
+        super().__init__(in_channels, out_channels, **of_search)
         k, q, self.tau = message_channels or out_channels, update_channels or out_channels, tau
         self.message_target = torch_linear(out_channels, k, bias=False)
         self.message_source = torch_linear(out_channels, k, bias=False)
@@ -317,16 +324,15 @@ class DenoisingEnergy(GraphEnergy):
         expected_failures=untraced(_UNTRACED) | {"edge_direction": "neighbours agree in both directions"},
     )
 
+    @takes_arguments_of(GraphEnergy)
     def __init__(
         self,
         in_channels: Channels,
         out_channels: Count,
         gamma: NonNegative = 1.0,
-        solver: Solver = "newton",
-        tol: Positive | None = None,
-        max_iterations: Count = 10_000,
+        **of_search: Any,
     ) -> None:
-        super().__init__(in_channels, out_channels, solver, tol, max_iterations)
+        super().__init__(in_channels, out_channels, **of_search)
         self.gamma = gamma
         self.lin = torch_linear(in_channels, out_channels)
 

@@ -11,11 +11,11 @@ from torch_geometric.data import Data
 from graphkit.core.checks import Checks
 from graphkit.core.constraints import Channels, Count, NonNegative, NonNegativeInt, Positive
 from graphkit.core.reads import Reads
+from graphkit.core.signatures import takes_arguments_of
 from graphkit.models.base import LayeredModel, State
 from graphkit.models.readout import make_pool, read_out
 from graphkit.nn import DenoisingEnergy, EdgewiseEnergy, NodeMemory
 from graphkit.nn.graph_energy import GraphEnergy
-from graphkit.nn.implicit.minimize import Solver
 from graphkit.nn.linear import torch_linear
 
 
@@ -72,6 +72,7 @@ class EnergyGNN(LayeredModel):
     uses_history = False
     no_edge_masks = "it minimises an energy"
 
+    @takes_arguments_of(GraphEnergy)
     def __init__(
         self,
         in_channels: Channels,
@@ -83,23 +84,21 @@ class EnergyGNN(LayeredModel):
         message_channels: Count | None = None,
         update_channels: Count | None = None,
         edge_dim: Count | None = None,
-        solver: Solver = "newton",
-        tol: Positive | None = None,
-        max_iterations: Count = 10_000,
+        *,
         num_nodes: Count | None = None,
         readout: str | None = None,
+        **of_search: Any,
     ) -> None:
         super().__init__()
-        self.keep_arguments(locals())
+        self.keep_arguments(locals() | of_search)
         layer: GraphEnergy
-        search: dict[str, Any] = {"solver": solver, "tol": tol, "max_iterations": max_iterations}
         if energy == "edgewise":
             sizes = (message_channels, update_channels, edge_dim)
-            layer = EdgewiseEnergy(in_channels, hidden_channels, tau, *sizes, **search)
+            layer = EdgewiseEnergy(in_channels, hidden_channels, tau, *sizes, **of_search)
         elif edge_dim is not None:
             raise ValueError(f"EnergyGNN: edge_dim={edge_dim}, but energy='denoising' reads no edge features")
         else:
-            layer = DenoisingEnergy(in_channels, hidden_channels, gamma, **search)
+            layer = DenoisingEnergy(in_channels, hidden_channels, gamma, **of_search)
         self.layers = nn.ModuleList([layer])
         self.memory = None if num_nodes is None else NodeMemory(num_nodes, hidden_channels)
         self.reads = layer.reads
