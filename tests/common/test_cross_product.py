@@ -23,7 +23,7 @@ from graphkit.models import EventModel, LayeredModel, PairScorer, PyGModel
 from graphkit.testing.instances import factories
 from graphkit.testing.strategies import unnamed_weights
 from tests import tiny
-from tests.training.greedy import _Greedy
+from tests.training.greedy import Greedy
 
 
 class OwnModule(nn.Module):
@@ -60,7 +60,7 @@ MODELS = {
     if not issubclass(cls, EventModel)  # these read streams of events, and refuse all else
 }
 MODELS |= {"PyG GCN": _pyg, "own module": lambda task: OwnModule(task.num_features, task.num_outputs or 8)}
-STRATEGIES = _own(gk.strategies.registry) | {"greedy": _Greedy}
+STRATEGIES = _own(gk.strategies.registry) | {"greedy": Greedy}
 REWIRINGS = _instances(gk.rewiring.registry)
 FEATURES = _instances(gk.features.registry)
 TASKS = {name: tiny.task(name) for name in tiny.TASKS}

@@ -13,7 +13,7 @@ from graphkit.models import GCN
 from tests import tiny
 from tests.common.test_cross_product import MODELS, STRATEGIES
 from tests.cuda.test_training import assert_same_history
-from tests.training.test_lifecycle import _InTurn
+from tests.training.memory import InTurn
 
 # Their steps wait for the device: to hear whether a search is over, and PyG's masks.
 WAITING = ["EnergyGNN", "PyG GCN"]
@@ -79,7 +79,7 @@ def test_a_run_goes_on(device, tmp_path):
     assert_same_history(actual.history, expected.history)
 
 
-class Counted(_InTurn):
+class Counted(InTurn):
     """Phases that take turns, whose steps in Python are counted."""
 
     def train_step(self, batch, phase):
@@ -91,7 +91,7 @@ def test_turns_have_a_recording_each(device):
     task, strategy = tiny.task("node multiclass"), Counted()
     model = GCN.from_task(task, hidden_channels=8)
     settings = {"max_epochs": 20, "scheduler": "ExponentialLR", "scheduler_kwargs": {"gamma": 0.9}}
-    expected = _train(model, task, False, strategy=_InTurn(), **settings)
+    expected = _train(model, task, False, strategy=InTurn(), **settings)
     assert_same_history(_train(model, task, True, strategy=strategy, **settings).history, expected.history)
     assert strategy.steps.count("first") == strategy.steps.count("second") == 4  # of 14 and 6
 

@@ -12,7 +12,7 @@ from torch_geometric.nn import global_mean_pool
 from graphkit.training.strategies import Phase, Strategy
 
 
-class _Greedy(Strategy):
+class Greedy(Strategy):
     """Trains layer after layer, each under a linear head of its own, with everything below it fixed."""
 
     def cannot(self) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""Modules with buffers that every pass changes, and a strategy that watches them."""
+"""Modules with buffers that every pass changes, and strategies that watch them or train their layers in turn."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-from graphkit.training.strategies import Backprop
+from graphkit.training.strategies import Backprop, Phase
 
 
 class Memory(nn.Module):
@@ -58,3 +58,15 @@ class Watching(Backprop):
 
     def on_stage_start(self, stage):
         self.starts = [*getattr(self, "starts", []), (stage, int(self.model.module.passes))]
+
+
+class InTurn(Backprop):
+    """Two epochs of the first layer, one of the second, again and again."""
+
+    def phases(self):
+        first, second = Phase("first"), Phase("second")
+        return [Phase("both", turns=[first, first, second])]
+
+    def optimizers(self, phase, make):
+        layer = self.model.layers[0 if phase.name == "first" else 1]
+        return [make(layer.named_parameters())]

@@ -18,7 +18,7 @@ import torchmetrics.classification  # noqa: F401
 from graphkit import Result, Trainer
 from graphkit.models import GCN
 from tests import tiny
-from tests.training.greedy import _Greedy
+from tests.training.greedy import Greedy
 
 
 def train(kind: str, run_dir: str | None, resume: bool = False, overwrite: bool = False, **settings: Any) -> Result:
@@ -30,7 +30,7 @@ def train(kind: str, run_dir: str | None, resume: bool = False, overwrite: bool 
     scheduler = {"scheduler": "ReduceLROnPlateau", "scheduler_kwargs": {"patience": 3}}
     if kind in ("graph", "link"):
         scheduler = {"scheduler": "CosineAnnealingLR", "scheduler_kwargs": {"T_max": 50}, "batch_size": 5}
-    strategy = _Greedy() if kind == "greedy" else None
+    strategy = Greedy() if kind == "greedy" else None
     defaults = {"max_epochs": 60, "strategy": strategy, "progress": False, "seed": 7} | scheduler
     trainer = Trainer(**defaults | settings, run_dir=run_dir)
     result = trainer.fit(model, task, resume=resume, overwrite=overwrite)

@@ -9,7 +9,7 @@ import graphkit as gk
 from graphkit.training.callbacks import HOOKS
 from tests import tiny
 from tests.training import runs
-from tests.training.greedy import _Greedy
+from tests.training.greedy import Greedy
 
 
 class Ear(gk.Callback):
@@ -121,7 +121,7 @@ def test_a_callback_that_does_nothing_changes_no_bit(kind):
     assert all((heard.weights[name] == value).all() for name, value in plain.weights.items())
 
 
-@pytest.mark.parametrize("strategy", [None, _Greedy(), "ForwardForward", "SingleForward"])
+@pytest.mark.parametrize("strategy", [None, Greedy(), "ForwardForward", "SingleForward"])
 def test_stopping_ends_the_phase_as_if_it_had_no_more_epochs(strategy):
     task = tiny.task("node multiclass")
     stopped, first = runs.fit(callbacks=[Once(3, stop)], max_epochs=9, strategy=strategy, task=task)

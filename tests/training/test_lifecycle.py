@@ -17,7 +17,7 @@ from graphkit.models import GCN, MLP
 from graphkit.training.strategies import Backprop, Phase
 from tests import tiny
 from tests.training import runs
-from tests.training.memory import Forgetful, Memory, Watching
+from tests.training.memory import Forgetful, InTurn, Memory, Watching
 from tests.training.runs import same
 
 TASK = tiny.task("node multiclass")
@@ -137,21 +137,9 @@ def test_resuming_with_memory_is_exact(make, tmp_path):
 # --- phases that alternate --------------------------------------------------------------------------------------------
 
 
-class _InTurn(Backprop):
-    """Two epochs of the first layer, one of the second, again and again."""
-
-    def phases(self):
-        first, second = Phase("first"), Phase("second")
-        return [Phase("both", turns=[first, first, second])]
-
-    def optimizers(self, phase, make):
-        layer = self.model.layers[0 if phase.name == "first" else 1]
-        return [make(layer.named_parameters())]
-
-
 def in_turn(**settings):
     model = MLP.from_task(TASK, hidden_channels=8, num_layers=2)
-    return fit(model, strategy=_InTurn(), scheduler="ExponentialLR", scheduler_kwargs={"gamma": 0.9}, **settings), model
+    return fit(model, strategy=InTurn(), scheduler="ExponentialLR", scheduler_kwargs={"gamma": 0.9}, **settings), model
 
 
 def test_alternating_phases_are_those_of_a_hand_written_loop():
@@ -180,7 +168,7 @@ def test_alternating_phases_are_those_of_a_hand_written_loop():
 
 
 def test_the_history_has_a_column_for_what_any_turn_logs(tmp_path):
-    class Telling(_InTurn):
+    class Telling(InTurn):
         def train_step(self, batch, phase):
             step = super().train_step(batch, phase)
             return step | {phase.name: step["loss"]}

@@ -17,7 +17,7 @@ from graphkit.models import GCN, PyGModel
 from graphkit.training.engine import Engine
 from graphkit.training.lifecycle import training_lock
 from tests import tiny
-from tests.training.greedy import _Greedy
+from tests.training.greedy import Greedy
 from tests.training.runs import fit, same, train
 
 
@@ -146,7 +146,7 @@ def test_the_last_weights_are_kept_on_request():
 
 def test_the_strategys_own_weights_of_the_best_epoch_are_put_back():
     task = tiny.task("node multiclass")
-    strategy = _Greedy()
+    strategy = Greedy()
     result, _ = fit(task=task, strategy=strategy, lr=0.1, max_epochs=30)
     last = [row for row in result.history if row["phase"] == "layer 2"]
     assert [row["phase"] for row in result.history] == ["layer 1"] * 30 + ["layer 2"] * 30
@@ -160,7 +160,7 @@ def test_phases_stop_on_their_own_patience_and_leave_other_layers_alone():
     model = GCN.from_task(task, hidden_channels=8)
     frozen = {}
 
-    class Watched(_Greedy):
+    class Watched(Greedy):
         def optimizers(self, phase, make):
             frozen[phase.name] = {name: value.clone() for name, value in model.layers[0].state_dict().items()}
             return super().optimizers(phase, make)

@@ -10,7 +10,7 @@ import graphkit as gk
 from graphkit.models import GCN
 from graphkit.training.loop import Loop
 from tests import tiny
-from tests.training.greedy import _Greedy
+from tests.training.greedy import Greedy
 from tests.training.runs import fit
 
 
@@ -52,7 +52,7 @@ def test_wrong_calls():
     with pytest.raises(ValueError, match="a node task needs a model without readout"):
         fit(GCN(6, out_channels=3, readout="mean"), task)
     with pytest.raises(TypeError, match="needs a LayeredModel, got PyGModel"):
-        fit(PyGGCN(6, 8, 2, 3), task, strategy=_Greedy())
+        fit(PyGGCN(6, 8, 2, 3), task, strategy=Greedy())
 
     class Unfit(nn.Linear):
         def forward(self, x, edge_index, edge_attr):
@@ -78,7 +78,7 @@ def test_without_a_test_no_test_label_is_read(monkeypatch, tmp_path):
     )
     task, model = tiny.task("node multiclass"), GCN.from_task(tiny.task("node multiclass"), hidden_channels=8)
     monkeypatch.setattr(task, "baseline", lambda: pytest.fail("the baseline reads test labels"))
-    result = gk.Trainer(max_epochs=3, strategy=_Greedy(), progress=False).fit(model, task, test=False)
+    result = gk.Trainer(max_epochs=3, strategy=Greedy(), progress=False).fit(model, task, test=False)
     assert set(judged) == {"val"}
     assert result.test is None
     assert [phase["test"] for phase in result.phases] == [None] * len(result.phases)
