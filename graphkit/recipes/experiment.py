@@ -175,7 +175,8 @@ class Experiment:
 
     def __repr__(self) -> str:
         task = self.config["task"]
-        return f"Experiment({self.config['model']['class_path']} on {task['name']}, split {task['split']})"
+        split = f", split {task['split']}" if "split" in task else ""  # files of interactions and events have none
+        return f"Experiment({self.config['model']['class_path']} on {task['name']}{split})"
 
 
 def model_for(task: Task, cls: type[nn.Module], arguments: Mapping[str, Any]) -> nn.Module:

@@ -117,6 +117,7 @@ def test_a_split_of_an_experiment_is_the_seed_of_its_negatives(tmp_path):
     mails.to_csv(tmp_path / "mails.csv", index=False)
     own = {"folder": str(tmp_path / "mails.csv"), "kind": "event"}
     experiment = Experiment.from_config({"model": "EdgeBank", "task": own})
+    assert repr(experiment) == "Experiment(EdgeBank on mails.csv)"
     expected = gk.EventTask.from_csv(tmp_path / "mails.csv", seed=3)
     assert experiment.load_task(3).content_hash == expected.content_hash
     assert experiment.load_task().content_hash != expected.content_hash
