@@ -29,4 +29,5 @@ Link = Literal[
 ]  # fmt: skip
 Event = Literal[
     "bitcoin-otc", "collegemsg", "enron", "jodie-lastfm", "jodie-mooc", "jodie-reddit", "jodie-wikipedia",
+    "tgbl-enron", "tgbl-lastfm", "tgbl-subreddit", "tgbl-uci", "tgbl-wiki",
 ]  # fmt: skip

@@ -29,7 +29,8 @@ NOT_AT_HAND = {
     "amazon-ratings", "blogcatalog", "cora-full", "facebook-books", "jodie-lastfm", "jodie-mooc", "jodie-reddit",
     "jodie-wikipedia", "movielens-100k", "movielens-1m", "ogbg-molhiv", "ogbg-molpcba", "ogbl-collab", "ogbl-ppa",
     "ogbn-arxiv", "ogbn-products", "ogbn-proteins", "peptides-struct", "ppi-homo-sapiens", "pubmed", "pubmed-full",
-    "pubmed-full-links", "pubmed-links", "qm9-ggnn", "questions", "reddit-multi-5k", "roman-empire", "wikics",
+    "pubmed-full-links", "pubmed-links", "qm9-ggnn", "questions", "reddit-multi-5k", "roman-empire", "tgbl-enron",
+    "tgbl-lastfm", "tgbl-subreddit", "tgbl-uci", "tgbl-wiki", "wikics",
     "yahoo-movies", "zinc",
 }  # fmt: skip
 
