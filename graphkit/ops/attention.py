@@ -288,13 +288,17 @@ def _weighted_sum(pattern: SparsityPattern, weights: Tensor, value: Tensor) -> T
     rows = pattern.rowptr, pattern.col
 
     def backward(inputs: Any, kept: Any, grad: Tensor) -> Sequence[Tensor | None]:
-        columns = pattern.colptr, (pattern.csc_row, pattern.csc_perm)
-        return attention_products.weighted_sum_backward(rows, columns, inputs, grad)
+        return attention_products.weighted_sum_backward(rows, _columns(pattern), inputs, grad)
 
     def definition(weights: Tensor, value: Tensor) -> Tensor:
         return sum_over_edges(pattern, _message, [value], (), [weights, None])
 
     return Kernels(functools.partial(attention_products.weighted_sum, rows), backward, definition)(weights, value)
+
+
+def _columns(pattern: SparsityPattern) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Where the entries of each column begin; their rows, and their positions in row order."""
+    return pattern.colptr, (pattern.csc_row, pattern.csc_perm)
 
 
 def _in_common(*tensors: Tensor | None) -> list[Tensor | None]:
@@ -381,7 +385,6 @@ def _kernels(
         return calls.attend(rows, call, inputs)
 
     def backward(inputs: Any, kept: Any, grad: Tensor) -> list[Tensor | None]:
-        columns = pattern.colptr, (pattern.csc_row, pattern.csc_perm)
-        return [*calls.attend_backward(rows, columns, call, inputs, kept, grad), None]
+        return [*calls.attend_backward(rows, _columns(pattern), call, inputs, kept, grad), None]
 
     return forward, backward

@@ -49,44 +49,51 @@ def _start(entries: Any, entry: int, heads: int) -> int:
 
 
 @part_of_kernel
+def _add_32(sums: Any, of: Any, values: Any, v: int, x: Any, i: int) -> Any:
+    """The sums and ``x[i:i + 32]`` times an entry's values, which begin at v: of these heads, each for 8 columns."""
+    a, b, c, d = sums
+    a = a + spread(values[v + of[0]]) * load(x, i, WIDTH)
+    b = b + spread(values[v + of[1]]) * load(x, i + 8, WIDTH)
+    c = c + spread(values[v + of[2]]) * load(x, i + 16, WIDTH)
+    d = d + spread(values[v + of[3]]) * load(x, i + 24, WIDTH)
+    return a, b, c, d
+
+
+@part_of_kernel
+def _store_32(out: Any, o: int, sums: Any) -> None:
+    a, b, c, d = sums
+    store(out, o, a, WIDTH), store(out, o + 8, b, WIDTH), store(out, o + 16, c, WIDTH), store(out, o + 24, d, WIDTH)
+
+
+@part_of_kernel
+def _heads_of_32(sizes: Any, first: int) -> Any:
+    return _head(sizes, first), _head(sizes, first + 8), _head(sizes, first + 16), _head(sizes, first + 24)
+
+
+@part_of_kernel
 def _sum_64(start: int, stop: int, entries: Any, values: Any, sizes: Any, x: Any, first: int, out: Any, o: int) -> None:
     """Write to ``out[o:o + 64]`` the sums over entries of their values times their rows' columns from the first on."""
-    heads, width = number(sizes[0]), number(sizes[0]) * number(sizes[1])
-    a = b = c = d = e = f = g = h = spread(x.dtype.type(0))
-    of_a, of_b, of_c = _head(sizes, first), _head(sizes, first + 8), _head(sizes, first + 16)
-    of_d, of_e, of_f = _head(sizes, first + 24), _head(sizes, first + 32), _head(sizes, first + 40)
-    of_g, of_h = _head(sizes, first + 48), _head(sizes, first + 56)
+    heads, width, zero = number(sizes[0]), number(sizes[0]) * number(sizes[1]), spread(x.dtype.type(0))
+    low = high = (zero, zero, zero, zero)
+    of_low, of_high = _heads_of_32(sizes, first), _heads_of_32(sizes, first + 32)
     for entry in range(start, stop):
         _bring(entries, values, x, entry, heads, width, first, 64)
         v, i = _start(entries, entry, heads), entries[0][entry] * width + first
-        a = a + spread(values[v + of_a]) * load(x, i, WIDTH)
-        b = b + spread(values[v + of_b]) * load(x, i + 8, WIDTH)
-        c = c + spread(values[v + of_c]) * load(x, i + 16, WIDTH)
-        d = d + spread(values[v + of_d]) * load(x, i + 24, WIDTH)
-        e = e + spread(values[v + of_e]) * load(x, i + 32, WIDTH)
-        f = f + spread(values[v + of_f]) * load(x, i + 40, WIDTH)
-        g = g + spread(values[v + of_g]) * load(x, i + 48, WIDTH)
-        h = h + spread(values[v + of_h]) * load(x, i + 56, WIDTH)
-    store(out, o, a, WIDTH), store(out, o + 8, b, WIDTH), store(out, o + 16, c, WIDTH), store(out, o + 24, d, WIDTH)
-    o += 32
-    store(out, o, e, WIDTH), store(out, o + 8, f, WIDTH), store(out, o + 16, g, WIDTH), store(out, o + 24, h, WIDTH)
+        low, high = _add_32(low, of_low, values, v, x, i), _add_32(high, of_high, values, v, x, i + 32)
+    _store_32(out, o, low)
+    _store_32(out, o + 32, high)
 
 
 @part_of_kernel
 def _sum_32(start: int, stop: int, entries: Any, values: Any, sizes: Any, x: Any, first: int, out: Any, o: int) -> None:
     """As :func:`_sum_64` for 32 columns."""
-    heads, width = number(sizes[0]), number(sizes[0]) * number(sizes[1])
-    a = b = c = d = spread(x.dtype.type(0))
-    of_a, of_b = _head(sizes, first), _head(sizes, first + 8)
-    of_c, of_d = _head(sizes, first + 16), _head(sizes, first + 24)
+    heads, width, zero = number(sizes[0]), number(sizes[0]) * number(sizes[1]), spread(x.dtype.type(0))
+    sums, of = (zero, zero, zero, zero), _heads_of_32(sizes, first)
     for entry in range(start, stop):
         _bring(entries, values, x, entry, heads, width, first, 32)
         v, i = _start(entries, entry, heads), entries[0][entry] * width + first
-        a = a + spread(values[v + of_a]) * load(x, i, WIDTH)
-        b = b + spread(values[v + of_b]) * load(x, i + 8, WIDTH)
-        c = c + spread(values[v + of_c]) * load(x, i + 16, WIDTH)
-        d = d + spread(values[v + of_d]) * load(x, i + 24, WIDTH)
-    store(out, o, a, WIDTH), store(out, o + 8, b, WIDTH), store(out, o + 16, c, WIDTH), store(out, o + 24, d, WIDTH)
+        sums = _add_32(sums, of, values, v, x, i)
+    _store_32(out, o, sums)
 
 
 @part_of_kernel
